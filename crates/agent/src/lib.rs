@@ -1,0 +1,1 @@
+//! One conversation: the session pipeline from audio in to audio out.

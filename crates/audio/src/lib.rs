@@ -1,0 +1,1 @@
+//! Audio for calls: codecs, files, resampling, pacing, feature extraction. Synchronous.

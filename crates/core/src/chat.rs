@@ -1,0 +1,161 @@
+//! What is said to a language model.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+    /// The output of a tool.
+    Tool,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said; empty for an assistant message that only calls tools.
+    pub content: String,
+    /// Tools the assistant called in this message.
+    pub tool_calls: Vec<ToolCall>,
+    /// For [`Role::Tool`]: the call this answers.
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A plain message.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+    }
+}
+
+/// A call of a tool, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Unique within the conversation.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// JSON as the model wrote it: it may not parse.
+    pub arguments: String,
+}
+
+/// A function the model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Letters, digits, `_` and `-`.
+    pub name: String,
+    /// When and how to call it.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of the arguments.
+    #[serde(default)]
+    pub parameters: Value,
+}
+
+/// Whether the model may, must or must not call tools.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// It must not.
+    None,
+    /// It must call at least one.
+    Required,
+    /// It must call this one.
+    Function(String),
+}
+
+/// How urgent a request is. Lower runs first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Somebody is waiting in silence.
+    #[default]
+    LiveTurn,
+    /// A reply that may be thrown away.
+    Speculation,
+    /// Somebody is waiting in front of a screen.
+    Interactive,
+    /// Learning after the turn.
+    Extraction,
+    /// Nobody is waiting.
+    Batch,
+}
+
+/// A request for a completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatRequest {
+    /// `None` or an unknown name gives the engine's default.
+    pub model: Option<String>,
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+    /// What may be called.
+    pub tools: Vec<Tool>,
+    /// Whether tools may, must or must not be called.
+    pub tool_choice: ToolChoice,
+    /// 0 is greedy; `None` gives the engine's default.
+    pub temperature: Option<f32>,
+    /// Nucleus sampling; `None` gives the engine's default.
+    pub top_p: Option<f32>,
+    /// The longest reply in tokens; `None` gives the engine's default.
+    pub max_tokens: Option<u32>,
+    /// Ends the reply before any of these.
+    pub stop: Vec<String>,
+    /// Makes sampling repeatable where the engine can.
+    pub seed: Option<u64>,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+impl ChatRequest {
+    /// A request with the engine's defaults.
+    pub fn new(messages: Vec<Message>) -> Self {
+        Self {
+            model: None,
+            messages,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            temperature: None,
+            top_p: None,
+            max_tokens: None,
+            stop: Vec::new(),
+            seed: None,
+            priority: Priority::LiveTurn,
+        }
+    }
+}
+
+/// Tokens a completion used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Read, cached ones included.
+    pub input_tokens: u64,
+    /// Read from a cache.
+    pub cached_tokens: u64,
+    /// Written.
+    pub output_tokens: u64,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model was done.
+    Stop,
+    /// The token limit was reached.
+    Length,
+    /// Tools were called.
+    ToolCalls,
+    /// The provider withheld it.
+    ContentFilter,
+}

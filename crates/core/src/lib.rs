@@ -1,0 +1,32 @@
+//! Words and rules of Antiphon: media types, provider traits, and the turn-taking machine.
+//!
+//! Nothing here reads a clock, does I/O or knows a runtime: time is an argument, streams are the only
+//! asynchrony, and everything can be tested in virtual time.
+
+mod audio;
+mod chat;
+mod error;
+mod id;
+mod time;
+
+mod embed;
+mod llm;
+mod stt;
+mod tts;
+mod turn;
+mod vad;
+
+pub use audio::{AudioChunk, FRAME, FRAME_SAMPLES, SampleRate};
+pub use chat::{ChatRequest, FinishReason, Message, Priority, Role, Tool, ToolCall, ToolChoice, Usage};
+pub use embed::Embed;
+pub use error::{Error, ErrorKind, Result};
+pub use futures_core::Stream;
+pub use futures_core::future::BoxFuture;
+pub use futures_core::stream::BoxStream;
+pub use id::{CallId, ItemId, ReplyId, TurnId};
+pub use llm::{ChatDelta, Llm};
+pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
+pub use time::MediaTime;
+pub use tts::{SpeechRequest, Tts, Voice};
+pub use turn::TurnDetector;
+pub use vad::{Vad, VadStream, VoiceProbability};

@@ -1,0 +1,45 @@
+//! Language models.
+
+use crate::chat::{ChatRequest, FinishReason, Usage};
+use crate::{BoxStream, Result};
+
+/// A piece of a completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChatDelta {
+    /// More text.
+    Text(String),
+    /// More of a tool call. `id` and `name` are given once, in the first piece of each `index`.
+    ToolCall {
+        /// Which of the calls in this completion.
+        index: usize,
+        /// Unique within the conversation.
+        id: Option<String>,
+        /// The tool's name.
+        name: Option<String>,
+        /// More of the JSON arguments.
+        arguments: String,
+    },
+    /// The end; always the last piece of a completion that did not fail.
+    Done {
+        /// Why it ended.
+        finish: FinishReason,
+        /// What it used, zero where the engine does not say.
+        usage: Usage,
+    },
+}
+
+/// A language model shared by all calls.
+pub trait Llm: Send + Sync {
+    /// The engine's name, for logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// The default model's name.
+    fn model(&self) -> &str;
+
+    /// Answers a conversation. Dropping the stream cancels the work.
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>>;
+
+    /// A request that begins like this one will follow soon: an engine with a prompt cache may read it in
+    /// advance. Returns at once.
+    fn prepare(&self, _request: &ChatRequest) {}
+}

@@ -1,0 +1,67 @@
+//! Speech to text.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BoxStream, Result};
+
+/// What goes into a transcription, in order.
+#[derive(Clone, Debug)]
+pub enum SttInput {
+    /// 16 kHz mono samples, any number.
+    Audio(Arc<[i16]>),
+    /// The person paused: answer with a [`Transcript`] of all audio so far as soon as can be, marked
+    /// `flushed`. More audio may follow, as if nothing had happened.
+    Flush,
+}
+
+/// How to transcribe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SttOptions {
+    /// ISO 639-1, such as "en"; `None` lets the engine decide.
+    pub language: Option<String>,
+    /// Words that are likely to occur; engines without such a bias ignore it.
+    pub prompt: Option<String>,
+    /// Whether transcripts should arrive while the person speaks.
+    pub partials: bool,
+}
+
+/// What has been understood of an utterance so far. Each transcript replaces the one before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transcript {
+    /// All text of the utterance so far, trimmed.
+    pub text: String,
+    /// The audio this text covers, in milliseconds from the utterance's first sample.
+    pub audio_ms: u64,
+    /// This answers a [`SttInput::Flush`], or the end of the input.
+    pub flushed: bool,
+    /// Stretches of speech with their times; filled when `flushed`, as far as the engine knows them.
+    pub segments: Vec<Segment>,
+}
+
+/// A stretch of speech, in seconds from the utterance's first sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Where it begins.
+    pub start_s: f32,
+    /// Where it ends.
+    pub end_s: f32,
+    /// What was said.
+    pub text: String,
+}
+
+/// A speech recogniser shared by all calls.
+pub trait Stt: Send + Sync {
+    /// The engine's name, for logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Transcribes one utterance. One flushed transcript answers each [`SttInput::Flush`], in order, and one
+    /// more the end of `audio` (unless nothing came since the last flush); others may come between.
+    /// Dropping the output cancels. The engine bounds what it buffers, whatever the length of the audio.
+    fn transcribe(
+        &self,
+        options: SttOptions,
+        audio: BoxStream<'static, SttInput>,
+    ) -> BoxStream<'static, Result<Transcript>>;
+}

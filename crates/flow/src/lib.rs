@@ -1,0 +1,1 @@
+//! Decorators round the core traits: scheduling, resilience, caching.

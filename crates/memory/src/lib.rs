@@ -1,0 +1,1 @@
+//! Memories and knowledge: what a companion or a business remembers.

@@ -1,0 +1,1 @@
+//! Speech and language engines behind the core traits, one file each.

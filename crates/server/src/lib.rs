@@ -1,0 +1,1 @@
+//! Transports, HTTP, command line: the antiphon binary.

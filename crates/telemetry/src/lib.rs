@@ -1,0 +1,1 @@
+//! Measuring: timers, histograms and their export.
