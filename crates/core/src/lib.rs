@@ -4,26 +4,32 @@
 //! asynchrony, and everything can be tested in virtual time.
 
 mod audio;
+pub mod call;
 mod chat;
-mod error;
-mod id;
-mod time;
-
+pub mod dialog;
 mod embed;
+mod error;
+mod event;
+mod id;
+mod item;
 mod llm;
 mod stt;
+mod time;
 mod tts;
 mod turn;
 mod vad;
 
 pub use audio::{AudioChunk, FRAME, FRAME_SAMPLES, SampleRate};
+pub use call::Transport;
 pub use chat::{ChatRequest, FinishReason, Message, Priority, Role, Tool, ToolCall, ToolChoice, Usage};
 pub use embed::Embed;
 pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, ReplyStatus, TurnLatency};
 pub use futures_core::Stream;
 pub use futures_core::future::BoxFuture;
 pub use futures_core::stream::BoxStream;
 pub use id::{CallId, ItemId, ReplyId, TurnId};
+pub use item::{Item, ItemContent, ItemStatus, Part};
 pub use llm::{ChatDelta, Llm};
 pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
 pub use time::MediaTime;

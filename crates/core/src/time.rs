@@ -42,6 +42,7 @@ impl MediaTime {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    #[must_use]
     /// `span` before this time, not before the start of the call.
     pub const fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span.as_micros() as u64))

@@ -1,0 +1,217 @@
+//! One call as a transport sees it: what comes in, what goes out.
+
+use std::collections::BTreeMap;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::chat::{Tool, ToolChoice};
+use crate::event::Event;
+use crate::id::{ItemId, ReplyId};
+use crate::item::Item;
+use crate::{Result, SampleRate, TurnId};
+
+/// A connection that carries one call. Polled by the session's own task: no task, lock or channel of its own.
+pub trait Transport: Send {
+    /// The protocol's name, for logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// How audio goes out.
+    fn output(&self) -> OutputAudio;
+
+    /// The next thing that came in; `None` when the other side is gone. [`Inbound::Audio`] has appended 16 kHz
+    /// mono samples to `audio`.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>>;
+
+    /// Queues something to go out; the queue is bounded and [`Transport::poll_flush`] reports its overflow.
+    fn send(&mut self, outbound: Outbound);
+
+    /// Writes what is queued. Ready when all is written; an error when the other side is gone or reads too
+    /// slowly to keep the queue within its bound.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+}
+
+/// How a transport wants its audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputAudio {
+    /// Samples a second.
+    pub rate: SampleRate,
+    /// Who keeps the time.
+    pub pacing: Pacing,
+}
+
+/// Who keeps the time of playback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    /// The server sends at most this far ahead of real time, so it knows what was heard and can stop at once.
+    Server {
+        /// How far ahead.
+        lead: Duration,
+    },
+    /// Audio is sent as soon as it is made; the client plays, stops and reports what was heard.
+    Client,
+}
+
+/// What comes in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inbound {
+    /// Audio was appended to the buffer given.
+    Audio,
+    /// The person typed.
+    Text(String),
+    /// The person pressed a key: 0-9, *, # or A-D.
+    Dtmf(char),
+    /// The client asks for something.
+    Command(Command),
+    /// The other side ends the call.
+    Hangup,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Given back in [`Event::CommandFailed`].
+    pub request_id: Option<String>,
+    /// What is asked for.
+    pub kind: CommandKind,
+}
+
+/// What a client may ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommandKind {
+    /// Changes the session from now on.
+    Configure(Box<SessionConfig>),
+    /// The audio received since the last commit is the person's turn.
+    CommitInput,
+    /// Forget the audio received since the last commit.
+    ClearInput,
+    /// Insert an item.
+    AddItem {
+        /// What to insert.
+        item: Item,
+        /// Where.
+        place: Place,
+    },
+    /// Remove an item.
+    DeleteItem(ItemId),
+    /// Ask for [`Event::ItemRetrieved`].
+    RetrieveItem(ItemId),
+    /// The person heard the item's audio only up to here.
+    TruncateItem {
+        /// A message of the agent.
+        item: ItemId,
+        /// From the start of its audio.
+        audio_end: Duration,
+    },
+    /// Ask the agent to speak.
+    Reply(Box<ReplyRequest>),
+    /// Stop a reply: this one, or the one in the conversation.
+    CancelReply(Option<ReplyId>),
+}
+
+/// Where an item is inserted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the end.
+    Last,
+    /// At the front.
+    First,
+    /// After this item.
+    After(ItemId),
+}
+
+/// How the agent behaves in one call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionConfig {
+    /// What the agent is told about itself.
+    pub instructions: String,
+    /// Whether replies are spoken (with a transcript) or only written.
+    pub spoken: bool,
+    /// A voice of the speech engine.
+    pub voice: Option<String>,
+    /// Speed of speech; 1 is normal.
+    pub speed: f32,
+    /// A model of the language engine.
+    pub model: Option<String>,
+    /// What the agent may call; the client runs it.
+    pub tools: Vec<Tool>,
+    /// Whether it may, must or must not.
+    pub tool_choice: ToolChoice,
+    /// Randomness of replies.
+    pub temperature: Option<f32>,
+    /// The longest reply in tokens.
+    pub max_tokens: Option<u32>,
+    /// Language of the person's speech, ISO 639-1.
+    pub language: Option<String>,
+    /// When turns begin and end; `None`: only by [`CommandKind::CommitInput`].
+    pub turns: Option<crate::dialog::TurnConfig>,
+    /// Audio kept from before speech was noticed.
+    pub prefix_padding: Duration,
+    /// Only transcribe; never reply.
+    pub transcribe_only: bool,
+    /// Said first, if not empty.
+    pub greeting: String,
+    /// What is said after long silence.
+    pub idle: IdleReply,
+    /// Said before the call is ended for silence.
+    pub goodbye: String,
+    /// Said when an engine failed and nothing else can be said.
+    pub apology: String,
+}
+
+/// What is said after long silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdleReply {
+    /// These sentences, one after the other.
+    Say(Vec<String>),
+    /// Whatever the model makes of it.
+    Generate,
+}
+
+/// A reply that was asked for, with what differs from the session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplyRequest {
+    /// Not part of the conversation: neither stored nor limiting other replies.
+    pub out_of_band: bool,
+    /// What to answer instead of the conversation.
+    pub input: Option<Vec<Item>>,
+    /// Instead of the session's.
+    pub instructions: Option<String>,
+    /// Instead of the session's.
+    pub spoken: Option<bool>,
+    /// Instead of the session's.
+    pub voice: Option<String>,
+    /// Instead of the session's.
+    pub tools: Option<Vec<Tool>>,
+    /// Instead of the session's.
+    pub tool_choice: Option<ToolChoice>,
+    /// Instead of the session's.
+    pub temperature: Option<f32>,
+    /// Instead of the session's.
+    pub max_tokens: Option<u32>,
+    /// Given back with the reply.
+    pub metadata: BTreeMap<String, Value>,
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outbound {
+    /// Audio at [`OutputAudio::rate`] of this item of this reply.
+    Audio {
+        /// The turn it answers; stale turns are dropped.
+        turn: TurnId,
+        /// The reply.
+        reply: ReplyId,
+        /// The message.
+        item: ItemId,
+        /// Mono samples.
+        samples: Vec<i16>,
+    },
+    /// Drop all audio sent but not yet played.
+    Clear,
+    /// Something happened.
+    Event(Event),
+    /// End the call, after what was sent.
+    Hangup,
+}

@@ -1,0 +1,253 @@
+//! What happens in a call, for clients, logs and metrics alike.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::call::SessionConfig;
+use crate::chat::Usage;
+use crate::dialog::Phase;
+use crate::error::Error;
+use crate::id::{ItemId, ReplyId};
+use crate::item::{Item, ItemStatus};
+use crate::{MediaTime, TurnId};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The floor changed.
+    Phase(Phase),
+    /// The session is configured like this now: the first event of a call, and the answer to every
+    /// [`crate::call::CommandKind::Configure`].
+    Configured(Box<SessionConfig>),
+    /// A command could not be carried out; the call goes on.
+    CommandFailed {
+        /// The command's.
+        request_id: Option<String>,
+        /// For machines, such as `item_not_found`.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// An engine failed; the call goes on.
+    Failed(Error),
+
+    /// The person began to speak; `item` will be their message.
+    SpeechStarted {
+        /// The coming message.
+        item: ItemId,
+        /// On the time line of the audio received.
+        at: MediaTime,
+    },
+    /// The person's speech ended.
+    SpeechStopped {
+        /// The coming message.
+        item: ItemId,
+        /// On the time line of the audio received.
+        at: MediaTime,
+    },
+    /// It was no speech, or only a back-channel: the message will not come.
+    SpeechDropped {
+        /// The message that will not come.
+        item: ItemId,
+    },
+    /// The person was silent for long.
+    IdleTimeout {
+        /// The message that stands for the silence.
+        item: ItemId,
+        /// Where the silence began.
+        from: MediaTime,
+        /// Now.
+        to: MediaTime,
+    },
+    /// The person's turn is over; the message itself follows.
+    InputCommitted {
+        /// The message.
+        item: ItemId,
+        /// The one before it.
+        previous: Option<ItemId>,
+    },
+    /// The audio was forgotten.
+    InputCleared,
+    /// What has been understood of the person's message so far; replaces what was said before.
+    UserText {
+        /// The message.
+        item: ItemId,
+        /// All of it.
+        text: String,
+        /// Nothing will change any more.
+        done: bool,
+        /// How much audio it covers.
+        audio: Duration,
+    },
+    /// The message could not be understood.
+    UserTextFailed {
+        /// The message.
+        item: ItemId,
+        /// Why.
+        error: Error,
+    },
+
+    /// An item came into the conversation; one with [`ItemStatus::InProgress`] is followed by `ItemDone`.
+    ItemAdded {
+        /// It.
+        item: Item,
+        /// The one before it.
+        previous: Option<ItemId>,
+    },
+    /// The item will not change any more.
+    ItemDone {
+        /// It.
+        item: Item,
+        /// The one before it.
+        previous: Option<ItemId>,
+    },
+    /// The item is gone.
+    ItemDeleted(ItemId),
+    /// The item, as asked for.
+    ItemRetrieved(Item),
+    /// The item ends here now.
+    ItemTruncated {
+        /// It.
+        item: ItemId,
+        /// From the start of its audio.
+        audio_end: Duration,
+    },
+
+    /// The agent begins a reply.
+    ReplyStarted {
+        /// It.
+        reply: ReplyId,
+        /// The turn it answers.
+        turn: TurnId,
+        /// Whether it is spoken.
+        spoken: bool,
+        /// Whether it is outside the conversation.
+        out_of_band: bool,
+        /// As given in the request.
+        metadata: BTreeMap<String, Value>,
+    },
+    /// The reply's message or tool call begins. Inside the conversation, `ItemAdded` follows.
+    OutputStarted {
+        /// The reply.
+        reply: ReplyId,
+        /// Its place among the reply's items, from 0.
+        index: usize,
+        /// The item, without content yet.
+        item: Item,
+    },
+    /// More text of a message; with audio if the reply is spoken.
+    OutputText {
+        /// The reply.
+        reply: ReplyId,
+        /// The message.
+        item: ItemId,
+        /// Its place among the reply's items.
+        index: usize,
+        /// What comes next.
+        delta: String,
+    },
+    /// More of a tool call's arguments.
+    OutputArguments {
+        /// The reply.
+        reply: ReplyId,
+        /// The tool call's item.
+        item: ItemId,
+        /// Its place among the reply's items.
+        index: usize,
+        /// [`crate::ToolCall::id`].
+        call_id: String,
+        /// What comes next.
+        delta: String,
+    },
+    /// The message or tool call is whole, or cut short; its audio has all been sent.
+    OutputDone {
+        /// The reply.
+        reply: ReplyId,
+        /// Its place among the reply's items.
+        index: usize,
+        /// The item with all its content.
+        item: Item,
+    },
+    /// The reply is over.
+    ReplyDone {
+        /// It.
+        reply: ReplyId,
+        /// The turn it answered.
+        turn: TurnId,
+        /// How it ended.
+        status: ReplyStatus,
+        /// What it used.
+        usage: Usage,
+        /// Its items.
+        output: Vec<Item>,
+    },
+    /// The person cut the reply off.
+    Interrupted {
+        /// The reply.
+        reply: ReplyId,
+        /// The message.
+        item: ItemId,
+        /// How much of its audio was heard.
+        heard: Duration,
+        /// The words of it that were heard.
+        text: String,
+    },
+    /// How long the turn took; once for each reply to a turn, when its first audio (or text) went out.
+    Latency {
+        /// The turn.
+        turn: TurnId,
+        /// Stage by stage.
+        latency: TurnLatency,
+    },
+}
+
+/// How a reply ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyStatus {
+    /// All was said.
+    Completed,
+    /// The person spoke.
+    Interrupted,
+    /// A client cancelled it.
+    Cancelled,
+    /// The token limit cut it.
+    TooLong,
+    /// The provider withheld the rest.
+    Filtered,
+    /// An engine failed.
+    Failed(Error),
+}
+
+impl ReplyStatus {
+    /// What becomes of the reply's unfinished item.
+    pub fn item_status(&self) -> ItemStatus {
+        if *self == Self::Completed { ItemStatus::Completed } else { ItemStatus::Incomplete }
+    }
+}
+
+/// How long the stages of a turn took. Stages overlap: they need not add up to the total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TurnLatency {
+    /// From the last speech sample to the decision that the turn is over.
+    #[serde(serialize_with = "millis")]
+    pub end_of_turn: Duration,
+    /// From the question to the answer of speech recognition.
+    #[serde(serialize_with = "millis")]
+    pub stt: Duration,
+    /// From the request to the first token of the language model.
+    #[serde(serialize_with = "millis")]
+    pub llm_ttft: Duration,
+    /// From the first clause to its first audio.
+    #[serde(serialize_with = "millis")]
+    pub tts_ttfb: Duration,
+    /// From the last speech sample to the first reply sample.
+    #[serde(serialize_with = "millis")]
+    pub total: Duration,
+}
+
+fn millis<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((span.as_secs_f64() * 10_000.0).round() / 10.0)
+}

@@ -1,0 +1,88 @@
+//! The items of a conversation: what was said, what tools were called, what they answered.
+
+use crate::chat::{Role, ToolCall};
+use crate::id::ItemId;
+
+/// One item, in the order of the conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Unique within the call.
+    pub id: ItemId,
+    /// What it is.
+    pub content: ItemContent,
+    /// How far it got.
+    pub status: ItemStatus,
+}
+
+/// How far an item got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemStatus {
+    /// Still being made.
+    InProgress,
+    /// Whole.
+    Completed,
+    /// Cut short: an interrupted or failed reply.
+    Incomplete,
+}
+
+/// What an item is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ItemContent {
+    /// Somebody said something.
+    Message {
+        /// Who.
+        role: Role,
+        /// What, in parts.
+        parts: Vec<Part>,
+    },
+    /// The model called a tool.
+    ToolCall(ToolCall),
+    /// A tool answered.
+    ToolOutput {
+        /// The [`ToolCall::id`] it answers.
+        call_id: String,
+        /// Whatever the tool gave, as text.
+        output: String,
+    },
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Written text.
+    Text(String),
+    /// Speech; its words once they are known.
+    Audio {
+        /// What was said.
+        transcript: Option<String>,
+    },
+}
+
+impl Part {
+    /// The words, as far as they are known.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Audio { transcript } => transcript.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+impl Item {
+    /// A completed message of one part.
+    pub fn message(id: ItemId, role: Role, part: Part) -> Self {
+        let content = ItemContent::Message { role, parts: vec![part] };
+        Self { id, content, status: ItemStatus::Completed }
+    }
+
+    /// The words of a message, its parts joined by spaces; empty for anything else.
+    pub fn text(&self) -> String {
+        match &self.content {
+            ItemContent::Message { parts, .. } => {
+                let texts: Vec<&str> = parts.iter().map(Part::text).filter(|t| !t.is_empty()).collect();
+                texts.join(" ")
+            }
+            _ => String::new(),
+        }
+    }
+}
