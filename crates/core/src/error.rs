@@ -27,7 +27,7 @@ pub enum ErrorKind {
 }
 
 /// A provider's error. The message says what was wrong, where, and what to do; it never holds a secret.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,

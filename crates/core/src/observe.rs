@@ -1,0 +1,37 @@
+//! Measuring: everything that is counted or timed passes through one trait.
+
+use crate::{CallId, Event};
+
+/// Watches calls. Called on the hot path: must neither block nor allocate much.
+pub trait Observer: Send + Sync {
+    /// A call began over this transport.
+    fn call_started(&self, call: &CallId, transport: &'static str);
+
+    /// Something happened in a call.
+    fn event(&self, call: &CallId, event: &Event);
+
+    /// The call is over.
+    fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome);
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// Either side hung up.
+    Completed,
+    /// The connection was lost, or the client read too slowly.
+    Lost,
+    /// The server is stopping.
+    Drained,
+}
+
+impl CallOutcome {
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Lost => "lost",
+            Self::Drained => "drained",
+        }
+    }
+}
