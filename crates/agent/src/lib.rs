@@ -1,1 +1,22 @@
 //! One conversation: the session pipeline from audio in to audio out.
+
+use std::sync::Arc;
+
+use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
+
+/// The engines all calls share.
+#[derive(Clone)]
+pub struct Engines {
+    /// Voice activity.
+    pub vad: Arc<dyn Vad>,
+    /// Semantic end of turn; without it silence alone ends a turn.
+    pub turn: Option<Arc<dyn TurnDetector>>,
+    /// Speech to text.
+    pub stt: Arc<dyn Stt>,
+    /// The language model.
+    pub llm: Arc<dyn Llm>,
+    /// Text to speech.
+    pub tts: Arc<dyn Tts>,
+    /// Embeddings.
+    pub embed: Arc<dyn Embed>,
+}
