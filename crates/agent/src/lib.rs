@@ -1,6 +1,19 @@
 //! One conversation: the session pipeline from audio in to audio out.
 
+mod clock;
+mod ear;
+mod history;
+pub mod ids;
+mod output;
+mod playback;
+mod prompt;
+mod reply;
+mod session;
+mod speech;
+
 use std::sync::Arc;
+
+pub use session::run_call;
 
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 

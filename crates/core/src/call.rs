@@ -62,6 +62,8 @@ pub enum Inbound {
     Text(String),
     /// The person pressed a key: 0-9, *, # or A-D.
     Dtmf(char),
+    /// All audio sent of this reply was played, sooner or later than the clock says.
+    Played(ReplyId),
     /// The client asks for something.
     Command(Command),
     /// The other side ends the call.

@@ -194,6 +194,9 @@ pub enum Event {
         heard: Duration,
         /// The words of it that were heard.
         text: String,
+        /// From the onset of the person's speech until the audio was stopped; `None` when it was not speech
+        /// that cut the reply off.
+        latency: Option<Duration>,
     },
     /// How long the turn took; once for each reply to a turn, when its first audio (or text) went out.
     Latency {

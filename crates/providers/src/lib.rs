@@ -1,1 +1,7 @@
 //! Speech and language engines behind the core traits, one file each.
+
+pub mod onnx;
+pub mod pool;
+pub mod silero;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,161 @@
+//! The items a reply is made of, and what is said about them as they grow.
+
+use antiphon_core::{Event, Item, ItemContent, ItemId, ItemStatus, Part, ReplyId, Role, ToolCall};
+
+use crate::ids;
+
+/// The items of one reply, the last of them perhaps unfinished.
+#[derive(Debug)]
+pub(crate) struct Output {
+    reply: ReplyId,
+    spoken: bool,
+    items: Vec<Item>,
+    /// The item that is still growing, by its place.
+    open: Option<usize>,
+    /// Which tool call of the completion is open.
+    tool: Option<usize>,
+}
+
+impl Output {
+    pub(crate) fn new(reply: ReplyId, spoken: bool) -> Self {
+        Self { reply, spoken, items: Vec::new(), open: None, tool: None }
+    }
+
+    /// The items so far.
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The message that is growing or, failing that, the last one.
+    pub(crate) fn message(&self) -> Option<&ItemId> {
+        self.items.iter().rfind(|i| matches!(i.content, ItemContent::Message { .. })).map(|i| &i.id)
+    }
+
+    /// More text of the agent's message.
+    pub(crate) fn text(&mut self, delta: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.open.is_none() || self.tool.is_some() {
+            events.extend(self.close(ItemStatus::Completed));
+            let part = if self.spoken {
+                Part::Audio { transcript: Some(String::new()) }
+            } else {
+                Part::Text(String::new())
+            };
+            events.push(self.open(ItemContent::Message { role: Role::Assistant, parts: vec![part] }, None));
+        }
+        let Some(index) = self.open else { return events };
+        if let ItemContent::Message { parts, .. } = &mut self.items[index].content
+            && let Some(Part::Text(text) | Part::Audio { transcript: Some(text) }) = parts.first_mut()
+        {
+            text.push_str(delta);
+        }
+        events.push(Event::OutputText {
+            reply: self.reply.clone(),
+            item: self.items[index].id.clone(),
+            index,
+            delta: delta.to_owned(),
+        });
+        events
+    }
+
+    /// More of a tool call; `call` counts the calls of the completion.
+    pub(crate) fn tool_call(
+        &mut self,
+        call: usize,
+        id: Option<String>,
+        name: Option<String>,
+        delta: &str,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.tool != Some(call) || self.open.is_none() {
+            events.extend(self.close(ItemStatus::Completed));
+            let tool = ToolCall {
+                id: id.unwrap_or_else(|| ids::unique("call_")),
+                name: name.unwrap_or_default(),
+                arguments: String::new(),
+            };
+            events.push(self.open(ItemContent::ToolCall(tool), Some(call)));
+        }
+        let Some(index) = self.open else { return events };
+        let item = &mut self.items[index];
+        if let ItemContent::ToolCall(tool) = &mut item.content {
+            tool.arguments.push_str(delta);
+            if !delta.is_empty() {
+                events.push(Event::OutputArguments {
+                    reply: self.reply.clone(),
+                    item: item.id.clone(),
+                    index,
+                    call_id: tool.id.clone(),
+                    delta: delta.to_owned(),
+                });
+            }
+        }
+        events
+    }
+
+    /// The item that was growing is over.
+    pub(crate) fn close(&mut self, status: ItemStatus) -> Option<Event> {
+        let index = self.open.take()?;
+        self.tool = None;
+        self.items[index].status = status;
+        Some(Event::OutputDone { reply: self.reply.clone(), index, item: self.items[index].clone() })
+    }
+
+    fn open(&mut self, content: ItemContent, tool: Option<usize>) -> Event {
+        let id = ItemId::new(ids::unique("item_"));
+        let item = Item { id, content, status: ItemStatus::InProgress };
+        let index = self.items.len();
+        self.items.push(item.clone());
+        self.open = Some(index);
+        self.tool = tool;
+        Event::OutputStarted { reply: self.reply.clone(), index, item }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_then_two_tool_calls_make_three_items() {
+        let mut output = Output::new(ReplyId::new("r"), true);
+        let mut events = output.text("Let me ");
+        events.extend(output.text("look."));
+        events.extend(output.tool_call(0, Some("a".into()), Some("weather".into()), "{\"x\""));
+        events.extend(output.tool_call(0, None, None, ":1}"));
+        events.extend(output.tool_call(1, Some("b".into()), Some("time".into()), ""));
+        events.extend(output.close(ItemStatus::Completed));
+        let kinds: Vec<&str> = events
+            .iter()
+            .map(|e| match e {
+                Event::OutputStarted { .. } => "started",
+                Event::OutputText { .. } => "text",
+                Event::OutputArguments { .. } => "arguments",
+                Event::OutputDone { .. } => "done",
+                _ => "other",
+            })
+            .collect();
+        let expected = [
+            "started",
+            "text",
+            "text",
+            "done",
+            "started",
+            "arguments",
+            "arguments",
+            "done",
+            "started",
+            "done",
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!(output.items()[0].text(), "Let me look.");
+        let calls: Vec<_> = output.items()[1..]
+            .iter()
+            .map(|i| match &i.content {
+                ItemContent::ToolCall(c) => (c.id.as_str(), c.arguments.as_str()),
+                ItemContent::Message { .. } | ItemContent::ToolOutput { .. } => ("", ""),
+            })
+            .collect();
+        assert_eq!(calls, [("a", "{\"x\":1}"), ("b", "")]);
+    }
+}

@@ -1,0 +1,308 @@
+//! What goes out of the reply's audio, when, and how much of it was heard.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use antiphon_audio::Resampler;
+use antiphon_core::call::{OutputAudio, Pacing};
+use antiphon_core::{AudioChunk, SampleRate};
+use tokio::time::Instant;
+
+/// Audio made but not sent, at most: synthesis waits beyond it.
+const MAX_QUEUED: Duration = Duration::from_secs(10);
+/// Audio goes out in pieces of at most 100 ms: few messages, yet a client that drops stale ones loses little.
+const PIECE: Duration = Duration::from_millis(100);
+
+/// The reply being played.
+pub(crate) struct Playback {
+    rate: SampleRate,
+    pacing: Pacing,
+    resampler: Option<(SampleRate, Resampler)>,
+    /// Made but not sent.
+    queue: VecDeque<i16>,
+    /// Sent but perhaps not played yet: what a resumed reply repeats.
+    sent_tail: VecDeque<i16>,
+    /// Samples sent of this reply.
+    sent: u64,
+    /// When the first sample of this reply would have been played, had it never paused.
+    epoch: Option<Instant>,
+    /// Held since here: samples heard.
+    held: Option<u64>,
+    clauses: Vec<Clause>,
+}
+
+/// What a stretch of the reply's audio says.
+struct Clause {
+    /// Its first sample.
+    from: u64,
+    text: String,
+}
+
+/// How much of a reply was heard.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Heard {
+    pub(crate) audio: Duration,
+    pub(crate) text: String,
+}
+
+impl Playback {
+    pub(crate) fn new(output: OutputAudio) -> Self {
+        Self {
+            rate: output.rate,
+            pacing: output.pacing,
+            resampler: None,
+            queue: VecDeque::new(),
+            sent_tail: VecDeque::new(),
+            sent: 0,
+            epoch: None,
+            held: None,
+            clauses: Vec::new(),
+        }
+    }
+
+    /// Forgets everything: a new reply begins.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(OutputAudio { rate: self.rate, pacing: self.pacing });
+    }
+
+    /// The audio that follows says this.
+    pub(crate) fn clause(&mut self, text: String) {
+        self.clauses.push(Clause { from: self.made(), text });
+    }
+
+    /// More audio was made.
+    pub(crate) fn push(&mut self, chunk: &AudioChunk) {
+        if chunk.rate == self.rate {
+            self.queue.extend(chunk.samples.iter());
+            return;
+        }
+        let rate = self.rate;
+        let current = self.resampler.take().filter(|(from, _)| *from == chunk.rate);
+        let (from, mut resampler) = current.unwrap_or_else(|| (chunk.rate, Resampler::new(chunk.rate, rate)));
+        let mut out = Vec::with_capacity(chunk.samples.len() * rate.hz() as usize / from.hz() as usize + 8);
+        resampler.process(&chunk.samples, &mut out);
+        self.queue.extend(&out);
+        self.resampler = Some((from, resampler));
+    }
+
+    /// No more audio will come: gives out what the resampler holds back.
+    pub(crate) fn finish(&mut self) {
+        if let Some((_, mut resampler)) = self.resampler.take() {
+            let mut out = Vec::new();
+            resampler.flush(&mut out);
+            self.queue.extend(&out);
+        }
+    }
+
+    /// Whether more audio may be made.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.rate.samples_in(MAX_QUEUED)
+    }
+
+    /// The next piece to send, if one is due.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Vec<i16>> {
+        if self.queue.is_empty() || self.held.is_some() || self.next_due().is_some_and(|due| due > now) {
+            return None;
+        }
+        let played = self.rate.duration_of(self.sent as usize);
+        // A reply that ran dry goes on from now: the silence between was heard as silence.
+        let epoch = self.epoch.map_or(now, |epoch| epoch.max(now.checked_sub(played).unwrap_or(epoch)));
+        self.epoch = Some(epoch);
+        let piece: Vec<i16> = self.queue.drain(..self.queue.len().min(self.rate.samples_in(PIECE))).collect();
+        self.sent += piece.len() as u64;
+        if let Pacing::Server { lead } = self.pacing {
+            self.sent_tail.extend(&piece);
+            let excess = self.sent_tail.len().saturating_sub(self.rate.samples_in(lead + 2 * PIECE));
+            self.sent_tail.drain(..excess);
+        }
+        Some(piece)
+    }
+
+    /// When the next piece is due; `None` when there is none or the reply is held.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if self.queue.is_empty() || self.held.is_some() {
+            return None;
+        }
+        self.next_due()
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let Pacing::Server { lead } = self.pacing else { return self.epoch };
+        let played = self.rate.duration_of(self.sent as usize);
+        self.epoch.map(|epoch| (epoch + played).checked_sub(lead).unwrap_or(epoch))
+    }
+
+    /// When everything made so far has been played.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.epoch.map(|epoch| epoch + self.rate.duration_of(self.made() as usize))
+    }
+
+    /// Whether nothing is left to send.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// What was heard until now.
+    pub(crate) fn heard(&self, now: Instant) -> Heard {
+        let samples = self.heard_samples(now);
+        Heard { audio: self.rate.duration_of(samples as usize), text: self.text_until(samples) }
+    }
+
+    /// What was heard when only `audio` of the reply was played.
+    pub(crate) fn heard_until(&self, audio: Duration) -> String {
+        self.text_until(self.rate.samples_in(audio) as u64)
+    }
+
+    /// Stops here.
+    pub(crate) fn hold(&mut self, now: Instant) {
+        self.held = Some(self.heard_samples(now));
+    }
+
+    /// Goes on where it stopped; what was sent but not heard is sent again.
+    pub(crate) fn resume(&mut self) {
+        let Some(heard) = self.held.take() else { return };
+        let unheard = (self.sent.saturating_sub(heard) as usize).min(self.sent_tail.len());
+        for sample in self.sent_tail.drain(self.sent_tail.len() - unheard..).rev() {
+            self.queue.push_front(sample);
+        }
+        self.sent -= unheard as u64;
+        self.epoch = None;
+        if self.sent > 0 {
+            // Positions count on: the next piece sets the epoch as if all before had just been played.
+            self.epoch = Instant::now().checked_sub(self.rate.duration_of(self.sent as usize));
+        }
+    }
+
+    /// The words of the first `share` (0 to 1) of a text: words are taken to last as long as they have letters.
+    pub(crate) fn share(text: &str, share: f64) -> &str {
+        &text[..words_in(text, share)]
+    }
+
+    fn made(&self) -> u64 {
+        self.sent + self.queue.len() as u64
+    }
+
+    fn heard_samples(&self, now: Instant) -> u64 {
+        let Some(epoch) = self.epoch else { return self.held.unwrap_or(0) };
+        let played = self.rate.samples_in(now.saturating_duration_since(epoch)) as u64;
+        self.held.unwrap_or(u64::MAX).min(played).min(self.sent)
+    }
+
+    /// The clauses heard, the last one up to the word in which the position falls.
+    fn text_until(&self, samples: u64) -> String {
+        let mut heard = String::new();
+        for (n, clause) in self.clauses.iter().enumerate() {
+            if samples <= clause.from {
+                break;
+            }
+            let until = self.clauses.get(n + 1).map_or(self.made(), |next| next.from);
+            let whole = (until - clause.from).max(1);
+            let part = Self::share(&clause.text, (samples - clause.from) as f64 / whole as f64);
+            if !heard.is_empty() && !part.is_empty() {
+                heard.push(' ');
+            }
+            heard.push_str(part);
+        }
+        heard
+    }
+}
+
+/// The byte at which the words of the first `share` of a text end.
+fn words_in(text: &str, share: f64) -> usize {
+    if share >= 1.0 {
+        return text.len();
+    }
+    let limit = text.len() as f64 * share;
+    let mut end = 0;
+    for (at, _) in text.match_indices(char::is_whitespace) {
+        if at as f64 > limit {
+            break;
+        }
+        end = at;
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: SampleRate = SampleRate::HZ_8000;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn server(lead: u64) -> Playback {
+        Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Server { lead: ms(lead) } })
+    }
+
+    fn audio(n: u64) -> AudioChunk {
+        AudioChunk::new(RATE, (0..RATE.samples_in(ms(n))).map(|i| i as i16).collect::<Vec<_>>())
+    }
+
+    fn drain(playback: &mut Playback, now: Instant) -> Vec<i16> {
+        std::iter::from_fn(|| playback.pop(now)).flatten().collect()
+    }
+
+    #[test]
+    fn sends_no_further_ahead_than_its_lead() {
+        let start = Instant::now();
+        let mut playback = server(200);
+        playback.push(&audio(1_000));
+        assert_eq!(drain(&mut playback, start).len(), RATE.samples_in(ms(300)), "the piece at 200 ms is due");
+        assert_eq!(playback.due(), Some(start + ms(100)));
+        assert_eq!(drain(&mut playback, start + ms(100)).len(), RATE.samples_in(ms(100)));
+        assert_eq!(playback.ends_at(), Some(start + ms(1_000)));
+    }
+
+    #[test]
+    fn a_client_that_keeps_the_time_gets_everything_at_once() {
+        let mut playback = Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Client });
+        playback.push(&audio(1_000));
+        assert_eq!(drain(&mut playback, Instant::now()).len(), 8_000);
+    }
+
+    #[test]
+    fn knows_which_words_were_heard() {
+        let start = Instant::now();
+        let mut playback = server(200);
+        playback.clause("Hello there,".to_owned());
+        playback.push(&audio(500));
+        playback.clause("how are you today?".to_owned());
+        playback.push(&audio(500));
+        drain(&mut playback, start);
+        drain(&mut playback, start + ms(300));
+        drain(&mut playback, start + ms(550));
+        let heard = playback.heard(start + ms(750));
+        assert_eq!(heard.audio, ms(750));
+        assert_eq!(heard.text, "Hello there, how are");
+        assert_eq!(playback.heard_until(ms(100)), "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_reply_goes_on_where_it_stopped() {
+        let start = Instant::now();
+        let mut playback = server(200);
+        playback.push(&audio(1_000));
+        let first = drain(&mut playback, start);
+        tokio::time::advance(ms(150)).await;
+        playback.hold(Instant::now());
+        assert_eq!(playback.pop(Instant::now()), None);
+        tokio::time::advance(ms(2_000)).await;
+        assert_eq!(playback.heard(Instant::now()).audio, ms(150));
+        playback.resume();
+        let again = drain(&mut playback, Instant::now());
+        assert_eq!(again[0], first[RATE.samples_in(ms(150))], "no sample lost, none repeated");
+        assert_eq!(playback.heard(Instant::now() + ms(100)).audio, ms(250));
+    }
+
+    #[test]
+    fn making_audio_stops_when_the_queue_is_full() {
+        let mut playback = server(200);
+        playback.push(&audio(9_900));
+        assert!(playback.has_room());
+        playback.push(&audio(200));
+        assert!(!playback.has_room());
+    }
+}

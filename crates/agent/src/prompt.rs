@@ -1,0 +1,68 @@
+//! What the language model reads: instructions first and unchanging, so that engines can cache them, then the
+//! conversation as it was heard.
+
+use antiphon_core::call::{ReplyRequest, SessionConfig};
+use antiphon_core::{ChatRequest, Item, ItemContent, Message, Part, Priority, Role};
+
+/// The request for a reply to `items`, with what `asked` changes.
+pub(crate) fn chat_request<'a>(
+    config: &SessionConfig,
+    asked: &ReplyRequest,
+    items: impl Iterator<Item = &'a Item>,
+    priority: Priority,
+) -> ChatRequest {
+    let instructions = asked.instructions.as_ref().unwrap_or(&config.instructions);
+    let mut messages = Vec::new();
+    if !instructions.trim().is_empty() {
+        messages.push(Message::new(Role::System, instructions.trim()));
+    }
+    for item in items {
+        append(&mut messages, item);
+    }
+    ChatRequest {
+        model: config.model.clone(),
+        tools: asked.tools.clone().unwrap_or_else(|| config.tools.clone()),
+        tool_choice: asked.tool_choice.clone().unwrap_or_else(|| config.tool_choice.clone()),
+        temperature: asked.temperature.or(config.temperature),
+        max_tokens: asked.max_tokens.or(config.max_tokens),
+        priority,
+        ..ChatRequest::new(messages)
+    }
+}
+
+fn append(messages: &mut Vec<Message>, item: &Item) {
+    match &item.content {
+        ItemContent::Message { role, parts } => {
+            let text = words(parts);
+            if text.is_empty() {
+                return;
+            }
+            // A person who went on after the turn seemed over wrote two items but said one thing.
+            match messages.last_mut() {
+                Some(last) if last.role == *role && last.tool_calls.is_empty() && *role != Role::System => {
+                    last.content.push(' ');
+                    last.content.push_str(&text);
+                }
+                _ => messages.push(Message::new(*role, text)),
+            }
+        }
+        ItemContent::ToolCall(call) => match messages.last_mut() {
+            Some(last) if last.role == Role::Assistant => last.tool_calls.push(call.clone()),
+            _ => messages.push(Message {
+                tool_calls: vec![call.clone()],
+                ..Message::new(Role::Assistant, String::new())
+            }),
+        },
+        ItemContent::ToolOutput { call_id, output } => {
+            messages.push(Message {
+                tool_call_id: Some(call_id.clone()),
+                ..Message::new(Role::Tool, output.clone())
+            });
+        }
+    }
+}
+
+fn words(parts: &[Part]) -> String {
+    let texts: Vec<&str> = parts.iter().map(|p| p.text().trim()).filter(|t| !t.is_empty()).collect();
+    texts.join(" ")
+}

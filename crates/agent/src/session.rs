@@ -1,0 +1,344 @@
+//! THE pipeline. One call, one task, one loop; follow a frame from top to bottom:
+//!
+//! 1. [`Session::next`]: the transport gives audio (16 kHz), which goes to the ear and the VAD.
+//! 2. The VAD's probabilities, transcripts and the turn detector's answers go into the `Dialog`.
+//! 3. The `Dialog` says what to do ([`Session::obey`]): transcribe, prepare a reply, start it, hold it, drop it.
+//! 4. A reply streams: language model -> clauses -> speech ([`Reply`]).
+//! 5. [`Playback`] paces its audio into the transport and knows what was heard.
+//!
+//! Everything under way is a field; dropping the field cancels the work.
+
+mod commands;
+mod run;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use antiphon_core::call::{Inbound, Outbound, SessionConfig, Transport};
+use antiphon_core::dialog::{Dialog, EndOfTurn, Input, PauseId, Phase, TurnConfig};
+use antiphon_core::{
+    BoxFuture, BoxStream, CallId, CallOutcome, Event, ItemId, MediaTime, Observer, Result, Transcript,
+    TurnId, VadStream, VoiceProbability,
+};
+use futures_util::stream::SelectAll;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::Engines;
+use crate::clock::MediaClock;
+use crate::ear::{Ear, Transcripts};
+use crate::history::History;
+use crate::playback::Playback;
+use crate::reply::ReplyPart;
+use run::{Prepared, Run};
+use turn::Committed;
+
+/// Replies outside the conversation that may run at once.
+const MAX_SIDE_REPLIES: usize = 4;
+/// A goodbye that is not played by then is cut off: a call that should end, ends.
+const HANGUP_AFTER: Duration = Duration::from_secs(15);
+
+/// Holds one call until either side ends it.
+pub async fn run_call(
+    id: CallId,
+    engines: Arc<Engines>,
+    config: SessionConfig,
+    observer: Arc<dyn Observer>,
+    transport: impl Transport,
+) -> CallOutcome {
+    let name = transport.name();
+    observer.call_started(&id, name);
+    let mut session = Session::new(id.clone(), engines, config, observer.clone(), transport);
+    let outcome = session.run().await;
+    drop(session);
+    observer.call_ended(&id, name, outcome);
+    outcome
+}
+
+struct Session<T> {
+    id: CallId,
+    engines: Arc<Engines>,
+    config: SessionConfig,
+    observer: Arc<dyn Observer>,
+    transport: T,
+
+    clock: MediaClock,
+    dialog: Dialog,
+    phase: Phase,
+    history: History,
+
+    /// Audio just received.
+    audio: Vec<i16>,
+    ear: Ear,
+    /// The person's voice activity; only when turns are found in the audio.
+    vad: Option<Box<dyn VadStream>>,
+    voice: BoxStream<'static, VoiceProbability>,
+    transcripts: SelectAll<Transcripts>,
+    turn_score: Option<BoxFuture<'static, (PauseId, Result<f32>)>>,
+    /// Turns that are over but whose words are not known yet.
+    committed: Vec<Committed>,
+
+    /// A reply prepared in a pause, not yet wanted.
+    prepared: Option<Prepared>,
+    /// The reply in the conversation.
+    reply: Option<Run>,
+    playback: Playback,
+    /// Replies outside the conversation.
+    sides: Vec<Run>,
+    /// A reply wanted as soon as the turn's words are known or the present reply is over.
+    wanted: Option<run::Wanted>,
+    hangup_at: Option<Instant>,
+    times: turn::Times,
+}
+
+/// What woke the session.
+enum Step {
+    Inbound(Option<Inbound>),
+    Lost,
+    Voice(VoiceProbability),
+    Transcript(ItemId, Option<Result<Transcript>>),
+    TurnScore(PauseId, Result<f32>),
+    Prepared(Option<Result<ReplyPart>>),
+    Reply(Option<Result<ReplyPart>>),
+    Side(usize, Option<Result<ReplyPart>>),
+    Timer,
+}
+
+impl<T: Transport> Session<T> {
+    fn new(
+        id: CallId,
+        engines: Arc<Engines>,
+        config: SessionConfig,
+        observer: Arc<dyn Observer>,
+        transport: T,
+    ) -> Self {
+        let turns = config.turns.clone().unwrap_or_else(manual_turns);
+        let playback = Playback::new(transport.output());
+        let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
+        let mut session = Self {
+            id,
+            engines,
+            config,
+            observer,
+            transport,
+            clock: MediaClock::new(Instant::now()),
+            dialog: Dialog::new(turns),
+            phase: Phase::Listening,
+            history: History::default(),
+            audio: Vec::with_capacity(4_096),
+            ear,
+            vad: None,
+            voice: futures_util::stream::empty().boxed(),
+            transcripts: SelectAll::new(),
+            turn_score: None,
+            committed: Vec::new(),
+            prepared: None,
+            reply: None,
+            playback,
+            sides: Vec::new(),
+            wanted: None,
+            hangup_at: None,
+            times: turn::Times::default(),
+        };
+        session.open_vad();
+        session
+    }
+
+    async fn run(&mut self) -> CallOutcome {
+        self.emit(Event::Configured(Box::new(self.config.clone())));
+        self.greet();
+        let mut timer = pin!(sleep_until(Instant::now()));
+        loop {
+            self.settle();
+            match self.next(timer.as_mut()).await {
+                Step::Inbound(Some(Inbound::Hangup) | None) => return CallOutcome::Completed,
+                Step::Lost => return CallOutcome::Lost,
+                Step::Inbound(Some(inbound)) => self.receive(inbound),
+                Step::Voice(voice) => self.judge(voice),
+                Step::Transcript(item, transcript) => self.understand(&item, transcript),
+                Step::TurnScore(pause, score) => self.score(pause, score),
+                Step::Prepared(part) => self.prepare_on(part),
+                Step::Reply(part) => self.reply_on(part),
+                Step::Side(at, part) => self.side_on(at, part),
+                Step::Timer => {
+                    if self.hangup_at.is_some_and(|at| Instant::now() >= at) {
+                        self.transport.send(Outbound::Hangup);
+                        self.flush_last().await;
+                        return CallOutcome::Completed;
+                    }
+                    self.input(Input::Tick);
+                }
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen.
+    async fn next(&mut self, mut timer: Pin<&mut Sleep>) -> Step {
+        let deadline = self.deadline();
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        let playing = self.playback.has_room();
+        let Self { transport, audio, voice, transcripts, turn_score, prepared, reply, sides, .. } = self;
+        poll_fn(|cx| {
+            if timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Step::Timer);
+            }
+            if let Poll::Ready(Some(voice)) = voice.poll_next_unpin(cx) {
+                return Poll::Ready(Step::Voice(voice));
+            }
+            if let Poll::Ready(Some((item, transcript))) = transcripts.poll_next_unpin(cx) {
+                return Poll::Ready(Step::Transcript(item, transcript));
+            }
+            if let Some(Poll::Ready((pause, score))) = turn_score.as_mut().map(|f| f.poll_unpin(cx)) {
+                *turn_score = None;
+                return Poll::Ready(Step::TurnScore(pause, score));
+            }
+            if let Poll::Ready(step) = poll_replies(cx, playing, reply, prepared, sides) {
+                return Poll::Ready(step);
+            }
+            if transport.poll_flush(cx).map(|r| r.is_err()) == Poll::Ready(true) {
+                return Poll::Ready(Step::Lost);
+            }
+            transport.poll_recv(cx, audio).map(Step::Inbound)
+        })
+        .await
+    }
+
+    /// When to wake if nothing happens.
+    fn deadline(&self) -> Instant {
+        /// A call in which nothing is due looks up this often; a bound on every wait.
+        const AT_LEAST: Duration = Duration::from_hours(1);
+        let dialog = self.dialog.wake_at().map(|at| self.clock.wall(at));
+        let watchdog = self.watchdog();
+        [dialog, self.playback.due(), self.reply_ends_at(), self.hangup_at, watchdog]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + AT_LEAST)
+    }
+
+    /// Before each wait: does what the dialog asks, sends the audio that is due, tells the phase.
+    fn settle(&mut self) {
+        while let Some(output) = self.dialog.poll() {
+            self.obey(output);
+        }
+        self.play();
+        self.start_wanted();
+        while let Some(output) = self.dialog.poll() {
+            self.obey(output);
+        }
+        let phase = self.dialog.phase();
+        if phase != self.phase {
+            self.phase = phase;
+            self.emit(Event::Phase(phase));
+        }
+    }
+
+    fn receive(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Audio => self.hear(),
+            Inbound::Text(text) => self.typed(text),
+            Inbound::Dtmf(key) => self.pressed(key),
+            Inbound::Played(reply) => self.played(&reply),
+            Inbound::Command(command) => self.carry_out(command),
+            Inbound::Hangup => {}
+        }
+    }
+
+    fn hear(&mut self) {
+        self.ear.hear(&self.audio);
+        if let Some(vad) = &mut self.vad {
+            vad.push(&self.audio);
+        } else if !self.audio.is_empty() && self.ear.utterance().is_none() {
+            let at = self.ear.received();
+            self.begin_utterance(at);
+        }
+        self.audio.clear();
+    }
+
+    fn judge(&mut self, voice: VoiceProbability) {
+        let at = self.clock.judged(voice.at, Instant::now());
+        self.dialog.handle(Input::Voice(voice.probability), at);
+    }
+
+    /// Tells the dialog what happened, now.
+    fn input(&mut self, input: Input<'_>) {
+        self.dialog.handle(input, self.clock.now(Instant::now()));
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.observer.event(&self.id, &event);
+        self.transport.send(Outbound::Event(event));
+    }
+
+    /// Applies the configuration's turn rules.
+    fn open_vad(&mut self) {
+        let turns = self.config.turns.clone();
+        if turns.is_none() {
+            self.vad = None;
+            self.voice = futures_util::stream::empty().boxed();
+        } else if self.vad.is_none() {
+            let (input, output) = self.engines.vad.open();
+            self.vad = Some(input);
+            self.voice = output;
+        }
+        self.dialog.configure(turns.unwrap_or_else(manual_turns));
+        self.ear.set_padding(self.config.prefix_padding);
+    }
+
+    /// Gives the last words a moment to leave.
+    async fn flush_last(&mut self) {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
+        // The call is over whether or not they left.
+        let _ = tokio::time::timeout(MOMENT, flushed).await;
+    }
+
+    fn turn(&self) -> TurnId {
+        self.dialog.turn()
+    }
+
+    /// The position in the audio received of a time of the dialog.
+    fn received_at(&self, at: MediaTime) -> MediaTime {
+        self.clock.received(at)
+    }
+}
+
+/// The first part that any reply has ready.
+fn poll_replies(
+    cx: &mut Context<'_>,
+    playing: bool,
+    reply: &mut Option<Run>,
+    prepared: &mut Option<Prepared>,
+    sides: &mut [Run],
+) -> Poll<Step> {
+    if let Some(run) = reply
+        && playing
+        && let Poll::Ready(part) = run.poll_part(cx)
+    {
+        return Poll::Ready(Step::Reply(part));
+    }
+    if let Some(prepared) = prepared
+        && let Poll::Ready(part) = prepared.poll_part(cx)
+    {
+        return Poll::Ready(Step::Prepared(part));
+    }
+    for (at, side) in sides.iter_mut().enumerate() {
+        if let Poll::Ready(part) = side.poll_part(cx) {
+            return Poll::Ready(Step::Side(at, part));
+        }
+    }
+    Poll::Pending
+}
+
+/// Turns that only the client ends: nobody listens for voice, and replies are asked for.
+fn manual_turns() -> TurnConfig {
+    TurnConfig { end: EndOfTurn::Manual, respond: false, ..TurnConfig::default() }
+}

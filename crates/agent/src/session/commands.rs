@@ -1,0 +1,151 @@
+//! What a client may ask of the session.
+
+use antiphon_core::call::{Command, CommandKind, Place, ReplyRequest, SessionConfig};
+use antiphon_core::dialog::Input;
+use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus, Transport};
+
+use super::Session;
+use super::run::Wanted;
+
+/// Why a command could not be carried out.
+struct Refusal {
+    code: &'static str,
+    message: String,
+}
+
+fn refuse<V>(code: &'static str, message: impl Into<String>) -> Result<V, Refusal> {
+    Err(Refusal { code, message: message.into() })
+}
+
+fn no_item<V>(id: &ItemId) -> Result<V, Refusal> {
+    refuse("item_not_found", format!("no item '{id}' in the conversation"))
+}
+
+impl<T: Transport> Session<T> {
+    /// Carries out a command, or tells why not.
+    pub(super) fn carry_out(&mut self, command: Command) {
+        let done = match command.kind {
+            CommandKind::Configure(config) => {
+                self.configure(*config);
+                Ok(())
+            }
+            CommandKind::CommitInput => self.commit_input(),
+            CommandKind::ClearInput => {
+                self.clear_input();
+                Ok(())
+            }
+            CommandKind::AddItem { item, place } => self.insert_item(item, &place),
+            CommandKind::DeleteItem(id) => match self.history.remove(&id) {
+                Some(_) => {
+                    self.emit(Event::ItemDeleted(id));
+                    Ok(())
+                }
+                None => no_item(&id),
+            },
+            CommandKind::RetrieveItem(id) => match self.history.get(&id).cloned() {
+                Some(item) => {
+                    self.emit(Event::ItemRetrieved(item));
+                    Ok(())
+                }
+                None => no_item(&id),
+            },
+            CommandKind::TruncateItem { item, audio_end } => match self.truncate(&item, audio_end) {
+                Ok(()) => {
+                    self.emit(Event::ItemTruncated { item, audio_end });
+                    Ok(())
+                }
+                Err("item_not_found") => no_item(&item),
+                Err(code @ "audio_end_after_item") => {
+                    let ms = audio_end.as_millis();
+                    refuse(code, format!("audio_end_ms {ms} lies after the end of the audio of '{item}'"))
+                }
+                Err(code) => refuse(code, format!("'{item}' is not a spoken message of the assistant")),
+            },
+            CommandKind::Reply(request) => self.asked_to_reply(*request),
+            CommandKind::CancelReply(id) => self.cancel_reply(id.as_ref()),
+        };
+        if let Err(Refusal { code, message }) = done {
+            self.emit(Event::CommandFailed { request_id: command.request_id, code, message });
+        }
+    }
+
+    fn configure(&mut self, config: SessionConfig) {
+        self.config = config;
+        self.open_vad();
+        self.emit(Event::Configured(Box::new(self.config.clone())));
+    }
+
+    fn commit_input(&mut self) -> Result<(), Refusal> {
+        if self.ear.utterance().is_none() {
+            return refuse(
+                "input_audio_buffer_commit_empty",
+                "there is no audio to commit: append some first, and with turn detection on let it be speech",
+            );
+        }
+        self.input(Input::Commit);
+        Ok(())
+    }
+
+    fn clear_input(&mut self) {
+        self.input(Input::Clear);
+        // Without turn detection the dialog knows of no utterance.
+        self.ear.end();
+        self.emit(Event::InputCleared);
+    }
+
+    fn insert_item(&mut self, item: Item, place: &Place) -> Result<(), Refusal> {
+        if self.history.get(&item.id).is_some() {
+            return refuse("item_exists", format!("there is an item '{}' already", item.id));
+        }
+        match self.history.insert(item.clone(), place) {
+            Ok(previous) => {
+                self.emit(Event::ItemAdded { item: item.clone(), previous: previous.clone() });
+                self.emit(Event::ItemDone { item, previous });
+                Ok(())
+            }
+            Err(missing) => no_item(&missing),
+        }
+    }
+
+    fn asked_to_reply(&mut self, request: ReplyRequest) -> Result<(), Refusal> {
+        if self.config.transcribe_only {
+            return refuse("invalid_session_type", "a transcription session does not reply");
+        }
+        if request.out_of_band {
+            if self.begin_side(request) {
+                return Ok(());
+            }
+            return refuse(
+                "too_many_responses",
+                "too many responses outside the conversation are in progress",
+            );
+        }
+        if let Some(id) = self.active_reply() {
+            return refuse(
+                "conversation_already_has_active_response",
+                format!("'{id}' is in progress: wait for it to be done, or cancel it first"),
+            );
+        }
+        // What still plays at the client's is the client's to stop.
+        self.end_playing();
+        let answers = self.latest_committed();
+        self.want(Wanted::asked(self.turn(), answers, request));
+        Ok(())
+    }
+
+    fn cancel_reply(&mut self, id: Option<&ReplyId>) -> Result<(), Refusal> {
+        let side = id.and_then(|id| self.side(id));
+        if let Some(at) = side {
+            self.end_side(at, Some(ReplyStatus::Cancelled));
+            return Ok(());
+        }
+        match (self.active_reply(), id) {
+            (Some(active), id) if id.is_none_or(|id| id == active) => {
+                self.stop_reply(ReplyStatus::Cancelled);
+                self.input(Input::ReplyFinished);
+                Ok(())
+            }
+            _ => refuse("response_cancel_not_active", "no response is in progress"),
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! Scripted engines and a scripted person.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use antiphon_core::call::{
+    Command, IdleReply, Inbound, Outbound, OutputAudio, Pacing, SessionConfig, Transport,
+};
+use antiphon_core::dialog::TurnConfig;
+use antiphon_core::*;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::{Engines, run_call};
+
+const RATE: SampleRate = SampleRate::HZ_8000;
+/// Speech lasts this long for each letter.
+const LETTER: Duration = Duration::from_millis(60);
+
+/// How long the scripted voice takes to say a text.
+pub(super) fn spoken(text: &str) -> Duration {
+    LETTER * text.len() as u32
+}
+
+enum Answer {
+    Text(String),
+    Tool(String, String),
+    Fail,
+}
+
+/// What all scripted engines share.
+struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    requests: Mutex<Vec<ChatRequest>>,
+    /// What the person is saying.
+    speech: Mutex<String>,
+    first_token: Duration,
+    complete: f32,
+    /// Cloned into every stream.
+    alive: Arc<()>,
+}
+
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().expect("no test panics while it holds a lock")
+}
+
+/// How the scene is set.
+pub(super) struct Stage {
+    script: Script,
+    config: SessionConfig,
+    pacing: Pacing,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        let script = Script {
+            answers: Mutex::default(),
+            requests: Mutex::default(),
+            speech: Mutex::default(),
+            first_token: Duration::from_millis(20),
+            complete: 0.9,
+            alive: Arc::new(()),
+        };
+        let config = SessionConfig {
+            instructions: "You are a test.".to_owned(),
+            spoken: true,
+            voice: None,
+            speed: 1.0,
+            model: None,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            temperature: None,
+            max_tokens: None,
+            language: None,
+            turns: Some(TurnConfig::default()),
+            prefix_padding: Duration::from_millis(300),
+            transcribe_only: false,
+            greeting: String::new(),
+            idle: IdleReply::Say(vec!["Hello?".to_owned()]),
+            goodbye: "Bye.".to_owned(),
+            apology: "Sorry.".to_owned(),
+        };
+        Self { script, config, pacing: Pacing::Server { lead: Duration::from_millis(200) } }
+    }
+}
+
+impl Stage {
+    pub(super) fn answer(self, text: &str) -> Self {
+        lock(&self.script.answers).push_back(Answer::Text(text.to_owned()));
+        self
+    }
+
+    pub(super) fn call_tool(self, name: &str, arguments: &str) -> Self {
+        lock(&self.script.answers).push_back(Answer::Tool(name.to_owned(), arguments.to_owned()));
+        self
+    }
+
+    pub(super) fn fail(self) -> Self {
+        lock(&self.script.answers).push_back(Answer::Fail);
+        self
+    }
+
+    pub(super) fn first_token(mut self, wait: Duration) -> Self {
+        self.script.first_token = wait;
+        self
+    }
+
+    /// Every pause sounds unfinished.
+    pub(super) fn unfinished(mut self) -> Self {
+        self.script.complete = 0.1;
+        self
+    }
+
+    pub(super) fn greeting(mut self, text: &str) -> Self {
+        self.config.greeting = text.to_owned();
+        self
+    }
+
+    pub(super) fn reprompt(mut self, after: Duration) -> Self {
+        self.config.turns = Some(TurnConfig { reprompt: Some(after), ..TurnConfig::default() });
+        self
+    }
+
+    pub(super) fn manual(mut self) -> Self {
+        self.config.turns = None;
+        self
+    }
+
+    pub(super) fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
+    pub(super) fn streams(&self) -> Streams {
+        Streams(self.script.alive.clone())
+    }
+
+    /// The call begins.
+    pub(super) fn call(self) -> Person {
+        let script = Arc::new(self.script);
+        let engines = Engines {
+            vad: Arc::new(FakeVad),
+            turn: Some(script.clone()),
+            stt: script.clone(),
+            llm: script.clone(),
+            tts: script.clone(),
+            embed: script.clone(),
+        };
+        let (input, received) = mpsc::unbounded_channel();
+        let (sent, output) = mpsc::unbounded_channel();
+        let line = Line { received, sent, pacing: self.pacing };
+        let call = run_call(CallId::new("test"), Arc::new(engines), self.config, Arc::new(Nobody), line);
+        Person { script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
+    }
+}
+
+/// Counts what is alive of all engines.
+pub(super) struct Streams(Arc<()>);
+
+impl Streams {
+    pub(super) fn alive(&self) -> usize {
+        // One is held here, one by the script.
+        Arc::strong_count(&self.0) - 2
+    }
+}
+
+/// The other end of the line.
+pub(super) struct Person {
+    script: Arc<Script>,
+    input: mpsc::UnboundedSender<(Inbound, Vec<i16>)>,
+    output: mpsc::UnboundedReceiver<Outbound>,
+    seen: Vec<Outbound>,
+    call: tokio::task::JoinHandle<CallOutcome>,
+}
+
+impl Person {
+    pub(super) async fn says(&mut self, text: &str, lasting: Duration) {
+        text.clone_into(&mut lock(&self.script.speech));
+        self.sound(1_000, lasting).await;
+    }
+
+    pub(super) async fn silence(&mut self, lasting: Duration) {
+        self.sound(0, lasting).await;
+    }
+
+    async fn sound(&mut self, level: i16, lasting: Duration) {
+        for _ in 0..lasting.as_millis() / FRAME.as_millis() {
+            self.send(Inbound::Audio, vec![level; FRAME_SAMPLES]);
+            sleep(FRAME).await;
+        }
+        self.listen();
+    }
+
+    pub(super) async fn types(&mut self, text: &str) {
+        self.send(Inbound::Text(text.to_owned()), Vec::new());
+        self.pause().await;
+    }
+
+    pub(super) async fn asks(&mut self, command: Command) {
+        self.send(Inbound::Command(command), Vec::new());
+        self.pause().await;
+    }
+
+    pub(super) async fn hang_up(&mut self) {
+        self.send(Inbound::Hangup, Vec::new());
+        (&mut self.call).await.expect("ends cleanly");
+    }
+
+    async fn pause(&mut self) {
+        sleep(Duration::from_millis(100)).await;
+        self.listen();
+    }
+
+    fn send(&self, inbound: Inbound, audio: Vec<i16>) {
+        // A call that is over hears nothing.
+        let _ = self.input.send((inbound, audio));
+    }
+
+    fn listen(&mut self) {
+        while let Ok(outbound) = self.output.try_recv() {
+            self.seen.push(outbound);
+        }
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        let event = |o: &Outbound| if let Outbound::Event(e) = o { Some(e.clone()) } else { None };
+        self.seen.iter().filter_map(event).collect()
+    }
+
+    pub(super) fn replies(&self) -> Vec<String> {
+        let text = |e: Event| match e {
+            Event::ReplyDone { output, .. } => {
+                Some(output.iter().map(Item::text).collect::<Vec<_>>().join(" "))
+            }
+            _ => None,
+        };
+        self.events().into_iter().filter_map(text).collect()
+    }
+
+    pub(super) fn refusals(&self) -> Vec<String> {
+        let code = |e: Event| match e {
+            Event::CommandFailed { code, request_id, .. } => {
+                assert_eq!(request_id.as_deref(), Some("c1"));
+                Some(code.to_owned())
+            }
+            _ => None,
+        };
+        self.events().into_iter().filter_map(code).collect()
+    }
+
+    pub(super) fn latencies(&self) -> Vec<TurnLatency> {
+        let latency = |e: Event| if let Event::Latency { latency, .. } = e { Some(latency) } else { None };
+        self.events().into_iter().filter_map(latency).collect()
+    }
+
+    pub(super) fn reply_item(&self) -> ItemId {
+        let item = |e: Event| if let Event::OutputDone { item, .. } = e { Some(item.id) } else { None };
+        self.events().into_iter().rev().find_map(item).expect("a reply")
+    }
+
+    pub(super) fn requests(&self) -> Vec<ChatRequest> {
+        lock(&self.script.requests).clone()
+    }
+
+    pub(super) fn audio(&self) -> Duration {
+        let samples = |o: &Outbound| if let Outbound::Audio { samples, .. } = o { samples.len() } else { 0 };
+        RATE.duration_of(self.seen.iter().map(samples).sum())
+    }
+
+    pub(super) fn cleared(&self) -> usize {
+        self.seen.iter().filter(|o| **o == Outbound::Clear).count()
+    }
+
+    pub(super) fn hung_up(&self) -> bool {
+        self.seen.contains(&Outbound::Hangup)
+    }
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn call_started(&self, _: &CallId, _: &'static str) {}
+    fn event(&self, _: &CallId, _: &Event) {}
+    fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
+}
+
+struct Line {
+    received: mpsc::UnboundedReceiver<(Inbound, Vec<i16>)>,
+    sent: mpsc::UnboundedSender<Outbound>,
+    pacing: Pacing,
+}
+
+impl Transport for Line {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn output(&self) -> OutputAudio {
+        OutputAudio { rate: RATE, pacing: self.pacing }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        self.received.poll_recv(cx).map(|received| {
+            received.map(|(inbound, samples)| {
+                audio.extend(samples);
+                inbound
+            })
+        })
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        let _ = self.sent.send(outbound);
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whatever is not silent is speech.
+struct FakeVad;
+
+struct FakeVadStream {
+    window: Vec<i16>,
+    judged: u64,
+    output: mpsc::UnboundedSender<VoiceProbability>,
+}
+
+impl Vad for FakeVad {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
+        let (output, mut judged) = mpsc::unbounded_channel();
+        let stream = FakeVadStream { window: Vec::new(), judged: 0, output };
+        (Box::new(stream), stream::poll_fn(move |cx| judged.poll_recv(cx)).boxed())
+    }
+}
+
+impl VadStream for FakeVadStream {
+    fn push(&mut self, samples: &[i16]) {
+        const WINDOW: usize = 512;
+        self.window.extend_from_slice(samples);
+        while self.window.len() >= WINDOW {
+            let loud = self.window.drain(..WINDOW).filter(|s| *s != 0).count();
+            self.judged += WINDOW as u64;
+            let at = MediaTime::from_samples(self.judged, SampleRate::HZ_16000);
+            let probability = if loud > WINDOW / 2 { 0.95 } else { 0.01 };
+            let _ = self.output.send(VoiceProbability { at, probability });
+        }
+    }
+}
+
+impl TurnDetector for Script {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn complete(&self, _: Arc<[i16]>) -> BoxFuture<'static, Result<f32>> {
+        let complete = self.complete;
+        async move {
+            sleep(Duration::from_millis(30)).await;
+            Ok(complete)
+        }
+        .boxed()
+    }
+}
+
+impl Stt for Script {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn transcribe(
+        &self,
+        _: SttOptions,
+        audio: BoxStream<'static, SttInput>,
+    ) -> BoxStream<'static, Result<Transcript>> {
+        let text = lock(&self.speech).clone();
+        let alive = self.alive.clone();
+        let speech: Arc<Mutex<String>> = Arc::new(Mutex::new(text));
+        audio
+            .filter_map(move |input| {
+                let (speech, alive) = (speech.clone(), alive.clone());
+                async move {
+                    if !matches!(input, SttInput::Flush) {
+                        return None;
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                    drop(alive);
+                    let text = lock(&speech).clone();
+                    Some(Ok(Transcript { text, flushed: true, ..Transcript::default() }))
+                }
+            })
+            .boxed()
+    }
+}
+
+impl Llm for Script {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn model(&self) -> &'static str {
+        "fake"
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        lock(&self.requests).push(request);
+        let mut deltas: Vec<Result<ChatDelta>> = match lock(&self.answers).pop_front() {
+            Some(Answer::Text(text)) => {
+                text.split_inclusive(' ').map(|word| Ok(ChatDelta::Text(word.to_owned()))).collect()
+            }
+            Some(Answer::Tool(name, arguments)) => vec![Ok(ChatDelta::ToolCall {
+                index: 0,
+                id: Some("call_1".to_owned()),
+                name: Some(name),
+                arguments,
+            })],
+            Some(Answer::Fail) => vec![Err(Error::unavailable("the script says so"))],
+            None => vec![Ok(ChatDelta::Text("Nothing more.".to_owned()))],
+        };
+        if deltas.iter().all(std::result::Result::is_ok) {
+            deltas.push(Ok(ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() }));
+        }
+        let (alive, first_token) = (self.alive.clone(), self.first_token);
+        stream::iter(deltas.into_iter().enumerate())
+            .then(move |(n, delta)| {
+                let alive = alive.clone();
+                async move {
+                    sleep(if n == 0 { first_token } else { Duration::from_millis(5) }).await;
+                    drop(alive);
+                    delta
+                }
+            })
+            .boxed()
+    }
+}
+
+impl Tts for Script {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        Vec::new()
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        let alive = self.alive.clone();
+        let samples = vec![500_i16; RATE.samples_in(spoken(&request.text))];
+        let chunks: Vec<Vec<i16>> = samples.chunks(800).map(<[i16]>::to_vec).collect();
+        stream::iter(chunks)
+            .then(move |chunk| {
+                let alive = alive.clone();
+                async move {
+                    sleep(Duration::from_millis(10)).await;
+                    drop(alive);
+                    Ok(AudioChunk::new(RATE, chunk))
+                }
+            })
+            .boxed()
+    }
+}
+
+impl Embed for Script {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn model(&self) -> &'static str {
+        "fake"
+    }
+
+    fn dimensions(&self) -> usize {
+        1
+    }
+
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        async move { Ok(texts.iter().map(|_| vec![1.0]).collect()) }.boxed()
+    }
+}

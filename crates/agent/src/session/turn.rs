@@ -1,0 +1,337 @@
+//! The person's side of the session: utterances, their words, the end of the turn.
+
+use std::time::Duration;
+
+use antiphon_core::dialog::{Input, Output, PauseId, Phase};
+use antiphon_core::{
+    Error, ErrorKind, Event, Item, ItemId, MediaTime, Part, ReplyStatus, Result, Role, SttOptions,
+    Transcript, Transport, TurnId,
+};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::Session;
+use super::run::Wanted;
+use crate::ear::Utterance;
+use crate::ids;
+use antiphon_core::call::{IdleReply, Outbound, ReplyRequest};
+
+/// Speech recognition that has not answered by then is given up for this turn. Ten times the slowest embedded
+/// model on the longest segment.
+const WORDS_WITHIN: Duration = Duration::from_secs(10);
+/// Turns waiting for their words, at most.
+const MAX_COMMITTED: usize = 8;
+/// A typed turn is cut here: no more would fit a model's context.
+const MAX_TYPED: usize = 16_000;
+
+/// A turn that is over but whose words are not known yet.
+pub(super) struct Committed {
+    utterance: Utterance,
+    since: Instant,
+}
+
+/// When the stages of the present turn happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// The last speech sample came in.
+    pub(super) speech_end: Option<Instant>,
+    /// The turn was found to be over.
+    pub(super) turn_end: Option<Instant>,
+    /// The transcript was asked for.
+    flushed: Option<Instant>,
+    /// It took this long.
+    pub(super) stt: Duration,
+    /// The person's latest speech began.
+    onset: Option<Instant>,
+    /// From there until the reply's audio was stopped.
+    pub(super) stopped_after: Option<Duration>,
+}
+
+impl<T: Transport> Session<T> {
+    /// Does what the dialog asks.
+    pub(super) fn obey(&mut self, output: Output) {
+        match output {
+            Output::SpeechStarted { at } => self.speech_started(at),
+            Output::SpeechPaused { .. } => self.speech_paused(),
+            Output::AskTurn(pause) => self.ask_turn(pause),
+            Output::SpeechResumed => self.speech_resumed(),
+            Output::TurnEnded { turn, speech_end, respond } => self.turn_ended(turn, speech_end, respond),
+            Output::UtteranceDropped => self.utterance_dropped(),
+            Output::HoldReply => self.hold_reply(),
+            Output::ResumeReply => self.playback.resume(),
+            Output::CancelReply => {
+                self.times.stopped_after = self.times.stopped_after.or_else(|| self.since_onset());
+                self.stop_reply(ReplyStatus::Interrupted);
+            }
+            Output::Reprompt(n) => self.reprompt(n),
+            Output::Goodbye => {
+                self.want(Wanted::saying(self.turn(), self.config.goodbye.clone()).then_hang_up());
+            }
+        }
+    }
+
+    fn speech_started(&mut self, at: MediaTime) {
+        let received = self.received_at(at);
+        self.times.onset = Some(self.clock.heard_at(at));
+        self.times.stopped_after = None;
+        let item = self.begin_utterance(received);
+        self.emit(Event::SpeechStarted { item, at: received });
+        if !self.config.transcribe_only {
+            // What was said so far can be read while the person speaks.
+            self.engines.llm.prepare(&self.chat_request(&ReplyRequest::default()));
+        }
+    }
+
+    /// Starts the transcription of what is said from `at` of the audio received.
+    pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
+        let item = ItemId::new(ids::unique("item_"));
+        let options = SttOptions { language: self.config.language.clone(), prompt: None, partials: true };
+        let transcripts = self.ear.begin(self.engines.stt.as_ref(), options, item.clone(), at);
+        self.transcripts.push(transcripts);
+        item
+    }
+
+    fn speech_paused(&mut self) {
+        self.times.flushed = Some(Instant::now());
+        if let Some(utterance) = self.ear.utterance() {
+            utterance.pause();
+        }
+    }
+
+    fn ask_turn(&mut self, pause: PauseId) {
+        if let Some(detector) = &self.engines.turn {
+            let answer = detector.complete(self.ear.turn_window());
+            self.turn_score = Some(answer.map(move |score| (pause, score)).boxed());
+        }
+    }
+
+    /// The turn detector answered.
+    pub(super) fn score(&mut self, pause: PauseId, score: Result<f32>) {
+        match score {
+            Ok(score) => self.input(Input::TurnScore(pause, score)),
+            // The cap on silence ends the turn without it.
+            Err(error) => self.emit(Event::Failed(error)),
+        }
+    }
+
+    fn speech_resumed(&mut self) {
+        self.prepared = None;
+        self.turn_score = None;
+        if let Some(utterance) = self.ear.utterance() {
+            utterance.resume();
+        }
+    }
+
+    fn utterance_dropped(&mut self) {
+        self.prepared = None;
+        self.turn_score = None;
+        if let Some(utterance) = self.ear.end() {
+            self.emit(Event::SpeechDropped { item: utterance.item });
+        }
+    }
+
+    fn hold_reply(&mut self) {
+        self.times.stopped_after = self.since_onset();
+        self.playback.hold(Instant::now());
+        self.transport.send(Outbound::Clear);
+    }
+
+    fn since_onset(&self) -> Option<Duration> {
+        self.times.onset.map(|onset| onset.elapsed())
+    }
+
+    /// A transcript came, or the last has come.
+    pub(super) fn understand(&mut self, item: &ItemId, transcript: Option<Result<Transcript>>) {
+        if self.ear.utterance().is_some_and(|u| u.item == *item) {
+            self.understand_current(transcript);
+        } else if let Some(at) = self.committed.iter().position(|c| c.utterance.item == *item) {
+            self.understand_committed(at, transcript);
+        }
+    }
+
+    fn understand_current(&mut self, transcript: Option<Result<Transcript>>) {
+        let Some(utterance) = self.ear.utterance() else { return };
+        let item = utterance.item.clone();
+        match transcript {
+            Some(Ok(transcript)) => {
+                let changed = transcript.text != utterance.text;
+                let settled = utterance.understand(transcript);
+                let (text, audio) = (utterance.text.clone(), utterance.audio);
+                if settled && let Some(flushed) = self.times.flushed.take() {
+                    self.times.stt = flushed.elapsed();
+                }
+                self.input(Input::Transcript { text: &text, flushed: settled });
+                if changed {
+                    self.emit(Event::UserText { item, text: text.clone(), done: false, audio });
+                }
+                if settled {
+                    self.speculate(text);
+                }
+            }
+            Some(Err(error)) => self.emit(Event::UserTextFailed { item, error }),
+            None => {}
+        }
+    }
+
+    /// Prepares a reply to what was said up to the pause, in case it was all.
+    fn speculate(&mut self, text: String) {
+        let replies = self.config.turns.as_ref().is_some_and(|t| t.respond) && !self.config.transcribe_only;
+        let free = self.reply.is_none() && self.dialog.phase() == Phase::PossibleEnd;
+        if replies && free && !text.trim().is_empty() {
+            self.prepare(text);
+        }
+    }
+
+    fn turn_ended(&mut self, turn: TurnId, speech_end: MediaTime, respond: bool) {
+        self.times.speech_end = Some(self.clock.heard_at(speech_end));
+        self.times.turn_end = Some(Instant::now());
+        self.turn_score = None;
+        let item = self.commit_utterance(speech_end);
+        // While the agent may not be interrupted, its reply to this turn waits for the one before.
+        let later = self.reply.is_some() && self.dialog.config().respond;
+        if self.config.transcribe_only || !(respond || later) {
+            self.input(Input::ReplyFinished);
+            return;
+        }
+        self.wanted = Some(Wanted::answering(turn, item));
+    }
+
+    /// The utterance becomes a message of the conversation.
+    fn commit_utterance(&mut self, speech_end: MediaTime) -> Option<ItemId> {
+        let mut utterance = self.ear.end()?;
+        let item = utterance.item.clone();
+        if self.vad.is_some() {
+            let at = self.received_at(speech_end);
+            self.emit(Event::SpeechStopped { item: item.clone(), at });
+        }
+        if !utterance.settled && !utterance.is_paused() {
+            self.times.flushed = Some(Instant::now());
+            utterance.pause();
+        }
+        self.emit(Event::InputCommitted { item: item.clone(), previous: self.history.last() });
+        let transcript = utterance.settled.then(|| utterance.text.clone());
+        self.add_item(Item::message(item.clone(), Role::User, Part::Audio { transcript }));
+        self.history.extend_audio(&item, utterance.length());
+        if utterance.settled {
+            self.understood(&utterance);
+        } else {
+            if self.committed.len() == MAX_COMMITTED {
+                self.give_up(0);
+            }
+            self.committed.push(Committed { utterance, since: Instant::now() });
+        }
+        Some(item)
+    }
+
+    fn understand_committed(&mut self, at: usize, transcript: Option<Result<Transcript>>) {
+        let utterance = &mut self.committed[at].utterance;
+        let ended = match transcript {
+            Some(Ok(transcript)) => utterance.understand(transcript),
+            Some(Err(error)) => {
+                let item = utterance.item.clone();
+                self.emit(Event::UserTextFailed { item, error });
+                self.committed.remove(at);
+                return;
+            }
+            None => true,
+        };
+        if ended {
+            if let Some(flushed) = self.times.flushed.take() {
+                self.times.stt = flushed.elapsed();
+            }
+            let committed = self.committed.remove(at);
+            self.understood(&committed.utterance);
+        }
+    }
+
+    /// The words of a committed turn are known.
+    fn understood(&mut self, utterance: &Utterance) {
+        let (item, text) = (utterance.item.clone(), utterance.text.clone());
+        if let Some(item) = self.history.get_mut(&item)
+            && let antiphon_core::ItemContent::Message { parts, .. } = &mut item.content
+        {
+            *parts = vec![Part::Audio { transcript: Some(text.clone()) }];
+        }
+        let audio = utterance.length();
+        self.emit(Event::UserText { item, text, done: true, audio });
+    }
+
+    /// Whether the words of this turn are still to come.
+    pub(super) fn awaits_words(&self, item: &ItemId) -> bool {
+        self.committed.iter().any(|c| c.utterance.item == *item)
+    }
+
+    /// The latest turn whose words are still to come.
+    pub(super) fn latest_committed(&self) -> Option<ItemId> {
+        self.committed.last().map(|c| c.utterance.item.clone())
+    }
+
+    /// When the oldest turn without words is given up.
+    pub(super) fn words_due(&self) -> Option<Instant> {
+        self.committed.first().map(|c| c.since + WORDS_WITHIN)
+    }
+
+    /// Gives up turns whose words do not come.
+    pub(super) fn give_up_late_words(&mut self) {
+        while self.words_due().is_some_and(|due| Instant::now() >= due) {
+            self.give_up(0);
+        }
+    }
+
+    fn give_up(&mut self, at: usize) {
+        let item = self.committed.remove(at).utterance.item;
+        let message = format!("speech recognition ({}) did not answer in time", self.engines.stt.name());
+        self.emit(Event::UserTextFailed { item, error: Error::new(ErrorKind::Timeout, message) });
+    }
+
+    /// The person typed: a turn at once, which takes the floor.
+    pub(super) fn typed(&mut self, mut text: String) {
+        if text.trim().is_empty() {
+            return;
+        }
+        let cut = text.floor_char_boundary(MAX_TYPED);
+        text.truncate(cut);
+        self.times = Times { speech_end: Some(Instant::now()), ..Times::default() };
+        self.stop_reply(ReplyStatus::Interrupted);
+        self.input(Input::ReplyFinished);
+        self.input(Input::Clear);
+        let item = ItemId::new(ids::unique("item_"));
+        self.add_item(Item::message(item.clone(), Role::User, Part::Text(text)));
+        self.input(Input::Commit);
+        while let Some(output) = self.dialog.poll() {
+            match output {
+                Output::TurnEnded { turn, .. } => {
+                    self.times.turn_end = Some(Instant::now());
+                    self.wanted = Some(Wanted::answering(turn, Some(item.clone())));
+                }
+                other => self.obey(other),
+            }
+        }
+    }
+
+    /// The person pressed a key: said to the model as such.
+    pub(super) fn pressed(&mut self, key: char) {
+        self.typed(format!("(pressed {key} on the keypad)"));
+    }
+
+    fn reprompt(&mut self, n: u32) {
+        let (item, to) = (ItemId::new(ids::unique("item_")), self.ear.received());
+        let waited = self.dialog.config().reprompt.unwrap_or_default();
+        self.emit(Event::IdleTimeout { item, from: to.saturating_sub(waited), to });
+        let wanted = match &self.config.idle {
+            IdleReply::Say(texts) if !texts.is_empty() => {
+                let text = &texts[(n as usize - 1).min(texts.len() - 1)];
+                Wanted::saying(self.turn(), text.clone())
+            }
+            IdleReply::Say(_) | IdleReply::Generate => Wanted::answering(self.turn(), None),
+        };
+        self.want(wanted);
+    }
+
+    /// Appends an item to the conversation and tells.
+    pub(super) fn add_item(&mut self, item: Item) {
+        let previous = self.history.push(item.clone());
+        self.emit(Event::ItemAdded { item: item.clone(), previous: previous.clone() });
+        self.emit(Event::ItemDone { item, previous });
+    }
+}

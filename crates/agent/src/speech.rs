@@ -1,0 +1,181 @@
+//! Cuts a stream of tokens into clauses worth saying: the first as early as prosody allows, the rest at
+//! sentence ends.
+
+/// The first clause may end at a comma once it has this many characters: "Sure," is worth saying at once, "I,"
+/// is not.
+const FIRST_MIN: usize = 5;
+/// Later clauses may end at a comma once they are this long; shorter ones lose their melody.
+const COMMA_MIN: usize = 60;
+/// A first clause without any punctuation is cut at a space here, about three seconds of speech: waiting longer
+/// costs more than an unnatural cut.
+const FIRST_MAX: usize = 60;
+/// A later one is cut here: it bounds what one synthesis takes.
+const MAX: usize = 220;
+
+/// Words whose full stop does not end a sentence.
+const ABBREVIATIONS: &[&str] = &[
+    "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "no", "fig", "approx",
+    "inc", "ltd", "co", "dept", "a.m", "p.m", "u.s", "u.k",
+];
+
+/// Takes text in pieces of any size, gives clauses.
+#[derive(Debug, Default)]
+pub(crate) struct Clauses {
+    text: String,
+    /// Bytes of `text` in which no boundary was found.
+    scanned: usize,
+    any: bool,
+}
+
+impl Clauses {
+    /// More text.
+    pub(crate) fn push(&mut self, delta: &str) {
+        self.text.push_str(delta);
+    }
+
+    /// The next clause that is surely complete.
+    pub(crate) fn pop(&mut self) -> Option<String> {
+        loop {
+            let end = self.boundary()?;
+            let rest = self.text.split_off(end);
+            let clause = std::mem::replace(&mut self.text, rest);
+            self.scanned = 0;
+            if let Some(clause) = speakable(&clause) {
+                self.any = true;
+                return Some(clause);
+            }
+        }
+    }
+
+    /// What is left when no more text comes.
+    pub(crate) fn finish(&mut self) -> Option<String> {
+        self.scanned = 0;
+        speakable(&std::mem::take(&mut self.text))
+    }
+
+    /// The byte after the next clause. A boundary counts only when the character after it has been seen: "3." may
+    /// become "3.5".
+    fn boundary(&mut self) -> Option<usize> {
+        let mut last_space = None;
+        let mut chars = self.text.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            let end = at + c.len_utf8();
+            if c.is_whitespace() {
+                last_space = Some(end);
+                if c == '\n' && at > 0 {
+                    return Some(end);
+                }
+            }
+            let max = if self.any { MAX } else { FIRST_MAX };
+            if at >= max
+                && let Some(space) = last_space
+            {
+                return Some(space);
+            }
+            if end <= self.scanned {
+                continue;
+            }
+            let Some(&(_, next)) = chars.peek() else { break };
+            self.scanned = at;
+            let cuts = match c {
+                '.' => next.is_whitespace() && !self.abbreviation(at),
+                '!' | '?' | '…' | '。' | '！' | '？' => {
+                    next.is_whitespace() || matches!(next, '"' | '”' | ')') || !next.is_ascii()
+                }
+                ',' | ';' | ':' | '—' | '–' => {
+                    let min = if self.any { COMMA_MIN } else { FIRST_MIN };
+                    end >= min && next.is_whitespace()
+                }
+                _ => false,
+            };
+            if cuts {
+                let close = matches!(next, '"' | '”' | ')');
+                return Some(if close { end + next.len_utf8() } else { end });
+            }
+        }
+        None
+    }
+
+    fn abbreviation(&self, dot: usize) -> bool {
+        let word = self.text[..dot].rsplit(char::is_whitespace).next().unwrap_or_default();
+        let word = word.trim_start_matches(['(', '"', '“']).to_lowercase();
+        let initial = word.chars().count() == 1 && word != "i" && word.chars().all(char::is_alphabetic);
+        let list_number = !word.is_empty() && word.len() <= 2 && word.bytes().all(|b| b.is_ascii_digit());
+        let starts_line = self.text[..dot].trim_start() == word;
+        ABBREVIATIONS.contains(&word.as_str()) || initial || (list_number && starts_line)
+    }
+}
+
+/// The clause without surrounding space, unless nothing in it can be said.
+fn speakable(clause: &str) -> Option<String> {
+    let clause = clause.trim();
+    clause.chars().any(char::is_alphanumeric).then(|| clause.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn clauses(text: &str) -> Vec<String> {
+        let mut cutter = Clauses::default();
+        let mut all = Vec::new();
+        for c in text.chars() {
+            cutter.push(&c.to_string());
+            all.extend(std::iter::from_fn(|| cutter.pop()));
+        }
+        all.extend(cutter.finish());
+        all
+    }
+
+    #[test]
+    fn the_first_clause_ends_at_a_comma_and_later_ones_at_sentences() {
+        let text = "Sure, I can help with that. First, open the door, then wait. Done!";
+        let expected = ["Sure,", "I can help with that.", "First, open the door, then wait.", "Done!"];
+        assert_eq!(clauses(text), expected);
+    }
+
+    #[test]
+    fn numbers_abbreviations_and_initials_stay_whole() {
+        let text = "Yes. It costs 3.50 at Dr. J. Smith's, e.g. today. Good.";
+        assert_eq!(clauses(text), ["Yes.", "It costs 3.50 at Dr. J. Smith's, e.g. today.", "Good."]);
+    }
+
+    #[test]
+    fn a_long_opening_without_punctuation_is_cut_at_a_space() {
+        let text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+        let cut = clauses(text);
+        assert_eq!(cut.len(), 2);
+        assert!(cut[0].len() <= FIRST_MAX);
+    }
+
+    #[test]
+    fn lists_are_cut_at_line_ends() {
+        assert_eq!(clauses("Options:\n1. Red\n2. Blue\n"), ["Options:", "1. Red", "2. Blue"]);
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_left_out() {
+        assert_eq!(clauses("*** \n --- \n 😀"), Vec::<String>::new());
+    }
+
+    proptest! {
+        /// However the text is split into pieces, the clauses are the same, and no word is lost.
+        #[test]
+        fn splitting_does_not_matter_and_words_survive(text in "[a-zA-Z0-9 ,.!?\n\"é—]{0,300}", cut in 0_usize..300) {
+            let whole = clauses(&text);
+            let mut cutter = Clauses::default();
+            let cut = text.char_indices().map(|(i, _)| i).nth(cut).unwrap_or(text.len());
+            let mut parts = Vec::new();
+            for part in [&text[..cut], &text[cut..]] {
+                cutter.push(part);
+                parts.extend(std::iter::from_fn(|| cutter.pop()));
+            }
+            parts.extend(cutter.finish());
+            prop_assert_eq!(&whole, &parts);
+            let letters = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+            prop_assert_eq!(letters(&whole.concat()), letters(&text));
+        }
+    }
+}

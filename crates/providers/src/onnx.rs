@@ -1,0 +1,91 @@
+//! ONNX Runtime: the library, loaded at run time, and sessions as the model threads need them.
+
+use std::path::{Path, PathBuf};
+
+use antiphon_core::{Error, Result};
+use ort::environment::Environment;
+use ort::session::Session;
+
+/// The loaded library. Clones share it.
+#[derive(Clone)]
+pub struct OnnxRuntime {
+    environment: Environment,
+}
+
+impl OnnxRuntime {
+    /// Loads `libonnxruntime` from this file.
+    pub fn load(library: &Path) -> Result<Self> {
+        let library = existing(library)?;
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::internal(format!(
+                "{} is no ONNX Runtime that can be used ({e}): fetch it anew with `antiphon models pull onnxruntime --force`",
+                library.display()
+            ))
+        };
+        let builder = ort::init_from(&library).map_err(|e| failed(&e))?;
+        let environment =
+            builder.with_name("antiphon").with_telemetry(false).build().map_err(|e| failed(&e))?;
+        Ok(Self { environment })
+    }
+
+    /// Opens a model for one thread. Model threads are the parallelism: a session that started threads of its own
+    /// would fight them for the cores, and a spinning one would burn them.
+    pub(crate) fn session(&self, model: &Path) -> Result<Session> {
+        let model = existing(model)?;
+        let open = || -> std::result::Result<Session, String> {
+            let text = |e: &dyn std::fmt::Display| e.to_string();
+            let mut builder = Session::builder(&self.environment).map_err(|e| text(&e))?;
+            builder = builder.with_intra_threads(1).map_err(|e| text(&e))?;
+            builder = builder.with_inter_threads(1).map_err(|e| text(&e))?;
+            // A pattern is kept for every shape seen, and the lengths of speech are all different.
+            builder = builder.with_memory_pattern(false).map_err(|e| text(&e))?;
+            builder =
+                builder.with_config_entry("session.intra_op.allow_spinning", "0").map_err(|e| text(&e))?;
+            builder.commit_from_file(&model).map_err(|e| text(&e))
+        };
+        open().map_err(|e| {
+            Error::internal(format!(
+                "{} is no model that can be loaded ({e}): check it with `antiphon models verify`",
+                model.display()
+            ))
+        })
+    }
+}
+
+/// The path, if there is a file.
+pub(crate) fn existing(path: &Path) -> Result<PathBuf> {
+    if path.is_file() {
+        Ok(path.to_owned())
+    } else {
+        Err(Error::not_found(format!("{} is missing: fetch it with `antiphon models pull`", path.display())))
+    }
+}
+
+/// An error of a running model.
+pub(crate) fn failed(model: &'static str) -> impl Fn(ort::Error) -> Error {
+    move |e| Error::internal(format!("{model} failed: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_library_says_how_to_get_it() {
+        let error = OnnxRuntime::load(Path::new("nowhere/libonnxruntime.so")).err().expect("missing");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("antiphon models pull"), "{error}");
+    }
+
+    #[test]
+    fn a_corrupt_model_is_named() {
+        let Some(models) = crate::testing::models() else { return };
+        let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
+        let corrupt = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(corrupt.path(), b"not a model").expect("written");
+        let error = runtime.session(corrupt.path()).err().expect("corrupt");
+        assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
+    }
+}

@@ -1,0 +1,435 @@
+//! The fixed pool of model threads.
+//!
+//! All embedded models share a few threads, so that they never fight over the cores. A model registers an
+//! operation; each job of it carries a priority; a thread that takes a job takes along whatever jobs of the same
+//! operation wait at that moment, up to the operation's largest batch. Nothing ever waits for a batch to fill.
+
+use std::collections::{BinaryHeap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
+use tokio::sync::oneshot;
+
+/// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
+const MAX_WAITING: usize = 1_024;
+/// What one step of priority is worth: a job yields to more urgent ones that came up to this much later, so that
+/// none starves.
+const PRIORITY_STEP: Duration = Duration::from_secs(2);
+
+/// The threads and what waits for them. Dropping it ends the threads after the job they are at.
+pub struct ModelPool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    workers: usize,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    ready: BinaryHeap<Ticket>,
+    sequence: u64,
+    stopping: bool,
+}
+
+/// One waiting job: whose turn it is, not what it is.
+struct Ticket {
+    /// Earliest first: the time of arrival, put off by the priority.
+    due: Duration,
+    sequence: u64,
+    operation: Weak<dyn Work>,
+}
+
+impl Ord for Ticket {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.due, other.sequence).cmp(&(self.due, self.sequence))
+    }
+}
+
+impl PartialOrd for Ticket {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ticket {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ticket {}
+
+/// An operation as the threads see it.
+trait Work: Send + Sync {
+    /// Does the first waiting jobs with the worker's own state.
+    fn work(&self, worker: usize);
+}
+
+impl ModelPool {
+    /// Starts `threads` threads.
+    pub fn new(threads: usize) -> Result<Self> {
+        let workers = threads.max(1);
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            workers,
+            started: Instant::now(),
+        });
+        let spawn = |worker: usize| {
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("model-{worker}"));
+            thread
+                .spawn(move || serve(&shared, worker))
+                .map_err(|e| Error::internal(format!("cannot start a model thread: {e}")))
+        };
+        let threads = (0..workers).map(spawn).collect::<Result<_>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    /// Adds an operation. `open` makes a thread's own state the first time it is needed, `run` answers each of a
+    /// batch of at most `max_batch` inputs, in order.
+    pub fn operation<S, I, O>(
+        &self,
+        max_batch: usize,
+        open: impl Fn() -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync + 'static,
+    ) -> Operation<I, O>
+    where
+        S: Send + 'static,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let inner = Arc::new(Inner {
+            queue: Mutex::default(),
+            states: (0..self.shared.workers).map(|_| Mutex::new(None)).collect(),
+            max_batch,
+            open: Box::new(open),
+            run: Box::new(run),
+            counters: Arc::default(),
+        });
+        Operation {
+            queue: inner.clone(),
+            counters: inner.counters.clone(),
+            work: inner,
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Jobs waiting now.
+    pub fn waiting(&self) -> usize {
+        lock(&self.shared.state).ready.len()
+    }
+}
+
+impl Drop for ModelPool {
+    fn drop(&mut self) {
+        lock(&self.shared.state).stopping = true;
+        self.shared.wake.notify_all();
+        for thread in self.threads.drain(..) {
+            // Jobs are run under `catch_unwind`: a thread does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(shared: &Shared, worker: usize) {
+    loop {
+        let ticket = {
+            let mut state = lock(&shared.state);
+            loop {
+                if state.stopping {
+                    return;
+                }
+                match state.ready.pop() {
+                    Some(ticket) => break ticket,
+                    None => state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            }
+        };
+        // An operation that was dropped takes its jobs with it.
+        if let Some(operation) = ticket.operation.upgrade() {
+            operation.work(worker);
+        }
+    }
+}
+
+/// A model's operation. Clones share it.
+pub struct Operation<I, O> {
+    queue: Arc<dyn Queue<I, O>>,
+    work: Arc<dyn Work>,
+    counters: Arc<Counters>,
+    shared: Arc<Shared>,
+}
+
+impl<I, O> Clone for Operation<I, O> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+            work: self.work.clone(),
+            counters: self.counters.clone(),
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+/// What an operation has done.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Jobs done.
+    pub jobs: AtomicU64,
+    /// Batches run.
+    pub batches: AtomicU64,
+    /// The largest batch so far.
+    pub largest: AtomicUsize,
+}
+
+impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
+    /// Queues a job. Dropping the future takes it out of the queue.
+    pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
+        let (answer, answered) = oneshot::channel();
+        let queued = self.enqueue(Job { input, priority, answer });
+        Box::pin(async move {
+            queued?;
+            answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
+        })
+    }
+
+    /// What the operation has done.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn enqueue(&self, job: Job<I, O>) -> Result<()> {
+        let mut state = lock(&self.shared.state);
+        if state.ready.len() >= MAX_WAITING {
+            let message =
+                format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
+            return Err(Error::unavailable(message));
+        }
+        let due = self.shared.started.elapsed() + PRIORITY_STEP * job.priority as u32;
+        state.sequence += 1;
+        let sequence = state.sequence;
+        self.queue.push(job);
+        state.ready.push(Ticket { due, sequence, operation: Arc::downgrade(&self.work) });
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+}
+
+struct Job<I, O> {
+    input: I,
+    priority: Priority,
+    answer: oneshot::Sender<Result<O>>,
+}
+
+trait Queue<I, O>: Send + Sync {
+    fn push(&self, job: Job<I, O>);
+}
+
+type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
+type Run<S, I, O> = Box<dyn Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync>;
+
+struct Inner<S, I, O> {
+    queue: Mutex<VecDeque<Job<I, O>>>,
+    /// Each worker's own; locked by nobody else.
+    states: Vec<Mutex<Option<S>>>,
+    max_batch: usize,
+    open: Open<S>,
+    run: Run<S, I, O>,
+    counters: Arc<Counters>,
+}
+
+impl<S, I, O> Inner<S, I, O> {
+    /// The most urgent job and what may go along with it. Jobs nobody waits for are dropped.
+    fn take(&self) -> Vec<Job<I, O>> {
+        let mut queue = lock(&self.queue);
+        queue.retain(|job| !job.answer.is_closed());
+        let Some(urgent) = queue.iter().map(|job| job.priority).min() else { return Vec::new() };
+        let mut batch = Vec::new();
+        let mut at = 0;
+        while at < queue.len() && batch.len() < self.max_batch {
+            if queue[at].priority == urgent {
+                batch.extend(queue.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        batch
+    }
+
+    fn answer(&self, worker: usize, inputs: Vec<I>) -> Result<Vec<O>> {
+        let mut state = lock(&self.states[worker]);
+        let opened = match state.take() {
+            Some(opened) => opened,
+            None => (self.open)()?,
+        };
+        // A state that saw a panic is not used again.
+        let mut running = opened;
+        let answers = catch_unwind(AssertUnwindSafe(|| (self.run)(&mut running, inputs))).map_err(|_| {
+            Error::internal("a model failed unexpectedly; it is loaded again for the next request")
+        })?;
+        *state = Some(running);
+        answers
+    }
+}
+
+impl<S: Send, I: Send, O: Send> Queue<I, O> for Inner<S, I, O> {
+    fn push(&self, job: Job<I, O>) {
+        lock(&self.queue).push_back(job);
+    }
+}
+
+impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
+    fn work(&self, worker: usize) {
+        let jobs = self.take();
+        if jobs.is_empty() {
+            return;
+        }
+        let (mut inputs, mut waiting) = (Vec::new(), Vec::new());
+        for job in jobs {
+            inputs.push(job.input);
+            waiting.push(job.answer);
+        }
+        let count = inputs.len();
+        self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
+        self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        self.counters.largest.fetch_max(count, Ordering::Relaxed);
+        let answers = self.answer(worker, inputs).and_then(|answers| {
+            let short = || Error::new(ErrorKind::Internal, "a model answered only part of its batch");
+            if answers.len() == count { Ok(answers) } else { Err(short()) }
+        });
+        // Whoever asked may be gone by now.
+        match answers {
+            Ok(answers) => {
+                for (waiter, answer) in waiting.into_iter().zip(answers) {
+                    let _ = waiter.send(Ok(answer));
+                }
+            }
+            Err(error) => {
+                for waiter in waiting {
+                    let _ = waiter.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A pool of one thread whose first job waits until the sender is dropped, so that others queue up.
+    fn blocked() -> (
+        ModelPool,
+        Operation<&'static str, &'static str>,
+        mpsc::Sender<()>,
+        Arc<Mutex<Vec<Vec<&'static str>>>>,
+    ) {
+        let pool = ModelPool::new(1).expect("threads");
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let operation = pool.operation(
+            3,
+            || Ok(()),
+            move |(), inputs: Vec<&'static str>| {
+                if inputs == ["gate"] {
+                    let _ = lock(&gate).recv();
+                } else {
+                    lock(&log).push(inputs.clone());
+                }
+                assert!(!inputs.contains(&"panic"), "asked to");
+                Ok(inputs)
+            },
+        );
+        (pool, operation, release, seen)
+    }
+
+    #[tokio::test]
+    async fn urgent_jobs_go_first_and_equals_go_together() {
+        let (pool, operation, release, seen) = blocked();
+        let gate = operation.run("gate", Priority::LiveTurn);
+        while pool.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let jobs = [
+            operation.run("a", Priority::Batch),
+            operation.run("b", Priority::LiveTurn),
+            operation.run("c", Priority::LiveTurn),
+            operation.run("d", Priority::Speculation),
+            operation.run("e", Priority::LiveTurn),
+            operation.run("f", Priority::LiveTurn),
+        ];
+        drop(release);
+        gate.await.expect("answered");
+        for job in jobs {
+            job.await.expect("answered");
+        }
+        assert_eq!(*lock(&seen), [vec!["b", "c", "e"], vec!["f"], vec!["d"], vec!["a"]]);
+    }
+
+    #[tokio::test]
+    async fn a_job_nobody_waits_for_is_not_done() {
+        let (pool, operation, release, seen) = blocked();
+        let gate = operation.run("gate", Priority::LiveTurn);
+        while pool.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(operation.run("unwanted", Priority::LiveTurn));
+        let wanted = operation.run("wanted", Priority::LiveTurn);
+        drop(release);
+        gate.await.expect("answered");
+        wanted.await.expect("answered");
+        assert_eq!(*lock(&seen), [vec!["wanted"]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_job_and_no_other() {
+        let (_pool, operation, _release, _) = blocked();
+        let failed = operation.run("panic", Priority::LiveTurn).await.expect_err("panicked");
+        assert_eq!(failed.kind(), ErrorKind::Internal);
+        assert_eq!(operation.run("next", Priority::LiveTurn).await.expect("answered"), "next");
+    }
+
+    #[tokio::test]
+    async fn too_many_jobs_are_refused_at_once() {
+        let (_pool, operation, _release, _) = blocked();
+        let jobs: Vec<_> = (0..MAX_WAITING + 2).map(|_| operation.run("gate", Priority::LiveTurn)).collect();
+        let last = jobs.into_iter().next_back().expect("some").await;
+        assert_eq!(last.expect_err("refused").kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn stopping_the_pool_answers_whoever_waits() {
+        let (pool, operation, release, _) = blocked();
+        let gate = operation.run("gate", Priority::LiveTurn);
+        while pool.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let waiting = operation.run("late", Priority::LiveTurn);
+        lock(&pool.shared.state).stopping = true;
+        drop(release);
+        drop(pool);
+        drop(operation);
+        gate.await.expect("was running");
+        assert_eq!(waiting.await.expect_err("stopped").kind(), ErrorKind::Unavailable);
+    }
+}

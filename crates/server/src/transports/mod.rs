@@ -1,0 +1,5 @@
+//! The protocols a call may come in by, one folder each.
+
+pub(crate) mod file;
+mod socket;
+pub mod twilio;

@@ -1,0 +1,145 @@
+//! A WebSocket polled by the call's own task, with a bounded queue of what goes out.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use antiphon_core::{Error, Result};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{Sink, Stream};
+use tokio::time::{Instant, Sleep};
+
+/// Proxies drop connections that are silent for 30 to 60 s.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// A client that takes nothing for this long is gone, even if its connection is not.
+const STALLED: Duration = Duration::from_secs(20);
+
+/// One WebSocket connection.
+pub struct Socket {
+    ws: WebSocket,
+    queue: VecDeque<Message>,
+    /// Bytes in `queue`.
+    queued: usize,
+    max_queued: usize,
+    /// When the queue last got shorter, or was empty.
+    progress: Instant,
+    ping: Pin<Box<Sleep>>,
+    unflushed: bool,
+    failed: bool,
+}
+
+impl Socket {
+    /// `max_queued` bytes may wait; a client that reads more slowly is dropped.
+    pub fn new(ws: WebSocket, max_queued: usize) -> Self {
+        Self {
+            ws,
+            queue: VecDeque::new(),
+            queued: 0,
+            max_queued,
+            progress: Instant::now(),
+            ping: Box::pin(tokio::time::sleep(PING_EVERY)),
+            unflushed: false,
+            failed: false,
+        }
+    }
+
+    /// Queues a message.
+    pub fn send(&mut self, message: Message) {
+        if self.queue.is_empty() {
+            self.progress = Instant::now();
+        }
+        self.queued += length(&message);
+        self.queue.push_back(message);
+    }
+
+    /// Queues the end of the connection.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
+    }
+
+    /// Forgets the queued messages for which `stale` holds.
+    pub fn retract(&mut self, stale: impl Fn(&Message) -> bool) {
+        self.queue.retain(|message| !stale(message));
+        self.queued = self.queue.iter().map(length).sum();
+    }
+
+    /// The next text, binary or close message; `None` when the connection is over.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match std::task::ready!(Pin::new(&mut self.ws).poll_next(cx)) {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message)) => return Poll::Ready(Some(message)),
+                // A broken frame leaves nothing to go on with.
+                Some(Err(_)) | None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Writes what is queued.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.failed {
+            return Poll::Ready(Err(Error::unavailable("the connection is lost")));
+        }
+        let written = self.poll_write(cx);
+        if let Poll::Ready(Err(_)) = written {
+            self.failed = true;
+        }
+        written
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_ping(cx);
+        while !self.queue.is_empty() {
+            let Poll::Ready(ready) = Pin::new(&mut self.ws).poll_ready(cx) else {
+                return self.wait();
+            };
+            ready.map_err(lost)?;
+            if let Some(message) = self.queue.pop_front() {
+                self.queued -= length(&message);
+                Pin::new(&mut self.ws).start_send(message).map_err(lost)?;
+                self.unflushed = true;
+            }
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.ws).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed.map_err(lost)?,
+                Poll::Pending => return self.wait(),
+            }
+            self.unflushed = false;
+        }
+        self.progress = Instant::now();
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client does not take more now: for how much longer, and how much, is bounded.
+    fn wait(&self) -> Poll<Result<()>> {
+        if self.queued > self.max_queued || self.progress.elapsed() > STALLED {
+            return Poll::Ready(Err(Error::unavailable("the client reads too slowly: connection dropped")));
+        }
+        Poll::Pending
+    }
+
+    /// The timer also wakes a connection whose client takes nothing.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) {
+        while self.ping.as_mut().poll(cx).is_ready() {
+            self.ping.as_mut().reset(Instant::now() + PING_EVERY);
+            if self.queue.is_empty() {
+                self.send(Message::Ping(bytes::Bytes::new()));
+            }
+        }
+    }
+}
+
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
+}
+
+fn lost(error: axum::Error) -> Error {
+    Error::unavailable(format!("the connection is lost: {error}"))
+}

@@ -1,0 +1,52 @@
+//! Twilio Media Streams: Twilio dials a WebSocket and sends the call's audio as JSON.
+
+mod transport;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_agent::{ids, run_call};
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::app::{App, CallGuard};
+use transport::TwilioTransport;
+
+/// Twilio's messages hold 20 ms of audio; this is room for minutes of it.
+const MAX_MESSAGE: usize = 1 << 20;
+/// `start` follows the connection within milliseconds.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// The media socket and its alias.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/telephony/twilio/media", get(media)).route("/ws", get(media))
+}
+
+async fn media(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> Response {
+    match app.calls.admit(transport::NAME) {
+        Ok(guard) => upgrade
+            .max_message_size(MAX_MESSAGE)
+            .on_upgrade(move |socket| serve(app, socket, guard))
+            .into_response(),
+        Err(busy) => crate::http::error::busy(busy),
+    }
+}
+
+async fn serve(app: Arc<App>, socket: WebSocket, guard: CallGuard) {
+    let mut transport = TwilioTransport::new(socket);
+    let started = tokio::time::timeout(START_WITHIN, transport.started()).await;
+    match started {
+        Ok(Ok(call_sid)) => {
+            let id = ids::call();
+            tracing::info!(call_id = %id, call_sid, "Twilio stream started");
+            run_call(id, app.engines.clone(), app.session_config(), app.observer.clone(), transport).await;
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "Twilio stream refused"),
+        Err(_) => tracing::warn!("no start message from Twilio within {} s", START_WITHIN.as_secs()),
+    }
+    drop(guard);
+}
