@@ -1,1 +1,22 @@
 //! Audio for calls: codecs, files, resampling, pacing, feature extraction. Synchronous.
+//!
+//! Nothing here reads a clock, does I/O or starts a thread. What runs for every frame of a call ([`Ingest`],
+//! [`Resampler`], [`Pacer`], [`Law`]) allocates nothing once warm.
+
+mod encode;
+mod file;
+mod g711;
+mod ingest;
+mod mel;
+mod pacer;
+mod resample;
+#[cfg(test)]
+mod testing;
+
+pub use encode::{EncodeError, FileEncoder, FileFormat, encode_file};
+pub use file::{FileError, decode_file};
+pub use g711::Law;
+pub use ingest::Ingest;
+pub use mel::LogMel;
+pub use pacer::{Pacer, PacerConfig};
+pub use resample::Resampler;

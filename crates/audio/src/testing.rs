@@ -1,0 +1,55 @@
+//! Signals and files for tests.
+
+use std::f32::consts::TAU;
+use std::path::PathBuf;
+
+/// Something like a vowel: harmonics that swell and fade.
+pub(crate) fn speech(samples: usize) -> Vec<i16> {
+    (0..samples)
+        .map(|n| {
+            let t = n as f32;
+            let swell = 0.6 + 0.4 * (t * TAU / 4_000.0).sin();
+            let voice: f32 = (1u8..6).map(|h| (t * TAU * f32::from(h) / 40.0).sin() / f32::from(h)).sum();
+            (6_000.0 * swell * voice) as i16
+        })
+        .collect()
+}
+
+/// White noise, the same every time.
+pub(crate) fn noise(samples: usize) -> Vec<i16> {
+    // Knuth's MMIX generator; its upper bits are good.
+    let mut state = 1u64;
+    (0..samples)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 48) as i16 / 4
+        })
+        .collect()
+}
+
+/// The correlation coefficient of two signals, as far as both go.
+pub(crate) fn correlation(a: &[i16], b: &[i16]) -> f64 {
+    let sum = |f: fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f(f64::from(a), f64::from(b))).sum()
+    };
+    sum(|a, b| a * b) / (sum(|a, _| a * a) * sum(|_, b| b * b)).sqrt()
+}
+
+/// The folder of real test data. Without it, tests that need it are skipped, but fail in CI.
+pub(crate) fn test_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("ANTIPHON_TESTDATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testdata")),
+        PathBuf::from,
+    );
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no test data: set ANTIPHON_TESTDATA");
+    println!("skipped: no test data at {}", folder.display());
+    None
+}
+
+/// One file of the test data.
+pub(crate) fn read_test_data(path: &str) -> Option<Vec<u8>> {
+    Some(std::fs::read(test_data()?.join(path)).unwrap())
+}
