@@ -1,1 +1,4 @@
 //! Transports, HTTP, command line: the antiphon binary.
+
+pub mod app;
+pub mod http;

@@ -1,1 +1,6 @@
 //! Measuring: timers, histograms and their export.
+
+mod metrics;
+mod process;
+
+pub use metrics::{Metrics, Outcome};

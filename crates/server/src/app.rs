@@ -1,0 +1,178 @@
+//! What every request and every call of one server shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_agent::Engines;
+use antiphon_core::call::SessionConfig;
+use antiphon_core::{Error, Observer};
+use antiphon_telemetry::Metrics;
+use tokio::sync::watch;
+
+use crate::http::Settings;
+
+/// The shared state of one server, as `Arc<App>` the state of every route.
+///
+/// It is made from engines that are loaded: a server that answers is a server that is ready.
+pub struct App {
+    /// How the server listens, whom it lets in and what it refuses.
+    pub http: Settings,
+    /// The engines all calls share.
+    pub engines: Arc<Engines>,
+    /// What watches every call.
+    pub observer: Arc<dyn Observer>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// Who may call now.
+    pub calls: Calls,
+    session: SessionConfig,
+}
+
+impl App {
+    /// A server whose calls begin as `session` says and are watched by `metrics` alone.
+    pub fn new(http: Settings, session: SessionConfig, engines: Engines, metrics: Arc<Metrics>) -> Self {
+        Self {
+            calls: Calls::new(http.max_calls),
+            http,
+            engines: Arc::new(engines),
+            observer: Arc::clone(&metrics) as Arc<dyn Observer>,
+            metrics,
+            session,
+        }
+    }
+
+    /// How the agent behaves in a new call, before its client changes anything.
+    pub fn session_config(&self) -> SessionConfig {
+        self.session.clone()
+    }
+}
+
+/// Admission: how many calls there are, how many there may be, and whether new ones may begin.
+#[derive(Clone)]
+pub struct Calls {
+    max: usize,
+    state: Arc<watch::Sender<CallsState>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct CallsState {
+    active: usize,
+    draining: bool,
+}
+
+impl Calls {
+    /// At most `max` calls at a time.
+    pub fn new(max: usize) -> Self {
+        Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }
+    }
+
+    /// Lets one more call in; it counts until the guard is dropped. `transport` is for the log.
+    pub fn admit(&self, transport: &'static str) -> Result<CallGuard, Busy> {
+        let mut refused = None;
+        self.state.send_if_modified(|state| {
+            refused = match *state {
+                CallsState { draining: true, .. } => Some(Busy::Draining),
+                CallsState { active, .. } if active >= self.max => Some(Busy::Full(self.max)),
+                _ => None,
+            };
+            state.active += usize::from(refused.is_none());
+            refused.is_none()
+        });
+        match refused {
+            None => Ok(CallGuard { state: Arc::clone(&self.state) }),
+            Some(busy) => {
+                tracing::warn!(transport, %busy, "call refused");
+                Err(busy)
+            }
+        }
+    }
+
+    /// How many calls there are now.
+    pub fn active(&self) -> usize {
+        self.state.borrow().active
+    }
+
+    /// Whether new calls are refused because the server is stopping.
+    pub fn draining(&self) -> bool {
+        self.state.borrow().draining
+    }
+
+    /// Refuses new calls and waits, at most this long, until the last one is over; answers how many are left.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        self.state.send_modify(|state| state.draining = true);
+        let mut state = self.state.subscribe();
+        let over = state.wait_for(|state| state.active == 0);
+        drop(tokio::time::timeout(patience, over).await);
+        self.active()
+    }
+}
+
+/// One call that was let in. Dropping it makes room for another.
+#[must_use]
+pub struct CallGuard {
+    state: Arc<watch::Sender<CallsState>>,
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        self.state.send_modify(|state| state.active -= 1);
+    }
+}
+
+/// Why a call was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// There are as many calls as there may be.
+    #[error("all {0} lines are taken; call again later, or raise `max_calls` in [server.limits]")]
+    Full(usize),
+    /// The server is stopping.
+    #[error("the server is shutting down and takes no new calls; connect again in a moment")]
+    Draining,
+}
+
+impl Busy {
+    /// When to try again: calls last minutes, a restart lasts seconds; neither is known better.
+    const RETRY_AFTER: Duration = Duration::from_secs(5);
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        Error::unavailable(busy.to_string()).with_retry_after(Busy::RETRY_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_over_the_limit_is_refused_until_one_ends() {
+        let calls = Calls::new(1);
+        let first = calls.admit("test").expect("the first call");
+        assert_eq!(calls.admit("test").err(), Some(Busy::Full(1)));
+        drop(first);
+        assert_eq!(calls.active(), 0);
+        assert!(calls.admit("test").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_refuses_new_calls_and_waits_for_the_last_one() {
+        let calls = Calls::new(2);
+        let guard = calls.admit("test").expect("a call");
+        let draining = tokio::spawn({
+            let calls = calls.clone();
+            async move { calls.drain(Duration::from_mins(1)).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(calls.admit("test").err(), Some(Busy::Draining));
+        drop(guard);
+        assert_eq!(draining.await.expect("drained"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_waits_no_longer_than_told() {
+        let calls = Calls::new(2);
+        let _guard = calls.admit("test").expect("a call");
+        assert_eq!(calls.drain(Duration::from_secs(1)).await, 1);
+    }
+}

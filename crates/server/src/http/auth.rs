@@ -1,0 +1,154 @@
+//! Who may use the server: bearer keys, or anybody on this machine when there are none.
+//!
+//! Without keys the server listens on loopback only. Every page in the person's browser can reach loopback
+//! too, so an open server refuses requests whose `Origin` is not this machine.
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::error::ApiError;
+
+/// How browsers, which cannot set headers on a WebSocket, send their key: as a subprotocol with this prefix.
+const SUBPROTOCOL_PREFIX: &str = "openai-insecure-api-key.";
+
+/// The keys that are let in, as SHA-256 digests: the keys themselves can be neither logged nor leaked.
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    digests: Vec<[u8; 32]>,
+}
+
+impl Auth {
+    /// Lets these keys in; none of them: everybody on this machine.
+    pub fn new<K: AsRef<str>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self { digests: keys.into_iter().map(|key| digest(key.as_ref())).collect() }
+    }
+
+    /// Whether no key is needed.
+    pub fn is_open(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    /// Checks a request by its headers: `Authorization: Bearer KEY`, `api-key: KEY` (Azure), or the WebSocket
+    /// subprotocol `openai-insecure-api-key.KEY`.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+        if self.is_open() {
+            return if is_local_or_no_origin(headers) { Ok(()) } else { Err(Unauthorized::ForeignOrigin) };
+        }
+        let key = presented_key(headers).ok_or(Unauthorized::NoKey)?;
+        if self.accepts(key) { Ok(()) } else { Err(Unauthorized::WrongKey) }
+    }
+
+    /// Takes the same time whichever key matches, and whether one does.
+    fn accepts(&self, key: &str) -> bool {
+        let presented = digest(key);
+        self.digests.iter().fold(Choice::from(0), |any, known| any | known.ct_eq(&presented)).into()
+    }
+}
+
+fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// The key a request carries, wherever it carries it.
+pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    });
+    let azure = || text(header::HeaderName::from_static("api-key"));
+    let subprotocol = || {
+        let all = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+        all.filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .find_map(|protocol| protocol.trim().strip_prefix(SUBPROTOCOL_PREFIX))
+    };
+    bearer.or_else(azure).or_else(subprotocol).filter(|key| !key.is_empty())
+}
+
+/// Whether a browser's `Origin` is a page of this machine.
+pub(super) fn is_local_origin(origin: &str) -> bool {
+    let uri = origin.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn is_local_or_no_origin(headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin| origin.to_str().is_ok_and(is_local_origin))
+}
+
+/// Why a request was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthorized {
+    /// It carries no key.
+    #[error("no API key: send `Authorization: Bearer KEY` with one of the keys in [server] api_keys")]
+    NoKey,
+    /// Its key is not known.
+    #[error("the API key is not one of those in [server] api_keys")]
+    WrongKey,
+    /// A page from elsewhere wants to use a server that needs no key.
+    #[error("this server is open to pages of this machine only; set [server] api_keys to let others use it")]
+    ForeignOrigin,
+}
+
+impl From<Unauthorized> for ApiError {
+    fn from(error: Unauthorized) -> Self {
+        match error {
+            Unauthorized::NoKey | Unauthorized::WrongKey => {
+                Self::new(StatusCode::UNAUTHORIZED, error.to_string()).code("invalid_api_key")
+            }
+            Unauthorized::ForeignOrigin => {
+                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("origin_not_allowed")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_key_is_found_in_each_of_the_three_places() {
+        let auth = Auth::new(["other", "sk-1"]);
+        for pair in [
+            ("authorization", "Bearer sk-1"),
+            ("authorization", "bearer sk-1"),
+            ("api-key", "sk-1"),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, openai-beta.v1"),
+        ] {
+            assert_eq!(auth.check(&headers(&[pair])), Ok(()), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn missing_and_wrong_keys_are_told_apart() {
+        let auth = Auth::new(["sk-1"]);
+        assert_eq!(auth.check(&headers(&[])), Err(Unauthorized::NoKey));
+        assert_eq!(auth.check(&headers(&[("authorization", "Bearer ")])), Err(Unauthorized::NoKey));
+        assert_eq!(auth.check(&headers(&[("authorization", "Basic sk-1")])), Err(Unauthorized::NoKey));
+        assert_eq!(auth.check(&headers(&[("authorization", "Bearer sk-2")])), Err(Unauthorized::WrongKey));
+    }
+
+    #[test]
+    fn an_open_server_refuses_pages_from_elsewhere() {
+        let auth = Auth::default();
+        for origin in ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:7700"] {
+            assert_eq!(auth.check(&headers(&[("origin", origin)])), Ok(()), "{origin}");
+        }
+        for origin in ["https://example.com", "null", "http://localhost.example.com", "http://10.0.0.1"] {
+            assert_eq!(
+                auth.check(&headers(&[("origin", origin)])),
+                Err(Unauthorized::ForeignOrigin),
+                "{origin}"
+            );
+        }
+        assert_eq!(auth.check(&headers(&[])), Ok(()));
+    }
+}

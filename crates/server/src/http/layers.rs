@@ -1,0 +1,92 @@
+//! What every request passes through: identity, log, metrics, CORS, panics, slow bodies.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::timeout::TimeoutBody;
+use tracing::Instrument;
+
+use super::auth::{Auth, is_local_origin};
+use super::error::ApiError;
+use crate::app::App;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longer identities are not worth a line of log; a UUID has 36 characters.
+const MAX_REQUEST_ID: usize = 128;
+/// The longest pause between two pieces of a request's body: a phone that changes cells comes back sooner.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(cors(&app.http.auth))
+        .layer(from_fn_with_state(Arc::clone(app), observe))
+}
+
+/// Gives the request an identity, a span, a line of log and a count, and bounds the pauses of its body.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = known_method(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("http", request_id = id.to_str().unwrap_or_default(), method, route);
+
+    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)));
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let status = response.status().as_u16();
+    app.metrics.http_request(method, route, status);
+    tracing::debug!(parent: &span, status, elapsed_ms = started.elapsed().as_millis() as u64, "answered");
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// The caller's identity for the request, if it is one, else a random one.
+fn request_id(request: &Request) -> HeaderValue {
+    let given = request.headers().get(REQUEST_ID);
+    let usable = |id: &&HeaderValue| !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.to_str().is_ok();
+    let random = || HeaderValue::try_from(format!("req_{:032x}", rand::random::<u128>()));
+    given.filter(usable).cloned().map_or_else(random, Ok).unwrap_or(HeaderValue::from_static("req_0"))
+}
+
+/// Methods are text the client chooses; metrics count only those that exist.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// With keys, any page may call: it must have one. Without, only pages of this machine.
+fn cors(auth: &Auth) -> CorsLayer {
+    let open = auth.is_open();
+    let origins =
+        AllowOrigin::predicate(move |origin, _| !open || origin.to_str().is_ok_and(is_local_origin));
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([header::LOCATION, REQUEST_ID])
+}
+
+/// The panic itself is logged by the panic hook; the client learns only that it was not its fault.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    let message = "a bug in the server; its log says more under this response's x-request-id";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message).code("internal_error").into_response()
+}
