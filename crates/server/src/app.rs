@@ -1,13 +1,13 @@
 //! What every request and every call of one server shares.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_core::{Error, Observer};
 use antiphon_telemetry::Metrics;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
 
@@ -25,6 +25,10 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Who may call now.
     pub calls: Calls,
+    /// The places for REST requests.
+    pub requests: Arc<Semaphore>,
+    /// When the server began, in seconds since 1970.
+    pub started: u64,
     session: SessionConfig,
 }
 
@@ -33,6 +37,8 @@ impl App {
     pub fn new(http: Settings, session: SessionConfig, engines: Engines, metrics: Arc<Metrics>) -> Self {
         Self {
             calls: Calls::new(http.max_calls),
+            requests: Arc::new(Semaphore::new(http.max_requests)),
+            started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
             engines: Arc::new(engines),
             observer: Arc::clone(&metrics) as Arc<dyn Observer>,

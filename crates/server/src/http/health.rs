@@ -4,32 +4,41 @@ use std::sync::Arc;
 
 use antiphon_telemetry::Metrics;
 use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
 use crate::app::App;
 
 /// `/healthz`, `/readyz` and `/metrics`, all without a key.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(live)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Status {
     status: &'static str,
 }
 
 /// The process runs and its runtime answers.
+#[utoipa::path(
+    get, path = "/healthz", tag = "Operation", security(()),
+    responses((status = 200, description = "Alive", body = Status)),
+)]
 async fn live() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
 /// New calls are taken. Models need no check: the server listens only once they are loaded.
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operation", security(()),
+    responses((status = 200, description = "Ready", body = Status), (status = 503, description = "Shutting down")),
+)]
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
     if app.calls.draining() {
         let message = "the server is shutting down: it finishes the calls it has and takes no new ones";
@@ -38,6 +47,11 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
     Ok(Json(Status { status: "ready" }))
 }
 
+/// Counters and histograms for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "Operation", security(()),
+    responses((status = 200, description = "OpenMetrics text", body = String)),
+)]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     match app.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response(),

@@ -4,8 +4,11 @@ pub mod auth;
 pub mod error;
 mod health;
 mod layers;
+mod openai;
+mod openapi;
 mod serve;
 mod settings;
+mod tls;
 
 use std::sync::Arc;
 
@@ -22,8 +25,10 @@ use error::{ApiError, Problem};
 
 /// Everything the server answers.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .merge(health::routes())
+    let described = openapi::described().merge(health::routes()).merge(openai::routes(&app));
+    let (routes, api) = described.split_for_parts();
+    let routes = routes
+        .merge(openapi::routes(&api))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(app.http.max_json_bytes));

@@ -1,74 +1,151 @@
-//! Listening: connections, TLS, and stopping without cutting anybody off.
+//! Listening: connections, TLS, time limits, and stopping without cutting anybody off.
+//!
+//! HTTP/1.1 only: WebSockets need it and no client of this server needs more. A server that has to find out the
+//! version first waits without limit for a client that sends nothing.
 
+use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Handle, Server};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
-use super::{Tls, router};
+use super::{router, tls};
 use crate::app::App;
 
-/// How long a client may take to send the head of a request, and how long a kept-alive connection may idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to send the head of a request or to shake hands, and how long a kept-alive
+/// connection may idle.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// How long what is sent may stay unacknowledged before the connection is given up: longer than any hand-over
+/// between cells, shorter than a stalled reader may hold an engine.
+const SEND_TIME: Duration = Duration::from_mins(1);
 /// How long requests that are no calls may go on after the last call.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+/// Connections at a time; more wait in the system's queue. A thousand calls and as many pollers fit.
+const MAX_CONNECTIONS: usize = 4_096;
+/// The pause after a connection could not be accepted, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection needs.
+struct Connections {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    /// Closed when no connection may take another request.
+    closing: watch::Receiver<()>,
+}
 
 /// Serves `app` on `listener` until `stop` is ready, then refuses new calls, lets those there are come to their
 /// end for as long as the settings say, and returns.
-pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
-    let handle = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
-    limit(&mut server);
-    let tls = match &app.http.tls {
-        Some(tls) => Some(tls_config(tls).await?),
-        None => None,
-    };
-    let serving = async {
-        match tls {
-            Some(tls) => {
-                server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await
-            }
-            None => server.acceptor(NoDelayAcceptor).serve(service).await,
-        }
-    };
+pub async fn serve(
+    app: Arc<App>,
+    listener: std::net::TcpListener,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let listener = prepared(listener)?;
+    let tls = app.http.tls.as_ref().map(tls::acceptor).transpose()?;
+    let (close, closing) = watch::channel(());
+    let connections = Arc::new(Connections { router: router(Arc::clone(&app)), tls, closing });
+    let mut open = JoinSet::new();
     let stopping = async {
         stop.await;
-        let left = app.calls.drain(app.http.drain).await;
-        tracing::info!(left, "stopping");
-        handle.graceful_shutdown(Some(LAST_REQUESTS));
+        app.calls.drain(app.http.drain).await
     };
-    tokio::pin!(serving);
-    tokio::select! {
-        served = &mut serving => served,
-        () = stopping => serving.await,
+    tokio::pin!(stopping);
+    let calls_left = loop {
+        tokio::select! {
+            accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, peer)) => {
+                    let connections = Arc::clone(&connections);
+                    open.spawn(async move { connections.serve(stream, peer).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = open.join_next() => {}
+            left = &mut stopping => break left,
+        }
+    };
+    drop((listener, close));
+    let closed = async { while open.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
+    tracing::info!(calls_left, "stopped");
+    Ok(())
+}
+
+/// Sets what accepted connections inherit. A peer that is gone or does not read is noticed by the system, which
+/// then ends the connection, whatever it carries.
+fn prepared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(&listener);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SEND_TIME).with_interval(SEND_TIME / 4))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(SEND_TIME))?;
+    TcpListener::from_std(listener)
+}
+
+impl Connections {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let served = match stream.set_nodelay(true) {
+            Err(error) => Err(error.into()),
+            Ok(()) => match &self.tls {
+                None => self.serve_http(stream, peer).await,
+                Some(tls) => match tokio::time::timeout(HEADER_TIME, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, peer).await,
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(elapsed) => Err(elapsed.into()),
+                },
+            },
+        };
+        if let Err(error) = served {
+            tracing::debug!(%peer, error, "connection ended");
+        }
+    }
+
+    async fn serve_http(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+    ) -> Result<(), BoxError> {
+        let router = self.router.clone();
+        let answer = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let router = router.clone();
+            async move {
+                Ok::<Response, Infallible>(
+                    router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+                )
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .serve_connection(TokioIo::new(stream), answer)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            served = &mut connection => return Ok(served?),
+            _ = closing.changed() => connection.as_mut().graceful_shutdown(),
+        }
+        Ok(connection.await?)
     }
 }
 
-/// HTTP/1.1 only: WebSockets need it, no client of this server needs more, and the version can be known before a
-/// byte is read, so that a client that sends nothing is under a time limit from the start.
-fn limit(server: &mut Server<SocketAddr>) {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    *server.http_builder() = builder;
-}
-
-async fn tls_config(tls: &Tls) -> io::Result<RustlsConfig> {
-    // An error means that a provider is installed already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await.map_err(|error| {
-        let (cert, key) = (tls.cert.display(), tls.key.display());
-        io::Error::new(error.kind(), format!("[server.tls] cert {cert}, key {key}: {error}"))
-    })?;
-    let mut http1 = rustls::ServerConfig::clone(&config.get_inner());
-    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.reload_from_config(Arc::new(http1));
-    Ok(config)
-}
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

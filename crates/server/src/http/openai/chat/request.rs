@@ -1,0 +1,384 @@
+//! What clients send. Fields that are not listed are ignored; those listed but not supported are refused when
+//! they ask for something.
+
+use antiphon_core::{ChatRequest, Message, Priority, Role, Tool, ToolCall, ToolChoice};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::error::ApiError;
+
+/// OpenAI's limits.
+const MAX_STOPS: usize = 4;
+const MAX_TOOL_NAME: usize = 64;
+const MAX_TEMPERATURE: f32 = 2.0;
+
+/// A conversation to answer.
+#[derive(Deserialize, ToSchema)]
+pub(in super::super) struct ChatBody {
+    /// Any name: an engine that does not know it takes its own.
+    model: Option<String>,
+    messages: Vec<ChatMessage>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    tools: Vec<FunctionTool>,
+    tool_choice: Option<Choice>,
+    /// 0 to 2.
+    temperature: Option<f32>,
+    /// 0 to 1.
+    top_p: Option<f32>,
+    max_completion_tokens: Option<u32>,
+    /// The old name of `max_completion_tokens`.
+    max_tokens: Option<u32>,
+    stop: Option<Stop>,
+    seed: Option<i64>,
+    /// Only 1.
+    n: Option<u32>,
+    /// Only `text`.
+    response_format: Option<ResponseFormat>,
+    /// Only false.
+    logprobs: Option<bool>,
+}
+
+/// How to stream.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+pub(super) struct StreamOptions {
+    /// Whether a last chunk tells the tokens used.
+    #[serde(default)]
+    pub(super) include_usage: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct ChatMessage {
+    role: MessageRole,
+    content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Call>>,
+    tool_call_id: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum MessageRole {
+    System,
+    /// The new name of `system`.
+    Developer,
+    User,
+    Assistant,
+    Tool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a string or an array of content parts")]
+enum Content {
+    Text(String),
+    Parts(Vec<ContentPart>),
+}
+
+/// Only `text` (or a `refusal` of an earlier answer) is understood.
+#[derive(Deserialize, ToSchema)]
+struct ContentPart {
+    #[serde(rename = "type")]
+    kind: String,
+    text: Option<String>,
+    refusal: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Call {
+    id: String,
+    function: CalledFunction,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct CalledFunction {
+    name: String,
+    arguments: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct FunctionTool {
+    #[serde(rename = "type")]
+    kind: String,
+    #[schema(value_type = Option<Object>)]
+    function: Option<Tool>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "\"auto\", \"none\", \"required\" or a function to call")]
+enum Choice {
+    Mode(ChoiceMode),
+    Function { function: ChosenFunction },
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ChoiceMode {
+    Auto,
+    None,
+    Required,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct ChosenFunction {
+    name: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a string or an array of strings")]
+enum Stop {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Deserialize, ToSchema)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl ChatBody {
+    /// How to stream, if the answer is to be streamed.
+    pub(super) fn streamed(&self) -> Option<StreamOptions> {
+        (self.stream == Some(true)).then(|| self.stream_options.unwrap_or_default())
+    }
+
+    /// What the engine is asked.
+    pub(super) fn into_request(self) -> Result<ChatRequest, ApiError> {
+        self.refuse_unsupported()?;
+        let messages = self.messages.into_iter().enumerate().map(|(index, message)| message.into_core(index));
+        let tools = self.tools.into_iter().map(FunctionTool::into_core).collect::<Result<Vec<_>, _>>()?;
+        Ok(ChatRequest {
+            model: self.model,
+            messages: messages.collect::<Result<_, _>>()?,
+            tool_choice: choice(self.tool_choice, &tools)?,
+            tools,
+            temperature: within("temperature", self.temperature, MAX_TEMPERATURE)?,
+            top_p: within("top_p", self.top_p, 1.0)?,
+            max_tokens: positive(self.max_completion_tokens.or(self.max_tokens))?,
+            stop: stops(self.stop)?,
+            // A seed is a bit pattern: its sign does not matter.
+            seed: self.seed.map(i64::cast_unsigned),
+            priority: Priority::Interactive,
+        })
+    }
+
+    fn refuse_unsupported(&self) -> Result<(), ApiError> {
+        let refused = |param, message: &str| Err(ApiError::invalid_param(param, message));
+        if self.messages.is_empty() {
+            return refused("messages", "messages is empty; send at least one");
+        }
+        if self.n.is_some_and(|n| n != 1) {
+            return refused("n", "only one answer is given for a request; leave out n or set it to 1");
+        }
+        if self.logprobs == Some(true) {
+            return refused("logprobs", "log probabilities are not available; leave out logprobs");
+        }
+        match &self.response_format {
+            Some(format) if format.kind != "text" => {
+                let message =
+                    "the language model cannot be held to a format; describe the format in a message";
+                refused("response_format", message)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ChatMessage {
+    fn into_core(self, index: usize) -> Result<Message, ApiError> {
+        let refused = |what: &str| ApiError::invalid_param("messages", format!("messages[{index}]{what}"));
+        let role = match self.role {
+            MessageRole::System | MessageRole::Developer => Role::System,
+            MessageRole::User => Role::User,
+            MessageRole::Assistant => Role::Assistant,
+            MessageRole::Tool => Role::Tool,
+        };
+        if role == Role::Tool && self.tool_call_id.is_none() {
+            return Err(refused(" answers a tool call but has no tool_call_id"));
+        }
+        let calls = self.tool_calls.unwrap_or_default();
+        if self.content.is_none() && calls.is_empty() && role != Role::Assistant {
+            return Err(refused(" has no content"));
+        }
+        Ok(Message {
+            role,
+            content: self
+                .content
+                .map_or(Ok(String::new()), Content::into_text)
+                .map_err(|what| refused(&what))?,
+            tool_calls: calls.into_iter().map(Call::into_core).collect(),
+            tool_call_id: self.tool_call_id,
+        })
+    }
+}
+
+impl Content {
+    /// All text; or what is wrong with a part.
+    fn into_text(self) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Parts(parts) => parts.into_iter().map(ContentPart::into_text).collect(),
+        }
+    }
+}
+
+impl ContentPart {
+    fn into_text(self) -> Result<String, String> {
+        match self.kind.as_str() {
+            "text" => self.text.ok_or_else(|| ": a part of type \"text\" has no text".to_owned()),
+            "refusal" => Ok(self.refusal.unwrap_or_default()),
+            other => Err(format!(": the language model reads text only, not parts of type {other:?}")),
+        }
+    }
+}
+
+impl Call {
+    fn into_core(self) -> ToolCall {
+        ToolCall { id: self.id, name: self.function.name, arguments: self.function.arguments }
+    }
+}
+
+impl FunctionTool {
+    fn into_core(self) -> Result<Tool, ApiError> {
+        let refused = |message| ApiError::invalid_param("tools", message);
+        let Some(mut tool) = self.function.filter(|_| self.kind == "function") else {
+            return Err(refused(format!(
+                "only tools of type \"function\" are supported, not {:?}",
+                self.kind
+            )));
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if tool.name.is_empty() || tool.name.len() > MAX_TOOL_NAME || !tool.name.chars().all(allowed) {
+            let name = &tool.name;
+            let message =
+                format!("{name:?} is no tool name: use up to {MAX_TOOL_NAME} letters, digits, _ and -");
+            return Err(refused(message));
+        }
+        if tool.parameters.is_null() {
+            tool.parameters = Value::Object(serde_json::Map::new());
+        }
+        Ok(tool)
+    }
+}
+
+fn choice(choice: Option<Choice>, tools: &[Tool]) -> Result<ToolChoice, ApiError> {
+    let choice = match choice {
+        None | Some(Choice::Mode(ChoiceMode::Auto)) => ToolChoice::Auto,
+        Some(Choice::Mode(ChoiceMode::None)) => ToolChoice::None,
+        Some(Choice::Mode(ChoiceMode::Required)) => ToolChoice::Required,
+        Some(Choice::Function { function }) => ToolChoice::Function(function.name),
+    };
+    let offered = match &choice {
+        ToolChoice::Auto | ToolChoice::None => true,
+        ToolChoice::Required => !tools.is_empty(),
+        ToolChoice::Function(name) => tools.iter().any(|tool| tool.name == *name),
+    };
+    if offered {
+        Ok(choice)
+    } else {
+        Err(ApiError::invalid_param("tool_choice", "tool_choice demands a tool that is not among tools"))
+    }
+}
+
+fn within(param: &'static str, value: Option<f32>, max: f32) -> Result<Option<f32>, ApiError> {
+    match value {
+        Some(value) if !(0.0..=max).contains(&value) => {
+            Err(ApiError::invalid_param(param, format!("{param} is {value}; it must be between 0 and {max}")))
+        }
+        value => Ok(value),
+    }
+}
+
+fn positive(max_tokens: Option<u32>) -> Result<Option<u32>, ApiError> {
+    match max_tokens {
+        Some(0) => {
+            Err(ApiError::invalid_param("max_completion_tokens", "an answer needs at least one token"))
+        }
+        max_tokens => Ok(max_tokens),
+    }
+}
+
+fn stops(stop: Option<Stop>) -> Result<Vec<String>, ApiError> {
+    let stops = match stop {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop],
+        Some(Stop::Several(stops)) => stops,
+    };
+    if stops.len() > MAX_STOPS || stops.iter().any(String::is_empty) {
+        let message = format!("stop takes up to {MAX_STOPS} strings, none of them empty");
+        return Err(ApiError::invalid_param("stop", message));
+    }
+    Ok(stops)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(body: Value) -> Result<ChatRequest, String> {
+        let body: ChatBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        body.into_request().map_err(|error| error.body()["error"]["message"].to_string())
+    }
+
+    fn user(extra: &Value) -> Value {
+        let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    }
+
+    #[test]
+    fn every_role_and_form_of_content_is_understood() {
+        let request = request(json!({"messages": [
+            {"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]},
+            {"role": "user", "content": "time?"},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "noon"},
+        ]}))
+        .unwrap();
+        assert_eq!(request.messages[0], Message::new(Role::System, "Be brief."));
+        assert_eq!(request.messages[2].tool_calls[0].name, "clock");
+        assert_eq!(request.messages[3].tool_call_id.as_deref(), Some("c1"));
+    }
+
+    #[test]
+    fn settings_reach_the_engine() {
+        let tools = json!([{"type": "function", "function": {"name": "clock"}}]);
+        let choice = json!({"type": "function", "function": {"name": "clock"}});
+        let request = request(user(&json!({
+            "tools": tools, "tool_choice": choice, "temperature": 0, "top_p": 0.5, "max_tokens": 5,
+            "stop": "END", "seed": -1, "unknown": true,
+        })))
+        .unwrap();
+        assert_eq!(request.tool_choice, ToolChoice::Function("clock".into()));
+        assert_eq!((request.temperature, request.top_p), (Some(0.0), Some(0.5)));
+        assert_eq!((request.max_tokens, request.seed), (Some(5), Some(u64::MAX)));
+        assert_eq!(request.stop, ["END"]);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        for (extra, says) in [
+            (json!({"n": 2}), "one answer"),
+            (json!({"logprobs": true}), "log prob"),
+            (json!({"response_format": {"type": "json_object"}}), "format"),
+            (json!({"temperature": 3}), "temperature"),
+            (json!({"max_tokens": 0}), "token"),
+            (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
+            (json!({"stop": 5}), "a string or an array of strings"),
+            (json!({"tool_choice": "required"}), "tool_choice"),
+            (json!({"tools": [{"type": "custom"}]}), "custom"),
+            (json!({"tools": [{"type": "function", "function": {"name": "a b"}}]}), "a b"),
+            (json!({"messages": []}), "messages"),
+            (json!({"messages": [{"role": "user"}]}), "messages[0] has no content"),
+            (json!({"messages": [{"role": "tool", "content": "x"}]}), "tool_call_id"),
+            (json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}), "image_url"),
+        ] {
+            let error = request(user(&extra)).unwrap_err();
+            assert!(error.contains(says), "{extra}: {error}");
+        }
+    }
+}

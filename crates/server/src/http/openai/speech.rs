@@ -1,0 +1,97 @@
+//! `POST /v1/audio/speech`.
+
+mod encode;
+mod request;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use antiphon_core::{AudioChunk, BoxStream, Error, Result, SpeechRequest, Tts};
+use axum::body::Body as HttpBody;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use self::request::{Say, SpeechBody};
+use super::body::Body;
+use super::{patience, sse};
+use crate::app::App;
+use crate::http::error::ApiError;
+
+/// What a stream of events consists of: audio, then the end.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type")]
+enum SpeechEvent {
+    #[serde(rename = "speech.audio.delta")]
+    Delta {
+        /// The next bytes of the file, in base64.
+        audio: String,
+    },
+    #[serde(rename = "speech.audio.done")]
+    Done { usage: Usage },
+}
+
+/// Speech engines do not count tokens: zero.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
+struct Usage {
+    input_tokens: u64,
+    output_tokens: u64,
+    total_tokens: u64,
+}
+
+/// Says a text; the audio comes while it is being made.
+#[utoipa::path(
+    post, path = "/v1/audio/speech", tag = "OpenAI", request_body = SpeechBody,
+    responses((status = 200, content(
+        (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/pcm"), (Vec<u8> = "audio/ogg"), (Vec<u8> = "audio/flac"),
+        (SpeechEvent = "text/event-stream"),
+    ), description = "The audio, as it is made")),
+)]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Body(body): Body<SpeechBody>,
+) -> Result<Response, ApiError> {
+    let say = body.into_request()?;
+    let mut spoken = speak(&app.engines.tts, &say).peekable();
+    // The status is sent only once there is audio, so that a failure before that is a plain error.
+    let rate = match Pin::new(&mut spoken).peek().await {
+        Some(Ok(chunk)) => chunk.rate,
+        Some(Err(error)) => return Err(error.clone().into()),
+        None => return Err(ApiError::invalid_param("input", "input holds nothing that can be spoken")),
+    };
+    let bytes = encode::stream(spoken.boxed(), say.format, rate)?;
+    if say.events {
+        return Ok(sse::response(events(bytes)));
+    }
+    Ok(([(header::CONTENT_TYPE, say.format.content_type())], HttpBody::from_stream(bytes)).into_response())
+}
+
+/// The clauses one after the other, each as soon as the one before is made.
+fn speak(engine: &Arc<dyn Tts>, say: &Say) -> BoxStream<'static, Result<AudioChunk>> {
+    let engine = Arc::clone(engine);
+    let (voice, speed) = (say.voice.clone(), say.speed);
+    stream::iter(say.clauses.clone())
+        .flat_map(move |text| {
+            let audio = engine.speak(SpeechRequest { text, voice: voice.clone(), speed });
+            patience::bounded(audio, engine.name(), Arc::default())
+        })
+        .filter(|chunk| std::future::ready(!chunk.as_ref().is_ok_and(|chunk| chunk.samples.is_empty())))
+        .boxed()
+}
+
+fn events(bytes: BoxStream<'static, Result<Bytes>>) -> BoxStream<'static, Event> {
+    let event = |bytes: Result<Bytes, Error>| match bytes {
+        Ok(bytes) => sse::event(&SpeechEvent::Delta { audio: BASE64.encode(bytes) }),
+        Err(error) => sse::failure(error),
+    };
+    let done = stream::once(async { sse::event(&SpeechEvent::Done { usage: Usage::default() }) });
+    bytes.map(event).chain(done).boxed()
+}

@@ -1,0 +1,110 @@
+//! `POST /v1/audio/transcriptions`.
+
+mod decode;
+mod format;
+mod options;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_core::{BoxStream, Result, SttOptions, Transcript};
+use axum::Json;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream as streams};
+
+use self::decode::Decoding;
+use self::format::{Plain, Verbose};
+use self::options::{Format, Options, TranscriptionForm};
+use super::patience;
+use super::upload::Upload;
+use crate::app::App;
+use crate::http::error::ApiError;
+
+/// A transcription under way.
+struct Transcription {
+    /// What has been understood so far, again and again.
+    transcripts: BoxStream<'static, Result<Transcript>>,
+    /// Samples at 16 kHz the engine has taken.
+    taken: Arc<AtomicU64>,
+}
+
+/// What was understood of a whole file.
+struct Understood {
+    transcript: Transcript,
+    duration_s: f64,
+}
+
+/// Turns a file of speech into text.
+#[utoipa::path(
+    post, path = "/v1/audio/transcriptions", tag = "OpenAI",
+    request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
+    responses((status = 200, content(
+        (Plain = "application/json"), (Verbose = "application/json"), (String = "text/plain"),
+        (stream::TextEvent = "text/event-stream"),
+    ), description = "What was said, in the format asked for")),
+)]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    parts: Result<Multipart, MultipartRejection>,
+) -> Result<Response, ApiError> {
+    let upload = Upload::receive(parts).await?;
+    let options = Options::parse(&upload)?;
+    let stt = SttOptions {
+        language: options.language.clone(),
+        prompt: options.prompt.clone(),
+        partials: options.streamed,
+    };
+    let transcription = Transcription::begin(&app, upload.file, stt).await?;
+    if options.streamed {
+        return stream::response(transcription.transcripts).await;
+    }
+    let understood = transcription.finish().await?;
+    Ok(in_format(&understood, &options))
+}
+
+/// Says that translation is not to be had: the route is there so that clients learn why.
+#[utoipa::path(
+    post, path = "/v1/audio/translations", tag = "OpenAI",
+    responses((status = 501, description = "Translation is not supported")),
+)]
+pub(super) async fn translate() -> ApiError {
+    let message = "audio cannot be translated; transcribe it with /v1/audio/transcriptions and have the text \
+                   translated with /v1/chat/completions";
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, message).code("unsupported")
+}
+
+impl Transcription {
+    async fn begin(app: &App, file: std::fs::File, options: SttOptions) -> Result<Self> {
+        let engine = &app.engines.stt;
+        let Decoding { audio, taken, thread } = Decoding::begin(file).await?;
+        let transcripts = engine.transcribe(options, audio);
+        let transcripts = patience::bounded(transcripts, engine.name(), Arc::clone(&taken));
+        // A file that breaks off is an error even if the engine made sense of what there was.
+        let failure = streams::once(decode::failure(thread)).filter_map(async |failure| failure.map(Err));
+        Ok(Self { transcripts: transcripts.chain(failure).boxed(), taken })
+    }
+
+    async fn finish(mut self) -> Result<Understood> {
+        let mut last = Transcript::default();
+        while let Some(transcript) = self.transcripts.next().await {
+            last = transcript?;
+        }
+        let duration_s = decode::seconds(self.taken.load(Ordering::Relaxed));
+        Ok(Understood { transcript: last, duration_s })
+    }
+}
+
+fn in_format(understood: &Understood, options: &Options) -> Response {
+    let text = |media_type, body: String| ([(header::CONTENT_TYPE, media_type)], body).into_response();
+    match options.format {
+        Format::Json => Json(Plain::new(understood)).into_response(),
+        Format::VerboseJson => Json(Verbose::new(understood, options)).into_response(),
+        Format::Text => text("text/plain; charset=utf-8", format!("{}\n", understood.transcript.text)),
+        Format::Srt => text("application/x-subrip; charset=utf-8", format::srt(&understood.segments())),
+        Format::Vtt => text("text/vtt; charset=utf-8", format::vtt(&understood.segments())),
+    }
+}

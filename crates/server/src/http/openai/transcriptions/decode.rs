@@ -1,0 +1,107 @@
+//! From a file to what speech recognition hears: decoded on a thread of its own, no faster than the engine
+//! listens.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_audio::{FileDecoder, FileError, Resampler};
+use antiphon_core::{BoxStream, Error, Result, SampleRate, SttInput};
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+/// Samples passed on at once: a second, so that passing on costs nothing.
+const CHUNK: usize = RATE as usize;
+/// Chunks decoded ahead of the engine.
+const AHEAD: usize = 4;
+/// The longest audio taken: some codecs squeeze days into the largest upload.
+const MAX_HOURS: u64 = 2;
+/// Samples a second that models hear.
+const RATE: u64 = SampleRate::HZ_16000.hz() as u64;
+
+/// A file that is being decoded.
+pub(super) struct Decoding {
+    /// What it holds, as the engine takes it. Dropping this ends the thread.
+    pub(super) audio: BoxStream<'static, SttInput>,
+    /// Samples at 16 kHz the engine has taken.
+    pub(super) taken: Arc<AtomicU64>,
+    /// The decoder, until the file is at its end.
+    pub(super) thread: JoinHandle<Result<()>>,
+}
+
+impl Decoding {
+    /// Opens a file and decodes it while it is listened to.
+    pub(super) async fn begin(file: File) -> Result<Self> {
+        let decoder = spawn_blocking(move || FileDecoder::open(file))
+            .await
+            .map_err(broken)?
+            .map_err(|error| unreadable(&error))?;
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let thread = spawn_blocking(move || decode(decoder, &sender));
+        let taken = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&taken);
+        let audio = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Arc<[i16]>>| {
+            Some((receiver.recv().await?, receiver))
+        });
+        let audio = audio.map(move |chunk: Arc<[i16]>| {
+            count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            SttInput::Audio(chunk)
+        });
+        Ok(Self { audio: audio.boxed(), taken, thread })
+    }
+}
+
+/// What ended the file too early, if anything did. Ends once all was taken, or the audio was dropped.
+pub(super) async fn failure(thread: JoinHandle<Result<()>>) -> Option<Error> {
+    thread.await.map_err(broken).flatten().err()
+}
+
+/// Seconds of audio.
+pub(super) fn seconds(samples: u64) -> f64 {
+    samples as f64 / RATE as f64
+}
+
+/// Sends the whole file; stops silently when nobody listens any more.
+fn decode(mut decoder: FileDecoder, sender: &mpsc::Sender<Arc<[i16]>>) -> Result<()> {
+    let mut decoded = Vec::new();
+    let mut resampler = None;
+    let mut samples = Vec::with_capacity(CHUNK);
+    let mut total = 0;
+    let mut more = true;
+    while more {
+        let rate = decoder.read(&mut decoded).map_err(|error| unreadable(&error))?;
+        more = rate.is_some();
+        if let Some(rate) = rate.or(decoder.rate()) {
+            let resampler = resampler.get_or_insert_with(|| Resampler::new(rate, SampleRate::HZ_16000));
+            resampler.process(&decoded, &mut samples);
+            decoded.clear();
+            if !more {
+                resampler.flush(&mut samples);
+            }
+        }
+        if more && samples.len() < CHUNK {
+            continue;
+        }
+        total += samples.len() as u64;
+        if total > MAX_HOURS * 3_600 * RATE {
+            return Err(Error::invalid(format!(
+                "the file is longer than {MAX_HOURS} hours; send it in parts"
+            )));
+        }
+        let chunk = Arc::from(samples.as_slice());
+        samples.clear();
+        if sender.blocking_send(chunk).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(error: &FileError) -> Error {
+    Error::invalid(error.to_string())
+}
+
+fn broken(_: JoinError) -> Error {
+    Error::internal("the audio decoder broke on this file; the log says more")
+}

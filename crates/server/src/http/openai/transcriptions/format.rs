@@ -1,0 +1,199 @@
+//! The formats a transcription comes in.
+
+use std::fmt::Write as _;
+
+use antiphon_core::Segment;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Understood;
+use super::options::Options;
+
+/// The text alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Plain {
+    text: String,
+    usage: Usage,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Usage {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    seconds: f64,
+}
+
+/// The text with its times.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Verbose {
+    task: &'static str,
+    /// As given in the request, else `unknown`.
+    language: String,
+    duration: f64,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<Vec<VerboseSegment>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<Vec<Word>>,
+    usage: Usage,
+}
+
+/// A stretch of speech. What only Whisper knows of itself (tokens and probabilities) is empty or zero.
+#[derive(Debug, Serialize, ToSchema)]
+struct VerboseSegment {
+    id: usize,
+    seek: u32,
+    start: f64,
+    end: f64,
+    text: String,
+    tokens: [u32; 0],
+    temperature: f32,
+    avg_logprob: f32,
+    compression_ratio: f32,
+    no_speech_prob: f32,
+}
+
+/// A word with its times in seconds, interpolated within its segment by the number of letters: right to a few
+/// tenths of a second in fluent speech.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Word {
+    #[serde(rename = "word")]
+    text: String,
+    start: f64,
+    end: f64,
+}
+
+impl Usage {
+    fn of(understood: &Understood) -> Self {
+        Self { kind: "duration", seconds: understood.duration_s }
+    }
+}
+
+impl Plain {
+    pub(super) fn new(understood: &Understood) -> Self {
+        Self { text: understood.transcript.text.clone(), usage: Usage::of(understood) }
+    }
+}
+
+impl Verbose {
+    pub(super) fn new(understood: &Understood, options: &Options) -> Self {
+        let segments = understood.segments();
+        Self {
+            task: "transcribe",
+            language: options.language.clone().unwrap_or_else(|| "unknown".to_owned()),
+            duration: understood.duration_s,
+            text: understood.transcript.text.clone(),
+            words: options.words.then(|| segments.iter().flat_map(words).collect()),
+            segments: options.segments.then(|| verbose(segments)),
+            usage: Usage::of(understood),
+        }
+    }
+}
+
+impl Understood {
+    /// The engine's segments; the whole text as one where it knows none.
+    pub(super) fn segments(&self) -> Vec<Segment> {
+        let transcript = &self.transcript;
+        if transcript.segments.is_empty() && !transcript.text.is_empty() {
+            let end_s = self.duration_s as f32;
+            return vec![Segment { start_s: 0.0, end_s, text: transcript.text.clone() }];
+        }
+        transcript.segments.clone()
+    }
+}
+
+fn verbose(segments: Vec<Segment>) -> Vec<VerboseSegment> {
+    let verbose = |(id, segment): (usize, Segment)| VerboseSegment {
+        id,
+        seek: 0,
+        start: f64::from(segment.start_s),
+        end: f64::from(segment.end_s),
+        text: segment.text,
+        tokens: [],
+        temperature: 0.0,
+        avg_logprob: 0.0,
+        compression_ratio: 0.0,
+        no_speech_prob: 0.0,
+    };
+    segments.into_iter().enumerate().map(verbose).collect()
+}
+
+fn words(segment: &Segment) -> Vec<Word> {
+    let letters = |word: &str| word.chars().count() as f64;
+    let total: f64 = segment.text.split_whitespace().map(letters).sum();
+    let (start, length) = (f64::from(segment.start_s), f64::from(segment.end_s - segment.start_s));
+    let mut before = 0.0;
+    let word = |word: &str| {
+        let begin = start + length * before / total;
+        before += letters(word);
+        Word { text: word.to_owned(), start: begin, end: start + length * before / total }
+    };
+    segment.text.split_whitespace().map(word).collect()
+}
+
+/// SubRip: numbered cues, commas in the times.
+pub(super) fn srt(segments: &[Segment]) -> String {
+    let mut text = String::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let (start, end) = (clock(segment.start_s, ','), clock(segment.end_s, ','));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}\n{start} --> {end}\n{}\n\n", index + 1, cue(&segment.text));
+    }
+    text
+}
+
+/// WebVTT: a header, points in the times.
+pub(super) fn vtt(segments: &[Segment]) -> String {
+    let mut text = "WEBVTT\n\n".to_owned();
+    for segment in segments {
+        let (start, end) = (clock(segment.start_s, '.'), clock(segment.end_s, '.'));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{start} --> {end}\n{}\n\n", cue(&segment.text));
+    }
+    text
+}
+
+/// The text of a cue: an empty line would end it, an arrow would be taken for times.
+fn cue(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("-->", "->")
+}
+
+/// Hours, minutes, seconds, milliseconds.
+fn clock(seconds: f32, point: char) -> String {
+    let ms = (f64::from(seconds) * 1_000.0).round() as u64;
+    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+    format!("{h:02}:{m:02}:{s:02}{point}{:03}", ms % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(start_s: f32, end_s: f32, text: &str) -> Segment {
+        Segment { start_s, end_s, text: text.into() }
+    }
+
+    #[test]
+    fn subtitles_have_their_times_and_texts() {
+        let segments = [segment(0.0, 1.5, "Hello,\n\nyou."), segment(3_661.25, 3_662.0, "a --> b")];
+        assert_eq!(
+            srt(&segments),
+            "1\n00:00:00,000 --> 00:00:01,500\nHello, you.\n\n2\n01:01:01,250 --> 01:01:02,000\na -> b\n\n"
+        );
+        assert_eq!(
+            vtt(&segments),
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello, you.\n\n01:01:01.250 --> 01:01:02.000\na -> b\n\n"
+        );
+    }
+
+    #[test]
+    fn words_share_the_time_of_their_segment_by_length() {
+        let words = words(&segment(1.0, 2.0, "to be  alone"));
+        let times: Vec<_> = words.iter().map(|word| (word.text.as_str(), word.start, word.end)).collect();
+        assert_eq!(times[0].0, "to");
+        assert!((times[0].2 - (1.0 + 2.0 / 9.0)).abs() < 1e-6);
+        assert_eq!(times[0].2, times[1].1);
+        assert!((times[2].2 - 2.0).abs() < 1e-6);
+        assert_eq!(super::words(&segment(0.0, 1.0, " ")), []);
+    }
+}

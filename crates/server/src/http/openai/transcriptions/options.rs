@@ -1,0 +1,139 @@
+//! The fields of the form.
+
+use utoipa::ToSchema;
+
+use super::super::upload::Upload;
+use crate::http::error::ApiError;
+
+/// How the text comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    VerboseJson,
+    Text,
+    Srt,
+    Vtt,
+}
+
+/// How to transcribe.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) language: Option<String>,
+    pub(super) prompt: Option<String>,
+    pub(super) format: Format,
+    pub(super) streamed: bool,
+    /// Whether words are to have times.
+    pub(super) words: bool,
+    /// Whether segments are to be listed.
+    pub(super) segments: bool,
+}
+
+/// The form as clients send it, in any order; other fields are ignored.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described to clients, never built: a form is read part by part")]
+pub(in super::super) struct TranscriptionForm {
+    /// Audio: wav, flac, mp3, ogg (Opus or Vorbis), m4a or webm.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Any name: there is one engine.
+    model: Option<String>,
+    /// ISO 639-1.
+    language: Option<String>,
+    /// Words that are likely to occur.
+    prompt: Option<String>,
+    /// `json`, `text`, `srt`, `verbose_json` or `vtt`.
+    response_format: Option<String>,
+    /// With `verbose_json`: `segment`, `word` or both.
+    #[schema(rename = "timestamp_granularities[]")]
+    timestamp_granularities: Option<Vec<String>>,
+    /// Whether text comes as events while the file is transcribed.
+    stream: Option<bool>,
+}
+
+impl Options {
+    pub(super) fn parse(upload: &Upload) -> Result<Self, ApiError> {
+        let streamed = flag("stream", upload.field("stream"))?;
+        let format = format(upload.field("response_format"))?;
+        if streamed && !matches!(format, Format::Json | Format::Text) {
+            let message = "a stream gives events whatever the format; leave out response_format or stream";
+            return Err(ApiError::invalid_param("response_format", message));
+        }
+        let (words, segments) = granularities(upload.list("timestamp_granularities"))?;
+        let language = upload.field("language").map(language).transpose()?;
+        let prompt = upload.field("prompt").map(str::to_owned);
+        Ok(Self { language, prompt, format, streamed, words, segments })
+    }
+}
+
+fn flag(param: &'static str, value: Option<&str>) -> Result<bool, ApiError> {
+    match value.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(other) => {
+            Err(ApiError::invalid_param(param, format!("{param} is {other:?}; write true or false")))
+        }
+    }
+}
+
+fn format(value: Option<&str>) -> Result<Format, ApiError> {
+    match value {
+        None | Some("json") => Ok(Format::Json),
+        Some("verbose_json") => Ok(Format::VerboseJson),
+        Some("text") => Ok(Format::Text),
+        Some("srt") => Ok(Format::Srt),
+        Some("vtt") => Ok(Format::Vtt),
+        Some(other) => {
+            let message = format!(
+                "response_format {other:?} is not supported; use json, text, srt, verbose_json or vtt"
+            );
+            Err(ApiError::invalid_param("response_format", message))
+        }
+    }
+}
+
+/// Whether words and whether segments; segments when nothing is said, as at OpenAI.
+fn granularities<'a>(values: impl Iterator<Item = &'a str>) -> Result<(bool, bool), ApiError> {
+    let (mut words, mut segments, mut any) = (false, false, false);
+    for value in values {
+        any = true;
+        match value {
+            "word" => words = true,
+            "segment" => segments = true,
+            other => {
+                let message = format!("timestamp_granularities holds {other:?}; use word, segment or both");
+                return Err(ApiError::invalid_param("timestamp_granularities", message));
+            }
+        }
+    }
+    Ok((words, segments || !any))
+}
+
+fn language(value: &str) -> Result<String, ApiError> {
+    if (2..=3).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Ok(value.to_ascii_lowercase());
+    }
+    let message = format!("language is {value:?}; use an ISO 639-1 code such as en");
+    Err(ApiError::invalid_param("language", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_listed_unless_only_words_are_asked_for() {
+        let granularities = |values: &[&'static str]| granularities(values.iter().copied()).ok();
+        assert_eq!(granularities(&[]), Some((false, true)));
+        assert_eq!(granularities(&["word"]), Some((true, false)));
+        assert_eq!(granularities(&["word", "segment"]), Some((true, true)));
+        assert_eq!(granularities(&["letter"]), None);
+    }
+
+    #[test]
+    fn flags_and_languages_are_checked() {
+        assert_eq!(flag("stream", Some("True")).ok(), Some(true));
+        assert!(flag("stream", Some("yes please")).is_err());
+        assert_eq!(language("EN").ok().as_deref(), Some("en"));
+        assert!(language("English").is_err());
+    }
+}

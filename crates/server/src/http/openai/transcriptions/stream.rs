@@ -1,0 +1,129 @@
+//! The text as events while the file is being transcribed.
+
+use antiphon_core::{BoxStream, Result, Transcript};
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::sse;
+use crate::http::error::ApiError;
+
+/// What a stream consists of: deltas, then the whole text.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "type")]
+pub(super) enum TextEvent {
+    /// More text, which stays as it is.
+    #[serde(rename = "transcript.text.delta")]
+    Delta {
+        /// What comes next.
+        delta: String,
+    },
+    /// The end. Where the engine changed its mind about words it had seemed sure of, this text is right.
+    #[serde(rename = "transcript.text.done")]
+    Done {
+        /// All of it.
+        text: String,
+    },
+}
+
+type Transcripts = BoxStream<'static, Result<Transcript>>;
+
+/// The status is sent only once something was understood, so that a failure before that is a plain error.
+pub(super) async fn response(mut transcripts: Transcripts) -> Result<Response, ApiError> {
+    let first = transcripts.next().await.transpose()?.unwrap_or_default();
+    let transcripts = stream::iter([Ok(first)]).chain(transcripts).boxed();
+    Ok(sse::response(events(transcripts)))
+}
+
+fn events(transcripts: Transcripts) -> BoxStream<'static, Event> {
+    let said = |(transcripts, mut growing): (Transcripts, Growing)| async move {
+        let mut transcripts = transcripts;
+        let events = match transcripts.next().await {
+            Some(Ok(transcript)) => {
+                growing.grow(transcript.text).as_ref().map(sse::event).into_iter().collect()
+            }
+            Some(Err(error)) => return Some((vec![sse::failure(error)], None)),
+            None => return Some((growing.end().iter().map(sse::event).collect(), None)),
+        };
+        Some((events, Some((transcripts, growing))))
+    };
+    stream::unfold(Some((transcripts, Growing::default())), move |state| async move { said(state?).await })
+        .flat_map(stream::iter)
+        .boxed()
+}
+
+/// A text that only grows, made of transcripts that change: words count once two transcripts in a row agree on
+/// them (local agreement; Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition").
+#[derive(Default)]
+struct Growing {
+    last: String,
+    /// Bytes of text sent so far.
+    sent: String,
+}
+
+impl Growing {
+    /// What the next transcript adds for sure.
+    fn grow(&mut self, text: String) -> Option<TextEvent> {
+        let agreed = agreed(&self.last, &text);
+        let delta = text[..agreed].strip_prefix(self.sent.as_str()).filter(|delta| !delta.is_empty());
+        let event = delta.map(|delta| TextEvent::Delta { delta: delta.to_owned() });
+        if event.is_some() {
+            text[..agreed].clone_into(&mut self.sent);
+        }
+        self.last = text;
+        event
+    }
+
+    /// The rest, and the whole.
+    fn end(self) -> Vec<TextEvent> {
+        let rest = self.last.strip_prefix(self.sent.as_str()).filter(|rest| !rest.is_empty());
+        let rest = rest.map(|delta| TextEvent::Delta { delta: delta.to_owned() });
+        rest.into_iter().chain([TextEvent::Done { text: self.last.clone() }]).collect()
+    }
+}
+
+/// Up to which byte of `text` both begin with the same whole words.
+fn agreed(last: &str, text: &str) -> usize {
+    let common = last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+    let ends_word = |text: &str, at: usize| {
+        text.get(at..).is_some_and(|rest| rest.chars().next().is_none_or(char::is_whitespace))
+    };
+    (0..=common).rev().find(|&at| ends_word(last, at) && ends_word(text, at)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deltas(transcripts: &[&str]) -> Vec<TextEvent> {
+        let mut growing = Growing::default();
+        let mut events: Vec<_> = transcripts.iter().filter_map(|text| growing.grow((*text).into())).collect();
+        events.extend(growing.end());
+        events
+    }
+
+    fn delta(delta: &str) -> TextEvent {
+        TextEvent::Delta { delta: delta.into() }
+    }
+
+    #[test]
+    fn words_are_sent_once_two_transcripts_agree() {
+        let events = deltas(&["two", "to be or", "to be or not", "to be or not too", "to be or not to be"]);
+        let done = TextEvent::Done { text: "to be or not to be".into() };
+        assert_eq!(events, [delta("to be or"), delta(" not"), delta(" to be"), done]);
+    }
+
+    #[test]
+    fn one_transcript_is_one_delta() {
+        let done = TextEvent::Done { text: "hello".into() };
+        assert_eq!(deltas(&["hello"]), [delta("hello"), done]);
+    }
+
+    #[test]
+    fn a_text_that_changes_after_it_was_sent_is_right_in_the_end() {
+        let events = deltas(&["naïve one", "naïve one", "native won"]);
+        assert_eq!(events, [delta("naïve one"), TextEvent::Done { text: "native won".into() }]);
+    }
+}

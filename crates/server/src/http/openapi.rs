@@ -1,0 +1,62 @@
+//! `/openapi.json`: the description of everything the server answers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+/// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
+const WEB_SOCKETS: [(&str, &str); 0] = [];
+
+/// What holds for every path. The paths themselves are described where they are handled.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Antiphon", description = "A self-hosted real-time voice-agent server"),
+    security(("key" = [])),
+    modifiers(&BearerKey, &WebSockets),
+)]
+struct Description;
+
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("One of [server] api_keys; none is needed when none are configured"))
+            .build();
+        api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+struct WebSockets;
+
+impl Modify for WebSockets {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for (path, summary) in WEB_SOCKETS {
+            let upgraded = ResponseBuilder::new().description("The connection is a WebSocket now").build();
+            let operation = OperationBuilder::new().summary(Some(summary)).response("101", upgraded).build();
+            api.paths.paths.insert(path.to_owned(), PathItem::new(HttpMethod::Get, operation));
+        }
+    }
+}
+
+/// A router whose routes describe themselves.
+pub(super) fn described() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+}
+
+/// `/openapi.json` itself.
+pub(super) fn routes(api: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
+    let text: Arc<str> = serde_json::to_string(api).unwrap_or_default().into();
+    let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
+    Router::new().route("/openapi.json", get(answer))
+}

@@ -1,0 +1,130 @@
+use antiphon_server::http::Settings;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::schema::assert_is;
+use crate::support::Server;
+use crate::{error, events};
+
+async fn post(server: &Server, body: Value) -> Response {
+    reqwest::Client::new().post(server.url("/v1/chat/completions")).json(&body).send().await.expect("a reply")
+}
+
+fn say(text: &str, extra: &Value) -> Value {
+    let mut body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]});
+    body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    body
+}
+
+fn weather() -> Value {
+    json!({"tools": [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]})
+}
+
+#[tokio::test]
+async fn a_completion_comes_at_once() {
+    let server = Server::start(Settings::default());
+    let reply: Value = post(&server, say("to be or not", &json!({}))).await.json().await.unwrap();
+    assert_is("CreateChatCompletionResponse", &reply);
+    assert_eq!(reply["model"], "obedient-1");
+    assert_eq!(reply["choices"][0]["message"]["content"], "to be or not");
+    assert_eq!(reply["choices"][0]["finish_reason"], "stop");
+    assert_eq!(reply["usage"]["total_tokens"], 14);
+    assert_eq!(reply["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
+
+    let reply: Value =
+        post(&server, say("to be or not", &json!({"max_tokens": 2}))).await.json().await.unwrap();
+    assert_eq!(reply["choices"][0]["finish_reason"], "length");
+    assert_eq!(reply["choices"][0]["message"]["content"], "to be ");
+}
+
+#[tokio::test]
+async fn a_completion_comes_piece_by_piece() {
+    let server = Server::start(Settings::default());
+    let options = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let (chunks, done) = events(post(&server, say("to be", &options)).await).await;
+    assert!(done);
+    for chunk in &chunks {
+        assert_is("CreateChatCompletionStreamResponse", chunk);
+        assert_eq!(chunk["id"], chunks[0]["id"]);
+    }
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let text: String =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+    assert_eq!(text, "to be");
+    assert_eq!(chunks[chunks.len() - 2]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(chunks[chunks.len() - 1]["choices"], json!([]));
+    assert_eq!(chunks[chunks.len() - 1]["usage"]["completion_tokens"], 2);
+}
+
+#[tokio::test]
+async fn tools_are_called() {
+    let server = Server::start(Settings::default());
+    let reply: Value = post(&server, say("weather?", &weather())).await.json().await.unwrap();
+    assert_is("CreateChatCompletionResponse", &reply);
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["content"], Value::Null);
+    let function = json!({"name": "weather", "arguments": "{\"city\":\"Ulm\"}"});
+    assert_eq!(
+        choice["message"]["tool_calls"][0],
+        json!({"id": "call_1", "type": "function", "function": function})
+    );
+
+    let mut streamed = weather();
+    streamed["stream"] = json!(true);
+    let (chunks, _) = events(post(&server, say("weather?", &streamed)).await).await;
+    for chunk in &chunks {
+        assert_is("CreateChatCompletionStreamResponse", chunk);
+    }
+    let first = &chunks[1]["choices"][0]["delta"]["tool_calls"][0];
+    assert_eq!((&first["id"], &first["function"]["name"]), (&json!("call_1"), &json!("weather")));
+
+    let mut forbidden = weather();
+    forbidden["tool_choice"] = json!("none");
+    let reply: Value = post(&server, say("weather?", &forbidden)).await.json().await.unwrap();
+    assert_eq!(reply["choices"][0]["message"]["content"], "weather?");
+}
+
+#[tokio::test]
+async fn failures_of_the_engine_have_their_status_even_when_streamed() {
+    let server = Server::start(Settings::default());
+    for streamed in [false, true] {
+        for (kind, status) in
+            [("rate", 429), ("timeout", 504), ("unavailable", 503), ("invalid", 400), ("x", 500)]
+        {
+            let response = post(&server, say(&format!("fail {kind}"), &json!({"stream": streamed}))).await;
+            if kind == "rate" {
+                assert_eq!(response.headers()["retry-after"], "7");
+            }
+            assert_eq!(error(response).await.0, status, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_in_the_middle_of_a_stream_is_an_event() {
+    let server = Server::start(Settings::default());
+    let (chunks, done) = events(post(&server, say("fail late", &json!({"stream": true}))).await).await;
+    assert!(!done);
+    assert_eq!(chunks.last().unwrap()["error"]["message"], "gone for lunch");
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_refused() {
+    let server = Server::start(Settings::default());
+    let url = server.url("/v1/chat/completions");
+    let client = reqwest::Client::new();
+    let json = "application/json";
+    for (media_type, body, status, says) in [
+        (json, "{", 400, "EOF"),
+        (json, "{\"messages\": \"hi\"}", 400, "messages"),
+        (json, "{\"messages\": [{\"role\": \"king\", \"content\": \"\"}]}", 400, "messages[0].role"),
+        (json, "{}", 400, "messages"),
+        ("text/plain", "{}", 415, "application/json"),
+    ] {
+        let response = client.post(&url).header("content-type", media_type).body(body).send().await.unwrap();
+        let (got, message) = error(response).await;
+        assert_eq!(got, status, "{body}: {message}");
+        assert!(message.contains(says), "{body}: {message}");
+    }
+}

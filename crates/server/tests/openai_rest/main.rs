@@ -1,0 +1,44 @@
+//! OpenAI's REST API as HTTP clients see it, with every reply held against OpenAI's own schemas.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says so in print"
+)]
+
+mod audio;
+mod chat;
+mod embeddings;
+mod operation;
+mod robustness;
+mod schema;
+mod speech;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;
+mod transcriptions;
+
+use serde_json::Value;
+
+/// The objects of a stream of server-sent events, without the final `[DONE]`; and whether there was one.
+async fn events(response: reqwest::Response) -> (Vec<Value>, bool) {
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let text = response.text().await.expect("a body");
+    let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let done = data.last() == Some(&"[DONE]");
+    let events = data.iter().filter(|data| **data != "[DONE]");
+    (events.map(|data| serde_json::from_str(data).expect("JSON")).collect(), done)
+}
+
+/// The status and message of an error, which must have OpenAI's shape.
+async fn error(response: reqwest::Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.expect("JSON");
+    let error = body["error"].as_object().unwrap_or_else(|| panic!("no error in {body}"));
+    for field in ["message", "type", "param", "code"] {
+        assert!(error.contains_key(field), "{field} is missing in {body}");
+    }
+    assert_eq!(body.as_object().map(serde_json::Map::len), Some(1));
+    (status, error["message"].as_str().expect("a message").to_owned())
+}

@@ -1,0 +1,259 @@
+//! Engines without models: what they are given says what they do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use antiphon_agent::Engines;
+use antiphon_core::{
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, ErrorKind, FinishReason, Llm,
+    MediaTime, Result, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions, ToolChoice, Transcript,
+    Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
+};
+use futures_util::{FutureExt, StreamExt, stream};
+
+/// Answers of engines that are under way in this process.
+pub(crate) static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts itself while it lives.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        UNDER_WAY.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn counted<T: Send + 'static>(answers: BoxStream<'static, T>) -> BoxStream<'static, T> {
+    let guard = Counted::new();
+    answers.inspect(move |_| _ = &guard).boxed()
+}
+
+pub(crate) fn engines() -> Engines {
+    Engines {
+        vad: Arc::new(Deaf),
+        turn: None,
+        stt: Arc::new(Counting),
+        llm: Arc::new(Obedient),
+        tts: Arc::new(Sawtooth),
+        embed: Arc::new(Letters),
+    }
+}
+
+/// Hears no voice.
+struct Deaf;
+
+impl Vad for Deaf {
+    fn name(&self) -> &'static str {
+        "deaf"
+    }
+
+    fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
+        struct Ear;
+        impl VadStream for Ear {
+            fn push(&mut self, _: &[i16]) {}
+        }
+        let silence = VoiceProbability { at: MediaTime::ZERO, probability: 0.0 };
+        (Box::new(Ear), stream::iter([silence]).boxed())
+    }
+}
+
+/// Samples.
+const SECOND: usize = 16_000;
+
+/// Says "one word" for each second that is not silent.
+struct Counting;
+
+impl Stt for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn transcribe(
+        &self,
+        options: SttOptions,
+        audio: BoxStream<'static, SttInput>,
+    ) -> BoxStream<'static, Result<Transcript>> {
+        let heard = Heard { partials: options.partials, ..Heard::default() };
+        let transcripts = stream::unfold((audio, heard, false), |(mut audio, mut heard, over)| async move {
+            if over {
+                return None;
+            }
+            loop {
+                match audio.next().await {
+                    Some(SttInput::Audio(samples)) => {
+                        if heard.take(&samples) && heard.partials {
+                            return Some((Ok(heard.transcript(false)), (audio, heard, false)));
+                        }
+                    }
+                    Some(SttInput::Flush) => {}
+                    None => return Some((Ok(heard.transcript(true)), (audio, heard, true))),
+                }
+            }
+        });
+        counted(transcripts.boxed())
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    samples: usize,
+    loud: bool,
+    partials: bool,
+    segments: Vec<Segment>,
+}
+
+impl Heard {
+    /// Whether another second is full.
+    fn take(&mut self, mut samples: &[i16]) -> bool {
+        let before = self.samples / SECOND;
+        while !samples.is_empty() {
+            let (now, later) = samples.split_at(samples.len().min(SECOND - self.samples % SECOND));
+            self.loud |= now.iter().any(|sample| sample.unsigned_abs() > 100);
+            self.samples += now.len();
+            samples = later;
+            if self.samples.is_multiple_of(SECOND) && std::mem::take(&mut self.loud) {
+                let end_s = (self.samples / SECOND) as f32;
+                self.segments.push(Segment { start_s: end_s - 1.0, end_s, text: "one word".into() });
+            }
+        }
+        self.samples / SECOND > before
+    }
+
+    fn transcript(&self, flushed: bool) -> Transcript {
+        let texts: Vec<_> = self.segments.iter().map(|segment| segment.text.as_str()).collect();
+        let segments = if flushed { self.segments.clone() } else { Vec::new() };
+        Transcript { text: texts.join(" "), audio_ms: (self.samples / 16) as u64, flushed, segments }
+    }
+}
+
+/// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, `break`; else calls the first tool it may, else repeats
+/// the message.
+struct Obedient;
+
+impl Llm for Obedient {
+    fn name(&self) -> &'static str {
+        "obedient"
+    }
+
+    fn model(&self) -> &'static str {
+        "obedient-1"
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        let said = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
+        let text = |text: &str| Ok(ChatDelta::Text(text.to_owned()));
+        let deltas = match said.as_str() {
+            "break" => panic!("as asked"),
+            "hang" => stream::iter([text("wait")]).chain(stream::pending()).boxed(),
+            "endless" => stream::repeat_with(move || text("on and on ")).boxed(),
+            "fail late" => stream::iter([text("so far"), Err(failure("unavailable"))]).boxed(),
+            _ => match said.strip_prefix("fail ") {
+                Some(kind) => stream::iter([Err(failure(kind))]).boxed(),
+                None => stream::iter(answer(&request, &said)).boxed(),
+            },
+        };
+        counted(deltas)
+    }
+}
+
+fn failure(kind: &str) -> Error {
+    match kind {
+        "rate" => Error::new(ErrorKind::RateLimited, "slow down")
+            .with_retry_after(std::time::Duration::from_secs(7)),
+        "timeout" => Error::new(ErrorKind::Timeout, "too slow"),
+        "unavailable" => Error::unavailable("gone for lunch"),
+        "invalid" => Error::invalid("not like this"),
+        _ => Error::internal("broken"),
+    }
+}
+
+fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
+    let usage = |output_tokens| Usage { input_tokens: 10, cached_tokens: 4, output_tokens };
+    match request.tools.first() {
+        Some(tool) if request.tool_choice != ToolChoice::None => {
+            let call = |id: Option<&str>, name: Option<String>, arguments: &str| {
+                let (id, arguments) = (id.map(str::to_owned), arguments.to_owned());
+                Ok(ChatDelta::ToolCall { index: 0, id, name, arguments })
+            };
+            let done = ChatDelta::Done { finish: FinishReason::ToolCalls, usage: usage(5) };
+            vec![
+                call(Some("call_1"), Some(tool.name.clone()), ""),
+                call(None, None, "{\"city\":"),
+                call(None, None, "\"Ulm\"}"),
+                Ok(done),
+            ]
+        }
+        _ => {
+            let max = request.max_tokens.map_or(usize::MAX, |max| max as usize);
+            let words: Vec<&str> = said.split_inclusive(' ').collect();
+            let finish = if words.len() > max { FinishReason::Length } else { FinishReason::Stop };
+            let mut deltas: Vec<_> =
+                words.iter().take(max).map(|word| Ok(ChatDelta::Text((*word).to_owned()))).collect();
+            deltas.push(Ok(ChatDelta::Done { finish, usage: usage(words.len() as u64) }));
+            deltas
+        }
+    }
+}
+
+/// A sawtooth, 50 ms for each letter. `#` cannot be spoken, `fail` fails, `endless` never ends.
+struct Sawtooth;
+
+impl Tts for Sawtooth {
+    fn name(&self) -> &'static str {
+        "sawtooth"
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        vec![Voice { id: "saw".into(), language: "en-US".into() }]
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        let rate = SampleRate::HZ_22050;
+        let chunk = move || {
+            let samples: Vec<i16> = (0..1_102).map(|n| (n % 100 * 200 - 10_000) as i16).collect();
+            Ok(AudioChunk::new(rate, samples))
+        };
+        let letters = request.text.chars().filter(|c| c.is_alphanumeric()).count();
+        let chunks = match request.text.trim_end_matches('.') {
+            "fail" => stream::iter([Err(failure("unavailable"))]).boxed(),
+            "endless" => stream::repeat_with(chunk).boxed(),
+            _ => stream::iter((0..letters).map(move |_| chunk())).boxed(),
+        };
+        counted(chunks)
+    }
+}
+
+/// How often each of the first eight letters occurs.
+struct Letters;
+
+impl Embed for Letters {
+    fn name(&self) -> &'static str {
+        "letters"
+    }
+
+    fn model(&self) -> &'static str {
+        "letters-1"
+    }
+
+    fn dimensions(&self) -> usize {
+        8
+    }
+
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        let vector = |text: &String| {
+            let counts: Vec<f32> =
+                ('a'..='h').map(|letter| 1.0 + text.matches(letter).count() as f32).collect();
+            let norm = counts.iter().map(|x| x * x).sum::<f32>().sqrt();
+            counts.into_iter().map(|x| x / norm).collect()
+        };
+        let vectors = texts.iter().map(vector).collect();
+        async move { Ok(vectors) }.boxed()
+    }
+}

@@ -1,0 +1,72 @@
+//! A server on an ephemeral port of this machine, with engines that do what the request tells them.
+
+pub(crate) mod engines;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_core::ToolChoice;
+use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_server::app::App;
+use antiphon_server::http::{Settings, serve};
+use antiphon_telemetry::Metrics;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server that runs until it is stopped or dropped.
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) fn start(settings: Settings) -> Self {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let app = Arc::new(App::new(settings, session(), engines::engines(), Arc::new(Metrics::new())));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(serve(Arc::clone(&app), listener, async {
+            let _ = stopped.await;
+        }));
+        Self { app, address, stop: Some(stop), task }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        let scheme = if self.app.http.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        let stopped = tokio::time::timeout(Duration::from_secs(20), self.task).await;
+        stopped.expect("the server stops in time").expect("no panic").expect("no error");
+    }
+}
+
+fn session() -> SessionConfig {
+    SessionConfig {
+        instructions: String::new(),
+        spoken: true,
+        voice: None,
+        speed: 1.0,
+        model: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
+        temperature: None,
+        max_tokens: None,
+        language: None,
+        turns: None,
+        prefix_padding: Duration::ZERO,
+        transcribe_only: false,
+        greeting: String::new(),
+        idle: IdleReply::Generate,
+        goodbye: String::new(),
+        apology: String::new(),
+    }
+}
