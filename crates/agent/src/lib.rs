@@ -14,6 +14,7 @@ mod speech;
 use std::sync::Arc;
 
 pub use session::run_call;
+pub use speech::clauses;
 
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 

@@ -18,6 +18,15 @@ const ABBREVIATIONS: &[&str] = &[
     "inc", "ltd", "co", "dept", "a.m", "p.m", "u.s", "u.k",
 ];
 
+/// Cuts a whole text into clauses worth saying; none when nothing in it can be spoken.
+pub fn clauses(text: &str) -> Vec<String> {
+    let mut cutter = Clauses::default();
+    cutter.push(text);
+    let mut clauses: Vec<String> = std::iter::from_fn(|| cutter.pop()).collect();
+    clauses.extend(cutter.finish());
+    clauses
+}
+
 /// Takes text in pieces of any size, gives clauses.
 #[derive(Debug, Default)]
 pub(crate) struct Clauses {

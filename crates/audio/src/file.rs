@@ -10,7 +10,7 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
@@ -45,40 +45,77 @@ pub enum FileError {
     TooLong(Duration),
 }
 
-/// Reads an audio file into mono samples, at its own rate or at 48 kHz if that is higher.
-///
-/// WAV (PCM, float, G.711, ADPCM, with a streaming header too), FLAC, MP3, Ogg (Vorbis, Opus), M4A (AAC-LC) and
-/// WebM or Matroska. Channels are averaged. A file that breaks off gives what was whole, and broken packets within
-/// it are left out; only if nothing at all could be decoded is that an error. Memory is bounded by the file and
-/// by `longest`, whatever its header claims.
+/// Reads an audio file into mono samples, at its own rate or at 48 kHz if that is higher. The same as
+/// [`FileDecoder`], but at once; memory is bounded by the file and by `longest`, whatever its header claims.
 pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileError> {
     if bytes.is_empty() {
         return Err(FileError::Empty);
     }
-    let source = Cursor::new(whole_ogg_pages(bytes));
-    let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
-    let mut reader = get_probe()
-        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| FileError::Unknown(error.to_string()))?;
-    let container = reader.format_info().short_name;
-    let undecodable = |reason: String| FileError::Undecodable { container, reason };
-
-    let track = reader.default_track(TrackType::Audio);
-    let track = track.ok_or_else(|| undecodable("it has no audio track".to_owned()))?;
-    let id = track.id;
-    let mut decoder = Decoder::new(track).map_err(undecodable)?;
-    let mut mono = Mono::new(longest);
-    let mut broken = None;
-    while let Some(packet) = next_packet(reader.as_mut(), &mut broken) {
-        if packet.track_id != id {
-            continue;
-        }
-        match decoder.decode(&packet) {
-            Ok(block) => mono.add(&block)?,
-            Err(reason) => broken = Some(reason),
+    let mut decoder = FileDecoder::open(Cursor::new(whole_ogg_pages(bytes)))?;
+    let mut samples = Vec::new();
+    while let Some(rate) = decoder.read(&mut samples)? {
+        if rate.duration_of(samples.len()) > longest {
+            return Err(FileError::TooLong(longest));
         }
     }
-    mono.finish().ok_or_else(|| undecodable(broken.unwrap_or_else(|| "it has no samples".to_owned())))
+    decoder.rate().map(|rate| AudioChunk::new(rate, samples)).ok_or(FileError::Empty)
+}
+
+/// Reads an audio file packet by packet, so that memory does not grow with it.
+///
+/// WAV (PCM, float, G.711, ADPCM, with a streaming header too), FLAC, MP3, Ogg (Vorbis, Opus), M4A (AAC-LC) and
+/// WebM or Matroska. Channels are averaged. A file that breaks off gives what was whole, and broken packets within
+/// it are left out; only if nothing at all could be decoded is that an error.
+pub struct FileDecoder<'s> {
+    reader: Box<dyn FormatReader + 's>,
+    container: &'static str,
+    track: u32,
+    decoder: Decoder,
+    mono: Mono,
+    broken: Option<String>,
+}
+
+impl<'s> FileDecoder<'s> {
+    /// Finds out what the file is.
+    pub fn open(source: impl MediaSource + 's) -> Result<Self, FileError> {
+        let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
+        let reader = get_probe()
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+            .map_err(|error| FileError::Unknown(error.to_string()))?;
+        let container = reader.format_info().short_name;
+        let undecodable = |reason: String| FileError::Undecodable { container, reason };
+        let track = reader.default_track(TrackType::Audio);
+        let track = track.ok_or_else(|| undecodable("it has no audio track".to_owned()))?;
+        let decoder = Decoder::new(track).map_err(undecodable)?;
+        Ok(Self { container, track: track.id, decoder, mono: Mono::default(), broken: None, reader })
+    }
+
+    /// Samples a second, once the first have been read.
+    pub fn rate(&self) -> Option<SampleRate> {
+        self.mono.rate()
+    }
+
+    /// Appends the next samples and gives their rate, which never changes; `None` at the end.
+    pub fn read(&mut self, samples: &mut Vec<i16>) -> Result<Option<SampleRate>, FileError> {
+        while let Some(packet) = next_packet(self.reader.as_mut(), &mut self.broken) {
+            if packet.track_id != self.track {
+                continue;
+            }
+            match self.decoder.decode(&packet) {
+                Ok(block) => self.mono.add(&block, samples),
+                Err(reason) => self.broken = Some(reason),
+            }
+            if self.rate().is_some() {
+                return Ok(self.rate());
+            }
+        }
+        self.mono.finish(samples);
+        if self.mono.any {
+            return Ok(None);
+        }
+        let reason = self.broken.take().unwrap_or_else(|| "it has no samples".to_owned());
+        Err(FileError::Undecodable { container: self.container, reason })
+    }
 }
 
 /// Leaves out an Ogg page that breaks off: the reader demands that what it opens ends with a whole one.
@@ -154,42 +191,40 @@ impl Decoder {
     }
 }
 
-/// Collects mono samples up to a limit.
+/// Makes one channel of many.
+#[derive(Default)]
 struct Mono {
-    longest: Duration,
     /// Of the first block, and what brings it down to [`HIGHEST_RATE`]. Blocks of another rate are left out.
     input: Option<(SampleRate, Resampler)>,
     mixed: Vec<i16>,
-    samples: Vec<i16>,
+    /// Whether there were samples at all.
+    any: bool,
 }
 
 impl Mono {
-    fn new(longest: Duration) -> Self {
-        Self { longest, input: None, mixed: Vec::new(), samples: Vec::new() }
+    fn rate(&self) -> Option<SampleRate> {
+        self.input.as_ref().map(|(rate, _)| (*rate).min(HIGHEST_RATE))
     }
 
-    fn add(&mut self, block: &Block) -> Result<(), FileError> {
-        let Some(rate) = SampleRate::new(block.rate) else { return Ok(()) };
+    fn add(&mut self, block: &Block, samples: &mut Vec<i16>) {
+        let Some(rate) = SampleRate::new(block.rate) else { return };
         let (input, resampler) =
             self.input.get_or_insert_with(|| (rate, Resampler::new(rate, rate.min(HIGHEST_RATE))));
         if *input != rate || block.channels == 0 {
-            return Ok(());
+            return;
         }
         let gain = 32_768.0 / block.channels as f32;
         let mix = |frame: &[f32]| (frame.iter().sum::<f32>() * gain).round_ties_even() as i16;
         self.mixed.clear();
         self.mixed.extend(block.samples.chunks_exact(block.channels).map(mix));
-        resampler.process(&self.mixed, &mut self.samples);
-        if rate.min(HIGHEST_RATE).duration_of(self.samples.len()) > self.longest {
-            return Err(FileError::TooLong(self.longest));
-        }
-        Ok(())
+        self.any |= !self.mixed.is_empty();
+        resampler.process(&self.mixed, samples);
     }
 
-    fn finish(mut self) -> Option<AudioChunk> {
-        let (rate, mut resampler) = self.input?;
-        resampler.flush(&mut self.samples);
-        (!self.samples.is_empty()).then(|| AudioChunk::new(rate.min(HIGHEST_RATE), self.samples))
+    fn finish(&mut self, samples: &mut Vec<i16>) {
+        if let Some((_, resampler)) = &mut self.input {
+            resampler.flush(samples);
+        }
     }
 }
 

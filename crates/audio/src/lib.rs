@@ -14,7 +14,7 @@ mod resample;
 mod testing;
 
 pub use encode::{EncodeError, FileEncoder, FileFormat, encode_file};
-pub use file::{FileError, decode_file};
+pub use file::{FileDecoder, FileError, decode_file};
 pub use g711::Law;
 pub use ingest::Ingest;
 pub use mel::LogMel;

@@ -35,6 +35,7 @@ pub struct Metrics {
     stt: Histogram,
     llm_ttft: Histogram,
     tts_ttfb: Histogram,
+    interruption: Histogram,
     provider_requests: Family<ProviderLabels, Counter>,
     http_requests: Family<HttpLabels, Counter>,
 }
@@ -114,6 +115,11 @@ impl Metrics {
             stt: latency(r, "stt_transcription_delay", "Question to answer of speech recognition"),
             llm_ttft: latency(r, "llm_ttft", "Request to first token of the language model"),
             tts_ttfb: latency(r, "tts_ttfb", "First clause to its first audio"),
+            interruption: latency(
+                r,
+                "interruption_latency",
+                "Onset of the person's speech to the end of the agent's audio",
+            ),
             provider_requests: register(r, "provider_requests", "Requests to engines"),
             http_requests: register(r, "http_requests", "HTTP requests answered"),
             registry,
@@ -173,7 +179,12 @@ impl Observer for Metrics {
     fn event(&self, _: &CallId, event: &Event) {
         match event {
             Event::Latency { latency, .. } => self.turn(latency),
-            Event::Interrupted { .. } => drop(self.interruptions.inc()),
+            Event::Interrupted { latency, .. } => {
+                self.interruptions.inc();
+                if let Some(latency) = latency {
+                    self.interruption.observe(latency.as_secs_f64());
+                }
+            }
             Event::Failed(error) | Event::UserTextFailed { error, .. } => self.failure(error),
             Event::ReplyDone { usage, .. } => {
                 let count = |direction, tokens| {

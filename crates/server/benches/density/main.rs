@@ -40,7 +40,15 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "calls", "turns", "p50 ms", "p95 ms", "p99 ms", "p95 over floor", "CPU ms/call-s", "KB/call", "errors",
+        "calls",
+        "turns",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "p95 over floor",
+        "CPU ms/call-s",
+        "KB/call",
+        "errors",
         "late ms",
     ]);
     for column in table.column_iter_mut() {

@@ -50,7 +50,8 @@ impl Server {
         let address = loop {
             let Some(line) = lines.next() else { bail!("the server ended before it listened") };
             if let Some((_, rest)) = line?.split_once("http://") {
-                let end = rest.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).unwrap_or(rest.len());
                 break rest[..end].to_owned();
             }
         };

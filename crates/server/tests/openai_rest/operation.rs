@@ -45,6 +45,7 @@ async fn every_line_of_the_metrics_is_openmetrics() {
         "antiphon_stt_transcription_delay_seconds",
         "antiphon_llm_ttft_seconds",
         "antiphon_tts_ttfb_seconds",
+        "antiphon_interruption_latency_seconds",
         "antiphon_calls_active",
         "antiphon_http_requests",
         "antiphon_tokio_tasks_alive",

@@ -6,7 +6,6 @@ mod chat;
 mod embeddings;
 mod models;
 mod patience;
-mod shim;
 mod speech;
 mod sse;
 mod transcriptions;

@@ -1,6 +1,6 @@
 //! What clients send.
 
-use super::super::shim::clauses;
+use antiphon_agent::clauses;
 use antiphon_audio::FileFormat;
 use serde::Deserialize;
 use utoipa::ToSchema;
