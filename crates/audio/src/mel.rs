@@ -180,14 +180,14 @@ mod tests {
         features
     }
 
-    fn check(audio: &[i16], expected: &[(usize, usize, f32)], mean: f32) {
+    fn check(audio: &[i16], expected: &[(usize, usize, f32)], mean: f64) {
         let features = features(audio);
         for &(band, frame, value) in expected {
             let ours = features[band * LogMel::FRAMES + frame];
-            assert!((ours - value).abs() < 1e-3, "band {band}, frame {frame}: {ours}, not {value}");
+            assert!((ours - value).abs() < 1e-4, "band {band}, frame {frame}: {ours}, not {value}");
         }
-        let ours = features.iter().sum::<f32>() / features.len() as f32;
-        assert!((ours - mean).abs() < 1e-4, "mean {ours}, not {mean}");
+        let ours = features.iter().copied().map(f64::from).sum::<f64>() / features.len() as f64;
+        assert!((ours - mean).abs() < 1e-6, "mean {ours}, not {mean}");
     }
 
     // Expected values: pipecat-ai 1.14.0, compute_whisper_log_mel_features.
