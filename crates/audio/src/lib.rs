@@ -6,6 +6,7 @@
 mod encode;
 mod file;
 mod g711;
+mod gate;
 mod ingest;
 mod mel;
 mod pacer;
@@ -16,6 +17,7 @@ mod testing;
 pub use encode::{EncodeError, FileEncoder, FileFormat, encode_file};
 pub use file::{FileDecoder, FileError, decode_file};
 pub use g711::Law;
+pub use gate::Gate;
 pub use ingest::Ingest;
 pub use mel::LogMel;
 pub use pacer::{Pacer, PacerConfig};

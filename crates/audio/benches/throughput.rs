@@ -1,0 +1,165 @@
+//! How many times faster than real time each stage of a call's audio runs on one core.
+//!
+//! `cargo bench -p antiphon-audio`. Each figure is the best of several rounds, so that what else the machine does
+//! counts least.
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use antiphon_audio::{
+    FileEncoder, FileFormat, Gate, Ingest, Law, LogMel, Pacer, PacerConfig, Resampler, decode_file,
+    encode_file,
+};
+use antiphon_core::{AudioChunk, FRAME, MediaTime, SampleRate};
+
+const AUDIO: Duration = Duration::from_secs(10);
+const ROUNDS: usize = 7;
+
+/// Times `stage`, which handles [`AUDIO`] once.
+fn report(name: &str, mut stage: impl FnMut()) {
+    let best = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            stage();
+            start.elapsed()
+        })
+        .min()
+        .unwrap_or(Duration::MAX);
+    let factor = AUDIO.as_secs_f64() / best.as_secs_f64();
+    let cost = best.as_secs_f64() * 1e6 / AUDIO.as_secs_f64();
+    println!("{name:<28} {factor:>10.0} x real time {cost:>10.1} us per second of audio");
+}
+
+/// Something like speech: a swelling vowel.
+fn speech(rate: SampleRate) -> Vec<i16> {
+    let samples = rate.samples_in(AUDIO);
+    (0..samples)
+        .map(|n| {
+            let t = n as f32 / rate.hz() as f32;
+            let swell = (t * 20.0).sin().max(0.0);
+            let voice: f32 = (1u8..12).map(|h| (t * 900.0 * f32::from(h)).sin() / f32::from(h)).sum();
+            (8_000.0 * swell * voice) as i16
+        })
+        .collect()
+}
+
+fn main() {
+    codecs();
+    resamplers();
+    let samples = speech(SampleRate::HZ_16000);
+    let mut gate = Gate::new();
+    report("gate, 32 ms windows", || {
+        for window in samples.chunks_exact(512) {
+            black_box(gate.push(window));
+        }
+    });
+    let mut mel = LogMel::new();
+    let mut features = Vec::new();
+    report("log-mel, 8 s window", || mel.features(black_box(&samples), &mut features));
+    pacing();
+    files();
+}
+
+fn codecs() {
+    let samples = speech(SampleRate::HZ_8000);
+    for law in [Law::Mu, Law::A] {
+        let (mut bytes, mut decoded) = (Vec::new(), Vec::new());
+        report(&format!("G.711 {law:?} encode"), || {
+            for frame in samples.chunks(160) {
+                bytes.clear();
+                law.encode_into(black_box(frame), &mut bytes);
+            }
+        });
+        let coded: Vec<u8> = samples.iter().map(|&sample| law.encode(sample)).collect();
+        report(&format!("G.711 {law:?} decode"), || {
+            for frame in coded.chunks(160) {
+                decoded.clear();
+                law.decode_into(black_box(frame), &mut decoded);
+            }
+        });
+    }
+    let coded = vec![0x55; samples.len()];
+    let mut ingest = Ingest::new(SampleRate::HZ_8000);
+    let mut heard = Vec::new();
+    report("ingest of a phone call", || {
+        for frame in coded.chunks(160) {
+            heard.clear();
+            ingest.g711(Law::Mu, black_box(frame), &mut heard);
+        }
+    });
+}
+
+fn resamplers() {
+    let pairs = [
+        (8_000, 16_000),
+        (16_000, 8_000),
+        (22_050, 8_000),
+        (24_000, 8_000),
+        (22_050, 16_000),
+        (24_000, 16_000),
+        (48_000, 16_000),
+        (22_050, 24_000),
+        (22_050, 48_000),
+        (24_000, 48_000),
+        (44_100, 16_000),
+        (44_101, 16_000),
+    ];
+    for (from, to) in pairs.map(|(from, to)| (rate(from), rate(to))) {
+        let samples = speech(from);
+        let mut resampler = Resampler::new(from, to);
+        let mut output = Vec::new();
+        report(&format!("resample {} to {}", from.hz(), to.hz()), || {
+            for frame in samples.chunks(from.samples_in(FRAME)) {
+                output.clear();
+                resampler.process(black_box(frame), &mut output);
+            }
+        });
+    }
+}
+
+fn pacing() {
+    let lead = Duration::from_millis(200);
+    let config = PacerConfig { rate: SampleRate::HZ_8000, lead, chunk: FRAME, capacity: AUDIO };
+    let samples = speech(config.rate);
+    let mut pacer = Pacer::new(config);
+    let mut sent = Vec::new();
+    report("pacer, 20 ms", || {
+        pacer.push(&samples);
+        pacer.finish();
+        let mut now = MediaTime::ZERO;
+        while pacer.next_at().is_some() {
+            sent.clear();
+            pacer.poll(now, &mut sent);
+            black_box(pacer.heard(now));
+            now += FRAME;
+        }
+        pacer.clear();
+    });
+}
+
+fn files() {
+    let audio = AudioChunk::new(SampleRate::HZ_24000, speech(SampleRate::HZ_24000));
+    for format in [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus] {
+        let mut output = Vec::new();
+        report(&format!("write {}", format.name()), || {
+            output.clear();
+            let started = FileEncoder::start(format, audio.rate, None, &mut output);
+            let Ok(mut encoder) = started else { return };
+            for frame in audio.samples.chunks(480) {
+                if encoder.push(frame, &mut output).is_err() {
+                    return;
+                }
+            }
+            black_box(encoder.finish(&mut output)).ok();
+        });
+        let Ok(file) = encode_file(format, &audio) else { continue };
+        report(&format!("read {}", format.name()), || {
+            black_box(decode_file(&file, AUDIO * 2)).ok();
+        });
+    }
+}
+
+fn rate(hz: u32) -> SampleRate {
+    SampleRate::new(hz).unwrap_or(SampleRate::HZ_48000)
+}
