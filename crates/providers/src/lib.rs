@@ -3,5 +3,6 @@
 pub mod onnx;
 pub mod pool;
 pub mod silero;
+pub mod sim;
 #[cfg(test)]
 mod testing;

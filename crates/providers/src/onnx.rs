@@ -1,6 +1,7 @@
 //! ONNX Runtime: the library, loaded at run time, and sessions as the model threads need them.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use antiphon_core::{Error, Result};
 use ort::environment::Environment;
@@ -13,8 +14,13 @@ pub struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// Loads `libonnxruntime` from this file.
+    /// Loads `libonnxruntime` from this file. A process has one: a second call gives the first one's again.
     pub fn load(library: &Path) -> Result<Self> {
+        static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = loaded.clone() {
+            return Ok(Self { environment });
+        }
         let library = existing(library)?;
         let failed = |e: &dyn std::fmt::Display| {
             Error::internal(format!(
@@ -25,6 +31,7 @@ impl OnnxRuntime {
         let builder = ort::init_from(&library).map_err(|e| failed(&e))?;
         let environment =
             builder.with_name("antiphon").with_telemetry(false).build().map_err(|e| failed(&e))?;
+        *loaded = Some(environment.clone());
         Ok(Self { environment })
     }
 
@@ -73,8 +80,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_library_says_how_to_get_it() {
-        let error = OnnxRuntime::load(Path::new("nowhere/libonnxruntime.so")).err().expect("missing");
+    fn a_missing_file_says_how_to_get_it() {
+        let error = existing(Path::new("nowhere/libonnxruntime.so")).expect_err("missing");
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("antiphon models pull"), "{error}");
     }
@@ -85,7 +92,7 @@ mod tests {
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let corrupt = tempfile::NamedTempFile::new().expect("file");
         std::fs::write(corrupt.path(), b"not a model").expect("written");
-        let error = runtime.session(corrupt.path()).err().expect("corrupt");
+        let error = runtime.session(corrupt.path()).expect_err("corrupt");
         assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
     }
 }

@@ -335,13 +335,10 @@ mod tests {
 
     use super::*;
 
+    type Seen = Arc<Mutex<Vec<Vec<&'static str>>>>;
+
     /// A pool of one thread whose first job waits until the sender is dropped, so that others queue up.
-    fn blocked() -> (
-        ModelPool,
-        Operation<&'static str, &'static str>,
-        mpsc::Sender<()>,
-        Arc<Mutex<Vec<Vec<&'static str>>>>,
-    ) {
+    fn blocked() -> (ModelPool, Operation<&'static str, &'static str>, mpsc::Sender<()>, Seen) {
         let pool = ModelPool::new(1).expect("threads");
         let (release, gate) = mpsc::channel::<()>();
         let gate = Mutex::new(gate);

@@ -62,19 +62,12 @@ enum Message {
 struct Window {
     call: u64,
     at: MediaTime,
-    samples: [i16; WINDOW],
+    samples: Box<[i16; WINDOW]>,
     waiting: Arc<AtomicUsize>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// The first after a pause of the gate: forget what was before.
-    First,
-    /// Only warms the memory.
-    Warm,
-    /// To be judged.
-    Judge,
+    /// The first after the gate was closed: forget what was before.
+    first: bool,
+    /// Only warms the network's memory.
+    warm: bool,
 }
 
 impl SileroVad {
@@ -119,7 +112,7 @@ impl Vad for SileroVad {
             shared: self.shared.clone(),
             call,
             gate: (self.gate)(),
-            closed_for: usize::MAX,
+            closed: true,
             recent: VecDeque::with_capacity(WARM_UP),
             window: [0; WINDOW],
             filled: 0,
@@ -148,8 +141,8 @@ struct Input {
     shared: Arc<Shared>,
     call: u64,
     gate: Gate,
-    /// Windows since the gate was last open.
-    closed_for: usize,
+    /// The gate did not let the window before through, or there was none.
+    closed: bool,
     /// The latest windows that did not pass.
     recent: VecDeque<[i16; WINDOW]>,
     window: [i16; WINDOW],
@@ -180,7 +173,7 @@ impl Input {
     fn judge(&mut self) {
         let at = MediaTime::from_samples(self.judged, SampleRate::HZ_16000);
         if !(self.gate)(&self.window) {
-            self.closed_for = self.closed_for.saturating_add(1);
+            self.closed = true;
             if self.recent.len() == WARM_UP {
                 self.recent.pop_front();
             }
@@ -189,21 +182,19 @@ impl Input {
             let _ = self.output.send(VoiceProbability { at, probability: 0.0 });
             return;
         }
-        let mut kind = if self.closed_for > 0 { Kind::First } else { Kind::Judge };
-        self.closed_for = 0;
+        let mut first = std::mem::take(&mut self.closed);
         while let Some(window) = self.recent.pop_front() {
-            self.post(at, window, kind);
-            kind = Kind::Warm;
+            self.post(at, &window, first, true);
+            first = false;
         }
-        // The first window ever has none before it to warm up with.
-        self.post(at, self.window, if kind == Kind::First { Kind::First } else { Kind::Judge });
+        self.post(at, &self.window, first, false);
     }
 
-    fn post(&self, at: MediaTime, samples: [i16; WINDOW], kind: Kind) {
+    fn post(&self, at: MediaTime, samples: &[i16; WINDOW], first: bool, warm: bool) {
         if self.waiting.load(Ordering::Relaxed) < MAX_WAITING {
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            let waiting = self.waiting.clone();
-            self.shared.post(Message::Window(Window { call: self.call, at, samples, waiting, kind }));
+            let (waiting, samples) = (self.waiting.clone(), Box::new(*samples));
+            self.shared.post(Message::Window(Window { call: self.call, at, samples, waiting, first, warm }));
         }
     }
 }
@@ -297,9 +288,9 @@ impl Worker {
             window.waiting.fetch_sub(1, Ordering::Relaxed);
             let Some(call) = self.calls.get_mut(&window.call) else { continue };
             call.taken = false;
-            let judged = window.kind == Kind::Judge;
-            if let (true, Ok(probabilities)) = (judged, &probabilities) {
-                let probability = probabilities[n];
+            if !window.warm {
+                // A model that fails hears nothing, and the call goes on with what else ends a turn.
+                let probability = probabilities.as_ref().map_or(0.0, |p| p[n]);
                 // The call may be over.
                 let _ = call.output.send(VoiceProbability { at: window.at, probability });
             }
@@ -315,7 +306,7 @@ impl Worker {
         self.state.resize(n * STATE, 0.0);
         for (row, window) in batch.iter().enumerate() {
             let Some(call) = self.calls.get_mut(&window.call) else { continue };
-            if window.kind == Kind::First {
+            if window.first {
                 call.context = [0.0; CONTEXT];
                 call.state = [0.0; STATE];
             }
@@ -386,7 +377,7 @@ mod tests {
         let Some((vad, samples)) = speech() else { return };
         let voiced = judge(&vad, &samples).await;
         assert!(voiced.iter().filter(|p| **p > 0.5).count() * 2 > voiced.len());
-        let silent = judge(&vad, &[0; 16_000]).await;
+        let silent = judge(&vad, &vec![0; 16_000]).await;
         assert!(silent.iter().all(|p| *p < 0.2), "{silent:?}");
     }
 
