@@ -1,0 +1,63 @@
+//! OpenAI's own client libraries against the server, with engines that fail on demand.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says so in print"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use antiphon_server::http::Settings;
+use antiphon_server::http::auth::Auth;
+use tokio::process::Command;
+
+use support::Server;
+
+/// The scripts take two seconds; a first start of the interpreter on a busy machine takes several more.
+const LIMIT: Duration = Duration::from_mins(2);
+const KEY: &str = "sk-clients";
+
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
+}
+
+/// Runs a script against a server of its own; skips when its packages are not installed, which is an error in CI.
+async fn run(interpreter: &Path, packages: &Path, script: &str) {
+    if !packages.exists() {
+        assert!(std::env::var_os("CI").is_none(), "not installed: {}", packages.display());
+        println!("skipped: not installed: {}", packages.display());
+        return;
+    }
+    let server = Server::start(Settings { auth: Auth::new([KEY]), ..Settings::default() });
+    let script = Command::new(interpreter)
+        .arg(clients().join(script))
+        .env("ANTIPHON_URL", server.url(""))
+        .env("ANTIPHON_KEY", KEY)
+        .env("ANTIPHON_ENGINES", "test")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(LIMIT, script).await.expect("the script ends in time").expect("it runs");
+    let (printed, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{printed}");
+    assert!(output.status.success(), "{printed}\n{errors}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_library_is_served() {
+    let environment = clients().join(".venv");
+    run(&environment.join("bin/python"), &environment.join("bin/python"), "openai_rest/check.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_library_is_served() {
+    run(Path::new("node"), &clients().join("node_modules/openai"), "openai_rest/check.mjs").await;
+}
