@@ -10,6 +10,7 @@ use antiphon_telemetry::Metrics;
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
+use crate::metered::metered;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
 ///
@@ -33,14 +34,14 @@ pub struct App {
 }
 
 impl App {
-    /// A server whose calls begin as `session` says and are watched by `metrics` alone.
+    /// A server whose calls begin as `session` says. Calls and engines are measured in `metrics`.
     pub fn new(http: Settings, session: SessionConfig, engines: Engines, metrics: Arc<Metrics>) -> Self {
         Self {
             calls: Calls::new(http.max_calls),
             requests: Arc::new(Semaphore::new(http.max_requests)),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
-            engines: Arc::new(engines),
+            engines: Arc::new(metered(engines, &metrics)),
             observer: Arc::clone(&metrics) as Arc<dyn Observer>,
             metrics,
             session,

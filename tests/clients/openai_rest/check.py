@@ -89,7 +89,7 @@ def transcriptions():
     check("transcription: deltas add up", bool(deltas) and events[-1].text.startswith(deltas[:4]), events)
     raises("transcription: no audio", openai.BadRequestError, lambda: create(model="m", file=("a.wav", b"no")))
     raises(
-        "translation is refused", openai.InternalServerError,
+        "translation is refused", openai.BadRequestError,
         lambda: client.audio.translations.create(model="whisper-1", file=file),
     )
 

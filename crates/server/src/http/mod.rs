@@ -17,7 +17,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-pub use serve::serve;
+pub use serve::{serve, stop_signals};
 pub use settings::{Settings, Tls};
 
 use crate::app::App;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
+use futures_util::{Stream, StreamExt, stream};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -49,21 +51,26 @@ struct Connections {
     closing: watch::Receiver<()>,
 }
 
-/// Serves `app` on `listener` until `stop` is ready, then refuses new calls, lets those there are come to their
-/// end for as long as the settings say, and returns.
+/// Serves `app` on `listener` until `stop` gives its first item, then refuses new calls, lets those there are come
+/// to their end for as long as the settings say, or until `stop` gives its second item, and returns.
 pub async fn serve(
     app: Arc<App>,
     listener: std::net::TcpListener,
-    stop: impl Future<Output = ()>,
+    stop: impl Stream<Item = ()>,
 ) -> io::Result<()> {
     let listener = prepared(listener)?;
     let tls = app.http.tls.as_ref().map(tls::acceptor).transpose()?;
     let (close, closing) = watch::channel(());
     let connections = Arc::new(Connections { router: router(Arc::clone(&app)), tls, closing });
     let mut open = JoinSet::new();
+    let stop = stop.chain(stream::pending());
+    tokio::pin!(stop);
     let stopping = async {
-        stop.await;
-        app.calls.drain(app.http.drain).await
+        stop.next().await;
+        tokio::select! {
+            left = app.calls.drain(app.http.drain) => left,
+            _ = stop.next() => app.calls.active(),
+        }
     };
     tokio::pin!(stopping);
     let calls_left = loop {
@@ -87,6 +94,14 @@ pub async fn serve(
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     tracing::info!(calls_left, "stopped");
     Ok(())
+}
+
+/// The wishes of whoever runs the server to stop it: an item for each SIGINT or SIGTERM.
+pub fn stop_signals() -> io::Result<impl Stream<Item = ()>> {
+    let interrupts = signal(SignalKind::interrupt())?;
+    let terminations = signal(SignalKind::terminate())?;
+    let items = |mut signals: Signal| stream::poll_fn(move |cx| signals.poll_recv(cx));
+    Ok(stream::select(items(interrupts), items(terminations)))
 }
 
 /// Sets what accepted connections inherit. A peer that is gone or does not read is noticed by the system, which

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use antiphon_server::http::Settings;
 use antiphon_server::http::auth::Auth;
+use antiphon_server::http::{Settings, Tls, serve};
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::error;
-use crate::support::Server;
+use crate::support::{Server, app};
 use crate::tools::until;
 
 fn with_key() -> Settings {
@@ -35,6 +35,8 @@ async fn health_and_metrics_need_no_key_but_models_do() {
 async fn every_line_of_the_metrics_is_openmetrics() {
     let server = Server::start(Settings::default());
     reqwest::get(server.url("/v1/models")).await.unwrap();
+    let embed = reqwest::Client::new().post(server.url("/v1/embeddings"));
+    embed.json(&serde_json::json!({"input": "a"})).send().await.unwrap();
     let response = reqwest::get(server.url("/metrics")).await.unwrap();
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     let text = response.text().await.unwrap();
@@ -181,4 +183,27 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
     assert!(!stopped.is_finished());
     drop(call);
     stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_encrypted_with_the_certificate_given() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support");
+    let (cert, key) = (folder.join("localhost.crt"), folder.join("localhost.key"));
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(&cert).unwrap()).unwrap();
+    let server = Server::start(Settings { tls: Some(Tls { cert, key }), ..Settings::default() });
+    let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
+    assert_eq!(client.get(server.url("/healthz")).send().await.unwrap().status(), 200);
+    assert!(reqwest::get(server.url("/healthz")).await.is_err(), "strangers do not trust this certificate");
+    let plain = format!("http://{}/healthz", server.address);
+    assert!(reqwest::get(plain).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tls = Tls { cert: "no/such.crt".into(), key: "no/such.key".into() };
+    let settings = Settings { tls: Some(tls), ..Settings::default() };
+    let app = app(settings);
+    let error = serve(app, listener, futures_util::stream::pending()).await.unwrap_err();
+    assert!(error.to_string().contains("no/such.crt"), "{error}");
 }

@@ -9,6 +9,7 @@ use antiphon_server::http::Settings;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::Server;
 use crate::support::engines::UNDER_WAY;
@@ -131,4 +132,37 @@ async fn nonsense_instead_of_http_is_answered_or_closed() {
         .unwrap();
     }
     assert_eq!(reqwest::get(server.url("/healthz")).await.unwrap().status(), 200);
+}
+
+/// Virtual time: it jumps to the next time limit whenever everybody waits.
+#[tokio::test(start_paused = true)]
+async fn clients_that_say_nothing_are_hung_up_on() {
+    let server = Server::start(Settings::default());
+    for begun in ["", "P", "PRI", "GET /healthz HTTP/1.1\r\nhost: x\r\n"] {
+        let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(begun.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{begun:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_never_come_are_not_waited_for() {
+    let server = Server::start(Settings::default());
+    for (path, media_type) in [
+        ("/v1/chat/completions", "application/json"),
+        ("/v1/audio/transcriptions", "multipart/form-data; boundary=b"),
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\ncontent-type: {media_type}\r\n\r\n--b"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+    }
+    until("the places are free", || server.app.requests.available_permits() == 64).await;
 }

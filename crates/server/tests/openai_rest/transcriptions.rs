@@ -162,6 +162,6 @@ async fn translation_says_what_to_do_instead() {
     let url = server.url("/v1/audio/translations");
     let response = reqwest::Client::new().post(url).multipart(form(&[])).send().await.unwrap();
     let (status, message) = error(response).await;
-    assert_eq!(status, 501);
+    assert_eq!(status, 400);
     assert!(message.contains("/v1/audio/transcriptions"), "{message}");
 }

@@ -11,6 +11,7 @@ use antiphon_core::call::{IdleReply, SessionConfig};
 use antiphon_server::app::App;
 use antiphon_server::http::{Settings, serve};
 use antiphon_telemetry::Metrics;
+use futures_util::stream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -28,11 +29,10 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = Arc::new(App::new(settings, session(), engines::engines(), Arc::new(Metrics::new())));
+        let app = app(settings);
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve(Arc::clone(&app), listener, async {
-            let _ = stopped.await;
-        }));
+        let stopped = stream::once(async { drop(stopped.await) });
+        let task = tokio::spawn(serve(Arc::clone(&app), listener, stopped));
         Self { app, address, stop: Some(stop), task }
     }
 
@@ -47,6 +47,11 @@ impl Server {
         let stopped = tokio::time::timeout(Duration::from_secs(20), self.task).await;
         stopped.expect("the server stops in time").expect("no panic").expect("no error");
     }
+}
+
+/// What a server with these settings shares.
+pub(crate) fn app(settings: Settings) -> Arc<App> {
+    Arc::new(App::new(settings, session(), engines::engines(), Arc::new(Metrics::new())))
 }
 
 fn session() -> SessionConfig {

@@ -12,7 +12,7 @@ use antiphon_core::{BoxStream, Result, SttOptions, Transcript};
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream as streams};
 
@@ -69,12 +69,12 @@ pub(super) async fn create(
 /// Says that translation is not to be had: the route is there so that clients learn why.
 #[utoipa::path(
     post, path = "/v1/audio/translations", tag = "OpenAI",
-    responses((status = 501, description = "Translation is not supported")),
+    responses((status = 400, description = "Translation is not supported")),
 )]
 pub(super) async fn translate() -> ApiError {
     let message = "audio cannot be translated; transcribe it with /v1/audio/transcriptions and have the text \
                    translated with /v1/chat/completions";
-    ApiError::new(StatusCode::NOT_IMPLEMENTED, message).code("unsupported")
+    ApiError::invalid(message).code("unsupported")
 }
 
 impl Transcription {

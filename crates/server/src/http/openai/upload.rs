@@ -104,6 +104,12 @@ async fn text(mut part: Field<'_>) -> Result<String, ApiError> {
     String::from_utf8(bytes).map_err(|_| ApiError::invalid(format!("the field {name:?} is not UTF-8")))
 }
 
+/// The parser calls a body that breaks off our own failure; it is the client's.
 fn broken(error: &MultipartError) -> ApiError {
-    ApiError::new(error.status(), error.body_text())
+    let status = error.status();
+    if status.is_server_error() {
+        let message = format!("the upload broke off or paused for too long: {}", error.body_text());
+        return ApiError::invalid(message);
+    }
+    ApiError::new(status, error.body_text())
 }
