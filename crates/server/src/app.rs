@@ -16,7 +16,7 @@ use crate::metered::metered;
 ///
 /// It is made from engines that are loaded: a server that answers is a server that is ready.
 pub struct App {
-    /// How the server listens, whom it lets in and what it refuses.
+    /// Whom the server lets in, what it refuses, and when it gives up.
     pub http: Settings,
     /// The engines all calls share.
     pub engines: Arc<Engines>,

@@ -14,7 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 
 /// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
-const WEB_SOCKETS: [(&str, &str); 0] = [];
+const WEB_SOCKETS: [(&str, &str); 3] = [
+    ("/v1/realtime", "OpenAI Realtime: a call as JSON text frames, GA events"),
+    ("/telephony/twilio/media", "Twilio Media Streams: a phone call as JSON text frames"),
+    ("/ws", "The same as /telephony/twilio/media"),
+];
 
 /// What holds for every path. The paths themselves are described where they are handled.
 #[derive(OpenApi)]

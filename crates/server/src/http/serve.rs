@@ -58,6 +58,7 @@ pub async fn serve(
     listener: std::net::TcpListener,
     stop: impl Stream<Item = ()>,
 ) -> io::Result<()> {
+    refuse_strangers(&app, listener.local_addr()?)?;
     let listener = prepared(listener)?;
     let tls = app.http.tls.as_ref().map(tls::acceptor).transpose()?;
     let (close, closing) = watch::channel(());
@@ -102,6 +103,17 @@ pub fn stop_signals() -> io::Result<impl Stream<Item = ()>> {
     let terminations = signal(SignalKind::terminate())?;
     let items = |mut signals: Signal| stream::poll_fn(move |cx| signals.poll_recv(cx));
     Ok(stream::select(items(interrupts), items(terminations)))
+}
+
+/// Without keys everybody who reaches the server may use it: that must be this machine alone.
+fn refuse_strangers(app: &App, listen: SocketAddr) -> io::Result<()> {
+    if !app.http.auth.is_open() || listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let message = format!(
+        "listening on {listen} without keys would let anybody in: set [server] api_keys, or listen on 127.0.0.1"
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 /// Sets what accepted connections inherit. A peer that is gone or does not read is noticed by the system, which

@@ -1,6 +1,5 @@
-//! How the HTTP server listens, whom it lets in and what it refuses.
+//! Whom the HTTP server lets in, what it refuses, and when it gives up.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +8,6 @@ use super::auth::Auth;
 /// The resolved settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to listen.
-    pub listen: SocketAddr,
     /// Whom to let in.
     pub auth: Auth,
     /// Certificate and key; without them connections are not encrypted.
@@ -42,7 +39,6 @@ impl Default for Settings {
     /// a flood early.
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7700)),
             auth: Auth::default(),
             tls: None,
             max_calls: 1_000,

@@ -207,3 +207,13 @@ async fn a_certificate_that_cannot_be_read_is_named() {
     let error = serve(app, listener, futures_util::stream::pending()).await.unwrap_err();
     assert!(error.to_string().contains("no/such.crt"), "{error}");
 }
+
+#[tokio::test]
+async fn listening_to_the_world_needs_a_key() {
+    let open = || std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let never = futures_util::stream::pending;
+    let error = serve(app(Settings::default()), open(), never()).await.unwrap_err();
+    assert!(error.to_string().contains("api_keys"), "{error}");
+    let at_once = futures_util::stream::iter([()]);
+    serve(app(with_key()), open(), at_once).await.unwrap();
+}

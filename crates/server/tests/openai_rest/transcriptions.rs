@@ -102,7 +102,7 @@ async fn half_an_hour_is_transcribed() {
 }
 
 #[tokio::test]
-async fn real_recordings_of_many_kinds_are_read() {
+async fn real_recordings_are_read() {
     let server = Server::start(Settings::default());
     let Some(folder) = test_data("librispeech_other") else { return };
     let files = std::fs::read_dir(folder).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
@@ -111,6 +111,36 @@ async fn real_recordings_of_many_kinds_are_read() {
         let reply: Value = post(&server, Form::new().part("file", file)).await.json().await.unwrap();
         assert!(reply["usage"]["seconds"].as_f64().is_some_and(|seconds| seconds > 1.0), "{path:?}: {reply}");
     }
+}
+
+#[tokio::test]
+async fn every_kind_of_file_is_read_whole_and_cut_off_without_harm() {
+    let server = Server::start(Settings::default());
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../audio/tests/data");
+    for name in ["aac.m4a", "mp3.mp3", "opus.ogg", "opus.webm", "vorbis.ogg"] {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let upload = |bytes: &[u8]| Form::new().part("file", Part::bytes(bytes.to_vec()).file_name(name));
+        let reply: Value = post(&server, upload(&bytes)).await.json().await.unwrap();
+        assert!(reply["usage"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.3), "{name}: {reply}");
+        for part in [1, 4, 7] {
+            let response = post(&server, upload(&bytes[..bytes.len() * part / 8])).await;
+            assert!([200, 400].contains(&response.status().as_u16()), "{part}/8 of {name}: {response:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_promises_gigabytes_is_not_believed() {
+    let server = Server::start(Settings::default());
+    let mut file = audio::wav(&audio::noise(32_000), 16_000);
+    file[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    file[40..44].copy_from_slice(&(u32::MAX - 36).to_le_bytes());
+    let reply: Value = post(&server, Form::new().part("file", Part::bytes(file).file_name("a.wav")))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(reply["usage"]["seconds"], 2.0, "{reply}");
 }
 
 #[tokio::test]

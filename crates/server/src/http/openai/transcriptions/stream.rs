@@ -95,6 +95,8 @@ fn agreed(last: &str, text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn deltas(transcripts: &[&str]) -> Vec<TextEvent> {
@@ -125,5 +127,24 @@ mod tests {
     fn a_text_that_changes_after_it_was_sent_is_right_in_the_end() {
         let events = deltas(&["naïve one", "naïve one", "native won"]);
         assert_eq!(events, [delta("naïve one"), TextEvent::Done { text: "native won".into() }]);
+    }
+
+    proptest! {
+        #[test]
+        fn deltas_are_never_taken_back(
+            transcripts in prop::collection::vec("(a|b|ä|one|two)( (a|b|ä|one|two)){0,5}", 1..8),
+        ) {
+            let texts: Vec<&str> = transcripts.iter().map(String::as_str).collect();
+            let mut sent = String::new();
+            for event in deltas(&texts) {
+                match event {
+                    TextEvent::Delta { delta } => sent.push_str(&delta),
+                    TextEvent::Done { text } => {
+                        prop_assert_eq!(&text, texts[texts.len() - 1]);
+                        prop_assert!(!text.starts_with(&sent) || text == sent, "{} of {}", sent, text);
+                    }
+                }
+            }
+        }
     }
 }
