@@ -1,5 +1,7 @@
 //! Speech and language engines behind the core traits, one file each.
 
+#[cfg(feature = "llama")]
+pub mod llama;
 pub mod onnx;
 pub mod pool;
 pub mod silero;

@@ -1,0 +1,209 @@
+//! The embedded language model: llama.cpp with continuous batching and a cache of prompts.
+//!
+//! One thread owns the model. Each of its steps decodes one token of every reply under way and a slice of the
+//! prompts of those that begin, so that no reply stalls while another's prompt is read. What a sequence has read
+//! stays in its slot: the next turn of the same conversation reads only what is new, and a new conversation copies
+//! the instructions it shares with another.
+//!
+//! Any GGUF file with a chat template works. The default, SmolLM2-135M, is a toy in size: it chats, but it does
+//! not know much, and it cannot call tools.
+
+mod slot;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc as sync;
+use std::thread::JoinHandle;
+
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Result, ToolChoice};
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::onnx::existing;
+
+/// Requests that may wait; more would be answered too late.
+const MAX_WAITING: usize = 64;
+
+/// How to run a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlamaOptions {
+    /// Tokens that all sequences together may hold.
+    pub context: u32,
+    /// Replies made at once.
+    pub parallel: u32,
+    /// Threads of the model.
+    pub threads: usize,
+    /// The longest reply when a request names none.
+    pub max_tokens: u32,
+    /// Randomness when a request names none.
+    pub temperature: f32,
+}
+
+impl Default for LlamaOptions {
+    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2 }
+    }
+}
+
+/// A model in memory.
+pub struct Llama {
+    name: String,
+    requests: Option<sync::Sender<Request>>,
+    waiting: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One request on its way to the thread.
+struct Request {
+    chat: ChatRequest,
+    /// `None`: only read the prompt.
+    output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
+}
+
+impl Llama {
+    /// Loads a GGUF file; returns when it can answer.
+    pub fn open(file: &Path, options: LlamaOptions) -> Result<Self> {
+        let file = existing(file)?;
+        let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let (requests, received) = sync::channel();
+        let (ready, opened) = sync::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let count = waiting.clone();
+        let thread = std::thread::Builder::new()
+            .name("llm".to_owned())
+            .spawn(move || worker::serve(&file, &options, &received, &count, &ready))
+            .map_err(|e| Error::internal(format!("cannot start the language model's thread: {e}")))?;
+        opened.recv().map_err(|_| Error::internal("the language model's thread ended while loading"))??;
+        Ok(Self { name, requests: Some(requests), waiting, thread: Some(thread) })
+    }
+
+    fn post(&self, request: Request) -> Result<()> {
+        let gone = || Error::unavailable("the language model's thread has ended");
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        requests.send(request).map_err(|_| gone())
+    }
+}
+
+impl Drop for Llama {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that has panicked has nothing left to clean up.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Llm for Llama {
+    fn name(&self) -> &'static str {
+        "llama"
+    }
+
+    fn model(&self) -> &str {
+        &self.name
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        let fail = |error| stream::once(async move { Err(error) }).boxed();
+        if matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Function(_)) {
+            return fail(Error::new(
+                ErrorKind::Invalid,
+                "the embedded language model cannot be made to call tools: set [llm] base_url to a server that can",
+            ));
+        }
+        if self.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+            return fail(Error::unavailable("too many requests wait for the embedded language model"));
+        }
+        let (output, mut deltas) = mpsc::unbounded_channel();
+        match self.post(Request { chat: request, output: Some(output) }) {
+            Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
+            Err(error) => fail(error),
+        }
+    }
+
+    fn prepare(&self, request: &ChatRequest) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            // Only a hint: nothing is lost when it comes to nothing.
+            let _ = self.post(Request { chat: request.clone(), output: None });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::{FinishReason, Message, Role};
+
+    use super::*;
+
+    fn open() -> Option<Llama> {
+        let file = crate::testing::models()?.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
+        Some(
+            Llama::open(&file, LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() })
+                .expect("loads"),
+        )
+    }
+
+    fn ask(text: &str) -> ChatRequest {
+        let system = "You are a helpful voice assistant. Answer in one short sentence.";
+        let messages = vec![Message::new(Role::System, system), Message::new(Role::User, text)];
+        ChatRequest { temperature: Some(0.0), max_tokens: Some(24), ..ChatRequest::new(messages) }
+    }
+
+    async fn answer(llama: &Llama, request: ChatRequest) -> (String, ChatDelta) {
+        let mut deltas: Vec<ChatDelta> = llama.chat(request).map(|d| d.expect("works")).collect().await;
+        let done = deltas.pop().expect("ends with Done");
+        let text = |d: &ChatDelta| if let ChatDelta::Text(t) = d { t.clone() } else { String::new() };
+        (deltas.iter().map(text).collect(), done)
+    }
+
+    #[test]
+    fn a_corrupt_file_is_named() {
+        let corrupt = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(corrupt.path(), b"GGUF but not really").expect("written");
+        let error = Llama::open(corrupt.path(), LlamaOptions::default()).err().expect("corrupt");
+        assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
+    }
+
+    /// One test for all, because a process has one llama.cpp back end.
+    #[tokio::test]
+    async fn replies_stream_share_their_prompts_and_run_side_by_side() {
+        let Some(llama) = open() else { return };
+        let (alone, _) = answer(&llama, ask("What is the capital of France?")).await;
+        assert!(alone.contains("Paris"), "{alone}");
+
+        let (again, done) = answer(&llama, ask("What is the capital of France?")).await;
+        assert_eq!(alone, again);
+        let ChatDelta::Done { usage, finish } = done else { unreachable!("checked") };
+        assert!(usage.cached_tokens + 1 >= usage.input_tokens, "{usage:?}");
+        assert!(matches!(finish, FinishReason::Stop | FinishReason::Length));
+
+        let questions =
+            ["What is two plus two?", "Name a colour.", "Who wrote Hamlet?", "Say hello.", "Name a fruit."];
+        let together = futures_util::future::join_all(questions.map(|q| answer(&llama, ask(q)))).await;
+        assert!(together.iter().all(|(text, _)| !text.is_empty()), "more replies than slots: {together:?}");
+
+        drop(llama.chat(ChatRequest { max_tokens: Some(2_000), ..ask("Tell me a very long story.") }));
+        let stopped = ChatRequest { stop: vec!["aris".to_owned()], ..ask("What is the capital of France?") };
+        let (cut, _) = answer(&llama, stopped).await;
+        assert_eq!(Some(cut.as_str()), alone.split("aris").next());
+
+        let long = "word ".repeat(5_000);
+        let refused = llama.chat(ask(&long)).next().await.expect("answers");
+        assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
+
+        let mut messages = vec![Message::new(Role::System, "Answer briefly.")];
+        for n in 0..200 {
+            messages.push(Message::new(Role::User, format!("Remember the number {n} for me please.")));
+            messages.push(Message::new(Role::Assistant, format!("I will remember {n}.")));
+        }
+        messages.push(Message::new(Role::User, "Say hello."));
+        let (text, _) =
+            answer(&llama, ChatRequest { max_tokens: Some(8), ..ChatRequest::new(messages) }).await;
+        assert!(!text.is_empty(), "old messages give way");
+    }
+}
