@@ -2,6 +2,7 @@
 
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod moonshine;
 pub mod onnx;
 pub mod pool;
 pub mod silero;
