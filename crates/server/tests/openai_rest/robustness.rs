@@ -33,6 +33,16 @@ async fn a_panic_is_an_error_and_the_server_goes_on() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_ended() {
+    let server = Server::start(Settings::default());
+    let url = server.url("/v1/chat/completions");
+    let response = reqwest::Client::new().post(url).json(&chat("endless", false)).send().await.unwrap();
+    let (status, message) = error(response).await;
+    assert_eq!(status, 502, "{message}");
+    assert!(message.contains("max_completion_tokens"), "{message}");
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_are_refused() {
     let server =
         Server::start(Settings { max_json_bytes: 1_000, max_upload_bytes: 100_000, ..Settings::default() });

@@ -9,6 +9,10 @@ use super::super::{random_id, unix_time};
 /// More calls in one answer are a broken engine: OpenAI allows 128 tools.
 const MAX_CALLS: usize = 128;
 
+/// The longest answer kept in memory, in bytes: more than the longest context of any model here (128k tokens of
+/// some 4 bytes). An engine that never stops is ended here.
+const MAX_ANSWER: usize = 1 << 20;
+
 /// A whole answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Completion {
@@ -115,12 +119,12 @@ impl Completion {
     pub(super) fn push(&mut self, delta: ChatDelta) -> Result<()> {
         let [choice] = &mut self.choices;
         match delta {
-            ChatDelta::Text(text) => choice.message.content.get_or_insert_default().push_str(&text),
+            ChatDelta::Text(text) => append(choice.message.content.get_or_insert_default(), &text)?,
             ChatDelta::ToolCall { index, id, name, arguments } => {
                 let call = call_at(&mut choice.message.tool_calls, index)?;
                 call.id.push_str(id.as_deref().unwrap_or_default());
                 call.function.name.push_str(name.as_deref().unwrap_or_default());
-                call.function.arguments.push_str(&arguments);
+                append(&mut call.function.arguments, &arguments)?;
             }
             ChatDelta::Done { finish, usage } => {
                 choice.finish_reason = reason(finish);
@@ -132,6 +136,16 @@ impl Completion {
         }
         Ok(())
     }
+}
+
+fn append(answer: &mut String, more: &str) -> Result<()> {
+    if answer.len() + more.len() > MAX_ANSWER {
+        let message =
+            format!("the language model wrote more than {MAX_ANSWER} bytes; set max_completion_tokens");
+        return Err(Error::new(ErrorKind::Protocol, message));
+    }
+    answer.push_str(more);
+    Ok(())
 }
 
 fn call_at(calls: &mut Vec<AnswerCall>, index: usize) -> Result<&mut AnswerCall> {
