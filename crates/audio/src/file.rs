@@ -8,8 +8,10 @@ use std::time::Duration;
 use antiphon_core::{AudioChunk, SampleRate};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as DecoderError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::well_known::FORMAT_ID_ISOMP4;
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
@@ -51,7 +53,7 @@ pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileEr
     if bytes.is_empty() {
         return Err(FileError::Empty);
     }
-    let mut decoder = FileDecoder::open(Cursor::new(whole_ogg_pages(bytes)))?;
+    let mut decoder = FileDecoder::open(Cursor::new(bytes))?;
     let mut samples = Vec::new();
     while let Some(rate) = decoder.read(&mut samples)? {
         if rate.duration_of(samples.len()) > longest {
@@ -69,7 +71,6 @@ pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileEr
 pub struct FileDecoder<'s> {
     reader: Box<dyn FormatReader + 's>,
     container: &'static str,
-    track: u32,
     decoder: Decoder,
     mono: Mono,
     broken: Option<String>,
@@ -81,13 +82,11 @@ impl<'s> FileDecoder<'s> {
         let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let reader = get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| FileError::Unknown(error.to_string()))?;
+            .map_err(|error| FileError::Unknown(unknown(&error)))?;
         let container = reader.format_info().short_name;
-        let undecodable = |reason: String| FileError::Undecodable { container, reason };
-        let track = reader.default_track(TrackType::Audio);
-        let track = track.ok_or_else(|| undecodable("it has no audio track".to_owned()))?;
-        let decoder = Decoder::new(track).map_err(undecodable)?;
-        Ok(Self { container, track: track.id, decoder, mono: Mono::default(), broken: None, reader })
+        let decoder =
+            Decoder::open(reader.as_ref()).map_err(|reason| FileError::Undecodable { container, reason })?;
+        Ok(Self { container, decoder, mono: Mono::default(), broken: None, reader })
     }
 
     /// Samples a second, once the first have been read.
@@ -97,10 +96,7 @@ impl<'s> FileDecoder<'s> {
 
     /// Appends the next samples and gives their rate, which never changes; `None` at the end.
     pub fn read(&mut self, samples: &mut Vec<i16>) -> Result<Option<SampleRate>, FileError> {
-        while let Some(packet) = next_packet(self.reader.as_mut(), &mut self.broken) {
-            if packet.track_id != self.track {
-                continue;
-            }
+        while let Some(packet) = self.next_packet() {
             match self.decoder.decode(&packet) {
                 Ok(block) => self.mono.add(&block, samples),
                 Err(reason) => self.broken = Some(reason),
@@ -116,30 +112,37 @@ impl<'s> FileDecoder<'s> {
         let reason = self.broken.take().unwrap_or_else(|| "it has no samples".to_owned());
         Err(FileError::Undecodable { container: self.container, reason })
     }
-}
 
-/// Leaves out an Ogg page that breaks off: the reader demands that what it opens ends with a whole one.
-fn whole_ogg_pages(bytes: &[u8]) -> &[u8] {
-    const HEADER: usize = 27;
-    let mut end = 0;
-    while let Some(header) = bytes.get(end..end + HEADER).filter(|header| header.starts_with(b"OggS")) {
-        let segments = usize::from(header[HEADER - 1]);
-        let lengths = bytes.get(end + HEADER..end + HEADER + segments).unwrap_or_default();
-        let page = HEADER + segments + lengths.iter().map(|&length| usize::from(length)).sum::<usize>();
-        if end + page > bytes.len() {
-            return &bytes[..end];
+    /// The track's next packet; `None` at the end and at the first fault, which is noted.
+    fn next_packet(&mut self) -> Option<Packet> {
+        loop {
+            let result = match self.reader.next_packet() {
+                Ok(Some(packet)) if packet.track_id == self.decoder.track => return Some(packet),
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => return None,
+                // A chained Ogg stream goes on with tracks of its own.
+                Err(DecoderError::ResetRequired) => {
+                    Decoder::open(self.reader.as_ref()).map(|decoder| self.decoder = decoder)
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = result {
+                self.broken = Some(reason);
+                return None;
+            }
         }
-        end += page;
     }
-    bytes
 }
 
-/// The next packet; at the end or at the first fault `None`, a fault noted in `broken`.
-fn next_packet(reader: &mut dyn FormatReader, broken: &mut Option<String>) -> Option<Packet> {
-    reader.next_packet().unwrap_or_else(|error| {
-        *broken = Some(error.to_string());
-        None
-    })
+/// Why no reader takes the file.
+fn unknown(error: &DecoderError) -> String {
+    match error {
+        // The probe's own words for "none of them".
+        DecoderError::Unsupported(text) if text.starts_with("core (probe)") => {
+            "it begins like none of them".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Decoded, interleaved samples from -1 to 1.
@@ -151,6 +154,7 @@ struct Block<'a> {
 
 /// The decoder of one track.
 struct Decoder {
+    track: u32,
     codec: Codec,
     samples: Vec<f32>,
 }
@@ -161,17 +165,20 @@ enum Codec {
 }
 
 impl Decoder {
-    fn new(track: &Track) -> Result<Self, String> {
+    fn open(reader: &dyn FormatReader) -> Result<Self, String> {
+        let track = reader.default_track(TrackType::Audio);
+        let track = track.ok_or_else(|| "it has no audio track".to_owned())?;
         let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
         let parameters = parameters.ok_or_else(|| "its audio track has no codec".to_owned())?;
         let codec = if parameters.codec == CODEC_ID_OPUS {
             let head = parameters.extra_data.as_deref().unwrap_or_default();
-            Codec::Opus(Box::new(OpusPackets::new(head)?))
+            let big_endian = reader.format_info().format == FORMAT_ID_ISOMP4;
+            Codec::Opus(Box::new(OpusPackets::new(head, big_endian)?))
         } else {
             let options = AudioDecoderOptions::default();
             Codec::Known(get_codecs().make_audio_decoder(parameters, &options).map_err(|e| e.to_string())?)
         };
-        Ok(Self { codec, samples: Vec::new() })
+        Ok(Self { track: track.id, codec, samples: Vec::new() })
     }
 
     fn decode(&mut self, packet: &Packet) -> Result<Block<'_>, String> {

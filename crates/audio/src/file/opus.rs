@@ -20,16 +20,18 @@ impl OpusPackets {
     /// Samples a second of what comes out.
     pub(super) const RATE: u32 = 48_000;
 
-    /// `head` is the codec's private data, an `OpusHead`.
-    pub(super) fn new(head: &[u8]) -> Result<Self, String> {
+    /// `head` is the codec's private data, an `OpusHead`; its numbers are big-endian in MP4 ("Encapsulation of Opus
+    /// in ISO Base Media File Format", 4.3.2).
+    pub(super) fn new(head: &[u8], big_endian: bool) -> Result<Self, String> {
         let head: &[u8; HEAD_BYTES] =
             head.first_chunk().ok_or_else(|| "the header of its Opus track is too short".to_owned())?;
         if head[18] != 0 {
             return Err("its Opus track has more than two channels".to_owned());
         }
         let mut decoder = OpusDecoder::new(Self::RATE as i32, 1).map_err(|error| error.to_string())?;
-        decoder.gain_q8 = i32::from(i16::from_le_bytes([head[16], head[17]]));
-        let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]]));
+        let number = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+        decoder.gain_q8 = i32::from(number([head[16], head[17]]).cast_signed());
+        let pre_skip = usize::from(number([head[10], head[11]]));
         Ok(Self { decoder, pre_skip, decoded: vec![0.0; LONGEST_PACKET] })
     }
 

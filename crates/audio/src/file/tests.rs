@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{correlation, noise, read_test_data, speech};
-use crate::{FileFormat, Law, encode_file};
+use crate::{FileEncoder, FileFormat, Law, encode_file};
 use proptest::prelude::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -113,6 +113,24 @@ fn a_compressed_file_that_breaks_off_gives_its_whole_packets() {
 }
 
 #[test]
+fn the_more_of_a_stream_there_is_the_more_is_read() {
+    let rate = SampleRate::HZ_16000;
+    for format in [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus] {
+        let mut file = Vec::new();
+        let mut encoder = FileEncoder::start(format, rate, None, &mut file).unwrap();
+        encoder.push(&speech(32_000), &mut file).unwrap();
+        encoder.finish(&mut file).unwrap();
+        let mut longest = Duration::ZERO;
+        for end in (0..file.len()).step_by(file.len() / 50) {
+            let read = decode_file(&file[..end], MINUTE).map_or(Duration::ZERO, |audio| audio.duration());
+            assert!(read >= longest, "{} cut at {end} of {}: {read:?}", format.name(), file.len());
+            longest = read;
+        }
+        assert!(longest > Duration::from_millis(1_700), "{}: {longest:?}", format.name());
+    }
+}
+
+#[test]
 fn compressed_formats_sound_like_their_source() {
     let Some(reference) = read_test_data("read_speech/spk1_snt1.wav") else { return };
     let reference = decode(&reference);
@@ -127,6 +145,20 @@ fn compressed_formats_sound_like_their_source() {
         let alike = correlation(&heard[*delay..], &reference.samples);
         assert!(alike > 0.85, "{name}: {alike}");
     }
+}
+
+#[test]
+fn opus_in_mp4_loses_nothing() {
+    let (_, delay, file) = FIXTURES.iter().find(|(name, _, _)| *name == "opus.mp4").unwrap();
+    assert_eq!(*delay, 0);
+    assert!(decode(file).duration() >= Duration::from_millis(1_500));
+}
+
+#[test]
+fn a_chained_ogg_is_read_to_its_end() {
+    let audio = AudioChunk::new(SampleRate::HZ_48000, speech(48_000));
+    let link = encode_file(FileFormat::Opus, &audio).unwrap();
+    assert_eq!(decode(&[&link[..], &link].concat()).duration(), Duration::from_secs(2));
 }
 
 #[test]
@@ -211,5 +243,6 @@ const FIXTURES: &[(&str, usize, &[u8])] = &[
     ("vorbis.ogg", 0, include_bytes!("../../tests/data/vorbis.ogg")),
     ("aac.m4a", 1_024, include_bytes!("../../tests/data/aac.m4a")),
     ("opus.webm", 0, include_bytes!("../../tests/data/opus.webm")),
+    ("opus.mp4", 0, include_bytes!("../../tests/data/opus.mp4")),
     ("opus.ogg", 0, include_bytes!("../../tests/data/opus.ogg")),
 ];
