@@ -4,8 +4,11 @@
 pub mod llama;
 pub mod moonshine;
 pub mod onnx;
+pub mod phonemes;
+pub mod piper;
 pub mod pool;
 pub mod silero;
 pub mod sim;
+pub mod speech_text;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,81 @@
+//! What a language model writes, as it is to be spoken: no markdown, no emoji, addresses in words.
+
+mod markup;
+mod words;
+
+/// Sentences longer than this are cut at a space: it bounds one synthesis to about 15 s of speech.
+const LONGEST: usize = 220;
+
+/// The text in words, on one line, with punctuation that makes pauses.
+pub fn normalise(text: &str) -> String {
+    let plain = markup::strip(text);
+    let words: Vec<String> = plain.split_whitespace().map(words::spoken).filter(|w| !w.is_empty()).collect();
+    words.join(" ")
+}
+
+/// The sentences of a normalised text.
+pub fn sentences(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut sentence = String::new();
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        if !sentence.is_empty() {
+            sentence.push(' ');
+        }
+        sentence.push_str(word);
+        let ends = word.ends_with(['.', '!', '?'])
+            && words.peek().is_none_or(|w| !w.starts_with(char::is_lowercase));
+        if (ends && sentence.len() > 20) || sentence.len() > LONGEST {
+            all.push(std::mem::take(&mut sentence));
+        }
+    }
+    if sentence.chars().any(char::is_alphanumeric) {
+        all.push(sentence);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_model_writes_becomes_what_a_person_says() {
+        for (written, said) in [
+            ("**Bold** and _soft_ `code`", "Bold and soft code"),
+            ("# Title\n\n- one\n- two", "Title. one. two"),
+            ("See [the docs](https://example.com/x).", "See the docs."),
+            ("Write to jane.doe@example.com!", "Write to jane dot doe at example dot com!"),
+            ("Go to https://example.com/help", "Go to example dot com slash help"),
+            ("Great 😀 job 👍🏽!", "Great job !"),
+            ("Fish & chips = 5 + 3", "Fish and chips equals 5 plus 3"),
+            (
+                "It is 70°F, 5km away, 20% off",
+                "It is 70 degrees Fahrenheit, 5 kilometers away, 20 percent off",
+            ),
+            ("At 3:30pm and 7am", "At 3:30 p m and 7 a m"),
+            ("Order 48213977 is e.g. here", "Order 4 8 2 1 3 9 7 7 is for example here"),
+        ] {
+            assert_eq!(normalise(written), said);
+        }
+    }
+
+    #[test]
+    fn sentences_are_cut_where_they_end() {
+        let text = "It is noon at the station. The train leaves, as always, at Dr. Smith's. Bye.";
+        let cut = sentences(text);
+        assert_eq!(cut[0], "It is noon at the station.");
+        assert_eq!(cut.concat().len() + cut.len() - 1, text.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_normalised_to_one_line(text in "\\PC{0,200}") {
+            let said = normalise(&text);
+            prop_assert!(!said.contains('\n'));
+            prop_assert_eq!(sentences(&said).concat().contains("**"), false);
+        }
+    }
+}
