@@ -8,8 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use antiphon_audio::{
-    FileEncoder, FileFormat, Gate, Ingest, Law, LogMel, Pacer, PacerConfig, Resampler, decode_file,
-    encode_file,
+    FileEncoder, FileFormat, Gate, Ingest, Law, Pacer, PacerConfig, Resampler, decode_file, encode_file,
 };
 use antiphon_core::{AudioChunk, FRAME, MediaTime, SampleRate};
 
@@ -54,9 +53,6 @@ fn main() {
             black_box(gate.push(window));
         }
     });
-    let mut mel = LogMel::new();
-    let mut features = Vec::new();
-    report("log-mel, 8 s window", || mel.features(black_box(&samples), &mut features));
     pacing();
     files();
 }

@@ -8,7 +8,6 @@ mod file;
 mod g711;
 mod gate;
 mod ingest;
-mod mel;
 mod pacer;
 mod resample;
 #[cfg(test)]
@@ -19,6 +18,5 @@ pub use file::{FileDecoder, FileError, decode_file};
 pub use g711::Law;
 pub use gate::Gate;
 pub use ingest::Ingest;
-pub use mel::LogMel;
 pub use pacer::{Pacer, PacerConfig};
 pub use resample::Resampler;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod minilm;
 pub mod moonshine;
 pub mod onnx;
 pub mod phonemes;
@@ -9,6 +10,7 @@ pub mod piper;
 pub mod pool;
 pub mod silero;
 pub mod sim;
+pub mod smart_turn;
 pub mod speech_text;
 #[cfg(test)]
 mod testing;
