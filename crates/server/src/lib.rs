@@ -1,5 +1,12 @@
 //! Transports, HTTP, command line: the antiphon binary.
 
 pub mod app;
+pub mod cli;
+pub mod config;
 pub mod http;
 mod metered;
+mod models;
+pub mod stack;
+#[cfg(test)]
+mod testing;
+mod transports;

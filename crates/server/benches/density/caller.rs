@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_audio::{Resampler, file, g711};
+use antiphon_audio::{Law, Resampler, decode_file};
 use antiphon_core::SampleRate;
 use anyhow::Context;
 use base64::Engine;
@@ -38,7 +38,7 @@ impl Clip {
         );
         let path = dir.join("read_speech/spk1_snt1.wav");
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let audio = file::decode(&bytes, Duration::from_mins(1))?;
+        let audio = decode_file(&bytes, Duration::from_mins(1))?;
         let mut samples = Vec::new();
         Resampler::new(audio.rate, SampleRate::HZ_8000).process(&audio.samples, &mut samples);
         // Speech ends where the last 20 ms louder than a fiftieth of the peak end.
@@ -53,7 +53,7 @@ impl Clip {
 
 fn message(frame: &[i16]) -> Utf8Bytes {
     let mut mulaw = Vec::new();
-    g711::encode_mulaw(frame, &mut mulaw);
+    Law::Mu.encode_into(frame, &mut mulaw);
     let payload = STANDARD.encode(mulaw);
     let json = format!(
         r#"{{"event":"media","sequenceNumber":"3","media":{{"track":"inbound","chunk":"1","timestamp":"5","payload":"{payload}"}},"streamSid":"MZ0"}}"#

@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{Inbound, OutputAudio, Outbound, Pacing, Transport};
+use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::dialog::Phase;
-use antiphon_core::{Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate, TurnId, TurnLatency};
+use antiphon_core::{
+    Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate, TurnId, TurnLatency,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
@@ -22,7 +24,8 @@ pub(crate) const RATE: SampleRate = SampleRate::HZ_24000;
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Turn {
     /// Counts from 1; 0 is what the agent said by itself.
-    pub(crate) turn: TurnId,
+    #[serde(rename = "turn")]
+    pub(crate) number: TurnId,
     /// What the person said.
     pub(crate) user: String,
     /// What the agent said; after an interruption, what of it was heard.
@@ -110,7 +113,7 @@ impl FileTransport {
             Event::UserText { text, done: true, .. } => self.text = text,
             Event::ReplyStarted { turn, .. } => {
                 let user = std::mem::take(&mut self.text);
-                self.words.insert(turn, Turn { turn, user, ..Turn::default() });
+                self.words.insert(turn, Turn { number: turn, user, ..Turn::default() });
                 self.audio.clear();
             }
             Event::Latency { turn, latency } => {

@@ -140,6 +140,7 @@ fn length(message: &Message) -> usize {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
 fn lost(error: axum::Error) -> Error {
     Error::unavailable(format!("the connection is lost: {error}"))
 }

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::{App, CallGuard};
+use crate::http::error::Problem;
 use transport::TwilioTransport;
 
 /// Twilio's messages hold 20 ms of audio; this is room for minutes of it.
@@ -32,7 +33,7 @@ async fn media(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> Respon
             .max_message_size(MAX_MESSAGE)
             .on_upgrade(move |socket| serve(app, socket, guard))
             .into_response(),
-        Err(busy) => crate::http::error::busy(busy),
+        Err(busy) => Problem::from(busy).into_response(),
     }
 }
 

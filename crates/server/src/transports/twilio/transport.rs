@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_audio::{Ingest, g711};
-use antiphon_core::call::{Inbound, OutputAudio, Outbound, Pacing, Transport};
+use antiphon_audio::{Ingest, Law};
+use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::{Error, Event, Result, SampleRate};
 use axum::extract::ws::{Message, WebSocket};
 use base64::Engine;
@@ -78,7 +78,7 @@ impl TwilioTransport {
                 self.mulaw.clear();
                 // A payload that is no base64 is as good as a lost packet.
                 STANDARD.decode_vec(media.payload.as_ref(), &mut self.mulaw).ok()?;
-                self.ingest.push_mulaw(&self.mulaw, audio);
+                self.ingest.g711(Law::Mu, &self.mulaw, audio);
                 Some(Inbound::Audio)
             }
             "dtmf" => incoming.dtmf.and_then(|d| d.digit.chars().next()).map(Inbound::Dtmf),
@@ -118,7 +118,7 @@ impl Transport for TwilioTransport {
         let message = match outbound {
             Outbound::Audio { samples, .. } => {
                 self.mulaw.clear();
-                g711::encode_mulaw(&samples, &mut self.mulaw);
+                Law::Mu.encode_into(&samples, &mut self.mulaw);
                 wire::media(&self.stream_sid, &self.mulaw)
             }
             Outbound::Clear => {

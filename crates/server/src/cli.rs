@@ -1,0 +1,111 @@
+//! The command line.
+
+mod chat;
+mod config;
+mod models;
+mod say;
+mod serve;
+mod talk;
+mod transcribe;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A self-hosted server for spoken conversations: no key, no cloud, no network once it is set up.
+#[derive(Parser)]
+#[command(name = "antiphon", version, max_term_width = 100)]
+struct Arguments {
+    /// The configuration file; else ./antiphon.toml or the one in the user's configuration directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where models and data are kept, instead of [server] data_dir.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Arguments),
+    /// Hold a conversation from a recording to a file.
+    Talk(talk::Arguments),
+    /// Turn recordings into text.
+    Transcribe(transcribe::Arguments),
+    /// Say a text.
+    Say(say::Arguments),
+    /// Chat in writing with the agent's language model.
+    Chat(chat::Arguments),
+    /// List, fetch and check models.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program: exit code 0 when all went well, 1 when it failed, 2 when it was called wrongly.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("antiphon: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    if let Command::Completions { shell } = arguments.command {
+        clap_complete::generate(shell, &mut Arguments::command(), "antiphon", &mut std::io::stdout());
+        return Ok(());
+    }
+    let mut effective = crate::config::load(arguments.config.as_deref())?;
+    if let Some(dir) = arguments.data_dir {
+        effective.config.server.data_dir = Some(dir);
+    }
+    match arguments.command {
+        Command::Config(command) => config::run(&command, &effective),
+        Command::Models(command) => models::run(command, &effective.config),
+        Command::Serve(arguments) => serve::run(&arguments, &effective.config),
+        Command::Talk(arguments) => talk::run(&arguments, &effective.config),
+        Command::Transcribe(arguments) => transcribe::run(&arguments, &effective.config),
+        Command::Say(arguments) => say::run(&arguments, &effective.config),
+        Command::Chat(arguments) => chat::run(&arguments, &effective.config),
+        Command::Completions { .. } => Ok(()),
+    }
+}
+
+/// Prints a line of the command's result.
+fn print(line: &str) {
+    use std::io::Write;
+    // A reader that has gone (`| head`) is no failure of ours.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The runtime of commands that run engines.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Starts logging as configured; `least` is what a command for people shows.
+fn logging(config: &Config, least: Option<&str>) -> Result<()> {
+    let directives = least.unwrap_or(&config.telemetry.log);
+    let filter = tracing_subscriber::EnvFilter::try_new(directives)
+        .map_err(|e| anyhow::anyhow!("[telemetry] log = \"{directives}\": {e}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if config.telemetry.log_format == "json" { log.json().try_init() } else { log.try_init() };
+    started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
+}

@@ -1,0 +1,64 @@
+//! `antiphon chat`
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Role};
+use anyhow::Result;
+use futures_util::StreamExt;
+
+use super::{logging, runtime};
+use crate::config::Config;
+use crate::stack;
+
+/// Chat in writing with the agent's language model: one answer to TEXT, or a conversation on the terminal.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antiphon chat \"What is the capital of France?\"\n  antiphon chat")]
+pub(super) struct Arguments {
+    /// What to ask; without it, lines are read from standard input.
+    text: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+    logging(config, Some("warn"))?;
+    let stack = stack::build(config)?;
+    let llm = stack.engines.llm.as_ref();
+    let runtime = runtime()?;
+    let mut messages = vec![Message::new(Role::System, config.agent.instructions.clone())];
+    if let Some(text) = &arguments.text {
+        messages.push(Message::new(Role::User, text.clone()));
+        return runtime.block_on(answer(llm, &mut messages));
+    }
+    let stdin = std::io::stdin();
+    let prompt = || {
+        if stdin.is_terminal() {
+            eprint!("> ");
+        }
+    };
+    prompt();
+    for line in stdin.lock().lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            messages.push(Message::new(Role::User, line));
+            runtime.block_on(answer(llm, &mut messages))?;
+        }
+        prompt();
+    }
+    Ok(())
+}
+
+/// Streams the answer to standard output, and keeps it.
+async fn answer(llm: &dyn Llm, messages: &mut Vec<Message>) -> Result<()> {
+    let mut out = std::io::stdout();
+    let mut text = String::new();
+    let mut deltas = llm.chat(ChatRequest::new(messages.clone()));
+    while let Some(delta) = deltas.next().await {
+        if let ChatDelta::Text(delta) = delta? {
+            write!(out, "{delta}")?;
+            out.flush()?;
+            text.push_str(&delta);
+        }
+    }
+    writeln!(out)?;
+    messages.push(Message::new(Role::Assistant, text));
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `antiphon models`
+
+use anyhow::{Result, bail};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+
+use super::print;
+use crate::config::Config;
+use crate::models::{self, Model, State};
+use crate::stack;
+
+/// List, fetch and check models.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Which models there are, and which are here.
+    List {
+        /// Print a JSON object a model.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch models: those named, or all that the server needs as it comes.
+    Pull {
+        /// Names, as `antiphon models list` prints them.
+        names: Vec<String>,
+        /// Fetch anew what is here already.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Read every file and compare its hash.
+    Verify {
+        /// Print a JSON object a model.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(command: Command, config: &Config) -> Result<()> {
+    let folder = stack::data_dir(config)?.join("models");
+    match command {
+        Command::List { json } => {
+            let states: Vec<(Model, State)> =
+                models::all()?.into_iter().map(|m| (m.clone(), m.state(&folder, false))).collect();
+            show(&states, json);
+            Ok(())
+        }
+        Command::Pull { names, force } => models::pull(&models::named(&names)?, &folder, force),
+        Command::Verify { json } => {
+            let states: Vec<(Model, State)> =
+                models::all()?.into_iter().map(|m| (m.clone(), m.state(&folder, true))).collect();
+            show(&states, json);
+            let wrong: Vec<&str> = states
+                .iter()
+                .filter(|(model, state)| {
+                    *state == State::Corrupt || (model.default && *state == State::Missing)
+                })
+                .map(|(model, _)| model.id.as_str())
+                .collect();
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            bail!("not whole: {}; fetch them with `antiphon models pull`", wrong.join(", "))
+        }
+    }
+}
+
+fn show(states: &[(Model, State)], json: bool) {
+    if json {
+        for (model, state) in states {
+            let line = json!({ "id": model.id, "purpose": model.purpose, "licence": model.licence,
+                "size": model.size(), "default": model.default, "state": state });
+            print(&line.to_string());
+        }
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["MODEL", "FOR", "MB", "LICENCE", "STATE"]);
+    for (model, state) in states {
+        let state = match state {
+            State::Ready => "ready",
+            State::Missing if model.default => "missing",
+            State::Missing => "not pulled",
+            State::Corrupt => "corrupt",
+        };
+        let size = format!("{:.1}", model.size() as f64 / 1e6);
+        table.add_row([&model.id, &model.purpose, &size, &model.licence, state]);
+    }
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    print(&table.to_string());
+}

@@ -1,0 +1,56 @@
+//! `antiphon say`
+
+use std::path::{Path, PathBuf};
+
+use antiphon_audio::{FileFormat, encode_file};
+use antiphon_core::{AudioChunk, SpeechRequest};
+use anyhow::{Context, Result, bail};
+use futures_util::TryStreamExt;
+
+use super::{logging, print, runtime};
+use crate::config::Config;
+use crate::stack;
+
+/// Say a text into a file.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  antiphon say \"It is 3:30pm.\" -o time.wav\n  antiphon say Hello -o hello.opus"
+)]
+pub(super) struct Arguments {
+    /// What to say.
+    text: String,
+    /// Where to; the ending names the format: wav, opus, flac.
+    #[arg(short, long, value_name = "FILE", default_value = "speech.wav")]
+    output: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+    logging(config, Some("warn"))?;
+    let format = format(&arguments.output)?;
+    let stack = stack::build(config)?;
+    let request = SpeechRequest {
+        text: arguments.text.clone(),
+        voice: config.agent.voice.clone(),
+        speed: config.tts.speed,
+    };
+    let chunks: Vec<AudioChunk> = runtime()?.block_on(stack.engines.tts.speak(request).try_collect())?;
+    let Some(rate) = chunks.first().map(|chunk| chunk.rate) else {
+        bail!("nothing in the text can be spoken");
+    };
+    let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
+    let file = encode_file(format, &AudioChunk::new(rate, samples))?;
+    let output = &arguments.output;
+    std::fs::write(output, file).with_context(|| format!("cannot write {}", output.display()))?;
+    print(&output.display().to_string());
+    Ok(())
+}
+
+fn format(path: &Path) -> Result<FileFormat> {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match FileFormat::from_name(&ending) {
+        Some(format) => Ok(format),
+        None => {
+            bail!("{}: the ending names no format that can be written: wav, opus, flac, pcm", path.display())
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The configuration: one TOML file, environment variables over it, command-line flags over those.
+//!
+//! Every key is optional, unknown ones are refused with the nearest known one, and secrets never print.
+
+mod layers;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+pub use layers::Origin;
+pub use sections::{
+    Agent, Config, Embed, Limits, Llm, Secret, Server, Stt, Telemetry, Tls, Tts, Turn, TurnEngine, Vad,
+    VadEngine,
+};
+
+/// The configuration in force and where each value came from.
+#[derive(Debug)]
+pub struct Effective {
+    /// The values.
+    pub config: Config,
+    /// `section.key` and its origin; what is missing here is a default.
+    pub origins: Vec<(String, Origin)>,
+}
+
+/// Reads the configuration: `file` or else the first that exists of `./antiphon.toml` and
+/// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`; then the environment.
+pub fn load(file: Option<&Path>) -> Result<Effective> {
+    let found = match file {
+        Some(file) => Some(file.to_owned()),
+        None => [PathBuf::from("antiphon.toml")].into_iter().chain(user_file()).find(|path| path.is_file()),
+    };
+    let text = match &found {
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None => String::new(),
+    };
+    let name = found.as_deref().map_or_else(String::new, |path| path.display().to_string());
+    resolve(&text, &name, std::env::vars())
+}
+
+/// Where a user keeps the file.
+fn user_file() -> Option<PathBuf> {
+    let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(home.join("antiphon/antiphon.toml"))
+}
+
+/// Puts the layers together and checks the result.
+fn resolve(text: &str, name: &str, vars: impl Iterator<Item = (String, String)>) -> Result<Effective> {
+    let vars: Vec<(String, String)> = vars.collect();
+    let (table, origins) = layers::merge(text, name, &vars)?;
+    let config = Config::try_from_table(table).map_err(|message| layers::locate(text, name, &message))?;
+    check(&config)?;
+    Ok(Effective { config, origins })
+}
+
+/// What types alone cannot say.
+fn check(config: &Config) -> Result<()> {
+    if !config.server.listen.ip().is_loopback() && config.server.api_keys.is_empty() {
+        bail!(
+            "[server] listen = \"{}\" lets the network in without a key: set api_keys, or listen on 127.0.0.1",
+            config.server.listen
+        );
+    }
+    if !(0.0..1.0).contains(&config.vad.threshold) {
+        bail!("[vad] threshold = {} is not between 0 and 1", config.vad.threshold);
+    }
+    if !(0.25..=4.0).contains(&config.tts.speed) {
+        bail!("[tts] speed = {} is not between 0.25 and 4", config.tts.speed);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn load_text(text: &str, vars: &[(&str, &str)]) -> Result<Effective> {
+        let vars = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        resolve(text, "antiphon.toml", vars)
+    }
+
+    fn error(text: &str, vars: &[(&str, &str)]) -> String {
+        format!("{:#}", load_text(text, vars).expect_err("refused"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = load_text("", &[]).expect("loads").config;
+        assert_eq!(config, Config::default());
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:7700");
+    }
+
+    #[test]
+    fn the_example_file_holds_the_defaults() {
+        let example = include_str!("../../../antiphon.example.toml");
+        assert_eq!(load_text(example, &[]).expect("loads").config, Config::default());
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file_and_is_named_as_the_origin() {
+        let vars = [("ANTIPHON_TURN__SILENCE_MS", "700"), ("ANTIPHON_AGENT__VOICE", "joe")];
+        let effective =
+            load_text("[turn]\nsilence_ms = 600\n[agent]\ngreeting = \"Hi\"", &vars).expect("loads");
+        assert_eq!(effective.config.turn.silence_ms, 700);
+        assert_eq!(effective.config.agent.voice.as_deref(), Some("joe"));
+        let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
+        assert_eq!(origin("turn.silence_ms").as_deref(), Some("ANTIPHON_TURN__SILENCE_MS"));
+        assert_eq!(origin("agent.greeting").as_deref(), Some("antiphon.toml"));
+    }
+
+    #[test]
+    fn variables_are_expanded_and_a_missing_one_is_named() {
+        let text = "[server]\napi_keys = [\"${KEY}\"]\n[agent]\ngreeting = \"$${not}\"";
+        let config = load_text(text, &[("KEY", "s3cret")]).expect("loads").config;
+        assert_eq!(config.server.api_keys[0].reveal(), "s3cret");
+        assert_eq!(config.agent.greeting, "${not}");
+        assert!(error(text, &[]).contains("KEY"), "{}", error(text, &[]));
+    }
+
+    #[test]
+    fn unknown_keys_name_the_line_and_the_nearest_known_one() {
+        let message = error("[turn]\nsilense_ms = 3", &[]);
+        assert!(message.contains("antiphon.toml:2") && message.contains("silence_ms"), "{message}");
+        let message = error("[trun]\n", &[]);
+        assert!(message.contains("turn"), "{message}");
+        let message = error("", &[("ANTIPHON_TURN__SILENT", "1")]);
+        assert!(message.contains("silence_ms"), "{message}");
+    }
+
+    #[test]
+    fn wrong_types_and_values_are_refused() {
+        assert!(error("[turn]\nsilence_ms = \"long\"", &[]).contains("antiphon.toml:2"));
+        assert!(error("[server]\nlisten = \"0.0.0.0:7700\"", &[]).contains("api_keys"));
+        assert!(error("[tts]\nspeed = 9", &[]).contains("speed"));
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let config = load_text("[server]\napi_keys = [\"s3cret\"]", &[]).expect("loads").config;
+        assert!(!format!("{config:?}").contains("s3cret"));
+        assert!(!toml::to_string(&config).expect("TOML").contains("s3cret"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+            let _ = load_text(&text, &[]);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The sections and their keys, with their defaults.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize, Serializer};
+use toml::Table;
+
+/// A key or token: never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(set)")
+    }
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$key_doc])* pub $key: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// The whole file.
+    Config {
+        /// `[server]`
+        server: Server = Server::default(),
+        /// `[vad]`
+        vad: Vad = Vad::default(),
+        /// `[turn]`
+        turn: Turn = Turn::default(),
+        /// `[stt]`
+        stt: Stt = Stt::default(),
+        /// `[llm]`
+        llm: Llm = Llm::default(),
+        /// `[tts]`
+        tts: Tts = Tts::default(),
+        /// `[embed]`
+        embed: Embed = Embed::default(),
+        /// `[agent]`
+        agent: Agent = Agent::default(),
+        /// `[telemetry]`
+        telemetry: Telemetry = Telemetry::default(),
+    }
+}
+
+impl Config {
+    /// Types the merged values; the message names the key.
+    pub(super) fn try_from_table(table: Table) -> Result<Self, String> {
+        table.try_into().map_err(|e: toml::de::Error| e.to_string())
+    }
+}
+
+section! {
+    /// How the server listens and what it allows.
+    Server {
+        /// Where to listen.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7700)),
+        /// Where models and data are kept; the user's data directory when not set.
+        data_dir: Option<PathBuf> = None,
+        /// Certificate and key.
+        tls: Option<Tls> = None,
+        /// Keys that let a client in; without any, only this machine may connect.
+        api_keys: Vec<Secret> = Vec::new(),
+        /// What is refused.
+        limits: Limits = Limits::default(),
+    }
+}
+
+/// Certificate and key, PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+section! {
+    /// What the server refuses.
+    Limits {
+        /// Calls at a time.
+        max_calls: usize = 1_000,
+        /// The largest upload of audio in MiB.
+        max_upload_mb: usize = 256,
+        /// How long calls may go on when the server is told to stop, in seconds.
+        drain_s: u64 = 30,
+    }
+}
+
+/// Which voice activity detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VadEngine {
+    /// The neural one.
+    Silero,
+}
+
+section! {
+    /// Voice activity detection.
+    Vad {
+        /// Which detector.
+        engine: VadEngine = VadEngine::Silero,
+        /// Probability at which speech begins.
+        threshold: f32 = 0.5,
+    }
+}
+
+/// What ends a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnEngine {
+    /// The sound of the last seconds, with a cap on silence.
+    Smart,
+    /// Silence alone.
+    Silence,
+}
+
+section! {
+    /// Turn-taking.
+    Turn {
+        /// What ends a turn.
+        engine: TurnEngine = TurnEngine::Smart,
+        /// With `silence`: silence that ends a turn.
+        silence_ms: u64 = 500,
+        /// With `smart`: silence after a turn that sounds complete.
+        min_silence_ms: u64 = 224,
+        /// With `smart`: silence that ends any turn.
+        max_silence_ms: u64 = 1_500,
+        /// Silence after which a reply is prepared.
+        speculate_ms: u64 = 96,
+        /// Whether the person may interrupt.
+        barge_in: bool = true,
+        /// Silence after which the person is asked again; 0 never.
+        reprompt_ms: u64 = 0,
+        /// How often before the goodbye.
+        max_reprompts: u32 = 2,
+    }
+}
+
+section! {
+    /// Speech to text.
+    Stt {
+        /// `moonshine` or `sim`.
+        engine: String = "moonshine".to_owned(),
+        /// ISO 639-1.
+        language: Option<String> = None,
+        /// With `sim`: from the question to the answer.
+        delay_ms: u64 = 100,
+        /// With `sim`: what is understood.
+        text: String = "What is the status of my order?".to_owned(),
+    }
+}
+
+section! {
+    /// The language model.
+    Llm {
+        /// `llama` or `sim`.
+        engine: String = "llama".to_owned(),
+        /// With `llama`: a GGUF file instead of the default model.
+        model: Option<PathBuf> = None,
+        /// The longest reply in tokens.
+        max_tokens: u32 = 120,
+        /// Randomness.
+        temperature: f32 = 0.2,
+        /// With `llama`: tokens that all conversations together may hold.
+        context: u32 = 8_192,
+        /// With `llama`: replies made at once.
+        parallel: u32 = 8,
+        /// With `sim`: until the first token.
+        first_token_ms: u64 = 200,
+        /// With `sim`: from token to token.
+        token_ms: u64 = 10,
+        /// With `sim`: tokens in a reply.
+        tokens: usize = 20,
+        /// With `sim`: what is answered.
+        text: String = "Your order has been shipped, and it will arrive on Thursday before noon.".to_owned(),
+    }
+}
+
+section! {
+    /// Text to speech.
+    Tts {
+        /// `piper` or `sim`.
+        engine: String = "piper".to_owned(),
+        /// With `piper`: a voice file instead of the default.
+        model: Option<PathBuf> = None,
+        /// Speed of speech.
+        speed: f32 = 1.0,
+        /// With `sim`: until the first audio of a clause.
+        first_audio_ms: u64 = 80,
+        /// With `sim`: length of a clause.
+        audio_ms: u64 = 2_000,
+        /// With `sim`: whether audio comes no faster than it plays.
+        realtime: bool = true,
+    }
+}
+
+section! {
+    /// Embeddings.
+    Embed {
+        /// `minilm` or `sim`.
+        engine: String = "minilm".to_owned(),
+    }
+}
+
+section! {
+    /// The agent.
+    Agent {
+        /// What it is told about itself.
+        instructions: String = "You are a friendly voice assistant. Answer in one or two short spoken sentences. \
+            Do not use lists or markdown.".to_owned(),
+        /// A voice of the speech engine.
+        voice: Option<String> = None,
+        /// Said first.
+        greeting: String = String::new(),
+        /// Said before the call is ended for silence.
+        goodbye: String = "Goodbye.".to_owned(),
+    }
+}
+
+section! {
+    /// Logs.
+    Telemetry {
+        /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's `EnvFilter`.
+        log: String = "info".to_owned(),
+        /// `text` or `json`.
+        log_format: String = "text".to_owned(),
+    }
+}

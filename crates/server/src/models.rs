@@ -1,0 +1,163 @@
+//! The models: which there are, where they come from, whether they are whole.
+
+mod fetch;
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub(crate) use fetch::pull;
+
+/// What can be pulled.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    model: Vec<Model>,
+}
+
+/// A model.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Model {
+    /// Its name, and its folder's.
+    pub(crate) id: String,
+    /// What it is for.
+    pub(crate) purpose: String,
+    /// SPDX.
+    pub(crate) licence: String,
+    /// Whether the server needs it as it comes.
+    pub(crate) default: bool,
+    /// Its files.
+    pub(crate) file: Vec<ModelFile>,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelFile {
+    /// Under the models' folder.
+    pub(crate) path: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Hexadecimal.
+    pub(crate) sha256: String,
+    /// `pypi:NAME==VERSION`: the package that carries it.
+    pub(crate) source: String,
+    /// Its place in the package.
+    pub(crate) inside: String,
+}
+
+/// How a model on disk looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// All files have their size and, if looked at, their hash.
+    Ready,
+    /// At least one file is not there.
+    Missing,
+    /// A file is not what it should be.
+    Corrupt,
+}
+
+impl Model {
+    /// Bytes of all files.
+    pub(crate) fn size(&self) -> u64 {
+        self.file.iter().map(|file| file.size).sum()
+    }
+
+    /// Looks at the files' sizes, and at their hashes if `thorough`.
+    pub(crate) fn state(&self, folder: &Path, thorough: bool) -> State {
+        let state = |file: &ModelFile| {
+            let path = folder.join(&file.path);
+            match std::fs::metadata(&path) {
+                Err(_) => State::Missing,
+                Ok(found) if found.len() != file.size => State::Corrupt,
+                Ok(_) if thorough && hash(&path).ok().as_deref() != Some(file.sha256.as_str()) => {
+                    State::Corrupt
+                }
+                Ok(_) => State::Ready,
+            }
+        };
+        let states: Vec<State> = self.file.iter().map(state).collect();
+        [State::Corrupt, State::Missing].into_iter().find(|s| states.contains(s)).unwrap_or(State::Ready)
+    }
+}
+
+/// All models there are.
+pub(crate) fn all() -> Result<Vec<Model>> {
+    let manifest: Manifest =
+        toml::from_str(include_str!("../models.toml")).context("the built-in list of models is broken")?;
+    Ok(manifest.model)
+}
+
+/// These models, or those the server needs as it comes when none is named.
+pub(crate) fn named(names: &[String]) -> Result<Vec<Model>> {
+    let all = all()?;
+    if names.is_empty() {
+        return Ok(all.into_iter().filter(|model| model.default).collect());
+    }
+    let find = |name: &String| -> Result<Model> {
+        let known = || all.iter().map(|model| model.id.as_str()).collect::<Vec<_>>().join(", ");
+        let found = all.iter().find(|model| model.id == *name).cloned();
+        found.with_context(|| format!("there is no model '{name}'; there are {}", known()))
+    };
+    names.iter().map(find).collect()
+}
+
+/// The SHA-256 of a file, hexadecimal.
+fn hash(path: &Path) -> Result<String> {
+    let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).with_context(|| path.display().to_string())?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    let mut hex = String::new();
+    for byte in hasher.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_list_is_sound() {
+        let all = all().expect("parses");
+        assert!(all.iter().any(|model| model.default));
+        for file in all.iter().flat_map(|model| &model.file) {
+            assert_eq!(file.sha256.len(), 64, "{}", file.path);
+            assert!(file.source.starts_with("pypi:") && file.source.contains("=="), "{}", file.source);
+            assert!(!file.path.contains(".."), "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = named(&["nothing".to_owned()]).expect_err("unknown").to_string();
+        assert!(error.contains("silero-vad"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_the_wrong_content_is_corrupt() {
+        let folder = tempfile::tempdir().expect("folder");
+        let model = &named(&["silero-vad".to_owned()]).expect("known")[0];
+        assert_eq!(model.state(folder.path(), true), State::Missing);
+        let path = folder.path().join(&model.file[0].path);
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("made");
+        std::fs::write(&path, vec![0; model.file[0].size as usize]).expect("written");
+        assert_eq!(model.state(folder.path(), false), State::Ready);
+        assert_eq!(model.state(folder.path(), true), State::Corrupt);
+    }
+}

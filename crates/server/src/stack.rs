@@ -1,0 +1,221 @@
+//! Builds every engine, in one place, and says what it built.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_agent::Engines;
+use antiphon_audio::Gate;
+use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+use antiphon_core::{Embed, Llm, Stt, ToolChoice, Tts, TurnDetector, Vad};
+use antiphon_providers::llama::{Llama, LlamaOptions};
+use antiphon_providers::minilm::MiniLm;
+use antiphon_providers::moonshine::Moonshine;
+use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::phonemes::Phonemizer;
+use antiphon_providers::piper::Piper;
+use antiphon_providers::pool::ModelPool;
+use antiphon_providers::silero::SileroVad;
+use antiphon_providers::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
+use antiphon_providers::smart_turn::SmartTurn;
+use anyhow::{Context, Result, bail};
+
+use crate::config::{Config, TurnEngine};
+
+/// Everything a call needs, and the threads it runs on.
+pub struct Stack {
+    /// The engines.
+    pub engines: Engines,
+    /// One line an engine.
+    pub description: Vec<String>,
+    /// Kept alive as long as the engines are.
+    pub pool: ModelPool,
+}
+
+/// Where models and data are kept.
+pub fn data_dir(config: &Config) -> Result<PathBuf> {
+    if let Some(dir) = &config.server.data_dir {
+        return Ok(dir.clone());
+    }
+    let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
+}
+
+/// Opens models as they are asked for, so that a simulated stack needs none.
+struct Builder<'a> {
+    config: &'a Config,
+    models: PathBuf,
+    pool: &'a ModelPool,
+    runtime: OnnxRuntime,
+}
+
+/// Builds the engines of a configuration.
+pub fn build(config: &Config) -> Result<Stack> {
+    let models = data_dir(config)?.join("models");
+    let runtime = OnnxRuntime::load(&library(&models))?;
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let pool = ModelPool::new(cores)?;
+    let builder = Builder { config, models, pool: &pool, runtime };
+    let engines = Engines {
+        vad: builder.vad()?,
+        turn: builder.turn()?,
+        stt: builder.stt()?,
+        llm: builder.llm()?,
+        tts: builder.tts()?,
+        embed: builder.embed()?,
+    };
+    let turn = engines.turn.as_ref().map_or("silence", |turn| turn.name());
+    let description = vec![
+        format!("vad    {} behind a level and earshot gate", engines.vad.name()),
+        format!("turn   {turn}"),
+        format!("stt    {}", engines.stt.name()),
+        format!("llm    {} {}", engines.llm.name(), engines.llm.model()),
+        format!("tts    {}", engines.tts.name()),
+        format!("embed  {} {}", engines.embed.name(), engines.embed.model()),
+        format!("pool   {cores} model threads"),
+    ];
+    Ok(Stack { engines, description, pool })
+}
+
+/// ONNX Runtime: named by the environment, beside the models, or beside the program.
+fn library(models: &Path) -> PathBuf {
+    std::env::var_os("ORT_DYLIB_PATH")
+        .map_or_else(|| models.join("onnxruntime/libonnxruntime.so"), PathBuf::from)
+}
+
+impl Builder<'_> {
+    fn model(&self, path: &str) -> PathBuf {
+        self.models.join(path)
+    }
+
+    fn vad(&self) -> Result<Arc<dyn Vad>> {
+        let model = self.model("silero-vad/silero_vad.onnx");
+        let gate = || -> antiphon_providers::silero::Gate {
+            let mut gate = Gate::new();
+            Box::new(move |samples: &[i16]| gate.push(samples))
+        };
+        Ok(Arc::new(SileroVad::open(&self.runtime, &model, gate)?))
+    }
+
+    fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {
+        if self.config.turn.engine == TurnEngine::Silence {
+            return Ok(None);
+        }
+        let model = self.model("smart-turn-v3.2/smart-turn-v3.2-cpu.onnx");
+        Ok(Some(Arc::new(SmartTurn::open(&self.runtime, self.pool, &model)?)))
+    }
+
+    fn stt(&self) -> Result<Arc<dyn Stt>> {
+        let stt = &self.config.stt;
+        match stt.engine.as_str() {
+            "moonshine" => {
+                let folder = self.model("moonshine-tiny-en");
+                Ok(Arc::new(Moonshine::open(&self.runtime, self.pool, &folder)?))
+            }
+            "sim" => {
+                let delay = Duration::from_millis(stt.delay_ms);
+                Ok(SimStt { delay, text: stt.text.clone(), faults: Faults::default() }.engine())
+            }
+            other => bail!("[stt] engine = \"{other}\" is not known: moonshine, sim"),
+        }
+    }
+
+    fn llm(&self) -> Result<Arc<dyn Llm>> {
+        let llm = &self.config.llm;
+        match llm.engine.as_str() {
+            "llama" => {
+                let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
+                let file = llm.model.clone().unwrap_or_else(|| self.model(default));
+                let options = LlamaOptions {
+                    context: llm.context,
+                    parallel: llm.parallel,
+                    max_tokens: llm.max_tokens,
+                    temperature: llm.temperature,
+                    ..LlamaOptions::default()
+                };
+                Ok(Arc::new(Llama::open(&file, options)?))
+            }
+            "sim" => Ok(SimLlm {
+                first_token: Duration::from_millis(llm.first_token_ms),
+                token: Duration::from_millis(llm.token_ms),
+                tokens: llm.tokens,
+                text: llm.text.clone(),
+                faults: Faults::default(),
+            }
+            .engine()),
+            other => bail!("[llm] engine = \"{other}\" is not known: llama, sim"),
+        }
+    }
+
+    fn tts(&self) -> Result<Arc<dyn Tts>> {
+        let tts = &self.config.tts;
+        match tts.engine.as_str() {
+            "piper" => {
+                let default = "piper-en_US-joe-medium/en_US-joe-medium.onnx";
+                let voice = tts.model.clone().unwrap_or_else(|| self.model(default));
+                let phonemizer = Arc::new(Phonemizer::new());
+                Ok(Arc::new(Piper::open(&self.runtime, self.pool, &phonemizer, &voice)?))
+            }
+            "sim" => Ok(SimTts {
+                first_audio: Duration::from_millis(tts.first_audio_ms),
+                audio: Duration::from_millis(tts.audio_ms),
+                realtime: tts.realtime,
+                faults: Faults::default(),
+            }
+            .engine()),
+            other => bail!("[tts] engine = \"{other}\" is not known: piper, sim"),
+        }
+    }
+
+    fn embed(&self) -> Result<Arc<dyn Embed>> {
+        match self.config.embed.engine.as_str() {
+            "minilm" => {
+                let model = self.model("minilm-l6-v2/model.onnx");
+                Ok(Arc::new(MiniLm::open(&self.runtime, self.pool, &model)?))
+            }
+            "sim" => Ok(Arc::new(SimEmbed)),
+            other => bail!("[embed] engine = \"{other}\" is not known: minilm, sim"),
+        }
+    }
+}
+
+/// How calls behave that say nothing else.
+pub fn session_config(config: &Config) -> SessionConfig {
+    let ms = Duration::from_millis;
+    let turn = &config.turn;
+    let end = match turn.engine {
+        TurnEngine::Smart => EndOfTurn::Smart { min: ms(turn.min_silence_ms), max: ms(turn.max_silence_ms) },
+        TurnEngine::Silence => EndOfTurn::Silence(ms(turn.silence_ms)),
+    };
+    let defaults = TurnConfig::default();
+    let turns = TurnConfig {
+        threshold: config.vad.threshold,
+        speculate: ms(turn.speculate_ms),
+        end,
+        barge_in: if turn.barge_in { defaults.barge_in } else { BargeIn::Off },
+        reprompt: (turn.reprompt_ms > 0).then(|| ms(turn.reprompt_ms)),
+        max_reprompts: turn.max_reprompts,
+        ..defaults
+    };
+    SessionConfig {
+        instructions: config.agent.instructions.clone(),
+        spoken: true,
+        voice: config.agent.voice.clone(),
+        speed: config.tts.speed,
+        model: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
+        temperature: None,
+        max_tokens: None,
+        language: config.stt.language.clone(),
+        turns: Some(turns),
+        prefix_padding: ms(300),
+        transcribe_only: false,
+        greeting: config.agent.greeting.clone(),
+        idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
+        goodbye: config.agent.goodbye.clone(),
+        apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
+    }
+}
