@@ -2,4 +2,4 @@
 
 pub(crate) mod file;
 mod socket;
-pub mod twilio;
+pub(crate) mod twilio;

@@ -17,7 +17,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const STALLED: Duration = Duration::from_secs(20);
 
 /// One WebSocket connection.
-pub struct Socket {
+pub(crate) struct Socket {
     ws: WebSocket,
     queue: VecDeque<Message>,
     /// Bytes in `queue`.
@@ -32,7 +32,7 @@ pub struct Socket {
 
 impl Socket {
     /// `max_queued` bytes may wait; a client that reads more slowly is dropped.
-    pub fn new(ws: WebSocket, max_queued: usize) -> Self {
+    pub(crate) fn new(ws: WebSocket, max_queued: usize) -> Self {
         Self {
             ws,
             queue: VecDeque::new(),
@@ -46,7 +46,7 @@ impl Socket {
     }
 
     /// Queues a message.
-    pub fn send(&mut self, message: Message) {
+    pub(crate) fn send(&mut self, message: Message) {
         if self.queue.is_empty() {
             self.progress = Instant::now();
         }
@@ -55,18 +55,18 @@ impl Socket {
     }
 
     /// Queues the end of the connection.
-    pub fn close(&mut self, code: u16, reason: &str) {
+    pub(crate) fn close(&mut self, code: u16, reason: &str) {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
     }
 
     /// Forgets the queued messages for which `stale` holds.
-    pub fn retract(&mut self, stale: impl Fn(&Message) -> bool) {
+    pub(crate) fn retract(&mut self, stale: impl Fn(&Message) -> bool) {
         self.queue.retain(|message| !stale(message));
         self.queued = self.queue.iter().map(length).sum();
     }
 
     /// The next text, binary or close message; `None` when the connection is over.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             match std::task::ready!(Pin::new(&mut self.ws).poll_next(cx)) {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -78,7 +78,7 @@ impl Socket {
     }
 
     /// Writes what is queued.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if self.failed {
             return Poll::Ready(Err(Error::unavailable("the connection is lost")));
         }

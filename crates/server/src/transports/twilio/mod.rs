@@ -23,7 +23,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// The media socket and its alias.
-pub fn routes() -> Router<Arc<App>> {
+pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/telephony/twilio/media", get(media)).route("/ws", get(media))
 }
 

@@ -1,0 +1,27 @@
+# Two commands: `make run` and `make test`. The others are for working on Antiphon.
+.PHONY: run test build models fmt bench clean
+SHELL := /bin/bash
+ANTIPHON := target/release/antiphon
+
+run: build models
+	@exec $(ANTIPHON) serve $(ARGS)
+
+build:
+	@scripts/setup-build.sh
+	@cargo build --release --locked
+
+models: build
+	@$(ANTIPHON) models pull
+
+test:
+	@scripts/test.sh
+
+fmt:
+	@cargo fmt --all
+
+bench:
+	@cargo bench -p antiphon-audio
+	@cargo bench -p antiphon-server --bench density
+
+clean:
+	@cargo clean

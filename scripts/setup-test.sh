@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside the build: the official clients they drive the server with.
+. "$(dirname "$0")/lib.sh"
+
+command -v node >/dev/null || install_packages nodejs npm
+python3 -m venv --help >/dev/null 2>&1 || install_packages python3-venv
+install_packages openssl
+
+clients=tests/clients
+if [ ! -x $clients/.venv/bin/python ]; then python3 -m venv $clients/.venv; fi
+if ! cmp -s $clients/requirements.txt $clients/.venv/installed; then
+  $clients/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $clients/requirements.txt
+  cp $clients/requirements.txt $clients/.venv/installed
+fi
+if ! cmp -s $clients/package-lock.json $clients/node_modules/.installed; then
+  (cd $clients && npm ci --silent --no-audit --no-fund)
+  cp $clients/package-lock.json $clients/node_modules/.installed
+fi

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands.
+. "$(dirname "$0")/lib.sh"
+export RUSTFLAGS="${RUSTFLAGS:-}" CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+step "set up the build" scripts/setup-build.sh
+step "set up the tests" scripts/setup-test.sh
+step "format" cargo fmt --all --check
+step "lint" cargo clippy --release --locked --workspace --all-targets -- -D warnings
+step "licences and advisories" bash -c '
+  if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources
+  else echo "cargo-deny is not installed (cargo install cargo-deny): left out"; fi'
+step "build" cargo build --release --locked
+step "models" target/release/antiphon models pull
+step "tests" cargo test --release --locked --workspace
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --quiet
