@@ -103,7 +103,7 @@ async fn level(server: &Server, clip: &Arc<Clip>, calls: usize) -> anyhow::Resul
         let at = ((latencies.len() as f64 * p).ceil() as usize).saturating_sub(1);
         latencies.get(at).map_or(f64::NAN, |l| l.as_secs_f64() * 1_000.0)
     };
-    let cpu = (after.cpu - full.cpu).as_secs_f64() * 1_000.0 / span.as_secs_f64() / calls as f64;
+    let cpu = after.cpu.saturating_sub(full.cpu).as_secs_f64() * 1_000.0 / span.as_secs_f64() / calls as f64;
     let memory = (after.resident.saturating_sub(before.resident)) as f64 / 1_024.0 / calls as f64;
     Ok(vec![
         calls.to_string(),
