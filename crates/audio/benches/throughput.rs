@@ -7,10 +7,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use antiphon_audio::{
-    FileEncoder, FileFormat, Gate, Ingest, Law, Pacer, PacerConfig, Resampler, decode_file, encode_file,
-};
-use antiphon_core::{AudioChunk, FRAME, MediaTime, SampleRate};
+use antiphon_audio::{FileEncoder, FileFormat, Gate, Ingest, Law, Resampler, decode_file, encode_file};
+use antiphon_core::{AudioChunk, FRAME, SampleRate};
 
 const AUDIO: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 7;
@@ -53,7 +51,6 @@ fn main() {
             black_box(gate.push(window));
         }
     });
-    pacing();
     files();
 }
 
@@ -112,26 +109,6 @@ fn resamplers() {
             }
         });
     }
-}
-
-fn pacing() {
-    let lead = Duration::from_millis(200);
-    let config = PacerConfig { rate: SampleRate::HZ_8000, lead, chunk: FRAME, capacity: AUDIO };
-    let samples = speech(config.rate);
-    let mut pacer = Pacer::new(config);
-    let mut sent = Vec::new();
-    report("pacer, 20 ms", || {
-        pacer.push(&samples);
-        pacer.finish();
-        let mut now = MediaTime::ZERO;
-        while pacer.next_at().is_some() {
-            sent.clear();
-            pacer.poll(now, &mut sent);
-            black_box(pacer.heard(now));
-            now += FRAME;
-        }
-        pacer.clear();
-    });
 }
 
 fn files() {

@@ -1,14 +1,13 @@
-//! Audio for calls: codecs, files, resampling, pacing, feature extraction. Synchronous.
+//! Audio for calls: codecs, files, resampling, a gate for voice. Synchronous.
 //!
 //! Nothing here reads a clock, does I/O or starts a thread. What runs for every frame of a call ([`Ingest`],
-//! [`Resampler`], [`Pacer`], [`Law`]) allocates nothing once warm.
+//! [`Resampler`], [`Law`]) allocates nothing once warm.
 
 mod encode;
 mod file;
 mod g711;
 mod gate;
 mod ingest;
-mod pacer;
 mod resample;
 #[cfg(test)]
 mod testing;
@@ -18,5 +17,4 @@ pub use file::{FileDecoder, FileError, decode_file};
 pub use g711::Law;
 pub use gate::Gate;
 pub use ingest::Ingest;
-pub use pacer::{Pacer, PacerConfig};
 pub use resample::Resampler;

@@ -5,6 +5,7 @@ pub mod llama;
 pub mod minilm;
 pub mod moonshine;
 pub mod onnx;
+pub mod openai;
 pub mod phonemes;
 pub mod piper;
 pub mod pool;

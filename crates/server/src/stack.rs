@@ -13,6 +13,7 @@ use antiphon_providers::llama::{Llama, LlamaOptions};
 use antiphon_providers::minilm::MiniLm;
 use antiphon_providers::moonshine::Moonshine;
 use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
 use antiphon_providers::phonemes::Phonemizer;
 use antiphon_providers::piper::Piper;
 use antiphon_providers::pool::ModelPool;
@@ -124,10 +125,18 @@ impl Builder<'_> {
 
     fn llm(&self) -> Result<Arc<dyn Llm>> {
         let llm = &self.config.llm;
-        match llm.engine.as_str() {
+        let engine = if llm.base_url.is_some() { "openai" } else { llm.engine.as_str() };
+        match engine {
+            "openai" => {
+                let (Some(base_url), Some(model)) = (llm.base_url.clone(), llm.model.clone()) else {
+                    bail!("[llm] engine = \"openai\" needs base_url and model");
+                };
+                let api_key = llm.api_key.as_ref().map(|key| key.reveal().to_owned());
+                Ok(Arc::new(OpenAiChat::new(OpenAiOptions { base_url, model, api_key })?))
+            }
             "llama" => {
                 let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
-                let file = llm.model.clone().unwrap_or_else(|| self.model(default));
+                let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
                 let options = LlamaOptions {
                     context: llm.context,
                     parallel: llm.parallel,
@@ -145,7 +154,7 @@ impl Builder<'_> {
                 faults: Faults::default(),
             }
             .engine()),
-            other => bail!("[llm] engine = \"{other}\" is not known: llama, sim"),
+            other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim"),
         }
     }
 

@@ -182,10 +182,14 @@ section! {
 section! {
     /// The language model.
     Llm {
-        /// `llama` or `sim`.
+        /// `llama`, `openai` or `sim`.
         engine: String = "llama".to_owned(),
-        /// With `llama`: a GGUF file instead of the default model.
-        model: Option<PathBuf> = None,
+        /// With `llama`: a GGUF file instead of the default model. With `openai`: the model's name there.
+        model: Option<String> = None,
+        /// A server that speaks OpenAI's chat completions, up to and with `/v1`; means `engine = "openai"`.
+        base_url: Option<String> = None,
+        /// With `openai`: the key.
+        api_key: Option<Secret> = None,
         /// The longest reply in tokens.
         max_tokens: u32 = 120,
         /// Randomness.
