@@ -29,6 +29,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))
+        .merge(crate::transports::talk::routes())
         .merge(crate::transports::twilio::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

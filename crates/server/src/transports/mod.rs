@@ -2,4 +2,5 @@
 
 pub(crate) mod file;
 mod socket;
+pub(crate) mod talk;
 pub(crate) mod twilio;

@@ -1,0 +1,100 @@
+//! One visitor of the talk page as a call.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use antiphon_audio::Ingest;
+use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
+use antiphon_core::{Result, SampleRate};
+use axum::extract::ws::{Message, WebSocket};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::wire;
+use crate::transports::socket::Socket;
+
+/// The protocol's name, for logs and metrics.
+pub(super) const NAME: &str = "talk";
+/// Covers a network that stumbles; the page drops it at once when told to.
+const LEAD: Duration = Duration::from_millis(300);
+/// Five seconds of 24 kHz audio: many times the lead.
+const MAX_QUEUED: usize = 240_000;
+
+/// What the page says in text.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Incoming {
+    /// The person typed.
+    Text { text: String },
+}
+
+/// One connection.
+pub(super) struct TalkTransport {
+    socket: Socket,
+    ingest: Ingest,
+}
+
+impl TalkTransport {
+    pub(super) fn new(ws: WebSocket) -> Self {
+        Self { socket: Socket::new(ws, MAX_QUEUED), ingest: Ingest::new(SampleRate::HZ_16000) }
+    }
+
+    fn tell(&mut self, event: &Value) {
+        self.socket.send(Message::text(event.to_string()));
+    }
+}
+
+impl Transport for TalkTransport {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self) -> OutputAudio {
+        OutputAudio { rate: SampleRate::HZ_24000, pacing: Pacing::Server { lead: LEAD } }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        loop {
+            match std::task::ready!(self.socket.poll_recv(cx)) {
+                Some(Message::Binary(bytes)) => {
+                    self.ingest.s16le(&bytes, audio);
+                    return Poll::Ready(Some(Inbound::Audio));
+                }
+                Some(Message::Text(text)) => match serde_json::from_str(&text) {
+                    Ok(Incoming::Text { text }) => return Poll::Ready(Some(Inbound::Text(text))),
+                    Err(error) => self.tell(&wire::failure(&format!("not understood: {error}"))),
+                },
+                Some(Message::Close(_)) | None => return Poll::Ready(None),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        match outbound {
+            Outbound::Audio { turn, samples, .. } => {
+                let mut bytes = Vec::with_capacity(4 + 2 * samples.len());
+                bytes.extend_from_slice(&turn.0.to_le_bytes());
+                bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+                self.socket.send(Message::binary(bytes));
+            }
+            Outbound::Clear => {
+                self.socket.retract(|message| matches!(message, Message::Binary(_)));
+                self.tell(&json!({ "type": "clear" }));
+            }
+            Outbound::Event(event) => {
+                if let Some(event) = wire::event(&event) {
+                    self.tell(&event);
+                }
+            }
+            Outbound::Hangup => {
+                self.tell(&json!({ "type": "hangup" }));
+                self.socket.close(1000, "");
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.socket.poll_flush(cx)
+    }
+}

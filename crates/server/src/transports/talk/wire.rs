@@ -1,0 +1,59 @@
+//! Events as the page reads them.
+
+use antiphon_core::dialog::Phase;
+use antiphon_core::{Event, ReplyStatus};
+use serde_json::{Value, json};
+
+/// What the page is told of an event; `None` for what it does not show.
+pub(super) fn event(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::Phase(phase) => json!({ "type": "phase", "phase": name(*phase) }),
+        Event::UserText { item, text, done, .. } => {
+            json!({ "type": "user_text", "item": item, "text": text, "done": done })
+        }
+        Event::SpeechDropped { item } => json!({ "type": "speech_dropped", "item": item }),
+        Event::ReplyStarted { reply, turn, .. } => {
+            json!({ "type": "reply_started", "reply": reply, "turn": turn })
+        }
+        Event::OutputText { reply, delta, .. } => {
+            json!({ "type": "reply_text", "reply": reply, "delta": delta })
+        }
+        Event::ReplyDone { reply, status, .. } => {
+            json!({ "type": "reply_done", "reply": reply, "status": status_name(status) })
+        }
+        Event::Interrupted { reply, text, .. } => {
+            json!({ "type": "interrupted", "reply": reply, "text": text })
+        }
+        Event::Latency { turn, latency } => {
+            json!({ "type": "latency", "turn": turn, "latency_ms": latency })
+        }
+        Event::Failed(error) | Event::UserTextFailed { error, .. } => failure(&error.to_string()),
+        _ => return None,
+    })
+}
+
+/// An error for people.
+pub(super) fn failure(message: &str) -> Value {
+    json!({ "type": "error", "message": message })
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Listening => "listening",
+        Phase::PossibleEnd => "possible_end",
+        Phase::Thinking => "thinking",
+        Phase::Speaking => "speaking",
+        Phase::Interrupted => "interrupted",
+    }
+}
+
+fn status_name(status: &ReplyStatus) -> &'static str {
+    match status {
+        ReplyStatus::Completed => "completed",
+        ReplyStatus::Interrupted => "interrupted",
+        ReplyStatus::Cancelled => "cancelled",
+        ReplyStatus::TooLong => "too_long",
+        ReplyStatus::Filtered => "filtered",
+        ReplyStatus::Failed(_) => "failed",
+    }
+}
