@@ -8,6 +8,7 @@ mod serve;
 mod talk;
 mod transcribe;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,7 +106,9 @@ fn logging(config: &Config, least: Option<&str>) -> Result<()> {
     let directives = least.unwrap_or(&config.telemetry.log);
     let filter = tracing_subscriber::EnvFilter::try_new(directives)
         .map_err(|e| anyhow::anyhow!("[telemetry] log = \"{directives}\": {e}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = if config.telemetry.log_format == "json" { log.json().try_init() } else { log.try_init() };
     started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
 }

@@ -296,7 +296,8 @@ impl<T: Transport> Session<T> {
         self.input(Input::ReplyFinished);
         self.input(Input::Clear);
         let item = ItemId::new(ids::unique("item_"));
-        self.add_item(Item::message(item.clone(), Role::User, Part::Text(text)));
+        self.add_item(Item::message(item.clone(), Role::User, Part::Text(text.clone())));
+        self.emit(Event::UserText { item: item.clone(), text, done: true, audio: Duration::ZERO });
         self.input(Input::Commit);
         while let Some(output) = self.dialog.poll() {
             match output {
