@@ -116,7 +116,9 @@ pub(super) fn locate(text: &str, name: &str, message: &str) -> anyhow::Error {
         }
     }
     let key = message.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
-    let wanted = key.and_then(|path| path.rsplit('.').next()).or_else(|| quoted.first().copied());
+    // An unknown key is quoted; of a wrong value, the path to its key is told.
+    let path = key.and_then(|path| path.rsplit('.').next());
+    let wanted = if message.starts_with("unknown field") { quoted.first().copied() } else { path };
     let line = wanted.and_then(|wanted| {
         text.lines().position(|line| {
             let line = line.trim_start().trim_start_matches('[');
