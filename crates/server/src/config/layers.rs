@@ -110,7 +110,8 @@ pub(super) fn locate(text: &str, name: &str, message: &str) -> anyhow::Error {
         message.lines().next().unwrap_or_default().split('`').skip(1).step_by(2).collect();
     let mut said = message.lines().next().unwrap_or_default().to_owned();
     if message.starts_with("unknown") && quoted.len() > 1 {
-        let nearest = quoted[1..].iter().min_by_key(|known| strsim::damerau_levenshtein(known, quoted[0]));
+        let likeness = |known: &&&str| strsim::jaro_winkler(known, quoted[0]);
+        let nearest = quoted[1..].iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         if let Some(nearest) = nearest {
             said = format!("unknown key `{}`; did you mean `{nearest}`?", quoted[0]);
         }
