@@ -1,7 +1,7 @@
 //! all-MiniLM-L6-v2: embedded sentence embeddings.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use antiphon_core::{BoxFuture, Embed, Error, Priority, Result};
 use futures_util::FutureExt;
@@ -31,16 +31,11 @@ impl MiniLm {
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, model: &Path) -> Result<Self> {
         let model = existing(model)?;
         let tokenizer = Arc::new(tokenizer()?);
-        // Opened once here, so that a broken file is found at start-up and not in a call.
-        let first = Mutex::new(Some(runtime.session(&model)?));
         let runtime = runtime.clone();
-        let open = move || {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            first.map_or_else(|| runtime.session(&model), Ok)
-        };
+        let open = move || runtime.session(&model);
         let run = pool.operation(MAX_BATCH, open, move |session: &mut Session, texts: Vec<String>| {
             embed(session, &tokenizer, texts)
-        });
+        })?;
         Ok(Self { run })
     }
 }

@@ -39,16 +39,11 @@ impl Moonshine {
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, folder: &Path) -> Result<Self> {
         let vocabulary = Arc::new(Vocabulary::read(&existing(&folder.join("tokenizer.bin"))?)?);
         let (runtime, folder) = (runtime.clone(), folder.to_owned());
-        // Opened once here, so that a broken file is found at start-up and not in a call.
-        let first = std::sync::Mutex::new(Some(Model::open(&runtime, &folder)?));
-        let open = move || {
-            let first = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            first.map_or_else(|| Model::open(&runtime, &folder), Ok)
-        };
+        let open = move || Model::open(&runtime, &folder);
         let run = pool.operation(MAX_BATCH, open, move |model: &mut Model, clips: Vec<Arc<[i16]>>| {
             let tokens = model.transcribe(&clips)?;
             Ok(tokens.iter().map(|tokens| vocabulary.text(tokens)).collect())
-        });
+        })?;
         Ok(Self { run })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -89,17 +89,14 @@ impl Piper {
             .ok_or_else(|| unusable(&model, "an absurd sample rate"))?;
         let name = model.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         let voice = Voice { id: name, language: "en-US".to_owned() };
-        // Opened once here, so that a broken file is found at start-up and not in a call.
-        let first = Mutex::new(Some(runtime.session(&model)?));
         let (runtime, phonemizer) = (runtime.clone(), phonemizer.clone());
         let open = move || -> Result<Synthesiser> {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let session = first.map_or_else(|| runtime.session(&model), Ok)?;
+            let session = runtime.session(&model)?;
             Ok(Synthesiser { session, settings: settings.clone(), phonemizer: phonemizer.clone() })
         };
         let run = pool.operation(1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
             sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
-        });
+        })?;
         Ok(Self { run, rate, voice })
     }
 }

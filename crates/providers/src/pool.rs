@@ -95,33 +95,34 @@ impl ModelPool {
         Ok(Self { shared, threads })
     }
 
-    /// Adds an operation. `open` makes a thread's own state the first time it is needed, `run` answers each of a
-    /// batch of at most `max_batch` inputs, in order.
+    /// Adds an operation. `open` makes each thread's own state, now: a broken model is found at start-up, and no
+    /// call waits for one to load. `run` answers each of a batch of at most `max_batch` inputs, in order.
     pub fn operation<S, I, O>(
         &self,
         max_batch: usize,
         open: impl Fn() -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync + 'static,
-    ) -> Operation<I, O>
+    ) -> Result<Operation<I, O>>
     where
         S: Send + 'static,
         I: Send + 'static,
         O: Send + 'static,
     {
+        let state = |_| open().map(|state| Mutex::new(Some(state)));
         let inner = Arc::new(Inner {
             queue: Mutex::default(),
-            states: (0..self.shared.workers).map(|_| Mutex::new(None)).collect(),
+            states: (0..self.shared.workers).map(state).collect::<Result<_>>()?,
             max_batch,
             open: Box::new(open),
             run: Box::new(run),
             counters: Arc::default(),
         });
-        Operation {
+        Ok(Operation {
             queue: inner.clone(),
             counters: inner.counters.clone(),
             work: inner,
             shared: self.shared.clone(),
-        }
+        })
     }
 
     /// Jobs waiting now.
@@ -357,6 +358,7 @@ mod tests {
                 Ok(inputs)
             },
         );
+        let operation = operation.expect("opens");
         (pool, operation, release, seen)
     }
 

@@ -3,7 +3,7 @@
 mod mel;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use antiphon_core::{BoxFuture, Error, Priority, Result, TurnDetector};
 use ort::session::Session;
@@ -31,15 +31,10 @@ impl SmartTurn {
     /// Opens the model.
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, model: &Path) -> Result<Self> {
         let model = existing(model)?;
-        // Opened once here, so that a broken file is found at start-up and not in a call.
-        let first = Mutex::new(Some(runtime.session(&model)?));
         let runtime = runtime.clone();
-        let open = move || -> Result<Judge> {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let session = first.map_or_else(|| runtime.session(&model), Ok)?;
-            Ok(Judge { session, mel: LogMel::new() })
-        };
-        Ok(Self { run: pool.operation(MAX_BATCH, open, Judge::complete) })
+        let open =
+            move || -> Result<Judge> { Ok(Judge { session: runtime.session(&model)?, mel: LogMel::new() }) };
+        Ok(Self { run: pool.operation(MAX_BATCH, open, Judge::complete)? })
     }
 }
 
