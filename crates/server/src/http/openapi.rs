@@ -15,7 +15,7 @@ use crate::app::App;
 
 /// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
 const WEB_SOCKETS: [(&str, &str); 3] = [
-    ("/v1/realtime", "OpenAI Realtime: a call as JSON text frames, GA events"),
+    ("/talk/ws", "The talk page: a call as binary audio and JSON text frames, see docs/talk-protocol.md"),
     ("/telephony/twilio/media", "Twilio Media Streams: a phone call as JSON text frames"),
     ("/ws", "The same as /telephony/twilio/media"),
 ];
