@@ -51,6 +51,16 @@ impl MediaClock {
         self.wall + if wait > AHEAD && wait < GAP { GAP + Duration::from_millis(1) } else { wait }
     }
 
+    /// How much of the audio up to `received` is not judged yet.
+    pub(crate) fn behind(&self, received: MediaTime) -> Duration {
+        received.since(self.received(self.at))
+    }
+
+    /// Whether audio stopped being judged: a detector that does not answer must not stop the call.
+    pub(crate) fn has_stopped(&self, now: Instant) -> bool {
+        now - self.wall > Duration::from_secs(2)
+    }
+
     /// The position in the audio received of media time `at`.
     pub(crate) fn received(&self, at: MediaTime) -> MediaTime {
         at.saturating_sub(self.gaps)

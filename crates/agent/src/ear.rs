@@ -13,8 +13,11 @@ use tokio::sync::mpsc;
 /// Audio goes to speech recognition in pieces of 100 ms: engines re-read no more often, and a call costs ten
 /// hand-overs a second instead of fifty.
 const PIECE: usize = 1_600;
-/// Pieces under way to an engine, at most: 20 s. An engine that far behind is broken.
+/// Pieces under way to an engine, at most: 20 s. Beyond it nothing more is received.
 const MAX_PIECES: usize = 200;
+/// Speech is noticed at most this long after it began: what must last before it counts, and what is received
+/// but not judged.
+const NOTICED_WITHIN: Duration = Duration::from_millis(400);
 /// What the turn detector looks at.
 const TURN_WINDOW: usize = 8 * 16_000;
 
@@ -23,6 +26,8 @@ pub(crate) struct Ear {
     /// The latest audio: the padding, and while a person speaks the turn detector's window.
     recent: VecDeque<i16>,
     padding: usize,
+    /// What is kept while nobody speaks: speech is noticed some time after it began.
+    kept: usize,
     keeps_turn_window: bool,
     /// Samples received in all.
     received: u64,
@@ -54,13 +59,27 @@ pub(crate) type Transcripts = BoxStream<'static, (ItemId, Option<Result<Transcri
 impl Ear {
     /// Keeps `padding` of audio from before speech is noticed.
     pub(crate) fn new(padding: Duration, keeps_turn_window: bool) -> Self {
-        let padding = SampleRate::HZ_16000.samples_in(padding);
-        Self { recent: VecDeque::new(), padding, keeps_turn_window, received: 0, utterance: None }
+        let mut ear = Self {
+            recent: VecDeque::new(),
+            padding: 0,
+            kept: 0,
+            keeps_turn_window,
+            received: 0,
+            utterance: None,
+        };
+        ear.set_padding(padding);
+        ear
     }
 
     /// Changes the padding from now on.
     pub(crate) fn set_padding(&mut self, padding: Duration) {
         self.padding = SampleRate::HZ_16000.samples_in(padding);
+        self.kept = self.padding + SampleRate::HZ_16000.samples_in(NOTICED_WITHIN);
+    }
+
+    /// Whether speech recognition keeps up with what is heard.
+    pub(crate) fn has_room(&self) -> bool {
+        self.utterance.as_ref().is_none_or(|utterance| utterance.input.capacity() > 1)
     }
 
     /// The utterance being heard.
@@ -78,8 +97,8 @@ impl Ear {
         self.received += samples.len() as u64;
         self.recent.extend(samples);
         let keep = match &self.utterance {
-            Some(_) if self.keeps_turn_window => TURN_WINDOW.max(self.padding),
-            _ => self.padding,
+            Some(_) if self.keeps_turn_window => TURN_WINDOW.max(self.kept),
+            _ => self.kept,
         };
         let excess = self.recent.len().saturating_sub(keep);
         self.recent.drain(..excess);
@@ -96,12 +115,39 @@ impl Ear {
         item: ItemId,
         at: MediaTime,
     ) -> Transcripts {
-        let (input, mut output) = mpsc::channel(MAX_PIECES);
-        let audio = stream::poll_fn(move |cx| output.poll_recv(cx)).boxed();
         let since = SampleRate::HZ_16000.samples_in(self.received().since(at)) + self.padding;
         let from = self.recent.len().saturating_sub(since);
         let pending: Vec<i16> = self.recent.range(from..).copied().collect();
-        let mut utterance = Utterance {
+        let (utterance, transcripts) = Utterance::begin(stt, options, item, pending);
+        self.utterance = Some(utterance);
+        transcripts
+    }
+
+    /// The utterance is over, or forgotten: its input ends when it is dropped.
+    pub(crate) fn end(&mut self) -> Option<Utterance> {
+        let excess = self.recent.len().saturating_sub(self.kept);
+        self.recent.drain(..excess);
+        self.recent.shrink_to(2 * self.kept);
+        self.utterance.take()
+    }
+
+    /// The audio of the last 8 s at most, for the turn detector.
+    pub(crate) fn turn_window(&self) -> Arc<[i16]> {
+        self.recent.iter().copied().collect()
+    }
+}
+
+impl Utterance {
+    /// An utterance that begins with `pending`.
+    pub(crate) fn begin(
+        stt: &dyn Stt,
+        options: SttOptions,
+        item: ItemId,
+        pending: Vec<i16>,
+    ) -> (Self, Transcripts) {
+        let (input, mut output) = mpsc::channel(MAX_PIECES);
+        let audio = stream::poll_fn(move |cx| output.poll_recv(cx)).boxed();
+        let mut utterance = Self {
             item: item.clone(),
             text: String::new(),
             settled: false,
@@ -113,29 +159,15 @@ impl Ear {
             paused: false,
         };
         utterance.forward();
-        self.utterance = Some(utterance);
         let id = item.clone();
-        stt.transcribe(options, audio)
+        let transcripts = stt
+            .transcribe(options, audio)
             .map(move |transcript| (id.clone(), Some(transcript)))
             .chain(stream::once(async move { (item, None) }))
-            .boxed()
+            .boxed();
+        (utterance, transcripts)
     }
 
-    /// The utterance is over, or forgotten: its input ends when it is dropped.
-    pub(crate) fn end(&mut self) -> Option<Utterance> {
-        let excess = self.recent.len().saturating_sub(self.padding);
-        self.recent.drain(..excess);
-        self.recent.shrink_to(2 * self.padding);
-        self.utterance.take()
-    }
-
-    /// The audio of the last 8 s at most, for the turn detector.
-    pub(crate) fn turn_window(&self) -> Arc<[i16]> {
-        self.recent.iter().copied().collect()
-    }
-}
-
-impl Utterance {
     /// Speech paused: asks for all text so far.
     pub(crate) fn pause(&mut self) {
         self.forward();
@@ -188,10 +220,10 @@ impl Utterance {
         }
     }
 
-    /// An engine 20 s behind loses audio: its answer would come too late anyway.
+    /// The session receives no more while there is no room, so this fails only when the engine has ended.
     fn send(&self, input: SttInput) {
         if self.input.try_send(input).is_err() {
-            tracing::warn!(item = %self.item, "speech recognition does not keep up or has ended");
+            tracing::warn!(item = %self.item, "speech recognition has ended");
         }
     }
 }

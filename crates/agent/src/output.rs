@@ -10,15 +10,13 @@ pub(crate) struct Output {
     reply: ReplyId,
     spoken: bool,
     items: Vec<Item>,
-    /// The item that is still growing, by its place.
-    open: Option<usize>,
-    /// Which tool call of the completion is open.
+    /// Which tool call of the completion is growing.
     tool: Option<usize>,
 }
 
 impl Output {
     pub(crate) fn new(reply: ReplyId, spoken: bool) -> Self {
-        Self { reply, spoken, items: Vec::new(), open: None, tool: None }
+        Self { reply, spoken, items: Vec::new(), tool: None }
     }
 
     /// The items so far.
@@ -34,16 +32,16 @@ impl Output {
     /// More text of the agent's message.
     pub(crate) fn text(&mut self, delta: &str) -> Vec<Event> {
         let mut events = Vec::new();
-        if self.open.is_none() || self.tool.is_some() {
+        if !self.growing().is_some_and(|item| matches!(item.content, ItemContent::Message { .. })) {
             events.extend(self.close(ItemStatus::Completed));
             let part = if self.spoken {
                 Part::Audio { transcript: Some(String::new()) }
             } else {
                 Part::Text(String::new())
             };
-            events.push(self.open(ItemContent::Message { role: Role::Assistant, parts: vec![part] }, None));
+            events.push(self.open(ItemContent::Message { role: Role::Assistant, parts: vec![part] }));
         }
-        let Some(index) = self.open else { return events };
+        let index = self.items.len() - 1;
         if let ItemContent::Message { parts, .. } = &mut self.items[index].content
             && let Some(Part::Text(text) | Part::Audio { transcript: Some(text) }) = parts.first_mut()
         {
@@ -67,16 +65,17 @@ impl Output {
         delta: &str,
     ) -> Vec<Event> {
         let mut events = Vec::new();
-        if self.tool != Some(call) || self.open.is_none() {
-            events.extend(self.close(ItemStatus::Completed));
+        if self.tool != Some(call) {
+            events.extend(self.written());
+            self.tool = Some(call);
             let tool = ToolCall {
                 id: id.unwrap_or_else(|| ids::unique("call_")),
                 name: name.unwrap_or_default(),
                 arguments: String::new(),
             };
-            events.push(self.open(ItemContent::ToolCall(tool), Some(call)));
+            events.push(self.open(ItemContent::ToolCall(tool)));
         }
-        let Some(index) = self.open else { return events };
+        let index = self.items.len() - 1;
         let item = &mut self.items[index];
         if let ItemContent::ToolCall(tool) = &mut item.content {
             tool.arguments.push_str(delta);
@@ -93,23 +92,47 @@ impl Output {
         events
     }
 
-    /// The item that was growing is over.
-    pub(crate) fn close(&mut self, status: ItemStatus) -> Option<Event> {
-        let index = self.open.take()?;
-        self.tool = None;
-        self.items[index].status = status;
-        Some(Event::OutputDone { reply: self.reply.clone(), index, item: self.items[index].clone() })
+    /// The model has written all of what it was writing: a tool can be called, though the message before it is
+    /// still being spoken.
+    pub(crate) fn written(&mut self) -> Vec<Event> {
+        let spoken = self.spoken;
+        self.close_where(ItemStatus::Completed, |item| {
+            !spoken || matches!(item.content, ItemContent::ToolCall(_))
+        })
     }
 
-    fn open(&mut self, content: ItemContent, tool: Option<usize>) -> Event {
+    /// Every item is over.
+    pub(crate) fn close(&mut self, status: ItemStatus) -> Vec<Event> {
+        self.close_where(status, |_| true)
+    }
+
+    fn close_where(&mut self, status: ItemStatus, over: impl Fn(&Item) -> bool) -> Vec<Event> {
+        self.tool = None;
+        let growing = self.items.iter_mut().enumerate().filter(|(_, item)| is_growing(item) && over(item));
+        growing
+            .map(|(index, item)| {
+                item.status = status;
+                Event::OutputDone { reply: self.reply.clone(), index, item: item.clone() }
+            })
+            .collect()
+    }
+
+    /// The last item, if it is not over.
+    fn growing(&self) -> Option<&Item> {
+        self.items.last().filter(|item| is_growing(item))
+    }
+
+    fn open(&mut self, content: ItemContent) -> Event {
         let id = ItemId::new(ids::unique("item_"));
         let item = Item { id, content, status: ItemStatus::InProgress };
         let index = self.items.len();
         self.items.push(item.clone());
-        self.open = Some(index);
-        self.tool = tool;
         Event::OutputStarted { reply: self.reply.clone(), index, item }
     }
+}
+
+fn is_growing(item: &Item) -> bool {
+    item.status == ItemStatus::InProgress
 }
 
 #[cfg(test)]
@@ -117,13 +140,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_then_two_tool_calls_make_three_items() {
+    fn a_tool_is_called_while_the_message_before_it_is_still_spoken() {
         let mut output = Output::new(ReplyId::new("r"), true);
         let mut events = output.text("Let me ");
         events.extend(output.text("look."));
         events.extend(output.tool_call(0, Some("a".into()), Some("weather".into()), "{\"x\""));
         events.extend(output.tool_call(0, None, None, ":1}"));
         events.extend(output.tool_call(1, Some("b".into()), Some("time".into()), ""));
+        events.extend(output.written());
         events.extend(output.close(ItemStatus::Completed));
         let kinds: Vec<&str> = events
             .iter()
@@ -139,12 +163,12 @@ mod tests {
             "started",
             "text",
             "text",
-            "done",
             "started",
             "arguments",
             "arguments",
             "done",
             "started",
+            "done",
             "done",
         ];
         assert_eq!(kinds, expected);

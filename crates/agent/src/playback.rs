@@ -60,9 +60,9 @@ impl Playback {
         }
     }
 
-    /// Forgets everything: a new reply begins.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(OutputAudio { rate: self.rate, pacing: self.pacing });
+    /// Samples a second.
+    pub(crate) fn rate(&self) -> SampleRate {
+        self.rate
     }
 
     /// The audio that follows says this.

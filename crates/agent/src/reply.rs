@@ -29,6 +29,8 @@ pub(crate) enum ReplyPart {
     Audio(AudioChunk),
     /// More of a tool call.
     ToolCall { index: usize, id: Option<String>, name: Option<String>, arguments: String },
+    /// The model has written all of it; it is still being spoken.
+    Written,
     /// The end.
     Done { finish: FinishReason, usage: Usage },
 }
@@ -143,7 +145,10 @@ impl Reply {
                 ChatDelta::ToolCall { index, id, name, arguments } => {
                     return Poll::Ready(Ok(ReplyPart::ToolCall { index, id, name, arguments }));
                 }
-                ChatDelta::Done { finish, usage } => self.model_ended(finish, usage),
+                ChatDelta::Done { finish, usage } => {
+                    self.model_ended(finish, usage);
+                    return Poll::Ready(Ok(ReplyPart::Written));
+                }
             }
         }
         Poll::Pending

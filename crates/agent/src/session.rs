@@ -36,9 +36,11 @@ use crate::ear::{Ear, Transcripts};
 use crate::history::History;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
-use run::{Prepared, Run};
+use run::{Prepared, Run, Side};
 use turn::Committed;
 
+/// Audio received but not judged, at most. In a call the judge is two windows behind: 64 ms.
+const MAX_BEHIND: Duration = Duration::from_millis(250);
 /// Replies outside the conversation that may run at once.
 const MAX_SIDE_REPLIES: usize = 4;
 /// A goodbye that is not played by then is cut off: a call that should end, ends.
@@ -90,7 +92,7 @@ struct Session<T> {
     reply: Option<Run>,
     playback: Playback,
     /// Replies outside the conversation.
-    sides: Vec<Run>,
+    sides: Vec<Side>,
     /// A reply wanted as soon as the turn's words are known or the present reply is over.
     wanted: Option<run::Wanted>,
     hangup_at: Option<Instant>,
@@ -184,7 +186,7 @@ impl<T: Transport> Session<T> {
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        let playing = self.playback.has_room();
+        let (playing, hears) = (self.playback.has_room(), self.hears());
         let Self { transport, audio, voice, transcripts, turn_score, prepared, reply, sides, .. } = self;
         poll_fn(|cx| {
             if timer.as_mut().poll(cx).is_ready() {
@@ -206,7 +208,7 @@ impl<T: Transport> Session<T> {
             if transport.poll_flush(cx).map(|r| r.is_err()) == Poll::Ready(true) {
                 return Poll::Ready(Step::Lost);
             }
-            transport.poll_recv(cx, audio).map(Step::Inbound)
+            if hears { transport.poll_recv(cx, audio).map(Step::Inbound) } else { Poll::Pending }
         })
         .await
     }
@@ -217,7 +219,8 @@ impl<T: Transport> Session<T> {
         const AT_LEAST: Duration = Duration::from_hours(1);
         let dialog = self.dialog.wake_at().map(|at| self.clock.wall(at));
         let watchdog = self.watchdog();
-        [dialog, self.playback.due(), self.reply_ends_at(), self.hangup_at, watchdog]
+        let look_up = (!self.hears()).then(|| Instant::now() + MAX_BEHIND);
+        [dialog, self.playback.due(), self.reply_ends_at(), self.hangup_at, watchdog, look_up]
             .into_iter()
             .flatten()
             .min()
@@ -261,6 +264,15 @@ impl<T: Transport> Session<T> {
             self.begin_utterance(at);
         }
         self.audio.clear();
+    }
+
+    /// Whether more may be received. Audio that comes faster than real time, from a file say, waits at the
+    /// transport until what was received before is judged: speech is found while its audio is still there.
+    fn hears(&self) -> bool {
+        let now = Instant::now();
+        let behind = self.clock.behind(self.ear.received());
+        let waits = self.vad.is_some() && behind > MAX_BEHIND && !self.clock.has_stopped(now);
+        !waits && self.ear.has_room()
     }
 
     fn judge(&mut self, voice: VoiceProbability) {
@@ -317,7 +329,7 @@ fn poll_replies(
     playing: bool,
     reply: &mut Option<Run>,
     prepared: &mut Option<Prepared>,
-    sides: &mut [Run],
+    sides: &mut [Side],
 ) -> Poll<Step> {
     if let Some(run) = reply
         && playing
@@ -331,7 +343,7 @@ fn poll_replies(
         return Poll::Ready(Step::Prepared(part));
     }
     for (at, side) in sides.iter_mut().enumerate() {
-        if let Poll::Ready(part) = side.poll_part(cx) {
+        if let Poll::Ready(part) = side.run.poll_part(cx) {
             return Poll::Ready(Step::Side(at, part));
         }
     }

@@ -94,6 +94,8 @@ pub enum CommandKind {
         item: Item,
         /// Where.
         place: Place,
+        /// The item's speech, 16 kHz mono, whose words are still to be found.
+        audio: Vec<i16>,
     },
     /// Remove an item.
     DeleteItem(ItemId),
@@ -177,7 +179,7 @@ pub struct ReplyRequest {
     /// Not part of the conversation: neither stored nor limiting other replies.
     pub out_of_band: bool,
     /// What to answer instead of the conversation.
-    pub input: Option<Vec<Item>>,
+    pub input: Option<Vec<ReplyInput>>,
     /// Instead of the session's.
     pub instructions: Option<String>,
     /// Instead of the session's.
@@ -194,6 +196,15 @@ pub struct ReplyRequest {
     pub max_tokens: Option<u32>,
     /// Given back with the reply.
     pub metadata: BTreeMap<String, Value>,
+}
+
+/// An item that a reply is to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplyInput {
+    /// This one, which is not in the conversation.
+    Item(Item),
+    /// The one of the conversation.
+    Reference(ItemId),
 }
 
 /// What goes out.

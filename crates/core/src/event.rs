@@ -52,6 +52,8 @@ pub enum Event {
     SpeechDropped {
         /// The message that will not come.
         item: ItemId,
+        /// On the time line of the audio received.
+        at: MediaTime,
     },
     /// The person was silent for long.
     IdleTimeout {

@@ -1,6 +1,6 @@
 //! What a client may ask of the session.
 
-use antiphon_core::call::{Command, CommandKind, Place, ReplyRequest, SessionConfig};
+use antiphon_core::call::{Command, CommandKind, Place, ReplyInput, ReplyRequest, SessionConfig};
 use antiphon_core::dialog::Input;
 use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus, Transport};
 
@@ -34,7 +34,7 @@ impl<T: Transport> Session<T> {
                 self.clear_input();
                 Ok(())
             }
-            CommandKind::AddItem { item, place } => self.insert_item(item, &place),
+            CommandKind::AddItem { item, place, audio } => self.insert_item(item, &place, audio),
             CommandKind::DeleteItem(id) => match self.history.remove(&id) {
                 Some(_) => {
                     self.emit(Event::ItemDeleted(id));
@@ -93,14 +93,17 @@ impl<T: Transport> Session<T> {
         self.emit(Event::InputCleared);
     }
 
-    fn insert_item(&mut self, item: Item, place: &Place) -> Result<(), Refusal> {
+    fn insert_item(&mut self, item: Item, place: &Place, audio: Vec<i16>) -> Result<(), Refusal> {
         if self.history.get(&item.id).is_some() {
             return refuse("item_exists", format!("there is an item '{}' already", item.id));
         }
         match self.history.insert(item.clone(), place) {
             Ok(previous) => {
                 self.emit(Event::ItemAdded { item: item.clone(), previous: previous.clone() });
-                self.emit(Event::ItemDone { item, previous });
+                self.emit(Event::ItemDone { item: item.clone(), previous });
+                if !audio.is_empty() {
+                    self.transcribe_item(item.id, audio);
+                }
                 Ok(())
             }
             Err(missing) => no_item(&missing),
@@ -110,6 +113,13 @@ impl<T: Transport> Session<T> {
     fn asked_to_reply(&mut self, request: ReplyRequest) -> Result<(), Refusal> {
         if self.config.transcribe_only {
             return refuse("invalid_session_type", "a transcription session does not reply");
+        }
+        for input in request.input.iter().flatten() {
+            if let ReplyInput::Reference(id) = input
+                && self.history.get(id).is_none()
+            {
+                return no_item(id);
+            }
         }
         if request.out_of_band {
             if self.begin_side(request) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{Outbound, ReplyRequest};
+use antiphon_core::call::{Outbound, ReplyInput, ReplyRequest};
 use antiphon_core::dialog::Input;
 use antiphon_core::{
     ChatRequest, Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, Priority, ReplyId,
@@ -30,6 +30,8 @@ pub(super) struct Wanted {
     turn: TurnId,
     /// The person's message it answers, whose words may still be missing.
     answers: Option<ItemId>,
+    /// A client asked for it: it comes whatever the person said.
+    asked: bool,
     prompt: Prompt,
     hang_up: bool,
 }
@@ -44,15 +46,16 @@ enum Prompt {
 
 impl Wanted {
     pub(super) fn answering(turn: TurnId, answers: Option<ItemId>) -> Self {
-        Self { turn, answers, prompt: Prompt::Model(ReplyRequest::default()), hang_up: false }
+        let prompt = Prompt::Model(ReplyRequest::default());
+        Self { turn, answers, asked: false, prompt, hang_up: false }
     }
 
     pub(super) fn asked(turn: TurnId, answers: Option<ItemId>, request: ReplyRequest) -> Self {
-        Self { turn, answers, prompt: Prompt::Model(request), hang_up: false }
+        Self { turn, answers, asked: true, prompt: Prompt::Model(request), hang_up: false }
     }
 
     pub(super) fn saying(turn: TurnId, text: String) -> Self {
-        Self { turn, answers: None, prompt: Prompt::Text(text), hang_up: false }
+        Self { turn, answers: None, asked: false, prompt: Prompt::Text(text), hang_up: false }
     }
 
     pub(super) fn then_hang_up(self) -> Self {
@@ -110,6 +113,12 @@ pub(super) struct Run {
     hang_up: bool,
 }
 
+/// A reply outside the conversation.
+pub(super) struct Side {
+    pub(super) run: Run,
+    playback: Playback,
+}
+
 impl Run {
     pub(super) fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyPart>>> {
         if let Some(part) = self.made.pop_front() {
@@ -132,6 +141,7 @@ impl Run {
             Some(Ok(ReplyPart::ToolCall { index, id, name, arguments })) => {
                 (self.output.tool_call(index, id, name, &arguments), None)
             }
+            Some(Ok(ReplyPart::Written)) => (self.output.written(), None),
             Some(Ok(ReplyPart::Done { finish, usage })) => {
                 self.usage = usage;
                 self.status = match finish {
@@ -181,7 +191,13 @@ impl<T: Transport> Session<T> {
     /// The request to the model.
     pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
         match &request.input {
-            Some(items) => prompt::chat_request(&self.config, request, items.iter(), Priority::LiveTurn),
+            Some(input) => {
+                let items = input.iter().filter_map(|input| match input {
+                    ReplyInput::Item(item) => Some(item),
+                    ReplyInput::Reference(id) => self.history.get(id),
+                });
+                prompt::chat_request(&self.config, request, items, Priority::LiveTurn)
+            }
             None => prompt::chat_request(&self.config, request, self.history.items(), Priority::LiveTurn),
         }
     }
@@ -247,7 +263,7 @@ impl<T: Transport> Session<T> {
         let Some(wanted) = self.wanted.take() else { return };
         let words =
             wanted.answers.as_ref().map(|item| self.history.get(item).map(Item::text).unwrap_or_default());
-        if words.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        if !wanted.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
             self.prepared = None;
             self.input(Input::ReplyFinished);
             return;
@@ -258,7 +274,7 @@ impl<T: Transport> Session<T> {
     fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
         let Wanted { turn, prompt, hang_up, .. } = wanted;
         self.input(Input::ReplyRequested);
-        self.playback.reset();
+        self.playback = Playback::new(self.transport.output());
         let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);
         let generated = matches!(prompt, Prompt::Model(_));
         let run = match prompt {
@@ -309,7 +325,7 @@ impl<T: Transport> Session<T> {
         }
         let reply = self.generate(&request);
         let run = self.open_run(self.turn(), request, Some(reply));
-        self.sides.push(run);
+        self.sides.push(Side { run, playback: Playback::new(self.transport.output()) });
         true
     }
 
@@ -361,8 +377,8 @@ impl<T: Transport> Session<T> {
                     *kept = item.clone();
                 }
                 let previous = self.history.previous(&item.id);
-                self.emit(event);
                 self.emit(Event::ItemDone { item, previous });
+                self.emit(event);
             }
             _ => self.emit(event),
         }
@@ -376,7 +392,7 @@ impl<T: Transport> Session<T> {
             let Some(item) = run.output.message().cloned() else { return };
             let (turn, reply) = (run.turn, run.id.clone());
             let first = run.stage == Stage::Waiting;
-            self.history.extend_audio(&item, self.transport.output().rate.duration_of(samples.len()));
+            self.history.extend_audio(&item, self.playback.rate().duration_of(samples.len()));
             self.transport.send(Outbound::Audio { turn, reply, item, samples });
             if first {
                 self.reply_begins();
@@ -439,7 +455,7 @@ impl<T: Transport> Session<T> {
     pub(super) fn watchdog(&self) -> Option<Instant> {
         let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.playback.has_room());
         let reply = waits.map(|r| r.latest + STALLED);
-        let side = self.sides.iter().map(|r| r.latest + STALLED).min();
+        let side = self.sides.iter().map(|side| side.run.latest + STALLED).min();
         [reply, side, self.words_due()].into_iter().flatten().min()
     }
 
@@ -448,7 +464,7 @@ impl<T: Transport> Session<T> {
         if self.reply.as_ref().is_some_and(|r| !r.is_made() && room && now >= r.latest + STALLED) {
             self.reply_on(Some(Err(stalled())));
         }
-        while let Some(at) = self.sides.iter().position(|r| now >= r.latest + STALLED) {
+        while let Some(at) = self.sides.iter().position(|side| now >= side.run.latest + STALLED) {
             self.side_on(at, Some(Err(stalled())));
         }
     }
@@ -459,8 +475,8 @@ impl<T: Transport> Session<T> {
         run.stage = Stage::Told;
         let done = run.output.close(status.item_status());
         let (reply, turn, usage) = (run.id.clone(), run.turn, run.usage);
-        if let Some(done) = done {
-            self.tell_output(done);
+        for event in done {
+            self.tell_output(event);
         }
         let output = self.reply.as_ref().map(|r| r.output.items().to_vec()).unwrap_or_default();
         self.emit(Event::ReplyDone { reply, turn, status, usage, output });
@@ -515,24 +531,23 @@ impl<T: Transport> Session<T> {
 
     /// A part of a reply outside the conversation came.
     pub(super) fn side_on(&mut self, at: usize, part: Option<Result<ReplyPart>>) {
-        let run = &mut self.sides[at];
+        let Side { run, playback } = &mut self.sides[at];
         let (events, play) = run.take(part);
-        let (turn, reply, item) = (run.turn, run.id.clone(), run.output.message().cloned());
         let made = run.is_made();
+        if let Some(ReplyPart::Audio(chunk)) = play {
+            playback.push(&chunk);
+        }
+        if made {
+            playback.finish();
+        }
         for event in events {
             self.emit(event);
         }
-        if let (Some(ReplyPart::Audio(chunk)), Some(item)) = (play, item) {
-            let mut playback = Playback::new(self.transport.output());
-            playback.push(&chunk);
-            playback.finish();
+        let Side { run, playback } = &mut self.sides[at];
+        if let Some(item) = run.output.message() {
             while let Some(samples) = playback.pop(Instant::now()) {
-                self.transport.send(Outbound::Audio {
-                    turn,
-                    reply: reply.clone(),
-                    item: item.clone(),
-                    samples,
-                });
+                let (turn, reply, item) = (run.turn, run.id.clone(), item.clone());
+                self.transport.send(Outbound::Audio { turn, reply, item, samples });
             }
         }
         if made {
@@ -542,10 +557,10 @@ impl<T: Transport> Session<T> {
 
     /// Ends a reply outside the conversation.
     pub(super) fn end_side(&mut self, at: usize, status: Option<ReplyStatus>) {
-        let mut run = self.sides.remove(at);
+        let Side { mut run, .. } = self.sides.remove(at);
         let status = status.unwrap_or(run.status);
-        if let Some(done) = run.output.close(status.item_status()) {
-            self.emit(done);
+        for event in run.output.close(status.item_status()) {
+            self.emit(event);
         }
         let output = run.output.items().to_vec();
         self.emit(Event::ReplyDone { reply: run.id, turn: run.turn, status, usage: run.usage, output });
@@ -565,7 +580,7 @@ impl<T: Transport> Session<T> {
 
     /// Which reply outside the conversation this is.
     pub(super) fn side(&self, id: &ReplyId) -> Option<usize> {
-        self.sides.iter().position(|run| run.id == *id)
+        self.sides.iter().position(|side| side.run.id == *id)
     }
 }
 

@@ -156,7 +156,7 @@ async fn the_client_edits_the_conversation() {
     let mut call = Stage::default().manual().pacing(Pacing::Client).answer("One two three four.").call();
     let message =
         |id: &str, text: &str| Item::message(ItemId::new(id), Role::User, Part::Text(text.to_owned()));
-    let add = |item, place| command(CommandKind::AddItem { item, place });
+    let add = |item, place| command(CommandKind::AddItem { item, place, audio: Vec::new() });
     call.asks(add(message("b", "second"), Place::Last)).await;
     call.asks(add(message("a", "first"), Place::First)).await;
     call.asks(add(message("x", "lost"), Place::After(ItemId::new("nowhere")))).await;
@@ -220,7 +220,7 @@ async fn tool_calls_are_told_and_their_output_goes_back_to_the_model() {
         .expect("a tool call");
     let content = ItemContent::ToolOutput { call_id: call_id.clone(), output: "21 C".to_owned() };
     let item = Item { id: ItemId::new("o"), content, status: antiphon_core::ItemStatus::Completed };
-    call.asks(command(CommandKind::AddItem { item, place: Place::Last })).await;
+    call.asks(command(CommandKind::AddItem { item, place: Place::Last, audio: Vec::new() })).await;
     call.asks(command(CommandKind::Reply(Box::default()))).await;
     call.silence(ms(2_000)).await;
     assert_eq!(call.replies().last().map(String::as_str), Some("Sunny."));

@@ -126,7 +126,8 @@ impl<T: Transport> Session<T> {
         self.prepared = None;
         self.turn_score = None;
         if let Some(utterance) = self.ear.end() {
-            self.emit(Event::SpeechDropped { item: utterance.item });
+            let at = self.ear.received();
+            self.emit(Event::SpeechDropped { item: utterance.item, at });
         }
     }
 
@@ -215,10 +216,7 @@ impl<T: Transport> Session<T> {
         if utterance.settled {
             self.understood(&utterance);
         } else {
-            if self.committed.len() == MAX_COMMITTED {
-                self.give_up(0);
-            }
-            self.committed.push(Committed { utterance, since: Instant::now() });
+            self.await_words(utterance);
         }
         Some(item)
     }
@@ -242,6 +240,23 @@ impl<T: Transport> Session<T> {
             let committed = self.committed.remove(at);
             self.understood(&committed.utterance);
         }
+    }
+
+    /// Finds the words of a message whose audio came with it.
+    pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
+        let options = SttOptions { language: self.config.language.clone(), prompt: None, partials: false };
+        let (mut utterance, transcripts) =
+            Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
+        utterance.pause();
+        self.transcripts.push(transcripts);
+        self.await_words(utterance);
+    }
+
+    fn await_words(&mut self, utterance: Utterance) {
+        if self.committed.len() == MAX_COMMITTED {
+            self.give_up(0);
+        }
+        self.committed.push(Committed { utterance, since: Instant::now() });
     }
 
     /// The words of a committed turn are known.

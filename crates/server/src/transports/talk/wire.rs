@@ -11,7 +11,7 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::UserText { item, text, done, .. } => {
             json!({ "type": "user_text", "item": item, "text": text, "done": done })
         }
-        Event::SpeechDropped { item } => json!({ "type": "speech_dropped", "item": item }),
+        Event::SpeechDropped { item, .. } => json!({ "type": "speech_dropped", "item": item }),
         Event::ReplyStarted { reply, turn, .. } => {
             json!({ "type": "reply_started", "reply": reply, "turn": turn })
         }
