@@ -25,7 +25,6 @@ const TURN_WINDOW: usize = 8 * 16_000;
 pub(crate) struct Ear {
     /// The latest audio: the padding, and while a person speaks the turn detector's window.
     recent: VecDeque<i16>,
-    padding: usize,
     /// What is kept while nobody speaks: speech is noticed some time after it began.
     kept: usize,
     keeps_turn_window: bool,
@@ -57,11 +56,10 @@ pub(crate) struct Utterance {
 pub(crate) type Transcripts = BoxStream<'static, (ItemId, Option<Result<Transcript>>)>;
 
 impl Ear {
-    /// Keeps `padding` of audio from before speech is noticed.
+    /// Keeps `padding` of audio from before speech begins.
     pub(crate) fn new(padding: Duration, keeps_turn_window: bool) -> Self {
         let mut ear = Self {
             recent: VecDeque::new(),
-            padding: 0,
             kept: 0,
             keeps_turn_window,
             received: 0,
@@ -73,8 +71,7 @@ impl Ear {
 
     /// Changes the padding from now on.
     pub(crate) fn set_padding(&mut self, padding: Duration) {
-        self.padding = SampleRate::HZ_16000.samples_in(padding);
-        self.kept = self.padding + SampleRate::HZ_16000.samples_in(NOTICED_WITHIN);
+        self.kept = SampleRate::HZ_16000.samples_in(padding + NOTICED_WITHIN);
     }
 
     /// Whether speech recognition keeps up with what is heard.
@@ -107,7 +104,7 @@ impl Ear {
         }
     }
 
-    /// Somebody began to speak at `at` of the audio received: transcribe from a little before.
+    /// Transcribes from `at` of the audio received, as far back as it is kept.
     pub(crate) fn begin(
         &mut self,
         stt: &dyn Stt,
@@ -115,7 +112,7 @@ impl Ear {
         item: ItemId,
         at: MediaTime,
     ) -> Transcripts {
-        let since = SampleRate::HZ_16000.samples_in(self.received().since(at)) + self.padding;
+        let since = SampleRate::HZ_16000.samples_in(self.received().since(at));
         let from = self.recent.len().saturating_sub(since);
         let pending: Vec<i16> = self.recent.range(from..).copied().collect();
         let (utterance, transcripts) = Utterance::begin(stt, options, item, pending);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, FinishReason, Result, SpeechRequest, Tts, Usage,
+    AudioChunk, BoxStream, ChatDelta, ChatRequest, Error, FinishReason, Result, SpeechRequest, Tts, Usage,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
@@ -17,6 +17,11 @@ use crate::speech::Clauses;
 
 /// Clauses written but not yet spoken, at most: beyond this the model waits for the voice.
 const MAX_CLAUSES: usize = 8;
+
+/// Chunks of audio of one clause that wait to be sent, at most.
+const MAX_CHUNKS: usize = 64;
+/// The cutter bounds a clause to some hundred characters, which nobody takes this long to say.
+const MAX_CLAUSE: Duration = Duration::from_mins(2);
 
 /// A piece of a reply, in the order in which it came to be.
 #[derive(Debug)]
@@ -88,6 +93,8 @@ struct Clause {
     audio: BoxStream<'static, Result<AudioChunk>>,
     /// Made before its turn came.
     made: VecDeque<Result<AudioChunk>>,
+    /// How much was made in all.
+    length: Duration,
     ended: bool,
 }
 
@@ -195,7 +202,7 @@ impl Reply {
         let request =
             SpeechRequest { text: text.clone(), voice: speaker.voice.clone(), speed: speaker.speed };
         let audio = speaker.tts.speak(request);
-        Some(Clause { text: Some(text), audio, made: VecDeque::new(), ended: false })
+        Some(Clause { text: Some(text), audio, made: VecDeque::new(), length: Duration::ZERO, ended: false })
     }
 
     fn spoken(&self) -> bool {
@@ -204,11 +211,19 @@ impl Reply {
 }
 
 impl Clause {
-    /// Takes what synthesis has made. One clause is bounded by the cutter, so what it makes is too.
+    /// Takes what synthesis has made, up to a bound.
     fn poll_made(&mut self, cx: &mut Context<'_>) {
-        while !self.ended {
+        while !self.ended && self.made.len() < MAX_CHUNKS {
             match self.audio.poll_next_unpin(cx) {
-                Poll::Ready(Some(chunk)) => self.made.push_back(chunk),
+                Poll::Ready(Some(chunk)) => {
+                    self.length += chunk.as_ref().map_or(Duration::ZERO, AudioChunk::duration);
+                    self.made.push_back(chunk);
+                    if self.length > MAX_CLAUSE {
+                        let message = "speech synthesis does not come to an end of one clause";
+                        self.made.push_back(Err(Error::internal(message)));
+                        self.ended = true;
+                    }
+                }
                 Poll::Ready(None) => self.ended = true,
                 Poll::Pending => return,
             }

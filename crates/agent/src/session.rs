@@ -97,6 +97,8 @@ struct Session<T> {
     wanted: Option<run::Wanted>,
     hangup_at: Option<Instant>,
     times: turn::Times,
+    /// Whose turn it is to be asked first: the transport's or the replies'.
+    inbound_first: bool,
 }
 
 /// What woke the session.
@@ -147,6 +149,7 @@ impl<T: Transport> Session<T> {
             wanted: None,
             hangup_at: None,
             times: turn::Times::default(),
+            inbound_first: false,
         };
         session.open_vad();
         session
@@ -158,6 +161,7 @@ impl<T: Transport> Session<T> {
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             self.settle();
+            tokio::task::coop::consume_budget().await;
             match self.next(timer.as_mut()).await {
                 Step::Inbound(Some(Inbound::Hangup) | None) => return CallOutcome::Completed,
                 Step::Lost => return CallOutcome::Lost,
@@ -186,7 +190,10 @@ impl<T: Transport> Session<T> {
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        let (playing, hears) = (self.playback.has_room(), self.hears());
+        let (playing, hears) = (self.makes_audio(), self.hears());
+        // Neither side may keep the other waiting, whatever it has to say.
+        self.inbound_first = !self.inbound_first;
+        let inbound_first = self.inbound_first;
         let Self { transport, audio, voice, transcripts, turn_score, prepared, reply, sides, .. } = self;
         poll_fn(|cx| {
             if timer.as_mut().poll(cx).is_ready() {
@@ -202,13 +209,22 @@ impl<T: Transport> Session<T> {
                 *turn_score = None;
                 return Poll::Ready(Step::TurnScore(pause, score));
             }
-            if let Poll::Ready(step) = poll_replies(cx, playing, reply, prepared, sides) {
-                return Poll::Ready(step);
-            }
             if transport.poll_flush(cx).map(|r| r.is_err()) == Poll::Ready(true) {
                 return Poll::Ready(Step::Lost);
             }
-            if hears { transport.poll_recv(cx, audio).map(Step::Inbound) } else { Poll::Pending }
+            if inbound_first
+                && hears
+                && let Poll::Ready(inbound) = transport.poll_recv(cx, audio)
+            {
+                return Poll::Ready(Step::Inbound(inbound));
+            }
+            if let Poll::Ready(step) = poll_replies(cx, playing, reply, prepared, sides) {
+                return Poll::Ready(step);
+            }
+            if !inbound_first && hears {
+                return transport.poll_recv(cx, audio).map(Step::Inbound);
+            }
+            Poll::Pending
         })
         .await
     }
@@ -256,14 +272,19 @@ impl<T: Transport> Session<T> {
     }
 
     fn hear(&mut self) {
+        let before = self.ear.received();
         self.ear.hear(&self.audio);
         if let Some(vad) = &mut self.vad {
             vad.push(&self.audio);
         } else if !self.audio.is_empty() && self.ear.utterance().is_none() {
-            let at = self.ear.received();
-            self.begin_utterance(at);
+            self.begin_utterance(before);
         }
         self.audio.clear();
+    }
+
+    /// Whether more of the reply's audio may be made.
+    fn makes_audio(&self) -> bool {
+        self.playback.has_room() && self.transport.has_room()
     }
 
     /// Whether more may be received. Audio that comes faster than real time, from a file say, waits at the
@@ -331,8 +352,10 @@ fn poll_replies(
     prepared: &mut Option<Prepared>,
     sides: &mut [Side],
 ) -> Poll<Step> {
+    if !playing {
+        return Poll::Pending;
+    }
     if let Some(run) = reply
-        && playing
         && let Poll::Ready(part) = run.poll_part(cx)
     {
         return Poll::Ready(Step::Reply(part));

@@ -27,6 +27,12 @@ pub trait Transport: Send {
     /// Queues something to go out; the queue is bounded and [`Transport::poll_flush`] reports its overflow.
     fn send(&mut self, outbound: Outbound);
 
+    /// Whether what was sent is on its way, so that more may be made. With [`Pacing::Client`] only this keeps
+    /// replies from being made faster than the other side takes them.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Writes what is queued. Ready when all is written; an error when the other side is gone or reads too
     /// slowly to keep the queue within its bound.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
@@ -162,6 +168,31 @@ pub struct SessionConfig {
     pub goodbye: String,
     /// Said when an engine failed and nothing else can be said.
     pub apology: String,
+}
+
+impl Default for SessionConfig {
+    /// An agent that is told nothing about itself, says nothing first and nothing of its own accord.
+    fn default() -> Self {
+        Self {
+            instructions: String::new(),
+            spoken: true,
+            voice: None,
+            speed: 1.0,
+            model: None,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            temperature: None,
+            max_tokens: None,
+            language: None,
+            turns: Some(crate::dialog::TurnConfig::default()),
+            prefix_padding: Duration::from_millis(300),
+            transcribe_only: false,
+            greeting: String::new(),
+            idle: IdleReply::Generate,
+            goodbye: String::new(),
+            apology: String::new(),
+        }
+    }
 }
 
 /// What is said after long silence.

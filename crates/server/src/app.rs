@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
 use crate::metered::metered;
+use crate::transports::realtime::ClientSecrets;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
 ///
@@ -28,6 +29,8 @@ pub struct App {
     pub calls: Calls,
     /// The places for REST requests.
     pub requests: Arc<Semaphore>,
+    /// The keys that browsers hold.
+    pub(crate) client_secrets: ClientSecrets,
     /// When the server began, in seconds since 1970.
     pub started: u64,
     session: SessionConfig,
@@ -39,6 +42,7 @@ impl App {
         Self {
             calls: Calls::new(http.max_calls),
             requests: Arc::new(Semaphore::new(http.max_requests)),
+            client_secrets: ClientSecrets::default(),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
             engines: Arc::new(metered(engines, &metrics)),

@@ -8,7 +8,7 @@ use antiphon_agent::Engines;
 use antiphon_audio::Gate;
 use antiphon_core::call::{IdleReply, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
-use antiphon_core::{Embed, Llm, Stt, ToolChoice, Tts, TurnDetector, Vad};
+use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::llama::{Llama, LlamaOptions};
 use antiphon_providers::minilm::MiniLm;
 use antiphon_providers::moonshine::Moonshine;
@@ -210,21 +210,14 @@ pub fn session_config(config: &Config) -> SessionConfig {
     };
     SessionConfig {
         instructions: config.agent.instructions.clone(),
-        spoken: true,
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
-        model: None,
-        tools: Vec::new(),
-        tool_choice: ToolChoice::Auto,
-        temperature: None,
-        max_tokens: None,
         language: config.stt.language.clone(),
         turns: Some(turns),
-        prefix_padding: ms(300),
-        transcribe_only: false,
         greeting: config.agent.greeting.clone(),
         idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
         goodbye: config.agent.goodbye.clone(),
         apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
+        ..SessionConfig::default()
     }
 }

@@ -453,14 +453,14 @@ impl<T: Transport> Session<T> {
 
     /// When to look whether the reply or the words of a turn are overdue.
     pub(super) fn watchdog(&self) -> Option<Instant> {
-        let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.playback.has_room());
+        let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.makes_audio());
         let reply = waits.map(|r| r.latest + STALLED);
         let side = self.sides.iter().map(|side| side.run.latest + STALLED).min();
         [reply, side, self.words_due()].into_iter().flatten().min()
     }
 
     fn check_stalled(&mut self, now: Instant) {
-        let room = self.playback.has_room();
+        let room = self.makes_audio();
         if self.reply.as_ref().is_some_and(|r| !r.is_made() && room && now >= r.latest + STALLED) {
             self.reply_on(Some(Err(stalled())));
         }

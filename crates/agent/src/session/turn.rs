@@ -74,7 +74,7 @@ impl<T: Transport> Session<T> {
         let received = self.received_at(at);
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.stopped_after = None;
-        let item = self.begin_utterance(received);
+        let item = self.begin_utterance(received.saturating_sub(self.config.prefix_padding));
         self.emit(Event::SpeechStarted { item, at: received });
         if !self.config.transcribe_only {
             // What was said so far can be read while the person speaks.
@@ -245,8 +245,7 @@ impl<T: Transport> Session<T> {
     /// Finds the words of a message whose audio came with it.
     pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
         let options = SttOptions { language: self.config.language.clone(), prompt: None, partials: false };
-        let (mut utterance, transcripts) =
-            Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
+        let (mut utterance, transcripts) = Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
         utterance.pause();
         self.transcripts.push(transcripts);
         self.await_words(utterance);

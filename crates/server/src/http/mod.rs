@@ -1,6 +1,7 @@
 //! HTTP: the router of everything the server answers, and the server itself.
 
 pub mod auth;
+pub(crate) mod body;
 pub mod error;
 mod health;
 mod layers;
@@ -21,11 +22,13 @@ pub use serve::{serve, stop_signals};
 pub use settings::{Settings, Tls};
 
 use crate::app::App;
+use crate::transports::realtime;
 use error::{ApiError, Problem};
 
 /// Everything the server answers.
 pub fn router(app: Arc<App>) -> Router {
-    let described = openapi::described().merge(health::routes()).merge(openai::routes(&app));
+    let described =
+        openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))

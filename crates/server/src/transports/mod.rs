@@ -1,6 +1,7 @@
 //! The protocols a call may come in by, one folder each.
 
 pub(crate) mod file;
+pub(crate) mod realtime;
 mod socket;
 pub(crate) mod talk;
 pub(crate) mod twilio;

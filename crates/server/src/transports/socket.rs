@@ -65,6 +65,11 @@ impl Socket {
         self.queued = self.queue.iter().map(length).sum();
     }
 
+    /// Whether little enough waits to add more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queued < self.max_queued / 4
+    }
+
     /// The next text, binary or close message; `None` when the connection is over.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {

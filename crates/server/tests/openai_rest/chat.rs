@@ -2,8 +2,8 @@ use antiphon_server::http::Settings;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::schema::assert_is;
 use crate::support::Server;
+use crate::support::schema::assert_is;
 use crate::{error, events};
 
 async fn post(server: &Server, body: Value) -> Response {

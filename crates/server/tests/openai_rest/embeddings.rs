@@ -5,8 +5,8 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::error;
-use crate::schema::assert_is;
 use crate::support::Server;
+use crate::support::schema::assert_is;
 
 async fn post(server: &Server, body: Value) -> Response {
     reqwest::Client::new().post(server.url("/v1/embeddings")).json(&body).send().await.expect("a reply")

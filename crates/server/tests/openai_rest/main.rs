@@ -12,11 +12,9 @@ mod chat;
 mod embeddings;
 mod operation;
 mod robustness;
-mod schema;
 mod speech;
 #[path = "../support/mod.rs"]
 mod support;
-mod tools;
 mod transcriptions;
 
 use serde_json::Value;

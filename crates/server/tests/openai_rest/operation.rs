@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::error;
+use crate::support::tools::until;
 use crate::support::{Server, app};
-use crate::tools::until;
 
 fn with_key() -> Settings {
     Settings { auth: Auth::new(["sk-test"]), ..Settings::default() }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::Server;
 use crate::support::engines::UNDER_WAY;
-use crate::tools::{tasks, until};
+use crate::support::tools::{tasks, until};
 use crate::{audio, error};
 
 fn chat(text: &str, streamed: bool) -> Value {

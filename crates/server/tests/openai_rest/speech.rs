@@ -4,8 +4,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::schema::assert_is;
 use crate::support::Server;
+use crate::support::schema::assert_is;
 use crate::{error, events};
 
 async fn post(server: &Server, body: Value) -> Response {

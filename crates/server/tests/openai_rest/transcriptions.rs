@@ -3,9 +3,9 @@ use reqwest::Response;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-use crate::schema::assert_is;
 use crate::support::Server;
-use crate::tools::test_data;
+use crate::support::schema::assert_is;
+use crate::support::tools::test_data;
 use crate::{audio, error, events};
 
 async fn post(server: &Server, form: Form) -> Response {

@@ -10,6 +10,7 @@ use antiphon_core::{
     Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
 };
 use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::mpsc;
 
 /// Answers of engines that are under way in this process.
 pub(crate) static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +38,7 @@ fn counted<T: Send + 'static>(answers: BoxStream<'static, T>) -> BoxStream<'stat
 
 pub(crate) fn engines() -> Engines {
     Engines {
-        vad: Arc::new(Deaf),
+        vad: Arc::new(Level),
         turn: None,
         stt: Arc::new(Counting),
         llm: Arc::new(Obedient),
@@ -46,22 +47,46 @@ pub(crate) fn engines() -> Engines {
     }
 }
 
-/// Hears no voice.
-struct Deaf;
+/// Takes for voice what is not silent.
+struct Level;
 
-impl Vad for Deaf {
+/// What the detector of a call judges at once: 32 ms.
+const WINDOW: usize = 512;
+
+impl Vad for Level {
     fn name(&self) -> &'static str {
-        "deaf"
+        "level"
     }
 
     fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
-        struct Ear;
-        impl VadStream for Ear {
-            fn push(&mut self, _: &[i16]) {}
+        struct Ear {
+            window: Vec<i16>,
+            judged: u64,
+            output: mpsc::UnboundedSender<VoiceProbability>,
         }
-        let silence = VoiceProbability { at: MediaTime::ZERO, probability: 0.0 };
-        (Box::new(Ear), stream::iter([silence]).boxed())
+        impl VadStream for Ear {
+            fn push(&mut self, samples: &[i16]) {
+                for &sample in samples {
+                    self.window.push(sample);
+                    if self.window.len() == WINDOW {
+                        self.judged += WINDOW as u64;
+                        let at = MediaTime::from_samples(self.judged, SampleRate::HZ_16000);
+                        let probability = if is_loud(&self.window) { 0.9 } else { 0.0 };
+                        self.window.clear();
+                        // The call may be over.
+                        let _ = self.output.send(VoiceProbability { at, probability });
+                    }
+                }
+            }
+        }
+        let (output, mut judged) = mpsc::unbounded_channel();
+        let ear = Ear { window: Vec::new(), judged: 0, output };
+        (Box::new(ear), stream::poll_fn(move |cx| judged.poll_recv(cx)).boxed())
     }
+}
+
+fn is_loud(samples: &[i16]) -> bool {
+    samples.iter().any(|sample| sample.unsigned_abs() > 100)
 }
 
 /// Samples.
@@ -92,7 +117,9 @@ impl Stt for Counting {
                             return Some((Ok(heard.transcript(false)), (audio, heard, false)));
                         }
                     }
-                    Some(SttInput::Flush) => {}
+                    Some(SttInput::Flush) => {
+                        return Some((Ok(heard.transcript(true)), (audio, heard, false)));
+                    }
                     None => return Some((Ok(heard.transcript(true)), (audio, heard, true))),
                 }
             }
@@ -115,7 +142,7 @@ impl Heard {
         let before = self.samples / SECOND;
         while !samples.is_empty() {
             let (now, later) = samples.split_at(samples.len().min(SECOND - self.samples % SECOND));
-            self.loud |= now.iter().any(|sample| sample.unsigned_abs() > 100);
+            self.loud |= is_loud(now);
             self.samples += now.len();
             samples = later;
             if self.samples.is_multiple_of(SECOND) && std::mem::take(&mut self.loud) {

@@ -1,13 +1,16 @@
 //! A server on an ephemeral port of this machine, with engines that do what the request tells them.
 
+#![allow(dead_code, reason = "each test program uses its share")]
+
 pub(crate) mod engines;
+pub(crate) mod schema;
+pub(crate) mod tools;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::ToolChoice;
-use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::call::SessionConfig;
 use antiphon_server::app::App;
 use antiphon_server::http::{Settings, serve};
 use antiphon_telemetry::Metrics;
@@ -36,6 +39,11 @@ impl Server {
         Self { app, address, stop: Some(stop), task }
     }
 
+    /// The address of a WebSocket.
+    pub(crate) fn socket(&self, path: &str) -> String {
+        self.url(path).replacen("http", "ws", 1)
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         let scheme = if self.app.http.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.address)
@@ -55,23 +63,5 @@ pub(crate) fn app(settings: Settings) -> Arc<App> {
 }
 
 fn session() -> SessionConfig {
-    SessionConfig {
-        instructions: String::new(),
-        spoken: true,
-        voice: None,
-        speed: 1.0,
-        model: None,
-        tools: Vec::new(),
-        tool_choice: ToolChoice::Auto,
-        temperature: None,
-        max_tokens: None,
-        language: None,
-        turns: None,
-        prefix_padding: Duration::ZERO,
-        transcribe_only: false,
-        greeting: String::new(),
-        idle: IdleReply::Generate,
-        goodbye: String::new(),
-        apology: String::new(),
-    }
+    SessionConfig { turns: None, prefix_padding: Duration::ZERO, ..SessionConfig::default() }
 }

@@ -66,22 +66,10 @@ impl Default for Stage {
         };
         let config = SessionConfig {
             instructions: "You are a test.".to_owned(),
-            spoken: true,
-            voice: None,
-            speed: 1.0,
-            model: None,
-            tools: Vec::new(),
-            tool_choice: ToolChoice::Auto,
-            temperature: None,
-            max_tokens: None,
-            language: None,
-            turns: Some(TurnConfig::default()),
-            prefix_padding: Duration::from_millis(300),
-            transcribe_only: false,
-            greeting: String::new(),
             idle: IdleReply::Say(vec!["Hello?".to_owned()]),
             goodbye: "Bye.".to_owned(),
             apology: "Sorry.".to_owned(),
+            ..SessionConfig::default()
         };
         Self { script, config, pacing: Pacing::Server { lead: Duration::from_millis(200) } }
     }

@@ -15,9 +15,9 @@ use futures_util::{StreamExt, stream};
 
 use self::reply::{Chunks, Completion};
 use self::request::ChatBody;
-use super::body::Body;
 use super::{patience, sse};
 use crate::app::App;
+use crate::http::body::Body;
 use crate::http::error::ApiError;
 
 type Answers = BoxStream<'static, Result<ChatDelta>>;

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::Body;
 use super::patience;
 use crate::app::App;
+use crate::http::body::Body;
 use crate::http::error::ApiError;
 
 /// OpenAI's limit on the texts of one request.

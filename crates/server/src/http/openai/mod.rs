@@ -1,7 +1,6 @@
 //! OpenAI's REST API, under `/v1`: one file for each of its resources.
 
 mod admission;
-mod body;
 mod chat;
 mod embeddings;
 mod models;

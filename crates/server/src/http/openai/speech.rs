@@ -20,9 +20,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::request::{Say, SpeechBody};
-use super::body::Body;
 use super::{patience, sse};
 use crate::app::App;
+use crate::http::body::Body;
 use crate::http::error::ApiError;
 
 /// What a stream of events consists of: audio, then the end.

@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 const BODY_TIME: Duration = Duration::from_mins(1);
 
 /// A JSON body that arrived whole and in time.
-pub(super) struct Body<T>(pub(super) T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;

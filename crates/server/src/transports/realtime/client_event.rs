@@ -1,0 +1,205 @@
+//! What clients send.
+
+use std::borrow::Cow;
+
+use antiphon_core::call::{CommandKind, Place, ReplyInput, ReplyRequest};
+use antiphon_core::{ItemId, ReplyId};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::invalid::{Invalid, deserialize};
+use super::item::{Given, GivenItem};
+use super::media::Format;
+use super::session::{MaxTokens, Modalities, Voice};
+use super::tool::{Choice, FunctionTool};
+
+/// What every event has, and the audio of the one that comes fifty times a second: read without a copy.
+#[derive(Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) event_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) audio: Option<Cow<'a, str>>,
+}
+
+/// What a client asks for.
+pub(super) enum Request {
+    /// Change the session.
+    Update(Map<String, Value>),
+    /// Something the call does.
+    Command(CommandKind),
+}
+
+/// What it takes to understand an event.
+pub(super) struct Context<'a> {
+    /// The format of audio in items.
+    pub(super) input: Format,
+    /// The format of replies.
+    pub(super) output: Format,
+    /// The voices there are.
+    pub(super) voices: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct SessionUpdate {
+    session: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct ItemCreate {
+    item: GivenItem,
+    #[serde(default)]
+    previous_item_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OfItem {
+    item_id: String,
+}
+
+#[derive(Deserialize)]
+struct Truncate {
+    item_id: String,
+    audio_end_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct ResponseCancel {
+    #[serde(default)]
+    response_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ResponseCreate {
+    #[serde(default)]
+    response: Option<Response>,
+}
+
+/// What a response has that the session has not.
+#[derive(Default, Deserialize)]
+struct Response {
+    conversation: Option<Conversation>,
+    input: Option<Vec<GivenItem>>,
+    instructions: Option<String>,
+    metadata: Option<BTreeMap<String, Value>>,
+    output_modalities: Option<Modalities>,
+    audio: Option<ResponseAudio>,
+    tools: Option<Vec<FunctionTool>>,
+    tool_choice: Option<Choice>,
+    max_output_tokens: Option<MaxTokens>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Conversation {
+    Auto,
+    None,
+}
+
+#[derive(Deserialize)]
+struct ResponseAudio {
+    output: Option<ResponseOutput>,
+}
+
+#[derive(Deserialize)]
+struct ResponseOutput {
+    format: Option<Format>,
+    voice: Option<Voice>,
+}
+
+/// Understands an event other than `input_audio_buffer.append`.
+pub(super) fn parse(kind: &str, text: &str, context: &Context<'_>) -> Result<Request, Invalid> {
+    let command = match kind {
+        "session.update" => return Ok(Request::Update(typed::<SessionUpdate>(text)?.session)),
+        "input_audio_buffer.commit" => CommandKind::CommitInput,
+        "input_audio_buffer.clear" => CommandKind::ClearInput,
+        "conversation.item.create" => create_item(typed(text)?, context)?,
+        "conversation.item.delete" => CommandKind::DeleteItem(ItemId::new(typed::<OfItem>(text)?.item_id)),
+        "conversation.item.retrieve" => {
+            CommandKind::RetrieveItem(ItemId::new(typed::<OfItem>(text)?.item_id))
+        }
+        "conversation.item.truncate" => {
+            let Truncate { item_id, audio_end_ms } = typed(text)?;
+            let audio_end = Duration::from_millis(audio_end_ms);
+            CommandKind::TruncateItem { item: ItemId::new(item_id), audio_end }
+        }
+        "response.create" => create_response(typed(text)?, context)?,
+        "response.cancel" => {
+            CommandKind::CancelReply(typed::<ResponseCancel>(text)?.response_id.map(ReplyId::new))
+        }
+        "output_audio_buffer.clear" => {
+            let message = "over a WebSocket the client plays the audio: stop playing it, and send \
+                conversation.item.truncate to say what was heard";
+            return Err(Invalid::new("invalid_event", message));
+        }
+        _ => {
+            let message = format!("'{kind}' is no event that clients send");
+            return Err(Invalid { param: Some("type".to_owned()), ..Invalid::new("unknown_event", message) });
+        }
+    };
+    Ok(Request::Command(command))
+}
+
+fn typed<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| Invalid::new("invalid_json", format!("the event is not JSON: {error}")))?;
+    deserialize(value, "")
+}
+
+fn create_item(event: ItemCreate, context: &Context<'_>) -> Result<CommandKind, Invalid> {
+    let place = match event.previous_item_id.as_deref() {
+        None => Place::Last,
+        Some("root") => Place::First,
+        Some(id) => Place::After(ItemId::new(id)),
+    };
+    match event.item.understand(context.input, "item")? {
+        Given::Item(item, audio) => Ok(CommandKind::AddItem { item, place, audio }),
+        Given::Reference(_) => {
+            Err(Invalid::param("item.type", "an item that is referred to is in the conversation already"))
+        }
+    }
+}
+
+fn create_response(event: ResponseCreate, context: &Context<'_>) -> Result<CommandKind, Invalid> {
+    let response = event.response.unwrap_or_default();
+    let input = response.input.map(|items| {
+        let items = items.into_iter().enumerate();
+        items.map(|(at, item)| input_item(item, context, &format!("response.input[{at}]"))).collect()
+    });
+    let output = response.audio.and_then(|audio| audio.output);
+    let (format, voice) = output.map_or((None, None), |output| (output.format, output.voice));
+    if format.is_some_and(|format| format != context.output) {
+        let message = "one session has one format: change it with session.update";
+        return Err(Invalid::param("response.audio.output.format", message));
+    }
+    let request = ReplyRequest {
+        out_of_band: matches!(response.conversation, Some(Conversation::None)),
+        input: input.transpose()?,
+        instructions: response.instructions,
+        spoken: response.output_modalities.map(|modalities| modalities == Modalities::Audio),
+        voice: voice.and_then(|voice| super::session::known_voice(&voice, context.voices)),
+        tools: response.tools.map(|tools| tools.iter().map(FunctionTool::to_tool).collect()),
+        tool_choice: response.tool_choice.map(Into::into),
+        temperature: None,
+        max_tokens: response.max_output_tokens.and_then(MaxTokens::limit),
+        metadata: response.metadata.unwrap_or_default(),
+    };
+    Ok(CommandKind::Reply(Box::new(request)))
+}
+
+fn input_item(item: GivenItem, context: &Context<'_>, param: &str) -> Result<ReplyInput, Invalid> {
+    match item.understand(context.input, param)? {
+        Given::Reference(id) => Ok(ReplyInput::Reference(id)),
+        Given::Item(item, audio) if audio.is_empty() => Ok(ReplyInput::Item(item)),
+        Given::Item(..) => {
+            let message = "audio is transcribed only in the conversation: create the item first, then refer to \
+                it with item_reference";
+            Err(Invalid::param(param, message))
+        }
+    }
+}

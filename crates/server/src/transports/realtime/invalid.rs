@@ -1,0 +1,47 @@
+//! What is wrong with something that a client sent.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// An `invalid_request_error`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// Where.
+    pub(super) param: Option<String>,
+}
+
+impl Invalid {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), param: None }
+    }
+
+    pub(super) fn param(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: "invalid_value", message: message.into(), param: Some(param.into()) }
+    }
+
+    /// The `error` object of an `error` event; `event_id` is that of the event that is wrong.
+    pub(super) fn to_json(&self, event_id: Option<&str>) -> Value {
+        json!({
+            "type": "invalid_request_error",
+            "code": self.code,
+            "message": self.message,
+            "param": self.param,
+            "event_id": event_id,
+        })
+    }
+}
+
+/// Types `value`; an error names the field, whose path begins with `root`.
+pub(super) fn deserialize<T: DeserializeOwned>(value: Value, root: &str) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let param = match (root, path.as_str()) {
+            ("", path) => path.to_owned(),
+            (root, ".") => root.to_owned(),
+            (root, path) => format!("{root}.{path}"),
+        };
+        Invalid::param(param, error.into_inner().to_string())
+    })
+}

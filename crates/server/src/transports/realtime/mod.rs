@@ -1,0 +1,112 @@
+//! OpenAI Realtime: a call as JSON events over a WebSocket, as the official clients speak it.
+
+mod client_event;
+mod client_secrets;
+mod invalid;
+mod item;
+mod media;
+mod secrets;
+mod server_event;
+mod session;
+mod stable;
+mod tool;
+mod transport;
+
+use std::sync::Arc;
+
+use antiphon_agent::{ids, run_call};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::auth::{Unauthorized, presented_key};
+use crate::http::error::ApiError;
+pub(crate) use secrets::ClientSecrets;
+use session::{Kind, Session};
+use transport::{Offer, RealtimeTransport};
+
+/// 15 MiB of audio may be appended at once; base64 and JSON around it need a little more.
+const MAX_MESSAGE: usize = 24 << 20;
+
+/// The socket and the client secrets, each also under the name that Azure gives it.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(client_secrets::create))
+        .route("/openai/v1/realtime/client_secrets", axum::routing::post(client_secrets::create))
+        .route("/v1/realtime", get(connect))
+        .route("/openai/v1/realtime", get(connect))
+}
+
+#[derive(Deserialize)]
+struct Params {
+    model: Option<String>,
+    intent: Option<String>,
+    call_id: Option<String>,
+}
+
+async fn connect(
+    State(app): State<Arc<App>>,
+    Query(params): Query<Params>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let session = match open(&app, &params, &headers) {
+        Ok(session) => session,
+        Err(refused) => return refused.into_response(),
+    };
+    let guard = match app.calls.admit(transport::NAME) {
+        Ok(guard) => guard,
+        Err(busy) => return ApiError::from(busy).into_response(),
+    };
+    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    upgrade.on_upgrade(async move |socket| {
+        let offer = Arc::new(offer(&app));
+        let config = offer.config(&session);
+        let transport = RealtimeTransport::new(socket, offer, session);
+        run_call(ids::call(), app.engines.clone(), config, app.observer.clone(), transport).await;
+        drop(guard);
+    })
+}
+
+/// What every session of this server may use.
+fn offer(app: &App) -> Offer {
+    Offer {
+        base: app.session_config(),
+        voices: app.engines.tts.voices().into_iter().map(|voice| voice.id).collect(),
+        semantic: app.engines.turn.is_some(),
+    }
+}
+
+/// The session that a connection begins with, or why it may not begin.
+fn open(app: &App, params: &Params, headers: &HeaderMap) -> Result<Session, ApiError> {
+    let secret = presented_key(headers).filter(|key| key.starts_with(secrets::PREFIX));
+    let given = match secret {
+        Some(secret) => Some(app.client_secrets.session(secret).ok_or(Unauthorized::WrongKey)?),
+        None => app.http.auth.check(headers).map(|()| None)?,
+    };
+    if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
+        let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
+            use the events of the general availability";
+        return Err(ApiError::invalid(message).code("beta_api_shape_disabled"));
+    }
+    if let Some(call_id) = &params.call_id {
+        let message = format!("there is no call '{call_id}' to control: calls are held on their own socket");
+        return Err(ApiError::new(StatusCode::NOT_FOUND, message).code("call_not_found"));
+    }
+    let kind = match params.intent.as_deref() {
+        None | Some("conversation") => Kind::Realtime,
+        Some("transcription") => Kind::Transcription,
+        Some(other) => {
+            let message = format!("intent={other} is not known: leave it out, or give transcription");
+            return Err(ApiError::invalid_param("intent", message));
+        }
+    };
+    let model = params.model.clone().unwrap_or_else(|| app.engines.llm.model().to_owned());
+    Ok(given.unwrap_or_else(|| Session::new(kind, model, &app.session_config())))
+}

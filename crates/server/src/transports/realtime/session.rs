@@ -1,0 +1,635 @@
+//! The session as its client configures it: `session.update` and `session.updated`.
+
+use std::time::Duration;
+
+use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::invalid::{Invalid, deserialize};
+use super::media::Format;
+use super::tool::{Choice, FunctionTool};
+
+/// Longer instructions fit no model's context.
+const MAX_INSTRUCTIONS: usize = 256 << 10;
+/// OpenAI's own limit.
+const MAX_TOOLS: usize = 128;
+
+/// The effective session. What this server does not use is kept and given back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    #[serde(rename = "type")]
+    pub(super) kind: Kind,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    pub(super) instructions: String,
+    #[serde(default)]
+    pub(super) output_modalities: Modalities,
+    #[serde(default)]
+    pub(super) audio: Audio,
+    #[serde(default)]
+    pub(super) tools: Vec<FunctionTool>,
+    #[serde(default)]
+    pub(super) tool_choice: Choice,
+    #[serde(default)]
+    pub(super) max_output_tokens: MaxTokens,
+    #[serde(default)]
+    tracing: Value,
+    #[serde(default)]
+    prompt: Value,
+    #[serde(default)]
+    include: Value,
+    #[serde(default = "automatic")]
+    truncation: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+}
+
+fn automatic() -> Value {
+    Value::from("auto")
+}
+
+/// What the session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// A conversation.
+    Realtime,
+    /// Only the words of what is said.
+    Transcription,
+}
+
+/// How replies are given: `["audio"]`, which comes with a transcript, or `["text"]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Modality>", into = "Vec<Modality>")]
+pub(super) enum Modalities {
+    #[default]
+    Audio,
+    Text,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Modality {
+    Audio,
+    Text,
+}
+
+impl TryFrom<Vec<Modality>> for Modalities {
+    type Error = &'static str;
+
+    fn try_from(modalities: Vec<Modality>) -> Result<Self, Self::Error> {
+        match modalities.as_slice() {
+            [Modality::Audio] => Ok(Self::Audio),
+            [Modality::Text] => Ok(Self::Text),
+            _ => Err("give [\"audio\"], which comes with a transcript, or [\"text\"]"),
+        }
+    }
+}
+
+impl From<Modalities> for Vec<Modality> {
+    fn from(modalities: Modalities) -> Self {
+        vec![match modalities {
+            Modalities::Audio => Modality::Audio,
+            Modalities::Text => Modality::Text,
+        }]
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Audio {
+    #[serde(default)]
+    pub(super) input: Input,
+    #[serde(default)]
+    pub(super) output: Output,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Input {
+    #[serde(default)]
+    pub(super) format: Format,
+    pub(super) transcription: Option<Transcription>,
+    noise_reduction: Option<NoiseReduction>,
+    #[serde(default = "server_vad", deserialize_with = "Option::deserialize")]
+    pub(super) turn_detection: Option<TurnDetection>,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            transcription: None,
+            noise_reduction: None,
+            turn_detection: server_vad(),
+        }
+    }
+}
+
+/// Whether and how the client is told what was understood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Transcription {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct NoiseReduction {
+    #[serde(rename = "type")]
+    kind: NoiseReductionKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NoiseReductionKind {
+    NearField,
+    FarField,
+}
+
+/// When a turn of the person is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum TurnDetection {
+    /// After silence.
+    ServerVad {
+        #[serde(default = "half")]
+        threshold: f32,
+        #[serde(default = "prefix_padding_ms")]
+        prefix_padding_ms: u64,
+        #[serde(default = "silence_duration_ms")]
+        silence_duration_ms: u64,
+        #[serde(default)]
+        idle_timeout_ms: Option<u64>,
+        #[serde(default = "yes")]
+        create_response: bool,
+        #[serde(default = "yes")]
+        interrupt_response: bool,
+    },
+    /// When what was said sounds finished.
+    SemanticVad {
+        #[serde(default)]
+        eagerness: Eagerness,
+        #[serde(default = "yes")]
+        create_response: bool,
+        #[serde(default = "yes")]
+        interrupt_response: bool,
+    },
+}
+
+/// The defaults that OpenAI documents.
+fn server_vad() -> Option<TurnDetection> {
+    Some(TurnDetection::ServerVad {
+        threshold: half(),
+        prefix_padding_ms: prefix_padding_ms(),
+        silence_duration_ms: silence_duration_ms(),
+        idle_timeout_ms: None,
+        create_response: true,
+        interrupt_response: true,
+    })
+}
+
+fn half() -> f32 {
+    0.5
+}
+
+fn prefix_padding_ms() -> u64 {
+    300
+}
+
+fn silence_duration_ms() -> u64 {
+    500
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Eagerness {
+    Low,
+    Medium,
+    High,
+    #[default]
+    Auto,
+}
+
+impl Eagerness {
+    /// The longest that a pause may be, as OpenAI documents it.
+    fn max_silence(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Low => 8,
+            Self::Medium | Self::Auto => 4,
+            Self::High => 2,
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Output {
+    #[serde(default)]
+    pub(super) format: Format,
+    #[serde(default)]
+    pub(super) voice: Voice,
+    #[serde(default = "normal_speed")]
+    speed: f32,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { format: Format::default(), voice: Voice::default(), speed: normal_speed() }
+    }
+}
+
+fn normal_speed() -> f32 {
+    1.0
+}
+
+/// A voice, by its name or as `{"id": ...}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NameOrId", into = "String")]
+pub(super) struct Voice(pub(super) String);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a voice is a string or {\"id\": string}")]
+enum NameOrId {
+    Name(String),
+    Id { id: String },
+}
+
+impl From<NameOrId> for Voice {
+    fn from(voice: NameOrId) -> Self {
+        match voice {
+            NameOrId::Name(name) | NameOrId::Id { id: name } => Self(name),
+        }
+    }
+}
+
+impl From<Voice> for String {
+    fn from(voice: Voice) -> Self {
+        voice.0
+    }
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// The longest reply: tokens, or `"inf"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TokensOrInf", into = "Value")]
+pub(super) enum MaxTokens {
+    #[default]
+    Unlimited,
+    Limited(u32),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number of tokens or \"inf\"")]
+enum TokensOrInf {
+    Tokens(u32),
+    Text(String),
+}
+
+impl TryFrom<TokensOrInf> for MaxTokens {
+    type Error = &'static str;
+
+    fn try_from(tokens: TokensOrInf) -> Result<Self, Self::Error> {
+        match tokens {
+            TokensOrInf::Tokens(0) => Err("a reply needs at least one token"),
+            TokensOrInf::Tokens(tokens) => Ok(Self::Limited(tokens)),
+            TokensOrInf::Text(text) if text == "inf" => Ok(Self::Unlimited),
+            TokensOrInf::Text(_) => Err("give a number of tokens or \"inf\""),
+        }
+    }
+}
+
+impl From<MaxTokens> for Value {
+    fn from(tokens: MaxTokens) -> Self {
+        match tokens {
+            MaxTokens::Unlimited => Self::from("inf"),
+            MaxTokens::Limited(tokens) => Self::from(tokens),
+        }
+    }
+}
+
+impl MaxTokens {
+    pub(super) fn limit(self) -> Option<u32> {
+        match self {
+            Self::Unlimited => None,
+            Self::Limited(tokens) => Some(tokens),
+        }
+    }
+}
+
+impl Session {
+    /// A session before its client changed anything.
+    pub(crate) fn new(kind: Kind, model: String, base: &SessionConfig) -> Self {
+        let mut audio = Audio::default();
+        if kind == Kind::Transcription {
+            audio.input.transcription = Some(Transcription::default());
+        }
+        audio.output.speed = base.speed;
+        if let Some(voice) = &base.voice {
+            audio.output.voice = Voice(voice.clone());
+        }
+        Self {
+            kind,
+            model,
+            instructions: base.instructions.clone(),
+            output_modalities: Modalities::Audio,
+            audio,
+            tools: Vec::new(),
+            tool_choice: Choice::default(),
+            max_output_tokens: MaxTokens::Unlimited,
+            tracing: Value::Null,
+            prompt: Value::Null,
+            include: Value::Null,
+            truncation: automatic(),
+            reasoning: None,
+            parallel_tool_calls: None,
+        }
+    }
+
+    /// This session with what `update` changes: what is absent stays, `null` clears.
+    pub(crate) fn updated(&self, update: Map<String, Value>) -> Result<Self, Invalid> {
+        let mut merged = serde_json::to_value(self).unwrap_or_default();
+        merge(&mut merged, update, &mut Vec::new());
+        if merged["type"].is_null() {
+            merged["type"] = Value::from("realtime");
+        }
+        let updated: Self = deserialize(merged, "session")?;
+        updated.check()?;
+        Ok(updated)
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        let invalid = |param: &str, message: String| Err(Invalid::param(format!("session.{param}"), message));
+        if self.instructions.len() > MAX_INSTRUCTIONS {
+            let message = format!("the instructions are longer than {MAX_INSTRUCTIONS} bytes");
+            return invalid("instructions", message);
+        }
+        if self.tools.len() > MAX_TOOLS {
+            return invalid("tools", format!("there are more than {MAX_TOOLS} tools"));
+        }
+        let speed = self.audio.output.speed;
+        if !(0.25..=1.5).contains(&speed) {
+            return invalid("audio.output.speed", format!("{speed} is not between 0.25 and 1.5"));
+        }
+        if let Some(TurnDetection::ServerVad {
+            threshold,
+            prefix_padding_ms,
+            silence_duration_ms,
+            idle_timeout_ms,
+            ..
+        }) = &self.audio.input.turn_detection
+        {
+            let within = |name: &str, value: u64, max: u64| {
+                let param = format!("audio.input.turn_detection.{name}");
+                if value > max { invalid(&param, format!("{value} is more than {max}")) } else { Ok(()) }
+            };
+            if !(0.0..=1.0).contains(threshold) {
+                let message = format!("{threshold} is not between 0 and 1");
+                return invalid("audio.input.turn_detection.threshold", message);
+            }
+            within("prefix_padding_ms", *prefix_padding_ms, 5_000)?;
+            within("silence_duration_ms", *silence_duration_ms, 60_000)?;
+            if idle_timeout_ms.is_some_and(|idle| !(5_000..=30_000).contains(&idle)) {
+                let message = "the idle timeout is not between 5000 and 30000".to_owned();
+                return invalid("audio.input.turn_detection.idle_timeout_ms", message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Audio kept from before speech was noticed.
+    pub(super) fn padding(&self) -> Duration {
+        self.audio.input.turn_detection.as_ref().map_or(Duration::ZERO, TurnDetection::padding)
+    }
+
+    /// As the client reads it.
+    pub(crate) fn to_json(&self, id: &str) -> Value {
+        let mut json = serde_json::to_value(self).unwrap_or_default();
+        json["id"] = Value::from(id);
+        json["object"] = Value::from("realtime.session");
+        if self.kind == Kind::Transcription {
+            json["object"] = Value::from("realtime.transcription_session");
+            let input = json["audio"]["input"].take();
+            json["audio"] = json!({ "input": input });
+            if let Some(fields) = json.as_object_mut() {
+                fields
+                    .retain(|name, _| ["type", "id", "object", "audio", "include"].contains(&name.as_str()));
+            }
+        }
+        json
+    }
+
+    /// How a call with this session behaves. `base` gives what clients do not configure, `voices` the voices
+    /// there are, `semantic` whether there is a turn detector.
+    pub(super) fn config(&self, base: &SessionConfig, voices: &[String], semantic: bool) -> SessionConfig {
+        let input = &self.audio.input;
+        SessionConfig {
+            instructions: self.instructions.clone(),
+            spoken: self.output_modalities == Modalities::Audio,
+            voice: known_voice(&self.audio.output.voice, voices).or_else(|| base.voice.clone()),
+            speed: self.audio.output.speed,
+            // A model of OpenAI's means the one there is.
+            model: base.model.clone(),
+            tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
+            tool_choice: self.tool_choice.clone().into(),
+            temperature: base.temperature,
+            max_tokens: self.max_output_tokens.limit().or(base.max_tokens),
+            language: input
+                .transcription
+                .as_ref()
+                .and_then(|t| t.language.clone())
+                .filter(|language| !language.is_empty())
+                .or_else(|| base.language.clone()),
+            turns: input.turn_detection.as_ref().map(|turns| turns.config(base, semantic)),
+            prefix_padding: input.turn_detection.as_ref().map_or(base.prefix_padding, TurnDetection::padding),
+            transcribe_only: self.kind == Kind::Transcription,
+            // Who begins, what is said after silence and what after a failure is up to the client.
+            greeting: String::new(),
+            idle: IdleReply::Generate,
+            goodbye: String::new(),
+            apology: String::new(),
+        }
+    }
+}
+
+/// Foreign names, such as those of OpenAI's voices, mean the default.
+pub(super) fn known_voice(voice: &Voice, voices: &[String]) -> Option<String> {
+    voices.contains(&voice.0).then(|| voice.0.clone())
+}
+
+impl TurnDetection {
+    fn padding(&self) -> Duration {
+        match self {
+            Self::ServerVad { prefix_padding_ms, .. } => Duration::from_millis(*prefix_padding_ms),
+            Self::SemanticVad { .. } => Duration::from_millis(prefix_padding_ms()),
+        }
+    }
+
+    fn config(&self, base: &SessionConfig, semantic: bool) -> TurnConfig {
+        let base = base.turns.clone().unwrap_or_default();
+        let barge_in = |interrupts: bool| if interrupts { BargeIn::AtOnce } else { BargeIn::Off };
+        match *self {
+            Self::ServerVad {
+                threshold,
+                silence_duration_ms,
+                idle_timeout_ms,
+                create_response,
+                interrupt_response,
+                ..
+            } => TurnConfig {
+                threshold,
+                end: EndOfTurn::Silence(Duration::from_millis(silence_duration_ms)),
+                barge_in: barge_in(interrupt_response),
+                respond: create_response,
+                reprompt: idle_timeout_ms.map(Duration::from_millis),
+                max_reprompts: u32::MAX,
+                ..base
+            },
+            Self::SemanticVad { eagerness, create_response, interrupt_response } => TurnConfig {
+                end: match base.end {
+                    EndOfTurn::Smart { min, .. } => EndOfTurn::Smart { min, max: eagerness.max_silence() },
+                    end @ EndOfTurn::Silence(_) if !semantic => end,
+                    EndOfTurn::Silence(_) | EndOfTurn::Manual => {
+                        EndOfTurn::Smart { min: Duration::from_millis(224), max: eagerness.max_silence() }
+                    }
+                },
+                barge_in: barge_in(interrupt_response),
+                respond: create_response,
+                reprompt: None,
+                ..base
+            },
+        }
+    }
+}
+
+/// Objects that are merged field by field; all others are replaced whole.
+const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
+/// Fields that can be `null`; for all others `null` brings the default back.
+const NULLABLE: [&str; 6] = [
+    "audio.input.transcription",
+    "audio.input.noise_reduction",
+    "audio.input.turn_detection",
+    "tracing",
+    "prompt",
+    "include",
+];
+
+fn merge(into: &mut Value, update: Map<String, Value>, path: &mut Vec<String>) {
+    for (name, value) in update {
+        path.push(name.clone());
+        let at = path.join(".");
+        match value {
+            Value::Object(fields) if MERGED.contains(&at.as_str()) => merge(&mut into[&name], fields, path),
+            Value::Null if !NULLABLE.contains(&at.as_str()) => {
+                if let Some(fields) = into.as_object_mut() {
+                    fields.remove(&name);
+                }
+            }
+            Value::Object(mut fields) => {
+                // Some clients write what they do not know as null.
+                fields.retain(|_, value| !value.is_null());
+                into[&name] = Value::Object(fields);
+            }
+            value => into[&name] = value,
+        }
+        path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> SessionConfig {
+        SessionConfig { instructions: "base".to_owned(), ..SessionConfig::default() }
+    }
+
+    fn session() -> Session {
+        Session::new(Kind::Realtime, "m".to_owned(), &base())
+    }
+
+    fn update(session: &Session, update: Value) -> Result<Session, Invalid> {
+        let Value::Object(update) = update else { panic!("an object") };
+        session.updated(update)
+    }
+
+    fn turns(session: &Session) -> Option<TurnConfig> {
+        session.config(&base(), &[], true).turns
+    }
+
+    #[test]
+    fn absent_stays_and_null_clears() {
+        let session = update(
+            &session(),
+            json!({ "instructions": "new", "audio": { "input": { "transcription": { "model": "x" } } } }),
+        )
+        .expect("valid");
+        assert_eq!(session.instructions, "new");
+        assert_eq!(turns(&session).expect("still on").end, EndOfTurn::Silence(Duration::from_millis(500)));
+        let input = json!({ "transcription": null, "turn_detection": null, "format": null });
+        let session = update(&session, json!({ "instructions": null, "audio": { "input": input } }));
+        let session = session.expect("valid");
+        assert_eq!(session.instructions, "");
+        assert_eq!((session.audio.input.transcription.clone(), turns(&session)), (None, None));
+    }
+
+    #[test]
+    fn turn_detection_is_replaced_whole() {
+        let vad = json!({ "type": "server_vad", "silence_duration_ms": 200, "interrupt_response": false });
+        let session = update(&session(), json!({ "audio": { "input": { "turn_detection": vad } } }));
+        let session = session.expect("valid");
+        let config = turns(&session).expect("on");
+        assert_eq!(config.end, EndOfTurn::Silence(Duration::from_millis(200)));
+        assert_eq!(config.barge_in, BargeIn::Off);
+        let semantic = json!({ "type": "semantic_vad", "eagerness": "high", "create_response": false });
+        let session = update(&session, json!({ "audio": { "input": { "turn_detection": semantic } } }));
+        let config = turns(&session.expect("valid")).expect("on");
+        assert!(matches!(config.end, EndOfTurn::Smart { max, .. } if max == Duration::from_secs(2)));
+        assert!(!config.respond);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, param) in [
+            (json!({ "output_modalities": ["text", "audio"] }), "session.output_modalities"),
+            (json!({ "audio": { "output": { "speed": 9 } } }), "session.audio.output.speed"),
+            (
+                json!({ "audio": { "input": { "format": { "type": "audio/ogg" } } } }),
+                "session.audio.input.format",
+            ),
+            (json!({ "tools": [{ "type": "mcp" }] }), "session.tools[0]"),
+            (json!({ "max_output_tokens": "many" }), "session.max_output_tokens"),
+            (
+                json!({ "audio": { "input": { "turn_detection": { "type": "server_vad", "threshold": 3 } } } }),
+                "session.audio.input.turn_detection.threshold",
+            ),
+        ] {
+            let invalid = update(&session(), json).expect_err(param);
+            assert_eq!(invalid.param.as_deref(), Some(param), "{}", invalid.message);
+        }
+    }
+
+    #[test]
+    fn foreign_voices_mean_the_default() {
+        let session = update(&session(), json!({ "audio": { "output": { "voice": { "id": "marin" } } } }));
+        let session = session.expect("valid");
+        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice, None);
+        assert_eq!(session.to_json("s")["audio"]["output"]["voice"], "marin");
+        let session = update(&session, json!({ "audio": { "output": { "voice": "joe" } } })).expect("valid");
+        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice.as_deref(), Some("joe"));
+    }
+}

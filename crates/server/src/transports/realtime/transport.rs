@@ -1,0 +1,189 @@
+//! One Realtime connection as a call.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use antiphon_core::Result;
+use antiphon_core::call::{
+    Command, CommandKind, Inbound, Outbound, OutputAudio, Pacing, SessionConfig, Transport,
+};
+use axum::extract::ws::{Message, WebSocket};
+
+use super::client_event::{self, Head, Request};
+use super::invalid::Invalid;
+use super::media::Decoder;
+use super::server_event::Teller;
+use super::session::Session;
+use crate::transports::socket::Socket;
+
+/// The protocol's name, for logs and metrics.
+pub(super) const NAME: &str = "realtime";
+/// A minute of 24 kHz audio as base64. No more of a reply is made while a quarter of it waits.
+const MAX_QUEUED: usize = 4 << 20;
+/// Audio is handed on in pieces of 100 ms at most, however much was appended at once.
+const PIECE: usize = 1_600;
+
+/// What a session may use, whatever its client configures.
+pub(super) struct Offer {
+    /// What clients do not configure.
+    pub(super) base: SessionConfig,
+    /// The voices there are.
+    pub(super) voices: Vec<String>,
+    /// Whether there is a turn detector.
+    pub(super) semantic: bool,
+}
+
+impl Offer {
+    /// How a call with this session behaves.
+    pub(super) fn config(&self, session: &Session) -> SessionConfig {
+        session.config(&self.base, &self.voices, self.semantic)
+    }
+}
+
+/// One connection.
+pub(super) struct RealtimeTransport {
+    socket: Socket,
+    offer: Arc<Offer>,
+    session: Session,
+    decoder: Decoder,
+    /// Appended but not yet handed on.
+    appended: Vec<i16>,
+    /// How much of it was handed on.
+    handed_on: usize,
+    teller: Teller,
+}
+
+impl RealtimeTransport {
+    pub(super) fn new(ws: WebSocket, offer: Arc<Offer>, session: Session) -> Self {
+        let decoder = Decoder::new(session.audio.input.format);
+        Self {
+            socket: Socket::new(ws, MAX_QUEUED),
+            offer,
+            session,
+            decoder,
+            appended: Vec::new(),
+            handed_on: 0,
+            teller: Teller::new(),
+        }
+    }
+
+    /// What a message asks for; `None` when it was audio.
+    fn understand(&mut self, text: &str) -> Result<Option<Command>, (Invalid, Option<String>)> {
+        let head: Head<'_> = serde_json::from_str(text).map_err(|error| {
+            (Invalid::new("invalid_json", format!("not an event with a `type`: {error}")), None)
+        })?;
+        let request_id = head.event_id.as_ref().map(ToString::to_string);
+        if head.kind == "input_audio_buffer.append" {
+            let audio = head.audio.as_deref();
+            let decoded = audio.is_some_and(|audio| self.decoder.decode(audio, &mut self.appended));
+            return if decoded {
+                Ok(None)
+            } else {
+                Err((Invalid::param("audio", "`audio` must be base64"), request_id))
+            };
+        }
+        match self.request(&head.kind, text) {
+            Ok(kind) => Ok(Some(Command { request_id, kind })),
+            Err(invalid) => Err((invalid, request_id)),
+        }
+    }
+
+    fn request(&mut self, kind: &str, text: &str) -> Result<CommandKind, Invalid> {
+        let context = client_event::Context {
+            input: self.session.audio.input.format,
+            output: self.session.audio.output.format,
+            voices: &self.offer.voices,
+        };
+        match client_event::parse(kind, text, &context)? {
+            Request::Command(kind) => Ok(kind),
+            Request::Update(update) => {
+                let session = self.session.updated(update)?;
+                if session.audio.input.format != self.decoder.format() {
+                    self.decoder = Decoder::new(session.audio.input.format);
+                }
+                let config = self.offer.config(&session);
+                self.session = session;
+                Ok(CommandKind::Configure(Box::new(config)))
+            }
+        }
+    }
+
+    /// Hands on a piece of what was appended.
+    fn hand_on(&mut self, audio: &mut Vec<i16>) -> bool {
+        let rest = &self.appended[self.handed_on..];
+        let piece = &rest[..rest.len().min(PIECE)];
+        audio.extend_from_slice(piece);
+        self.handed_on += piece.len();
+        let any = !piece.is_empty();
+        if self.handed_on == self.appended.len() {
+            self.handed_on = 0;
+            self.appended.clear();
+            self.appended.shrink_to(4 * PIECE);
+        }
+        any
+    }
+}
+
+impl Transport for RealtimeTransport {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self) -> OutputAudio {
+        OutputAudio { rate: self.session.audio.output.format.rate(), pacing: Pacing::Client }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        if self.hand_on(audio) {
+            return Poll::Ready(Some(Inbound::Audio));
+        }
+        let understood = match std::task::ready!(self.socket.poll_recv(cx)) {
+            Some(Message::Text(text)) => self.understand(&text),
+            Some(Message::Close(_)) | None => return Poll::Ready(None),
+            Some(_) => Err((Invalid::new("invalid_event", "events are JSON in text messages"), None)),
+        };
+        match understood {
+            Ok(Some(command)) => return Poll::Ready(Some(Inbound::Command(command))),
+            Ok(None) if self.hand_on(audio) => return Poll::Ready(Some(Inbound::Audio)),
+            Ok(None) => {}
+            Err((invalid, event_id)) => {
+                let error = self.teller.error(&invalid, event_id.as_deref());
+                self.socket.send(Message::text(error));
+            }
+        }
+        // Answers are written before more is read: who sends nonsense must read what is wrong with it.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        match outbound {
+            Outbound::Audio { reply, item, samples, .. } => {
+                for event in self.teller.audio(&reply, &item, &samples) {
+                    self.socket.send(Message::text(event));
+                }
+            }
+            Outbound::Clear => {
+                // What was sent is the client's to drop; what was not need not be sent.
+                let Some(reply) = self.teller.conversation_reply() else { return };
+                let prefix = Teller::audio_prefix(reply);
+                self.socket
+                    .retract(|message| matches!(message, Message::Text(text) if text.starts_with(&prefix)));
+            }
+            Outbound::Event(event) => {
+                for event in self.teller.tell(&event, &self.session) {
+                    self.socket.send(Message::text(event));
+                }
+            }
+            Outbound::Hangup => self.socket.close(1000, ""),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.socket.has_room()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.socket.poll_flush(cx)
+    }
+}

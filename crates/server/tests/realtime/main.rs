@@ -1,0 +1,17 @@
+//! OpenAI Realtime over real sockets, with every event held against OpenAI's own schemas.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says so in print"
+)]
+
+mod access;
+mod client;
+mod conversation;
+mod robustness;
+mod speech;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;

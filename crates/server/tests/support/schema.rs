@@ -1,0 +1,99 @@
+//! OpenAI's own schemas, against which replies are held.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use super::tools::test_data;
+
+/// The schemas of server events by their `type`.
+static SERVER_EVENTS: OnceLock<HashMap<String, jsonschema::Validator>> = OnceLock::new();
+
+/// Panics unless `event` is a server event of OpenAI Realtime. Without test data nothing is checked.
+pub(crate) fn assert_server_event(event: &Value) {
+    let Some(path) = test_data("openai/openapi.json") else { return };
+    let validators =
+        SERVER_EVENTS.get_or_init(|| server_events(&std::fs::read_to_string(path).expect("readable")));
+    let kind = event["type"].as_str().expect("a type");
+    let validator = validators.get(kind).unwrap_or_else(|| panic!("no server event {kind}: {event:#}"));
+    let mut checked = event.clone();
+    drop_allowed_nulls(&mut checked);
+    let errors: Vec<String> =
+        validator.iter_errors(&checked).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "not a {kind}: {errors:#?}\n{event:#}");
+}
+
+fn server_events(api: &str) -> HashMap<String, jsonschema::Validator> {
+    let mut api: Value = serde_json::from_str(api).expect("JSON");
+    let mut components = api["components"].take();
+    allow_null(&mut components);
+    let schemas = components["schemas"].as_object().expect("schemas").clone();
+    // Only what the events are made of: compiling all of the API for each would take minutes.
+    let used = |name: &str| !name.contains("Beta") && !name.contains("Translation");
+    let events = schemas.iter().filter(|(name, _)| name.starts_with("RealtimeServerEvent") && used(name));
+    events
+        .filter_map(|(name, schema)| {
+            let kind = &schema["properties"]["type"];
+            let kind = kind["const"].as_str().or_else(|| kind["enum"][0].as_str())?.trim().to_owned();
+            let schema = json!({ "$ref": format!("#/components/schemas/{name}"), "components": components });
+            Some((kind, jsonschema::validator_for(&schema).expect("a schema")))
+        })
+        .collect()
+}
+
+/// OpenAI's own examples have these as null though its schemas do not say so.
+fn drop_allowed_nulls(value: &mut Value) {
+    const NULLS: [&str; 13] = [
+        "status_details",
+        "usage",
+        "metadata",
+        "noise_reduction",
+        "transcription",
+        "transcript",
+        "tracing",
+        "prompt",
+        "include",
+        "param",
+        "event_id",
+        "code",
+        "previous_item_id",
+    ];
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_allowed_nulls),
+        Value::Object(fields) => {
+            fields.retain(|name, value| !(value.is_null() && NULLS.contains(&name.as_str())));
+            fields.values_mut().for_each(drop_allowed_nulls);
+        }
+        _ => {}
+    }
+}
+
+/// Panics unless `value` is a `name` of OpenAI's OpenAPI description. Without test data nothing is checked.
+pub(crate) fn assert_is(name: &str, value: &Value) {
+    let Some(path) = test_data("openai/openapi.json") else { return };
+    let text = std::fs::read_to_string(path).expect("openapi.json");
+    let mut api: Value = serde_json::from_str(&text).expect("JSON");
+    let mut components = api["components"].take();
+    allow_null(&mut components);
+    let schema = json!({ "$ref": format!("#/components/schemas/{name}"), "components": components });
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "not a {name}: {errors:#?}\n{value:#}");
+}
+
+/// OpenAPI 3.0 says `nullable` where JSON Schema has a type `null`; the description uses both.
+fn allow_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(allow_null),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(allow_null);
+            if fields.remove("nullable") == Some(Value::Bool(true)) {
+                let inner = std::mem::take(fields);
+                fields.insert("anyOf".into(), json!([inner, { "type": "null" }]));
+            }
+        }
+        _ => {}
+    }
+}
