@@ -58,13 +58,8 @@ pub(crate) type Transcripts = BoxStream<'static, (ItemId, Option<Result<Transcri
 impl Ear {
     /// Keeps `padding` of audio from before speech begins.
     pub(crate) fn new(padding: Duration, keeps_turn_window: bool) -> Self {
-        let mut ear = Self {
-            recent: VecDeque::new(),
-            kept: 0,
-            keeps_turn_window,
-            received: 0,
-            utterance: None,
-        };
+        let mut ear =
+            Self { recent: VecDeque::new(), kept: 0, keeps_turn_window, received: 0, utterance: None };
         ear.set_padding(padding);
         ear
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use antiphon_agent::Engines;
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, ErrorKind, FinishReason, Llm,
-    MediaTime, Result, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions, ToolChoice, Transcript,
-    Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
+    MediaTime, Result, Role, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions, ToolChoice,
+    Transcript, Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -160,8 +160,8 @@ impl Heard {
     }
 }
 
-/// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, `break`; else calls the first tool it may, else repeats
-/// the message.
+/// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, `break`; else calls the first tool it may,
+/// else repeats the message.
 struct Obedient;
 
 impl Llm for Obedient {
@@ -203,8 +203,9 @@ fn failure(kind: &str) -> Error {
 
 fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
     let usage = |output_tokens| Usage { input_tokens: 10, cached_tokens: 4, output_tokens };
+    let answered = request.messages.last().is_some_and(|message| message.role == Role::Tool);
     match request.tools.first() {
-        Some(tool) if request.tool_choice != ToolChoice::None => {
+        Some(tool) if request.tool_choice != ToolChoice::None && !answered => {
             let call = |id: Option<&str>, name: Option<String>, arguments: &str| {
                 let (id, arguments) = (id.map(str::to_owned), arguments.to_owned());
                 Ok(ChatDelta::ToolCall { index: 0, id, name, arguments })

@@ -609,7 +609,7 @@ mod tests {
             (json!({ "audio": { "output": { "speed": 9 } } }), "session.audio.output.speed"),
             (
                 json!({ "audio": { "input": { "format": { "type": "audio/ogg" } } } }),
-                "session.audio.input.format",
+                "session.audio.input.format.type",
             ),
             (json!({ "tools": [{ "type": "mcp" }] }), "session.tools[0]"),
             (json!({ "max_output_tokens": "many" }), "session.max_output_tokens"),

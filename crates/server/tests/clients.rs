@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use antiphon_server::http::Settings;
 use antiphon_server::http::auth::Auth;
+use antiphon_server::http::{Settings, Tls};
 use tokio::process::Command;
 
 use support::Server;
+use support::tools::until;
 
 /// The scripts take two seconds; a first start of the interpreter on a busy machine takes several more.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -27,18 +28,19 @@ fn clients() -> PathBuf {
 }
 
 /// Runs a script against a server of its own; skips when its packages are not installed, which is an error in CI.
-async fn run(interpreter: &Path, packages: &Path, script: &str) {
+async fn run(interpreter: &Path, packages: &Path, script: &str, tls: Option<Tls>) {
     if !packages.exists() {
         assert!(std::env::var_os("CI").is_none(), "not installed: {}", packages.display());
         println!("skipped: not installed: {}", packages.display());
         return;
     }
-    let server = Server::start(Settings { auth: Auth::new([KEY]), ..Settings::default() });
+    let server = Server::start(Settings { auth: Auth::new([KEY]), tls, ..Settings::default() });
     let script = Command::new(interpreter)
         .arg(clients().join(script))
         .env("ANTIPHON_URL", server.url(""))
         .env("ANTIPHON_KEY", KEY)
         .env("ANTIPHON_ENGINES", "test")
+        .env("NODE_EXTRA_CA_CERTS", certificates().join("localhost.crt"))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -48,16 +50,45 @@ async fn run(interpreter: &Path, packages: &Path, script: &str) {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{printed}");
     assert!(output.status.success(), "{printed}\n{errors}");
+    until("every call is over", || server.app.calls.active() == 0).await;
     server.stop().await;
+}
+
+async fn run_python(script: &str) {
+    let python = clients().join(".venv/bin/python");
+    run(&python, &python, script, None).await;
+}
+
+async fn run_node(package: &str, script: &str, tls: Option<Tls>) {
+    run(Path::new("node"), &clients().join("node_modules").join(package), script, tls).await;
+}
+
+fn certificates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_library_is_served() {
-    let environment = clients().join(".venv");
-    run(&environment.join("bin/python"), &environment.join("bin/python"), "openai_rest/check.py").await;
+    run_python("openai_rest/check.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_library_is_served() {
-    run(Path::new("node"), &clients().join("node_modules/openai"), "openai_rest/check.mjs").await;
+    run_node("openai", "openai_rest/check.mjs", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_library_converses() {
+    run_python("realtime/check.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_library_converses() {
+    let tls = Tls { cert: certificates().join("localhost.crt"), key: certificates().join("localhost.key") };
+    run_node("openai", "realtime/check.mjs", Some(tls)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_sdk_converses() {
+    run_node("@openai/agents-realtime", "realtime/agents.mjs", None).await;
 }
