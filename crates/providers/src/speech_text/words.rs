@@ -1,132 +1,194 @@
-//! Single words: addresses, units, symbols and abbreviations in words. Plain numbers are left to the phonemizer,
-//! which knows how to say them.
+//! Numbers in words, as Americans say them.
 
-/// Abbreviations and what they stand for; compared without case and closing punctuation.
-const ABBREVIATIONS: &[(&str, &str)] = &[
-    ("e.g.", "for example"),
-    ("i.e.", "that is"),
-    ("etc.", "et cetera"),
-    ("vs.", "versus"),
-    ("approx.", "about"),
-    ("w/", "with"),
-    ("dr.", "Doctor"),
-    ("mr.", "Mister"),
-    ("mrs.", "Missus"),
-    ("ms.", "Miz"),
-    ("prof.", "Professor"),
-    ("jr.", "Junior"),
-    ("sr.", "Senior"),
-    ("a.m.", "a m"),
-    ("p.m.", "p m"),
-    ("am", "a m"),
-    ("pm", "p m"),
+const SMALL: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 10] =
+    ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+const SCALES: [(u64, &str); 6] = [
+    (1_000_000_000_000_000_000, "quintillion"),
+    (1_000_000_000_000_000, "quadrillion"),
+    (1_000_000_000_000, "trillion"),
+    (1_000_000_000, "billion"),
+    (1_000_000, "million"),
+    (1_000, "thousand"),
 ];
 
-const SYMBOLS: &[(&str, &str)] = &[
-    ("&", "and"),
-    ("+", "plus"),
-    ("=", "equals"),
-    ("@", "at"),
-    ("%", "percent"),
-    ("#", "number"),
-    ("°", "degrees"),
-];
-
-/// Units after a number.
-const UNITS: &[(&str, &str)] = &[
-    ("km/h", "kilometers an hour"),
-    ("mph", "miles an hour"),
-    ("km", "kilometers"),
-    ("cm", "centimeters"),
-    ("mm", "millimeters"),
-    ("kg", "kilograms"),
-    ("mg", "milligrams"),
-    ("ml", "milliliters"),
-    ("ms", "milliseconds"),
-    ("kb", "kilobytes"),
-    ("mb", "megabytes"),
-    ("gb", "gigabytes"),
-    ("tb", "terabytes"),
-    ("ghz", "gigahertz"),
-    ("hz", "hertz"),
-    ("lbs", "pounds"),
-    ("lb", "pounds"),
-    ("oz", "ounces"),
-    ("ft", "feet"),
-    ("°f", "degrees Fahrenheit"),
-    ("°c", "degrees Celsius"),
-    ("°", "degrees"),
-    ("%", "percent"),
-    ("am", "a m"),
-    ("pm", "p m"),
-    ("m", "meters"),
-    ("g", "grams"),
-    ("l", "liters"),
-    ("s", "seconds"),
-    ("h", "hours"),
-];
-
-/// The longest run of digits that is read as one number; longer ones are order numbers, phone numbers, cards.
-const LONGEST_NUMBER: usize = 4;
-
-/// A word as it is spoken.
-pub(super) fn spoken(word: &str) -> String {
-    let core = word.trim_end_matches([',', '!', '?', ';', ':', ')']);
-    let tail = &word[core.len()..];
-    let lower = core.to_lowercase();
-    if let Some((_, said)) = SYMBOLS.iter().chain(ABBREVIATIONS).find(|(written, _)| *written == lower) {
-        // A lone "am" is a verb; after a number it has been seen as a unit.
-        if lower != "am" {
-            return format!("{said}{tail}");
-        }
+/// 21 is "twenty-one".
+pub(super) fn cardinal(n: u64) -> String {
+    if n < 20 {
+        return SMALL[n as usize].to_owned();
     }
-    if let Some(said) = address(core) {
-        return format!("{said}{tail}");
+    if n < 100 {
+        let tens = TENS[(n / 10) as usize];
+        return if n.is_multiple_of(10) {
+            tens.to_owned()
+        } else {
+            format!("{tens}-{}", SMALL[(n % 10) as usize])
+        };
     }
-    if core.starts_with(|c: char| c.is_ascii_digit()) {
-        return format!("{}{tail}", number(core));
-    }
-    word.to_owned()
+    let (size, name) = SCALES.into_iter().find(|(size, _)| n >= *size).unwrap_or((100, "hundred"));
+    let head = format!("{} {name}", cardinal(n / size));
+    if n.is_multiple_of(size) { head } else { format!("{head} {}", cardinal(n % size)) }
 }
 
-/// An e-mail or web address.
-fn address(word: &str) -> Option<String> {
-    let bare = word.trim_end_matches('.');
-    let dot = &word[bare.len()..];
-    let web = ["https://", "http://", "www."].iter().find_map(|prefix| bare.strip_prefix(prefix));
-    let mail = bare.contains('@') && bare.contains('.') && !bare.starts_with('@');
-    if web.is_none() && !mail {
-        return None;
-    }
-    let mut said = String::new();
-    for c in web.unwrap_or(bare).trim_end_matches('/').chars() {
-        match c {
-            '.' => said.push_str(" dot "),
-            '@' => said.push_str(" at "),
-            '/' => said.push_str(" slash "),
-            '-' => said.push_str(" dash "),
-            '_' => said.push_str(" underscore "),
-            '?' | '&' | '=' | '%' | '#' => said.push(' '),
-            c => said.push(c),
-        }
-    }
-    Some(said.split_whitespace().collect::<Vec<_>>().join(" ") + dot)
+/// 21 is "twenty-first".
+pub(super) fn ordinal(n: u64) -> String {
+    let said = cardinal(n);
+    let last = said.rfind([' ', '-']).map_or(0, |at| at + 1);
+    let (head, last) = said.split_at(last);
+    let last = match last {
+        "one" => "first".to_owned(),
+        "two" => "second".to_owned(),
+        "three" => "third".to_owned(),
+        "five" => "fifth".to_owned(),
+        "eight" => "eighth".to_owned(),
+        "nine" => "ninth".to_owned(),
+        "twelve" => "twelfth".to_owned(),
+        tens if tens.ends_with('y') => format!("{}ieth", &tens[..tens.len() - 1]),
+        other => format!("{other}th"),
+    };
+    format!("{head}{last}")
 }
 
-/// A word that begins with a digit: long numbers digit by digit, units in words.
-fn number(word: &str) -> String {
-    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-    let rest = &word[digits..];
-    if digits > LONGEST_NUMBER && !rest.starts_with([',', '.']) {
-        let said: Vec<String> = word[..digits].chars().map(|c| c.to_string()).collect();
-        return format!("{}{rest}", said.join(" "));
+/// 1999 is "nineteen ninety-nine", 1905 "nineteen oh five", 2007 "two thousand seven".
+pub(super) fn year(n: u64) -> String {
+    match (n / 100, n % 100) {
+        (_, _) if !(1_100..=2_099).contains(&n) || (2_000..2_010).contains(&n) => cardinal(n),
+        (century, 0) => format!("{} hundred", cardinal(century)),
+        (century, rest @ 1..=9) => format!("{} oh {}", cardinal(century), cardinal(rest)),
+        (century, rest) => format!("{} {}", cardinal(century), cardinal(rest)),
     }
-    let amount = word.bytes().take_while(|b| b.is_ascii_digit() || b".,:".contains(b)).count();
-    let (amount, unit) = word.split_at(amount);
-    let (unit, dot) = unit.strip_suffix('.').map_or((unit, ""), |unit| (unit, "."));
-    let unit = unit.to_lowercase();
-    match UNITS.iter().find(|(written, _)| *written == unit) {
-        Some((_, said)) => format!("{amount} {said}{dot}"),
-        None => word.to_owned(),
+}
+
+/// "407" is "four zero seven"; what is no ASCII digit is left out.
+pub(super) fn digits(text: &str) -> String {
+    let names: Vec<&str> =
+        text.bytes().filter(u8::is_ascii_digit).map(|b| SMALL[usize::from(b - b'0')]).collect();
+    names.join(" ")
+}
+
+/// An amount as written: digits with thousands separators and perhaps a fraction, "1,250.5". Longer than what
+/// `u64` holds is said digit by digit.
+pub(super) fn amount(text: &str) -> String {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let plain: String = whole.chars().filter(char::is_ascii_digit).collect();
+    let said = match plain.parse() {
+        _ if plain.is_empty() => String::new(),
+        Ok(n) => cardinal(n),
+        Err(_) => digits(&plain),
+    };
+    if fraction.is_empty() {
+        said
+    } else {
+        format!("{said} point {}", digits(fraction)).trim_start().to_owned()
+    }
+}
+
+/// What a letter after an amount, or a word, multiplies it by: "K" is "thousand".
+pub(super) fn scale(written: &str) -> Option<&'static str> {
+    match written {
+        "K" | "thousand" => Some("thousand"),
+        "M" | "Mn" | "million" => Some("million"),
+        "B" | "Bn" | "billion" => Some("billion"),
+        "T" | "Tn" | "trillion" => Some("trillion"),
+        _ => None,
+    }
+}
+
+/// Whether a word begins as a number in words does.
+pub(super) fn is_number_word(word: &str) -> bool {
+    let first = word.split(['-', ',', '.']).next().unwrap_or_default();
+    SMALL.contains(&first) || TENS[2..].contains(&first)
+}
+
+/// Whether an amount is exactly one, so that its unit is in the singular.
+pub(super) fn is_one(amount: &str) -> bool {
+    amount == "1"
+}
+
+/// The plural of a number word or a regular noun: "ninety" is "nineties", "foot" is irregular and not for this.
+pub(super) fn plural(word: &str) -> String {
+    match word.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
+        _ if word.ends_with(['s', 'x']) => format!("{word}es"),
+        _ => format!("{word}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_words() {
+        for (n, said) in [
+            (0, "zero"),
+            (13, "thirteen"),
+            (40, "forty"),
+            (99, "ninety-nine"),
+            (100, "one hundred"),
+            (342, "three hundred forty-two"),
+            (1_000, "one thousand"),
+            (25_013, "twenty-five thousand thirteen"),
+            (1_000_001, "one million one"),
+        ] {
+            assert_eq!(cardinal(n), said);
+        }
+        assert!(cardinal(u64::MAX).starts_with("eighteen quintillion"));
+    }
+
+    #[test]
+    fn ordinals_have_their_irregular_forms() {
+        for (n, said) in [
+            (1, "first"),
+            (12, "twelfth"),
+            (20, "twentieth"),
+            (21, "twenty-first"),
+            (100, "one hundredth"),
+            (1_003, "one thousand third"),
+        ] {
+            assert_eq!(ordinal(n), said);
+        }
+    }
+
+    #[test]
+    fn years_are_said_in_pairs() {
+        for (n, said) in [
+            (1999, "nineteen ninety-nine"),
+            (1905, "nineteen oh five"),
+            (1800, "eighteen hundred"),
+            (2000, "two thousand"),
+            (2007, "two thousand seven"),
+            (2024, "twenty twenty-four"),
+        ] {
+            assert_eq!(year(n), said);
+        }
+    }
+
+    #[test]
+    fn amounts_may_have_separators_and_fractions() {
+        assert_eq!(amount("1,250.50"), "one thousand two hundred fifty point five zero");
+        assert_eq!(amount(".5"), "point five");
+        assert_eq!(amount("99999999999999999999").split(' ').count(), 20);
     }
 }

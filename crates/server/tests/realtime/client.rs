@@ -82,9 +82,7 @@ impl Client {
             if event["type"] == kind {
                 return event;
             }
-            if event["type"] == "error" && kind != "error" {
-                panic!("{event:#}");
-            }
+            assert!(event["type"] != "error" || kind == "error", "{event:#}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, silence, speech};
 use crate::support::Server;
 
-fn transcribed(turn_detection: Value) -> Value {
+fn transcribed(turn_detection: &Value) -> Value {
     let input = json!({ "transcription": { "model": "whisper-1" }, "turn_detection": turn_detection });
     json!({ "type": "realtime", "audio": { "input": input } })
 }
@@ -18,7 +18,7 @@ async fn a_spoken_turn_comes_in_openais_order() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
     let vad = json!({ "type": "server_vad", "silence_duration_ms": 300 });
-    let session = client.update(transcribed(vad)).await;
+    let session = client.update(transcribed(&vad)).await;
     assert_eq!(session["audio"]["input"]["turn_detection"]["interrupt_response"], true);
     client.events.clear();
     // All at once: many times faster than real time.
@@ -80,7 +80,7 @@ async fn a_spoken_turn_comes_in_openais_order() {
 async fn an_interruption_cancels_the_response() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
-    client.update(transcribed(json!({ "type": "server_vad" }))).await;
+    client.update(transcribed(&json!({ "type": "server_vad" }))).await;
     client.says("endless").await;
     client.send(json!({ "type": "response.create" })).await;
     client.until("response.output_audio.delta").await;
@@ -104,7 +104,7 @@ async fn without_interruptions_the_response_goes_on() {
     let mut client = Client::connect(&server, "").await;
     client
         .update(transcribed(
-            json!({ "type": "server_vad", "interrupt_response": false, "create_response": false }),
+            &json!({ "type": "server_vad", "interrupt_response": false, "create_response": false }),
         ))
         .await;
     client.says("a reply of some length that is spoken").await;
@@ -128,7 +128,7 @@ async fn without_interruptions_the_response_goes_on() {
 async fn manual_turns_are_committed_by_the_client() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
-    client.update(transcribed(Value::Null)).await;
+    client.update(transcribed(&Value::Null)).await;
     client.send(json!({ "type": "input_audio_buffer.commit", "event_id": "empty" })).await;
     let error = client.until("error").await;
     assert_eq!(error["error"]["code"], "input_audio_buffer_commit_empty");
@@ -155,7 +155,7 @@ async fn manual_turns_are_committed_by_the_client() {
 async fn audio_in_an_item_is_transcribed_before_it_is_answered() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
-    client.update(transcribed(Value::Null)).await;
+    client.update(transcribed(&Value::Null)).await;
     let part = json!({ "type": "input_audio", "audio": BASE64.encode(speech(2.0)) });
     let item = json!({ "type": "message", "role": "user", "content": [part] });
     client.send(json!({ "type": "conversation.item.create", "item": item })).await;
@@ -199,7 +199,7 @@ async fn telephone_audio_goes_in_and_out() {
         let input = json!({ "format": format, "turn_detection": null });
         let audio = json!({ "input": input, "output": { "format": format } });
         client.update(json!({ "type": "realtime", "audio": audio })).await;
-        client.appends(&[0x20; 16_800]).await;
+        client.appends(&vec![0x20; 16_800]).await;
         client.send(json!({ "type": "input_audio_buffer.commit" })).await;
         client.send(json!({ "type": "response.create" })).await;
         let response = client.until("response.done").await["response"].take();

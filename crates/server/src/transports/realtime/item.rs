@@ -32,18 +32,14 @@ pub(super) enum GivenRole {
 /// A part of a message. `text` and `audio` are how the protocol's responses write what its items call
 /// `output_text` and `output_audio`.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub(super) enum GivenPart {
-    #[serde(alias = "output_text", alias = "text")]
-    InputText {
-        text: String,
-    },
-    #[serde(alias = "output_audio", alias = "audio")]
-    InputAudio {
-        audio: Option<String>,
-        transcript: Option<String>,
-    },
-    InputImage {},
+    #[serde(rename = "input_text", alias = "output_text", alias = "text")]
+    Text { text: String },
+    #[serde(rename = "input_audio", alias = "output_audio", alias = "audio")]
+    Audio { audio: Option<String>, transcript: Option<String> },
+    #[serde(rename = "input_image")]
+    Image {},
 }
 
 /// What a given item means.
@@ -97,19 +93,19 @@ impl GivenPart {
         param: impl Fn() -> String,
     ) -> Result<Part, Invalid> {
         match self {
-            Self::InputText { text } => Ok(Part::Text(text)),
-            Self::InputAudio { transcript: Some(text), .. } => Ok(Part::Audio { transcript: Some(text) }),
-            Self::InputAudio { audio: Some(base64), transcript: None } => {
+            Self::Text { text } => Ok(Part::Text(text)),
+            Self::Audio { transcript: Some(text), .. } => Ok(Part::Audio { transcript: Some(text) }),
+            Self::Audio { audio: Some(base64), transcript: None } => {
                 let samples = decode_recording(format, &base64);
                 let samples = samples
                     .ok_or_else(|| Invalid::param(format!("{}.audio", param()), "the audio is not base64"))?;
                 audio.extend(samples);
                 Ok(Part::Audio { transcript: None })
             }
-            Self::InputAudio { audio: None, transcript: None } => {
+            Self::Audio { audio: None, transcript: None } => {
                 Err(Invalid::param(param(), "audio needs `audio` or `transcript`"))
             }
-            Self::InputImage {} => {
+            Self::Image {} => {
                 Err(Invalid::param(param(), "images are not understood: describe them in `input_text`"))
             }
         }

@@ -1,5 +1,7 @@
 //! What the server sends: the events of a call as Realtime tells them, in Realtime's order.
 
+use std::fmt::Write;
+
 use antiphon_core::{Error, Event, Item, ItemContent, ItemId, Part, ReplyId, ReplyStatus, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
@@ -74,11 +76,13 @@ impl Teller {
         self.count += 1;
         let mut event = Self::audio_prefix(reply);
         event.reserve(samples.len() * 8 / 3 + 160);
-        event.push_str(&format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            event,
             ",\"event_id\":\"event_{}\",\"item_id\":{},\"output_index\":{index},\"content_index\":0,\"delta\":\"",
             self.count,
             Value::from(item.as_str()),
-        ));
+        );
         format.encode(samples, &mut self.bytes, &mut event);
         event.push_str("\"}");
         events.push(event);
@@ -198,7 +202,7 @@ impl Teller {
                     metadata: if metadata.is_empty() { Value::Null } else { json!(metadata) },
                     items: Vec::new(),
                 };
-                let response = self.response(&reply, session, "in_progress", Value::Null, &[], None);
+                let response = self.response(&reply, session, "in_progress", &Value::Null, &[], None);
                 self.replies.push(reply);
                 vec![self.event("response.created", json!({ "response": response }))]
             }
@@ -245,7 +249,7 @@ impl Teller {
                 };
                 let reply = self.replies.remove(at);
                 let (status, details) = status_json(status);
-                let response = self.response(&reply, session, status, details, output, Some(usage));
+                let response = self.response(&reply, session, status, &details, output, Some(usage));
                 vec![
                     self.event("response.done", json!({ "response": response })),
                     self.event("rate_limits.updated", json!({ "rate_limits": [] })),
@@ -353,7 +357,7 @@ impl Teller {
         reply: &Reply,
         session: &Session,
         status: &str,
-        details: Value,
+        details: &Value,
         output: &[Item],
         usage: Option<&Usage>,
     ) -> Value {

@@ -184,6 +184,7 @@ pub(super) enum TurnDetection {
 }
 
 /// The defaults that OpenAI documents.
+#[expect(clippy::unnecessary_wraps, reason = "a default for serde")]
 fn server_vad() -> Option<TurnDetection> {
     Some(TurnDetection::ServerVad {
         threshold: half(),
