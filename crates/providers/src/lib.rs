@@ -1,5 +1,7 @@
 //! Speech and language engines behind the core traits, one file each.
 
+pub mod energy;
+pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;
 pub mod minilm;
@@ -15,3 +17,5 @@ pub mod smart_turn;
 pub mod speech_text;
 #[cfg(test)]
 mod testing;
+mod voice;
+mod waveform;

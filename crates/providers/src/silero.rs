@@ -3,29 +3,28 @@
 //! One thread owns the model. It takes one waiting window of every call, runs them as one batch and starts over;
 //! with one call waiting the batch is one, with a thousand it is [`MAX_BATCH`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use antiphon_core::{BoxStream, Error, MediaTime, Result, SampleRate, Vad, VadStream, VoiceProbability};
-use futures_util::{StreamExt, stream};
 use ort::session::Session;
 use ort::value::TensorRef;
-use tokio::sync::mpsc;
 
 use crate::onnx::{OnnxRuntime, failed};
+use crate::voice::{Probabilities, channel, lock};
 
 /// Samples the model judges at once: 32 ms at 16 kHz (the model knows no other).
 const WINDOW: usize = 512;
 /// Samples of the window before that it wants to see again.
 const CONTEXT: usize = 64;
 /// Its memory: two layers of 128.
-const STATE: usize = 256;
+const LAYER: usize = 128;
+const STATE: usize = 2 * LAYER;
 /// Larger batches gain nothing (ENGINES: 58 us a window at 32, 60 at 64) and delay the first.
 const MAX_BATCH: usize = 32;
-/// Windows of one call that may wait: one second. A thread that far behind skips.
+/// Windows of one call that may wait: one second. Of a call further behind, the oldest are not judged.
 const MAX_WAITING: usize = 31;
 /// Windows run before a new voice is judged, so that the network's memory is warm: 96 ms.
 const WARM_UP: usize = 3;
@@ -35,39 +34,9 @@ pub type Gate = Box<dyn FnMut(&[i16]) -> bool + Send>;
 
 /// The detector.
 pub struct SileroVad {
-    shared: Arc<Shared>,
-    next: AtomicU64,
+    ready: Arc<Ready>,
     gate: Box<dyn Fn() -> Gate + Send + Sync>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct Inbox {
-    messages: Vec<Message>,
-    stopping: bool,
-}
-
-enum Message {
-    Open(u64, mpsc::UnboundedSender<VoiceProbability>),
-    Window(Window),
-    Close(u64),
-}
-
-struct Window {
-    call: u64,
-    at: MediaTime,
-    samples: Box<[i16; WINDOW]>,
-    waiting: Arc<AtomicUsize>,
-    /// The first after the gate was closed: forget what was before.
-    first: bool,
-    /// Only warms the network's memory.
-    warm: bool,
 }
 
 impl SileroVad {
@@ -78,20 +47,20 @@ impl SileroVad {
         gate: impl Fn() -> Gate + Send + Sync + 'static,
     ) -> Result<Self> {
         let session = runtime.session(model)?;
-        let shared = Arc::new(Shared::default());
-        let inbox = shared.clone();
+        let ready = Arc::new(Ready::default());
+        let calls = ready.clone();
         let thread = std::thread::Builder::new()
             .name("vad".to_owned())
-            .spawn(move || Worker::new(session).serve(&inbox))
+            .spawn(move || Worker::new(session).serve(&calls))
             .map_err(|e| Error::internal(format!("cannot start the VAD thread: {e}")))?;
-        Ok(Self { shared, next: AtomicU64::new(0), gate: Box::new(gate), thread: Some(thread) })
+        Ok(Self { ready, gate: Box::new(gate), thread: Some(thread) })
     }
 }
 
 impl Drop for SileroVad {
     fn drop(&mut self) {
-        lock(&self.shared.inbox).stopping = true;
-        self.shared.wake.notify_one();
+        lock(&self.ready.calls).stopping = true;
+        self.ready.wake.notify_one();
         if let Some(thread) = self.thread.take() {
             // A thread that has panicked has nothing left to clean up.
             let _ = thread.join();
@@ -105,41 +74,95 @@ impl Vad for SileroVad {
     }
 
     fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
-        let (output, mut judged) = mpsc::unbounded_channel();
-        let call = self.next.fetch_add(1, Ordering::Relaxed);
-        self.shared.post(Message::Open(call, output.clone()));
+        let (output, probabilities) = channel();
         let input = Input {
-            shared: self.shared.clone(),
-            call,
+            ready: self.ready.clone(),
+            call: Arc::new(Mutex::new(Call::new(output))),
             gate: (self.gate)(),
             closed: true,
             recent: VecDeque::with_capacity(WARM_UP),
             window: [0; WINDOW],
             filled: 0,
             judged: 0,
-            waiting: Arc::default(),
-            output,
         };
-        (Box::new(input), stream::poll_fn(move |cx| judged.poll_recv(cx)).boxed())
+        (Box::new(input), probabilities)
     }
 }
 
-impl Shared {
-    fn post(&self, message: Message) {
-        let mut inbox = lock(&self.inbox);
-        let idle = inbox.messages.is_empty();
-        inbox.messages.push(message);
-        drop(inbox);
-        if idle {
-            self.wake.notify_one();
+/// The calls that have windows waiting, each once.
+#[derive(Default)]
+struct Ready {
+    calls: Mutex<ReadyCalls>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct ReadyCalls {
+    waiting: VecDeque<Arc<Mutex<Call>>>,
+    stopping: bool,
+}
+
+/// One call: its windows, and what the model remembers of it.
+struct Call {
+    output: Probabilities,
+    windows: VecDeque<Window>,
+    /// Among the ready calls, or in the batch being judged.
+    scheduled: bool,
+    context: [f32; CONTEXT],
+    state: [f32; STATE],
+}
+
+struct Window {
+    at: MediaTime,
+    purpose: Purpose,
+    /// The first after the gate was closed: forget what was before.
+    first: bool,
+    samples: [i16; WINDOW],
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Purpose {
+    Judge,
+    /// Only warms the network's memory.
+    WarmUp,
+    /// Known to be silent; waits for its turn.
+    Silence,
+}
+
+impl Call {
+    fn new(output: Probabilities) -> Self {
+        Self {
+            output,
+            windows: VecDeque::new(),
+            scheduled: false,
+            context: [0.0; CONTEXT],
+            state: [0.0; STATE],
+        }
+    }
+
+    fn push(&mut self, window: Window) {
+        if self.windows.len() == MAX_WAITING {
+            self.windows.pop_front();
+        }
+        self.windows.push_back(window);
+    }
+
+    /// The next window for the model; silence before it is passed on.
+    fn next(&mut self) -> Option<Window> {
+        loop {
+            let window = self.windows.pop_front()?;
+            if window.purpose != Purpose::Silence {
+                return Some(window);
+            }
+            self.output.send(VoiceProbability { at: window.at, probability: 0.0 });
         }
     }
 }
 
 /// The input half of one call.
 struct Input {
-    shared: Arc<Shared>,
-    call: u64,
+    ready: Arc<Ready>,
+    call: Arc<Mutex<Call>>,
     gate: Gate,
     /// The gate did not let the window before through, or there was none.
     closed: bool,
@@ -148,8 +171,6 @@ struct Input {
     window: [i16; WINDOW],
     filled: usize,
     judged: u64,
-    waiting: Arc<AtomicUsize>,
-    output: mpsc::UnboundedSender<VoiceProbability>,
 }
 
 impl VadStream for Input {
@@ -172,140 +193,122 @@ impl VadStream for Input {
 impl Input {
     fn judge(&mut self) {
         let at = MediaTime::from_samples(self.judged, SampleRate::HZ_16000);
-        if !(self.gate)(&self.window) {
+        let samples = self.window;
+        let passes = (self.gate)(&samples);
+        let mut call = lock(&self.call);
+        if !passes {
             self.closed = true;
             if self.recent.len() == WARM_UP {
                 self.recent.pop_front();
             }
-            self.recent.push_back(self.window);
-            // The call may be over.
-            let _ = self.output.send(VoiceProbability { at, probability: 0.0 });
+            self.recent.push_back(samples);
+            if call.scheduled {
+                call.push(Window { at, purpose: Purpose::Silence, first: false, samples });
+            } else {
+                call.output.send(VoiceProbability { at, probability: 0.0 });
+            }
             return;
         }
         let mut first = std::mem::take(&mut self.closed);
-        while let Some(window) = self.recent.pop_front() {
-            self.post(at, &window, first, true);
+        for samples in self.recent.drain(..) {
+            call.push(Window { at, purpose: Purpose::WarmUp, first, samples });
             first = false;
         }
-        self.post(at, &self.window, first, false);
-    }
-
-    fn post(&self, at: MediaTime, samples: &[i16; WINDOW], first: bool, warm: bool) {
-        if self.waiting.load(Ordering::Relaxed) < MAX_WAITING {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            let (waiting, samples) = (self.waiting.clone(), Box::new(*samples));
-            self.shared.post(Message::Window(Window { call: self.call, at, samples, waiting, first, warm }));
+        call.push(Window { at, purpose: Purpose::Judge, first, samples });
+        if !std::mem::replace(&mut call.scheduled, true) {
+            drop(call);
+            lock(&self.ready.calls).waiting.push_back(self.call.clone());
+            self.ready.wake.notify_one();
         }
     }
 }
 
-impl Drop for Input {
-    fn drop(&mut self) {
-        self.shared.post(Message::Close(self.call));
-    }
-}
-
-/// What the model remembers of one call.
-struct Call {
-    output: mpsc::UnboundedSender<VoiceProbability>,
-    context: [f32; CONTEXT],
-    state: [f32; STATE],
-    /// In the batch being put together.
-    taken: bool,
-}
-
-/// The thread that owns the model.
+/// The thread that owns the model. Its buffers are kept from batch to batch.
 struct Worker {
     session: Session,
-    calls: HashMap<u64, Call>,
-    waiting: VecDeque<Window>,
+    batch: Vec<(Arc<Mutex<Call>>, Window)>,
     input: Vec<f32>,
     state: Vec<f32>,
+    probabilities: Vec<f32>,
+    /// The last run failed: that was said already.
+    failing: bool,
 }
 
 impl Worker {
     fn new(session: Session) -> Self {
         Self {
             session,
-            calls: HashMap::new(),
-            waiting: VecDeque::new(),
-            input: Vec::new(),
-            state: Vec::new(),
+            batch: Vec::with_capacity(MAX_BATCH),
+            input: Vec::with_capacity(MAX_BATCH * (CONTEXT + WINDOW)),
+            state: Vec::with_capacity(MAX_BATCH * STATE),
+            probabilities: Vec::with_capacity(MAX_BATCH),
+            failing: false,
         }
     }
 
-    fn serve(&mut self, shared: &Shared) {
-        let mut messages = Vec::new();
-        loop {
+    fn serve(&mut self, ready: &Ready) {
+        while self.gather(ready) {
+            let ran = self.run();
+            if let Err(error) = &ran
+                && !self.failing
             {
-                let mut inbox = lock(&shared.inbox);
-                while inbox.messages.is_empty() && self.waiting.is_empty() && !inbox.stopping {
-                    inbox = shared.wake.wait(inbox).unwrap_or_else(PoisonError::into_inner);
-                }
-                if inbox.stopping {
-                    return;
-                }
-                std::mem::swap(&mut inbox.messages, &mut messages);
+                tracing::error!(%error, "voice activity detection failed; until it works again, nobody is heard");
             }
-            for message in messages.drain(..) {
-                match message {
-                    Message::Open(call, output) => {
-                        let call_state =
-                            Call { output, context: [0.0; CONTEXT], state: [0.0; STATE], taken: false };
-                        self.calls.insert(call, call_state);
-                    }
-                    Message::Window(window) => self.waiting.push_back(window),
-                    Message::Close(call) => drop(self.calls.remove(&call)),
-                }
-            }
-            let batch = self.take();
-            if !batch.is_empty() {
-                self.judge(&batch);
-            }
+            self.failing = ran.is_err();
+            self.answer(ready);
         }
     }
 
-    /// The first waiting window of each call, as far as the batch goes.
-    fn take(&mut self) -> Vec<Window> {
-        let mut batch = Vec::with_capacity(MAX_BATCH.min(self.waiting.len()));
-        let mut later = VecDeque::with_capacity(self.waiting.len());
-        while let Some(window) = self.waiting.pop_front() {
-            let Some(call) = self.calls.get_mut(&window.call) else { continue };
-            if call.taken || batch.len() == MAX_BATCH {
-                later.push_back(window);
-            } else {
-                call.taken = true;
-                batch.push(window);
+    /// Fills the batch with a window of each ready call; waits for the first. False when it is time to stop.
+    fn gather(&mut self, ready: &Ready) -> bool {
+        let mut calls = lock(&ready.calls);
+        while self.batch.is_empty() {
+            while calls.waiting.is_empty() && !calls.stopping {
+                calls = ready.wake.wait(calls).unwrap_or_else(PoisonError::into_inner);
+            }
+            if calls.stopping {
+                return false;
+            }
+            while self.batch.len() < MAX_BATCH
+                && let Some(call) = calls.waiting.pop_front()
+            {
+                let mut locked = lock(&call);
+                let next = locked.next();
+                locked.scheduled = next.is_some();
+                drop(locked);
+                if let Some(window) = next {
+                    self.batch.push((call, window));
+                }
             }
         }
-        self.waiting = later;
-        batch
+        true
     }
 
-    fn judge(&mut self, batch: &[Window]) {
-        let probabilities = self.run(batch);
-        for (n, window) in batch.iter().enumerate() {
-            window.waiting.fetch_sub(1, Ordering::Relaxed);
-            let Some(call) = self.calls.get_mut(&window.call) else { continue };
-            call.taken = false;
-            if !window.warm {
+    /// Tells each call of the batch, and lines up again those that have more.
+    fn answer(&mut self, ready: &Ready) {
+        for (row, (call, window)) in self.batch.drain(..).enumerate() {
+            let mut locked = lock(&call);
+            if window.purpose == Purpose::Judge {
                 // A model that fails hears nothing, and the call goes on with what else ends a turn.
-                let probability = probabilities.as_ref().map_or(0.0, |p| p[n]);
-                // The call may be over.
-                let _ = call.output.send(VoiceProbability { at: window.at, probability });
+                let probability = self.probabilities.get(row).copied().unwrap_or(0.0);
+                locked.output.send(VoiceProbability { at: window.at, probability });
             }
-        }
-        if let Err(error) = probabilities {
-            tracing::error!(%error, "voice activity detection failed");
+            locked.scheduled = !locked.windows.is_empty();
+            if locked.scheduled {
+                drop(locked);
+                lock(&ready.calls).waiting.push_back(call);
+            }
         }
     }
 
-    fn run(&mut self, batch: &[Window]) -> Result<Vec<f32>> {
-        let n = batch.len();
+    /// Fills `probabilities`; leaves none of a run that fails.
+    fn run(&mut self) -> Result<()> {
+        let n = self.batch.len();
+        self.probabilities.clear();
         self.input.clear();
         self.state.resize(n * STATE, 0.0);
-        for (row, window) in batch.iter().enumerate() {
-            let Some(call) = self.calls.get_mut(&window.call) else { continue };
+        for (row, (call, window)) in self.batch.iter().enumerate() {
+            let mut call = lock(call);
             if window.first {
                 call.context = [0.0; CONTEXT];
                 call.state = [0.0; STATE];
@@ -314,16 +317,15 @@ impl Worker {
             self.input.extend(window.samples.iter().map(|s| f32::from(*s) / 32_768.0));
             call.context.copy_from_slice(&self.input[self.input.len() - CONTEXT..]);
             // The model wants its state as [layer, call, 128].
-            for layer in 0..2 {
-                let to = (layer * n + row) * 128;
-                self.state[to..to + 128].copy_from_slice(&call.state[layer * 128..(layer + 1) * 128]);
+            for (layer, state) in call.state.chunks_exact(LAYER).enumerate() {
+                self.state[(layer * n + row) * LAYER..][..LAYER].copy_from_slice(state);
             }
         }
         let failed = failed("Silero VAD");
         let rate = [16_000_i64];
         let input =
             TensorRef::from_array_view(([n, CONTEXT + WINDOW], self.input.as_slice())).map_err(&failed)?;
-        let state = TensorRef::from_array_view(([2, n, 128], self.state.as_slice())).map_err(&failed)?;
+        let state = TensorRef::from_array_view(([2, n, LAYER], self.state.as_slice())).map_err(&failed)?;
         let sr = TensorRef::from_array_view(((), rate.as_slice())).map_err(&failed)?;
         let outputs = self
             .session
@@ -331,23 +333,20 @@ impl Worker {
             .map_err(&failed)?;
         let (_, probabilities) = outputs["output"].try_extract_tensor::<f32>().map_err(&failed)?;
         let (_, states) = outputs["stateN"].try_extract_tensor::<f32>().map_err(&failed)?;
-        for (row, window) in batch.iter().enumerate() {
-            let Some(call) = self.calls.get_mut(&window.call) else { continue };
-            for layer in 0..2 {
-                let from = (layer * n + row) * 128;
-                call.state[layer * 128..(layer + 1) * 128].copy_from_slice(&states[from..from + 128]);
+        for (row, (call, _)) in self.batch.iter().enumerate() {
+            for (layer, state) in lock(call).state.chunks_exact_mut(LAYER).enumerate() {
+                state.copy_from_slice(&states[(layer * n + row) * LAYER..][..LAYER]);
             }
         }
-        Ok(probabilities.to_vec())
+        self.probabilities.extend_from_slice(probabilities);
+        Ok(())
     }
-}
-
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     fn speech() -> Option<(SileroVad, Vec<i16>)> {
@@ -406,5 +405,39 @@ mod tests {
         let probabilities = judge(&vad, &padded).await;
         assert!(probabilities[..32].iter().all(|p| *p == 0.0));
         assert!(probabilities.iter().filter(|p| **p > 0.5).count() > 40);
+    }
+
+    #[tokio::test]
+    async fn a_call_far_behind_loses_its_oldest_windows_and_keeps_their_order() {
+        let Some((vad, samples)) = speech() else { return };
+        let (mut input, output) = vad.open();
+        for _ in 0..20 {
+            input.push(&samples);
+        }
+        drop(input);
+        let all: Vec<_> = output.collect().await;
+        let windows = samples.len() as u64 * 20 / WINDOW as u64;
+        assert!(all.windows(2).all(|pair| pair[0].at < pair[1].at));
+        assert_eq!(
+            all.last().map(|v| v.at),
+            Some(MediaTime::from_samples(windows * WINDOW as u64, SampleRate::HZ_16000))
+        );
+    }
+
+    #[tokio::test]
+    async fn silence_does_not_overtake_the_voice_before_it() {
+        let Some((_, samples)) = speech() else { return };
+        let models = crate::testing::models().expect("found before");
+        let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
+        let loud = |window: &[i16]| window.iter().any(|s| s.unsigned_abs() > 200);
+        let model = models.join("silero-vad/silero_vad.onnx");
+        let vad = SileroVad::open(&runtime, &model, move || Box::new(loud)).expect("opens");
+        let (mut input, output) = vad.open();
+        input.push(&samples[8_192..8_192 + 4 * WINDOW]);
+        input.push(&[0; 8 * WINDOW]);
+        drop(input);
+        let all: Vec<_> = output.collect().await;
+        assert_eq!(all.len(), 12);
+        assert!(all.windows(2).all(|pair| pair[0].at < pair[1].at));
     }
 }

