@@ -6,9 +6,10 @@
 //! the instructions it shares with another.
 //!
 //! Any GGUF file with a chat template works. The default, SmolLM2-135M, is a toy in size: it chats, but it does
-//! not know much, and it cannot call tools.
+//! not know much, and which tool to call it mostly guesses: a grammar makes its calls well-formed, not wise.
 
 mod slot;
+mod tools;
 mod worker;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as sync;
 use std::thread::JoinHandle;
 
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Result, ToolChoice};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
@@ -110,12 +111,6 @@ impl Llm for Llama {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let fail = |error| stream::once(async move { Err(error) }).boxed();
-        if matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Function(_)) {
-            return fail(Error::new(
-                ErrorKind::Invalid,
-                "the embedded language model cannot be made to call tools: set [llm] base_url to a server that can",
-            ));
-        }
         if self.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
             return fail(Error::unavailable("too many requests wait for the embedded language model"));
         }
@@ -136,7 +131,7 @@ impl Llm for Llama {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::{FinishReason, Message, Role};
+    use antiphon_core::{ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
 
     use super::*;
 
@@ -196,6 +191,8 @@ mod tests {
         let refused = llama.chat(ask(&long)).next().await.expect("answers");
         assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
 
+        calls_tools(&llama).await;
+
         let mut messages = vec![Message::new(Role::System, "Answer briefly.")];
         for n in 0..200 {
             messages.push(Message::new(Role::User, format!("Remember the number {n} for me please.")));
@@ -205,5 +202,41 @@ mod tests {
         let (text, _) =
             answer(&llama, ChatRequest { max_tokens: Some(8), ..ChatRequest::new(messages) }).await;
         assert!(!text.is_empty(), "old messages give way");
+    }
+
+    async fn calls_tools(llama: &Llama) {
+        let city = serde_json::json!({ "type": "string", "maxLength": 20 });
+        let parameters = serde_json::json!({
+            "type": "object", "properties": { "city": city }, "required": ["city"], "additionalProperties": false,
+        });
+        let tool = Tool {
+            name: "get_weather".to_owned(),
+            description: "The weather in a city".to_owned(),
+            parameters,
+        };
+        let question = ChatRequest {
+            tools: vec![tool],
+            tool_choice: ToolChoice::Required,
+            max_tokens: Some(80),
+            ..ask("What is the weather in Paris?")
+        };
+        let deltas: Vec<ChatDelta> = llama.chat(question.clone()).map(|d| d.expect("works")).collect().await;
+        let [ChatDelta::ToolCall { id: Some(id), name: Some(name), arguments, .. }, done] = &deltas[..]
+        else {
+            panic!("no call: {deltas:?}")
+        };
+        assert!(matches!(done, ChatDelta::Done { finish: FinishReason::ToolCalls, .. }), "{done:?}");
+        let parsed: serde_json::Value = serde_json::from_str(arguments).expect("well-formed");
+        assert!(parsed["city"].is_string() && name == "get_weather", "{name} {arguments}");
+
+        let call = ToolCall { id: id.clone(), name: name.clone(), arguments: arguments.clone() };
+        let mut messages = question.messages.clone();
+        messages.push(Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") });
+        let output =
+            Message { tool_call_id: Some(id.clone()), ..Message::new(Role::Tool, "Sunny, 21 degrees.") };
+        messages.push(output);
+        let answered = ChatRequest { messages, tool_choice: ToolChoice::None, ..question };
+        let (text, _) = answer(llama, answered).await;
+        assert!(!text.is_empty(), "it says what the tool answered");
     }
 }

@@ -5,6 +5,8 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
+use super::tools::Calls;
+
 /// A place for one sequence.
 pub(super) struct Slot {
     /// The sequence's number in the cache.
@@ -28,6 +30,7 @@ pub(super) struct Job {
     /// The token written last, not yet read by the model.
     pub(super) next: Option<LlamaToken>,
     pub(super) text: Text,
+    pub(super) calls: Calls,
 }
 
 impl Slot {
@@ -50,11 +53,22 @@ impl Job {
         }
     }
 
+    /// Sends what the model wrote: text, or calls of tools.
+    pub(super) fn write(&mut self, text: String) {
+        for delta in self.calls.push(text) {
+            self.send(Ok(delta));
+        }
+    }
+
     /// Sends what is left and how it ended.
-    pub(super) fn finish(mut self, finish: FinishReason) {
+    pub(super) fn finish(mut self, mut finish: FinishReason) {
         let rest = self.text.rest();
-        if !rest.is_empty() {
-            self.send(Ok(ChatDelta::Text(rest)));
+        self.write(rest);
+        if let Some(rest) = self.calls.rest() {
+            self.send(Ok(rest));
+        }
+        if finish == FinishReason::Stop && self.calls.any() {
+            finish = FinishReason::ToolCalls;
         }
         let usage = Usage {
             input_tokens: self.prompt.len() as u64,
@@ -105,7 +119,7 @@ impl Text {
 }
 
 /// How many bytes at the end of `text` begin `stop`.
-fn overlap(text: &str, stop: &str) -> usize {
+pub(super) fn overlap(text: &str, stop: &str) -> usize {
     let longest = stop.len().saturating_sub(1).min(text.len());
     (1..=longest).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use antiphon_core::{ChatDelta, ChatRequest, Error, FinishReason, Message, Priority, Result, Role};
+use antiphon_core::{ChatRequest, Error, FinishReason, Message, Priority, Result, Role, ToolChoice};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -18,6 +18,7 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 
 use super::slot::{Job, Slot, Text};
+use super::tools::{self, Calls, Grammar};
 use super::{LlamaOptions, Request};
 
 /// Prompt tokens read in one step when nobody's reply waits for it.
@@ -101,6 +102,23 @@ pub(super) fn serve(
     worker.run(requests);
 }
 
+/// The conversation, with the instructions extended by what there is to call.
+fn with_tools(chat: &ChatRequest) -> Vec<Message> {
+    let mut messages = chat.messages.clone();
+    if chat.tools.is_empty() || chat.tool_choice == ToolChoice::None {
+        return messages;
+    }
+    let told = tools::instructions(&chat.tools);
+    match messages.first_mut() {
+        Some(first) if first.role == Role::System => {
+            first.content.push_str("\n\n");
+            first.content.push_str(&told);
+        }
+        _ => messages.insert(0, Message::new(Role::System, told)),
+    }
+    messages
+}
+
 fn chatml() -> Result<LlamaChatTemplate> {
     LlamaChatTemplate::new("chatml").map_err(|e| Error::internal(e.to_string()))
 }
@@ -178,8 +196,9 @@ impl Worker<'_> {
     }
 
     fn begin(&mut self, request: Request) {
-        let prompt = match self.prompt(&request.chat, request.output.is_some()) {
-            Ok(prompt) => prompt,
+        let prompt = self.prompt(&request.chat, request.output.is_some());
+        let (prompt, sampler) = match prompt.and_then(|prompt| Ok((prompt, self.sampler(&request.chat)?))) {
+            Ok(made) => made,
             Err(error) => {
                 if let Some(output) = request.output {
                     let _ = output.send(Err(error));
@@ -207,12 +226,13 @@ impl Worker<'_> {
         let chat = request.chat;
         let job = Job {
             output: request.output,
-            sampler: self.sampler(&chat),
+            sampler,
             cached: shared,
             written: 0,
             max_tokens: chat.max_tokens.unwrap_or(self.options.max_tokens).max(1),
             next: None,
             text: Text::new(chat.stop),
+            calls: Calls::new(!chat.tools.is_empty() && chat.tool_choice != ToolChoice::None),
             prompt,
         };
         self.slots[slot as usize].used = self.step;
@@ -224,7 +244,8 @@ impl Worker<'_> {
         let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.context / 4);
         // One conversation may fill half the cache, so that there is room for others.
         let limit = (self.options.context / 2).saturating_sub(reply) as usize;
-        let mut messages: Vec<&Message> = chat.messages.iter().collect();
+        let given = with_tools(chat);
+        let mut messages: Vec<&Message> = given.iter().collect();
         loop {
             let tokens = self.tokens(&messages, answers)?;
             if tokens.len() <= limit {
@@ -252,7 +273,12 @@ impl Worker<'_> {
                 Role::User | Role::Tool => "user",
                 Role::Assistant => "assistant",
             };
-            LlamaChatMessage::new(role.to_owned(), m.content.replace('\0', "")).map_err(|e| invalid(&e))
+            let content = match m.role {
+                Role::Assistant if !m.tool_calls.is_empty() => tools::written(m),
+                Role::Tool => tools::response(&m.content),
+                _ => m.content.clone(),
+            };
+            LlamaChatMessage::new(role.to_owned(), content.replace('\0', "")).map_err(|e| invalid(&e))
         };
         let messages = messages.iter().map(message).collect::<Result<Vec<_>>>()?;
         let text =
@@ -260,19 +286,35 @@ impl Worker<'_> {
         Ok(self.model.vocab().tokenize(text.as_bytes(), true, true))
     }
 
-    fn sampler(&self, chat: &ChatRequest) -> LlamaSampler {
+    fn sampler(&self, chat: &ChatRequest) -> Result<LlamaSampler> {
+        let grammar = Grammar::of(&chat.tools, &chat.tool_choice)?;
+        let grammar = grammar.map(|grammar| self.grammar_sampler(&grammar)).transpose()?;
+        let chain = grammar.into_iter().chain(self.samplers(chat));
+        Ok(LlamaSampler::chain_simple(chain))
+    }
+
+    fn grammar_sampler(&self, grammar: &Grammar) -> Result<LlamaSampler> {
+        let sampler = if grammar.lazy {
+            LlamaSampler::grammar_lazy(self.model, &grammar.text, "root", [Grammar::TRIGGER], &[])
+        } else {
+            LlamaSampler::grammar(self.model, &grammar.text, "root")
+        };
+        sampler.map_err(|e| Error::invalid(format!("the tools' parameters make no usable grammar: {e}")))
+    }
+
+    fn samplers(&self, chat: &ChatRequest) -> Vec<LlamaSampler> {
         let temperature = chat.temperature.unwrap_or(self.options.temperature);
         let penalties =
             LlamaSampler::penalties(self.model.vocab().n_tokens(), REPEAT_WINDOW, REPEAT_PENALTY, 0.0, 0.0);
         if temperature <= 0.0 {
-            return LlamaSampler::chain_simple([penalties, LlamaSampler::greedy()]);
+            return vec![penalties, LlamaSampler::greedy()];
         }
-        LlamaSampler::chain_simple([
+        vec![
             penalties,
             LlamaSampler::top_p(chat.top_p.unwrap_or(TOP_P), 1),
             LlamaSampler::temp(temperature),
             LlamaSampler::dist(chat.seed.unwrap_or(self.step) as u32),
-        ])
+        ]
     }
 
     fn drop_unwanted(&mut self) {
@@ -338,9 +380,7 @@ impl Worker<'_> {
         if finish.is_none() {
             job.written += 1;
             let (text, stopped) = job.text.push(&vocab.token_to_piece(token, false, None));
-            if !text.is_empty() {
-                job.send(Ok(ChatDelta::Text(text)));
-            }
+            job.write(text);
             if stopped {
                 finish = Some(FinishReason::Stop);
             } else if job.written >= job.max_tokens {

@@ -47,7 +47,7 @@ static DECADE: LazyLock<Regex> =
 pub(super) fn say(text: String) -> String {
     let mut text = text;
     for numeric in [&ISO, &SLASHED, &DOTTED] {
-        text = replace(text, numeric, |found| numbers(found));
+        text = replace(text, numeric, numbers);
     }
     let text = replace(text, &DAY_MONTH, |found| {
         let day = day(found)?;

@@ -67,7 +67,7 @@ pub(super) fn say(text: String) -> String {
         Some(format!("{} {}", amount(group(found, "number")), scale(group(found, "scale"))?))
     });
     let text = replace(text, &VERSION, version);
-    replace(text, &PLAIN, plain)
+    replace(text, &PLAIN, |found| Some(plain(found)))
 }
 
 /// Digit by digit, with a pause between the groups.
@@ -91,9 +91,9 @@ fn roman(numeral: &str) -> Option<u64> {
     let mut sum = 0;
     for (n, &value) in values.iter().enumerate() {
         if values.get(n + 1).is_some_and(|&next| next > value) {
-            sum -= value as i64
+            sum -= value as i64;
         } else {
-            sum += value as i64
+            sum += value as i64;
         }
     }
     u64::try_from(sum).ok().filter(|&sum| sum > 0)
@@ -160,7 +160,7 @@ fn version(found: &Captures<'_>) -> Option<String> {
     Some(format!("{version}{}", said.join(" point ")))
 }
 
-fn plain(found: &Captures<'_>) -> Option<String> {
+fn plain(found: &Captures<'_>) -> String {
     let number = group(found, "number");
     let minus = match group(found, "minus").chars().next() {
         None => String::new(),
@@ -171,7 +171,7 @@ fn plain(found: &Captures<'_>) -> Option<String> {
     let written_out = whole.bytes().all(|b| b.is_ascii_digit());
     let code = written_out && (whole.len() > LONGEST || (whole.len() > 1 && whole.starts_with('0')));
     let said = if code && !number.contains('.') { digits(number) } else { amount(number) };
-    Some(format!("{minus}{said}"))
+    format!("{minus}{said}")
 }
 
 #[cfg(test)]
