@@ -63,6 +63,11 @@ impl ReplyTimes {
         span(self.requested, self.first_token)
     }
 
+    /// From the request to what can be given first: audio, or text if nothing is spoken.
+    pub(crate) fn made(&self) -> Duration {
+        span(self.requested, self.first_audio.or(self.first_token))
+    }
+
     /// From the first clause to its first audio.
     pub(crate) fn tts_ttfb(&self) -> Duration {
         span(self.first_clause, self.first_audio)

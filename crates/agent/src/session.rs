@@ -46,18 +46,26 @@ const MAX_SIDE_REPLIES: usize = 4;
 /// A goodbye that is not played by then is cut off: a call that should end, ends.
 const HANGUP_AFTER: Duration = Duration::from_secs(15);
 
-/// Holds one call until either side ends it.
+/// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
 pub async fn run_call(
     id: CallId,
     engines: Arc<Engines>,
     config: SessionConfig,
     observer: Arc<dyn Observer>,
     transport: impl Transport,
+    stop: impl Future<Output = ()>,
 ) -> CallOutcome {
     let name = transport.name();
     observer.call_started(&id, name);
     let mut session = Session::new(id.clone(), engines, config, observer.clone(), transport);
-    let outcome = session.run().await;
+    let ended = tokio::select! {
+        outcome = session.run() => Some(outcome),
+        () = stop => None,
+    };
+    let outcome = match ended {
+        Some(outcome) => outcome,
+        None => session.hang_up().await,
+    };
     drop(session);
     observer.call_ended(&id, name, outcome);
     outcome
@@ -153,6 +161,13 @@ impl<T: Transport> Session<T> {
         };
         session.open_vad();
         session
+    }
+
+    /// The server stops.
+    async fn hang_up(&mut self) -> CallOutcome {
+        self.transport.send(Outbound::Hangup);
+        self.flush_last().await;
+        CallOutcome::Drained
     }
 
     async fn run(&mut self) -> CallOutcome {

@@ -251,6 +251,9 @@ pub struct TurnLatency {
     /// From the last speech sample to the first reply sample.
     #[serde(serialize_with = "millis")]
     pub total: Duration,
+    /// What of the total neither an engine nor the configured silence took.
+    #[serde(serialize_with = "millis")]
+    pub overhead: Duration,
 }
 
 fn millis<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,7 @@
 //! Speech and language engines behind the core traits, one file each.
 
 pub mod energy;
+pub mod fake;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;

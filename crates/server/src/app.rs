@@ -69,6 +69,8 @@ pub struct Calls {
 struct CallsState {
     active: usize,
     draining: bool,
+    /// Calls are ended now.
+    ending: bool,
 }
 
 impl Calls {
@@ -108,6 +110,11 @@ impl Calls {
         self.state.borrow().draining
     }
 
+    /// Ends all calls.
+    pub fn end(&self) {
+        self.state.send_modify(|state| state.ending = true);
+    }
+
     /// Refuses new calls and waits, at most this long, until the last one is over; answers how many are left.
     pub async fn drain(&self, patience: Duration) -> usize {
         self.state.send_modify(|state| state.draining = true);
@@ -127,6 +134,19 @@ pub struct CallGuard {
 impl Drop for CallGuard {
     fn drop(&mut self) {
         self.state.send_modify(|state| state.active -= 1);
+    }
+}
+
+impl CallGuard {
+    /// Comes when the call must end because the server stops.
+    pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut state = self.state.subscribe();
+        async move {
+            if state.wait_for(|state| state.ending).await.is_err() {
+                // Nobody can end it any more.
+                std::future::pending().await
+            }
+        }
     }
 }
 

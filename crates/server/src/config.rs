@@ -68,6 +68,15 @@ fn check(config: &Config) -> Result<()> {
     if !(0.0..1.0).contains(&config.vad.threshold) {
         bail!("[vad] threshold = {} is not between 0 and 1", config.vad.threshold);
     }
+    for (section, fail, stall) in [
+        ("stt", config.stt.fail_rate, config.stt.stall_rate),
+        ("llm", config.llm.fail_rate, config.llm.stall_rate),
+        ("tts", config.tts.fail_rate, config.tts.stall_rate),
+    ] {
+        if fail < 0.0 || stall < 0.0 || fail + stall > 1.0 {
+            bail!("[{section}] fail_rate and stall_rate are shares of the requests: 0 to 1 together");
+        }
+    }
     if !(0.25..=4.0).contains(&config.tts.speed) {
         bail!("[tts] speed = {} is not between 0.25 and 4", config.tts.speed);
     }

@@ -10,6 +10,7 @@ use antiphon_core::call::{IdleReply, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::energy::EnergyVad;
+use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts};
 use antiphon_providers::kokoro::Kokoro;
 use antiphon_providers::llama::{Llama, LlamaOptions};
 use antiphon_providers::minilm::MiniLm;
@@ -125,9 +126,15 @@ impl Builder<'_> {
             }
             "sim" => {
                 let delay = Duration::from_millis(stt.delay_ms);
-                Ok(SimStt { delay, text: stt.text.clone(), faults: Faults::default() }.engine())
+                Ok(SimStt {
+                    delay,
+                    text: stt.text.clone(),
+                    faults: faults(stt.fail_rate, stt.stall_rate, stt.jitter_ms, stt.seed),
+                }
+                .engine())
             }
-            other => bail!("[stt] engine = \"{other}\" is not known: moonshine, sim"),
+            "fake" => Ok(Arc::new(FakeStt)),
+            other => bail!("[stt] engine = \"{other}\" is not known: moonshine, sim, fake"),
         }
     }
 
@@ -159,10 +166,11 @@ impl Builder<'_> {
                 token: Duration::from_millis(llm.token_ms),
                 tokens: llm.tokens,
                 text: llm.text.clone(),
-                faults: Faults::default(),
+                faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
             }
             .engine()),
-            other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim"),
+            "fake" => Ok(Arc::new(FakeLlm)),
+            other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim, fake"),
         }
     }
 
@@ -184,10 +192,11 @@ impl Builder<'_> {
                 first_audio: Duration::from_millis(tts.first_audio_ms),
                 audio: Duration::from_millis(tts.audio_ms),
                 realtime: tts.realtime,
-                faults: Faults::default(),
+                faults: faults(tts.fail_rate, tts.stall_rate, tts.jitter_ms, tts.seed),
             }
             .engine()),
-            other => bail!("[tts] engine = \"{other}\" is not known: piper, kokoro, sim"),
+            "fake" => Ok(Arc::new(FakeTts)),
+            other => bail!("[tts] engine = \"{other}\" is not known: piper, kokoro, sim, fake"),
         }
     }
 
@@ -198,9 +207,14 @@ impl Builder<'_> {
                 Ok(Arc::new(MiniLm::open(&self.runtime, self.pool, &model)?))
             }
             "sim" => Ok(Arc::new(SimEmbed)),
-            other => bail!("[embed] engine = \"{other}\" is not known: minilm, sim"),
+            "fake" => Ok(Arc::new(FakeEmbed)),
+            other => bail!("[embed] engine = \"{other}\" is not known: minilm, sim, fake"),
         }
     }
+}
+
+fn faults(fail_rate: f64, stall_rate: f64, jitter_ms: u64, seed: u64) -> Faults {
+    Faults { fail_rate, stall_rate, jitter_ms, seed }
 }
 
 /// How calls behave that say nothing else.

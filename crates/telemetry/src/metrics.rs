@@ -36,6 +36,7 @@ pub struct Metrics {
     llm_ttft: Histogram,
     tts_ttfb: Histogram,
     interruption: Histogram,
+    overhead: Histogram,
     provider_requests: Family<ProviderLabels, Counter>,
     http_requests: Family<HttpLabels, Counter>,
 }
@@ -120,6 +121,11 @@ impl Metrics {
                 "interruption_latency",
                 "Onset of the person's speech to the end of the agent's audio",
             ),
+            overhead: latency(
+                r,
+                "engine_overhead",
+                "What of a turn neither an engine nor the configured silence took",
+            ),
             provider_requests: register(r, "provider_requests", "Requests to engines"),
             http_requests: register(r, "http_requests", "HTTP requests answered"),
             registry,
@@ -153,6 +159,7 @@ impl Metrics {
             (&self.llm_ttft, latency.llm_ttft),
             (&self.tts_ttfb, latency.tts_ttfb),
         ];
+        self.overhead.observe(latency.overhead.as_secs_f64());
         // A stage that took no time did not take place: a typed turn is not transcribed.
         for (histogram, span) in stages.into_iter().filter(|(_, span)| *span > Duration::ZERO) {
             histogram.observe(span.as_secs_f64());
@@ -248,6 +255,7 @@ mod tests {
             ("antiphon_turn_e2e_latency_seconds_bucket{le=\"0.4\"}", 1.0),
             ("antiphon_turn_e2e_latency_seconds_bucket{le=\"0.3\"}", 0.0),
             ("antiphon_stt_transcription_delay_seconds_count", 0.0),
+            ("antiphon_engine_overhead_seconds_count", 1.0),
             ("antiphon_engine_failures_total{kind=\"unavailable\"}", 1.0),
         ] {
             assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");

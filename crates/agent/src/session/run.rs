@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::call::{Outbound, ReplyInput, ReplyRequest};
-use antiphon_core::dialog::Input;
+use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::{
     ChatRequest, Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, Priority, ReplyId,
     ReplyStatus, Result, Role, Transport, TurnId, TurnLatency, Usage,
@@ -434,15 +434,31 @@ impl<T: Transport> Session<T> {
         // Taken, so that one turn is measured once: by its first reply.
         if let (Some(speech_end), Some(turn_end)) = (self.times.speech_end.take(), self.times.turn_end.take())
         {
+            let (stt, total) = (self.times.stt, speech_end.elapsed());
+            let end_of_turn = turn_end.saturating_duration_since(speech_end);
             let latency = TurnLatency {
-                end_of_turn: turn_end.saturating_duration_since(speech_end),
-                stt: self.times.stt,
+                end_of_turn,
+                stt,
                 llm_ttft: times.llm_ttft(),
                 tts_ttfb: times.tts_ttfb(),
-                total: speech_end.elapsed(),
+                total,
+                overhead: total.saturating_sub(self.unavoidable(end_of_turn, stt, times.made())),
             };
             self.emit(Event::Latency { turn, latency });
         }
+    }
+
+    /// What a turn takes if nothing but the engines and the configured silence takes time: the reply is made while
+    /// the silence lasts, from the pause in which it is prepared on.
+    fn unavoidable(&self, end_of_turn: Duration, stt: Duration, made: Duration) -> Duration {
+        let turns = self.dialog.config();
+        let silence = match turns.end {
+            EndOfTurn::Silence(silence) => silence.min(end_of_turn),
+            // When a detector decides, its time is an engine's.
+            EndOfTurn::Smart { .. } | EndOfTurn::Manual => end_of_turn,
+        };
+        let pause = if stt.is_zero() { Duration::ZERO } else { turns.speculate };
+        silence.max(pause + stt + made)
     }
 
     /// When the last of the reply has been heard.

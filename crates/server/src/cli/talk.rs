@@ -63,8 +63,14 @@ async fn converse(
 ) -> Result<Vec<i16>> {
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let engines = Arc::new(stack.engines);
-    let call =
-        run_call(ids::call(), engines, stack::session_config(config), Arc::new(Metrics::new()), transport);
+    let call = run_call(
+        ids::call(),
+        engines,
+        stack::session_config(config),
+        Arc::new(Metrics::new()),
+        transport,
+        std::future::pending(),
+    );
     let call = tokio::spawn(call);
     let mut audio = Vec::new();
     let mut failed = None;

@@ -170,7 +170,7 @@ section! {
 section! {
     /// Speech to text.
     Stt {
-        /// `moonshine` or `sim`.
+        /// `moonshine`, `sim` or `fake`.
         engine: String = "moonshine".to_owned(),
         /// ISO 639-1.
         language: Option<String> = None,
@@ -178,13 +178,21 @@ section! {
         delay_ms: u64 = 100,
         /// With `sim`: what is understood.
         text: String = "What is the status of my order?".to_owned(),
+        /// With `sim`: share of requests that fail, 0 to 1.
+        fail_rate: f64 = 0.0,
+        /// With `sim`: share of requests that never answer, 0 to 1.
+        stall_rate: f64 = 0.0,
+        /// With `sim`: up to this is added to each delay.
+        jitter_ms: u64 = 0,
+        /// With `sim`: makes faults repeatable.
+        seed: u64 = 0,
     }
 }
 
 section! {
     /// The language model.
     Llm {
-        /// `llama`, `openai` or `sim`.
+        /// `llama`, `openai`, `sim` or `fake`.
         engine: String = "llama".to_owned(),
         /// With `llama`: a GGUF file instead of the default model. With `openai`: the model's name there.
         model: Option<String> = None,
@@ -208,13 +216,21 @@ section! {
         tokens: usize = 20,
         /// With `sim`: what is answered.
         text: String = "Your order has been shipped, and it will arrive on Thursday before noon.".to_owned(),
+        /// With `sim`: share of requests that fail, 0 to 1.
+        fail_rate: f64 = 0.0,
+        /// With `sim`: share of requests that never answer, 0 to 1.
+        stall_rate: f64 = 0.0,
+        /// With `sim`: up to this is added to each delay.
+        jitter_ms: u64 = 0,
+        /// With `sim`: makes faults repeatable.
+        seed: u64 = 0,
     }
 }
 
 section! {
     /// Text to speech.
     Tts {
-        /// `piper`, `kokoro` or `sim`.
+        /// `piper`, `kokoro`, `sim` or `fake`.
         engine: String = "piper".to_owned(),
         /// With `piper`: a voice file instead of the default. With `kokoro`: a folder like the default's.
         model: Option<PathBuf> = None,
@@ -226,13 +242,21 @@ section! {
         audio_ms: u64 = 2_000,
         /// With `sim`: whether audio comes no faster than it plays.
         realtime: bool = true,
+        /// With `sim`: share of requests that fail, 0 to 1.
+        fail_rate: f64 = 0.0,
+        /// With `sim`: share of requests that never answer, 0 to 1.
+        stall_rate: f64 = 0.0,
+        /// With `sim`: up to this is added to each delay.
+        jitter_ms: u64 = 0,
+        /// With `sim`: makes faults repeatable.
+        seed: u64 = 0,
     }
 }
 
 section! {
     /// Embeddings.
     Embed {
-        /// `minilm` or `sim`.
+        /// `minilm`, `sim` or `fake`.
         engine: String = "minilm".to_owned(),
     }
 }

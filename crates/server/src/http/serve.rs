@@ -36,7 +36,7 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How long what is sent may stay unacknowledged before the connection is given up: longer than any hand-over
 /// between cells, shorter than a stalled reader may hold an engine.
 const SEND_TIME: Duration = Duration::from_mins(1);
-/// How long requests that are no calls may go on after the last call.
+/// How long the last goodbyes, and requests that are no calls, may take after the last call.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// Connections at a time; more wait in the system's queue. A thousand calls and as many pollers fit.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -90,9 +90,11 @@ pub async fn serve(
             left = &mut stopping => break left,
         }
     };
+    app.calls.end();
     drop((listener, close));
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
+    app.calls.drain(LAST_REQUESTS).await;
     tracing::info!(calls_left, "stopped");
     Ok(())
 }

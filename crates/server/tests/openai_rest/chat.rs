@@ -25,7 +25,7 @@ async fn a_completion_comes_at_once() {
     let server = Server::start(Settings::default());
     let reply: Value = post(&server, say("to be or not", &json!({}))).await.json().await.unwrap();
     assert_is("CreateChatCompletionResponse", &reply);
-    assert_eq!(reply["model"], "obedient-1");
+    assert_eq!(reply["model"], "fake-llm");
     assert_eq!(reply["choices"][0]["message"]["content"], "to be or not");
     assert_eq!(reply["choices"][0]["finish_reason"], "stop");
     assert_eq!(reply["usage"]["total_tokens"], 14);

@@ -66,8 +66,8 @@ async fn models_are_listed_and_found() {
     assert_is("ListModelsResponse", &list);
     let ids: Vec<&str> =
         list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["obedient-1", "letters-1", "counting", "sawtooth"]);
-    let one: Value = reqwest::get(server.url("/v1/models/letters-1")).await.unwrap().json().await.unwrap();
+    assert_eq!(ids, ["fake-llm", "fake-embed", "fake-stt", "fake-tts"]);
+    let one: Value = reqwest::get(server.url("/v1/models/fake-embed")).await.unwrap().json().await.unwrap();
     assert_is("Model", &one);
     let missing = reqwest::get(server.url("/v1/models/gpt-4o")).await.unwrap();
     assert_eq!(error(missing).await.0, 404);

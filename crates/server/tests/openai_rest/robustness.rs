@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use antiphon_server::http::Settings;
@@ -12,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::Server;
-use crate::support::engines::UNDER_WAY;
 use crate::support::tools::{tasks, until};
 use crate::{audio, error};
+use antiphon_providers::fake::under_way;
 
 fn chat(text: &str, streamed: bool) -> Value {
     json!({"messages": [{"role": "user", "content": text}], "stream": streamed})
@@ -101,7 +100,7 @@ async fn clients_that_leave_take_their_work_with_them() {
         let waiting = client.post(server.url("/v1/chat/completions")).json(&chat("hang", false)).send();
         assert!(tokio::time::timeout(Duration::from_millis(200), waiting).await.is_err());
     }
-    until("all work is dropped", || UNDER_WAY.load(Ordering::SeqCst) == 0).await;
+    until("all work is dropped", || under_way() == 0).await;
     until("no task is left", || tasks() <= before).await;
 }
 

@@ -1,15 +1,13 @@
 //! Bad input and bad clients.
 
-use std::sync::atomic::Ordering;
-
 use antiphon_server::http::Settings;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::Client;
 use crate::support::Server;
-use crate::support::engines::UNDER_WAY;
 use crate::support::tools::until;
+use antiphon_providers::fake::under_way;
 
 #[tokio::test]
 async fn nonsense_is_answered_and_the_session_goes_on() {
@@ -64,5 +62,5 @@ async fn a_client_that_goes_away_in_mid_reply_leaves_nothing_behind() {
     client.until("response.output_audio.delta").await;
     drop(client);
     until("the call is over", || server.app.calls.active() == 0).await;
-    until("all work is dropped", || UNDER_WAY.load(Ordering::SeqCst) == 0).await;
+    until("all work is dropped", || under_way() == 0).await;
 }

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test program uses its share")]
 
-pub(crate) mod engines;
 pub(crate) mod schema;
 pub(crate) mod tools;
 
@@ -10,7 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
+use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
 use antiphon_server::app::App;
 use antiphon_server::http::{Settings, serve};
 use antiphon_telemetry::Metrics;
@@ -59,7 +60,18 @@ impl Server {
 
 /// What a server with these settings shares.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
-    Arc::new(App::new(settings, session(), engines::engines(), Arc::new(Metrics::new())))
+    Arc::new(App::new(settings, session(), engines(), Arc::new(Metrics::new())))
+}
+
+fn engines() -> Engines {
+    Engines {
+        vad: Arc::new(FakeVad),
+        turn: None,
+        stt: Arc::new(FakeStt),
+        llm: Arc::new(FakeLlm),
+        tts: Arc::new(FakeTts),
+        embed: Arc::new(FakeEmbed),
+    }
 }
 
 fn session() -> SessionConfig {

@@ -140,7 +140,14 @@ impl Stage {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
         let line = Line { received, sent, pacing: self.pacing };
-        let call = run_call(CallId::new("test"), Arc::new(engines), self.config, Arc::new(Nobody), line);
+        let call = run_call(
+            CallId::new("test"),
+            Arc::new(engines),
+            self.config,
+            Arc::new(Nobody),
+            line,
+            std::future::pending(),
+        );
         Person { script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
     }
 }

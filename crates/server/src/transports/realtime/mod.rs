@@ -69,7 +69,8 @@ async fn connect(
         let offer = Arc::new(offer(&app));
         let config = offer.config(&session);
         let transport = RealtimeTransport::new(socket, offer, session);
-        run_call(ids::call(), app.engines.clone(), config, app.observer.clone(), transport).await;
+        let (engines, observer) = (app.engines.clone(), app.observer.clone());
+        run_call(ids::call(), engines, config, observer, transport, guard.ending()).await;
         drop(guard);
     })
 }

@@ -612,7 +612,7 @@ mod tests {
                 json!({ "audio": { "input": { "format": { "type": "audio/ogg" } } } }),
                 "session.audio.input.format.type",
             ),
-            (json!({ "tools": [{ "type": "mcp" }] }), "session.tools[0]"),
+            (json!({ "tools": [{ "type": "mcp" }] }), "session.tools[0].type"),
             (json!({ "max_output_tokens": "many" }), "session.max_output_tokens"),
             (
                 json!({ "audio": { "input": { "turn_detection": { "type": "server_vad", "threshold": 3 } } } }),

@@ -52,8 +52,8 @@ async fn talk(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocke
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let transport = TalkTransport::new(socket);
-        run_call(ids::call(), app.engines.clone(), app.session_config(), app.observer.clone(), transport)
-            .await;
+        let (engines, observer) = (app.engines.clone(), app.observer.clone());
+        run_call(ids::call(), engines, app.session_config(), observer, transport, guard.ending()).await;
         drop(guard);
     })
 }

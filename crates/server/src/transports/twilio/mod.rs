@@ -44,7 +44,8 @@ async fn serve(app: Arc<App>, socket: WebSocket, guard: CallGuard) {
         Ok(Ok(call_sid)) => {
             let id = ids::call();
             tracing::info!(call_id = %id, call_sid, "Twilio stream started");
-            run_call(id, app.engines.clone(), app.session_config(), app.observer.clone(), transport).await;
+            let (engines, observer) = (app.engines.clone(), app.observer.clone());
+            run_call(id, engines, app.session_config(), observer, transport, guard.ending()).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, "Twilio stream refused"),
         Err(_) => tracing::warn!("no start message from Twilio within {} s", START_WITHIN.as_secs()),

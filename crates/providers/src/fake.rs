@@ -1,9 +1,7 @@
-//! Engines without models: what they are given says what they do.
+//! Engines without models, for tests: what they are given says what they do, at once and always the same.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use antiphon_agent::Engines;
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, ErrorKind, FinishReason, Llm,
     MediaTime, Result, Role, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions, ToolChoice,
@@ -12,8 +10,12 @@ use antiphon_core::{
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
-/// Answers of engines that are under way in this process.
-pub(crate) static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Answers of these engines that are under way in this process: none once nobody waits for any.
+pub fn under_way() -> usize {
+    UNDER_WAY.load(Ordering::SeqCst)
+}
 
 /// Counts itself while it lives.
 struct Counted;
@@ -36,26 +38,16 @@ fn counted<T: Send + 'static>(answers: BoxStream<'static, T>) -> BoxStream<'stat
     answers.inspect(move |_| _ = &guard).boxed()
 }
 
-pub(crate) fn engines() -> Engines {
-    Engines {
-        vad: Arc::new(Level),
-        turn: None,
-        stt: Arc::new(Counting),
-        llm: Arc::new(Obedient),
-        tts: Arc::new(Sawtooth),
-        embed: Arc::new(Letters),
-    }
-}
-
 /// Takes for voice what is not silent.
-struct Level;
+#[derive(Debug, Default)]
+pub struct FakeVad;
 
 /// What the detector of a call judges at once: 32 ms.
 const WINDOW: usize = 512;
 
-impl Vad for Level {
+impl Vad for FakeVad {
     fn name(&self) -> &'static str {
-        "level"
+        "fake"
     }
 
     fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
@@ -93,11 +85,12 @@ fn is_loud(samples: &[i16]) -> bool {
 const SECOND: usize = 16_000;
 
 /// Says "one word" for each second that is not silent.
-struct Counting;
+#[derive(Debug, Default)]
+pub struct FakeStt;
 
-impl Stt for Counting {
+impl Stt for FakeStt {
     fn name(&self) -> &'static str {
-        "counting"
+        "fake-stt"
     }
 
     fn transcribe(
@@ -162,15 +155,16 @@ impl Heard {
 
 /// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, `break`; else calls the first tool it may,
 /// else repeats the message.
-struct Obedient;
+#[derive(Debug, Default)]
+pub struct FakeLlm;
 
-impl Llm for Obedient {
+impl Llm for FakeLlm {
     fn name(&self) -> &'static str {
-        "obedient"
+        "fake"
     }
 
     fn model(&self) -> &'static str {
-        "obedient-1"
+        "fake-llm"
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -231,11 +225,12 @@ fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
 }
 
 /// A sawtooth, 50 ms for each letter. `#` cannot be spoken, `fail` fails, `endless` never ends.
-struct Sawtooth;
+#[derive(Debug, Default)]
+pub struct FakeTts;
 
-impl Tts for Sawtooth {
+impl Tts for FakeTts {
     fn name(&self) -> &'static str {
-        "sawtooth"
+        "fake-tts"
     }
 
     fn voices(&self) -> Vec<Voice> {
@@ -259,15 +254,16 @@ impl Tts for Sawtooth {
 }
 
 /// How often each of the first eight letters occurs.
-struct Letters;
+#[derive(Debug, Default)]
+pub struct FakeEmbed;
 
-impl Embed for Letters {
+impl Embed for FakeEmbed {
     fn name(&self) -> &'static str {
-        "letters"
+        "fake"
     }
 
     fn model(&self) -> &'static str {
-        "letters-1"
+        "fake-embed"
     }
 
     fn dimensions(&self) -> usize {
