@@ -53,6 +53,18 @@ impl OpenAiChat {
             .map_err(|e| Error::internal(format!("cannot make an HTTP client: {e}")))?;
         Ok(Self { client, options })
     }
+
+    /// Asks the server for its models: whether it is there and takes the key.
+    pub async fn probe(&self) -> Result<()> {
+        let url = format!("{}/models", self.options.base_url.trim_end_matches('/'));
+        let get = self.client.get(url);
+        let get = match &self.options.api_key {
+            Some(key) => get.bearer_auth(key),
+            None => get,
+        };
+        let sent = timeout(CONNECT_WITHIN, get.send()).await;
+        check(sent.map_err(|_| late(CONNECT_WITHIN))?.map_err(|e| broken(&e))?).await.map(drop)
+    }
 }
 
 impl Llm for OpenAiChat {

@@ -2,6 +2,7 @@
 
 mod chat;
 mod config;
+mod doctor;
 mod models;
 mod say;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Say(say::Arguments),
     /// Chat in writing with the agent's language model.
     Chat(chat::Arguments),
+    /// Check that everything the server needs is there and works.
+    Doctor(doctor::Arguments),
     /// List, fetch and check models.
     #[command(subcommand)]
     Models(models::Command),
@@ -80,6 +83,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Config(command) => config::run(&command, &effective),
         Command::Models(command) => models::run(command, &effective.config),
+        Command::Doctor(arguments) => doctor::run(&arguments, &effective.config),
         Command::Serve(arguments) => serve::run(&arguments, &effective.config),
         Command::Talk(arguments) => talk::run(&arguments, &effective.config),
         Command::Transcribe(arguments) => transcribe::run(&arguments, &effective.config),

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 
 pub use layers::Origin;
 pub use sections::{
-    Agent, Config, Embed, Limits, Llm, Secret, Server, Stt, Telemetry, Tls, Tts, Turn, TurnEngine, Vad,
-    VadEngine,
+    Agent, Config, Embed, Limits, Llm, Secret, Server, Stt, Telemetry, Telephony, Tls, Tts, Turn, TurnEngine,
+    Vad, VadEngine,
 };
 
 /// The configuration in force and where each value came from.
@@ -64,6 +64,12 @@ fn check(config: &Config) -> Result<()> {
             "[server] listen = \"{}\" lets the network in without a key: set api_keys, or listen on 127.0.0.1",
             config.server.listen
         );
+    }
+    if let Some(url) = &config.telephony.public_url {
+        let parsed: Option<axum::http::Uri> = url.parse().ok();
+        if !parsed.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https"))) {
+            bail!("[telephony] public_url = \"{url}\" does not begin with https:// or http://");
+        }
     }
     if !(0.0..1.0).contains(&config.vad.threshold) {
         bail!("[vad] threshold = {} is not between 0 and 1", config.vad.threshold);

@@ -6,6 +6,7 @@ pub mod config;
 pub mod http;
 mod metered;
 mod models;
+mod stable_text;
 pub mod stack;
 #[cfg(test)]
 mod testing;

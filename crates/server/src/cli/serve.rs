@@ -11,7 +11,7 @@ use super::{logging, print, runtime};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::http::auth::Auth;
-use crate::http::{Settings, Tls, serve, stop_signals};
+use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
 use crate::stack;
 
 /// Run the server, with its talk page.
@@ -54,6 +54,10 @@ fn settings(config: &Config) -> Settings {
         max_calls: server.limits.max_calls,
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),
+        telephony: Telephony {
+            public_url: config.telephony.public_url.as_ref().and_then(|url| url.parse().ok()),
+            twilio_auth_token: config.telephony.twilio_auth_token.as_ref().map(|t| t.reveal().to_owned()),
+        },
         ..Settings::default()
     }
 }

@@ -65,6 +65,8 @@ section! {
         embed: Embed = Embed::default(),
         /// `[agent]`
         agent: Agent = Agent::default(),
+        /// `[telephony]`
+        telephony: Telephony = Telephony::default(),
         /// `[telemetry]`
         telemetry: Telemetry = Telemetry::default(),
     }
@@ -273,6 +275,16 @@ section! {
         greeting: String = String::new(),
         /// Said before the call is ended for silence.
         goodbye: String = "Goodbye.".to_owned(),
+    }
+}
+
+section! {
+    /// How telephone companies reach the server.
+    Telephony {
+        /// The server's address as they see it, such as `https://voice.example.com`; else what they ask for.
+        public_url: Option<String> = None,
+        /// With what Twilio signs its requests; those that are not signed are refused.
+        twilio_auth_token: Option<Secret> = None,
     }
 }
 

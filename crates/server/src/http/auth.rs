@@ -88,6 +88,9 @@ pub enum Unauthorized {
     /// Its key is not known.
     #[error("the API key is not one of those in [server] api_keys")]
     WrongKey,
+    /// It is neither signed by Twilio nor has it a key.
+    #[error("the request is not signed with [telephony] twilio_auth_token")]
+    Signature,
     /// A page from elsewhere wants to use a server that needs no key.
     #[error("this server is open to pages of this machine only; set [server] api_keys to let others use it")]
     ForeignOrigin,
@@ -96,6 +99,9 @@ pub enum Unauthorized {
 impl From<Unauthorized> for ApiError {
     fn from(error: Unauthorized) -> Self {
         match error {
+            Unauthorized::Signature => {
+                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("invalid_signature")
+            }
             Unauthorized::NoKey | Unauthorized::WrongKey => {
                 Self::new(StatusCode::UNAUTHORIZED, error.to_string()).code("invalid_api_key")
             }

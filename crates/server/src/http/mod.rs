@@ -19,7 +19,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 pub use serve::{serve, stop_signals};
-pub use settings::{Settings, Tls};
+pub use settings::{Settings, Telephony, Tls};
 
 use crate::app::App;
 use crate::transports::realtime;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::auth::Auth;
+use axum::http::{HeaderMap, Uri, header};
+
+use super::auth::{Auth, is_local_origin};
 
 /// The resolved settings of the HTTP server.
 #[derive(Clone, Debug)]
@@ -22,6 +24,44 @@ pub struct Settings {
     pub max_upload_bytes: usize,
     /// How long calls may go on when the server is told to stop.
     pub drain: Duration,
+    /// How telephone companies reach the server.
+    pub telephony: Telephony,
+}
+
+/// How telephone companies reach the server.
+#[derive(Clone, Default)]
+pub struct Telephony {
+    /// The server's address as they see it, such as `https://voice.example.com`; else what they ask for.
+    pub public_url: Option<Uri>,
+    /// With what Twilio signs its requests.
+    pub twilio_auth_token: Option<String>,
+}
+
+impl std::fmt::Debug for Telephony {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.twilio_auth_token.as_ref().map(|_| "(set)");
+        f.debug_struct("Telephony")
+            .field("public_url", &self.public_url)
+            .field("twilio_auth_token", &token)
+            .finish()
+    }
+}
+
+impl Telephony {
+    /// The host, and perhaps the port, by which the server is reached.
+    pub(crate) fn host(&self, headers: &HeaderMap) -> Option<String> {
+        let configured = self.public_url.as_ref().and_then(|url| url.authority()).map(ToString::to_string);
+        let asked = || headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        configured.or_else(asked)
+    }
+
+    /// Whether the server is reached without encryption: as configured, else only from this machine.
+    pub(crate) fn is_plain(&self, host: &str) -> bool {
+        match &self.public_url {
+            Some(url) => url.scheme_str() == Some("http"),
+            None => is_local_origin(&format!("http://{host}")),
+        }
+    }
 }
 
 /// Where certificate and key lie, both PEM.
@@ -46,6 +86,7 @@ impl Default for Settings {
             max_json_bytes: 4 << 20,
             max_upload_bytes: 256 << 20,
             drain: Duration::from_secs(30),
+            telephony: Telephony::default(),
         }
     }
 }

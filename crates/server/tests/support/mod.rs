@@ -29,11 +29,23 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(settings: Settings) -> Self {
-        // An error means that a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = app(settings);
+        Self::serve(app(settings), listener, address)
+    }
+
+    /// A server whose calls are spoken turns from their beginning on.
+    pub(crate) fn start_speaking(settings: Settings) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let session = SessionConfig::default();
+        let app = Arc::new(App::new(settings, session, engines(), Arc::new(Metrics::new())));
+        Self::serve(app, listener, address)
+    }
+
+    fn serve(app: Arc<App>, listener: TcpListener, address: SocketAddr) -> Self {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stream::once(async { drop(stopped.await) });
         let task = tokio::spawn(serve(Arc::clone(&app), listener, stopped));

@@ -8,7 +8,6 @@ mod media;
 mod secrets;
 mod server_event;
 mod session;
-mod stable;
 mod tool;
 mod transport;
 

@@ -9,7 +9,7 @@ use super::invalid::Invalid;
 use super::item;
 use super::media::Format;
 use super::session::Session;
-use super::stable::StableText;
+use crate::stable_text::StableText;
 use antiphon_agent::ids;
 
 /// Utterances whose words are still being told, at most.

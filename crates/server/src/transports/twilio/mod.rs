@@ -1,15 +1,19 @@
 //! Twilio Media Streams: Twilio dials a WebSocket and sends the call's audio as JSON.
 
+mod signature;
 mod transport;
+mod webhook;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::{ids, run_call};
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -22,12 +26,23 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// `start` follows the connection within milliseconds.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
-/// The media socket and its alias.
+/// The webhook, the media socket and its alias.
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/telephony/twilio/media", get(media)).route("/ws", get(media))
+    Router::new()
+        .route("/telephony/twilio", get(webhook::incoming).post(webhook::incoming))
+        .route("/telephony/twilio/media", get(media))
+        .route("/ws", get(media))
 }
 
-async fn media(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> Response {
+async fn media(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if let Some(refused) = signature::refused(&app, true, &uri, &headers, &BTreeMap::new()) {
+        return refused;
+    }
     match app.calls.admit(transport::NAME) {
         Ok(guard) => upgrade
             .max_message_size(MAX_MESSAGE)

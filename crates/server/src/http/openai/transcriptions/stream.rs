@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::sse;
 use crate::http::error::ApiError;
+use crate::stable_text::StableText;
 
 /// What a stream consists of: deltas, then the whole text.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -42,7 +43,7 @@ fn events(transcripts: Transcripts) -> BoxStream<'static, Event> {
         let mut transcripts = transcripts;
         let events = match transcripts.next().await {
             Some(Ok(transcript)) => {
-                growing.grow(transcript.text).as_ref().map(sse::event).into_iter().collect()
+                growing.grow(&transcript.text).as_ref().map(sse::event).into_iter().collect()
             }
             Some(Err(error)) => return Some((vec![sse::failure(error)], None)),
             None => return Some((growing.end().iter().map(sse::event).collect(), None)),
@@ -54,43 +55,22 @@ fn events(transcripts: Transcripts) -> BoxStream<'static, Event> {
         .boxed()
 }
 
-/// A text that only grows, made of transcripts that change: words count once two transcripts in a row agree on
-/// them (local agreement; Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition").
+/// A text that only grows, made of transcripts that change.
 #[derive(Default)]
-struct Growing {
-    last: String,
-    /// Bytes of text sent so far.
-    sent: String,
-}
+struct Growing(StableText);
 
 impl Growing {
     /// What the next transcript adds for sure.
-    fn grow(&mut self, text: String) -> Option<TextEvent> {
-        let agreed = agreed(&self.last, &text);
-        let delta = text[..agreed].strip_prefix(self.sent.as_str()).filter(|delta| !delta.is_empty());
-        let event = delta.map(|delta| TextEvent::Delta { delta: delta.to_owned() });
-        if event.is_some() {
-            text[..agreed].clone_into(&mut self.sent);
-        }
-        self.last = text;
-        event
+    fn grow(&mut self, text: &str) -> Option<TextEvent> {
+        self.0.hear(text, false).map(|delta| TextEvent::Delta { delta })
     }
 
     /// The rest, and the whole.
-    fn end(self) -> Vec<TextEvent> {
-        let rest = self.last.strip_prefix(self.sent.as_str()).filter(|rest| !rest.is_empty());
-        let rest = rest.map(|delta| TextEvent::Delta { delta: delta.to_owned() });
-        rest.into_iter().chain([TextEvent::Done { text: self.last.clone() }]).collect()
+    fn end(mut self) -> Vec<TextEvent> {
+        let text = self.0.last().to_owned();
+        let rest = self.0.hear(&text, true).map(|delta| TextEvent::Delta { delta });
+        rest.into_iter().chain([TextEvent::Done { text }]).collect()
     }
-}
-
-/// Up to which byte of `text` both begin with the same whole words.
-fn agreed(last: &str, text: &str) -> usize {
-    let common = last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
-    let ends_word = |text: &str, at: usize| {
-        text.get(at..).is_some_and(|rest| rest.chars().next().is_none_or(char::is_whitespace))
-    };
-    (0..=common).rev().find(|&at| ends_word(last, at) && ends_word(text, at)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -101,7 +81,7 @@ mod tests {
 
     fn deltas(transcripts: &[&str]) -> Vec<TextEvent> {
         let mut growing = Growing::default();
-        let mut events: Vec<_> = transcripts.iter().filter_map(|text| growing.grow((*text).into())).collect();
+        let mut events: Vec<_> = transcripts.iter().filter_map(|text| growing.grow(text)).collect();
         events.extend(growing.end());
         events
     }

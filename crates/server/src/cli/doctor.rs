@@ -1,0 +1,228 @@
+//! `antiphon doctor`
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use antiphon_core::{Error, ErrorKind};
+use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
+use anyhow::{Result, bail};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::print;
+use crate::config::Config;
+use crate::models::{self, State};
+use crate::stack;
+
+/// Check that everything the server needs is there and works; say what to do about what does not.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antiphon doctor\n  antiphon doctor --json")]
+pub(super) struct Arguments {
+    /// Print a JSON object a check.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the default models need in memory, and a little for calls.
+const MEMORY: u64 = 1_500 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// It works, but not as well as it could.
+    Warning,
+    /// The server does not work like this.
+    Failed,
+}
+
+#[derive(Serialize)]
+struct Check {
+    check: &'static str,
+    verdict: Verdict,
+    /// What was found and, if it is not well, what to do.
+    found: String,
+}
+
+fn ok(check: &'static str, found: impl Into<String>) -> Check {
+    Check { check, verdict: Verdict::Ok, found: found.into() }
+}
+
+fn warning(check: &'static str, found: impl Into<String>) -> Check {
+    Check { check, verdict: Verdict::Warning, found: found.into() }
+}
+
+fn failed(check: &'static str, found: impl Into<String>) -> Check {
+    Check { check, verdict: Verdict::Failed, found: found.into() }
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+    let data = stack::data_dir(config)?;
+    let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
+    checks.extend(model_files(config, &data.join("models"))?);
+    checks.extend(language_server(config));
+    checks.push(engines(config));
+    show(&checks, arguments.json)?;
+    let broken = checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
+    match broken {
+        0 => Ok(()),
+        1 => bail!("1 check failed"),
+        n => bail!("{n} checks failed"),
+    }
+}
+
+fn show(checks: &[Check], json: bool) -> Result<()> {
+    if json {
+        for check in checks {
+            print(&serde_json::to_string(check)?);
+        }
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+        };
+        table.add_row([verdict, check.check, &check.found]);
+    }
+    print(&table.to_string());
+    Ok(())
+}
+
+fn machine() -> Check {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let found = format!("{cores} cores");
+    if cores >= 2 {
+        ok("processor", found)
+    } else {
+        warning("processor", format!("{found}; replies are slow on one"))
+    }
+}
+
+/// From the kernel: bytes that can be had without swapping.
+fn memory() -> Check {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    match kib.map(|kib| kib << 10) {
+        Some(free) if free >= MEMORY => ok("memory", format!("{} MB free", free >> 20)),
+        Some(free) => {
+            let found = format!("{} MB free; the default models need {} MB", free >> 20, MEMORY >> 20);
+            warning("memory", found)
+        }
+        None => ok("memory", "unknown on this system"),
+    }
+}
+
+fn data_dir(data: &Path) -> Check {
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(data)?;
+        tempfile::tempfile_in(data).map(drop)
+    };
+    match write() {
+        Ok(()) => ok("data", format!("{} can be written", data.display())),
+        Err(error) => {
+            let found = format!("{} cannot be written ({error}): set [server] data_dir", data.display());
+            failed("data", found)
+        }
+    }
+}
+
+fn listen(config: &Config) -> Check {
+    let address = config.server.listen;
+    match TcpListener::bind(address) {
+        Ok(_) => ok("listen", format!("{address} is free")),
+        Err(error) => {
+            let found = format!("{address} cannot be listened on ({error}): is the server running already?");
+            warning("listen", found)
+        }
+    }
+}
+
+fn pip() -> Check {
+    let works = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    };
+    if works("python3", &["-m", "pip", "--version"]) || works("pip3", &["--version"]) {
+        ok("pip", "models can be fetched")
+    } else {
+        warning("pip", "models cannot be fetched: apt install python3-pip")
+    }
+}
+
+/// The models that the configuration uses, read whole.
+fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
+    let used = |id: &str| match id {
+        "moonshine-tiny-en" => config.stt.engine == "moonshine",
+        "piper-en_US-joe-medium" => config.tts.engine == "piper" && config.tts.model.is_none(),
+        "kokoro-82m" => config.tts.engine == "kokoro" && config.tts.model.is_none(),
+        "smollm2-135m-instruct" => {
+            config.llm.engine == "llama" && config.llm.model.is_none() && config.llm.base_url.is_none()
+        }
+        "minilm-l6-v2" => config.embed.engine == "minilm",
+        "wake-words" | "whisper-base" => false,
+        _ => true,
+    };
+    let models = models::all()?.into_iter().filter(|model| used(&model.id));
+    let states: Vec<_> = models.map(|model| (model.state(folder, true), model.id)).collect();
+    let not = |wanted: State| {
+        let ids: Vec<&str> =
+            states.iter().filter(|(state, _)| *state == wanted).map(|(_, id)| id.as_str()).collect();
+        (!ids.is_empty()).then(|| ids.join(" "))
+    };
+    let mut checks = Vec::new();
+    for (state, what) in [(State::Missing, "missing"), (State::Corrupt, "corrupt")] {
+        if let Some(ids) = not(state) {
+            checks.push(failed("models", format!("{what}: {ids}; `antiphon models pull {ids}`")));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(ok("models", format!("{} are whole", states.len())));
+    }
+    Ok(checks)
+}
+
+/// Whether the server that answers for the language model is there.
+fn language_server(config: &Config) -> Option<Check> {
+    let base_url = config.llm.base_url.clone()?;
+    let options = OpenAiOptions {
+        base_url: base_url.clone(),
+        model: config.llm.model.clone().unwrap_or_default(),
+        api_key: config.llm.api_key.as_ref().map(|key| key.reveal().to_owned()),
+    };
+    let asked = OpenAiChat::new(options).and_then(|server| {
+        let runtime = super::runtime().map_err(|error| Error::internal(error.to_string()))?;
+        runtime.block_on(server.probe())
+    });
+    Some(match asked {
+        Ok(()) => ok("llm", format!("{base_url} answers")),
+        Err(error) if error.kind() == ErrorKind::Unauthorized => {
+            failed("llm", format!("{base_url} refuses the key: set [llm] api_key"))
+        }
+        // Not every server lists its models.
+        Err(error) if error.kind() == ErrorKind::NotFound => warning("llm", format!("{base_url}: {error}")),
+        Err(error) => failed("llm", format!("{base_url}: {error}; is it running?")),
+    })
+}
+
+/// Loads everything, as the server would.
+fn engines(config: &Config) -> Check {
+    let began = std::time::Instant::now();
+    match stack::build(config) {
+        Ok(stack) => {
+            let seconds = began.elapsed().as_secs_f32();
+            let lines: Vec<String> = stack
+                .description
+                .iter()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect();
+            drop(stack.engines);
+            ok("engines", format!("loaded in {seconds:.1} s: {}", lines.join(", ")))
+        }
+        Err(error) => failed("engines", format!("{error:#}")),
+    }
+}

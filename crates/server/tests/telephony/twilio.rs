@@ -1,0 +1,223 @@
+//! Twilio Media Streams: the webhook, and a call in Twilio's own messages.
+
+use std::time::Duration;
+
+use antiphon_audio::Law;
+use antiphon_providers::fake::under_way;
+use antiphon_server::http::auth::Auth;
+use antiphon_server::http::{Settings, Telephony};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::Server;
+use crate::support::tools::{tasks, until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const FORM: &str = "application/x-www-form-urlencoded";
+const FRAME: Duration = Duration::from_millis(20);
+
+/// Twilio's side of a call.
+struct Phone {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    sequence: u32,
+}
+
+impl Phone {
+    async fn dial(server: &Server, path: &str) -> Self {
+        let (socket, _) = connect_async(server.socket(path)).await.expect("connects");
+        let mut phone = Self { socket, sequence: 0 };
+        phone.send(json!({ "event": "connected", "protocol": "Call", "version": "1.0.0" })).await;
+        let format = json!({ "encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1 });
+        let start = json!({
+            "accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1", "tracks": ["inbound"],
+            "mediaFormat": format, "customParameters": {},
+        });
+        phone.send(json!({ "event": "start", "start": start, "streamSid": "MZ1" })).await;
+        phone
+    }
+
+    async fn send(&mut self, mut message: Value) {
+        self.sequence += 1;
+        message["sequenceNumber"] = json!(self.sequence.to_string());
+        self.socket.send(Message::text(message.to_string())).await.expect("sent");
+    }
+
+    /// Sends audio in real time; gives what came meanwhile.
+    async fn speaks(&mut self, loud: bool, lasting: Duration) -> Vec<Value> {
+        let mut heard = Vec::new();
+        let tone: Vec<i16> = (0..160).map(|n| if n / 20 % 2 == 0 { 6_000 } else { -6_000 }).collect();
+        let mut mulaw = Vec::new();
+        Law::Mu.encode_into(if loud { &tone } else { &[0; 160] }, &mut mulaw);
+        let payload = BASE64.encode(&mulaw);
+        for n in 0..lasting.as_millis() / FRAME.as_millis() {
+            let media = json!({
+                "track": "inbound", "chunk": n.to_string(), "timestamp": (n * 20).to_string(), "payload": payload,
+            });
+            self.send(json!({ "event": "media", "streamSid": "MZ1", "media": media })).await;
+            let pause = tokio::time::sleep(FRAME);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    message = self.socket.next() => heard.push(parse(message)),
+                }
+            }
+        }
+        heard
+    }
+
+    async fn next(&mut self) -> Value {
+        parse(tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time"))
+    }
+
+    async fn until(&mut self, event: &str) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            let message = self.next().await;
+            let found = message["event"] == event;
+            seen.push(message);
+            if found {
+                return seen;
+            }
+        }
+    }
+}
+
+fn parse(message: Option<Result<Message, Error>>) -> Value {
+    match message {
+        Some(Ok(Message::Text(text))) => serde_json::from_str(&text).expect("JSON"),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+/// Seconds of audio in media messages.
+fn seconds(messages: &[Value]) -> f64 {
+    let media = messages.iter().filter(|message| message["event"] == "media");
+    let bytes: usize = media
+        .map(|message| {
+            assert_eq!(message["streamSid"], "MZ1");
+            BASE64.decode(message["media"]["payload"].as_str().expect("a payload")).expect("base64").len()
+        })
+        .sum();
+    bytes as f64 / 8_000.0
+}
+
+async fn server() -> Server {
+    Server::start_speaking(Settings::default())
+}
+
+#[tokio::test]
+async fn a_caller_is_heard_answered_and_may_interrupt() {
+    let server = server().await;
+    for path in ["/telephony/twilio/media", "/ws"] {
+        let mut phone = Phone::dial(&server, path).await;
+        phone.speaks(true, Duration::from_millis(1_100)).await;
+        let mut answer = phone.speaks(false, Duration::from_millis(1_500)).await;
+        if !answer.iter().any(|message| message["event"] == "mark") {
+            answer.extend(phone.until("mark").await);
+        }
+        assert!(seconds(&answer) > 0.2, "one word: {} s", seconds(&answer));
+
+        phone
+            .send(
+                json!({ "event": "dtmf", "streamSid": "MZ1", "dtmf": { "track": "inbound", "digit": "5" } }),
+            )
+            .await;
+        // A long reply: the keypress is repeated letter by letter.
+        phone.until("media").await;
+        let heard = phone.speaks(true, Duration::from_millis(1_500)).await;
+        assert!(heard.iter().any(|message| message["event"] == "clear"), "{heard:#?}");
+        phone.send(json!({ "event": "mark", "streamSid": "MZ1", "mark": { "name": "x" } })).await;
+        phone.send(json!({ "event": "stop", "streamSid": "MZ1", "stop": { "callSid": "CA1" } })).await;
+        until("the call is over", || server.app.calls.active() == 0).await;
+    }
+    until("all work is dropped", || under_way() == 0).await;
+}
+
+#[tokio::test]
+async fn nonsense_does_not_end_a_call_but_a_stream_that_never_starts_ends() {
+    let server = server().await;
+    let mut phone = Phone::dial(&server, "/ws").await;
+    for nonsense in [
+        "{",
+        "[]",
+        "{\"event\":7}",
+        "{\"event\":\"media\"}",
+        "{\"event\":\"media\",\"media\":{\"payload\":\"?\"}}",
+    ] {
+        phone.socket.send(Message::text(nonsense)).await.expect("sent");
+    }
+    phone.socket.send(Message::binary(vec![1, 2, 3])).await.expect("sent");
+    phone.speaks(true, Duration::from_millis(1_100)).await;
+    phone.speaks(false, Duration::from_millis(800)).await;
+    assert_eq!(server.app.calls.active(), 1, "the call goes on");
+    drop(phone);
+    until("the call is over", || server.app.calls.active() == 0).await;
+
+    let (mut silent, _) = connect_async(server.socket("/ws")).await.expect("connects");
+    silent.send(Message::text("{\"event\":\"start\"}")).await.expect("sent");
+    let end = tokio::time::timeout(PATIENCE, silent.next()).await.expect("ended in time");
+    assert!(matches!(end, None | Some(Err(_) | Ok(Message::Close(_)))), "{end:?}");
+    until("the call is over", || server.app.calls.active() == 0).await;
+}
+
+#[tokio::test]
+async fn calls_end_when_the_server_stops() {
+    let settings = Settings { drain: Duration::ZERO, ..Settings::default() };
+    let server = Server::start_speaking(settings);
+    let before = tasks();
+    let mut phone = Phone::dial(&server, "/ws").await;
+    phone.speaks(false, Duration::from_millis(100)).await;
+    let app = server.app.clone();
+    let stopping = tokio::spawn(server.stop());
+    let end = tokio::time::timeout(PATIENCE, phone.socket.next()).await.expect("in time");
+    assert!(matches!(end, Some(Ok(Message::Close(_)))), "{end:?}");
+    drop(phone);
+    stopping.await.expect("stopped");
+    let metrics = app.metrics.encode().expect("text");
+    assert!(
+        metrics.contains("antiphon_calls_total{transport=\"twilio\",outcome=\"drained\"} 1"),
+        "{metrics}"
+    );
+    until("no task is left", || tasks() < before).await;
+}
+
+#[tokio::test]
+async fn the_webhook_connects_the_call_and_signatures_are_checked() {
+    let open = server().await;
+    let answer = reqwest::Client::new()
+        .post(open.url("/telephony/twilio"))
+        .header("content-type", FORM)
+        .body("CallSid=CA1");
+    let answer = answer.send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/xml; charset=utf-8");
+    let twiml = answer.text().await.unwrap();
+    assert!(
+        twiml.contains(&format!("<Stream url=\"ws://{}/telephony/twilio/media\"/>", open.address)),
+        "{twiml}"
+    );
+
+    let telephony = Telephony {
+        public_url: Some("https://voice.example.com".parse().unwrap()),
+        twilio_auth_token: Some("12345".to_owned()),
+    };
+    let signed = Server::start(Settings { telephony, auth: Auth::new(["sk-1"]), ..Settings::default() });
+    let post = |signature: &str| {
+        let client = reqwest::Client::new();
+        let post =
+            client.post(signed.url("/telephony/twilio")).header("content-type", FORM).body("CallSid=CA1");
+        post.header("x-twilio-signature", signature).send()
+    };
+    assert_eq!(post("AAAA").await.unwrap().status(), 403);
+    // printf 'https://voice.example.com/telephony/twilioCallSidCA1' | openssl dgst -sha1 -hmac 12345 -binary | base64
+    let answer = post("NcBVNYw87W+ih8+cXhbk+2OKXcA=").await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().await.unwrap().contains("wss://voice.example.com/telephony/twilio/media"));
+    let Err(Error::Http(refused)) = connect_async(signed.socket("/ws")).await else { panic!("not let in") };
+    assert_eq!(refused.status(), 403);
+}
