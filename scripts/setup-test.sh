@@ -5,6 +5,7 @@
 command -v node >/dev/null || install_packages nodejs npm
 python3 -m venv --help >/dev/null 2>&1 || install_packages python3-venv
 install_packages openssl
+command -v chromium >/dev/null || install_packages chromium
 
 clients=tests/clients
 if [ ! -x $clients/.venv/bin/python ]; then python3 -m venv $clients/.venv; fi

@@ -14,14 +14,18 @@ use std::time::Duration;
 
 use antiphon_server::http::auth::Auth;
 use antiphon_server::http::{Settings, Tls};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use support::Server;
-use support::tools::until;
+use support::tools::{test_data, until};
 
 /// The scripts take two seconds; a first start of the interpreter on a busy machine takes several more.
 const LIMIT: Duration = Duration::from_mins(2);
 const KEY: &str = "sk-clients";
+const LONG_ANSWER: &str = "It is a long story, and it begins in a small town by the sea. There was a lighthouse, \
+    and in the lighthouse lived an old man with his dog. Every evening the two of them went down to the water, \
+    and every evening they counted the ships that came home.";
 
 fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
@@ -91,4 +95,46 @@ async fn the_node_library_converses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agents_sdk_converses() {
     run_node("@openai/agents-realtime", "realtime/agents.mjs", None).await;
+}
+
+/// Engines with real ears and a real voice; only what is answered is fixed, and long enough to be interrupted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_converses_on_the_talk_page() {
+    let playwright = clients().join("node_modules/playwright-core");
+    let (Some(models), Some(speech)) = (support::tools::models(), test_data("read_speech/spk1_snt1.wav"))
+    else {
+        return;
+    };
+    if !playwright.exists() {
+        assert!(std::env::var_os("CI").is_none(), "not installed: {}", playwright.display());
+        println!("skipped: not installed: {}", playwright.display());
+        return;
+    }
+    let mut server = Command::new(env!("CARGO_BIN_EXE_antiphon"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(models.parent().expect("a data directory"))
+        .env("ANTIPHON_LLM__ENGINE", "sim")
+        .env("ANTIPHON_LLM__TEXT", LONG_ANSWER)
+        .env("ANTIPHON_LLM__TOKENS", "80")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut printed = BufReader::new(server.stdout.take().expect("its output")).lines();
+    let line = tokio::time::timeout(LIMIT, printed.next_line()).await.expect("it listens in time");
+    let line = line.expect("text").expect("a line");
+    let url = line.strip_prefix("Antiphon listens on ").expect("its address");
+    let script = Command::new("node")
+        .arg(clients().join("talk_page/check.mjs"))
+        .env("ANTIPHON_URL", url)
+        .env("ANTIPHON_SPEECH", speech)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(LIMIT, script).await.expect("the script ends in time").expect("it runs");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    assert!(output.status.success(), "{said}\n{errors}");
 }
