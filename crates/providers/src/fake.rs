@@ -167,6 +167,7 @@ impl Llm for FakeLlm {
         "fake-llm"
     }
 
+    #[expect(clippy::panic, reason = "asked to")]
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let said = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
         let text = |text: &str| Ok(ChatDelta::Text(text.to_owned()));

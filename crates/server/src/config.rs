@@ -41,6 +41,12 @@ pub fn load(file: Option<&Path>) -> Result<Effective> {
     resolve(&text, &name, std::env::vars())
 }
 
+/// Reads a configuration from text alone.
+#[cfg(fuzzing)]
+pub(crate) fn parse(text: &str) -> Result<Effective> {
+    resolve(text, "fuzz.toml", std::iter::empty())
+}
+
 /// Where a user keeps the file.
 fn user_file() -> Option<PathBuf> {
     let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);

@@ -3,6 +3,8 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 mod metered;
 mod models;

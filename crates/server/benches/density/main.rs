@@ -6,7 +6,9 @@
 //! configured silence plus the simulated delays. Client and server share the machine.
 
 mod caller;
+#[path = "../support/server.rs"]
 mod server;
+mod settings;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,13 +58,13 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
     }
     for &calls in levels {
         // A fresh server for each line, so that memory is comparable.
-        let server = Server::start()?;
+        let server = Server::start(&settings::settings())?;
         table.add_row(runtime.block_on(level(&server, &clip, calls))?);
         eprintln!("{calls} calls done");
     }
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
     {
-        println!("floor: {} ms (silence {} + simulated engines)", server::FLOOR_MS, server::SILENCE_MS);
+        println!("floor: {} ms (silence {} + simulated engines)", settings::FLOOR_MS, settings::SILENCE_MS);
         println!("{table}");
     }
     Ok(())
@@ -75,7 +77,9 @@ async fn level(server: &Server, clip: &Arc<Clip>, calls: usize) -> anyhow::Resul
     for n in 0..calls {
         // Spread over one turn, so that no two callers speak in step.
         let at = start + TURN_EVERY.mul_f64(n as f64 / calls as f64);
-        running.spawn(Call::new(server.url(), clip.clone(), at).run(TURNS, TURN_EVERY));
+        running.spawn(
+            Call::new(server.socket("/telephony/twilio/media"), clip.clone(), at).run(TURNS, TURN_EVERY),
+        );
     }
     // All calls are up after the first turn; measured until the first hangs up.
     tokio::time::sleep_until(start + TURN_EVERY).await;
@@ -111,7 +115,7 @@ async fn level(server: &Server, clip: &Arc<Clip>, calls: usize) -> anyhow::Resul
         format!("{:.0}", percentile(0.5)),
         format!("{:.0}", percentile(0.95)),
         format!("{:.0}", percentile(0.99)),
-        format!("{:+.0}", percentile(0.95) - server::FLOOR_MS as f64),
+        format!("{:+.0}", percentile(0.95) - settings::FLOOR_MS as f64),
         format!("{cpu:.2}"),
         format!("{memory:.0}"),
         errors.to_string(),

@@ -1,12 +1,14 @@
 //! Bad input and bad clients.
 
+use std::time::Duration;
+
 use antiphon_server::http::Settings;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::Client;
+use crate::client::{Client, speech};
 use crate::support::Server;
-use crate::support::tools::until;
+use crate::support::tools::{until, until_within};
 use antiphon_providers::fake::under_way;
 
 #[tokio::test]
@@ -62,5 +64,41 @@ async fn a_client_that_goes_away_in_mid_reply_leaves_nothing_behind() {
     client.until("response.output_audio.delta").await;
     drop(client);
     until("the call is over", || server.app.calls.active() == 0).await;
-    until("all work is dropped", || under_way() == 0).await;
+}
+
+/// What is sent to a client that does not read is bounded, and so is the time that it may go on like this.
+#[tokio::test]
+async fn a_client_that_never_reads_is_dropped() {
+    let server = Server::start(Settings::default());
+    let mut client = Client::connect(&server, "").await;
+    client.says("endless").await;
+    client.send(json!({ "type": "response.create" })).await;
+    until_within(Duration::from_secs(60), "the call is over", || server.app.calls.active() == 0).await;
+    let metrics = server.app.metrics.encode().unwrap();
+    assert!(metrics.contains("antiphon_calls_total{transport=\"realtime\",outcome=\"lost\"} 1"), "{metrics}");
+    drop(client);
+    until_within(Duration::from_secs(30), "all work of all tests is dropped", || under_way() == 0).await;
+}
+
+/// Somebody who never pauses is answered every two minutes, and nothing grows.
+#[tokio::test]
+async fn half_an_hour_of_speech_without_a_pause_is_many_turns() {
+    let server = Server::start(Settings::default());
+    let mut client = Client::connect(&server, "").await;
+    let detection = json!({ "type": "server_vad", "create_response": false });
+    let input = json!({ "turn_detection": detection, "transcription": { "model": "m" } });
+    client.update(json!({ "type": "realtime", "audio": { "input": input } })).await;
+    client.events.clear();
+    let minute = speech(60.0);
+    for n in 0..30 {
+        client.appends(&minute).await;
+        if n % 2 == 1 {
+            client.until("conversation.item.input_audio_transcription.completed").await;
+        }
+    }
+    let committed =
+        client.events.iter().filter(|event| event["type"] == "input_audio_buffer.committed").count();
+    assert!((14..=16).contains(&committed), "{committed} turns");
+    let completed = client.events.last().unwrap()["transcript"].as_str().unwrap().split(' ').count();
+    assert!((230..=242).contains(&completed), "{completed} words in two minutes");
 }

@@ -32,13 +32,16 @@ pub(crate) fn models() -> Option<PathBuf> {
 
 /// Waits until `done` holds, at most five seconds.
 pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
+    until_within(Duration::from_secs(5), what, done).await;
+}
+
+/// Waits until `done` holds.
+pub(crate) async fn until_within(limit: Duration, what: &str, done: impl Fn() -> bool) {
+    let end = tokio::time::Instant::now() + limit;
+    while !done() {
+        assert!(tokio::time::Instant::now() < end, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("waited in vain until {what}");
 }
 
 /// Tasks of the runtime that are not finished.

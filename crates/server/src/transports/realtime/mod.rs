@@ -74,6 +74,31 @@ async fn connect(
     })
 }
 
+/// Understands events as a connection would.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str, base: &antiphon_core::call::SessionConfig) {
+    let mut session = Session::new(Kind::Realtime, "m".to_owned(), base);
+    let mut decoder = media::Decoder::new(session.audio.input.format);
+    for line in text.lines() {
+        let Ok(head) = serde_json::from_str::<client_event::Head<'_>>(line) else { continue };
+        if let Some(audio) = &head.audio {
+            decoder.decode(audio, &mut Vec::new());
+        }
+        let context = client_event::Context {
+            input: session.audio.input.format,
+            output: session.audio.output.format,
+            voices: &[],
+        };
+        if let Ok(client_event::Request::Update(update)) = client_event::parse(&head.kind, line, &context)
+            && let Ok(updated) = session.updated(update)
+        {
+            session = updated;
+            session.config(base, &[], true);
+            session.to_json("s");
+        }
+    }
+}
+
 /// What every session of this server may use.
 fn offer(app: &App) -> Offer {
     Offer {

@@ -26,6 +26,12 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// `start` follows the connection within milliseconds.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
+/// Understands a message as a stream would.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    let _ = serde_json::from_str::<wire::Incoming<'_>>(text);
+}
+
 /// The webhook, the media socket and its alias.
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()

@@ -1,22 +1,11 @@
 //! The server under test, as a process of its own.
+#![allow(dead_code, reason = "each benchmark uses its share")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-
-/// Silence that ends a turn.
-pub(crate) const SILENCE_MS: u64 = 500;
-const STT_MS: u64 = 100;
-const FIRST_TOKEN_MS: u64 = 200;
-const TOKEN_MS: u64 = 10;
-const FIRST_AUDIO_MS: u64 = 80;
-/// Tokens until the first clause of the simulated text is complete.
-const FIRST_CLAUSE_TOKENS: u64 = 8;
-/// No engine overhead at all, and every stage after the other.
-pub(crate) const FLOOR_MS: u64 =
-    SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * FIRST_CLAUSE_TOKENS + FIRST_AUDIO_MS;
 
 /// A running server; stopped when dropped.
 pub(crate) struct Server {
@@ -34,10 +23,11 @@ pub(crate) struct Usage {
 }
 
 impl Server {
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    /// Starts it with a configuration file of this content.
+    pub(crate) fn start(settings: &str) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let config = data.path().join("antiphon.toml");
-        std::fs::File::create(&config)?.write_all(settings().as_bytes())?;
+        std::fs::File::create(&config)?.write_all(settings.as_bytes())?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
@@ -60,8 +50,9 @@ impl Server {
         Ok(Self { child, address, _data: data })
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("ws://{}/telephony/twilio/media", self.address)
+    /// The address of one of its WebSockets.
+    pub(crate) fn socket(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
     }
 
     /// Reads `/proc`.
@@ -83,37 +74,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn settings() -> String {
-    format!(
-        r#"
-[server.limits]
-max_calls = 5000
-[vad]
-engine = "silero"
-[turn]
-engine = "silence"
-silence_ms = {SILENCE_MS}
-[stt]
-engine = "sim"
-delay_ms = {STT_MS}
-text = "What is the status of my order?"
-[llm]
-engine = "sim"
-first_token_ms = {FIRST_TOKEN_MS}
-token_ms = {TOKEN_MS}
-tokens = 20
-text = "Your order has been shipped and will arrive, if nothing happens on the way, on Thursday before noon."
-[tts]
-engine = "sim"
-first_audio_ms = {FIRST_AUDIO_MS}
-audio_ms = 2000
-realtime = true
-[embed]
-engine = "sim"
-[telemetry]
-log = "warn"
-"#
-    )
 }

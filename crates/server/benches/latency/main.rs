@@ -1,0 +1,128 @@
+//! How long a person waits, and what for: `cargo bench -p antiphon-server --bench latency [-- TURNS]`.
+//!
+//! Talks to a server of its own over the talk page's WebSocket, one call, in real time, with recorded sentences.
+//! Measured from outside: from the moment the last sample of speech was sent until the first audio of the reply
+//! came. The stages are those that the server reports with each turn; they overlap, so they add up to more than the
+//! total. The second table is about interruptions: from the first sample of the person's speech until the page is
+//! told to stop the agent's audio. Client and server share the machine.
+
+#[path = "../support/server.rs"]
+mod server;
+mod speaker;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use server::Server;
+use speaker::{Clip, Speaker};
+
+const TURNS: usize = 20;
+/// As it comes: every model embedded.
+const EMBEDDED: &str = "[telemetry]\nlog = \"warn\"\n";
+/// An answer that is long enough to be interrupted.
+const TALKATIVE: &str = r#"
+[llm]
+engine = "sim"
+first_token_ms = 50
+token_ms = 5
+tokens = 120
+text = "It is a long story, and it begins in a small town by the sea, where an old man lived in a lighthouse with his dog. Every evening the two of them went down to the water, and counted the ships that came home."
+[telemetry]
+log = "warn"
+"#;
+
+fn main() -> ExitCode {
+    let turns = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(TURNS);
+    match run(turns) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("latency: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(turns: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clips = Clip::load_all()?;
+    let measured = {
+        let server = Server::start(EMBEDDED)?;
+        runtime.block_on(async {
+            let mut speaker = Speaker::connect(&server.socket("/talk/ws")).await?;
+            let mut measured = Vec::new();
+            // The first turn warms the caches of instructions and of the system.
+            speaker.turn(&clips[0]).await?;
+            for clip in clips.iter().cycle().skip(1).take(turns) {
+                measured.push(speaker.turn(clip).await?);
+                eprint!(".");
+            }
+            anyhow::Ok(measured)
+        })?
+    };
+    let server = Server::start(TALKATIVE)?;
+    let stopped = runtime.block_on(async {
+        let mut speaker = Speaker::connect(&server.socket("/talk/ws")).await?;
+        let mut stopped = Vec::new();
+        for clip in clips.iter().cycle().take(turns) {
+            stopped.push(speaker.interrupt(clip).await?);
+            eprint!(".");
+        }
+        anyhow::Ok(stopped)
+    })?;
+    eprintln!();
+    let stage = |name: &str| -> Vec<Duration> {
+        measured.iter().map(|turn| turn.stages.get(name).copied().unwrap_or_default()).collect()
+    };
+    let totals: Vec<Duration> = measured.iter().map(|turn| turn.total).collect();
+    let mut table = table(["", "p50 ms", "p95 ms", "max ms", "share of total"]);
+    let rows = [
+        ("end of turn", stage("end_of_turn")),
+        ("speech to text", stage("stt")),
+        ("language model, first token", stage("llm_ttft")),
+        ("voice, first audio", stage("tts_ttfb")),
+        ("overhead of the engine", stage("overhead")),
+        ("total, as reported", stage("total")),
+        ("total, as heard", totals.clone()),
+    ];
+    for (name, spans) in rows {
+        let share = mean(&spans) / mean(&totals) * 100.0;
+        table.add_row([row(name, &spans), vec![format!("{share:.0} %")]].concat());
+    }
+    let mut interruptions = self::table(["", "p50 ms", "p95 ms", "max ms", "not stopped"]);
+    let heard: Vec<Duration> = stopped.iter().flatten().copied().collect();
+    let missed = stopped.len() - heard.len();
+    interruptions
+        .add_row([row("onset of speech to silence of the agent", &heard), vec![missed.to_string()]].concat());
+    #[expect(clippy::print_stdout, reason = "the tables are what this program is for")]
+    {
+        println!("{} turns, embedded models, one call\n{table}", measured.len());
+        println!("{} interruptions\n{interruptions}", stopped.len());
+    }
+    Ok(())
+}
+
+fn table(header: [&str; 5]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row(name: &str, spans: &[Duration]) -> Vec<String> {
+    let mut sorted = spans.to_vec();
+    sorted.sort();
+    let percentile = |p: f64| {
+        let at = ((sorted.len() as f64 * p).ceil() as usize).saturating_sub(1);
+        sorted.get(at).map_or_else(|| "-".to_owned(), |span| format!("{:.0}", span.as_secs_f64() * 1_000.0))
+    };
+    vec![name.to_owned(), percentile(0.5), percentile(0.95), percentile(1.0)]
+}
+
+fn mean(spans: &[Duration]) -> f64 {
+    spans.iter().map(Duration::as_secs_f64).sum::<f64>() / spans.len().max(1) as f64
+}

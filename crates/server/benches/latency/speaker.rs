@@ -1,0 +1,167 @@
+//! A person at the talk page: recorded sentences in real time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use antiphon_audio::{Resampler, decode_file};
+use antiphon_core::SampleRate;
+use anyhow::{Context, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const FRAME: Duration = Duration::from_millis(20);
+const FRAME_SAMPLES: usize = 320;
+/// Frames: ten seconds.
+const LONGEST: usize = 500;
+/// A turn that is not answered by then is lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// From the agent's first audio until it is interrupted.
+const LISTENS_FOR: Duration = Duration::from_millis(1_200);
+
+/// A spoken sentence at 16 kHz, cut where the speech begins and ends.
+pub(crate) struct Clip {
+    frames: Vec<Vec<i16>>,
+}
+
+/// One turn.
+pub(crate) struct Turn {
+    /// From the last sample of speech to the first of the reply, as it came here.
+    pub(crate) total: Duration,
+    /// As the server reports them.
+    pub(crate) stages: BTreeMap<String, Duration>,
+}
+
+impl Clip {
+    /// Read and telephone speech, sentences of at most ten seconds.
+    pub(crate) fn load_all() -> anyhow::Result<Vec<Self>> {
+        let dir = std::env::var_os("ANTIPHON_TESTDATA").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata"),
+            Into::into,
+        );
+        let mut paths = Vec::new();
+        for folder in ["read_speech", "telephone_speech"].map(|name| dir.join(name)) {
+            let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+            paths.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+        }
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "wav"));
+        paths.sort();
+        let clips: Vec<Self> = paths.iter().map(|path| Self::load(path)).collect::<anyhow::Result<_>>()?;
+        Ok(clips.into_iter().filter(|clip| clip.frames.len() <= LONGEST).collect())
+    }
+
+    fn load(path: &std::path::Path) -> anyhow::Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let audio = decode_file(&bytes, Duration::from_mins(10))?;
+        let mut samples = Vec::new();
+        Resampler::new(audio.rate, SampleRate::HZ_16000).process(&audio.samples, &mut samples);
+        // Speech is from the first to the last 20 ms louder than a fiftieth of the peak.
+        let peak = samples.iter().map(|s| s.unsigned_abs()).max().unwrap_or_default();
+        let loud = |frame: &&[i16]| frame.iter().any(|s| s.unsigned_abs() > peak / 50);
+        let frames: Vec<&[i16]> = samples.chunks_exact(FRAME_SAMPLES).collect();
+        let from = frames.iter().position(loud).context("silent clip")?;
+        let to = frames.iter().rposition(loud).context("silent clip")? + 1;
+        Ok(Self { frames: frames[from..to].iter().map(|frame| frame.to_vec()).collect() })
+    }
+}
+
+/// One connection.
+pub(crate) struct Speaker {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// When the next frame is due.
+    due: Instant,
+}
+
+impl Speaker {
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let (socket, _) = connect_async(url).await?;
+        Ok(Self { socket, due: Instant::now() })
+    }
+
+    /// Says a sentence and hears the beginning of the answer.
+    pub(crate) async fn turn(&mut self, clip: &Clip) -> anyhow::Result<Turn> {
+        self.rest().await?;
+        for frame in &clip.frames {
+            self.exchange(frame).await?;
+        }
+        let ended = Instant::now();
+        let (mut total, mut stages) = (None, None);
+        while total.is_none() || stages.is_none() {
+            if ended.elapsed() > PATIENCE {
+                bail!("no answer within {} s", PATIENCE.as_secs());
+            }
+            for (at, message) in self.exchange(&[0; FRAME_SAMPLES]).await? {
+                match message {
+                    Message::Binary(_) if total.is_none() => total = Some(at - ended),
+                    Message::Text(text) => stages = latencies(&text)?.or(stages),
+                    _ => {}
+                }
+            }
+        }
+        Ok(Turn { total: total.unwrap_or_default(), stages: stages.unwrap_or_default() })
+    }
+
+    /// Says a sentence, hears the answer for a while and speaks again; how long until the agent falls silent.
+    pub(crate) async fn interrupt(&mut self, clip: &Clip) -> anyhow::Result<Option<Duration>> {
+        self.turn(clip).await?;
+        let until = Instant::now() + LISTENS_FOR;
+        while Instant::now() < until {
+            self.exchange(&[0; FRAME_SAMPLES]).await?;
+        }
+        let onset = Instant::now();
+        let mut stopped = None;
+        for frame in &clip.frames {
+            for (at, message) in self.exchange(frame).await? {
+                if matches!(&message, Message::Text(text) if text.contains("\"clear\"")) {
+                    stopped.get_or_insert(at - onset);
+                }
+            }
+        }
+        Ok(stopped)
+    }
+
+    /// Is silent until the agent has been for a second.
+    async fn rest(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        self.due = began;
+        let mut quiet = Duration::ZERO;
+        while quiet < Duration::from_secs(1) {
+            if began.elapsed() > 2 * PATIENCE {
+                bail!("the agent does not stop speaking");
+            }
+            let came = self.exchange(&[0; FRAME_SAMPLES]).await?;
+            let speaks = came.iter().any(|(_, message)| matches!(message, Message::Binary(_)));
+            quiet = if speaks { Duration::ZERO } else { quiet + FRAME };
+        }
+        Ok(())
+    }
+
+    /// Waits until the next frame is due and sends it; gives what came before, and when.
+    async fn exchange(&mut self, samples: &[i16]) -> anyhow::Result<Vec<(Instant, Message)>> {
+        let mut came = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                message = self.socket.next() => {
+                    came.push((Instant::now(), message.context("the server hung up")??));
+                }
+                () = sleep_until(self.due) => break,
+            }
+        }
+        self.due += FRAME;
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        self.socket.send(Message::binary(bytes)).await?;
+        Ok(came)
+    }
+}
+
+/// The stages, if this is the event that tells them.
+fn latencies(text: &str) -> anyhow::Result<Option<BTreeMap<String, Duration>>> {
+    let event: Value = serde_json::from_str(text)?;
+    let span = |ms: &Value| Duration::from_secs_f64(ms.as_f64().unwrap_or(0.0) / 1_000.0);
+    let stages = event["latency_ms"].as_object();
+    Ok(stages.map(|stages| stages.iter().map(|(name, ms)| (name.clone(), span(ms))).collect()))
+}

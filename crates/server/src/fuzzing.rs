@@ -1,0 +1,18 @@
+//! What the fuzzer feeds: the parsers of everything that strangers send or people write.
+
+use antiphon_core::call::SessionConfig;
+
+/// The configuration file.
+pub fn config(text: &str) {
+    let _ = crate::config::parse(text);
+}
+
+/// Events of a Realtime client, one a line, in one session.
+pub fn realtime(text: &str) {
+    crate::transports::realtime::fuzz(text, &SessionConfig::default());
+}
+
+/// A message of Twilio's.
+pub fn twilio(text: &str) {
+    crate::transports::twilio::fuzz(text);
+}

@@ -1,0 +1,121 @@
+//! The program as it is called: what it prints, and what it says when something is missing or broken.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says so in print"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::tools::models;
+
+fn antiphon(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    // Neither the user's own configuration nor the folder's may matter.
+    command.args(arguments).current_dir(std::env::temp_dir()).env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs a command that must fail with exit code `code`; gives what it says.
+fn fails(command: &mut Command, code: i32) -> String {
+    let output = command.output().expect("it runs");
+    let (printed, error) = said(&output);
+    assert_eq!(output.status.code(), Some(code), "{printed}{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    error
+}
+
+#[test]
+fn wrong_usage_is_exit_code_two_and_a_failure_one() {
+    fails(&mut antiphon(&["sing"]), 2);
+    fails(&mut antiphon(&["talk", "--in"]), 2);
+    let error = fails(&mut antiphon(&["--config", "no/such.toml", "config", "check"]), 1);
+    assert!(error.contains("no/such.toml"), "{error}");
+    let error = fails(antiphon(&["config", "check"]).env("ANTIPHON_TURN__SILENCE", "1"), 1);
+    assert!(error.contains("silence_ms"), "{error}");
+}
+
+#[test]
+fn every_model_is_listed_for_machines() {
+    let output = antiphon(&["models", "list", "--json"]).output().expect("it runs");
+    let (printed, error) = said(&output);
+    assert!(output.status.success(), "{error}");
+    let models: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for id in ["silero-vad", "kokoro-82m", "wake-words", "whisper-base"] {
+        assert!(models.iter().any(|model| model["id"] == id && model["size"].as_u64() > Some(1_000)), "{id}");
+    }
+    let error = fails(&mut antiphon(&["models", "pull", "no-such-model"]), 1);
+    assert!(error.contains("silero-vad"), "{error}");
+}
+
+#[test]
+fn missing_models_are_named_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    for command in [&["say", "hello"][..], &["chat", "hello"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let error = fails(antiphon(command).args(["--data-dir", data]), 1);
+        assert!(error.contains("models pull"), "{command:?}: {error}");
+    }
+    let output = antiphon(&["doctor", "--json", "--data-dir", data]).output().expect("it runs");
+    let (printed, _) = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let checks: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let models = checks.iter().find(|check| check["check"] == "models").expect("a check of the models");
+    assert_eq!(models["verdict"], "failed");
+    assert!(models["found"].as_str().is_some_and(|found| found.contains("models pull")), "{models}");
+}
+
+#[test]
+fn a_corrupt_model_is_named() {
+    let Some(models) = models() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    for broken in [
+        "silero-vad/silero_vad.onnx",
+        "moonshine-tiny-en/decoder_model_merged.ort",
+        "moonshine-tiny-en/tokenizer.bin",
+        "piper-en_US-joe-medium/en_US-joe-medium.onnx.json",
+        "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ] {
+        let data = folder.path().join(broken.replace('/', "_"));
+        link(&models, &data.join("models"), broken);
+        let error = fails(antiphon(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data), 1);
+        let name = Path::new(broken).file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(error.contains(name), "{broken}: {error}");
+    }
+}
+
+/// A copy of a folder of models made of links, in which one file is broken.
+fn link(from: &Path, to: &Path, broken: &str) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("an entry");
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            let inside = broken.strip_prefix(&format!("{}/", name.to_string_lossy())).unwrap_or_default();
+            link(&path, &to.join(&name), inside);
+        } else if name.to_str() == Some(broken) {
+            std::fs::write(to.join(&name), b"this is no model").expect("written");
+        } else {
+            std::os::unix::fs::symlink(&path, to.join(&name)).expect("linked");
+        }
+    }
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = antiphon(&["completions", shell]).output().expect("it runs");
+        assert!(output.status.success() && said(&output).0.contains("antiphon"), "{shell}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Events of a Realtime client, one a line.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| antiphon_server::fuzzing::realtime(text));

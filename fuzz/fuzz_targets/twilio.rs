@@ -1,0 +1,6 @@
+//! A message of Twilio's.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| antiphon_server::fuzzing::twilio(text));
