@@ -2,7 +2,7 @@
 
 use crate::{CallId, Event};
 
-/// Watches calls. Called on the hot path: must neither block nor allocate much.
+/// Watches calls and engines. Called on the hot path: must neither block nor allocate much.
 pub trait Observer: Send + Sync {
     /// A call began over this transport.
     fn call_started(&self, call: &CallId, transport: &'static str);
@@ -12,6 +12,31 @@ pub trait Observer: Send + Sync {
 
     /// The call is over.
     fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome);
+
+    /// A request to an engine ended.
+    fn request_ended(&self, engine: &'static str, outcome: RequestOutcome);
+}
+
+/// How a request to an engine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestOutcome {
+    /// It was answered.
+    Ok,
+    /// It failed.
+    Error,
+    /// Whoever asked went away before the end.
+    Cancelled,
+}
+
+impl RequestOutcome {
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// How a call ended.

@@ -1,1 +1,5 @@
-//! Decorators round the core traits: scheduling, resilience, caching.
+//! Decorators round the core traits, one file each: an engine goes in, the same trait comes out.
+
+mod observed;
+
+pub use observed::Observed;

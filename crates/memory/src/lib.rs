@@ -1,1 +1,3 @@
-//! Memories and knowledge: what a companion or a business remembers.
+//! Memories and knowledge: what a companion or a business remembers. The seam is [`Memory`]; stores come behind it.
+
+pub use antiphon_core::{Memory, Recollection};

@@ -99,21 +99,24 @@ impl Stt for FakeStt {
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
         let heard = Heard { partials: options.partials, ..Heard::default() };
-        let transcripts = stream::unfold((audio, heard, false), |(mut audio, mut heard, over)| async move {
-            if over {
-                return None;
-            }
+        let transcripts = stream::unfold((audio, heard), |(mut audio, mut heard)| async move {
             loop {
                 match audio.next().await {
                     Some(SttInput::Audio(samples)) => {
+                        heard.unanswered = true;
                         if heard.take(&samples) && heard.partials {
-                            return Some((Ok(heard.transcript(false)), (audio, heard, false)));
+                            return Some((Ok(heard.transcript(false)), (audio, heard)));
                         }
                     }
                     Some(SttInput::Flush) => {
-                        return Some((Ok(heard.transcript(true)), (audio, heard, false)));
+                        heard.unanswered = false;
+                        return Some((Ok(heard.transcript(true)), (audio, heard)));
                     }
-                    None => return Some((Ok(heard.transcript(true)), (audio, heard, true))),
+                    // The end is a question, too, if anything came since the last.
+                    None if std::mem::take(&mut heard.unanswered) => {
+                        return Some((Ok(heard.transcript(true)), (stream::empty().boxed(), heard)));
+                    }
+                    None => return None,
                 }
             }
         });
@@ -126,6 +129,7 @@ struct Heard {
     samples: usize,
     loud: bool,
     partials: bool,
+    unanswered: bool,
     segments: Vec<Segment>,
 }
 

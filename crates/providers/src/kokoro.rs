@@ -176,6 +176,7 @@ mod tests {
         let pool = ModelPool::new(1).expect("threads");
         let kokoro = Kokoro::open(&runtime, &pool, &Arc::new(Phonemizer::new()), &folder).expect("opens");
         assert_eq!(kokoro.voices()[0].id, DEFAULT);
+        crate::spec::tts(&kokoro).await;
         let say = async |voice: Option<&str>| -> Vec<i16> {
             let voice = voice.map(str::to_owned);
             let request = SpeechRequest { voice, ..SpeechRequest::new("It is noon.") };

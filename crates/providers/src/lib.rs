@@ -15,6 +15,8 @@ pub mod pool;
 pub mod silero;
 pub mod sim;
 pub mod smart_turn;
+#[cfg(test)]
+mod spec;
 pub mod speech_text;
 #[cfg(test)]
 mod testing;

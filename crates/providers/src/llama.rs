@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
 
         calls_tools(&llama).await;
+        crate::spec::llm(&llama).await;
 
         let mut messages = vec![Message::new(Role::System, "Answer briefly.")];
         for n in 0..200 {

@@ -245,6 +245,33 @@ mod tests {
         chat.chat(ChatRequest::new(vec![Message::new(Role::User, "hi")])).collect().await
     }
 
+    #[tokio::test]
+    async fn it_obeys_the_spec() {
+        let body = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello.\"}}]}\n\n\
+            data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+            data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let base_url = format!("http://{}/v1", listener.local_addr().expect("bound"));
+        let answering = tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut request, mut buffer) = (Vec::new(), [0; 4_096]);
+                    while !String::from_utf8_lossy(&request).contains("\"stream\":true") {
+                        match socket.read(&mut buffer).await {
+                            Ok(read @ 1..) => request.extend_from_slice(&buffer[..read]),
+                            // Whoever asked has gone.
+                            _ => return,
+                        }
+                    }
+                    let _ = socket.write_all(format!("{HEAD}{body}").as_bytes()).await;
+                });
+            }
+        });
+        let options = OpenAiOptions { base_url, model: "m".to_owned(), api_key: None };
+        crate::spec::llm(&OpenAiChat::new(options).expect("made")).await;
+        answering.abort();
+    }
+
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]

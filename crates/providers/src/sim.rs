@@ -119,7 +119,7 @@ impl Stt for SttEngine {
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
         let (dice, delay, text) = (self.dice.clone(), self.delay, self.text.clone());
-        let heard = Heard { audio, samples: 0, answered: false, over: false };
+        let heard = Heard { audio, samples: 0, answered: true, over: false };
         stream::unfold(heard, move |mut heard| {
             let (dice, text) = (dice.clone(), text.clone());
             async move {

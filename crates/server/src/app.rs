@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_core::{Error, Observer};
+use antiphon_flow::Observed;
 use antiphon_telemetry::Metrics;
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
-use crate::metered::metered;
 use crate::transports::realtime::ClientSecrets;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
@@ -45,7 +45,7 @@ impl App {
             client_secrets: ClientSecrets::default(),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
-            engines: Arc::new(metered(engines, &metrics)),
+            engines: Arc::new(observed(engines, &(Arc::clone(&metrics) as Arc<dyn Observer>))),
             observer: Arc::clone(&metrics) as Arc<dyn Observer>,
             metrics,
             session,
@@ -55,6 +55,18 @@ impl App {
     /// How the agent behaves in a new call, before its client changes anything.
     pub fn session_config(&self) -> SessionConfig {
         self.session.clone()
+    }
+}
+
+/// The same engines; their requests are told to the observer. Voice activity and turn detection are left out: they are
+/// asked many times a second and have no outcome of their own.
+fn observed(engines: Engines, observer: &Arc<dyn Observer>) -> Engines {
+    Engines {
+        stt: Arc::new(Observed::new(engines.stt, Arc::clone(observer))),
+        llm: Arc::new(Observed::new(engines.llm, Arc::clone(observer))),
+        tts: Arc::new(Observed::new(engines.tts, Arc::clone(observer))),
+        embed: Arc::new(Observed::new(engines.embed, Arc::clone(observer))),
+        ..engines
     }
 }
 
@@ -144,7 +156,7 @@ impl CallGuard {
         async move {
             if state.wait_for(|state| state.ending).await.is_err() {
                 // Nobody can end it any more.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

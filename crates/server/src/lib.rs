@@ -6,7 +6,6 @@ pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod http;
-mod metered;
 mod models;
 mod stable_text;
 pub mod stack;

@@ -3,4 +3,4 @@
 mod metrics;
 mod process;
 
-pub use metrics::{Metrics, Outcome};
+pub use metrics::Metrics;

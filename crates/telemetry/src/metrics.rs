@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use antiphon_core::{CallId, CallOutcome, Error, Event, Observer, TurnLatency};
+use antiphon_core::{CallId, CallOutcome, Error, Event, Observer, RequestOutcome, TurnLatency};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -70,28 +70,6 @@ struct HttpLabels {
     status: u16,
 }
 
-/// How a request to an engine ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was answered.
-    Ok,
-    /// It failed.
-    Error,
-    /// Whoever asked went away before the end.
-    Cancelled,
-}
-
-impl Outcome {
-    /// The label in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
 impl Metrics {
     /// The content type of [`Metrics::encode`].
     pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -130,12 +108,6 @@ impl Metrics {
             http_requests: register(r, "http_requests", "HTTP requests answered"),
             registry,
         }
-    }
-
-    /// Counts a request to an engine that ended.
-    pub fn provider_request(&self, provider: &'static str, outcome: Outcome) {
-        let labels = ProviderLabels { provider, outcome: outcome.label() };
-        self.provider_requests.get_or_create(&labels).inc();
     }
 
     /// Counts an HTTP request that was answered. `route` is the pattern, not the path: paths are without number.
@@ -207,6 +179,11 @@ impl Observer for Metrics {
     fn call_ended(&self, _: &CallId, transport: &'static str, outcome: CallOutcome) {
         self.calls_active.dec();
         self.calls.get_or_create(&CallLabels { transport, outcome: outcome.label() }).inc();
+    }
+
+    fn request_ended(&self, provider: &'static str, outcome: RequestOutcome) {
+        let labels = ProviderLabels { provider, outcome: outcome.label() };
+        self.provider_requests.get_or_create(&labels).inc();
     }
 }
 

@@ -39,22 +39,23 @@ enum Verdict {
 
 #[derive(Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    name: &'static str,
     verdict: Verdict,
     /// What was found and, if it is not well, what to do.
     found: String,
 }
 
-fn ok(check: &'static str, found: impl Into<String>) -> Check {
-    Check { check, verdict: Verdict::Ok, found: found.into() }
+fn ok(name: &'static str, found: impl Into<String>) -> Check {
+    Check { name, verdict: Verdict::Ok, found: found.into() }
 }
 
-fn warning(check: &'static str, found: impl Into<String>) -> Check {
-    Check { check, verdict: Verdict::Warning, found: found.into() }
+fn warning(name: &'static str, found: impl Into<String>) -> Check {
+    Check { name, verdict: Verdict::Warning, found: found.into() }
 }
 
-fn failed(check: &'static str, found: impl Into<String>) -> Check {
-    Check { check, verdict: Verdict::Failed, found: found.into() }
+fn failed(name: &'static str, found: impl Into<String>) -> Check {
+    Check { name, verdict: Verdict::Failed, found: found.into() }
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
@@ -87,7 +88,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
             Verdict::Warning => "warning",
             Verdict::Failed => "FAILED",
         };
-        table.add_row([verdict, check.check, &check.found]);
+        table.add_row([verdict, check.name, &check.found]);
     }
     print(&table.to_string());
     Ok(())

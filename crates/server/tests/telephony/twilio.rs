@@ -107,13 +107,13 @@ fn seconds(messages: &[Value]) -> f64 {
     bytes as f64 / 8_000.0
 }
 
-async fn server() -> Server {
+fn server() -> Server {
     Server::start_speaking(Settings::default())
 }
 
 #[tokio::test]
 async fn a_caller_is_heard_answered_and_may_interrupt() {
-    let server = server().await;
+    let server = server();
     for path in ["/telephony/twilio/media", "/ws"] {
         let mut phone = Phone::dial(&server, path).await;
         phone.speaks(true, Duration::from_millis(1_100)).await;
@@ -141,7 +141,7 @@ async fn a_caller_is_heard_answered_and_may_interrupt() {
 
 #[tokio::test]
 async fn nonsense_does_not_end_a_call_but_a_stream_that_never_starts_ends() {
-    let server = server().await;
+    let server = server();
     let mut phone = Phone::dial(&server, "/ws").await;
     for nonsense in [
         "{",
@@ -189,7 +189,7 @@ async fn calls_end_when_the_server_stops() {
 
 #[tokio::test]
 async fn the_webhook_connects_the_call_and_signatures_are_checked() {
-    let open = server().await;
+    let open = server();
     let answer = reqwest::Client::new()
         .post(open.url("/telephony/twilio"))
         .header("content-type", FORM)

@@ -280,6 +280,8 @@ impl Observer for Nobody {
     fn call_started(&self, _: &CallId, _: &'static str) {}
     fn event(&self, _: &CallId, _: &Event) {}
     fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
+
+    fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
 }
 
 struct Line {

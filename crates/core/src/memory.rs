@@ -1,0 +1,21 @@
+//! What is remembered of a person beyond one call.
+
+use crate::{BoxFuture, Result};
+
+/// Something remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recollection {
+    /// In words, as they can stand in a prompt.
+    pub text: String,
+    /// How well it fits what was asked for, 0 to 1.
+    pub relevance: f32,
+}
+
+/// What is remembered of one person. Whoever holds it may see all of it: it is opened for one tenant and person.
+pub trait Memory: Send + Sync {
+    /// Keeps what was said in a turn.
+    fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>>;
+
+    /// What fits `about` best, the best first, at most `limit`.
+    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>>;
+}
