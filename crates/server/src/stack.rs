@@ -12,7 +12,6 @@ use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::energy::EnergyVad;
 use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts};
 use antiphon_providers::kokoro::Kokoro;
-use antiphon_providers::llama::{Llama, LlamaOptions};
 use antiphon_providers::minilm::MiniLm;
 use antiphon_providers::moonshine::Moonshine;
 use antiphon_providers::onnx::OnnxRuntime;
@@ -149,18 +148,7 @@ impl Builder<'_> {
                 let api_key = llm.api_key.as_ref().map(|key| key.reveal().to_owned());
                 Ok(Arc::new(OpenAiChat::new(OpenAiOptions { base_url, model, api_key })?))
             }
-            "llama" => {
-                let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
-                let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
-                let options = LlamaOptions {
-                    context: llm.context,
-                    parallel: llm.parallel,
-                    max_tokens: llm.max_tokens,
-                    temperature: llm.temperature,
-                    ..LlamaOptions::default()
-                };
-                Ok(Arc::new(Llama::open(&file, options)?))
-            }
+            "llama" => self.llama(),
             "sim" => Ok(SimLlm {
                 first_token: Duration::from_millis(llm.first_token_ms),
                 token: Duration::from_millis(llm.token_ms),
@@ -172,6 +160,29 @@ impl Builder<'_> {
             "fake" => Ok(Arc::new(FakeLlm)),
             other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim, fake"),
         }
+    }
+
+    #[cfg(feature = "llama")]
+    fn llama(&self) -> Result<Arc<dyn Llm>> {
+        use antiphon_providers::llama::{Llama, LlamaOptions};
+
+        let llm = &self.config.llm;
+        let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
+        let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
+        let options = LlamaOptions {
+            context: llm.context,
+            parallel: llm.parallel,
+            max_tokens: llm.max_tokens,
+            temperature: llm.temperature,
+            ..LlamaOptions::default()
+        };
+        Ok(Arc::new(Llama::open(&file, options)?))
+    }
+
+    #[cfg(not(feature = "llama"))]
+    #[expect(clippy::unused_self, reason = "the same as with the feature")]
+    fn llama(&self) -> Result<Arc<dyn Llm>> {
+        bail!("this program was built without llama.cpp: set [llm] base_url to a server that answers")
     }
 
     fn tts(&self) -> Result<Arc<dyn Tts>> {
