@@ -1,5 +1,6 @@
 //! Builds every engine, in one place, and says what it built.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,16 +52,16 @@ struct Builder<'a> {
     config: &'a Config,
     models: PathBuf,
     pool: &'a ModelPool,
-    runtime: OnnxRuntime,
+    /// Loaded for the first engine that runs on it.
+    runtime: OnceCell<OnnxRuntime>,
 }
 
 /// Builds the engines of a configuration.
 pub fn build(config: &Config) -> Result<Stack> {
     let models = data_dir(config)?.join("models");
-    let runtime = OnnxRuntime::load(&library(&models))?;
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let pool = ModelPool::new(cores)?;
-    let builder = Builder { config, models, pool: &pool, runtime };
+    let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
     let engines = Engines {
         vad: builder.vad()?,
         turn: builder.turn()?,
@@ -92,6 +93,14 @@ fn library(models: &Path) -> PathBuf {
 }
 
 impl Builder<'_> {
+    fn runtime(&self) -> Result<&OnnxRuntime> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let runtime = OnnxRuntime::load(&library(&self.models))?;
+        Ok(self.runtime.get_or_init(|| runtime))
+    }
+
     fn model(&self, path: &str) -> PathBuf {
         self.models.join(path)
     }
@@ -105,7 +114,7 @@ impl Builder<'_> {
             let mut gate = Gate::new();
             Box::new(move |samples: &[i16]| gate.push(samples))
         };
-        Ok(Arc::new(SileroVad::open(&self.runtime, &model, gate)?))
+        Ok(Arc::new(SileroVad::open(self.runtime()?, &model, gate)?))
     }
 
     fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {
@@ -113,7 +122,7 @@ impl Builder<'_> {
             return Ok(None);
         }
         let model = self.model("smart-turn-v3.2/smart-turn-v3.2-cpu.onnx");
-        Ok(Some(Arc::new(SmartTurn::open(&self.runtime, self.pool, &model)?)))
+        Ok(Some(Arc::new(SmartTurn::open(self.runtime()?, self.pool, &model)?)))
     }
 
     fn stt(&self) -> Result<Arc<dyn Stt>> {
@@ -121,7 +130,7 @@ impl Builder<'_> {
         match stt.engine.as_str() {
             "moonshine" => {
                 let folder = self.model("moonshine-tiny-en");
-                Ok(Arc::new(Moonshine::open(&self.runtime, self.pool, &folder)?))
+                Ok(Arc::new(Moonshine::open(self.runtime()?, self.pool, &folder)?))
             }
             "sim" => {
                 let delay = Duration::from_millis(stt.delay_ms);
@@ -192,12 +201,12 @@ impl Builder<'_> {
                 let default = "piper-en_US-joe-medium/en_US-joe-medium.onnx";
                 let voice = tts.model.clone().unwrap_or_else(|| self.model(default));
                 let phonemizer = Arc::new(Phonemizer::new());
-                Ok(Arc::new(Piper::open(&self.runtime, self.pool, &phonemizer, &voice)?))
+                Ok(Arc::new(Piper::open(self.runtime()?, self.pool, &phonemizer, &voice)?))
             }
             "kokoro" => {
                 let folder = tts.model.clone().unwrap_or_else(|| self.model("kokoro-82m"));
                 let phonemizer = Arc::new(Phonemizer::new());
-                Ok(Arc::new(Kokoro::open(&self.runtime, self.pool, &phonemizer, &folder)?))
+                Ok(Arc::new(Kokoro::open(self.runtime()?, self.pool, &phonemizer, &folder)?))
             }
             "sim" => Ok(SimTts {
                 first_audio: Duration::from_millis(tts.first_audio_ms),
@@ -215,7 +224,7 @@ impl Builder<'_> {
         match self.config.embed.engine.as_str() {
             "minilm" => {
                 let model = self.model("minilm-l6-v2/model.onnx");
-                Ok(Arc::new(MiniLm::open(&self.runtime, self.pool, &model)?))
+                Ok(Arc::new(MiniLm::open(self.runtime()?, self.pool, &model)?))
             }
             "sim" => Ok(Arc::new(SimEmbed)),
             "fake" => Ok(Arc::new(FakeEmbed)),

@@ -119,3 +119,48 @@ fn completions_are_printed_for_every_shell() {
         assert!(output.status.success() && said(&output).0.contains("antiphon"), "{shell}");
     }
 }
+
+/// Sound programs that are recordings: what the person says, and what the loudspeaker is given.
+#[test]
+fn a_conversation_at_the_microphone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let second = |level: i16| (0..16_000).map(move |n| if n / 40 % 2 == 0 { level } else { -level });
+    let speech: Vec<i16> = second(0).chain(second(4_000)).chain(second(4_000).take(3_000)).collect();
+    let bytes: Vec<u8> = speech.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    std::fs::write(folder.path().join("speech"), bytes).expect("written");
+    for (program, does) in [
+        ("pactl", "exit 1"),
+        (
+            "arecord",
+            "[ \"$1\" = --version ] && exit 0; cat speech; dd if=/dev/zero bs=32000 count=5 status=none; exec sleep 3",
+        ),
+        ("aplay", "exec cat >> played"),
+    ] {
+        let path = folder.path().join(program);
+        std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    }
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
+    let talk = |arguments: &[&str]| {
+        let output = antiphon(&["talk"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("PATH", &path)
+            .env("ANTIPHON_VAD__ENGINE", "energy")
+            .env("ANTIPHON_TURN__ENGINE", "silence")
+            .envs(["STT", "LLM", "TTS", "EMBED"].map(|stage| (format!("ANTIPHON_{stage}__ENGINE"), "fake")))
+            .output()
+            .expect("it runs");
+        let (printed, error) = said(&output);
+        assert!(output.status.success(), "{printed}{error}");
+        printed
+    };
+    assert_eq!(talk(&[]), "you: one word\nagent: one word\n");
+    let played = std::fs::metadata(folder.path().join("played")).expect("something was played").len();
+    assert!(played > 10_000, "{played} bytes");
+    let turn: serde_json::Value = serde_json::from_str(talk(&["--json"]).trim()).expect("one line");
+    assert_eq!(turn["reply"], "one word");
+    assert!(turn["latency_ms"]["total"].as_f64().is_some_and(|total| total > 0.0), "{turn}");
+}

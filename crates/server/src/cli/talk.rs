@@ -1,35 +1,41 @@
 //! `antiphon talk`
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::{ids, run_call};
 use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
-use antiphon_core::{AudioChunk, SampleRate};
+use antiphon_core::{AudioChunk, Event, SampleRate};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
 use crate::config::Config;
 use crate::stack;
-use crate::transports::file::{FileTransport, RATE, Said, Turn};
+use crate::transports::file::{FileTransport, RATE, Said};
+use crate::transports::microphone::Microphone;
+use crate::transports::turns::{Turn, Turns};
 
-/// Hold a conversation from a recording to a file: the recording is the person, and waits while the agent speaks.
+/// Hold a conversation on the local microphone, or from file to file: then a recording is the person, and waits while
+/// the agent speaks.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  antiphon talk --in question.wav --out reply.wav --json")]
+#[command(
+    after_help = "Examples:\n  antiphon talk\n  antiphon talk --in question.wav --out reply.wav --json"
+)]
 pub(super) struct Arguments {
-    /// The person: a recording (WAV, FLAC, MP3, Ogg, M4A, WebM).
+    /// The person: a recording (WAV, FLAC, MP3, Ogg, M4A, WebM) instead of the microphone.
     #[arg(long = "in", value_name = "FILE")]
-    input: PathBuf,
+    input: Option<PathBuf>,
     /// Where the agent's replies go, as WAV.
-    #[arg(long = "out", value_name = "FILE")]
+    #[arg(long = "out", value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
     /// Print a JSON object a turn.
     #[arg(long)]
     json: bool,
     /// The recording talks on while the agent speaks, and may interrupt.
-    #[arg(long)]
+    #[arg(long, requires = "input")]
     overlap: bool,
 }
 
@@ -38,15 +44,24 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
-    let bytes = std::fs::read(&arguments.input)
-        .with_context(|| format!("cannot read {}", arguments.input.display()))?;
-    let recording = decode_file(&bytes, LONGEST).with_context(|| format!("{}", arguments.input.display()))?;
+    match &arguments.input {
+        Some(input) => from_file(arguments, input, config),
+        None => runtime()?.block_on(at_the_microphone(arguments.json, config)),
+    }
+}
+
+fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()> {
+    let bytes = std::fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
+    let recording = decode_file(&bytes, LONGEST).with_context(|| format!("{}", input.display()))?;
     let mut samples = Vec::new();
     let mut resampler = Resampler::new(recording.rate, SampleRate::HZ_16000);
     resampler.process(&recording.samples, &mut samples);
     resampler.flush(&mut samples);
     let stack = stack::build(config)?;
     let audio = runtime()?.block_on(converse(arguments, config, stack, samples))?;
+    if audio.is_empty() {
+        eprintln!("antiphon: nothing was understood in {}", input.display());
+    }
     if let Some(output) = &arguments.output {
         let file = encode_file(FileFormat::Wav, &AudioChunk::new(RATE, audio))?;
         std::fs::write(output, file).with_context(|| format!("cannot write {}", output.display()))?;
@@ -87,9 +102,6 @@ async fn converse(
     match failed {
         Some(error) if audio.is_empty() => anyhow::bail!("{error}"),
         Some(error) => eprintln!("antiphon: {error}"),
-        None if audio.is_empty() => {
-            eprintln!("antiphon: nothing was understood in {}", arguments.input.display());
-        }
         None => {}
     }
     Ok(audio)
@@ -102,4 +114,87 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
         print(&format!("you: {}\nagent: {}", turn.user, turn.reply));
     }
     Ok(())
+}
+
+/// Holds a conversation until the person ends it with Ctrl-C.
+async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
+    let stack = stack::build(config)?;
+    let (microphone, mut events) = Microphone::open()?;
+    eprintln!(
+        "Speak; interrupt whenever you like. With loudspeakers the agent hears itself: use headphones."
+    );
+    eprintln!("Ctrl-C ends the conversation.");
+    let (engines, session) = (Arc::new(stack.engines), stack::session_config(config));
+    let end = async { drop(tokio::signal::ctrl_c().await) };
+    let call = run_call(ids::call(), engines, session, Arc::new(Metrics::new()), microphone, end);
+    let call = tokio::spawn(call);
+    let mut turns = Turns::default();
+    let mut screen = Screen { live: std::io::stdout().is_terminal(), line: String::new() };
+    while let Some(event) = events.recv().await {
+        let turn = turns.take(&event);
+        if !json {
+            screen.show(&event);
+        } else if let Some(turn) = turn {
+            show(&turn, true)?;
+        }
+    }
+    call.await?;
+    drop(stack.pool);
+    Ok(())
+}
+
+/// The conversation as it happens, one line for each who speaks.
+struct Screen {
+    /// The last line may change.
+    live: bool,
+    line: String,
+}
+
+impl Screen {
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::UserText { text, done, .. } => {
+                self.rewrite(format!("you: {text}"));
+                if *done {
+                    self.end();
+                }
+            }
+            Event::SpeechDropped { .. } => self.rewrite(String::new()),
+            Event::OutputText { delta, .. } if self.line.starts_with("agent:") => self.append(delta),
+            Event::OutputText { delta, .. } => self.rewrite(format!("agent: {}", delta.trim_start())),
+            Event::ReplyDone { .. } => self.end(),
+            Event::Interrupted { text, .. } => print(&format!("       (heard: {text})")),
+            Event::Failed(error) => eprintln!("antiphon: {error}"),
+            _ => {}
+        }
+    }
+
+    /// Says the line anew; where lines cannot change, it is said once it is over.
+    fn rewrite(&mut self, line: String) {
+        self.line = line;
+        if self.live {
+            let mut out = std::io::stdout().lock();
+            // A terminal that has gone is no failure of ours.
+            let _ = write!(out, "\r\x1b[2K{}", self.line);
+            let _ = out.flush();
+        }
+    }
+
+    fn append(&mut self, text: &str) {
+        self.line.push_str(text);
+        if self.live {
+            let mut out = std::io::stdout().lock();
+            let _ = write!(out, "{text}");
+            let _ = out.flush();
+        }
+    }
+
+    fn end(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if self.live {
+            print("");
+        } else if !line.is_empty() {
+            print(&line);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! A recording as the person: a conversation from file to file, for `antiphon talk --in A --out B`.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,35 +7,16 @@ use std::time::Duration;
 
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::dialog::Phase;
-use antiphon_core::{
-    Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate, TurnId, TurnLatency,
-};
-use serde::Serialize;
+use antiphon_core::{Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
+
+use super::turns::{Turn, Turns};
 
 /// The person is silent for this long after the recording before the conversation is over.
 const REST: Duration = Duration::from_secs(3);
 /// Rate of the replies' audio.
 pub(crate) const RATE: SampleRate = SampleRate::HZ_24000;
-
-/// One turn of a conversation, as printed by `antiphon talk --json`.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Turn {
-    /// Counts from 1; 0 is what the agent said by itself.
-    #[serde(rename = "turn")]
-    pub(crate) number: TurnId,
-    /// What the person said.
-    pub(crate) user: String,
-    /// What the agent said; after an interruption, what of it was heard.
-    pub(crate) reply: String,
-    /// Whether the person cut the reply off.
-    pub(crate) interrupted: bool,
-    /// Whether the reply came from a cache.
-    pub(crate) served_from_cache: bool,
-    /// Stage by stage.
-    pub(crate) latency_ms: TurnLatency,
-}
 
 /// What comes of the conversation.
 pub(crate) enum Said {
@@ -58,8 +38,7 @@ pub(crate) struct FileTransport {
     phase: Phase,
     /// Silence sent since the recording ended.
     rest: Duration,
-    words: BTreeMap<TurnId, Turn>,
-    text: String,
+    turns: Turns,
     audio: Vec<i16>,
     said: mpsc::UnboundedSender<Said>,
     played: Option<ReplyId>,
@@ -77,8 +56,7 @@ impl FileTransport {
             due,
             phase: Phase::Listening,
             rest: Duration::ZERO,
-            words: BTreeMap::new(),
-            text: String::new(),
+            turns: Turns::default(),
             audio: Vec::new(),
             said,
             played: None,
@@ -108,44 +86,20 @@ impl FileTransport {
     }
 
     fn event(&mut self, event: Event) {
-        match event {
-            Event::Phase(phase) => self.phase = phase,
-            Event::UserText { text, done: true, .. } => self.text = text,
-            Event::ReplyStarted { turn, .. } => {
-                let user = std::mem::take(&mut self.text);
-                self.words.insert(turn, Turn { number: turn, user, ..Turn::default() });
-                self.audio.clear();
+        match &event {
+            Event::Phase(phase) => self.phase = *phase,
+            Event::ReplyStarted { .. } => self.audio.clear(),
+            Event::ReplyDone { reply, status, .. } if *status != ReplyStatus::Interrupted => {
+                self.played = Some(reply.clone());
             }
-            Event::Latency { turn, latency } => {
-                self.words.entry(turn).or_default().latency_ms = latency;
-            }
-            Event::ReplyDone { reply, turn, output, status, .. } => {
-                let entry = self.words.entry(turn).or_default();
-                entry.reply = output.iter().map(antiphon_core::Item::text).collect::<Vec<_>>().join(" ");
-                entry.interrupted = status == ReplyStatus::Interrupted;
-                if !entry.interrupted {
-                    self.played = Some(reply);
-                    self.finish(turn);
-                }
-            }
-            Event::Interrupted { text, heard, .. } => {
-                if let Some((&turn, entry)) = self.words.iter_mut().next_back() {
-                    entry.reply = text;
-                    entry.interrupted = true;
-                    self.audio.truncate(RATE.samples_in(heard));
-                    self.finish(turn);
-                }
-            }
+            Event::Interrupted { heard, .. } => self.audio.truncate(RATE.samples_in(*heard)),
             Event::Failed(error) => self.tell(Said::Failed(error.to_string())),
             _ => {}
         }
-    }
-
-    fn finish(&mut self, turn: TurnId) {
-        let audio = std::mem::take(&mut self.audio);
-        self.tell(Said::Audio(audio));
-        if let Some(words) = self.words.remove(&turn) {
-            self.tell(Said::Turn(words));
+        if let Some(turn) = self.turns.take(&event) {
+            let audio = std::mem::take(&mut self.audio);
+            self.tell(Said::Audio(audio));
+            self.tell(Said::Turn(turn));
         }
     }
 }

@@ -1,0 +1,182 @@
+//! The local microphone and loudspeaker, through the programs that every desktop has: PulseAudio's (which PipeWire
+//! brings, too), ALSA's, or SoX's. No library to link, and nothing to install where sound works.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use antiphon_audio::Ingest;
+use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
+use antiphon_core::{Error, Event, Result, SampleRate};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+
+/// Covers a player that is woken late.
+const LEAD: Duration = Duration::from_millis(200);
+/// Rate of what is played.
+const RATE: SampleRate = SampleRate::HZ_24000;
+/// Two seconds of it: ten times the lead. A player that takes no more is broken.
+const MAX_QUEUED: usize = 96_000;
+
+/// A pair of programs: one writes 16 kHz samples to its output, one plays 24 kHz samples from its input; both signed
+/// 16 bits, mono.
+struct Programs {
+    record: &'static [&'static str],
+    play: &'static [&'static str],
+    /// Succeeds where they work.
+    test: &'static [&'static str],
+}
+
+const PROGRAMS: [Programs; 3] = [
+    Programs {
+        record: &["parec", "--format=s16le", "--rate=16000", "--channels=1", "--latency-msec=20"],
+        play: &["pacat", "--playback", "--format=s16le", "--rate=24000", "--channels=1", "--latency-msec=60"],
+        test: &["pactl", "info"],
+    },
+    Programs {
+        record: &["arecord", "-q", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"],
+        play: &["aplay", "-q", "-t", "raw", "-f", "S16_LE", "-r", "24000", "-c", "1", "--buffer-time=200000"],
+        test: &["arecord", "--version"],
+    },
+    Programs {
+        record: &["rec", "-q", "-t", "raw", "-r", "16000", "-e", "signed", "-b", "16", "-c", "1", "-"],
+        play: &["play", "-q", "-t", "raw", "-r", "24000", "-e", "signed", "-b", "16", "-c", "1", "-"],
+        test: &["sox", "--version"],
+    },
+];
+
+/// The person in front of this machine.
+pub(crate) struct Microphone {
+    recorder: Child,
+    samples: ChildStdout,
+    ingest: Ingest,
+    player: Player,
+    events: mpsc::UnboundedSender<Event>,
+    over: bool,
+}
+
+/// Plays what it is given; forgets it at once when told to.
+struct Player {
+    command: &'static [&'static str],
+    /// Started with the first sample.
+    running: Option<(Child, ChildStdin)>,
+    queue: VecDeque<u8>,
+}
+
+impl Microphone {
+    /// Opens microphone and loudspeaker; what happens in the call is told through the receiver.
+    pub(crate) fn open() -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+        let Some(programs) = PROGRAMS.into_iter().find(|programs| works(programs.test)) else {
+            return Err(Error::not_found(
+                "no program to record with: install alsa-utils (arecord, aplay), or pulseaudio-utils, or sox; or \
+                 converse with a recording: `antiphon talk --in question.wav --out reply.wav`",
+            ));
+        };
+        let mut recorder = Command::new(programs.record[0])
+            .args(&programs.record[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| Error::unavailable(format!("cannot start {}: {e}", programs.record[0])))?;
+        let samples = recorder.stdout.take().ok_or_else(|| Error::internal("the recorder has no output"))?;
+        let (events, told) = mpsc::unbounded_channel();
+        let player = Player { command: programs.play, running: None, queue: VecDeque::new() };
+        let ingest = Ingest::new(SampleRate::HZ_16000);
+        Ok((Self { recorder, samples, ingest, player, events, over: false }, told))
+    }
+}
+
+fn works(test: &[&str]) -> bool {
+    let run = std::process::Command::new(test[0]).args(&test[1..]).output();
+    run.is_ok_and(|output| output.status.success())
+}
+
+impl Transport for Microphone {
+    fn name(&self) -> &'static str {
+        "microphone"
+    }
+
+    fn output(&self) -> OutputAudio {
+        OutputAudio { rate: RATE, pacing: Pacing::Server { lead: LEAD } }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let mut bytes = [0; 3_200];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match ready!(Pin::new(&mut self.samples).poll_read(cx, &mut buffer)) {
+            Ok(()) if !buffer.filled().is_empty() => {
+                self.ingest.s16le(buffer.filled(), audio);
+                Poll::Ready(Some(Inbound::Audio))
+            }
+            // The recorder has ended, and has said why.
+            Ok(()) | Err(_) => {
+                drop(self.recorder.start_kill());
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        match outbound {
+            Outbound::Audio { samples, .. } => {
+                self.player.queue.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+            }
+            Outbound::Clear => self.player.forget(),
+            // Nobody may be listening any more.
+            Outbound::Event(event) => drop(self.events.send(event)),
+            Outbound::Hangup => self.over = true,
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let played = ready!(self.player.poll_play(cx));
+        let name = self.player.command[0];
+        Poll::Ready(played.map_err(|e| Error::unavailable(format!("{name} does not play: {e}"))))
+    }
+}
+
+impl Player {
+    /// What the program has taken already it would still play: it is ended, and started again with the next sample.
+    fn forget(&mut self) {
+        self.queue.clear();
+        self.running = None;
+    }
+
+    fn poll_play(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            if self.queue.len() > MAX_QUEUED {
+                return Poll::Ready(Err(io::Error::other("it takes no more")));
+            }
+            let (_, input) = match &mut self.running {
+                Some(running) => running,
+                none => none.insert(start(self.command)?),
+            };
+            match Pin::new(input).poll_write(cx, self.queue.as_slices().0) {
+                Poll::Ready(written) => drop(self.queue.drain(..written?)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn start(command: &[&str]) -> io::Result<(Child, ChildStdin)> {
+    let mut child = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()?;
+    let input = child.stdin.take().ok_or_else(|| io::Error::other("it has no input"))?;
+    Ok((child, input))
+}

@@ -1,0 +1,64 @@
+//! The turns of a conversation as `antiphon talk` tells them.
+
+use std::collections::BTreeMap;
+
+use antiphon_core::{Event, Item, ReplyStatus, TurnId, TurnLatency};
+use serde::Serialize;
+
+/// One turn of a conversation, as printed by `antiphon talk --json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Turn {
+    /// Counts from 1; 0 is what the agent said by itself.
+    #[serde(rename = "turn")]
+    pub(crate) number: TurnId,
+    /// What the person said.
+    pub(crate) user: String,
+    /// What the agent said; after an interruption, what of it was heard.
+    pub(crate) reply: String,
+    /// Whether the person cut the reply off.
+    pub(crate) interrupted: bool,
+    /// Whether the reply came from a cache.
+    pub(crate) served_from_cache: bool,
+    /// Stage by stage.
+    pub(crate) latency_ms: TurnLatency,
+}
+
+/// Puts turns together from a call's events.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// What the person said last.
+    said: String,
+    /// Turns that are not complete.
+    open: BTreeMap<TurnId, Turn>,
+}
+
+impl Turns {
+    /// Takes account of an event; gives the turn that it completes.
+    pub(crate) fn take(&mut self, event: &Event) -> Option<Turn> {
+        match event {
+            Event::UserText { text, done: true, .. } => self.said.clone_from(text),
+            Event::ReplyStarted { turn, .. } => {
+                let user = std::mem::take(&mut self.said);
+                self.open.insert(*turn, Turn { number: *turn, user, ..Turn::default() });
+            }
+            Event::Latency { turn, latency } => self.open.entry(*turn).or_default().latency_ms = *latency,
+            Event::ReplyDone { turn, output, status, .. } => {
+                let entry = self.open.entry(*turn).or_default();
+                entry.reply = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");
+                entry.interrupted = *status == ReplyStatus::Interrupted;
+                // What was heard of an interrupted reply is told next.
+                if !entry.interrupted {
+                    return self.open.remove(turn);
+                }
+            }
+            Event::Interrupted { text, .. } => {
+                let mut turn = self.open.pop_last()?.1;
+                turn.reply.clone_from(text);
+                turn.interrupted = true;
+                return Some(turn);
+            }
+            _ => {}
+        }
+        None
+    }
+}
