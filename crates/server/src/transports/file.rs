@@ -85,8 +85,8 @@ impl FileTransport {
         let _ = self.said.send(said);
     }
 
-    fn event(&mut self, event: Event) {
-        match &event {
+    fn event(&mut self, event: &Event) {
+        match event {
             Event::Phase(phase) => self.phase = *phase,
             Event::ReplyStarted { .. } => self.audio.clear(),
             Event::ReplyDone { reply, status, .. } if *status != ReplyStatus::Interrupted => {
@@ -96,7 +96,7 @@ impl FileTransport {
             Event::Failed(error) => self.tell(Said::Failed(error.to_string())),
             _ => {}
         }
-        if let Some(turn) = self.turns.take(&event) {
+        if let Some(turn) = self.turns.take(event) {
             let audio = std::mem::take(&mut self.audio);
             self.tell(Said::Audio(audio));
             self.tell(Said::Turn(turn));
@@ -133,7 +133,7 @@ impl Transport for FileTransport {
     fn send(&mut self, outbound: Outbound) {
         match outbound {
             Outbound::Audio { samples, .. } => self.audio.extend(samples),
-            Outbound::Event(event) => self.event(event),
+            Outbound::Event(event) => self.event(&event),
             Outbound::Clear | Outbound::Hangup => {}
         }
     }
