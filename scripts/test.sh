@@ -7,8 +7,8 @@ step "set up the build" scripts/setup-build.sh
 step "set up the tests" scripts/setup-test.sh
 step "format" cargo fmt --all --check
 step "lint" cargo clippy --release --locked --workspace --all-targets -- -D warnings
-step "licences and advisories" bash -c '
-  if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources
+step "licences and sources" bash -c '
+  if command -v cargo-deny >/dev/null; then cargo deny --locked check licenses bans sources
   else echo "cargo-deny is not installed (cargo install cargo-deny): left out"; fi'
 step "build" cargo build --release --locked
 step "models" target/release/antiphon models pull
