@@ -27,7 +27,7 @@ const TALKATIVE: &str = r#"
 engine = "sim"
 first_token_ms = 50
 token_ms = 5
-tokens = 120
+tokens = 30
 text = "It is a long story, and it begins in a small town by the sea, where an old man lived in a lighthouse with his dog. Every evening the two of them went down to the water, and counted the ships that came home."
 [telemetry]
 log = "warn"
