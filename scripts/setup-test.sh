@@ -3,12 +3,12 @@
 . "$(dirname "$0")/lib.sh"
 
 command -v node >/dev/null || install_packages nodejs npm
-python3 -m venv --help >/dev/null 2>&1 || install_packages python3-venv
+python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 install_packages openssl
 command -v chromium >/dev/null || install_packages chromium
 
 clients=tests/clients
-if [ ! -x $clients/.venv/bin/python ]; then python3 -m venv $clients/.venv; fi
+if ! $clients/.venv/bin/python -m pip --version >/dev/null 2>&1; then python3 -m venv $clients/.venv; fi
 if ! cmp -s $clients/requirements.txt $clients/.venv/installed; then
   $clients/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $clients/requirements.txt
   cp $clients/requirements.txt $clients/.venv/installed
