@@ -11,8 +11,7 @@ clients=tests/clients
 # The clients want a newer Node than Debian 12 has: then one from npm, used by nobody else.
 export PATH="$PWD/$clients/node/node_modules/node/bin:$PATH"
 if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)'; then
-  mkdir -p $clients/node
-  (cd $clients/node && npm install --silent --no-audit --no-fund --no-save node@22.21.0)
+  npm install --prefix $clients/node --silent --no-audit --no-fund --no-save node@22.21.0
 fi
 if ! $clients/.venv/bin/python -m pip --version >/dev/null 2>&1; then python3 -m venv $clients/.venv; fi
 if ! cmp -s $clients/requirements.txt $clients/.venv/installed; then
