@@ -13,6 +13,7 @@ mod event;
 mod id;
 mod item;
 mod llm;
+pub mod measure;
 mod memory;
 mod observe;
 mod stt;

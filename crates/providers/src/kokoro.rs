@@ -75,9 +75,10 @@ impl Kokoro {
             let session = runtime.session(&model)?;
             Ok(Synthesiser { session, vocabulary: vocabulary.clone(), phonemizer: phonemizer.clone() })
         };
-        let run = pool.operation(1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
-            sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
-        })?;
+        let run =
+            pool.operation("kokoro", 1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
+                sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
+            })?;
         Ok(Self { run, voices })
     }
 }

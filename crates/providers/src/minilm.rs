@@ -33,9 +33,10 @@ impl MiniLm {
         let tokenizer = Arc::new(tokenizer()?);
         let runtime = runtime.clone();
         let open = move || runtime.session(&model);
-        let run = pool.operation(MAX_BATCH, open, move |session: &mut Session, texts: Vec<String>| {
-            embed(session, &tokenizer, texts)
-        })?;
+        let run =
+            pool.operation("minilm", MAX_BATCH, open, move |session: &mut Session, texts: Vec<String>| {
+                embed(session, &tokenizer, texts)
+            })?;
         Ok(Self { run })
     }
 }

@@ -40,10 +40,15 @@ impl Moonshine {
         let vocabulary = Arc::new(Vocabulary::read(&existing(&folder.join("tokenizer.bin"))?)?);
         let (runtime, folder) = (runtime.clone(), folder.to_owned());
         let open = move || Model::open(&runtime, &folder);
-        let run = pool.operation(MAX_BATCH, open, move |model: &mut Model, clips: Vec<Arc<[i16]>>| {
-            let tokens = model.transcribe(&clips)?;
-            Ok(tokens.iter().map(|tokens| vocabulary.text(tokens)).collect())
-        })?;
+        let run = pool.operation(
+            "moonshine",
+            MAX_BATCH,
+            open,
+            move |model: &mut Model, clips: Vec<Arc<[i16]>>| {
+                let tokens = model.transcribe(&clips)?;
+                Ok(tokens.iter().map(|tokens| vocabulary.text(tokens)).collect())
+            },
+        )?;
         Ok(Self { run })
     }
 }

@@ -86,9 +86,10 @@ impl Piper {
             let session = runtime.session(&model)?;
             Ok(Synthesiser { session, settings: settings.clone(), phonemizer: phonemizer.clone() })
         };
-        let run = pool.operation(1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
-            sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
-        })?;
+        let run =
+            pool.operation("piper", 1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
+                sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
+            })?;
         Ok(Self { run, rate, voice })
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use antiphon_core::measure::{Component, Counter, Stage};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
 
@@ -24,6 +25,7 @@ const PRIORITY_STEP: Duration = Duration::from_secs(2);
 pub struct ModelPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    operations: Mutex<Vec<Arc<Activity>>>,
 }
 
 struct Shared {
@@ -92,13 +94,14 @@ impl ModelPool {
                 .map_err(|e| Error::internal(format!("cannot start a model thread: {e}")))
         };
         let threads = (0..workers).map(spawn).collect::<Result<_>>()?;
-        Ok(Self { shared, threads })
+        Ok(Self { shared, threads, operations: Mutex::default() })
     }
 
-    /// Adds an operation. `open` makes each thread's own state, now: a broken model is found at start-up, and no
+    /// Adds an operation, which is measured under `name`. `open` makes each thread's own state, now: a broken model is found at start-up, and no
     /// call waits for one to load. `run` answers each of a batch of at most `max_batch` inputs, in order.
     pub fn operation<S, I, O>(
         &self,
+        name: &'static str,
         max_batch: usize,
         open: impl Fn() -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync + 'static,
@@ -115,14 +118,20 @@ impl ModelPool {
             max_batch,
             open: Box::new(open),
             run: Box::new(run),
-            counters: Arc::default(),
+            activity: Arc::new(Activity::new(name)),
         });
+        lock(&self.operations).push(inner.activity.clone());
         Ok(Operation {
             queue: inner.clone(),
-            counters: inner.counters.clone(),
+            activity: inner.activity.clone(),
             work: inner,
             shared: self.shared.clone(),
         })
+    }
+
+    /// The operations, as far as they are measured.
+    pub fn components(&self) -> Vec<Arc<dyn Component>> {
+        lock(&self.operations).iter().map(|activity| activity.clone() as Arc<dyn Component>).collect()
     }
 
     /// Jobs waiting now.
@@ -167,7 +176,7 @@ fn serve(shared: &Shared, worker: usize) {
 pub struct Operation<I, O> {
     queue: Arc<dyn Queue<I, O>>,
     work: Arc<dyn Work>,
-    counters: Arc<Counters>,
+    activity: Arc<Activity>,
     shared: Arc<Shared>,
 }
 
@@ -176,37 +185,75 @@ impl<I, O> Clone for Operation<I, O> {
         Self {
             queue: self.queue.clone(),
             work: self.work.clone(),
-            counters: self.counters.clone(),
+            activity: self.activity.clone(),
             shared: self.shared.clone(),
         }
     }
 }
 
 /// What an operation has done.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Jobs done.
-    pub jobs: AtomicU64,
-    /// Batches run.
-    pub batches: AtomicU64,
-    /// The largest batch so far.
-    pub largest: AtomicUsize,
+struct Activity {
+    name: &'static str,
+    /// From the question until a thread took it.
+    wait: Stage,
+    /// Of a batch.
+    run: Stage,
+    jobs: AtomicU64,
+    batches: AtomicU64,
+    largest: AtomicUsize,
+}
+
+impl Activity {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            wait: Stage::new("wait"),
+            run: Stage::new("run"),
+            jobs: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            largest: AtomicUsize::new(0),
+        }
+    }
+
+    fn ran(&self, jobs: usize, span: Duration, worked: bool) {
+        self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.largest.fetch_max(jobs, Ordering::Relaxed);
+        self.run.record(span);
+        if !worked {
+            self.run.fail();
+        }
+    }
+}
+
+impl Component for Activity {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.wait, &self.run]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let count = |name, value| Counter { name, value };
+        vec![
+            count("jobs", self.jobs.load(Ordering::Relaxed)),
+            count("batches", self.batches.load(Ordering::Relaxed)),
+            count("largest_batch", self.largest.load(Ordering::Relaxed) as u64),
+        ]
+    }
 }
 
 impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     /// Queues a job. Dropping the future takes it out of the queue.
     pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
         let (answer, answered) = oneshot::channel();
-        let queued = self.enqueue(Job { input, priority, answer });
+        let queued = self.enqueue(Job { input, priority, answer, since: Instant::now() });
         Box::pin(async move {
             queued?;
             answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
         })
-    }
-
-    /// What the operation has done.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     fn enqueue(&self, job: Job<I, O>) -> Result<()> {
@@ -231,6 +278,7 @@ struct Job<I, O> {
     input: I,
     priority: Priority,
     answer: oneshot::Sender<Result<O>>,
+    since: Instant,
 }
 
 trait Queue<I, O>: Send + Sync {
@@ -247,7 +295,7 @@ struct Inner<S, I, O> {
     max_batch: usize,
     open: Open<S>,
     run: Run<S, I, O>,
-    counters: Arc<Counters>,
+    activity: Arc<Activity>,
 }
 
 impl<S, I, O> Inner<S, I, O> {
@@ -298,17 +346,17 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
         }
         let (mut inputs, mut waiting) = (Vec::new(), Vec::new());
         for job in jobs {
+            self.activity.wait.record(job.since.elapsed());
             inputs.push(job.input);
             waiting.push(job.answer);
         }
         let count = inputs.len();
-        self.counters.jobs.fetch_add(count as u64, Ordering::Relaxed);
-        self.counters.batches.fetch_add(1, Ordering::Relaxed);
-        self.counters.largest.fetch_max(count, Ordering::Relaxed);
+        let began = Instant::now();
         let answers = self.answer(worker, inputs).and_then(|answers| {
             let short = || Error::new(ErrorKind::Internal, "a model answered only part of its batch");
             if answers.len() == count { Ok(answers) } else { Err(short()) }
         });
+        self.activity.ran(count, began.elapsed(), answers.is_ok());
         // Whoever asked may be gone by now.
         match answers {
             Ok(answers) => {
@@ -346,6 +394,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = seen.clone();
         let operation = pool.operation(
+            "test",
             3,
             || Ok(()),
             move |(), inputs: Vec<&'static str>| {

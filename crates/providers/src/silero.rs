@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
+use antiphon_core::measure::{Component, Counter, Stage};
 use antiphon_core::{BoxStream, Error, MediaTime, Result, SampleRate, Vad, VadStream, VoiceProbability};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -37,9 +40,36 @@ pub struct SileroVad {
     ready: Arc<Ready>,
     gate: Box<dyn Fn() -> Gate + Send + Sync>,
     thread: Option<JoinHandle<()>>,
+    activity: Arc<Activity>,
+}
+
+/// What the detector has done for all calls.
+struct Activity {
+    /// Of a batch.
+    run: Stage,
+    windows: AtomicU64,
+}
+
+impl Component for Activity {
+    fn name(&self) -> &'static str {
+        "vad"
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.run]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        vec![Counter { name: "windows", value: self.windows.load(Ordering::Relaxed) }]
+    }
 }
 
 impl SileroVad {
+    /// What it has done, as far as it is measured.
+    pub fn component(&self) -> Arc<dyn Component> {
+        self.activity.clone()
+    }
+
     /// Loads the model. `gate` makes each call's first gate; windows that do not pass it are silence.
     pub fn open(
         runtime: &OnnxRuntime,
@@ -49,11 +79,13 @@ impl SileroVad {
         let session = runtime.session(model)?;
         let ready = Arc::new(Ready::default());
         let calls = ready.clone();
+        let activity = Arc::new(Activity { run: Stage::new("batch"), windows: AtomicU64::new(0) });
+        let measured = activity.clone();
         let thread = std::thread::Builder::new()
             .name("vad".to_owned())
-            .spawn(move || Worker::new(session).serve(&calls))
+            .spawn(move || Worker::new(session, measured).serve(&calls))
             .map_err(|e| Error::internal(format!("cannot start the VAD thread: {e}")))?;
-        Ok(Self { ready, gate: Box::new(gate), thread: Some(thread) })
+        Ok(Self { ready, gate: Box::new(gate), thread: Some(thread), activity })
     }
 }
 
@@ -232,10 +264,11 @@ struct Worker {
     probabilities: Vec<f32>,
     /// The last run failed: that was said already.
     failing: bool,
+    activity: Arc<Activity>,
 }
 
 impl Worker {
-    fn new(session: Session) -> Self {
+    fn new(session: Session, activity: Arc<Activity>) -> Self {
         Self {
             session,
             batch: Vec::with_capacity(MAX_BATCH),
@@ -243,12 +276,19 @@ impl Worker {
             state: Vec::with_capacity(MAX_BATCH * STATE),
             probabilities: Vec::with_capacity(MAX_BATCH),
             failing: false,
+            activity,
         }
     }
 
     fn serve(&mut self, ready: &Ready) {
         while self.gather(ready) {
+            let began = Instant::now();
             let ran = self.run();
+            self.activity.run.record(began.elapsed());
+            self.activity.windows.fetch_add(self.batch.len() as u64, Ordering::Relaxed);
+            if ran.is_err() {
+                self.activity.run.fail();
+            }
             if let Err(error) = &ran
                 && !self.failing
             {

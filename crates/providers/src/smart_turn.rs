@@ -34,7 +34,7 @@ impl SmartTurn {
         let runtime = runtime.clone();
         let open =
             move || -> Result<Judge> { Ok(Judge { session: runtime.session(&model)?, mel: LogMel::new() }) };
-        Ok(Self { run: pool.operation(MAX_BATCH, open, Judge::complete)? })
+        Ok(Self { run: pool.operation("smart_turn", MAX_BATCH, open, Judge::complete)? })
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
+use antiphon_core::measure::Component;
 use antiphon_core::{Error, Observer};
 use antiphon_flow::Observed;
-use antiphon_telemetry::Metrics;
+use antiphon_telemetry::{Metrics, Monitor, Observers, Pipeline};
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
@@ -25,6 +26,8 @@ pub struct App {
     pub observer: Arc<dyn Observer>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// What every component times and counts.
+    pub monitor: Arc<Monitor>,
     /// Who may call now.
     pub calls: Calls,
     /// The places for REST requests.
@@ -37,16 +40,27 @@ pub struct App {
 }
 
 impl App {
-    /// A server whose calls begin as `session` says. Calls and engines are measured in `metrics`.
-    pub fn new(http: Settings, session: SessionConfig, engines: Engines, metrics: Arc<Metrics>) -> Self {
+    /// A server whose calls begin as `session` says. Calls and engines are measured in `metrics`; `parts` are what
+    /// else is measured.
+    pub fn new(
+        http: Settings,
+        session: SessionConfig,
+        engines: Engines,
+        parts: Vec<Arc<dyn Component>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let pipeline = Arc::new(Pipeline::default());
+        let components = pipeline.components().into_iter().chain(parts).collect();
+        let observer: Arc<dyn Observer> = Arc::new(Observers(vec![metrics.clone(), pipeline]));
         Self {
             calls: Calls::new(http.max_calls),
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
-            engines: Arc::new(observed(engines, &(Arc::clone(&metrics) as Arc<dyn Observer>))),
-            observer: Arc::clone(&metrics) as Arc<dyn Observer>,
+            engines: Arc::new(observed(engines, &observer)),
+            observer,
+            monitor: Arc::new(Monitor::new(components)),
             metrics,
             session,
         }

@@ -4,6 +4,7 @@ mod chat;
 mod config;
 mod doctor;
 mod models;
+mod performance;
 mod say;
 mod serve;
 mod talk;
@@ -46,6 +47,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Check that everything the server needs is there and works.
     Doctor(doctor::Arguments),
+    /// Show what the steps of a turn take in the running server.
+    Performance(performance::Arguments),
     /// List, fetch and check models.
     #[command(subcommand)]
     Models(models::Command),
@@ -83,6 +86,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Config(command) => config::run(&command, &effective),
         Command::Models(command) => models::run(command, &effective.config),
+        Command::Performance(arguments) => performance::run(&arguments, &effective.config),
         Command::Doctor(arguments) => doctor::run(&arguments, &effective.config),
         Command::Serve(arguments) => serve::run(&arguments, &effective.config),
         Command::Talk(arguments) => talk::run(&arguments, &effective.config),

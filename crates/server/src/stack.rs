@@ -9,6 +9,7 @@ use antiphon_agent::Engines;
 use antiphon_audio::Gate;
 use antiphon_core::call::{IdleReply, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::energy::EnergyVad;
 use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts};
@@ -31,6 +32,8 @@ use crate::config::{Config, TurnEngine, VadEngine};
 pub struct Stack {
     /// The engines.
     pub engines: Engines,
+    /// What of them is measured.
+    pub components: Vec<Arc<dyn Component>>,
     /// One line an engine.
     pub description: Vec<String>,
     /// Kept alive as long as the engines are.
@@ -56,14 +59,18 @@ struct Builder<'a> {
     runtime: OnceCell<OnnxRuntime>,
 }
 
+/// What of an engine is measured, if anything.
+type Measured = Option<Arc<dyn Component>>;
+
 /// Builds the engines of a configuration.
 pub fn build(config: &Config) -> Result<Stack> {
     let models = data_dir(config)?.join("models");
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let pool = ModelPool::new(cores)?;
     let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
+    let (vad, detector) = builder.vad()?;
     let engines = Engines {
-        vad: builder.vad()?,
+        vad,
         turn: builder.turn()?,
         stt: builder.stt()?,
         llm: builder.llm()?,
@@ -83,7 +90,8 @@ pub fn build(config: &Config) -> Result<Stack> {
         format!("embed  {} {}", engines.embed.name(), engines.embed.model()),
         format!("pool   {cores} model threads"),
     ];
-    Ok(Stack { engines, description, pool })
+    let components = detector.into_iter().chain(pool.components()).collect();
+    Ok(Stack { engines, components, description, pool })
 }
 
 /// ONNX Runtime: named by the environment, beside the models, or beside the program.
@@ -105,16 +113,19 @@ impl Builder<'_> {
         self.models.join(path)
     }
 
-    fn vad(&self) -> Result<Arc<dyn Vad>> {
+    /// The detector, and what of it is measured.
+    fn vad(&self) -> Result<(Arc<dyn Vad>, Measured)> {
         if self.config.vad.engine == VadEngine::Energy {
-            return Ok(Arc::new(EnergyVad));
+            return Ok((Arc::new(EnergyVad), None));
         }
         let model = self.model("silero-vad/silero_vad.onnx");
         let gate = || -> antiphon_providers::silero::Gate {
             let mut gate = Gate::new();
             Box::new(move |samples: &[i16]| gate.push(samples))
         };
-        Ok(Arc::new(SileroVad::open(self.runtime()?, &model, gate)?))
+        let silero = SileroVad::open(self.runtime()?, &model, gate)?;
+        let measured = silero.component();
+        Ok((Arc::new(silero), Some(measured)))
     }
 
     fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {

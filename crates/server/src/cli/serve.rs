@@ -33,8 +33,10 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let listener = std::net::TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let app =
-        App::new(settings(config), stack::session_config(config), stack.engines, Arc::new(Metrics::new()));
+    let app = {
+        let (session, metrics) = (stack::session_config(config), Arc::new(Metrics::new()));
+        App::new(settings(config), session, stack.engines, stack.components, metrics)
+    };
     let bound = listener.local_addr()?;
     runtime()?.block_on(async move {
         let stop = stop_signals()?;

@@ -7,6 +7,7 @@ mod health;
 mod layers;
 mod openai;
 mod openapi;
+mod performance;
 mod serve;
 mod settings;
 mod tls;
@@ -29,6 +30,7 @@ use error::{ApiError, Problem};
 pub fn router(app: Arc<App>) -> Router {
     let described =
         openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
+    let described = described.merge(performance::routes());
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))

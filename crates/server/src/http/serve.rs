@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_telemetry::TICK;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -74,6 +76,7 @@ pub async fn serve(
         }
     };
     tokio::pin!(stopping);
+    let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
     let calls_left = loop {
         tokio::select! {
             accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
@@ -87,6 +90,7 @@ pub async fn serve(
                 }
             },
             Some(_) = open.join_next() => {}
+            _ = tick.tick() => app.monitor.tick(),
             left = &mut stopping => break left,
         }
     };

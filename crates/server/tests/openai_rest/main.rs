@@ -11,6 +11,7 @@ mod audio;
 mod chat;
 mod embeddings;
 mod operation;
+mod performance;
 mod robustness;
 mod speech;
 #[path = "../support/mod.rs"]

@@ -39,7 +39,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let session = SessionConfig::default();
-        let app = Arc::new(App::new(settings, session, engines(), Arc::new(Metrics::new())));
+        let app = Arc::new(App::new(settings, session, engines(), Vec::new(), Arc::new(Metrics::new())));
         Self::serve(app, listener, address)
     }
 
@@ -72,7 +72,7 @@ impl Server {
 
 /// What a server with these settings shares.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
-    Arc::new(App::new(settings, session(), engines(), Arc::new(Metrics::new())))
+    Arc::new(App::new(settings, session(), engines(), Vec::new(), Arc::new(Metrics::new())))
 }
 
 fn engines() -> Engines {

@@ -1,0 +1,41 @@
+//! What measuring costs: `cargo bench -p antiphon-core --bench measure`.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use antiphon_core::measure::Stage;
+
+const SAMPLES: u32 = 10_000_000;
+
+fn main() {
+    let stage = Stage::new("step");
+    let alone = time(|n| stage.record(Duration::from_nanos(u64::from(n) * 977)));
+    let timed = time(|_| {
+        let began = Instant::now();
+        stage.record(began.elapsed());
+    });
+    let shared = {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| (0..SAMPLES).for_each(|n| stage.record(Duration::from_nanos(u64::from(n)))));
+            }
+        });
+        began.elapsed().as_secs_f64() / f64::from(SAMPLES) * 1e9
+    };
+    #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+    {
+        println!("a sample, recorded                     {alone:6.1} ns");
+        println!("a sample, timed and recorded           {timed:6.1} ns");
+        println!("a sample, all cores on the same stage  {shared:6.1} ns");
+    }
+}
+
+fn time(mut step: impl FnMut(u32)) -> f64 {
+    let began = Instant::now();
+    for n in 0..SAMPLES {
+        step(black_box(n));
+    }
+    began.elapsed().as_secs_f64() / f64::from(SAMPLES) * 1e9
+}

@@ -1,0 +1,34 @@
+//! Several observers as one.
+
+use std::sync::Arc;
+
+use antiphon_core::{CallId, CallOutcome, Event, Observer, RequestOutcome};
+
+/// Tells each of them everything.
+pub struct Observers(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for Observers {
+    fn call_started(&self, call: &CallId, transport: &'static str) {
+        for observer in &self.0 {
+            observer.call_started(call, transport);
+        }
+    }
+
+    fn event(&self, call: &CallId, event: &Event) {
+        for observer in &self.0 {
+            observer.event(call, event);
+        }
+    }
+
+    fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome) {
+        for observer in &self.0 {
+            observer.call_ended(call, transport, outcome);
+        }
+    }
+
+    fn request_ended(&self, engine: &'static str, outcome: RequestOutcome) {
+        for observer in &self.0 {
+            observer.request_ended(engine, outcome);
+        }
+    }
+}
