@@ -10,6 +10,7 @@ mod server_event;
 mod session;
 mod tool;
 mod transport;
+mod turn_detection;
 
 use std::sync::Arc;
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use antiphon_core::call::{IdleReply, SessionConfig};
-use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::invalid::{Invalid, deserialize};
 use super::media::Format;
 use super::tool::{Choice, FunctionTool};
+use super::turn_detection::{TurnDetection, server_vad};
 
 /// Longer instructions fit no model's context.
 const MAX_INSTRUCTIONS: usize = 256 << 10;
@@ -151,86 +151,6 @@ struct NoiseReduction {
 enum NoiseReductionKind {
     NearField,
     FarField,
-}
-
-/// When a turn of the person is over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum TurnDetection {
-    /// After silence.
-    ServerVad {
-        #[serde(default = "half")]
-        threshold: f32,
-        #[serde(default = "prefix_padding_ms")]
-        prefix_padding_ms: u64,
-        #[serde(default = "silence_duration_ms")]
-        silence_duration_ms: u64,
-        #[serde(default)]
-        idle_timeout_ms: Option<u64>,
-        #[serde(default = "yes")]
-        create_response: bool,
-        #[serde(default = "yes")]
-        interrupt_response: bool,
-    },
-    /// When what was said sounds finished.
-    SemanticVad {
-        #[serde(default)]
-        eagerness: Eagerness,
-        #[serde(default = "yes")]
-        create_response: bool,
-        #[serde(default = "yes")]
-        interrupt_response: bool,
-    },
-}
-
-/// The defaults that OpenAI documents.
-#[expect(clippy::unnecessary_wraps, reason = "a default for serde")]
-fn server_vad() -> Option<TurnDetection> {
-    Some(TurnDetection::ServerVad {
-        threshold: half(),
-        prefix_padding_ms: prefix_padding_ms(),
-        silence_duration_ms: silence_duration_ms(),
-        idle_timeout_ms: None,
-        create_response: true,
-        interrupt_response: true,
-    })
-}
-
-fn half() -> f32 {
-    0.5
-}
-
-fn prefix_padding_ms() -> u64 {
-    300
-}
-
-fn silence_duration_ms() -> u64 {
-    500
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Eagerness {
-    Low,
-    Medium,
-    High,
-    #[default]
-    Auto,
-}
-
-impl Eagerness {
-    /// The longest that a pause may be, as OpenAI documents it.
-    fn max_silence(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Low => 8,
-            Self::Medium | Self::Auto => 4,
-            Self::High => 2,
-        })
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -386,28 +306,8 @@ impl Session {
         if !(0.25..=1.5).contains(&speed) {
             return invalid("audio.output.speed", format!("{speed} is not between 0.25 and 1.5"));
         }
-        if let Some(TurnDetection::ServerVad {
-            threshold,
-            prefix_padding_ms,
-            silence_duration_ms,
-            idle_timeout_ms,
-            ..
-        }) = &self.audio.input.turn_detection
-        {
-            let within = |name: &str, value: u64, max: u64| {
-                let param = format!("audio.input.turn_detection.{name}");
-                if value > max { invalid(&param, format!("{value} is more than {max}")) } else { Ok(()) }
-            };
-            if !(0.0..=1.0).contains(threshold) {
-                let message = format!("{threshold} is not between 0 and 1");
-                return invalid("audio.input.turn_detection.threshold", message);
-            }
-            within("prefix_padding_ms", *prefix_padding_ms, 5_000)?;
-            within("silence_duration_ms", *silence_duration_ms, 60_000)?;
-            if idle_timeout_ms.is_some_and(|idle| !(5_000..=30_000).contains(&idle)) {
-                let message = "the idle timeout is not between 5000 and 30000".to_owned();
-                return invalid("audio.input.turn_detection.idle_timeout_ms", message);
-            }
+        if let Some(turns) = &self.audio.input.turn_detection {
+            turns.check()?;
         }
         Ok(())
     }
@@ -472,51 +372,6 @@ pub(super) fn known_voice(voice: &Voice, voices: &[String]) -> Option<String> {
     voices.contains(&voice.0).then(|| voice.0.clone())
 }
 
-impl TurnDetection {
-    fn padding(&self) -> Duration {
-        match self {
-            Self::ServerVad { prefix_padding_ms, .. } => Duration::from_millis(*prefix_padding_ms),
-            Self::SemanticVad { .. } => Duration::from_millis(prefix_padding_ms()),
-        }
-    }
-
-    fn config(&self, base: &SessionConfig, semantic: bool) -> TurnConfig {
-        let base = base.turns.clone().unwrap_or_default();
-        let barge_in = |interrupts: bool| if interrupts { BargeIn::AtOnce } else { BargeIn::Off };
-        match *self {
-            Self::ServerVad {
-                threshold,
-                silence_duration_ms,
-                idle_timeout_ms,
-                create_response,
-                interrupt_response,
-                ..
-            } => TurnConfig {
-                threshold,
-                end: EndOfTurn::Silence(Duration::from_millis(silence_duration_ms)),
-                barge_in: barge_in(interrupt_response),
-                respond: create_response,
-                reprompt: idle_timeout_ms.map(Duration::from_millis),
-                max_reprompts: u32::MAX,
-                ..base
-            },
-            Self::SemanticVad { eagerness, create_response, interrupt_response } => TurnConfig {
-                end: match base.end {
-                    EndOfTurn::Smart { min, .. } => EndOfTurn::Smart { min, max: eagerness.max_silence() },
-                    end @ EndOfTurn::Silence(_) if !semantic => end,
-                    EndOfTurn::Silence(_) | EndOfTurn::Manual => {
-                        EndOfTurn::Smart { min: Duration::from_millis(224), max: eagerness.max_silence() }
-                    }
-                },
-                barge_in: barge_in(interrupt_response),
-                respond: create_response,
-                reprompt: None,
-                ..base
-            },
-        }
-    }
-}
-
 /// Objects that are merged field by field; all others are replaced whole.
 const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
 /// Fields that can be `null`; for all others `null` brings the default back.
@@ -553,6 +408,8 @@ fn merge(into: &mut Value, update: Map<String, Value>, path: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+
     use super::*;
 
     fn base() -> SessionConfig {
