@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use antiphon_core::measure::{Component, Counter, Stage};
+use antiphon_core::measure::{Component, Counter, Stage, Tunable};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
 
@@ -33,6 +33,23 @@ struct Shared {
     wake: Condvar,
     workers: usize,
     started: Instant,
+}
+
+impl Component for Shared {
+    fn name(&self) -> &'static str {
+        "pool"
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        vec![Counter { name: "waiting", value: lock(&self.state).ready.len() as u64 }]
+    }
+
+    fn tunables(&self) -> Vec<Tunable> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = self.workers as f64;
+        let max = (cores as f64).max(threads);
+        vec![Tunable { name: "threads", value: threads, min: 1.0, max, unit: "threads", live: false }]
+    }
 }
 
 #[derive(Default)]
@@ -129,9 +146,12 @@ impl ModelPool {
         })
     }
 
-    /// The operations, as far as they are measured.
+    /// The pool itself and its operations, as far as they are measured.
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
-        lock(&self.operations).iter().map(|activity| activity.clone() as Arc<dyn Component>).collect()
+        let pool: Arc<dyn Component> = self.shared.clone();
+        let operations = lock(&self.operations);
+        let operations = operations.iter().map(|activity| activity.clone() as Arc<dyn Component>);
+        std::iter::once(pool).chain(operations).collect()
     }
 
     /// Jobs waiting now.
@@ -409,6 +429,23 @@ mod tests {
         );
         let operation = operation.expect("opens");
         (pool, operation, release, seen)
+    }
+
+    #[tokio::test]
+    async fn what_it_does_is_measured() {
+        let (pool, operation, release, _) = blocked();
+        drop(release);
+        operation.run("a", Priority::LiveTurn).await.expect("done");
+        operation.run("panic", Priority::LiveTurn).await.expect_err("asked to");
+        let components = pool.components();
+        let [shared, test] = &components[..] else { panic!("the pool and one operation") };
+        assert_eq!((shared.name(), shared.tunables()[0].value as usize), ("pool", 1));
+        let [wait, run] = test.stages()[..] else { panic!("two stages") };
+        assert_eq!(
+            (wait.spans().snapshot().count(), run.spans().snapshot().count(), run.errors()),
+            (2, 2, 1)
+        );
+        assert!(test.counters().iter().any(|counter| counter.name == "jobs" && counter.value == 2));
     }
 
     #[tokio::test]
