@@ -1,10 +1,11 @@
 //! Measuring: what the parts of the system time, count and let be tuned, so that every table, page and search shows
 //! whatever is built, by itself.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A part of the system that can be looked at.
 pub trait Component: Send + Sync {
@@ -68,19 +69,19 @@ impl Stage {
 }
 
 /// Something counted: it only grows, unless it is a level.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     /// Its name within its component.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Now.
     pub value: u64,
 }
 
 /// Something that can be set.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tunable {
     /// Its name within its component.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Now.
     pub value: f64,
     /// The least that makes sense.
@@ -88,7 +89,7 @@ pub struct Tunable {
     /// The most.
     pub max: f64,
     /// `ms`, `threads`, `tokens`.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// Whether it may be set while calls are held.
     pub live: bool,
 }

@@ -41,14 +41,21 @@ impl Component for Shared {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "waiting", value: lock(&self.state).ready.len() as u64 }]
+        vec![Counter { name: "waiting".into(), value: lock(&self.state).ready.len() as u64 }]
     }
 
     fn tunables(&self) -> Vec<Tunable> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = self.workers as f64;
         let max = (cores as f64).max(threads);
-        vec![Tunable { name: "threads", value: threads, min: 1.0, max, unit: "threads", live: false }]
+        vec![Tunable {
+            name: "threads".into(),
+            value: threads,
+            min: 1.0,
+            max,
+            unit: "threads".into(),
+            live: false,
+        }]
     }
 }
 
@@ -256,7 +263,7 @@ impl Component for Activity {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let count = |name, value| Counter { name, value };
+        let count = |name: &'static str, value| Counter { name: name.into(), value };
         vec![
             count("jobs", self.jobs.load(Ordering::Relaxed)),
             count("batches", self.batches.load(Ordering::Relaxed)),

@@ -1,35 +1,31 @@
-//! What every component times and counts: since the start, and over the last minutes.
+//! What every component times and counts, over the last minutes.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::{Component, Counter, Snapshot, Tunable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often the state is kept. Percentiles of a window are made of whole such spans.
 pub const TICK: Duration = Duration::from_secs(10);
-/// Ticks kept: one hour.
-const KEPT: usize = 360;
+/// States kept: one hour has 360 ticks between them.
+const KEPT: usize = 361;
 
 /// All components of one server, and what they were like.
 pub struct Monitor {
     components: Vec<Arc<dyn Component>>,
     history: Mutex<History>,
-    started: Instant,
 }
 
-/// States by tick, the latest last: of each stage what it had counted by then. Any two give the window between them.
-#[derive(Default)]
-struct History {
-    ticks: VecDeque<Vec<Snapshot>>,
-}
+/// States by tick, the latest last, never empty: of each stage what it had counted by then. Any two give the window
+/// between them.
+type History = VecDeque<(Instant, Vec<Snapshot>)>;
 
 /// A report for people and machines.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// Since the server began.
-    pub uptime_s: f64,
     /// What the report covers: the last so many seconds.
     pub window_s: f64,
     /// Those asked for.
@@ -37,26 +33,26 @@ pub struct Report {
 }
 
 /// A component.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ComponentReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it times.
     pub stages: Vec<StageReport>,
-    /// What it counts, since the start.
+    /// What it counts, since the server began.
     pub counters: Vec<Counter>,
     /// What of it can be set.
     pub tunables: Vec<Tunable>,
 }
 
 /// A stage.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct StageReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How often.
     pub count: u64,
-    /// Failures since the start.
+    /// Failures since the server began.
     pub errors: u64,
     /// The middle one.
     pub p50_ms: f64,
@@ -75,29 +71,28 @@ pub struct StageReport {
 impl Monitor {
     /// Watches these components.
     pub fn new(components: Vec<Arc<dyn Component>>) -> Self {
-        Self { components, history: Mutex::default(), started: Instant::now() }
+        let monitor = Self { components, history: Mutex::default() };
+        monitor.tick();
+        monitor
     }
 
     /// Keeps the present state. To be called every [`TICK`].
     pub fn tick(&self) {
         let state = self.state();
         let mut history = self.history();
-        if history.ticks.len() == KEPT {
-            history.ticks.pop_front();
+        if history.len() == KEPT {
+            history.pop_front();
         }
-        history.ticks.push_back(state);
+        history.push_back((Instant::now(), state));
     }
 
-    /// What happened in the last `window`, or since the start; of one component, or of all.
+    /// What happened in the last `window`, or in all that is kept; of one component, or of all.
     pub fn report(&self, window: Option<Duration>, component: Option<&str>) -> Report {
-        let uptime = self.started.elapsed();
         let history = self.history();
-        let kept = history.ticks.len();
-        let wanted = window.map(|window| (window.as_secs() / TICK.as_secs()).max(1) as usize);
-        // The state before the window, if the window does not begin with the server.
-        let ticks = wanted.map_or(kept, |wanted| wanted.min(kept));
-        let before = wanted.filter(|wanted| *wanted < kept).map(|wanted| &history.ticks[kept - 1 - wanted]);
-        let covered = before.map_or(uptime, |_| TICK * ticks as u32);
+        let last = history.len() - 1;
+        let wanted = window.map_or(last, |window| (window.as_secs() / TICK.as_secs()) as usize);
+        let from = last - wanted.min(last);
+        let (since, before) = &history[from];
         let now = self.state();
         let mut place = 0;
         let mut reports = Vec::new();
@@ -110,18 +105,13 @@ impl Monitor {
             }
             let stages = stages.iter().enumerate().map(|(n, stage)| {
                 let at = first + n;
-                let spans = before.map_or_else(|| now[at].clone(), |before| now[at].since(&before[at]));
-                let p95 = |pair: usize| {
-                    let from = kept - ticks + pair;
-                    let spans = &history.ticks[from][at];
-                    let spans = match from.checked_sub(1) {
-                        Some(earlier) => spans.since(&history.ticks[earlier][at]),
-                        None => spans.clone(),
-                    };
+                let spans = now[at].since(&before[at]);
+                let p95 = |tick: usize| {
+                    let spans = history[tick].1[at].since(&history[tick - 1].1[at]);
                     (spans.count() > 0).then(|| millis(spans.percentile(0.95)))
                 };
                 StageReport {
-                    name: stage.name(),
+                    name: stage.name().into(),
                     count: spans.count(),
                     errors: stage.errors(),
                     p50_ms: millis(spans.percentile(0.5)),
@@ -129,17 +119,17 @@ impl Monitor {
                     p99_ms: millis(spans.percentile(0.99)),
                     max_ms: millis(spans.max()),
                     mean_ms: millis(spans.sum()) / spans.count().max(1) as f64,
-                    p95_history_ms: (0..ticks).map(p95).collect(),
+                    p95_history_ms: (from + 1..=last).map(p95).collect(),
                 }
             });
             reports.push(ComponentReport {
-                name: part.name(),
+                name: part.name().into(),
                 stages: stages.collect(),
                 counters: part.counters(),
                 tunables: part.tunables(),
             });
         }
-        Report { uptime_s: uptime.as_secs_f64(), window_s: covered.as_secs_f64(), components: reports }
+        Report { window_s: since.elapsed().as_secs_f64(), components: reports }
     }
 
     /// The components' names.
@@ -212,10 +202,14 @@ mod tests {
     #[test]
     fn history_is_bounded() {
         let part = Arc::new(Part(Stage::new("step")));
-        let monitor = Monitor::new(vec![part]);
+        let monitor = Monitor::new(vec![part.clone()]);
+        part.0.record(Duration::from_secs(1));
         for _ in 0..KEPT + 10 {
             monitor.tick();
         }
-        assert_eq!(monitor.report(None, None).components[0].stages[0].p95_history_ms.len(), KEPT);
+        assert_eq!(monitor.report(None, None).components[0].stages[0].p95_history_ms.len(), KEPT - 1);
+        let hour = monitor.report(Some(Duration::from_hours(1)), None);
+        assert_eq!(hour.components[0].stages[0].p95_history_ms.len(), 360, "a whole hour is there");
+        assert_eq!(hour.components[0].stages[0].count, 0, "what was before is not");
     }
 }

@@ -45,7 +45,7 @@ impl Component for Part {
 
     fn counters(&self) -> Vec<Counter> {
         let read = |(name, value): &(&'static str, AtomicU64)| Counter {
-            name,
+            name: (*name).into(),
             value: value.load(Ordering::Relaxed),
         };
         self.counters.iter().map(read).collect()

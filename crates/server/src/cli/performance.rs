@@ -1,13 +1,13 @@
 //! `antiphon performance`
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use antiphon_telemetry::{Report, StageReport};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
-use serde::{Deserialize, Serialize};
+use reqwest::Url;
 
 use super::{print, runtime};
 use crate::config::Config;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Only this component.
     #[arg(long, value_name = "NAME")]
     component: Option<String>,
-    /// Only the last so many minutes, 1 to 60; since the server began when missing.
+    /// Only the last so many minutes, 1 to 60; the last hour when missing.
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Draw it anew every second.
@@ -49,40 +49,6 @@ enum Export {
     Prometheus,
 }
 
-#[derive(Deserialize, Serialize)]
-struct Report {
-    uptime_s: f64,
-    window_s: f64,
-    components: Vec<Component>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Component {
-    name: String,
-    stages: Vec<Stage>,
-    counters: Vec<Counter>,
-    tunables: Vec<serde_json::Value>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Stage {
-    name: String,
-    count: u64,
-    errors: u64,
-    p50_ms: f64,
-    p95_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
-    mean_ms: f64,
-    p95_history_ms: Vec<Option<f64>>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Counter {
-    name: String,
-    value: u64,
-}
-
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let server = arguments.url.clone().unwrap_or_else(|| format!("{scheme}://{}", config.server.listen));
@@ -93,13 +59,12 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             print(fetch(&format!("{server}/metrics"), key.as_deref()).await?.trim_end());
             return Ok(());
         }
-        let url = address(&server, arguments);
+        let url = address(&server, arguments)?;
         loop {
-            let text = fetch(&url, key.as_deref()).await?;
+            let text = fetch(url.as_str(), key.as_deref()).await?;
             let report: Report =
                 serde_json::from_str(&text).context("the server's answer is not understood")?;
-            match arguments.export {
-                _ if arguments.json => print(&serde_json::to_string(&report)?),
+            match arguments.export.or(arguments.json.then_some(Export::Json)) {
                 Some(Export::Json) => print(&serde_json::to_string(&report)?),
                 Some(Export::Csv) => print(&csv(&report)),
                 _ => {
@@ -117,18 +82,12 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     })
 }
 
-fn address(server: &str, arguments: &Arguments) -> String {
-    let mut url = format!("{server}/api/performance");
-    let mut separator = '?';
-    if let Some(component) = &arguments.component {
-        let escaped: String = component.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let _ = write!(url, "{separator}component={escaped}");
-        separator = '&';
-    }
-    if let Some(minutes) = arguments.minutes {
-        let _ = write!(url, "{separator}minutes={minutes}");
-    }
-    url
+fn address(server: &str, arguments: &Arguments) -> Result<Url> {
+    let minutes = arguments.minutes.map(|minutes| minutes.to_string());
+    let component = arguments.component.as_deref().map(|component| ("component", component));
+    let wanted = component.into_iter().chain(minutes.as_deref().map(|minutes| ("minutes", minutes)));
+    Url::parse_with_params(&format!("{server}/api/performance"), wanted)
+        .with_context(|| format!("{server} is no address of a server"))
 }
 
 async fn fetch(url: &str, key: Option<&str>) -> Result<String> {
@@ -151,7 +110,7 @@ fn csv(report: &Report) -> String {
     let mut lines = vec!["component,stage,count,errors,p50_ms,p95_ms,p99_ms,max_ms,mean_ms".to_owned()];
     for component in &report.components {
         for stage in &component.stages {
-            let Stage { name, count, errors, p50_ms, p95_ms, p99_ms, max_ms, mean_ms, .. } = stage;
+            let StageReport { name, count, errors, p50_ms, p95_ms, p99_ms, max_ms, mean_ms, .. } = stage;
             let component = &component.name;
             lines.push(format!(
                 "{component},{name},{count},{errors},{p50_ms},{p95_ms},{p99_ms},{max_ms},{mean_ms}"
@@ -184,8 +143,8 @@ fn table(report: &Report) -> String {
         for stage in &component.stages {
             let ms = |value: f64| if stage.count == 0 { "-".to_owned() } else { format!("{value:.1}") };
             table.add_row([
-                component.name.clone(),
-                stage.name.clone(),
+                component.name.to_string(),
+                stage.name.to_string(),
                 stage.count.to_string(),
                 stage.errors.to_string(),
                 ms(stage.p50_ms),

@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct Wanted {
     /// Only this component.
     component: Option<String>,
-    /// Only the last so many minutes, 1 to 60; since the server began when missing.
+    /// Only the last so many minutes, 1 to 60; the last hour when missing.
     minutes: Option<u64>,
 }
 
