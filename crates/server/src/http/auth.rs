@@ -89,7 +89,9 @@ pub enum Unauthorized {
     #[error("the API key is not one of those in [server] api_keys")]
     WrongKey,
     /// It is neither signed by Twilio nor has it a key.
-    #[error("the request is not signed with [telephony] twilio_auth_token")]
+    #[error(
+        "the request is neither signed with [telephony] twilio_auth_token nor has it one of [server] api_keys"
+    )]
     Signature,
     /// A page from elsewhere wants to use a server that needs no key.
     #[error("this server is open to pages of this machine only; set [server] api_keys to let others use it")]

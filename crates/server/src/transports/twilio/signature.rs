@@ -40,8 +40,8 @@ pub(super) fn refused(
     let refused = match app.http.auth.check(headers) {
         Ok(()) if app.http.auth.is_open() && telephony.twilio_auth_token.is_some() => Unauthorized::Signature,
         Ok(()) => return None,
-        Err(_) if telephony.twilio_auth_token.is_some() => Unauthorized::Signature,
-        Err(refused) => refused,
+        Err(foreign @ Unauthorized::ForeignOrigin) => foreign,
+        Err(_) => Unauthorized::Signature,
     };
     Some(Problem::from(refused).into_response())
 }

@@ -11,7 +11,7 @@ use axum::extract::ws::{Message, WebSocket};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::wire::{self, Incoming};
+use super::wire::{self, Incoming, MediaFormat};
 use crate::transports::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
@@ -51,12 +51,7 @@ impl TwilioTransport {
             };
             let incoming = parse(&text)?;
             let Some(start) = incoming.start else { continue };
-            let encoding = start.format.and_then(|f| f.encoding).unwrap_or("audio/x-mulaw".into());
-            if encoding != "audio/x-mulaw" {
-                return Err(Error::invalid(format!(
-                    "the stream's mediaFormat is {encoding}; audio/x-mulaw is understood"
-                )));
-            }
+            start.format.as_ref().map_or(Ok(()), MediaFormat::check)?;
             let sid = start.stream_sid.or(incoming.stream_sid);
             self.stream_sid = sid.ok_or_else(|| Error::invalid("the start message has no streamSid"))?.into();
             return Ok(start.call_sid.unwrap_or_default().into());

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use antiphon_core::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -39,6 +40,30 @@ pub(super) struct Start<'a> {
 pub(super) struct MediaFormat<'a> {
     #[serde(borrow, default)]
     pub(super) encoding: Option<Cow<'a, str>>,
+    /// A number, sometimes as a string.
+    #[serde(default, rename = "sampleRate")]
+    pub(super) rate: Option<serde_json::Value>,
+}
+
+impl MediaFormat<'_> {
+    /// Whether it is what telephone lines carry; what is not said is taken to be.
+    pub(super) fn check(&self) -> Result<()> {
+        let encoding = self.encoding.as_deref().unwrap_or("audio/x-mulaw");
+        let rate = self.rate.as_ref().map_or_else(
+            || "8000".to_owned(),
+            |rate| match rate {
+                serde_json::Value::String(rate) => rate.clone(),
+                other => other.to_string(),
+            },
+        );
+        if encoding == "audio/x-mulaw" && rate == "8000" {
+            return Ok(());
+        }
+        let message = format!(
+            "the stream's mediaFormat is {encoding} at {rate} Hz; audio/x-mulaw at 8000 is understood"
+        );
+        Err(Error::invalid(message))
+    }
 }
 
 /// A piece of audio.
@@ -109,6 +134,17 @@ mod tests {
             assert_eq!(incoming.event, line["msg"]["event"].as_str().expect("event"));
             assert_eq!(incoming.start.is_some(), incoming.event == "start");
             assert_eq!(incoming.dtmf.is_some(), incoming.event == "dtmf");
+        }
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let check = |json: &str| serde_json::from_str::<MediaFormat<'_>>(json).expect("JSON").check();
+        for taken in ["{}", r#"{"encoding":"audio/x-mulaw","sampleRate":8000}"#, r#"{"sampleRate":"8000"}"#] {
+            check(taken).expect(taken);
+        }
+        for refused in [r#"{"encoding":"audio/x-l16"}"#, r#"{"sampleRate":16000}"#] {
+            check(refused).expect_err(refused);
         }
     }
 
