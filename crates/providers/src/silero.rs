@@ -60,7 +60,7 @@ impl Component for Activity {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "windows", value: self.windows.load(Ordering::Relaxed) }]
+        vec![Counter { name: "windows".into(), value: self.windows.load(Ordering::Relaxed) }]
     }
 }
 
@@ -389,11 +389,12 @@ mod tests {
 
     use super::*;
 
-    fn speech() -> Option<(SileroVad, Vec<i16>)> {
+    /// A detector behind a gate, and a sentence.
+    fn speech(gate: fn(&[i16]) -> bool) -> Option<(SileroVad, Vec<i16>)> {
         let (models, data) = (crate::testing::models()?, crate::testing::testdata()?);
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let vad =
-            SileroVad::open(&runtime, &models.join("silero-vad/silero_vad.onnx"), || Box::new(|_| true));
+            SileroVad::open(&runtime, &models.join("silero-vad/silero_vad.onnx"), move || Box::new(gate));
         Some((vad.expect("opens"), crate::testing::wav16(&data.join("read_speech/spk1_snt1.wav"))))
     }
 
@@ -413,7 +414,7 @@ mod tests {
 
     #[tokio::test]
     async fn speech_is_told_from_silence() {
-        let Some((vad, samples)) = speech() else { return };
+        let Some((vad, samples)) = speech(|_| true) else { return };
         let voiced = judge(&vad, &samples).await;
         assert!(voiced.iter().filter(|p| **p > 0.5).count() * 2 > voiced.len());
         let silent = judge(&vad, &vec![0; 16_000]).await;
@@ -422,7 +423,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_calls_at_once_are_judged_as_one_alone() {
-        let Some((vad, samples)) = speech() else { return };
+        let Some((vad, samples)) = speech(|_| true) else { return };
         let alone = judge(&vad, &samples).await;
         let together = futures_util::future::join_all((0..20).map(|_| judge(&vad, &samples))).await;
         for probabilities in together {
@@ -434,12 +435,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_gate_stops_is_silence_and_the_next_voice_is_judged_warm() {
-        let Some((_, samples)) = speech() else { return };
-        let models = crate::testing::models().expect("found before");
-        let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let loud = |window: &[i16]| window.iter().any(|s| s.unsigned_abs() > 200);
-        let model = models.join("silero-vad/silero_vad.onnx");
-        let vad = SileroVad::open(&runtime, &model, move || Box::new(loud)).expect("opens");
+        let Some((vad, samples)) = speech(loud) else { return };
         let mut padded = vec![0; 32 * WINDOW];
         padded.extend(samples);
         let probabilities = judge(&vad, &padded).await;
@@ -449,7 +446,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_far_behind_loses_its_oldest_windows_and_keeps_their_order() {
-        let Some((vad, samples)) = speech() else { return };
+        let Some((vad, samples)) = speech(|_| true) else { return };
         let (mut input, output) = vad.open();
         for _ in 0..20 {
             input.push(&samples);
@@ -466,12 +463,8 @@ mod tests {
 
     #[tokio::test]
     async fn silence_does_not_overtake_the_voice_before_it() {
-        let Some((_, samples)) = speech() else { return };
-        let models = crate::testing::models().expect("found before");
-        let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let loud = |window: &[i16]| window.iter().any(|s| s.unsigned_abs() > 200);
-        let model = models.join("silero-vad/silero_vad.onnx");
-        let vad = SileroVad::open(&runtime, &model, move || Box::new(loud)).expect("opens");
+        let Some((vad, samples)) = speech(loud) else { return };
         let (mut input, output) = vad.open();
         input.push(&samples[8_192..8_192 + 4 * WINDOW]);
         input.push(&[0; 8 * WINDOW]);

@@ -15,6 +15,8 @@ mod time;
 mod unit;
 mod words;
 
+pub use words::{cardinal, ordinal};
+
 /// Sentences longer than this are cut at a space: it bounds one synthesis to about 15 s of speech.
 const LONGEST: usize = 220;
 

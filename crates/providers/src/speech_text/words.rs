@@ -34,7 +34,7 @@ const SCALES: [(u64, &str); 6] = [
 ];
 
 /// 21 is "twenty-one".
-pub(super) fn cardinal(n: u64) -> String {
+pub fn cardinal(n: u64) -> String {
     if n < 20 {
         return SMALL[n as usize].to_owned();
     }
@@ -52,7 +52,7 @@ pub(super) fn cardinal(n: u64) -> String {
 }
 
 /// 21 is "twenty-first".
-pub(super) fn ordinal(n: u64) -> String {
+pub fn ordinal(n: u64) -> String {
     let said = cardinal(n);
     let last = said.rfind([' ', '-']).map_or(0, |at| at + 1);
     let (head, last) = said.split_at(last);

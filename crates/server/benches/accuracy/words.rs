@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use antiphon_providers::speech_text::{cardinal, ordinal};
+
 /// Words that differ, of how many.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Errors {
@@ -57,13 +59,10 @@ fn normalise(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for word in spaced.split_whitespace() {
         let digits = word.trim_end_matches(char::is_alphabetic);
-        match digits.parse::<u32>() {
-            Ok(number) if word == digits => words.extend(cardinal(number)),
+        match digits.parse() {
+            Ok(number) if word == digits => words.extend(split(&cardinal(number))),
             Ok(number) if ["st", "nd", "rd", "th"].contains(&&word[digits.len()..]) => {
-                let mut number = cardinal(number);
-                let last = number.pop().unwrap_or_default();
-                words.extend(number);
-                words.push(ordinal(&last));
+                words.extend(split(&ordinal(number)));
             }
             _ => words.push(same(word).to_owned()),
         }
@@ -85,59 +84,7 @@ fn same(word: &str) -> &str {
     }
 }
 
-fn cardinal(number: u32) -> Vec<String> {
-    const ONES: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 10] =
-        ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    let mut words = Vec::new();
-    let mut rest = number;
-    for (size, name) in [(1_000_000, "million"), (1_000, "thousand"), (100, "hundred")] {
-        if rest >= size {
-            words.extend(cardinal(rest / size));
-            words.push(name.to_owned());
-            rest %= size;
-        }
-    }
-    if rest >= 20 {
-        words.push(TENS[rest as usize / 10].to_owned());
-        rest %= 10;
-    }
-    if rest > 0 || words.is_empty() {
-        words.push(ONES[rest as usize].to_owned());
-    }
-    words
-}
-
-fn ordinal(word: &str) -> String {
-    match word {
-        "one" => "first".to_owned(),
-        "two" => "second".to_owned(),
-        "three" => "third".to_owned(),
-        "five" => "fifth".to_owned(),
-        "eight" => "eighth".to_owned(),
-        "nine" => "ninth".to_owned(),
-        "twelve" => "twelfth".to_owned(),
-        other => other.strip_suffix('y').map_or_else(|| format!("{other}th"), |stem| format!("{stem}ieth")),
-    }
+/// A number in words, each by itself.
+fn split(number: &str) -> impl Iterator<Item = String> {
+    number.split([' ', '-']).map(str::to_owned)
 }
