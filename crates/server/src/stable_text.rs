@@ -63,10 +63,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_hearings_are_taken(hearings in prop::collection::vec("[a-cé ]{0,8}", 1..6)) {
-            let mut text = StableText::default();
-            for hearing in hearings {
-                text.hear(&hearing, false);
+            let (mut text, mut told) = (StableText::default(), String::new());
+            for hearing in &hearings {
+                told.extend(text.hear(hearing, false));
+                prop_assert!(told == text.told && (told.is_empty() || hearings.iter().any(|h| h.starts_with(&told))));
             }
+            let last = &hearings[hearings.len() - 1];
+            let extends = last.starts_with(&told);
+            told.extend(text.hear(last, true));
+            prop_assert_eq!(extends, &told == last, "the end completes what it does not contradict");
         }
     }
 }

@@ -237,8 +237,10 @@ mod tests {
             json!({ "anyOf": [] }),
         ] {
             let tool = Tool { name: "odd".to_owned(), description: String::new(), parameters };
-            // What comes of it is llama.cpp's to say.
-            let _ = Grammar::of(&[tool], &ToolChoice::Auto);
+            match Grammar::of(&[tool], &ToolChoice::Auto) {
+                Ok(grammar) => assert!(grammar.is_some_and(|grammar| grammar.text.contains("root ::="))),
+                Err(error) => assert!(error.to_string().contains("odd"), "the tool is named: {error}"),
+            }
         }
     }
 

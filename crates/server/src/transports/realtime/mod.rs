@@ -66,7 +66,7 @@ async fn connect(
     };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
-        let offer = Arc::new(offer(&app));
+        let offer = offer(&app);
         let config = offer.config(&session);
         let transport = RealtimeTransport::new(socket, offer, session);
         let (engines, observer) = (app.engines.clone(), app.observer.clone());

@@ -1,6 +1,5 @@
 //! One Realtime connection as a call.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use antiphon_core::Result;
@@ -43,7 +42,7 @@ impl Offer {
 /// One connection.
 pub(super) struct RealtimeTransport {
     socket: Socket,
-    offer: Arc<Offer>,
+    offer: Offer,
     session: Session,
     decoder: Decoder,
     /// Appended but not yet handed on.
@@ -54,7 +53,7 @@ pub(super) struct RealtimeTransport {
 }
 
 impl RealtimeTransport {
-    pub(super) fn new(ws: WebSocket, offer: Arc<Offer>, session: Session) -> Self {
+    pub(super) fn new(ws: WebSocket, offer: Offer, session: Session) -> Self {
         let decoder = Decoder::new(session.audio.input.format);
         Self {
             socket: Socket::new(ws, MAX_QUEUED),
