@@ -179,7 +179,7 @@ async function listen() {
     const why = { NotAllowedError: "The microphone was not allowed.", NotFoundError: "There is no microphone." };
     throw new Error(`${why[error.name] ?? "The microphone cannot be opened."} You can write instead.`);
   }
-  await context.audioWorklet.addModule("/web/capture.js");
+  await context.audioWorklet.addModule("/capture.js");
   const source = context.createMediaStreamSource(microphone);
   const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
   capture.port.onmessage = ({ data }) => {

@@ -1,6 +1,9 @@
 //! Identities unique in time and between servers.
 
+use std::num::{NonZeroU64, NonZeroU128};
+
 use antiphon_core::CallId;
+use antiphon_core::trace::TraceContext;
 use rand::Rng;
 
 /// `prefix` and 20 letters and digits: 103 bits, as unguessable as it is unique.
@@ -13,7 +16,24 @@ pub fn unique(prefix: &str) -> String {
     id
 }
 
-/// The identity of a new call.
-pub fn call() -> CallId {
-    CallId::new(unique("call_"))
+/// A call and the trace it belongs to.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// Its name.
+    pub id: CallId,
+    /// Its span.
+    pub trace: TraceContext,
+    /// The span of whoever called, if it told.
+    pub parent: Option<TraceContext>,
+}
+
+impl CallContext {
+    /// A new call, within the caller's trace or one of its own.
+    pub fn new(parent: Option<TraceContext>) -> Self {
+        let mut rng = rand::rng();
+        let (trace_id, span_id): (NonZeroU128, NonZeroU64) = (rng.random(), rng.random());
+        let own = TraceContext { trace_id, span_id, sampled: true };
+        let trace = parent.map_or(own, |parent| parent.child(span_id));
+        Self { id: CallId::new(unique("call_")), trace, parent }
+    }
 }

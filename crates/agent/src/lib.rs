@@ -1,5 +1,6 @@
 //! One conversation: the session pipeline from audio in to audio out.
 
+mod accounted;
 mod clock;
 mod ear;
 mod history;

@@ -72,6 +72,13 @@ impl ReplyTimes {
     pub(crate) fn tts_ttfb(&self) -> Duration {
         span(self.first_clause, self.first_audio)
     }
+
+    /// From where to where the language model and the voice were at work on what was given first.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&'static str, Instant, Instant)> {
+        let llm = self.requested.zip(self.first_token).map(|(from, to)| ("llm", from, to));
+        let tts = self.first_clause.zip(self.first_audio).map(|(from, to)| ("tts", from, to));
+        llm.into_iter().chain(tts)
+    }
 }
 
 fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {

@@ -22,8 +22,9 @@ use std::time::Duration;
 
 use antiphon_core::call::{Inbound, Outbound, SessionConfig, Transport};
 use antiphon_core::dialog::{Dialog, EndOfTurn, Input, PauseId, Phase, TurnConfig};
+use antiphon_core::measure::account::Account;
 use antiphon_core::{
-    BoxFuture, BoxStream, CallId, CallOutcome, Event, ItemId, MediaTime, Observer, Result, Transcript,
+    BoxFuture, BoxStream, CallOutcome, CallStart, Event, ItemId, MediaTime, Observer, Result, Transcript,
     TurnId, VadStream, VoiceProbability,
 };
 use futures_util::stream::SelectAll;
@@ -31,9 +32,11 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Engines;
+use crate::accounted::Accounted;
 use crate::clock::MediaClock;
 use crate::ear::{Ear, Transcripts};
 use crate::history::History;
+use crate::ids::CallContext;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
 use run::{Prepared, Run, Side};
@@ -48,31 +51,35 @@ const HANGUP_AFTER: Duration = Duration::from_secs(15);
 
 /// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
 pub async fn run_call(
-    id: CallId,
+    context: CallContext,
     engines: Arc<Engines>,
     config: SessionConfig,
     observer: Arc<dyn Observer>,
     transport: impl Transport,
     stop: impl Future<Output = ()>,
 ) -> CallOutcome {
-    let name = transport.name();
-    observer.call_started(&id, name);
-    let mut session = Session::new(id.clone(), engines, config, observer.clone(), transport);
-    let ended = tokio::select! {
-        outcome = session.run() => Some(outcome),
-        () = stop => None,
+    let CallContext { id, trace, parent } = context;
+    let (name, account) = (transport.name(), Account::open());
+    let start = CallStart { id: id.clone(), transport: name, account: account.clone(), trace, parent };
+    let call = async {
+        observer.call_started(&start);
+        let mut session = Session::new(start.clone(), engines, config, observer.clone(), transport);
+        let ended = tokio::select! {
+            outcome = session.run() => Some(outcome),
+            () = stop => None,
+        };
+        match ended {
+            Some(outcome) => outcome,
+            None => session.hang_up().await,
+        }
     };
-    let outcome = match ended {
-        Some(outcome) => outcome,
-        None => session.hang_up().await,
-    };
-    drop(session);
+    let outcome = Accounted::new(account, call).await;
     observer.call_ended(&id, name, outcome);
     outcome
 }
 
 struct Session<T> {
-    id: CallId,
+    call: CallStart,
     engines: Arc<Engines>,
     config: SessionConfig,
     observer: Arc<dyn Observer>,
@@ -124,7 +131,7 @@ enum Step {
 
 impl<T: Transport> Session<T> {
     fn new(
-        id: CallId,
+        call: CallStart,
         engines: Arc<Engines>,
         config: SessionConfig,
         observer: Arc<dyn Observer>,
@@ -134,7 +141,7 @@ impl<T: Transport> Session<T> {
         let playback = Playback::new(transport.output());
         let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
         let mut session = Self {
-            id,
+            call,
             engines,
             config,
             observer,
@@ -322,7 +329,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn emit(&mut self, event: Event) {
-        self.observer.event(&self.id, &event);
+        self.observer.event(&self.call.id, &event);
         self.transport.send(Outbound::Event(event));
     }
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::trace::TraceContext;
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +117,8 @@ pub struct ChatRequest {
     pub seed: Option<u64>,
     /// How urgent it is.
     pub priority: Priority,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 impl ChatRequest {
@@ -131,6 +135,7 @@ impl ChatRequest {
             stop: Vec::new(),
             seed: None,
             priority: Priority::LiveTurn,
+            trace: None,
         }
     }
 }

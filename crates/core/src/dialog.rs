@@ -110,6 +110,19 @@ pub enum Phase {
     Interrupted,
 }
 
+impl Phase {
+    /// As clients and pages know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listening => "listening",
+            Self::PossibleEnd => "possible_end",
+            Self::Thinking => "thinking",
+            Self::Speaking => "speaking",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Person {
     Silent,

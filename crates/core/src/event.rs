@@ -206,6 +206,8 @@ pub enum Event {
         turn: TurnId,
         /// Stage by stage.
         latency: TurnLatency,
+        /// What took place when.
+        steps: Vec<Step>,
     },
 }
 
@@ -254,6 +256,24 @@ pub struct TurnLatency {
     /// What of the total neither an engine nor the configured silence took.
     #[serde(serialize_with = "millis")]
     pub overhead: Duration,
+}
+
+/// A step on the way to a reply. Steps overlap: the reply is made while the silence lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// `end_of_turn`, `stt`, `llm`, `tts`.
+    pub name: &'static str,
+    /// In microseconds from the last speech sample; negative before it.
+    #[serde(rename = "start_ms", serialize_with = "micros_as_millis")]
+    pub start_us: i64,
+    /// The same.
+    #[serde(rename = "end_ms", serialize_with = "micros_as_millis")]
+    pub end_us: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn micros_as_millis<S: serde::Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(*micros as f64 / 1_000.0)
 }
 
 fn millis<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

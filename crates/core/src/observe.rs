@@ -1,11 +1,30 @@
 //! Measuring: everything that is counted or timed passes through one trait.
 
+use std::sync::Arc;
+
+use crate::measure::account::Account;
+use crate::trace::TraceContext;
 use crate::{CallId, Event};
+
+/// A call that begins.
+#[derive(Clone, Debug)]
+pub struct CallStart {
+    /// Its name.
+    pub id: CallId,
+    /// The transport's name.
+    pub transport: &'static str,
+    /// What it will have used.
+    pub account: Arc<Account>,
+    /// Its span.
+    pub trace: TraceContext,
+    /// The span of whoever called, if it told.
+    pub parent: Option<TraceContext>,
+}
 
 /// Watches calls and engines. Called on the hot path: must neither block nor allocate much.
 pub trait Observer: Send + Sync {
-    /// A call began over this transport.
-    fn call_started(&self, call: &CallId, transport: &'static str);
+    /// A call began.
+    fn call_started(&self, call: &CallStart);
 
     /// Something happened in a call.
     fn event(&self, call: &CallId, event: &Event);

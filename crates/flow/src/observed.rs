@@ -153,7 +153,7 @@ impl<T> Stream for Counted<T> {
 mod tests {
     use std::sync::Mutex;
 
-    use antiphon_core::{CallId, CallOutcome, Error, Event, FinishReason, Usage};
+    use antiphon_core::{CallId, CallOutcome, CallStart, Error, Event, FinishReason, Usage};
     use futures_util::{StreamExt, stream};
 
     use super::*;
@@ -162,7 +162,7 @@ mod tests {
     struct Seen(Mutex<Vec<(&'static str, RequestOutcome)>>);
 
     impl Observer for Seen {
-        fn call_started(&self, _: &CallId, _: &'static str) {}
+        fn call_started(&self, _: &CallStart) {}
 
         fn event(&self, _: &CallId, _: &Event) {}
 

@@ -14,10 +14,12 @@ mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc as sync;
 use std::thread::JoinHandle;
 
+use antiphon_core::measure::account::{self, Account};
+use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
@@ -54,8 +56,65 @@ impl Default for LlamaOptions {
 pub struct Llama {
     name: String,
     requests: Option<sync::Sender<Request>>,
-    waiting: Arc<AtomicUsize>,
+    activity: Arc<Activity>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the model has done, and what is asked of it.
+struct Activity {
+    options: LlamaOptions,
+    /// A step: a token of every reply under way, and some of the prompts.
+    step: Stage,
+    /// Tokens of prompts.
+    read: AtomicU64,
+    written: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+impl Component for Activity {
+    fn name(&self) -> &'static str {
+        "llama"
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.step]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let count = |name: &'static str, value: &AtomicU64| Counter {
+            name: name.into(),
+            value: value.load(Ordering::Relaxed),
+        };
+        vec![count("tokens_read", &self.read), count("tokens_written", &self.written)]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        vec![Level {
+            name: "waiting".into(),
+            value: self.waiting.load(Ordering::Relaxed) as f64,
+            limit: Some(MAX_WAITING as f64),
+            unit: "requests".into(),
+        }]
+    }
+
+    fn tunables(&self) -> Vec<Tunable> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let LlamaOptions { threads, parallel, context, .. } = &self.options;
+        let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
+            name: name.into(),
+            key: key.into(),
+            value,
+            min,
+            max,
+            unit: unit.into(),
+            live: false,
+        };
+        vec![
+            tunable("threads", "llm.threads", "threads", *threads as f64, 1.0, cores.max(*threads as f64)),
+            tunable("parallel", "llm.parallel", "replies", f64::from(*parallel), 1.0, 32.0),
+            tunable("context", "llm.context", "tokens", f64::from(*context), 2_048.0, 32_768.0),
+        ]
+    }
 }
 
 /// One request on its way to the thread.
@@ -63,6 +122,8 @@ struct Request {
     chat: ChatRequest,
     /// `None`: only read the prompt.
     output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
+    /// Of the call that asks.
+    account: Option<Arc<Account>>,
 }
 
 impl Llama {
@@ -72,20 +133,31 @@ impl Llama {
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
         let (ready, opened) = sync::channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let count = waiting.clone();
+        let activity = Arc::new(Activity {
+            options,
+            step: Stage::new("step"),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+        });
+        let measured = activity.clone();
         let thread = std::thread::Builder::new()
             .name("llm".to_owned())
-            .spawn(move || worker::serve(&file, &options, &received, &count, &ready))
+            .spawn(move || worker::serve(&file, &measured, &received, &ready))
             .map_err(|e| Error::internal(format!("cannot start the language model's thread: {e}")))?;
         opened.recv().map_err(|_| Error::internal("the language model's thread ended while loading"))??;
-        Ok(Self { name, requests: Some(requests), waiting, thread: Some(thread) })
+        Ok(Self { name, requests: Some(requests), activity, thread: Some(thread) })
+    }
+
+    /// What it has done, as far as it is measured.
+    pub fn component(&self) -> Arc<dyn Component> {
+        self.activity.clone()
     }
 
     fn post(&self, request: Request) -> Result<()> {
         let gone = || Error::unavailable("the language model's thread has ended");
         let requests = self.requests.as_ref().ok_or_else(gone)?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.activity.waiting.fetch_add(1, Ordering::Relaxed);
         requests.send(request).map_err(|_| gone())
     }
 }
@@ -111,20 +183,20 @@ impl Llm for Llama {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let fail = |error| stream::once(async move { Err(error) }).boxed();
-        if self.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+        if self.activity.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
             return fail(Error::unavailable("too many requests wait for the embedded language model"));
         }
         let (output, mut deltas) = mpsc::unbounded_channel();
-        match self.post(Request { chat: request, output: Some(output) }) {
+        match self.post(Request { chat: request, output: Some(output), account: account::current() }) {
             Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
             Err(error) => fail(error),
         }
     }
 
     fn prepare(&self, request: &ChatRequest) {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if self.activity.waiting.load(Ordering::Relaxed) == 0 {
             // Only a hint: nothing is lost when it comes to nothing.
-            let _ = self.post(Request { chat: request.clone(), output: None });
+            let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
         }
     }
 }

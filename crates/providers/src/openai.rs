@@ -5,6 +5,7 @@ mod wire;
 
 use std::time::Duration;
 
+use antiphon_core::trace::TraceContext;
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, FinishReason, Llm, Result, Usage};
 use futures_util::{StreamExt, stream};
 use reqwest::{Client, Response, StatusCode};
@@ -81,6 +82,9 @@ impl Llm for OpenAiChat {
         let mut post = self.client.post(url).json(&wire::request(&self.options.model, &request));
         if let Some(key) = &self.options.api_key {
             post = post.bearer_auth(key);
+        }
+        if let Some(trace) = request.trace {
+            post = post.header(TraceContext::HEADER, trace.to_string());
         }
         let begin = async move {
             let sent = timeout(FIRST_BYTE_WITHIN, post.send()).await;

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use antiphon_core::measure::{Component, Counter, Stage, Tunable};
+use antiphon_core::measure::account::{self, Account, Worker};
+use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
 
@@ -40,8 +41,13 @@ impl Component for Shared {
         "pool"
     }
 
-    fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "waiting".into(), value: lock(&self.state).ready.len() as u64 }]
+    fn levels(&self) -> Vec<Level> {
+        vec![Level {
+            name: "waiting".into(),
+            value: lock(&self.state).ready.len() as f64,
+            limit: Some(MAX_WAITING as f64),
+            unit: "jobs".into(),
+        }]
     }
 
     fn tunables(&self) -> Vec<Tunable> {
@@ -50,6 +56,7 @@ impl Component for Shared {
         let max = (cores as f64).max(threads);
         vec![Tunable {
             name: "threads".into(),
+            key: "pool.threads".into(),
             value: threads,
             min: 1.0,
             max,
@@ -221,6 +228,7 @@ impl<I, O> Clone for Operation<I, O> {
 /// What an operation has done.
 struct Activity {
     name: &'static str,
+    worker: Worker,
     /// From the question until a thread took it.
     wait: Stage,
     /// Of a batch.
@@ -234,6 +242,7 @@ impl Activity {
     fn new(name: &'static str) -> Self {
         Self {
             name,
+            worker: Worker::new(name),
             wait: Stage::new("wait"),
             run: Stage::new("run"),
             jobs: AtomicU64::new(0),
@@ -276,7 +285,8 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     /// Queues a job. Dropping the future takes it out of the queue.
     pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
         let (answer, answered) = oneshot::channel();
-        let queued = self.enqueue(Job { input, priority, answer, since: Instant::now() });
+        let queued =
+            self.enqueue(Job { input, priority, answer, since: Instant::now(), account: account::current() });
         Box::pin(async move {
             queued?;
             answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
@@ -306,6 +316,8 @@ struct Job<I, O> {
     priority: Priority,
     answer: oneshot::Sender<Result<O>>,
     since: Instant,
+    /// Of the call that asks.
+    account: Option<Arc<Account>>,
 }
 
 trait Queue<I, O>: Send + Sync {
@@ -371,19 +383,27 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
         if jobs.is_empty() {
             return;
         }
-        let (mut inputs, mut waiting) = (Vec::new(), Vec::new());
+        let (mut inputs, mut waiting, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
         for job in jobs {
             self.activity.wait.record(job.since.elapsed());
             inputs.push(job.input);
             waiting.push(job.answer);
+            accounts.extend(job.account);
         }
         let count = inputs.len();
+        // A batch is a profile's business of its first call alone; all of them pay.
+        let working = self.activity.worker.begin_for(accounts.first().cloned());
         let began = Instant::now();
         let answers = self.answer(worker, inputs).and_then(|answers| {
             let short = || Error::new(ErrorKind::Internal, "a model answered only part of its batch");
             if answers.len() == count { Ok(answers) } else { Err(short()) }
         });
-        self.activity.ran(count, began.elapsed(), answers.is_ok());
+        let span = began.elapsed();
+        drop(working);
+        self.activity.ran(count, span, answers.is_ok());
+        for account in &accounts {
+            account.charge(span / count as u32);
+        }
         // Whoever asked may be gone by now.
         match answers {
             Ok(answers) => {

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Stage};
 use antiphon_core::{BoxStream, Error, MediaTime, Result, SampleRate, Vad, VadStream, VoiceProbability};
 use ort::session::Session;
@@ -136,6 +137,7 @@ struct ReadyCalls {
 
 /// One call: its windows, and what the model remembers of it.
 struct Call {
+    account: Option<Arc<Account>>,
     output: Probabilities,
     windows: VecDeque<Window>,
     /// Among the ready calls, or in the batch being judged.
@@ -164,6 +166,7 @@ enum Purpose {
 impl Call {
     fn new(output: Probabilities) -> Self {
         Self {
+            account: account::current(),
             output,
             windows: VecDeque::new(),
             scheduled: false,
@@ -262,6 +265,8 @@ struct Worker {
     input: Vec<f32>,
     state: Vec<f32>,
     probabilities: Vec<f32>,
+    /// How long the last run took.
+    span: Duration,
     /// The last run failed: that was said already.
     failing: bool,
     activity: Arc<Activity>,
@@ -275,16 +280,19 @@ impl Worker {
             input: Vec::with_capacity(MAX_BATCH * (CONTEXT + WINDOW)),
             state: Vec::with_capacity(MAX_BATCH * STATE),
             probabilities: Vec::with_capacity(MAX_BATCH),
+            span: Duration::ZERO,
             failing: false,
             activity,
         }
     }
 
     fn serve(&mut self, ready: &Ready) {
+        let _working = account::Worker::new("vad").begin();
         while self.gather(ready) {
             let began = Instant::now();
             let ran = self.run();
-            self.activity.run.record(began.elapsed());
+            self.span = began.elapsed();
+            self.activity.run.record(self.span);
             self.activity.windows.fetch_add(self.batch.len() as u64, Ordering::Relaxed);
             if ran.is_err() {
                 self.activity.run.fail();
@@ -326,8 +334,12 @@ impl Worker {
 
     /// Tells each call of the batch, and lines up again those that have more.
     fn answer(&mut self, ready: &Ready) {
+        let share = self.span / self.batch.len().max(1) as u32;
         for (row, (call, window)) in self.batch.drain(..).enumerate() {
             let mut locked = lock(&call);
+            if let Some(account) = &locked.account {
+                account.charge(share);
+            }
             if window.purpose == Purpose::Judge {
                 // A model that fails hears nothing, and the call goes on with what else ends a turn.
                 let probability = self.probabilities.get(row).copied().unwrap_or(0.0);

@@ -8,10 +8,11 @@ use antiphon_core::call::SessionConfig;
 use antiphon_core::measure::Component;
 use antiphon_core::{Error, Observer};
 use antiphon_flow::Observed;
-use antiphon_telemetry::{Metrics, Monitor, Observers, Pipeline};
+use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
+use crate::reporting::Reporting;
 use crate::transports::realtime::ClientSecrets;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
@@ -26,8 +27,12 @@ pub struct App {
     pub observer: Arc<dyn Observer>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
-    /// What every component times and counts.
-    pub monitor: Arc<Monitor>,
+    /// What every component times, counts and holds, and what is wrong with it.
+    pub watcher: Arc<Watcher>,
+    /// The calls there are now.
+    pub live: Arc<LiveCalls>,
+    /// What becomes of alerts and spans.
+    pub(crate) reporting: Reporting,
     /// Who may call now.
     pub calls: Calls,
     /// The places for REST requests.
@@ -40,27 +45,33 @@ pub struct App {
 }
 
 impl App {
-    /// A server whose calls begin as `session` says. Calls and engines are measured in `metrics`; `parts` are what
-    /// else is measured.
-    pub fn new(
-        http: Settings,
-        session: SessionConfig,
-        engines: Engines,
-        parts: Vec<Arc<dyn Component>>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let pipeline = Arc::new(Pipeline::default());
-        let components = pipeline.components().into_iter().chain(parts).collect();
-        let observer: Arc<dyn Observer> = Arc::new(Observers(vec![metrics.clone(), pipeline]));
+    /// A server whose calls begin as `session` says.
+    pub fn new(http: Settings, session: SessionConfig, engines: Engines, measuring: Measuring) -> Self {
+        let Measuring { parts, store, prices, reporting } = measuring;
+        let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
+        let live = Arc::new(LiveCalls::new(http.max_calls, prices));
+        let calls = Calls::new(http.max_calls);
+        let admitted = calls.clone();
+        let process = Arc::new(Process::new(move || admitted.active()));
+        let mut components = pipeline.components();
+        components.extend(parts);
+        components.extend([live.clone() as Arc<dyn Component>, process]);
+        let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
+        metrics.watch(&watcher);
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline, live.clone()];
+        observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
+        let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
         Self {
-            calls: Calls::new(http.max_calls),
+            calls,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             http,
             engines: Arc::new(observed(engines, &observer)),
             observer,
-            monitor: Arc::new(Monitor::new(components)),
+            watcher,
+            live,
+            reporting,
             metrics,
             session,
         }
@@ -70,6 +81,19 @@ impl App {
     pub fn session_config(&self) -> SessionConfig {
         self.session.clone()
     }
+}
+
+/// What of a server is measured beside its calls, and where that goes.
+#[derive(Default)]
+pub struct Measuring {
+    /// The parts of its engines.
+    pub parts: Vec<Arc<dyn Component>>,
+    /// Where measurements are kept; without it, what is older than an hour is forgotten.
+    pub store: Option<Store>,
+    /// What tokens cost.
+    pub prices: Option<Prices>,
+    /// Who is told.
+    pub reporting: Reporting,
 }
 
 /// The same engines; their requests are told to the observer. Voice activity and turn detection are left out: they are
@@ -109,11 +133,7 @@ impl Calls {
     pub fn admit(&self, transport: &'static str) -> Result<CallGuard, Busy> {
         let mut refused = None;
         self.state.send_if_modified(|state| {
-            refused = match *state {
-                CallsState { draining: true, .. } => Some(Busy::Draining),
-                CallsState { active, .. } if active >= self.max => Some(Busy::Full(self.max)),
-                _ => None,
-            };
+            refused = self.refusal(*state);
             state.active += usize::from(refused.is_none());
             refused.is_none()
         });
@@ -123,6 +143,19 @@ impl Calls {
                 tracing::warn!(transport, %busy, "call refused");
                 Err(busy)
             }
+        }
+    }
+
+    /// Why a call would not be let in now, if so.
+    pub fn busy(&self) -> Option<Busy> {
+        self.refusal(*self.state.borrow())
+    }
+
+    fn refusal(&self, state: CallsState) -> Option<Busy> {
+        match state {
+            CallsState { draining: true, .. } => Some(Busy::Draining),
+            CallsState { active, .. } if active >= self.max => Some(Busy::Full(self.max)),
+            CallsState { .. } => None,
         }
     }
 

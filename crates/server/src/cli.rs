@@ -1,10 +1,14 @@
 //! The command line.
 
+mod benchmark;
 mod chat;
 mod config;
 mod doctor;
+mod load;
 mod models;
 mod performance;
+mod profile;
+mod remote;
 mod say;
 mod serve;
 mod talk;
@@ -49,6 +53,12 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Show what the steps of a turn take in the running server.
     Performance(performance::Arguments),
+    /// Measure the components and the whole.
+    Benchmark(benchmark::Arguments),
+    /// Load a server with calls that really speak.
+    Load(load::Arguments),
+    /// Show where the running server's CPU time or memory goes.
+    Profile(profile::Arguments),
     /// List, fetch and check models.
     #[command(subcommand)]
     Models(models::Command),
@@ -66,7 +76,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("antiphon: {error:#}");
             ExitCode::FAILURE
@@ -74,27 +84,32 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<()> {
+fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Command::Completions { shell } = arguments.command {
         clap_complete::generate(shell, &mut Arguments::command(), "antiphon", &mut std::io::stdout());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let mut effective = crate::config::load(arguments.config.as_deref())?;
     if let Some(dir) = arguments.data_dir {
         effective.config.server.data_dir = Some(dir);
     }
-    match arguments.command {
+    let (config, file) = (&effective.config, arguments.config.as_deref());
+    let done = match arguments.command {
+        Command::Benchmark(arguments) => return benchmark::run(&arguments, config, file),
         Command::Config(command) => config::run(&command, &effective),
-        Command::Models(command) => models::run(command, &effective.config),
-        Command::Performance(arguments) => performance::run(&arguments, &effective.config),
-        Command::Doctor(arguments) => doctor::run(&arguments, &effective.config),
-        Command::Serve(arguments) => serve::run(&arguments, &effective.config),
-        Command::Talk(arguments) => talk::run(&arguments, &effective.config),
-        Command::Transcribe(arguments) => transcribe::run(&arguments, &effective.config),
-        Command::Say(arguments) => say::run(&arguments, &effective.config),
-        Command::Chat(arguments) => chat::run(&arguments, &effective.config),
+        Command::Models(command) => models::run(command, config),
+        Command::Load(arguments) => load::run(&arguments, config),
+        Command::Performance(arguments) => performance::run(&arguments, config),
+        Command::Profile(arguments) => profile::run(&arguments, config),
+        Command::Doctor(arguments) => doctor::run(&arguments, config),
+        Command::Serve(arguments) => serve::run(&arguments, config),
+        Command::Talk(arguments) => talk::run(&arguments, config),
+        Command::Transcribe(arguments) => transcribe::run(&arguments, config),
+        Command::Say(arguments) => say::run(&arguments, config),
+        Command::Chat(arguments) => chat::run(&arguments, config),
         Command::Completions { .. } => Ok(()),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints a line of the command's result.
@@ -117,6 +132,10 @@ fn logging(config: &Config, least: Option<&str>) -> Result<()> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    let started = if config.telemetry.log_format == "json" { log.json().try_init() } else { log.try_init() };
+    let started = if config.telemetry.log_format == "json" {
+        log.json().flatten_event(true).with_span_list(false).try_init()
+    } else {
+        log.try_init()
+    };
     started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
 }

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 
 pub use layers::Origin;
 pub use sections::{
-    Agent, Config, Embed, Limits, Llm, Secret, Server, Stt, Telemetry, Telephony, Tls, Tts, Turn, TurnEngine,
-    Vad, VadEngine,
+    Agent, Config, Embed, Limits, Llm, Pool, Secret, Server, Stt, Telemetry, Telephony, Tls, Tts, Turn,
+    TurnEngine, Vad, VadEngine,
 };
 
 /// The configuration in force and where each value came from.
@@ -87,6 +87,21 @@ fn check(config: &Config) -> Result<()> {
     ] {
         if fail < 0.0 || stall < 0.0 || fail + stall > 1.0 {
             bail!("[{section}] fail_rate and stall_rate are shares of the requests: 0 to 1 together");
+        }
+    }
+    if config.pool.threads == Some(0) || config.llm.threads == Some(0) {
+        bail!("[pool] and [llm] threads is at least 1; leave it out for one a core");
+    }
+    if config.server.limits.max_calls == Some(0) {
+        bail!("[server.limits] max_calls = 0 would refuse every call: set at least 1");
+    }
+    for (key, url) in [
+        ("alert_webhook", &config.telemetry.alert_webhook),
+        ("otlp_endpoint", &config.telemetry.otlp_endpoint),
+    ] {
+        let parsed = url.as_ref().map(|url| url.parse::<reqwest::Url>());
+        if parsed.is_some_and(|url| !url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))) {
+            bail!("[telemetry] {key} is not an address that begins with https:// or http://");
         }
     }
     if !(0.25..=4.0).contains(&config.tts.speed) {

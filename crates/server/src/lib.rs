@@ -1,12 +1,16 @@
 //! Transports, HTTP, command line: the antiphon binary.
 
 pub mod app;
+mod benchmark;
+mod capacity;
 pub mod cli;
 pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod http;
+mod machine;
 mod models;
+pub mod reporting;
 mod stable_text;
 pub mod stack;
 #[cfg(test)]

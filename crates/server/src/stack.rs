@@ -50,6 +50,17 @@ pub fn data_dir(config: &Config) -> Result<PathBuf> {
     Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
 }
 
+/// The engines of a configuration by name: what was measured with them says nothing about others.
+pub fn engine_names(config: &Config) -> String {
+    let llm = if config.llm.base_url.is_some() { "openai" } else { config.llm.engine.as_str() };
+    let model = config.llm.model.as_deref().unwrap_or("default");
+    let vad = match config.vad.engine {
+        VadEngine::Silero => "silero",
+        VadEngine::Energy => "energy",
+    };
+    format!("{vad} + {} + {llm} {model} + {}", config.stt.engine, config.tts.engine)
+}
+
 /// Opens models as they are asked for, so that a simulated stack needs none.
 struct Builder<'a> {
     config: &'a Config,
@@ -66,14 +77,16 @@ type Measured = Option<Arc<dyn Component>>;
 pub fn build(config: &Config) -> Result<Stack> {
     let models = data_dir(config)?.join("models");
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let pool = ModelPool::new(cores)?;
+    let threads = config.pool.threads.unwrap_or(cores);
+    let pool = ModelPool::new(threads)?;
     let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
     let (vad, detector) = builder.vad()?;
+    let (llm, model) = builder.llm()?;
     let engines = Engines {
         vad,
         turn: builder.turn()?,
         stt: builder.stt()?,
-        llm: builder.llm()?,
+        llm,
         tts: builder.tts()?,
         embed: builder.embed()?,
     };
@@ -88,10 +101,20 @@ pub fn build(config: &Config) -> Result<Stack> {
         format!("llm    {} {}", engines.llm.name(), engines.llm.model()),
         format!("tts    {}", engines.tts.name()),
         format!("embed  {} {}", engines.embed.name(), engines.embed.model()),
-        format!("pool   {cores} model threads"),
+        format!("pool   {threads} model threads"),
     ];
-    let components = detector.into_iter().chain(pool.components()).collect();
+    let components = detector.into_iter().chain(model).chain(pool.components()).collect();
     Ok(Stack { engines, components, description, pool })
+}
+
+/// The default voice and the threads it runs on, whatever voice is configured: for what must really speak.
+pub fn default_voice(config: &Config) -> Result<(Arc<dyn Tts>, ModelPool)> {
+    let pool = ModelPool::new(1)?;
+    let config = Config { tts: crate::config::Tts::default(), ..config.clone() };
+    let models = data_dir(&config)?.join("models");
+    let builder = Builder { config: &config, models, pool: &pool, runtime: OnceCell::new() };
+    let voice = builder.tts()?;
+    Ok((voice, pool))
 }
 
 /// ONNX Runtime: named by the environment, beside the models, or beside the program.
@@ -157,7 +180,8 @@ impl Builder<'_> {
         }
     }
 
-    fn llm(&self) -> Result<Arc<dyn Llm>> {
+    /// The model, and what of it is measured.
+    fn llm(&self) -> Result<(Arc<dyn Llm>, Measured)> {
         let llm = &self.config.llm;
         let engine = if llm.base_url.is_some() { "openai" } else { llm.engine.as_str() };
         match engine {
@@ -166,42 +190,48 @@ impl Builder<'_> {
                     bail!("[llm] engine = \"openai\" needs base_url and model");
                 };
                 let api_key = llm.api_key.as_ref().map(|key| key.reveal().to_owned());
-                Ok(Arc::new(OpenAiChat::new(OpenAiOptions { base_url, model, api_key })?))
+                Ok((Arc::new(OpenAiChat::new(OpenAiOptions { base_url, model, api_key })?), None))
             }
             "llama" => self.llama(),
-            "sim" => Ok(SimLlm {
-                first_token: Duration::from_millis(llm.first_token_ms),
-                token: Duration::from_millis(llm.token_ms),
-                tokens: llm.tokens,
-                text: llm.text.clone(),
-                faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
-            }
-            .engine()),
-            "fake" => Ok(Arc::new(FakeLlm)),
+            "sim" => Ok((
+                SimLlm {
+                    first_token: Duration::from_millis(llm.first_token_ms),
+                    token: Duration::from_millis(llm.token_ms),
+                    tokens: llm.tokens,
+                    text: llm.text.clone(),
+                    faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
+                }
+                .engine(),
+                None,
+            )),
+            "fake" => Ok((Arc::new(FakeLlm), None)),
             other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim, fake"),
         }
     }
 
     #[cfg(feature = "llama")]
-    fn llama(&self) -> Result<Arc<dyn Llm>> {
+    fn llama(&self) -> Result<(Arc<dyn Llm>, Measured)> {
         use antiphon_providers::llama::{Llama, LlamaOptions};
 
         let llm = &self.config.llm;
         let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
         let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
+        let defaults = LlamaOptions::default();
         let options = LlamaOptions {
+            threads: llm.threads.unwrap_or(defaults.threads),
             context: llm.context,
             parallel: llm.parallel,
             max_tokens: llm.max_tokens,
             temperature: llm.temperature,
-            ..LlamaOptions::default()
         };
-        Ok(Arc::new(Llama::open(&file, options)?))
+        let llama = Llama::open(&file, options)?;
+        let measured = llama.component();
+        Ok((Arc::new(llama), Some(measured)))
     }
 
     #[cfg(not(feature = "llama"))]
     #[expect(clippy::unused_self, reason = "the same as with the feature")]
-    fn llama(&self) -> Result<Arc<dyn Llm>> {
+    fn llama(&self) -> Result<(Arc<dyn Llm>, Measured)> {
         bail!("this program was built without llama.cpp: set [llm] base_url to a server that answers")
     }
 

@@ -7,13 +7,15 @@ use serde_json::Value;
 /// What each crate may import of the others.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("macros", &[]),
     ("audio", &["core"]),
     ("providers", &["core"]),
     ("flow", &["core"]),
     ("memory", &["core"]),
-    ("telemetry", &["core"]),
+    ("telemetry", &["core", "macros"]),
+    ("lab", &["core", "audio"]),
     ("agent", &["core", "audio"]),
-    ("server", &["core", "audio", "providers", "flow", "memory", "telemetry", "agent"]),
+    ("server", &["core", "audio", "providers", "flow", "memory", "telemetry", "agent", "lab"]),
 ];
 
 #[test]

@@ -1,9 +1,10 @@
 //! Prometheus metrics of calls, engines and HTTP.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{CallId, CallOutcome, Error, Event, Observer, RequestOutcome, TurnLatency};
+use antiphon_core::{CallId, CallOutcome, CallStart, Error, Event, Observer, RequestOutcome, TurnLatency};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::process::Process;
+use crate::scrape::Scrape;
+use crate::watcher::Watcher;
 
 /// Bounds in seconds. Dense where the targets for a turn lie (400 ms for half of the turns, 700 ms for nearly
 /// all) and for its stages (10 to 250 ms); 2 and 5 s are the bars older systems set.
@@ -25,6 +27,7 @@ const LATENCY_BUCKETS: [f64; 22] = [
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    scrape: Scrape,
     calls_active: Gauge,
     calls: Family<CallLabels, Counter>,
     interruptions: Counter,
@@ -77,7 +80,8 @@ impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Process));
+        let scrape = Scrape::default();
+        registry.register_collector(Box::new(scrape.clone()));
         let r = &mut registry;
         Self {
             calls_active: register(r, "calls_active", "Calls now"),
@@ -107,7 +111,14 @@ impl Metrics {
             provider_requests: register(r, "provider_requests", "Requests to engines"),
             http_requests: register(r, "http_requests", "HTTP requests answered"),
             registry,
+            scrape,
         }
+    }
+
+    /// Shows the components of a server too. Done once; a second server is not shown.
+    pub fn watch(&self, watcher: &Arc<Watcher>) {
+        // Who came first stays.
+        let _ = self.scrape.0.set(Arc::clone(watcher));
     }
 
     /// Counts an HTTP request that was answered. `route` is the pattern, not the path: paths are without number.
@@ -151,7 +162,7 @@ impl Default for Metrics {
 }
 
 impl Observer for Metrics {
-    fn call_started(&self, _: &CallId, _: &'static str) {
+    fn call_started(&self, _: &CallStart) {
         self.calls_active.inc();
     }
 
@@ -216,12 +227,12 @@ mod tests {
     fn a_call_moves_its_counters() {
         let metrics = Metrics::new();
         let call = CallId::new("c");
-        metrics.call_started(&call, "realtime");
+        metrics.call_started(&crate::testing::call("c", "realtime"));
         let text = metrics.encode().unwrap();
         assert_eq!(value(&text, "antiphon_calls_active"), Some(1.0));
 
         let latency = TurnLatency { total: Duration::from_millis(350), ..TurnLatency::default() };
-        metrics.event(&call, &Event::Latency { turn: TurnId(1), latency });
+        metrics.event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new() });
         metrics.event(&call, &Event::Failed(Error::unavailable("down")));
         metrics.call_ended(&call, "realtime", CallOutcome::Completed);
         let text = metrics.encode().unwrap();

@@ -1,160 +1,151 @@
-//! What every component times and counts, over the last minutes.
+//! What every component times, counts and holds: the last hour, in memory.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use antiphon_core::measure::{Component, Counter, Snapshot, Tunable};
-use serde::{Deserialize, Serialize};
+use antiphon_core::measure::{Component, Snapshot};
 
-/// How often the state is kept. Percentiles of a window are made of whole such spans.
+use crate::history::{Key, Period, Spans};
+use crate::library;
+
+/// How often a period is closed.
 pub const TICK: Duration = Duration::from_secs(10);
-/// States kept: one hour has 360 ticks between them.
-const KEPT: usize = 361;
+/// Periods kept: one hour.
+const KEPT: usize = 360;
 
 /// All components of one server, and what they were like.
 pub struct Monitor {
     components: Vec<Arc<dyn Component>>,
-    history: Mutex<History>,
+    state: Mutex<State>,
 }
 
-/// States by tick, the latest last, never empty: of each stage what it had counted by then. Any two give the window
-/// between them.
-type History = VecDeque<(Instant, Vec<Snapshot>)>;
-
-/// A report for people and machines.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// What the report covers: the last so many seconds.
-    pub window_s: f64,
-    /// Those asked for.
-    pub components: Vec<ComponentReport>,
-}
-
-/// A component.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ComponentReport {
-    /// Its name.
-    pub name: Cow<'static, str>,
-    /// What it times.
-    pub stages: Vec<StageReport>,
-    /// What it counts, since the server began.
-    pub counters: Vec<Counter>,
-    /// What of it can be set.
-    pub tunables: Vec<Tunable>,
-}
-
-/// A stage.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct StageReport {
-    /// Its name.
-    pub name: Cow<'static, str>,
-    /// How often.
-    pub count: u64,
-    /// Failures since the server began.
-    pub errors: u64,
-    /// The middle one.
-    pub p50_ms: f64,
-    /// 19 of 20 were no longer.
-    pub p95_ms: f64,
-    /// 99 of 100 were no longer.
-    pub p99_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
-    /// On average.
-    pub mean_ms: f64,
-    /// The 95th percentile of each tick of the window, the latest last; null where nothing happened.
-    pub p95_history_ms: Vec<Option<f64>>,
+struct State {
+    /// When the present period began.
+    began: Instant,
+    began_at: u64,
+    /// What each stage had counted by then.
+    before: BTreeMap<Key, Spans>,
+    /// The latest last.
+    periods: VecDeque<Period>,
 }
 
 impl Monitor {
-    /// Watches these components.
+    /// Watches these components, and those that appear by [`crate::timing!`].
     pub fn new(components: Vec<Arc<dyn Component>>) -> Self {
-        let monitor = Self { components, history: Mutex::default() };
-        monitor.tick();
+        let state = State {
+            began: Instant::now(),
+            began_at: unix_now(),
+            before: BTreeMap::new(),
+            periods: VecDeque::with_capacity(KEPT),
+        };
+        let monitor = Self { components, state: Mutex::new(state) };
+        let before = monitor.counted();
+        monitor.state().before = before;
         monitor
     }
 
-    /// Keeps the present state. To be called every [`TICK`].
-    pub fn tick(&self) {
-        let state = self.state();
-        let mut history = self.history();
-        if history.len() == KEPT {
-            history.pop_front();
+    /// Closes the present period and gives it. To be called every [`TICK`].
+    pub fn tick(&self) -> Period {
+        let (counted, levels) = (self.counted(), self.levels());
+        let mut state = self.state();
+        let period = state.present(&counted, levels);
+        state.began = Instant::now();
+        state.began_at = unix_now();
+        state.before = counted;
+        if state.periods.len() == KEPT {
+            state.periods.pop_front();
         }
-        history.push_back((Instant::now(), state));
+        state.periods.push_back(period.clone());
+        period
     }
 
-    /// What happened in the last `window`, or in all that is kept; of one component, or of all.
-    pub fn report(&self, window: Option<Duration>, component: Option<&str>) -> Report {
-        let history = self.history();
-        let last = history.len() - 1;
-        let wanted = window.map_or(last, |window| (window.as_secs() / TICK.as_secs()) as usize);
-        let from = last - wanted.min(last);
-        let (since, before) = &history[from];
-        let now = self.state();
-        let mut place = 0;
-        let mut reports = Vec::new();
-        for part in &self.components {
-            let stages = part.stages();
-            let first = place;
-            place += stages.len();
-            if component.is_some_and(|wanted| wanted != part.name()) {
-                continue;
-            }
-            let stages = stages.iter().enumerate().map(|(n, stage)| {
-                let at = first + n;
-                let spans = now[at].since(&before[at]);
-                let p95 = |tick: usize| {
-                    let spans = history[tick].1[at].since(&history[tick - 1].1[at]);
-                    (spans.count() > 0).then(|| millis(spans.percentile(0.95)))
-                };
-                StageReport {
-                    name: stage.name().into(),
-                    count: spans.count(),
-                    errors: stage.errors(),
-                    p50_ms: millis(spans.percentile(0.5)),
-                    p95_ms: millis(spans.percentile(0.95)),
-                    p99_ms: millis(spans.percentile(0.99)),
-                    max_ms: millis(spans.max()),
-                    mean_ms: millis(spans.sum()) / spans.count().max(1) as f64,
-                    p95_history_ms: (from + 1..=last).map(p95).collect(),
-                }
-            });
-            reports.push(ComponentReport {
-                name: part.name().into(),
-                stages: stages.collect(),
-                counters: part.counters(),
-                tunables: part.tunables(),
-            });
-        }
-        Report { window_s: since.elapsed().as_secs_f64(), components: reports }
+    /// The periods of the last `window`, the present one, not yet closed, last.
+    pub fn periods(&self, window: Duration) -> Vec<Period> {
+        let (counted, levels) = (self.counted(), self.levels());
+        let state = self.state();
+        let wanted = (window.as_secs() / TICK.as_secs()) as usize;
+        let skipped = state.periods.len().saturating_sub(wanted);
+        let mut periods: Vec<Period> = state.periods.iter().skip(skipped).cloned().collect();
+        periods.push(state.present(&counted, levels));
+        periods
+    }
+
+    /// All components: those watched from the beginning, and those that appeared since.
+    pub fn components(&self) -> Vec<Arc<dyn Component>> {
+        self.components.iter().cloned().chain(library::components()).collect()
     }
 
     /// The components' names.
     pub fn names(&self) -> Vec<&'static str> {
-        self.components.iter().map(|component| component.name()).collect()
+        self.components().iter().map(|component| component.name()).collect()
     }
 
-    fn state(&self) -> Vec<Snapshot> {
-        let stages = self.components.iter().flat_map(|component| component.stages());
-        stages.map(|stage| stage.spans().snapshot()).collect()
+    fn counted(&self) -> BTreeMap<Key, Spans> {
+        let mut counted = BTreeMap::new();
+        for component in self.components() {
+            for stage in component.stages() {
+                let spans = Spans { spans: stage.spans().snapshot(), errors: stage.errors() };
+                counted.insert(Key::new(component.name(), stage.name()), spans);
+            }
+        }
+        counted
+    }
+
+    fn levels(&self) -> BTreeMap<Key, f64> {
+        let mut levels = BTreeMap::new();
+        for component in self.components() {
+            for level in component.levels() {
+                levels.insert(Key::new(component.name(), level.name), level.value);
+            }
+        }
+        levels
     }
 
     /// Nothing panics while it holds this lock.
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn millis(span: Duration) -> f64 {
+impl State {
+    /// The period since the last tick.
+    fn present(&self, counted: &BTreeMap<Key, Spans>, levels: BTreeMap<Key, f64>) -> Period {
+        let nothing = Spans::default();
+        let stages = counted.iter().filter_map(|(key, now)| {
+            let before = self.before.get(key).unwrap_or(&nothing);
+            let spans = Spans {
+                spans: now.spans.since(&before.spans),
+                errors: now.errors.saturating_sub(before.errors),
+            };
+            (spans.spans.count() > 0 || spans.errors > 0).then(|| (key.clone(), spans))
+        });
+        Period { at: self.began_at, length: self.began.elapsed(), stages: stages.collect(), levels }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// A percentile of a snapshot in milliseconds, to the microsecond.
+pub(crate) fn percentile_ms(spans: &Snapshot, share: f64) -> f64 {
+    millis(spans.percentile(share))
+}
+
+pub(crate) fn millis(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Names are few and come from the code or from a store that got them there.
+pub(crate) fn name(text: &str) -> Cow<'static, str> {
+    Cow::Owned(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::measure::Stage;
+    use antiphon_core::measure::{Level, Stage};
 
     use super::*;
 
@@ -168,48 +159,61 @@ mod tests {
         fn stages(&self) -> Vec<&Stage> {
             vec![&self.0]
         }
+
+        fn levels(&self) -> Vec<Level> {
+            vec![Level { name: "queue".into(), value: 3.0, limit: Some(10.0), unit: "jobs".into() }]
+        }
+    }
+
+    fn monitor() -> (Arc<Part>, Monitor) {
+        let part = Arc::new(Part(Stage::new("step")));
+        (part.clone(), Monitor::new(vec![part]))
     }
 
     #[test]
-    fn a_window_shows_what_happened_in_it() {
-        let part = Arc::new(Part(Stage::new("step")));
-        let monitor = Monitor::new(vec![part.clone()]);
-        let stage = |window: Option<u64>| {
-            let report = monitor.report(window.map(Duration::from_secs), Some("part"));
-            report
-                .components
-                .into_iter()
-                .next()
-                .and_then(|part| part.stages.into_iter().next())
-                .expect("a stage")
-        };
-        for n in 1..=5 {
-            part.0.record(Duration::from_millis(n * 10));
-            monitor.tick();
-        }
-        let all = stage(None);
-        assert_eq!((all.count, all.max_ms), (5, 50.0));
-        assert_eq!(all.p95_history_ms.len(), 5);
-        let last = stage(Some(20));
-        assert_eq!(last.count, 2, "the last two ticks");
-        assert!(last.p50_ms >= 40.0 && last.p50_ms < 41.5, "{last:?}");
-        assert_eq!(last.p95_history_ms.len(), 2);
-        monitor.tick();
-        assert_eq!(stage(Some(10)).p95_history_ms, [None], "nothing happened");
-        assert!(monitor.report(None, Some("other")).components.is_empty());
+    fn a_period_holds_what_happened_in_it() {
+        let (part, monitor) = monitor();
+        let key = Key::new("part", "step");
+        part.0.record(Duration::from_millis(10));
+        assert_eq!(monitor.tick().stages[&key].spans.count(), 1);
+        part.0.record(Duration::from_millis(20));
+        part.0.fail();
+        let period = monitor.tick();
+        let spans = &period.stages[&key];
+        assert_eq!((spans.spans.count(), spans.errors), (1, 1));
+        assert!((spans.spans.max().as_secs_f64() - 0.020).abs() < 0.0002);
+        assert_eq!(period.levels[&Key::new("part", "queue")], 3.0);
+        assert!(monitor.tick().stages.is_empty(), "nothing happened");
+        part.0.record(Duration::from_millis(5));
+        let periods = monitor.periods(Duration::from_hours(1));
+        assert_eq!(periods.len(), 4);
+        assert_eq!(periods[3].stages[&key].spans.count(), 1, "the present one counts too");
     }
 
     #[test]
     fn history_is_bounded() {
-        let part = Arc::new(Part(Stage::new("step")));
-        let monitor = Monitor::new(vec![part.clone()]);
-        part.0.record(Duration::from_secs(1));
+        let (_, monitor) = monitor();
         for _ in 0..KEPT + 10 {
             monitor.tick();
         }
-        assert_eq!(monitor.report(None, None).components[0].stages[0].p95_history_ms.len(), KEPT - 1);
-        let hour = monitor.report(Some(Duration::from_hours(1)), None);
-        assert_eq!(hour.components[0].stages[0].p95_history_ms.len(), 360, "a whole hour is there");
-        assert_eq!(hour.components[0].stages[0].count, 0, "what was before is not");
+        assert_eq!(monitor.periods(Duration::from_hours(2)).len(), KEPT + 1);
+        assert_eq!(monitor.periods(Duration::from_secs(20)).len(), 3);
+    }
+
+    #[test]
+    fn what_is_measured_in_one_line_appears_by_itself() {
+        let (_, monitor) = monitor();
+        drop(crate::timing!("of the library", "step"));
+        crate::timing!("of the library", "step").end(false);
+        let period = monitor.tick();
+        let spans: Vec<&Spans> = period
+            .stages
+            .iter()
+            .filter(|(key, _)| key.component == "of the library")
+            .map(|(_, s)| s)
+            .collect();
+        assert_eq!(spans.iter().map(|spans| spans.spans.count()).sum::<u64>(), 2);
+        assert_eq!(spans.iter().map(|spans| spans.errors).sum::<u64>(), 1);
+        assert!(monitor.names().contains(&"of the library"));
     }
 }

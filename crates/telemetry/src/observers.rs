@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{CallId, CallOutcome, Event, Observer, RequestOutcome};
+use antiphon_core::{CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome};
 
 /// Tells each of them everything.
 pub struct Observers(pub Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {
-    fn call_started(&self, call: &CallId, transport: &'static str) {
+    fn call_started(&self, call: &CallStart) {
         for observer in &self.0 {
-            observer.call_started(call, transport);
+            observer.call_started(call);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Stage};
-use antiphon_core::{CallId, CallOutcome, Event, Observer, RequestOutcome};
+use antiphon_core::{CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome};
 
 /// A component of stages and counters alone.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Pipeline {
 }
 
 impl Observer for Pipeline {
-    fn call_started(&self, _: &CallId, _: &'static str) {
+    fn call_started(&self, _: &CallStart) {
         self.transport.count(0, 1);
     }
 
@@ -139,10 +139,10 @@ mod tests {
     fn a_turn_is_timed_in_every_component_it_passed() {
         let pipeline = Pipeline::default();
         let call = CallId::new("c");
-        pipeline.call_started(&call, "talk");
+        pipeline.call_started(&crate::testing::call("c", "talk"));
         let ms = Duration::from_millis;
         let latency = TurnLatency { end_of_turn: ms(224), total: ms(400), ..TurnLatency::default() };
-        pipeline.event(&call, &Event::Latency { turn: TurnId(1), latency });
+        pipeline.event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new() });
         pipeline.call_ended(&call, "talk", CallOutcome::Drained);
         let components = pipeline.components();
         let stage = |component: usize, stage: usize| components[component].stages()[stage].spans().snapshot();

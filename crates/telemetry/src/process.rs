@@ -1,68 +1,124 @@
-//! What the process uses, read from the operating system at each scrape.
+//! What the process uses, as the operating system tells. What the platform does not tell (anything but Linux) is left
+//! out.
 
-use std::fmt;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+use antiphon_core::measure::{Component, Level};
 
 /// Clock ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every Linux this builds for (proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Rates are taken over at least this long: the clock of `/proc` ticks every 10 ms.
+const RATES_OVER: Duration = Duration::from_secs(1);
 
-/// The metrics every Prometheus client library offers under these names, and the runtime's live tasks.
-/// What the platform does not tell (anything but Linux) is left out.
-#[derive(Debug)]
-pub(crate) struct Process;
+/// Bytes and seconds used since the process began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// User and system time in seconds.
+    pub cpu_s: f64,
+    /// Resident memory.
+    pub resident_bytes: f64,
+    /// Threads of the operating system.
+    pub threads: f64,
+    /// Open files.
+    pub open_files: f64,
+    /// Of the open files, how many there may be.
+    pub max_open_files: Option<f64>,
+    /// Received by this machine, or this container, but not from itself.
+    pub network_in_bytes: f64,
+    /// Sent.
+    pub network_out_bytes: f64,
+}
 
-impl Collector for Process {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        if let Some(kib) = status_field(&status, "VmRSS:") {
-            let help = "Resident memory";
-            gauge(&mut encoder, "process_resident_memory", help, Some(&Unit::Bytes), kib * 1024)?;
+impl Usage {
+    /// Now; zero where it is not told.
+    pub fn now() -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let (status, limits, network) =
+            (read("/proc/self/status"), read("/proc/self/limits"), read("/proc/self/net/dev"));
+        let (network_in_bytes, network_out_bytes) = network_bytes(&network);
+        Self {
+            cpu_s: cpu_seconds(&read("/proc/self/stat")).unwrap_or_default(),
+            resident_bytes: status_field(&status, "VmRSS:").unwrap_or_default() * 1_024.0,
+            threads: status_field(&status, "Threads:").unwrap_or_default(),
+            open_files: fs::read_dir("/proc/self/fd").map_or(0.0, |entries| entries.count() as f64),
+            max_open_files: status_field(&limits, "Max open files"),
+            network_in_bytes,
+            network_out_bytes,
         }
-        if let Some(threads) = status_field(&status, "Threads:") {
-            gauge(&mut encoder, "process_threads", "Threads of the operating system", None, threads)?;
-        }
-        if let Ok(entries) = fs::read_dir("/proc/self/fd") {
-            gauge(&mut encoder, "process_open_fds", "Open file descriptors", None, entries.count() as i64)?;
-        }
-        if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
-            let counter = ConstCounter::new(seconds);
-            let help = "User and system time";
-            let metric = encoder.encode_descriptor(
-                "process_cpu",
-                help,
-                Some(&Unit::Seconds),
-                counter.metric_type(),
-            )?;
-            counter.encode(metric)?;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let tasks = runtime.metrics().num_alive_tasks() as i64;
-            gauge(&mut encoder, "antiphon_tokio_tasks_alive", "Tasks not yet finished", None, tasks)?;
-        }
-        Ok(())
     }
 }
 
-fn gauge(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    value: i64,
-) -> Result<(), fmt::Error> {
-    let gauge = ConstGauge::new(value);
-    let metric = encoder.encode_descriptor(name, help, unit, gauge.metric_type())?;
-    gauge.encode(metric)
+/// The process as a component.
+pub struct Process {
+    calls: Box<dyn Fn() -> usize + Send + Sync>,
+    rates: Mutex<Rates>,
 }
 
-/// The number behind `name` in `/proc/self/status`.
-fn status_field(status: &str, name: &str) -> Option<i64> {
+struct Rates {
+    since: Instant,
+    usage: Usage,
+    cpu: f64,
+    network_in: f64,
+    network_out: f64,
+}
+
+impl Process {
+    /// `calls` tells how many calls there are, who share the cost.
+    pub fn new(calls: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        let usage = Usage::now();
+        let rates = Rates { since: Instant::now(), usage, cpu: 0.0, network_in: 0.0, network_out: 0.0 };
+        Self { calls: Box::new(calls), rates: Mutex::new(rates) }
+    }
+}
+
+impl Component for Process {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let usage = Usage::now();
+        // Nothing panics while it holds this lock.
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = rates.since.elapsed();
+        if elapsed >= RATES_OVER {
+            let per_second = |now: f64, then: f64| (now - then).max(0.0) / elapsed.as_secs_f64();
+            *rates = Rates {
+                since: Instant::now(),
+                cpu: per_second(usage.cpu_s, rates.usage.cpu_s),
+                network_in: per_second(usage.network_in_bytes, rates.usage.network_in_bytes),
+                network_out: per_second(usage.network_out_bytes, rates.usage.network_out_bytes),
+                usage,
+            };
+        }
+        let level = |name: &'static str, unit: &'static str, value: f64, limit| Level {
+            name: name.into(),
+            value,
+            limit,
+            unit: unit.into(),
+        };
+        let cores = std::thread::available_parallelism().ok().map(|cores| cores.get() as f64);
+        let mut levels = vec![
+            level("cpu", "cores", rates.cpu, cores),
+            level("memory", "bytes", usage.resident_bytes, None),
+            level("threads", "threads", usage.threads, None),
+            level("open_files", "files", usage.open_files, usage.max_open_files),
+            level("network_in", "bytes/s", rates.network_in, None),
+            level("network_out", "bytes/s", rates.network_out, None),
+        ];
+        let calls = (self.calls)() as f64;
+        if calls > 0.0 {
+            levels.push(level("cpu_per_call", "ms/call-s", rates.cpu * 1_000.0 / calls, None));
+            levels.push(level("memory_per_call", "bytes", usage.resident_bytes / calls, None));
+        }
+        levels
+    }
+}
+
+/// The number behind `name` in a file of lines such as `/proc/self/status`.
+fn status_field(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
@@ -76,6 +132,21 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
 }
 
+/// Bytes received and sent from `/proc/net/dev`: columns 1 and 9 of every interface but the loopback.
+fn network_bytes(dev: &str) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    for line in dev.lines() {
+        let Some((interface, counts)) = line.split_once(':') else { continue };
+        if interface.trim() == "lo" {
+            continue;
+        }
+        let counts: Vec<f64> = counts.split_whitespace().filter_map(|count| count.parse().ok()).collect();
+        sums.0 += counts.first().copied().unwrap_or_default();
+        sums.1 += counts.get(8).copied().unwrap_or_default();
+    }
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +154,27 @@ mod tests {
     #[test]
     fn fields_are_found_in_proc_files() {
         let status = "Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t7\n";
-        assert_eq!(status_field(status, "VmRSS:"), Some(2048));
-        assert_eq!(status_field(status, "Threads:"), Some(7));
+        assert_eq!(status_field(status, "VmRSS:"), Some(2_048.0));
         assert_eq!(status_field(status, "VmSwap:"), None);
+        let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024  4096  files\n";
+        assert_eq!(status_field(limits, "Max open files"), Some(1_024.0));
         let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1";
         assert_eq!(cpu_seconds(stat), Some(2.0));
         assert_eq!(cpu_seconds("garbage"), None);
+        let dev = "Inter-| Receive | Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  \
+            eth0: 100 1 0 0 0 0 0 0 70 1 0 0 0 0 0 0\n";
+        assert_eq!(network_bytes(dev), (100.0, 70.0));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_uses_something() {
+        let process = Process::new(|| 2);
+        let levels = process.levels();
+        let value = |name: &str| levels.iter().find(|level| level.name == name).map(|level| level.value);
+        assert!(value("memory").is_some_and(|bytes| bytes > 100_000.0), "{levels:?}");
+        assert!(value("threads").is_some_and(|threads| threads >= 1.0), "{levels:?}");
+        assert!(value("open_files").is_some_and(|files| files >= 1.0), "{levels:?}");
+        assert_eq!(value("memory_per_call").map(|bytes| bytes * 2.0), value("memory"));
     }
 }

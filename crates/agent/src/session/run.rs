@@ -8,7 +8,7 @@ use antiphon_core::call::{Outbound, ReplyInput, ReplyRequest};
 use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::{
     ChatRequest, Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, Priority, ReplyId,
-    ReplyStatus, Result, Role, Transport, TurnId, TurnLatency, Usage,
+    ReplyStatus, Result, Role, Step, Transport, TurnId, TurnLatency, Usage,
 };
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -190,7 +190,7 @@ impl<T: Transport> Session<T> {
 
     /// The request to the model.
     pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
-        match &request.input {
+        let chat = match &request.input {
             Some(input) => {
                 let items = input.iter().filter_map(|input| match input {
                     ReplyInput::Item(item) => Some(item),
@@ -199,7 +199,8 @@ impl<T: Transport> Session<T> {
                 prompt::chat_request(&self.config, request, items, Priority::LiveTurn)
             }
             None => prompt::chat_request(&self.config, request, self.history.items(), Priority::LiveTurn),
-        }
+        };
+        ChatRequest { trace: Some(self.call.trace), ..chat }
     }
 
     fn generate(&self, request: &ReplyRequest) -> Reply {
@@ -226,7 +227,10 @@ impl<T: Transport> Session<T> {
             antiphon_core::Part::Audio { transcript: Some(text.clone()) },
         );
         let items = self.history.items().chain(std::iter::once(&user));
-        let request = prompt::chat_request(&self.config, &asked, items, Priority::Speculation);
+        let request = ChatRequest {
+            trace: Some(self.call.trace),
+            ..prompt::chat_request(&self.config, &asked, items, Priority::Speculation)
+        };
         let reply = Reply::generate(&self.engines, request, self.speaker(&asked));
         let times = reply.times();
         self.prepared =
@@ -434,7 +438,7 @@ impl<T: Transport> Session<T> {
         // Taken, so that one turn is measured once: by its first reply.
         if let (Some(speech_end), Some(turn_end)) = (self.times.speech_end.take(), self.times.turn_end.take())
         {
-            let (stt, total) = (self.times.stt, speech_end.elapsed());
+            let (stt, total) = (self.times.stt(), speech_end.elapsed());
             let end_of_turn = turn_end.saturating_duration_since(speech_end);
             let latency = TurnLatency {
                 end_of_turn,
@@ -444,7 +448,15 @@ impl<T: Transport> Session<T> {
                 total,
                 overhead: total.saturating_sub(self.unavoidable(end_of_turn, stt, times.made())),
             };
-            self.emit(Event::Latency { turn, latency });
+            let heard = self.times.transcribed.map(|(asked, answered)| ("stt", asked, answered));
+            let steps =
+                std::iter::once(("end_of_turn", speech_end, turn_end)).chain(heard).chain(times.steps());
+            let since = |at: Instant| match at.checked_duration_since(speech_end) {
+                Some(after) => after.as_micros() as i64,
+                None => -(speech_end.duration_since(at).as_micros() as i64),
+            };
+            let step = |(name, from, to)| Step { name, start_us: since(from), end_us: since(to) };
+            self.emit(Event::Latency { turn, latency, steps: steps.map(step).collect() });
         }
     }
 

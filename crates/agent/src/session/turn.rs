@@ -39,12 +39,24 @@ pub(super) struct Times {
     pub(super) turn_end: Option<Instant>,
     /// The transcript was asked for.
     flushed: Option<Instant>,
-    /// It took this long.
-    pub(super) stt: Duration,
+    /// From there until the answer.
+    pub(super) transcribed: Option<(Instant, Instant)>,
     /// The person's latest speech began.
     onset: Option<Instant>,
     /// From there until the reply's audio was stopped.
     pub(super) stopped_after: Option<Duration>,
+}
+
+impl Times {
+    /// Speech recognition answered what was asked of it.
+    fn answered(&mut self) {
+        self.transcribed = self.flushed.take().map(|flushed| (flushed, Instant::now())).or(self.transcribed);
+    }
+
+    /// How long speech recognition took.
+    pub(super) fn stt(&self) -> Duration {
+        self.transcribed.map_or(Duration::ZERO, |(asked, answered)| answered.duration_since(asked))
+    }
 }
 
 impl<T: Transport> Session<T> {
@@ -73,6 +85,7 @@ impl<T: Transport> Session<T> {
     fn speech_started(&mut self, at: MediaTime) {
         let received = self.received_at(at);
         self.times.onset = Some(self.clock.heard_at(at));
+        self.times.transcribed = None;
         self.times.stopped_after = None;
         let item = self.begin_utterance(received.saturating_sub(self.config.prefix_padding));
         self.emit(Event::SpeechStarted { item, at: received });
@@ -158,8 +171,8 @@ impl<T: Transport> Session<T> {
                 let changed = transcript.text != utterance.text;
                 let settled = utterance.understand(transcript);
                 let (text, audio) = (utterance.text.clone(), utterance.audio);
-                if settled && let Some(flushed) = self.times.flushed.take() {
-                    self.times.stt = flushed.elapsed();
+                if settled {
+                    self.times.answered();
                 }
                 self.input(Input::Transcript { text: &text, flushed: settled });
                 if changed {
@@ -234,9 +247,7 @@ impl<T: Transport> Session<T> {
             None => true,
         };
         if ended {
-            if let Some(flushed) = self.times.flushed.take() {
-                self.times.stt = flushed.elapsed();
-            }
+            self.times.answered();
             let committed = self.committed.remove(at);
             self.understood(&committed.utterance);
         }

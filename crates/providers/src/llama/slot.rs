@@ -1,5 +1,8 @@
 //! One sequence of the model: what it has read, and the reply it is making.
 
+use std::sync::Arc;
+
+use antiphon_core::measure::account::Account;
 use antiphon_core::{ChatDelta, FinishReason, Result, Usage};
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
@@ -23,6 +26,8 @@ pub(super) struct Job {
     /// The whole prompt, and then what was written.
     pub(super) prompt: Vec<LlamaToken>,
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
+    /// Of the call that asked.
+    pub(super) account: Option<Arc<Account>>,
     pub(super) sampler: LlamaSampler,
     pub(super) cached: usize,
     pub(super) written: u32,

@@ -3,10 +3,11 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use antiphon_core::measure::account;
 use antiphon_core::{ChatRequest, Error, FinishReason, Message, Priority, Result, Role, ToolChoice};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -19,7 +20,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::slot::{Job, Slot, Text};
 use super::tools::{self, Calls, Grammar};
-use super::{LlamaOptions, Request};
+use super::{Activity, LlamaOptions, Request};
 
 /// Prompt tokens read in one step when nobody's reply waits for it.
 const BATCH: usize = 512;
@@ -45,11 +46,11 @@ fn backend() -> Result<&'static LlamaBackend> {
 /// Loads the model, tells whether that worked, and answers requests until nobody can send any.
 pub(super) fn serve(
     file: &Path,
-    options: &LlamaOptions,
+    activity: &Activity,
     requests: &Receiver<Request>,
-    waiting: &AtomicUsize,
     ready: &Sender<Result<()>>,
 ) {
+    let options = &activity.options;
     let unusable = |what: &dyn std::fmt::Display| {
         Error::internal(format!(
             "{} cannot be used as a language model ({what}): check it with `antiphon models verify`",
@@ -96,7 +97,7 @@ pub(super) fn serve(
         batch: LlamaBatch::new(BATCH, 1),
         slots,
         queue: Vec::new(),
-        waiting,
+        activity,
         step: 0,
     };
     worker.run(requests);
@@ -132,12 +133,13 @@ pub(super) struct Worker<'a> {
     slots: Vec<Slot>,
     /// Most urgent first, then oldest.
     queue: Vec<Request>,
-    waiting: &'a AtomicUsize,
+    activity: &'a Activity,
     step: u64,
 }
 
 impl Worker<'_> {
     fn run(&mut self, requests: &Receiver<Request>) {
+        let _working = account::Worker::new("llama").begin();
         loop {
             if !self.receive(requests) {
                 return;
@@ -188,7 +190,7 @@ impl Worker<'_> {
                 continue;
             }
             let request = self.queue.remove(at);
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
             if !unwanted {
                 self.begin(request);
             }
@@ -226,6 +228,7 @@ impl Worker<'_> {
         let chat = request.chat;
         let job = Job {
             output: request.output,
+            account: request.account,
             sampler,
             cached: shared,
             written: 0,
@@ -359,11 +362,33 @@ impl Worker<'_> {
         if self.batch.n_tokens() == 0 {
             return Ok(());
         }
-        self.context.decode(&mut self.batch).map_err(|e| failed(&e))?;
+        let began = Instant::now();
+        let decoded = self.context.decode(&mut self.batch);
+        self.charge(began.elapsed());
+        decoded.map_err(|e| {
+            self.activity.step.fail();
+            failed(&e)
+        })?;
+        let written =
+            answers.iter().filter(|(n, _)| self.slots[*n].job.as_ref().is_some_and(|j| j.written > 0));
+        let written = written.count() as u64;
+        self.activity.written.fetch_add(written, Ordering::Relaxed);
+        self.activity.read.fetch_add(self.batch.n_tokens() as u64 - written, Ordering::Relaxed);
         for (slot, at) in answers {
             self.answer(slot, at);
         }
         Ok(())
+    }
+
+    /// A step took this long: those whose replies it made share it.
+    fn charge(&self, span: Duration) {
+        self.activity.step.record(span);
+        let jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref());
+        let accounts: Vec<_> = jobs.filter_map(|job| job.account.as_ref()).collect();
+        let share = span / accounts.len().max(1) as u32;
+        for account in accounts {
+            account.charge(share);
+        }
     }
 
     /// Takes the next token of a reply.

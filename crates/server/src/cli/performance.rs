@@ -4,16 +4,14 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use antiphon_telemetry::{Report, StageReport};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
-use reqwest::Url;
 
+use super::remote::Server;
 use super::{print, runtime};
 use crate::config::Config;
 
-/// A server that does not answer within this is as good as gone.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the live view is drawn.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -25,7 +23,7 @@ pub(super) struct Arguments {
     /// Only this component.
     #[arg(long, value_name = "NAME")]
     component: Option<String>,
-    /// Only the last so many minutes, 1 to 60; the last hour when missing.
+    /// Only the last so many minutes, up to a year; the last hour when missing.
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Draw it anew every second.
@@ -37,9 +35,8 @@ pub(super) struct Arguments {
     /// The same as --export json.
     #[arg(long, conflicts_with = "export")]
     json: bool,
-    /// The server, instead of [server] listen.
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[command(flatten)]
+    server: Server,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,18 +47,17 @@ enum Export {
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let server = arguments.url.clone().unwrap_or_else(|| format!("{scheme}://{}", config.server.listen));
-    let server = server.trim_end_matches('/').to_owned();
-    let key = config.server.api_keys.first().map(|key| key.reveal().to_owned());
+    let server = arguments.server.open(config)?;
     runtime()?.block_on(async {
         if arguments.export == Some(Export::Prometheus) {
-            print(fetch(&format!("{server}/metrics"), key.as_deref()).await?.trim_end());
+            print(server.get("/metrics", &[]).await?.trim_end());
             return Ok(());
         }
-        let url = address(&server, arguments)?;
+        let component = arguments.component.iter().map(|name| ("component", name.clone()));
+        let minutes = arguments.minutes.iter().map(|minutes| ("minutes", minutes.to_string()));
+        let wanted: Vec<_> = component.chain(minutes).collect();
         loop {
-            let text = fetch(url.as_str(), key.as_deref()).await?;
+            let text = server.get("/api/performance", &wanted).await?;
             let report: Report =
                 serde_json::from_str(&text).context("the server's answer is not understood")?;
             match arguments.export.or(arguments.json.then_some(Export::Json)) {
@@ -80,30 +76,6 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             tokio::time::sleep(EVERY).await;
         }
     })
-}
-
-fn address(server: &str, arguments: &Arguments) -> Result<Url> {
-    let minutes = arguments.minutes.map(|minutes| minutes.to_string());
-    let component = arguments.component.as_deref().map(|component| ("component", component));
-    let wanted = component.into_iter().chain(minutes.as_deref().map(|minutes| ("minutes", minutes)));
-    Url::parse_with_params(&format!("{server}/api/performance"), wanted)
-        .with_context(|| format!("{server} is no address of a server"))
-}
-
-async fn fetch(url: &str, key: Option<&str>) -> Result<String> {
-    // Whoever was first has installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-    let get = client.get(url);
-    let get = if let Some(key) = key { get.bearer_auth(key) } else { get };
-    let answer =
-        get.send().await.with_context(|| format!("{url} does not answer: is the server running?"))?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    if !status.is_success() {
-        let problem: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        bail!("{}", problem["detail"].as_str().unwrap_or(status.as_str()));
-    }
-    Ok(text)
 }
 
 fn csv(report: &Report) -> String {
@@ -155,17 +127,37 @@ fn table(report: &Report) -> String {
             ]);
         }
     }
-    let counters: Vec<String> = report
-        .components
-        .iter()
-        .flat_map(|component| {
-            let counted = component.counters.iter().filter(|counter| counter.value > 0);
-            counted.map(|counter| format!("{} {} {}", component.name, counter.name, counter.value))
+    let window = Duration::from_secs_f64(report.window_s);
+    let counters = report.components.iter().flat_map(|component| {
+        let counted = component.counters.iter().filter(|counter| counter.value > 0);
+        counted.map(|counter| format!("{} {} {}", component.name, counter.name, counter.value))
+    });
+    let levels = report.components.iter().flat_map(|component| {
+        component.levels.iter().map(|level| {
+            let of =
+                level.limit.map_or_else(String::new, |limit| format!(" of {}", amount(limit, &level.unit)));
+            format!("{} {} {}{of}", component.name, level.name, amount(level.value, &level.unit))
         })
-        .collect();
-    let window = Duration::from_secs(report.window_s as u64);
-    let counted = if counters.is_empty() { String::new() } else { format!("\n{}", counters.join(" · ")) };
-    format!("the last {}\n{table}{counted}", span(window))
+    });
+    let (counters, levels): (Vec<String>, Vec<String>) = (counters.collect(), levels.collect());
+    let mut text = format!("the last {}\n{table}", span(window));
+    for line in [counters.join(" · "), levels.join(" · ")] {
+        if !line.is_empty() {
+            text.push('\n');
+            text.push_str(&line);
+        }
+    }
+    text
+}
+
+/// A level for people: bytes as MiB, large numbers without fractions.
+fn amount(value: f64, unit: &str) -> String {
+    match unit {
+        "bytes" => format!("{:.1} MiB", value / f64::from(1 << 20)),
+        "bytes/s" => format!("{:.1} KiB/s", value / 1_024.0),
+        _ if value.fract() == 0.0 || value >= 100.0 => format!("{value:.0} {unit}"),
+        _ => format!("{value:.2} {unit}"),
+    }
 }
 
 fn span(window: Duration) -> String {

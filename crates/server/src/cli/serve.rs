@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_telemetry::Metrics;
+use antiphon_agent::Engines;
+use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
+use reqwest::Url;
 
 use super::{logging, print, runtime};
-use crate::app::App;
-use crate::config::{self, Config};
+use crate::app::{App, Measuring};
+use crate::config::{Config, Secret};
 use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
-use crate::stack;
+use crate::reporting::{Reporting, Traces, Webhook};
+use crate::{capacity, stack};
 
 /// Run the server, with its talk page.
 #[derive(clap::Args)]
@@ -33,27 +36,71 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let listener = std::net::TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let app = {
-        let (session, metrics) = (stack::session_config(config), Arc::new(Metrics::new()));
-        App::new(settings(config), session, stack.engines, stack.components, metrics)
-    };
     let bound = listener.local_addr()?;
     runtime()?.block_on(async move {
+        let store = Store::open(&stack::data_dir(config)?).await?;
+        let max_calls = max_calls(config, &store).await?;
+        let measuring = Measuring {
+            parts: stack.components,
+            reporting: reporting(config, &stack.engines)?,
+            prices: prices(config),
+            store: Some(store),
+        };
+        let session = stack::session_config(config);
+        let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring);
         let stop = stop_signals()?;
         print(&format!("Antiphon listens on {scheme}://{bound}"));
-        serve(Arc::new(app), listener, stop).await
+        serve(Arc::new(app), listener, stop).await?;
+        anyhow::Ok(())
     })?;
     // The engines have gone with the app; now their threads may.
     drop(stack.pool);
     Ok(())
 }
 
+/// As configured, else as measured.
+async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
+    if let Some(max) = config.server.limits.max_calls {
+        return Ok(max);
+    }
+    let Some(capacity) = capacity::find(store, &stack::engine_names(config)).await? else {
+        return Ok(capacity::UNMEASURED);
+    };
+    tracing::info!(calls = capacity.calls, "calls at a time, as a load test on this machine found");
+    Ok(capacity.calls)
+}
+
+fn prices(config: &Config) -> Option<Prices> {
+    let llm = &config.llm;
+    (llm.input_price.is_some() || llm.output_price.is_some()).then(|| Prices {
+        input_million: llm.input_price.unwrap_or_default(),
+        cached_million: llm.cached_price.or(llm.input_price).unwrap_or_default(),
+        output_million: llm.output_price.unwrap_or_default(),
+    })
+}
+
+fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
+    let telemetry = &config.telemetry;
+    let address = |text: &str| text.parse::<Url>().with_context(|| format!("{text} is no address"));
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
+    let webhook = telemetry.alert_webhook.as_deref().map(|url| {
+        anyhow::Ok(Webhook { url: address(url)?, secret: secret(&telemetry.alert_webhook_secret) })
+    });
+    let spans = telemetry.otlp_endpoint.as_deref().map(|url| {
+        // As the specification of the exporter has it: the path belongs to the signal.
+        let url = address(&format!("{}/v1/traces", url.trim_end_matches('/')))?;
+        let (llm, version) = (&engines.llm, env!("CARGO_PKG_VERSION"));
+        let recorder = Arc::new(SpanRecorder::new("antiphon", version, llm.name(), llm.model()));
+        anyhow::Ok(Traces { recorder, url, bearer: secret(&telemetry.otlp_key) })
+    });
+    Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()? })
+}
+
 fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
-        auth: Auth::new(server.api_keys.iter().map(config::Secret::reveal)),
+        auth: Auth::new(server.api_keys.iter().map(Secret::reveal)),
         tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
-        max_calls: server.limits.max_calls,
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),
         telephony: Telephony {

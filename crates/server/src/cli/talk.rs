@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::{ids, run_call};
+use antiphon_agent::ids::CallContext;
+use antiphon_agent::run_call;
 use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
 use antiphon_core::{AudioChunk, Event, SampleRate};
 use antiphon_telemetry::Metrics;
@@ -79,7 +80,7 @@ async fn converse(
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let engines = Arc::new(stack.engines);
     let call = run_call(
-        ids::call(),
+        CallContext::new(None),
         engines,
         stack::session_config(config),
         Arc::new(Metrics::new()),
@@ -126,7 +127,7 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     eprintln!("Ctrl-C ends the conversation.");
     let (engines, session) = (Arc::new(stack.engines), stack::session_config(config));
     let end = async { drop(tokio::signal::ctrl_c().await) };
-    let call = run_call(ids::call(), engines, session, Arc::new(Metrics::new()), microphone, end);
+    let call = run_call(CallContext::new(None), engines, session, Arc::new(Metrics::new()), microphone, end);
     let call = tokio::spawn(call);
     let mut turns = Turns::default();
     let mut screen = Screen { live: std::io::stdout().is_terminal(), line: String::new() };

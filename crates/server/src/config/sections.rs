@@ -63,6 +63,8 @@ section! {
         tts: Tts = Tts::default(),
         /// `[embed]`
         embed: Embed = Embed::default(),
+        /// `[pool]`
+        pool: Pool = Pool::default(),
         /// `[agent]`
         agent: Agent = Agent::default(),
         /// `[telephony]`
@@ -108,8 +110,8 @@ pub struct Tls {
 section! {
     /// What the server refuses.
     Limits {
-        /// Calls at a time.
-        max_calls: usize = 1_000,
+        /// Calls at a time; when not set, what `antiphon load stress --save` found that this machine holds, else 1000.
+        max_calls: Option<usize> = None,
         /// The largest upload of audio in MiB.
         max_upload_mb: usize = 256,
         /// How long calls may go on when the server is told to stop, in seconds.
@@ -210,6 +212,14 @@ section! {
         context: u32 = 8_192,
         /// With `llama`: replies made at once.
         parallel: u32 = 8,
+        /// With `llama`: threads; as many as there are cores when not set.
+        threads: Option<usize> = None,
+        /// What a million tokens read cost, in any currency.
+        input_price: Option<f64> = None,
+        /// The same of tokens read from a cache; as `input_price` when not set.
+        cached_price: Option<f64> = None,
+        /// What a million tokens written cost.
+        output_price: Option<f64> = None,
         /// With `sim`: until the first token.
         first_token_ms: u64 = 200,
         /// With `sim`: from token to token.
@@ -256,6 +266,14 @@ section! {
 }
 
 section! {
+    /// The threads that all embedded models but the language model share.
+    Pool {
+        /// How many; as many as there are cores when not set.
+        threads: Option<usize> = None,
+    }
+}
+
+section! {
     /// Embeddings.
     Embed {
         /// `minilm`, `sim` or `fake`.
@@ -289,11 +307,19 @@ section! {
 }
 
 section! {
-    /// Logs.
+    /// Logs, alerts and traces.
     Telemetry {
         /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's `EnvFilter`.
         log: String = "info".to_owned(),
         /// `text` or `json`.
         log_format: String = "text".to_owned(),
+        /// Where alerts are posted.
+        alert_webhook: Option<String> = None,
+        /// With what they are signed.
+        alert_webhook_secret: Option<Secret> = None,
+        /// An OpenTelemetry collector that takes spans by OTLP over HTTP, such as `http://localhost:4318`.
+        otlp_endpoint: Option<String> = None,
+        /// The collector's key, if it wants one.
+        otlp_key: Option<Secret> = None,
     }
 }

@@ -2,12 +2,15 @@
 
 pub mod auth;
 pub(crate) mod body;
+mod calls;
 pub mod error;
 mod health;
 mod layers;
 mod openai;
 mod openapi;
+mod pages;
 mod performance;
+mod profile;
 mod serve;
 mod settings;
 mod tls;
@@ -30,10 +33,11 @@ use error::{ApiError, Problem};
 pub fn router(app: Arc<App>) -> Router {
     let described =
         openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
-    let described = described.merge(performance::routes());
+    let described = described.merge(performance::routes()).merge(profile::routes()).merge(calls::routes());
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))
+        .merge(pages::routes())
         .merge(crate::transports::talk::routes())
         .merge(crate::transports::twilio::routes())
         .fallback(not_found)

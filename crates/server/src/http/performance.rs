@@ -1,13 +1,13 @@
-//! `GET /api/performance`: what every component times and counts.
+//! `/api/performance`: what every component times, counts and holds, now and before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_telemetry::Report;
+use antiphon_telemetry::{Alert, Report, Series, StoreError, TurnView};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,18 +15,32 @@ use utoipa_axum::routes;
 use super::error::{ApiError, Problem};
 use crate::app::App;
 
-/// The longest window that is kept.
-const MAX_MINUTES: u64 = 60;
+/// A year.
+const MAX_MINUTES: u64 = 366 * 24 * 60;
+/// The window when none is given.
+const MINUTES: u64 = 60;
+const MAX_POINTS: usize = 2_000;
+const MAX_TURNS: usize = 500;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(report))
+    OpenApiRouter::new()
+        .routes(routes!(report))
+        .routes(routes!(history))
+        .routes(routes!(turns))
+        .routes(routes!(alerts))
+}
+
+/// A list, as all lists of the server's own API.
+#[derive(Serialize)]
+pub(super) struct List<T> {
+    pub(super) data: Vec<T>,
 }
 
 #[derive(Deserialize, IntoParams)]
 struct Wanted {
     /// Only this component.
     component: Option<String>,
-    /// Only the last so many minutes, 1 to 60; the last hour when missing.
+    /// Only the last so many minutes; the last hour when missing.
     minutes: Option<u64>,
 }
 
@@ -41,15 +55,86 @@ async fn report(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Report>, Problem> {
     app.http.auth.check(&headers)?;
-    if wanted.minutes.is_some_and(|minutes| !(1..=MAX_MINUTES).contains(&minutes)) {
-        let message = format!("minutes is not between 1 and {MAX_MINUTES}");
-        return Err(Problem(ApiError::new(StatusCode::BAD_REQUEST, message).param("minutes")));
-    }
-    let names = app.monitor.names();
+    let names = app.watcher.monitor().names();
     if let Some(name) = wanted.component.as_deref().filter(|name| !names.contains(name)) {
         let message = format!("there is no component '{name}'; there are {}", names.join(", "));
         return Err(Problem(ApiError::new(StatusCode::NOT_FOUND, message).param("component")));
     }
-    let window = wanted.minutes.map(Duration::from_mins);
-    Ok(Json(app.monitor.report(window, wanted.component.as_deref())))
+    let window = window(wanted.minutes)?;
+    Ok(Json(
+        app.watcher.report(window, wanted.component.as_deref()).await.map_err(|error| unreadable(&error))?,
+    ))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct WantedHistory {
+    /// The last so many minutes; the last hour when missing.
+    minutes: Option<u64>,
+    /// At most so many points, 1 to 2000; 120 when missing.
+    points: Option<usize>,
+}
+
+/// How stages and levels developed.
+#[utoipa::path(
+    get, path = "/api/performance/history", tag = "Operation", params(WantedHistory),
+    responses((status = 200, description = "One series a stage and a level", body = Object)),
+)]
+async fn history(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(wanted): Query<WantedHistory>,
+) -> Result<Json<Series>, Problem> {
+    app.http.auth.check(&headers)?;
+    let points = within("points", wanted.points.unwrap_or(120), MAX_POINTS)?;
+    Ok(Json(app.watcher.series(window(wanted.minutes)?, points).await.map_err(|error| unreadable(&error))?))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Limit {
+    /// At most so many, 1 to 500; 50 when missing.
+    limit: Option<usize>,
+}
+
+/// The latest turns, the latest first, with what took place when.
+#[utoipa::path(
+    get, path = "/api/performance/turns", tag = "Operation", params(Limit),
+    responses((status = 200, description = "One object a turn", body = Object)),
+)]
+async fn turns(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(wanted): Query<Limit>,
+) -> Result<Json<List<TurnView>>, Problem> {
+    app.http.auth.check(&headers)?;
+    let limit = within("limit", wanted.limit.unwrap_or(50), MAX_TURNS)?;
+    Ok(Json(List { data: app.live.turns(limit) }))
+}
+
+/// Alerts, the latest first, those that are over included.
+#[utoipa::path(
+    get, path = "/api/performance/alerts", tag = "Operation",
+    responses((status = 200, description = "One object an alert", body = Object)),
+)]
+async fn alerts(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<List<Alert>>, Problem> {
+    app.http.auth.check(&headers)?;
+    Ok(Json(List { data: app.watcher.alerts() }))
+}
+
+fn window(minutes: Option<u64>) -> Result<Duration, Problem> {
+    let minutes = minutes.unwrap_or(MINUTES);
+    within("minutes", minutes as usize, MAX_MINUTES as usize).map(|_| Duration::from_mins(minutes))
+}
+
+pub(super) fn within(name: &'static str, value: usize, most: usize) -> Result<usize, Problem> {
+    if (1..=most).contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("{name} is not between 1 and {most}");
+    Err(Problem(ApiError::new(StatusCode::BAD_REQUEST, message).param(name)))
+}
+
+pub(super) fn unreadable(error: &StoreError) -> Problem {
+    tracing::error!(%error, "measurements cannot be read");
+    let message = "what was measured cannot be read; the server's log says why";
+    Problem(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message))
 }

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_telemetry::TICK;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
@@ -24,13 +23,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{router, tls};
 use crate::app::App;
+use crate::reporting;
 
 /// How long a client may take to send the head of a request or to shake hands, and how long a kept-alive
 /// connection may idle.
@@ -51,6 +50,15 @@ struct Connections {
     tls: Option<TlsAcceptor>,
     /// Closed when no connection may take another request.
     closing: watch::Receiver<()>,
+}
+
+/// A task that ends with whoever began it.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Serves `app` on `listener` until `stop` gives its first item, then refuses new calls, lets those there are come
@@ -76,7 +84,7 @@ pub async fn serve(
         }
     };
     tokio::pin!(stopping);
-    let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+    let reporting = AbortOnDrop(tokio::spawn(reporting::run(Arc::clone(&app))));
     let calls_left = loop {
         tokio::select! {
             accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
@@ -90,7 +98,6 @@ pub async fn serve(
                 }
             },
             Some(_) = open.join_next() => {}
-            _ = tick.tick() => app.monitor.tick(),
             left = &mut stopping => break left,
         }
     };
@@ -99,6 +106,8 @@ pub async fn serve(
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     app.calls.drain(LAST_REQUESTS).await;
+    drop(reporting);
+    app.watcher.close().await;
     tracing::info!(calls_left, "stopped");
     Ok(())
 }

@@ -7,3 +7,38 @@ mod socket;
 pub(crate) mod talk;
 pub(crate) mod turns;
 pub(crate) mod twilio;
+
+use antiphon_agent::ids::CallContext;
+use antiphon_agent::run_call;
+use antiphon_core::Transport;
+use antiphon_core::call::SessionConfig;
+use antiphon_core::trace::TraceContext;
+use axum::http::HeaderMap;
+use tracing::Instrument;
+
+use crate::app::{App, CallGuard};
+
+/// Holds a call that was let in, to its end. Whatever is logged meanwhile carries the call's name.
+async fn hold(
+    app: &App,
+    guard: CallGuard,
+    caller: Option<TraceContext>,
+    config: SessionConfig,
+    transport: impl Transport,
+) {
+    let context = CallContext::new(caller);
+    let trace_id = format!("{:032x}", context.trace.trace_id);
+    let span = tracing::info_span!("call", call_id = %context.id, transport = transport.name(), trace_id);
+    let (engines, observer) = (app.engines.clone(), app.observer.clone());
+    let call = async {
+        tracing::info!("call begun");
+        let outcome = run_call(context, engines, config, observer, transport, guard.ending()).await;
+        tracing::info!(outcome = outcome.label(), "call over");
+    };
+    call.instrument(span).await;
+}
+
+/// The caller's place in a trace, if it tells a valid one.
+fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TraceContext::HEADER)?.to_str().ok()?.trim().parse().ok()
+}

@@ -12,9 +12,8 @@ use std::time::Duration;
 use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
-use antiphon_server::app::App;
+use antiphon_server::app::{App, Measuring};
 use antiphon_server::http::{Settings, serve};
-use antiphon_telemetry::Metrics;
 use futures_util::stream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -39,7 +38,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let session = SessionConfig::default();
-        let app = Arc::new(App::new(settings, session, engines(), Vec::new(), Arc::new(Metrics::new())));
+        let app = Arc::new(App::new(settings, session, engines(), Measuring::default()));
         Self::serve(app, listener, address)
     }
 
@@ -72,7 +71,7 @@ impl Server {
 
 /// What a server with these settings shares.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
-    Arc::new(App::new(settings, session(), engines(), Vec::new(), Arc::new(Metrics::new())))
+    Arc::new(App::new(settings, session(), engines(), Measuring::default()))
 }
 
 fn engines() -> Engines {

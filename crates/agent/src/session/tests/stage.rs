@@ -14,6 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::ids::CallContext;
 use crate::{Engines, run_call};
 
 const RATE: SampleRate = SampleRate::HZ_8000;
@@ -141,7 +142,7 @@ impl Stage {
         let (sent, output) = mpsc::unbounded_channel();
         let line = Line { received, sent, pacing: self.pacing };
         let call = run_call(
-            CallId::new("test"),
+            CallContext::new(None),
             Arc::new(engines),
             self.config,
             Arc::new(Nobody),
@@ -277,7 +278,7 @@ impl Person {
 struct Nobody;
 
 impl Observer for Nobody {
-    fn call_started(&self, _: &CallId, _: &'static str) {}
+    fn call_started(&self, _: &CallStart) {}
     fn event(&self, _: &CallId, _: &Event) {}
     fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
 

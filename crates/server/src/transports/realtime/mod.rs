@@ -14,7 +14,6 @@ mod turn_detection;
 
 use std::sync::Arc;
 
-use antiphon_agent::{ids, run_call};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -24,6 +23,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::{caller, hold};
 use crate::app::App;
 use crate::http::auth::{Unauthorized, presented_key};
 use crate::http::error::ApiError;
@@ -64,14 +64,13 @@ async fn connect(
         Ok(guard) => guard,
         Err(busy) => return ApiError::from(busy).into_response(),
     };
+    let caller = caller(&headers);
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let offer = offer(&app);
         let config = offer.config(&session);
         let transport = RealtimeTransport::new(socket, offer, session);
-        let (engines, observer) = (app.engines.clone(), app.observer.clone());
-        run_call(ids::call(), engines, config, observer, transport, guard.ending()).await;
-        drop(guard);
+        hold(&app, guard, caller, config, transport).await;
     })
 }
 

@@ -1,12 +1,10 @@
 //! The talk page: a page in the browser and the WebSocket it speaks over. See docs/talk-protocol.md.
 
-mod page;
 mod transport;
 mod wire;
 
 use std::sync::Arc;
 
-use antiphon_agent::{ids, run_call};
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -14,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::{caller, hold};
 use crate::app::App;
 use crate::http::error::{ApiError, Problem};
 use transport::TalkTransport;
@@ -21,9 +20,9 @@ use transport::TalkTransport;
 /// Half a minute of audio in one message is more than any page sends.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// The page, its files, and its WebSocket.
+/// The page's WebSocket.
 pub(crate) fn routes() -> Router<Arc<App>> {
-    page::routes().route("/talk/ws", get(talk)).route("/talk/ready", get(ready))
+    Router::new().route("/talk/ws", get(talk)).route("/talk/ready", get(ready))
 }
 
 /// Whether a call would be taken now.
@@ -49,12 +48,11 @@ async fn talk(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocke
         Ok(guard) => guard,
         Err(busy) => return Problem::from(busy).into_response(),
     };
+    let caller = caller(&headers);
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let transport = TalkTransport::new(socket);
-        let (engines, observer) = (app.engines.clone(), app.observer.clone());
-        run_call(ids::call(), engines, app.session_config(), observer, transport, guard.ending()).await;
-        drop(guard);
+        hold(&app, guard, caller, app.session_config(), transport).await;
     })
 }
 

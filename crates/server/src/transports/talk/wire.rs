@@ -1,13 +1,12 @@
 //! Events as the page reads them.
 
-use antiphon_core::dialog::Phase;
 use antiphon_core::{Event, ReplyStatus};
 use serde_json::{Value, json};
 
 /// What the page is told of an event; `None` for what it does not show.
 pub(super) fn event(event: &Event) -> Option<Value> {
     Some(match event {
-        Event::Phase(phase) => json!({ "type": "phase", "phase": name(*phase) }),
+        Event::Phase(phase) => json!({ "type": "phase", "phase": phase.name() }),
         Event::UserText { item, text, done, .. } => {
             json!({ "type": "user_text", "item": item, "text": text, "done": done })
         }
@@ -24,7 +23,7 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Interrupted { reply, text, .. } => {
             json!({ "type": "interrupted", "reply": reply, "text": text })
         }
-        Event::Latency { turn, latency } => {
+        Event::Latency { turn, latency, .. } => {
             json!({ "type": "latency", "turn": turn, "latency_ms": latency })
         }
         Event::Failed(error) | Event::UserTextFailed { error, .. } => failure(&error.to_string()),
@@ -35,16 +34,6 @@ pub(super) fn event(event: &Event) -> Option<Value> {
 /// An error for people.
 pub(super) fn failure(message: &str) -> Value {
     json!({ "type": "error", "message": message })
-}
-
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Listening => "listening",
-        Phase::PossibleEnd => "possible_end",
-        Phase::Thinking => "thinking",
-        Phase::Speaking => "speaking",
-        Phase::Interrupted => "interrupted",
-    }
 }
 
 fn status_name(status: &ReplyStatus) -> &'static str {

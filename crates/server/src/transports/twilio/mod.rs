@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::{ids, run_call};
+use antiphon_core::trace::TraceContext;
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{OriginalUri, State};
@@ -17,6 +17,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::{caller, hold};
 use crate::app::{App, CallGuard};
 use crate::http::error::Problem;
 use transport::TwilioTransport;
@@ -52,24 +53,21 @@ async fn media(
     match app.calls.admit(transport::NAME) {
         Ok(guard) => upgrade
             .max_message_size(MAX_MESSAGE)
-            .on_upgrade(move |socket| serve(app, socket, guard))
+            .on_upgrade(move |socket| serve(app, socket, guard, caller(&headers)))
             .into_response(),
         Err(busy) => Problem::from(busy).into_response(),
     }
 }
 
-async fn serve(app: Arc<App>, socket: WebSocket, guard: CallGuard) {
+async fn serve(app: Arc<App>, socket: WebSocket, guard: CallGuard, caller: Option<TraceContext>) {
     let mut transport = TwilioTransport::new(socket);
     let started = tokio::time::timeout(START_WITHIN, transport.started()).await;
     match started {
         Ok(Ok(call_sid)) => {
-            let id = ids::call();
-            tracing::info!(call_id = %id, call_sid, "Twilio stream started");
-            let (engines, observer) = (app.engines.clone(), app.observer.clone());
-            run_call(id, engines, app.session_config(), observer, transport, guard.ending()).await;
+            tracing::info!(call_sid, "Twilio stream started");
+            hold(&app, guard, caller, app.session_config(), transport).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, "Twilio stream refused"),
         Err(_) => tracing::warn!("no start message from Twilio within {} s", START_WITHIN.as_secs()),
     }
-    drop(guard);
 }

@@ -39,6 +39,12 @@ pub(super) async fn incoming(
         let message = "the request names no sensible host";
         return Problem(ApiError::new(StatusCode::BAD_REQUEST, message)).into_response();
     }
+    if app.calls.busy().is_some() {
+        // Said, not signalled: a caller who hears why calls again later.
+        let twiml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Say>All our lines are busy at the moment. \
+            Please call again in a few minutes.</Say><Hangup/></Response>\n";
+        return ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], twiml).into_response();
+    }
     let twiml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Connect><Stream \
          url=\"{scheme}://{host}/telephony/twilio/media\"/></Connect></Response>\n"

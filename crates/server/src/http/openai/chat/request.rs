@@ -161,6 +161,7 @@ impl ChatBody {
             // A seed is a bit pattern: its sign does not matter.
             seed: self.seed.map(i64::cast_unsigned),
             priority: Priority::Interactive,
+            trace: None,
         })
     }
 

@@ -1,0 +1,154 @@
+//! For whom and for what a thread works just now: so that time can be charged to calls, and a profiler's samples
+//! attributed to calls and components.
+//!
+//! A thread carries a tag; whoever hands work to another thread takes the call's account along.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What one call has used.
+#[derive(Debug)]
+pub struct Account {
+    number: u32,
+    /// Nanoseconds.
+    busy: AtomicU64,
+}
+
+impl Account {
+    /// A new call's.
+    pub fn open() -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Arc::new(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), busy: AtomicU64::new(0) })
+    }
+
+    /// Stands for the call in a [`Tag`]; never 0, and unique among some 4 billion calls.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// A thread worked for the call this long.
+    pub fn charge(&self, span: Duration) {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.busy.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// How long threads have worked for the call: nearly its CPU time, as long as there are cores enough.
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+}
+
+/// For whom and for what a thread works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tag {
+    /// [`Account::number`]; 0: for no call.
+    pub call: u32,
+    /// The component; 0: not told.
+    component: u32,
+}
+
+impl Tag {
+    /// The component's name, if told.
+    pub fn component(self) -> Option<&'static str> {
+        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get((self.component as usize).checked_sub(1)?).copied()
+    }
+}
+
+/// The names of components that work; their tags are their places, from 1.
+static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// Without a destructor, so that a signal handler may read it at any time. One that comes between the writing of
+    /// its halves sees a call with the component before: a sample astray, nothing worse.
+    static TAG: Cell<Tag> = const { Cell::new(Tag { call: 0, component: 0 }) };
+    static ACCOUNT: RefCell<Option<Arc<Account>>> = const { RefCell::new(None) };
+}
+
+/// What this thread works on. Safe to ask in a signal handler.
+pub fn tag() -> Tag {
+    TAG.get()
+}
+
+/// The account of the call for which this thread works.
+pub fn current() -> Option<Arc<Account>> {
+    ACCOUNT.with_borrow(Option::clone)
+}
+
+/// A component that does work of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Worker(u32);
+
+impl Worker {
+    /// Looks the name up; to be done once, not for each piece of work.
+    pub fn new(component: &'static str) -> Self {
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = names.iter().position(|name| *name == component);
+        let at = known.unwrap_or_else(|| {
+            names.push(component);
+            names.len() - 1
+        });
+        Self(at as u32 + 1)
+    }
+
+    /// From now on this thread does the component's work, until the guard is dropped.
+    pub fn begin(self) -> Working {
+        let before = TAG.get();
+        TAG.set(Tag { component: self.0, ..before });
+        Working { before, account: ACCOUNT.with_borrow(Option::clone) }
+    }
+
+    /// The same, for a call.
+    pub fn begin_for(self, account: Option<Arc<Account>>) -> Working {
+        let before = TAG.get();
+        TAG.set(Tag { component: self.0, call: account.as_ref().map_or(0, |account| account.number) });
+        Working { before, account: ACCOUNT.replace(account) }
+    }
+}
+
+/// While it lives, the thread works on something.
+#[must_use]
+pub struct Working {
+    before: Tag,
+    account: Option<Arc<Account>>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        TAG.set(self.before);
+        ACCOUNT.set(self.account.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_works_for_one_call_at_a_time_and_returns_to_the_one_before() {
+        let (session, model) = (Worker::new("session"), Worker::new("model"));
+        let call = Account::open();
+        assert_eq!(tag(), Tag::default());
+        {
+            let _session = session.begin_for(Some(Arc::clone(&call)));
+            assert_eq!((tag().call, tag().component()), (call.number(), Some("session")));
+            {
+                let _model = model.begin();
+                assert_eq!((tag().call, tag().component()), (call.number(), Some("model")));
+                let taken = current().expect("an account");
+                taken.charge(Duration::from_millis(3));
+            }
+            assert_eq!(tag().component(), Some("session"));
+            {
+                let _nobody = model.begin_for(None);
+                assert_eq!(tag().call, 0);
+                assert!(current().is_none());
+            }
+            assert!(current().is_some());
+        }
+        assert_eq!((tag(), call.busy()), (Tag::default(), Duration::from_millis(3)));
+        assert_eq!(Worker::new("model").0, model.0, "names are kept once");
+    }
+}

@@ -1,0 +1,8 @@
+//! The laboratory: load tests, the statistics of benchmarks, and the search for better settings.
+
+pub mod change_point;
+pub mod compare;
+pub mod grade;
+pub mod load;
+pub mod search;
+pub mod statistics;

@@ -1,0 +1,235 @@
+//! How many calls there are over time.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::LoadError;
+
+/// How often a caller speaks when a plan does not say.
+const PERIOD_S: f64 = 10.0;
+/// More than one machine can hold open; a typing error.
+const MAX_CALLS: usize = 50_000;
+/// Steps of a stress test.
+const MAX_STEPS: usize = 1_000;
+
+/// What a test is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// As many calls all the time.
+    Sustained,
+    /// Many more at once, then as before.
+    Spike,
+    /// More and more until it breaks.
+    Stress,
+}
+
+/// What a phase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// The number of calls changes.
+    Ramp,
+    /// The number of calls stays, and is judged.
+    Level,
+    /// The number of calls stays until the server is well again, or the phase is over.
+    Recovery,
+}
+
+/// A part of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it is for.
+    pub kind: PhaseKind,
+    /// Calls at its beginning.
+    pub from: usize,
+    /// Calls at its end.
+    pub to: usize,
+    /// How long it lasts.
+    pub duration_s: f64,
+}
+
+/// The numbers of calls over time, how often each of them speaks, and what counts as broken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What the test is for. A stress test leaves out the levels above one that is broken.
+    pub kind: Kind,
+    /// One after the other.
+    pub phases: Vec<Phase>,
+    /// From one turn of a caller to its next.
+    pub period_s: f64,
+    /// A level is broken when the 95th percentile of its turns' latency exceeds this.
+    pub limit_ms: f64,
+    /// A level is broken when more than this share of its turns and calls went wrong.
+    pub error_limit: f64,
+    /// The share of replies that are interrupted.
+    pub interruptions: f64,
+    /// How often figures are told.
+    pub window_s: f64,
+    /// Decides what is said, and what is interrupted.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// `calls` callers who together speak `turns_per_second` times a second, for `duration` once all are up.
+    pub fn sustained(calls: usize, turns_per_second: f64, duration: Duration) -> Self {
+        let period_s = calls as f64 / turns_per_second;
+        let phases = vec![ramp(0, calls, period_s), level(calls, duration)];
+        Self { period_s, ..Self::of(Kind::Sustained, phases) }
+    }
+
+    /// `from` callers become `to` within `ramp`, stay for `hold`, and are `from` again at once. `hold` is also how
+    /// long `from` callers are watched before, and at most after.
+    pub fn spike(from: usize, to: usize, ramp_up: Duration, hold: Duration) -> Self {
+        let phases = vec![
+            ramp(0, from, PERIOD_S),
+            level(from, hold),
+            ramp(from, to, ramp_up.as_secs_f64()),
+            level(to, hold),
+            recovery(from, hold),
+        ];
+        Self::of(Kind::Spike, phases)
+    }
+
+    /// `start` callers, then `step` more after each `step_duration` up to `max`; when a level is broken or the last
+    /// is done, `start` callers until the server is well, at most for three steps.
+    pub fn stress(start: usize, step: usize, step_duration: Duration, max: usize) -> Self {
+        let mut phases = Vec::new();
+        let mut before = 0;
+        for calls in (start..=max).step_by(step.max(1)).take(MAX_STEPS) {
+            phases.push(ramp(before, calls, PERIOD_S));
+            phases.push(level(calls, step_duration));
+            before = calls;
+        }
+        phases.push(recovery(start, step_duration * 3));
+        Self::of(Kind::Stress, phases)
+    }
+
+    fn of(kind: Kind, phases: Vec<Phase>) -> Self {
+        Self {
+            kind,
+            phases,
+            period_s: PERIOD_S,
+            limit_ms: 2_000.0,
+            error_limit: 0.02,
+            interruptions: 0.0,
+            window_s: 5.0,
+            seed: 1,
+        }
+    }
+
+    /// Fails when a number makes no sense.
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        let spans = [("period_s", self.period_s), ("limit_ms", self.limit_ms), ("window_s", self.window_s)];
+        let shares = [("interruptions", self.interruptions), ("error_limit", self.error_limit)];
+        for (name, value) in spans {
+            if !(0.01..1e6).contains(&value) {
+                return Err(LoadError::Plan(format!("{name} is {value}; give 0.01 to 1000000")));
+            }
+        }
+        for (name, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(LoadError::Plan(format!("{name} is {value}; give a share of 0 to 1")));
+            }
+        }
+        for (n, phase) in self.phases.iter().enumerate() {
+            let n = n + 1;
+            if !(0.0..1e6).contains(&phase.duration_s) {
+                let message = format!("phase {n} lasts {} s; give 0 to 1000000", phase.duration_s);
+                return Err(LoadError::Plan(message));
+            }
+            let calls = phase.from.max(phase.to);
+            if calls > MAX_CALLS {
+                return Err(LoadError::Plan(format!(
+                    "phase {n} has {calls} calls; give {MAX_CALLS} at most"
+                )));
+            }
+        }
+        if self.phases.iter().all(|phase| phase.to == 0) {
+            return Err(LoadError::Plan("it has no calls; give at least one".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Phase {
+    /// How long it lasts.
+    pub(super) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.duration_s)
+    }
+
+    /// Calls this long after it began.
+    pub(super) fn calls_at(&self, elapsed: Duration) -> usize {
+        let share = (elapsed.as_secs_f64() / self.duration_s.max(f64::MIN_POSITIVE)).min(1.0);
+        (self.from as f64 + (self.to as f64 - self.from as f64) * share).round() as usize
+    }
+}
+
+fn ramp(from: usize, to: usize, duration_s: f64) -> Phase {
+    Phase { kind: PhaseKind::Ramp, from, to, duration_s }
+}
+
+fn level(calls: usize, duration: Duration) -> Phase {
+    Phase { kind: PhaseKind::Level, from: calls, to: calls, duration_s: duration.as_secs_f64() }
+}
+
+fn recovery(calls: usize, duration: Duration) -> Phase {
+    Phase { kind: PhaseKind::Recovery, ..level(calls, duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn shape(plan: &Plan) -> Vec<(PhaseKind, usize, usize, f64)> {
+        plan.phases.iter().map(|p| (p.kind, p.from, p.to, p.duration_s)).collect()
+    }
+
+    #[test]
+    fn a_hundred_users_at_ten_turns_a_second_each_speak_every_ten_seconds() {
+        let plan = Plan::sustained(100, 10.0, MINUTE);
+        assert_eq!(plan.period_s, 10.0);
+        assert_eq!(shape(&plan), [(PhaseKind::Ramp, 0, 100, 10.0), (PhaseKind::Level, 100, 100, 60.0)]);
+    }
+
+    #[test]
+    fn a_spike_comes_and_goes() {
+        let plan = Plan::spike(10, 200, Duration::from_secs(2), MINUTE);
+        let calls: Vec<_> = shape(&plan).iter().map(|p| (p.1, p.2)).collect();
+        assert_eq!(calls, [(0, 10), (10, 10), (10, 200), (200, 200), (10, 10)]);
+        let ramp = &plan.phases[2];
+        let at = |s: f64| ramp.calls_at(Duration::from_secs_f64(s));
+        assert_eq!((at(0.0), at(1.0), at(2.0), at(9.0)), (10, 105, 200, 200));
+    }
+
+    #[test]
+    fn stress_climbs_in_steps_and_falls_back() {
+        let plan = Plan::stress(50, 25, MINUTE, 110);
+        let levels: Vec<_> =
+            plan.phases.iter().filter(|p| p.kind == PhaseKind::Level).map(|p| p.to).collect();
+        assert_eq!(levels, [50, 75, 100]);
+        let last = plan.phases.last().expect("phases");
+        assert_eq!((last.kind, last.to), (PhaseKind::Recovery, 50));
+        assert!(plan.check().is_ok());
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let base = Plan::sustained(10, 1.0, MINUTE);
+        let cases = [
+            (Plan::sustained(10, 0.0, MINUTE), "period_s"),
+            (Plan::sustained(0, 1.0, MINUTE), "period_s"),
+            (Plan { limit_ms: f64::NAN, ..base.clone() }, "limit_ms"),
+            (Plan { interruptions: 2.0, ..base.clone() }, "interruptions"),
+            (Plan { phases: Vec::new(), ..base.clone() }, "no calls"),
+            (Plan { phases: vec![level(60_000, MINUTE)], ..base }, "60000 calls"),
+        ];
+        for (plan, word) in cases {
+            let error = plan.check().expect_err(word).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

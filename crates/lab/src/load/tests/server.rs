@@ -1,0 +1,225 @@
+//! A small server of Twilio streams and Realtime, good or bad.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+use crate::load::Protocol;
+
+/// What a server does.
+#[derive(Clone, Copy)]
+pub(super) enum Behaviour {
+    /// Replies so long after a question.
+    Answer(Duration),
+    /// Replies so long after a question, but not in this time after the start: then it does nothing at all.
+    Pause { delay: Duration, from: Duration, until: Duration },
+    /// As many calls at a time; others are refused.
+    Room { calls: usize, delay: Duration },
+    /// Refuses calls.
+    Refuse,
+    /// Ends a call after 200 ms.
+    HangUp,
+    /// Sends what is no message.
+    Nonsense,
+    /// Says nothing.
+    Silent,
+}
+
+/// A server that runs until the test ends.
+pub(super) struct Server {
+    url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    behaviour: Behaviour,
+    start: Instant,
+    calls: AtomicUsize,
+    /// From when questions had really come until their replies began.
+    latencies: Mutex<Vec<Duration>>,
+}
+
+impl Server {
+    pub(super) async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("ws://{}", listener.local_addr().expect("an address"));
+        let state = Arc::new(State {
+            behaviour,
+            start: Instant::now(),
+            calls: AtomicUsize::new(0),
+            latencies: Mutex::default(),
+        });
+        tokio::spawn({
+            let state = state.clone();
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(state.clone().accept(stream));
+                }
+            }
+        });
+        Self { url, state }
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The 95th percentile of what the server itself takes its latency to be.
+    pub(super) fn p95(&self) -> Duration {
+        let mut latencies = self.state.latencies.lock().expect("unpoisoned").clone();
+        latencies.sort();
+        latencies[latencies.len() * 95 / 100]
+    }
+}
+
+impl State {
+    async fn accept(self: Arc<Self>, mut stream: TcpStream) {
+        let up = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let full = match self.behaviour {
+            Behaviour::Refuse => true,
+            Behaviour::Room { calls, .. } => up > calls,
+            _ => false,
+        };
+        if full {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let refusal = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(refusal).await;
+        } else {
+            self.talk(stream).await;
+        }
+        self.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
+    async fn talk(&self, stream: TcpStream) -> Option<()> {
+        let mut protocol = Protocol::Twilio;
+        let look = |request: &Request, response: Response| {
+            protocol = Protocol::of(request.uri().path());
+            if protocol == Protocol::Realtime {
+                assert_eq!(request.headers()["authorization"], "Bearer key");
+            }
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(stream, look).await.ok()?;
+        if protocol == Protocol::Realtime {
+            socket.send(Message::text(r#"{"type":"session.created"}"#)).await.ok()?;
+            let update = socket.next().await?.ok()?;
+            assert!(update.to_text().ok()?.contains("session.update"));
+            socket.send(Message::text(r#"{"type":"session.updated"}"#)).await.ok()?;
+        }
+        if let Behaviour::Nonsense = self.behaviour {
+            socket.send(Message::text("nonsense")).await.ok()?;
+        }
+        let silence = STANDARD.encode([0xff; 160]);
+        let begun = Instant::now();
+        let (mut was_loud, mut answer_at, mut heard) = (false, None::<Instant>, Instant::now());
+        loop {
+            let answer_time = answer_at.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
+            tokio::select! {
+                message = socket.next() => {
+                    let message = message?.ok()?;
+                    if self.behaves_badly(begun).await {
+                        return Some(());
+                    }
+                    let text = message.to_text().ok()?;
+                    let is_audio = text.contains("payload") || text.contains("append");
+                    let loud = is_audio && !text.contains(&silence);
+                    if was_loud && !loud {
+                        heard = Instant::now();
+                        answer_at = self.delay().map(|delay| heard + delay);
+                    }
+                    was_loud = loud;
+                }
+                () = sleep_until(answer_time) => {
+                    self.pause().await;
+                    answer_at = None;
+                    self.latencies.lock().expect("unpoisoned").push(heard.elapsed());
+                    for message in reply(protocol) {
+                        socket.send(Message::text(message)).await.ok()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn delay(&self) -> Option<Duration> {
+        match self.behaviour {
+            Behaviour::Answer(delay) | Behaviour::Pause { delay, .. } | Behaviour::Room { delay, .. } => {
+                Some(delay)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether to end the call now.
+    async fn behaves_badly(&self, begun: Instant) -> bool {
+        self.pause().await;
+        matches!(self.behaviour, Behaviour::HangUp) && begun.elapsed() > Duration::from_millis(200)
+    }
+
+    async fn pause(&self) {
+        if let Behaviour::Pause { from, until, .. } = self.behaviour
+            && (from..until).contains(&self.start.elapsed())
+        {
+            sleep_until(self.start + until).await;
+        }
+    }
+}
+
+/// 100 ms of audio, and its end.
+fn reply(protocol: Protocol) -> [String; 2] {
+    let audio = STANDARD.encode([0x55; 800]);
+    match protocol {
+        Protocol::Twilio => [
+            format!(r#"{{"event":"media","streamSid":"MZ","media":{{"payload":"{audio}"}}}}"#),
+            r#"{"event":"mark","streamSid":"MZ","mark":{"name":"m"}}"#.to_owned(),
+        ],
+        Protocol::Realtime => [
+            format!(r#"{{"type":"response.output_audio.delta","delta":"{audio}"}}"#),
+            r#"{"type":"response.done"}"#.to_owned(),
+        ],
+    }
+}
+
+/// Answers for ever, with its URL as the first line that begins with `ws`.
+pub(super) fn sink() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let server = Server::start(Behaviour::Answer(Duration::from_millis(300))).await;
+        println!("\n{}", server.url());
+        sleep(Duration::from_mins(2)).await;
+    });
+}
+
+/// A process that is killed when this is dropped.
+pub(super) struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs [`sink`] in a process of its own.
+pub(super) fn sink_process() -> (String, Process) {
+    let this = std::env::current_exe().expect("a program");
+    let mut command = Command::new(this);
+    command.args(["--ignored", "--nocapture", "--exact", "load::tests::sink"]).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("a process");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let url = output.lines().map_while(Result::ok).find(|line| line.starts_with("ws://")).expect("a URL");
+    (url, Process(child))
+}

@@ -1,0 +1,122 @@
+//! Benchmarks of the components and of the whole, with the engines that are configured.
+
+mod cases;
+pub(crate) mod child;
+pub(crate) mod compare;
+pub(crate) mod history;
+pub(crate) mod result;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use antiphon_audio::{Resampler, decode_file};
+use antiphon_core::{SampleRate, SpeechRequest};
+use antiphon_telemetry::Usage;
+use anyhow::{Context, Result, bail};
+use futures_util::TryStreamExt;
+
+use crate::config::Config;
+use crate::stack::{self, Stack};
+use crate::{machine, stack::engine_names};
+pub(crate) use cases::Case;
+use result::{Measured, Metric, RunResult};
+
+/// What is said when no recording is given: as long as most spoken questions.
+const QUESTION: &str = "Could you please tell me what the weather will be like in Paris tomorrow?";
+/// Iterations before anything counts: caches fill, threads start, models touch their memory.
+const WARM_UP: usize = 3;
+/// A recording is cut here.
+const LONGEST: Duration = Duration::from_secs(30);
+/// An iteration that is not over by then has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The engines and the speech that they are measured with.
+pub(crate) struct Bench {
+    pub(crate) stack: Stack,
+    config: Config,
+    /// 16 kHz.
+    speech: Arc<[i16]>,
+}
+
+impl Bench {
+    /// Builds the engines. The speech is a recording, or the configured voice's own.
+    pub(crate) async fn open(config: &Config, recording: Option<&[u8]>) -> Result<Self> {
+        let stack = stack::build(config)?;
+        let (rate, samples) = if let Some(bytes) = recording {
+            let audio = decode_file(bytes, LONGEST)?;
+            (audio.rate, audio.samples)
+        } else {
+            let said: Vec<_> = stack.engines.tts.speak(SpeechRequest::new(QUESTION)).try_collect().await?;
+            let rate = said.first().context("the configured voice says nothing")?.rate;
+            (rate, said.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect())
+        };
+        let mut speech = Vec::new();
+        let mut resampler = Resampler::new(rate, SampleRate::HZ_16000);
+        resampler.process(&samples, &mut speech);
+        resampler.flush(&mut speech);
+        if speech.is_empty() {
+            bail!("there is no speech to measure with: the recording is empty");
+        }
+        Ok(Self { stack, config: config.clone(), speech: speech.into() })
+    }
+
+    /// Runs a case; `each` is told after every iteration.
+    pub(crate) async fn run(
+        &self,
+        case: Case,
+        iterations: usize,
+        warm_up: bool,
+        mut each: impl FnMut(),
+    ) -> Result<Measured> {
+        let iterate = async |n: usize| {
+            let iteration = case.iterate(self, n);
+            let done = tokio::time::timeout(PATIENCE, iteration).await;
+            done.with_context(|| {
+                format!("{}: no end of an iteration in {} s", case.name(), PATIENCE.as_secs())
+            })?
+        };
+        for n in 0..if warm_up { WARM_UP.min(iterations) } else { 0 } {
+            iterate(n).await?;
+        }
+        let (usage, allocations, began) = (Usage::now(), antiphon_telemetry::allocations(), Instant::now());
+        let mut samples: Vec<(&'static str, Vec<f64>)> = Vec::new();
+        for n in 0..iterations {
+            for (metric, span) in iterate(WARM_UP + n).await? {
+                let ms = span.as_secs_f64() * 1_000.0;
+                match samples.iter_mut().find(|(name, _)| *name == metric) {
+                    Some((_, samples)) => samples.push(ms),
+                    None => samples.push((metric, vec![ms])),
+                }
+            }
+            each();
+        }
+        let wall = began.elapsed().as_secs_f64();
+        let count = iterations.max(1) as f64;
+        let cpu_ms = (Usage::now().cpu_s - usage.cpu_s) * 1_000.0 / count;
+        let made = allocations.zip(antiphon_telemetry::allocations());
+        let audio_s = case.audio(self).as_secs_f64();
+        Ok(Measured {
+            component: case.name().to_owned(),
+            engine: case.engine(self),
+            iterations,
+            metrics: samples.into_iter().map(|(name, samples)| Metric::new(name, samples)).collect(),
+            per_second: count * case.items() as f64 / wall,
+            real_time_factor: (audio_s > 0.0).then(|| wall / count / audio_s),
+            allocations: made.map(|(before, after)| after.saturating_sub(before) as f64 / count),
+            cpu_ms,
+        })
+    }
+
+    /// What was measured, with where, when and what.
+    pub(crate) fn result(&self, components: Vec<Measured>) -> RunResult {
+        RunResult {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: machine::commit().to_owned(),
+            machine: machine::describe(),
+            engines: engine_names(&self.config),
+            at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
+            grade: result::grade(&components),
+            components,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What is measured, and how one iteration of it goes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon_agent::ids::CallContext;
+use antiphon_agent::run_call;
+use antiphon_audio::{Law, Resampler};
+use antiphon_core::{
+    ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Role, SampleRate, SpeechRequest, Stt, SttInput,
+    SttOptions,
+};
+use antiphon_telemetry::Metrics;
+use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, stream};
+
+use super::Bench;
+use crate::stack;
+use crate::transports::file::{FileTransport, Said};
+
+/// Tokens of a measured reply: a spoken sentence.
+const TOKENS: u32 = 24;
+/// Replies at a time, where many are measured.
+const AT_ONCE: usize = 8;
+const SENTENCE: &str = "The train to the coast leaves at half past nine from platform four.";
+const FRAMES: usize = 1_000;
+
+type Spans = Vec<(&'static str, Duration)>;
+
+/// A component, or the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Audio,
+    Vad,
+    Turn,
+    Stt,
+    Llm,
+    Tts,
+    Embed,
+    Reply,
+    Replies,
+    Pipeline,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Audio,
+        Self::Vad,
+        Self::Turn,
+        Self::Stt,
+        Self::Llm,
+        Self::Tts,
+        Self::Embed,
+        Self::Reply,
+        Self::Replies,
+        Self::Pipeline,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Vad => "vad",
+            Self::Turn => "turn",
+            Self::Stt => "stt",
+            Self::Llm => "llm",
+            Self::Tts => "tts",
+            Self::Embed => "embed",
+            Self::Reply => "reply",
+            Self::Replies => "replies",
+            Self::Pipeline => "pipeline",
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::Audio => "1000 frames of a telephone's audio: decoded, resampled, and back",
+            Self::Vad => "voice activity in the question",
+            Self::Turn => "whether the question sounds complete",
+            Self::Stt => "the words of the question",
+            Self::Llm => "a sentence of the language model",
+            Self::Tts => "a sentence said",
+            Self::Embed => "a sentence embedded",
+            Self::Reply => {
+                "from the end of the question to the first audio of a reply, no silence waited for"
+            }
+            Self::Replies => "the same, eight at a time",
+            Self::Pipeline => "a whole turn of a call, in real time",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|case| case.name() == name);
+        found.with_context(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("there is no component '{name}' to measure; there are {names}")
+        })
+    }
+
+    /// Which engine is at work.
+    pub(super) fn engine(self, bench: &Bench) -> String {
+        let engines = &bench.stack.engines;
+        match self {
+            Self::Audio => "antiphon".to_owned(),
+            Self::Vad => engines.vad.name().to_owned(),
+            Self::Turn => engines.turn.as_ref().map_or("silence", |turn| turn.name()).to_owned(),
+            Self::Stt => engines.stt.name().to_owned(),
+            Self::Llm => format!("{} {}", engines.llm.name(), engines.llm.model()),
+            Self::Tts => engines.tts.name().to_owned(),
+            Self::Embed => format!("{} {}", engines.embed.name(), engines.embed.model()),
+            Self::Reply | Self::Replies | Self::Pipeline => stack::engine_names(&bench.config),
+        }
+    }
+
+    /// How many things one iteration does.
+    pub(super) const fn items(self) -> usize {
+        match self {
+            Self::Audio => FRAMES,
+            Self::Replies => AT_ONCE,
+            _ => 1,
+        }
+    }
+
+    /// How much audio one iteration goes through or makes; none where that says nothing.
+    pub(super) fn audio(self, bench: &Bench) -> Duration {
+        match self {
+            Self::Audio => SampleRate::HZ_16000.duration_of(FRAMES * FRAME_SAMPLES),
+            Self::Vad | Self::Stt => SampleRate::HZ_16000.duration_of(bench.speech.len()),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Iterations when none are asked for: those of a call take seconds.
+    pub(crate) const fn usual_iterations(self) -> usize {
+        match self {
+            Self::Pipeline => 10,
+            Self::Replies => 20,
+            _ => 50,
+        }
+    }
+
+    /// One iteration: how long it took, first, and how long its parts did. `n` differs from one to the next.
+    pub(super) async fn iterate(self, bench: &Bench, n: usize) -> Result<Spans> {
+        let began = Instant::now();
+        let engines = &bench.stack.engines;
+        match self {
+            Self::Audio => frames(&bench.speech),
+            Self::Vad => {
+                let (mut input, mut judged) = engines.vad.open();
+                let mut last = 0.0;
+                // A window or two at the end may never be judged: half a second is enough of a margin.
+                let until = bench.speech.len().saturating_sub(8_000) as f64 / 16_000.0;
+                for frame in bench.speech.chunks(FRAME_SAMPLES * 8) {
+                    input.push(frame);
+                    while let Some(Some(voice)) = futures_util::FutureExt::now_or_never(judged.next()) {
+                        last = voice.at.as_duration().as_secs_f64();
+                    }
+                }
+                while last < until {
+                    last = judged.next().await.context("the detector ended")?.at.as_duration().as_secs_f64();
+                }
+            }
+            Self::Turn => {
+                let Some(turn) = &engines.turn else { bail!("[turn] engine = \"silence\" computes nothing") };
+                turn.complete(Arc::clone(&bench.speech)).await?;
+            }
+            Self::Stt => {
+                words(engines.stt.as_ref(), &bench.speech).await?;
+            }
+            Self::Llm => return written(bench, n).await,
+            Self::Tts => return said(bench, SENTENCE).await,
+            Self::Embed => {
+                engines.embed.embed(vec![format!("{SENTENCE} {n}")]).await?;
+            }
+            Self::Reply => return reply(bench, n).await,
+            Self::Replies => {
+                try_join_all((0..AT_ONCE).map(|m| reply(bench, n * AT_ONCE + m))).await?;
+            }
+            Self::Pipeline => return turn(bench).await,
+        }
+        Ok(vec![("total", began.elapsed())])
+    }
+}
+
+/// What a telephone call costs before any engine: 20 ms of mu-law to 16 kHz and back.
+fn frames(speech: &[i16]) {
+    let mut telephone = Vec::new();
+    Resampler::new(SampleRate::HZ_16000, SampleRate::HZ_8000).process(speech, &mut telephone);
+    let mut encoded = Vec::new();
+    Law::Mu.encode_into(&telephone, &mut encoded);
+    let mut up = Resampler::new(SampleRate::HZ_8000, SampleRate::HZ_16000);
+    let mut down = Resampler::new(SampleRate::HZ_16000, SampleRate::HZ_8000);
+    let (mut decoded, mut heard, mut back, mut sent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for frame in encoded.chunks(FRAME_SAMPLES / 2).cycle().take(FRAMES) {
+        for buffer in [&mut decoded, &mut heard, &mut back] {
+            buffer.clear();
+        }
+        sent.clear();
+        Law::Mu.decode_into(frame, &mut decoded);
+        up.process(&decoded, &mut heard);
+        down.process(&heard, &mut back);
+        Law::Mu.encode_into(&back, &mut sent);
+        std::hint::black_box(&sent);
+    }
+}
+
+/// Speech recognition of all of the speech, as in a call: audio first, then the question what it was.
+async fn words(stt: &dyn Stt, speech: &[i16]) -> Result<String> {
+    let audio = speech.chunks(1_600).map(|piece| SttInput::Audio(piece.into()));
+    let inputs: Vec<SttInput> = audio.chain([SttInput::Flush]).collect();
+    let mut transcripts = stt.transcribe(SttOptions::default(), stream::iter(inputs).boxed());
+    let mut text = String::new();
+    while let Some(transcript) = transcripts.next().await {
+        text = transcript?.text;
+    }
+    Ok(text)
+}
+
+fn question(n: usize) -> ChatRequest {
+    let messages = vec![
+        Message::new(
+            Role::System,
+            "You are a friendly voice assistant. Answer in one short spoken sentence.",
+        ),
+        Message::new(Role::User, format!("My number is {n}. What is the capital of France?")),
+    ];
+    ChatRequest { temperature: Some(0.0), max_tokens: Some(TOKENS), ..ChatRequest::new(messages) }
+}
+
+async fn written(bench: &Bench, n: usize) -> Result<Spans> {
+    let began = Instant::now();
+    let mut deltas = bench.stack.engines.llm.chat(question(n));
+    let mut first = None;
+    while let Some(delta) = deltas.next().await {
+        delta?;
+        first.get_or_insert_with(|| began.elapsed());
+    }
+    Ok(vec![("total", began.elapsed()), ("first_token", first.context("the model said nothing")?)])
+}
+
+async fn said(bench: &Bench, text: &str) -> Result<Spans> {
+    let began = Instant::now();
+    let mut chunks = bench.stack.engines.tts.speak(SpeechRequest::new(text));
+    let mut first = None;
+    while let Some(chunk) = chunks.next().await {
+        chunk?;
+        first.get_or_insert_with(|| began.elapsed());
+    }
+    Ok(vec![("total", began.elapsed()), ("first_audio", first.context("the voice said nothing")?)])
+}
+
+/// What a caller waits for once the turn is over.
+async fn reply(bench: &Bench, n: usize) -> Result<Spans> {
+    let engines = &bench.stack.engines;
+    let began = Instant::now();
+    words(engines.stt.as_ref(), &bench.speech).await?;
+    let stt = began.elapsed();
+    let mut deltas = engines.llm.chat(question(n));
+    let mut clause = String::new();
+    while let Some(delta) = deltas.next().await {
+        match delta? {
+            ChatDelta::Text(text) => clause.push_str(&text),
+            ChatDelta::ToolCall { .. } | ChatDelta::Done { .. } => break,
+        }
+        if clause.trim_end().ends_with([',', '.', '!', '?', ';', ':']) {
+            break;
+        }
+    }
+    drop(deltas);
+    let llm = began.elapsed();
+    let clause = if clause.trim().is_empty() { SENTENCE.to_owned() } else { clause };
+    let mut chunks = engines.tts.speak(SpeechRequest::new(clause));
+    chunks.next().await.context("the voice said nothing")??;
+    let total = began.elapsed();
+    Ok(vec![
+        ("total", total),
+        ("stt", stt),
+        ("llm", llm.saturating_sub(stt)),
+        ("tts", total.saturating_sub(llm)),
+    ])
+}
+
+/// A call in which the speech is the person's only turn.
+async fn turn(bench: &Bench) -> Result<Spans> {
+    let (transport, mut said) = FileTransport::new(bench.speech.to_vec(), false);
+    let (engines, session) = (Arc::new(bench.stack.engines.clone()), stack::session_config(&bench.config));
+    let end = std::future::pending();
+    let call = run_call(CallContext::new(None), engines, session, Arc::new(Metrics::new()), transport, end);
+    let call = tokio::spawn(call);
+    let mut answered = None;
+    while let Some(said) = said.recv().await {
+        match said {
+            Said::Turn(turn) if turn.latency_ms.total > Duration::ZERO => {
+                answered = Some(turn.latency_ms);
+                break;
+            }
+            Said::Failed(error) => bail!("the turn failed: {error}"),
+            Said::Turn(_) | Said::Audio(_) => {}
+        }
+    }
+    call.abort();
+    let latency = answered.context("the question was not answered")?;
+    Ok(vec![
+        ("total", latency.total),
+        ("end_of_turn", latency.end_of_turn),
+        ("stt", latency.stt),
+        ("first_token", latency.llm_ttft),
+        ("first_audio", latency.tts_ttfb),
+        ("overhead", latency.overhead),
+    ])
+}

@@ -1,0 +1,91 @@
+//! A benchmark in a process of its own, asked step by step, so that two can take turns.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::result::Measured;
+
+/// Models are loaded within this, or not at all.
+const READY_WITHIN: Duration = Duration::from_mins(2);
+/// A step takes no longer.
+const STEP_WITHIN: Duration = Duration::from_mins(10);
+/// What the child says when its engines are there.
+pub(crate) const READY: &str = "ready";
+
+/// A child that measures one component when it is asked.
+pub(crate) struct Runner {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Runner {
+    /// Starts `program`, perhaps another version, with a configuration file and with keys set over it.
+    pub(crate) async fn start(
+        program: &Path,
+        config: Option<&Path>,
+        settings: &[(String, String)],
+        component: &str,
+        recording: Option<&Path>,
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        command.args(["benchmark", "--component", component, "--steps"]);
+        if let Some(recording) = recording {
+            command.arg("--input").arg(recording);
+        }
+        for (key, value) in settings {
+            command.env(variable(key), value);
+        }
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let mut child = spawned.with_context(|| format!("cannot start {}", program.display()))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("a process without input and output");
+        };
+        let mut runner = Self { child, input, output: BufReader::new(output).lines() };
+        let ready = runner.line(READY_WITHIN).await?;
+        if ready != READY {
+            bail!("{} does not measure step by step: it is too old", program.display());
+        }
+        Ok(runner)
+    }
+
+    /// Measures so many iterations.
+    pub(crate) async fn step(&mut self, iterations: usize) -> Result<Measured> {
+        self.input.write_all(format!("{iterations}\n").as_bytes()).await?;
+        let line = self.line(STEP_WITHIN).await?;
+        serde_json::from_str(&line).with_context(|| format!("a measurement is not understood: {line}"))
+    }
+
+    async fn line(&mut self, within: Duration) -> Result<String> {
+        let line = tokio::time::timeout(within, self.output.next_line()).await;
+        let line = line.context("the measuring process does not answer")??;
+        if let Some(line) = line {
+            return Ok(line);
+        }
+        let status = self.child.wait().await?;
+        bail!("the measuring process ended ({status}); what it said stands above")
+    }
+}
+
+/// The environment variable that sets a key: `llm.threads` is `ANTIPHON_LLM__THREADS`.
+fn variable(key: &str) -> String {
+    format!("ANTIPHON_{}", key.to_uppercase().replace('.', "__"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_become_variables() {
+        assert_eq!(variable("server.limits.max_calls"), "ANTIPHON_SERVER__LIMITS__MAX_CALLS");
+    }
+}

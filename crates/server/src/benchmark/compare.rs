@@ -1,0 +1,116 @@
+//! Whether something became slower: two versions or two configurations measured in turn, or a result kept before.
+
+use std::path::{Path, PathBuf};
+
+use antiphon_lab::compare::{Comparison, Round, compare};
+use anyhow::{Context, Result, bail};
+
+use super::child::Runner;
+use super::result::RunResult;
+
+/// Rounds of a comparison; in each both sides are measured, first one, then the other.
+const ROUNDS: usize = 10;
+
+/// With what is compared.
+pub(crate) enum Baseline {
+    /// A result that was written before: the machine may have been another then.
+    Result(Box<RunResult>),
+    /// A configuration.
+    Config(PathBuf),
+    /// Another version of the program.
+    Program(PathBuf),
+}
+
+impl Baseline {
+    /// Tells by the file what it is.
+    pub(crate) fn open(file: &Path) -> Result<Self> {
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                let result = serde_json::from_str(&text);
+                let result =
+                    result.with_context(|| format!("{} holds no result of a benchmark", file.display()))?;
+                Ok(Self::Result(Box::new(result)))
+            }
+            Some("toml") if file.is_file() => Ok(Self::Config(file.to_owned())),
+            _ if file.is_file() => Ok(Self::Program(std::path::absolute(file)?)),
+            _ => bail!(
+                "{} is not there: name a result (.json), a configuration (.toml) or another antiphon program",
+                file.display()
+            ),
+        }
+    }
+}
+
+/// The two sides of a comparison.
+pub(crate) struct Sides<'a> {
+    pub(crate) baseline: Side<'a>,
+    pub(crate) candidate: Side<'a>,
+    pub(crate) recording: Option<&'a Path>,
+}
+
+/// One of them.
+pub(crate) struct Side<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) config: Option<&'a Path>,
+    /// Keys set over the configuration.
+    pub(crate) settings: &'a [(String, String)],
+}
+
+impl Sides<'_> {
+    /// Measures a component on both sides in turn, `iterations` each in all; `each` is told after every round.
+    pub(crate) async fn measure(
+        &self,
+        component: &str,
+        iterations: usize,
+        mut each: impl FnMut(),
+    ) -> Result<Vec<Round>> {
+        let start = |side: &Side<'_>| {
+            let (program, config) = (side.program.to_owned(), side.config.map(Path::to_owned));
+            let (settings, recording) = (side.settings.to_vec(), self.recording.map(Path::to_owned));
+            let component = component.to_owned();
+            async move {
+                Runner::start(&program, config.as_deref(), &settings, &component, recording.as_deref()).await
+            }
+        };
+        let (mut baseline, mut candidate) = (start(&self.baseline).await?, start(&self.candidate).await?);
+        let step = iterations.div_ceil(ROUNDS).max(1);
+        let mut rounds = Vec::new();
+        for n in 0..=ROUNDS {
+            let (first, second) =
+                if n % 2 == 0 { (&mut baseline, &mut candidate) } else { (&mut candidate, &mut baseline) };
+            let (first, second) = (samples(first, step).await?, samples(second, step).await?);
+            let (baseline, candidate) = if n % 2 == 0 { (first, second) } else { (second, first) };
+            // The first round only warms both up.
+            if n > 0 {
+                rounds.push(Round { baseline, candidate });
+                each();
+            }
+        }
+        Ok(rounds)
+    }
+}
+
+async fn samples(runner: &mut Runner, iterations: usize) -> Result<Vec<f64>> {
+    let measured = runner.step(iterations).await?;
+    let total = measured.metrics.into_iter().next().context("nothing was measured")?;
+    Ok(total.samples_ms)
+}
+
+/// Compares two results, the samples in the order in which they were measured.
+pub(crate) fn results(baseline: &RunResult, candidate: &RunResult, component: &str) -> Option<Comparison> {
+    let samples = |result: &RunResult| {
+        let measured = result.components.iter().find(|measured| measured.component == component)?;
+        Some(measured.total()?.samples_ms.clone())
+    };
+    let (baseline, candidate) = (samples(baseline)?, samples(candidate)?);
+    let each = |samples: &[f64]| samples.len().div_ceil(ROUNDS).max(1);
+    let (ours, theirs) = (each(&candidate), each(&baseline));
+    let rounds: Vec<Round> = baseline
+        .chunks(theirs)
+        .zip(candidate.chunks(ours))
+        .map(|(baseline, candidate)| Round { baseline: baseline.to_vec(), candidate: candidate.to_vec() })
+        .collect();
+    compare(&rounds)
+}

@@ -1,0 +1,39 @@
+//! How many calls this machine holds with these engines, as load tests found.
+
+use std::time::SystemTime;
+
+use antiphon_telemetry::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::machine;
+
+/// Calls at a time when nothing was measured.
+pub(crate) const UNMEASURED: usize = 1_000;
+const KIND: &str = "capacity";
+
+/// What a load test found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Capacity {
+    /// Calls at a time that keep their latency.
+    pub(crate) calls: usize,
+    /// The 95th percentile of turn latency at that many.
+    pub(crate) p95_ms: f64,
+    /// From which commit the program was built.
+    pub(crate) commit: String,
+}
+
+/// The latest of this machine with the engines of this description.
+pub(crate) async fn find(store: &Store, engines: &str) -> Result<Option<Capacity>, StoreError> {
+    let machine = machine::describe();
+    let found = store.documents(KIND, Some(engines), 100).await?;
+    let of_this = found.into_iter().find(|document| document.machine == machine);
+    Ok(of_this.and_then(|document| serde_json::from_str(&document.content).ok()))
+}
+
+/// Keeps what a load test found.
+pub(crate) async fn keep(store: &Store, engines: &str, capacity: &Capacity) -> Result<(), StoreError> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let content = serde_json::to_string(capacity).unwrap_or_default();
+    store.add_document(KIND, now, &machine::describe(), engines, &content).await?;
+    Ok(())
+}

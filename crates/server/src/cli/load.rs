@@ -1,0 +1,355 @@
+//! `antiphon load`
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use antiphon_audio::{FileFormat, encode_file};
+use antiphon_core::{AudioChunk, SpeechRequest};
+use antiphon_lab::load::{self, Figures, Plan, Report, ServerUsage, Speech, Target, Window, html};
+use antiphon_telemetry::Store;
+use anyhow::{Context, Result, bail};
+use comfy_table::{CellAlignment, Table, presets};
+use futures_util::TryStreamExt;
+use reqwest::Url;
+
+use super::{logging, print};
+use crate::capacity::{self, Capacity};
+use crate::config::Config;
+use crate::{machine, stack};
+
+/// What callers say when no recordings are given: questions of different lengths.
+const QUESTIONS: [&str; 4] = [
+    "What is the status of my order?",
+    "Could you please tell me when the next train to the airport leaves?",
+    "I would like to change my address.",
+    "Do you have a table for two people tomorrow evening at eight o'clock?",
+];
+/// How often the server is asked what it uses.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Load the running server, or any other, with calls that really speak.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  antiphon load sustained --calls 100 --rate 10 --duration 3600 --out sustained.json\n  \
+    antiphon load spike --calls 10 --to 500 --ramp 60 --duration 300\n  antiphon load stress --step 50 --save\n  \
+    antiphon load sustained --url wss://voice.example.com/telephony/twilio/media --calls 20 --rate 2"
+)]
+pub(super) struct Arguments {
+    /// How the load goes on.
+    #[command(subcommand)]
+    shape: Shape,
+}
+
+#[derive(clap::Subcommand)]
+enum Shape {
+    /// As many calls all the time.
+    Sustained(Common),
+    /// Many more calls within a minute, held, and then as before.
+    Spike(Spike),
+    /// More and more calls until it breaks, then few, until all is well again.
+    Stress(Stress),
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// The server's socket: Twilio Media Streams, or OpenAI Realtime when it ends with /v1/realtime. The running server's
+    /// Twilio socket when missing.
+    #[arg(long, value_name = "WS")]
+    url: Option<String>,
+    /// Calls at a time: of a spike before it, of a stress test at its beginning.
+    #[arg(long, value_name = "N")]
+    calls: Option<usize>,
+    /// Questions a second, of all calls together; a question every 10 s from each call when missing.
+    #[arg(long, value_name = "R")]
+    rate: Option<f64>,
+    /// How long: of a spike, how long it is held; of a stress test, each step.
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<f64>,
+    /// A key of the server; the first of [server] api_keys when missing.
+    #[arg(long, value_name = "KEY", env = "ANTIPHON_LOAD_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Recordings of questions; the configured voice asks when there are none.
+    #[arg(long, value_name = "AUDIO", num_args = 1..)]
+    speech: Vec<PathBuf>,
+    /// Share of the replies that are interrupted, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    interruptions: f64,
+    /// A level is broken when the 95th percentile of turn latency is over this.
+    #[arg(long, value_name = "MS", default_value_t = 2_000.0)]
+    limit_ms: f64,
+    /// Write the report to a file: JSON, and beside it the same as a page with plots.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The report as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Spike {
+    #[command(flatten)]
+    common: Common,
+    /// Calls of the spike.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    to: usize,
+    /// How fast it comes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    ramp: f64,
+}
+
+#[derive(clap::Args)]
+struct Stress {
+    #[command(flatten)]
+    common: Common,
+    /// How many calls more each step has.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    step: usize,
+    /// The last step.
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    max: usize,
+    /// Keep what the machine holds: the server then lets in no more calls, unless [server.limits] max_calls says
+    /// otherwise.
+    #[arg(long)]
+    save: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+    logging(config, Some("error"))?;
+    let (common, save) = match &arguments.shape {
+        Shape::Sustained(common) => (common, false),
+        Shape::Spike(spike) => (&spike.common, false),
+        Shape::Stress(stress) => (&stress.common, stress.save),
+    };
+    if save && common.url.is_some() {
+        bail!("--save keeps what this machine's own server holds: leave out --url");
+    }
+    let plan = plan(&arguments.shape)?;
+    // One thread: a load generator that fills all cores measures itself.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let speech = Arc::new(speech(common, config)?);
+    let report = runtime.block_on(async {
+        let key = common.key.clone();
+        let key = key.or_else(|| config.server.api_keys.first().map(|key| key.reveal().to_owned()));
+        let url = common.url.clone().unwrap_or_else(|| own_socket(config));
+        let usage = usage(&url, key.as_deref());
+        let target = Target::new(url, key);
+        let shown = std::io::stderr().is_terminal();
+        let report = load::run(target, plan, speech, usage, |window| {
+            if shown {
+                eprint!("\r{}", progress(window));
+            }
+        })
+        .await?;
+        if shown {
+            eprintln!();
+        }
+        anyhow::Ok(report)
+    })?;
+    let report = Report { machine: machine::describe(), commit: machine::commit().to_owned(), ..report };
+    if let Some(out) = &common.out {
+        let written = |file: &PathBuf, text: String| {
+            std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        written(out, serde_json::to_string_pretty(&report)? + "\n")?;
+        written(&out.with_extension("html"), html(&report))?;
+    }
+    print(&if common.json { serde_json::to_string(&report)? } else { table(&report) });
+    if save {
+        runtime.block_on(keep(config, &report))?;
+    }
+    Ok(())
+}
+
+fn plan(shape: &Shape) -> Result<Plan> {
+    let seconds = |given: Option<f64>, usual: f64| {
+        Duration::try_from_secs_f64(given.unwrap_or(usual)).context("a duration is no number of seconds")
+    };
+    let (plan, common) = match shape {
+        Shape::Sustained(common) => {
+            let calls = common.calls.unwrap_or(100);
+            let rate = common.rate.unwrap_or(calls as f64 / 10.0);
+            (Plan::sustained(calls, rate, seconds(common.duration, 300.0)?), common)
+        }
+        Shape::Spike(Spike { common, to, ramp }) => {
+            let ramp = seconds(Some(*ramp), 60.0)?;
+            (Plan::spike(common.calls.unwrap_or(10), *to, ramp, seconds(common.duration, 300.0)?), common)
+        }
+        Shape::Stress(Stress { common, step, max, .. }) => {
+            let start = common.calls.unwrap_or(*step);
+            (Plan::stress(start, *step, seconds(common.duration, 30.0)?, *max), common)
+        }
+    };
+    let period_s = match (shape, common.rate, common.calls) {
+        (Shape::Sustained(_), ..) | (_, None, _) => plan.period_s,
+        (_, Some(rate), Some(calls)) => calls as f64 / rate,
+        (_, Some(_), None) => bail!("--rate is of all calls together: give --calls too"),
+    };
+    Ok(Plan { period_s, interruptions: common.interruptions, limit_ms: common.limit_ms, ..plan })
+}
+
+fn own_socket(config: &Config) -> String {
+    let scheme = if config.server.tls.is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{}/telephony/twilio/media", config.server.listen)
+}
+
+fn speech(common: &Common, config: &Config) -> Result<Speech> {
+    let files: Vec<Vec<u8>> = if common.speech.is_empty() {
+        spoken(config)
+            .context("no recordings were given (--speech), and the voice that would ask cannot be had")?
+    } else {
+        let read =
+            |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+        common.speech.iter().map(read).collect::<Result<_>>()?
+    };
+    Ok(Speech::new(&files)?)
+}
+
+/// The questions, said by the default voice.
+fn spoken(config: &Config) -> Result<Vec<Vec<u8>>> {
+    let (voice, pool) = stack::default_voice(config)?;
+    let runtime = super::runtime()?;
+    let say = |question: &&str| {
+        let chunks: Vec<AudioChunk> =
+            runtime.block_on(voice.speak(SpeechRequest::new(*question)).try_collect())?;
+        let rate = chunks.first().context("the voice says nothing")?.rate;
+        let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
+        Ok(encode_file(FileFormat::Wav, &AudioChunk::new(rate, samples))?)
+    };
+    let said = QUESTIONS.iter().map(say).collect();
+    drop(voice);
+    drop(pool);
+    said
+}
+
+/// What the server says it uses, asked in the background; `None` when it does not say.
+fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsage> + use<> {
+    let latest = Arc::new(Mutex::new(None));
+    let url = Url::parse(&socket.replacen("ws", "http", 1)).and_then(|url| url.join("/metrics")).ok();
+    // Whoever was first has installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(ASK_EVERY).build().ok();
+    if let Some((url, client)) = url.zip(client) {
+        let (told, key) = (Arc::downgrade(&latest), key.map(str::to_owned));
+        tokio::spawn(async move {
+            while let Some(told) = told.upgrade() {
+                let get = client.get(url.clone());
+                let get = if let Some(key) = &key { get.bearer_auth(key) } else { get };
+                let answer = match get.send().await {
+                    Ok(answer) => answer.text().await.ok(),
+                    Err(_) => None,
+                };
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_deref().and_then(used);
+                drop(told);
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        });
+    }
+    move || *latest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The names every Prometheus client library uses.
+fn used(metrics: &str) -> Option<ServerUsage> {
+    let lines = metrics.lines().filter(|line| !line.starts_with('#'));
+    let values: HashMap<&str, f64> = lines
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(k, v)| Some((k, v.parse().ok()?)))
+        .collect();
+    Some(ServerUsage {
+        cpu_s: *values.get("process_cpu_seconds_total")?,
+        resident_bytes: *values.get("process_resident_memory_bytes")? as u64,
+    })
+}
+
+fn progress(window: &Window) -> String {
+    let Figures { answered, latency, .. } = &window.figures;
+    format!(
+        "{:5.0} s  {:5} calls  {:5} answers  p50 {:6.0} ms  p95 {:6.0} ms  errors {:5.2} %   ",
+        window.time_s,
+        window.calls_up,
+        answered,
+        latency.p50_ms,
+        latency.p95_ms,
+        window.figures.error_share() * 100.0
+    )
+}
+
+fn table(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "CALLS",
+        "TURNS",
+        "P50 MS",
+        "P95 MS",
+        "P99 MS",
+        "ERRORS",
+        "GAPS",
+        "CPU MS/CALL-S",
+        "KIB/CALL",
+        "LATE P99 MS",
+        "",
+    ]);
+    for column in 0..10 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let all =
+        (report.plan.phases.iter().map(|phase| phase.to).max().unwrap_or_default(), &report.totals, "all");
+    let levels = report
+        .levels
+        .iter()
+        .map(|level| (level.calls, &level.figures, if level.broken { "BROKEN" } else { "" }));
+    for (calls, figures, mark) in levels.chain([all]) {
+        let server = figures.server.as_ref();
+        let optional =
+            |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        table.add_row([
+            calls.to_string(),
+            figures.turns.to_string(),
+            format!("{:.0}", figures.latency.p50_ms),
+            format!("{:.0}", figures.latency.p95_ms),
+            format!("{:.0}", figures.latency.p99_ms),
+            format!("{:.2} %", figures.error_share() * 100.0),
+            figures.gaps.count.to_string(),
+            optional(server.and_then(|server| server.cpu_ms_per_call_second)),
+            optional(server.and_then(|server| server.bytes_per_call).map(|bytes| bytes / 1_024.0)),
+            format!("{:.1}", figures.lateness.p99_ms),
+            mark.to_owned(),
+        ]);
+    }
+    let mut lines = vec![table.to_string()];
+    lines.extend(report.capacity.map(|calls| format!("holds {calls} calls")));
+    lines.extend(report.breaking_point.map(|calls| format!("breaks at {calls} calls")));
+    lines.extend(report.recovery_s.map(|seconds| format!("well again after {seconds:.1} s")));
+    lines.extend(report.first_failure.as_ref().map(|failure| format!("the first failure: {failure}")));
+    lines.join("\n")
+}
+
+async fn keep(config: &Config, report: &Report) -> Result<()> {
+    let Some(calls) = report.capacity else {
+        bail!("nothing to keep: the first level was broken already; begin with fewer --calls");
+    };
+    let level = report.levels.iter().find(|level| level.calls == calls && !level.broken);
+    let p95_ms = level.map_or(report.totals.latency.p95_ms, |level| level.figures.latency.p95_ms);
+    let store = Store::open(&stack::data_dir(config)?).await?;
+    let found = Capacity { calls, p95_ms, commit: machine::commit().to_owned() };
+    capacity::keep(&store, &stack::engine_names(config), &found).await?;
+    eprintln!("kept: the server lets in {calls} calls from its next start on");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_uses_is_found_among_its_metrics() {
+        let text = "# HELP process_cpu_seconds x\nprocess_cpu_seconds_total 12.5\nprocess_resident_memory_bytes 1048576\n";
+        assert_eq!(used(text), Some(ServerUsage { cpu_s: 12.5, resident_bytes: 1 << 20 }));
+        assert_eq!(used("nothing"), None);
+    }
+}

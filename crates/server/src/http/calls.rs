@@ -1,0 +1,64 @@
+//! `/api/calls`: the calls there are now.
+
+use std::sync::Arc;
+
+use antiphon_telemetry::CallView;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Problem;
+use super::performance::within;
+use crate::app::App;
+
+const MAX_PAGE: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Page {
+    /// At most so many, 1 to 1000; 100 when missing.
+    limit: Option<usize>,
+    /// Those that began after this one.
+    after: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Calls {
+    data: Vec<CallView>,
+    /// Calls now, on all pages.
+    active: usize,
+    /// Calls at a time.
+    limit: usize,
+    /// Whether there are more: ask with `after`, the last one's id.
+    has_more: bool,
+}
+
+/// The calls there are now, the oldest first.
+#[utoipa::path(
+    get, path = "/api/calls", tag = "Operation", params(Page),
+    responses((status = 200, description = "One object a call", body = Object)),
+)]
+async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(page): Query<Page>,
+) -> Result<Json<Calls>, Problem> {
+    app.http.auth.check(&headers)?;
+    let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
+    let calls = app.live.calls();
+    let active = calls.len();
+    // A call that is over is not there any more: then from the beginning, which shows some again but none never.
+    let after = page.after.and_then(|after| calls.iter().position(|call| call.id == after));
+    let mut data: Vec<CallView> =
+        calls.into_iter().skip(after.map_or(0, |at| at + 1)).take(most + 1).collect();
+    let has_more = data.len() > most;
+    data.truncate(most);
+    Ok(Json(Calls { data, active, limit: app.http.max_calls, has_more }))
+}

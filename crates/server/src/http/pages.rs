@@ -1,0 +1,95 @@
+//! The talk page and the dashboard: their files, built into the program.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::app::App;
+
+/// A page may load and connect to nothing but its own server.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; \
+    connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+struct File {
+    path: &'static str,
+    kind: &'static str,
+    text: &'static str,
+}
+
+macro_rules! file {
+    ($path:literal, $kind:literal, $file:literal) => {
+        File { path: $path, kind: $kind, text: include_str!(concat!("../../../../web", $file)) }
+    };
+}
+
+macro_rules! script {
+    ($path:literal) => {
+        file!($path, "text/javascript; charset=utf-8", $path)
+    };
+}
+
+macro_rules! style {
+    ($path:literal) => {
+        file!($path, "text/css; charset=utf-8", $path)
+    };
+}
+
+/// The files and where they are.
+const FILES: &[File] = &[
+    file!("/", "text/html; charset=utf-8", "/index.html"),
+    file!("/dashboard", "text/html; charset=utf-8", "/dashboard.html"),
+    file!("/favicon.svg", "image/svg+xml", "/favicon.svg"),
+    style!("/talk.css"),
+    script!("/talk.js"),
+    script!("/capture.js"),
+    style!("/dashboard.css"),
+    script!("/dashboard.js"),
+    script!("/dashboard/advice.js"),
+    script!("/dashboard/api.js"),
+    script!("/dashboard/calls.js"),
+    script!("/dashboard/chart.js"),
+    script!("/dashboard/components.js"),
+    script!("/dashboard/data.js"),
+    script!("/dashboard/dom.js"),
+    script!("/dashboard/format.js"),
+    script!("/dashboard/history.js"),
+    script!("/dashboard/overview.js"),
+    script!("/dashboard/scale.js"),
+    script!("/dashboard/turns.js"),
+];
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(async move || answer(file))))
+}
+
+fn answer(file: &'static File) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, file.kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, file.text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_named_by_another_and_none_by_another_server() {
+        let all = FILES.iter().map(|file| file.text).collect::<String>();
+        for File { path, text, .. } in &FILES[2..] {
+            assert!(all.contains(&format!("\"{path}\"")), "{path} is named by nobody");
+            let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(
+                !elsewhere.contains("http://") && !elsewhere.contains("https://"),
+                "{path} names another server"
+            );
+        }
+    }
+}

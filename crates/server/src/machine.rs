@@ -1,0 +1,20 @@
+//! On what and from what the program runs: measurements of one machine say nothing about another.
+
+use std::fs;
+
+/// The machine in a few words: processor, cores, memory. The same for every run on it.
+pub(crate) fn describe() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+    let gib = kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / f64::from(1 << 20);
+    format!("{model}, {cores} cores, {gib:.0} GiB")
+}
+
+/// The commit the program was built from, if that is known.
+pub(crate) fn commit() -> &'static str {
+    option_env!("ANTIPHON_COMMIT").unwrap_or("unknown")
+}

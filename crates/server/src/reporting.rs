@@ -1,0 +1,61 @@
+//! Telling others how the server fares: alerts to a webhook, spans to a collector.
+
+mod backoff;
+mod traces;
+mod webhook;
+
+use std::sync::Arc;
+
+use antiphon_telemetry::{Alert, AlertState, TICK};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::app::App;
+pub use traces::Traces;
+pub use webhook::Webhook;
+
+/// Alerts that wait to be told; more are only logged.
+const MAX_ALERTS: usize = 64;
+
+/// Who is told.
+#[derive(Default)]
+pub struct Reporting {
+    /// Of alerts.
+    pub webhook: Option<Webhook>,
+    /// Of spans.
+    pub spans: Option<Traces>,
+}
+
+/// Measures, judges and tells, until it is dropped.
+pub(crate) async fn run(app: Arc<App>) {
+    let mut tasks = JoinSet::new();
+    let (alerts, told) = mpsc::channel(MAX_ALERTS);
+    if let Some(webhook) = app.reporting.webhook.clone() {
+        tasks.spawn(webhook.tell(told));
+    }
+    if let Some(traces) = app.reporting.spans.clone() {
+        tasks.spawn(traces.export());
+    }
+    if let Err(error) = app.watcher.learn().await {
+        tracing::warn!(%error, "what was measured before could not be read: baselines begin anew");
+    }
+    let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+    loop {
+        tick.tick().await;
+        for alert in app.watcher.tick().await {
+            log(&alert);
+            // Without a webhook, or when it is far behind, the log and the dashboard have it.
+            let _ = alerts.try_send(alert);
+        }
+    }
+}
+
+fn log(alert: &Alert) {
+    let Alert { rule, subject, message, value, threshold, unit, .. } = alert;
+    let rule = rule.label();
+    match alert.state {
+        AlertState::Firing => tracing::warn!(rule, subject, value, threshold, unit, "alert: {message}"),
+        AlertState::Resolved => tracing::info!(rule, subject, "alert over: {message}"),
+    }
+}

@@ -1,0 +1,58 @@
+//! Spans to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_telemetry::SpanRecorder;
+use reqwest::Url;
+
+use super::backoff;
+
+/// How often spans are sent.
+const EVERY: Duration = Duration::from_secs(2);
+/// Spans in one request: some 200 KiB.
+const BATCH: usize = 512;
+const ATTEMPTS: u32 = 5;
+
+/// Where spans go.
+#[derive(Clone)]
+pub struct Traces {
+    /// Makes them.
+    pub recorder: Arc<SpanRecorder>,
+    /// The collector's address, up to and with `/v1/traces`.
+    pub url: Url,
+    /// The key, if the collector wants one.
+    pub bearer: Option<String>,
+}
+
+impl Traces {
+    pub(super) async fn export(self) {
+        let client = match backoff::client() {
+            Ok(client) => client,
+            Err(error) => return tracing::error!(%error, "spans cannot be exported"),
+        };
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            while let Some(request) = self.recorder.take_request(BATCH) {
+                let sent = backoff::post(ATTEMPTS, || {
+                    let post = client.post(self.url.clone()).header("content-type", "application/x-protobuf");
+                    let post = match &self.bearer {
+                        Some(bearer) => post.bearer_auth(bearer),
+                        None => post,
+                    };
+                    post.body(request.clone())
+                });
+                match sent.await {
+                    Ok(()) => failing = false,
+                    // Once is enough: a collector that is gone for hours does not fill the log.
+                    Err(_) if failing => {}
+                    Err(problem) => {
+                        tracing::warn!(problem, "spans were lost: the collector does not take them");
+                        failing = true;
+                    }
+                }
+            }
+        }
+    }
+}

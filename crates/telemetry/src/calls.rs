@@ -1,0 +1,243 @@
+//! The calls there are now, and the latest turns, for whoever looks.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use antiphon_core::dialog::Phase;
+use antiphon_core::measure::account::Account;
+use antiphon_core::measure::{Component, Level};
+use antiphon_core::{
+    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, Step, TurnLatency, Usage,
+};
+use serde::Serialize;
+
+/// Turns kept.
+const MAX_TURNS: usize = 500;
+
+/// What tokens cost, in the currency of whoever pays.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// A million tokens read.
+    pub input_million: f64,
+    /// A million tokens read from a cache.
+    pub cached_million: f64,
+    /// A million tokens written.
+    pub output_million: f64,
+}
+
+impl Prices {
+    fn of(self, usage: Usage) -> f64 {
+        let fresh = usage.input_tokens.saturating_sub(usage.cached_tokens) as f64;
+        let cached = usage.cached_tokens as f64 * self.cached_million;
+        (fresh * self.input_million + cached + usage.output_tokens as f64 * self.output_million) / 1e6
+    }
+}
+
+/// A call as it is now.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallView {
+    /// Its name.
+    pub id: String,
+    /// The transport's name.
+    pub transport: &'static str,
+    /// When it began, in seconds since 1970.
+    pub started: f64,
+    /// Who has the floor.
+    pub phase: &'static str,
+    /// Turns answered.
+    pub turns: u64,
+    /// Replies cut off by the person.
+    pub interruptions: u64,
+    /// Failures of engines.
+    pub failures: u64,
+    /// Of the latest turn.
+    pub latency_ms: Option<TurnLatency>,
+    /// How long threads have worked for it.
+    pub busy_ms: f64,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// What the tokens cost; null when no prices are configured.
+    pub cost: Option<f64>,
+}
+
+/// A turn that was answered.
+#[derive(Clone, Debug, Serialize)]
+pub struct TurnView {
+    /// The call's name.
+    pub call_id: String,
+    /// Its number within the call.
+    pub turn: u64,
+    /// When the reply began, in seconds since 1970.
+    pub at: f64,
+    /// The transport's name.
+    pub transport: &'static str,
+    /// Stage by stage.
+    pub latency_ms: TurnLatency,
+    /// What took place when, from the last speech sample.
+    pub steps: Vec<Step>,
+}
+
+/// Keeps what calls there are.
+pub struct LiveCalls {
+    max: usize,
+    prices: Option<Prices>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: HashMap<CallId, Live>,
+    /// The latest last.
+    turns: VecDeque<TurnView>,
+}
+
+struct Live {
+    transport: &'static str,
+    account: Arc<Account>,
+    started: f64,
+    phase: &'static str,
+    turns: u64,
+    interruptions: u64,
+    failures: u64,
+    latency: Option<TurnLatency>,
+    usage: Usage,
+}
+
+impl LiveCalls {
+    /// At most `max` calls are let in.
+    pub fn new(max: usize, prices: Option<Prices>) -> Self {
+        Self { max, prices, state: Mutex::default() }
+    }
+
+    /// All calls, the oldest first.
+    pub fn calls(&self) -> Vec<CallView> {
+        let state = self.state();
+        let mut calls: Vec<CallView> = state.calls.iter().map(|(id, live)| self.view(id, live)).collect();
+        calls.sort_by(|a, b| a.started.total_cmp(&b.started).then_with(|| a.id.cmp(&b.id)));
+        calls
+    }
+
+    /// The latest turns, the latest first.
+    pub fn turns(&self, limit: usize) -> Vec<TurnView> {
+        self.state().turns.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// The call with this number in profiles: see [`Account::number`].
+    pub fn numbered(&self, number: u32) -> Option<String> {
+        let state = self.state();
+        let found = state.calls.iter().find(|(_, live)| live.account.number() == number);
+        found.map(|(id, _)| id.to_string())
+    }
+
+    fn view(&self, id: &CallId, live: &Live) -> CallView {
+        CallView {
+            id: id.to_string(),
+            transport: live.transport,
+            started: live.started,
+            phase: live.phase,
+            turns: live.turns,
+            interruptions: live.interruptions,
+            failures: live.failures,
+            latency_ms: live.latency,
+            busy_ms: live.account.busy().as_secs_f64() * 1_000.0,
+            input_tokens: live.usage.input_tokens,
+            output_tokens: live.usage.output_tokens,
+            cost: self.prices.map(|prices| prices.of(live.usage)),
+        }
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Component for LiveCalls {
+    fn name(&self) -> &'static str {
+        "calls"
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let active = self.state().calls.len() as f64;
+        vec![Level {
+            name: "active".into(),
+            value: active,
+            limit: Some(self.max as f64),
+            unit: "calls".into(),
+        }]
+    }
+}
+
+impl Observer for LiveCalls {
+    fn call_started(&self, call: &CallStart) {
+        let live = Live {
+            transport: call.transport,
+            account: Arc::clone(&call.account),
+            started: unix_now(),
+            phase: Phase::Listening.name(),
+            turns: 0,
+            interruptions: 0,
+            failures: 0,
+            latency: None,
+            usage: Usage::default(),
+        };
+        self.state().calls.insert(call.id.clone(), live);
+    }
+
+    fn event(&self, call: &CallId, event: &Event) {
+        // Most events are of no interest here: only the others take the lock.
+        if !matches!(
+            event,
+            Event::Phase(_)
+                | Event::Latency { .. }
+                | Event::Interrupted { .. }
+                | Event::Failed(_)
+                | Event::UserTextFailed { .. }
+                | Event::ReplyDone { .. }
+        ) {
+            return;
+        }
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(live) = state.calls.get_mut(call) else { return };
+        match event {
+            Event::Phase(phase) => live.phase = phase.name(),
+            Event::Latency { turn, latency, steps } => {
+                live.turns += 1;
+                live.latency = Some(*latency);
+                if state.turns.len() == MAX_TURNS {
+                    state.turns.pop_front();
+                }
+                state.turns.push_back(TurnView {
+                    call_id: call.to_string(),
+                    turn: turn.0.into(),
+                    at: unix_now(),
+                    transport: live.transport,
+                    latency_ms: *latency,
+                    steps: steps.clone(),
+                });
+            }
+            Event::Interrupted { .. } => live.interruptions += 1,
+            Event::Failed(_) | Event::UserTextFailed { .. } => live.failures += 1,
+            Event::ReplyDone { usage, .. } => {
+                live.usage.input_tokens += usage.input_tokens;
+                live.usage.cached_tokens += usage.cached_tokens;
+                live.usage.output_tokens += usage.output_tokens;
+            }
+            _ => {}
+        }
+    }
+
+    fn call_ended(&self, call: &CallId, _: &'static str, _: CallOutcome) {
+        self.state().calls.remove(call);
+    }
+
+    fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
+}
+
+fn unix_now() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}

@@ -1,0 +1,218 @@
+//! Heap profiles: what is allocated while one is taken and not freed, by site, and what grows all the time.
+//!
+//! jemalloc samples allocations by size and remembers those that live (its `prof` options). The program must have been
+//! started with `prof:true,prof_active:false`, which costs nothing until a profile is taken.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use antiphon_core::measure::account::Tag;
+use tikv_jemalloc_ctl::raw;
+
+use super::{Kind, Profile, ProfileError, Stack, Suspect, Weights, symbols};
+
+/// One allocated byte in so many is sampled, as a power of two: 64 KiB find a leak of some kilobytes a second within
+/// half a minute, and cost less than 1 % of the time of allocating.
+const LG_SAMPLE: usize = 16;
+/// Parts of a profile in each of which a leak must grow.
+pub(super) const PARTS: u32 = 4;
+/// Less is noise: a few sampled allocations.
+const MIN_SUSPECT: u64 = 4 << LG_SAMPLE;
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// A heap profile being taken.
+pub struct HeapSampler {
+    began: Instant,
+    /// What lived at the end of each part, by stack.
+    parts: Vec<(Duration, HashMap<Vec<u64>, u64>)>,
+}
+
+impl HeapSampler {
+    /// Parts of a profile: [`HeapSampler::look`] is to be called as often, at even distances.
+    pub const PARTS: u32 = PARTS;
+
+    /// Begins.
+    pub fn start() -> Result<Self, ProfileError> {
+        if TAKEN.swap(true, Ordering::AcqRel) {
+            return Err(ProfileError::Busy);
+        }
+        let sampler = Self { began: Instant::now(), parts: Vec::new() };
+        enabled()?;
+        set("prof.reset", LG_SAMPLE)?;
+        set("prof.active", true)?;
+        Ok(sampler)
+    }
+
+    /// Looks at what lives now.
+    pub fn look(&mut self) -> Result<(), ProfileError> {
+        let file = tempfile();
+        let path = CString::new(file.display().to_string()).map_err(std::io::Error::from)?;
+        let dumped = set("prof.dump", path.as_ptr());
+        let text = std::fs::read_to_string(&file);
+        // It may not be there.
+        let _ = std::fs::remove_file(&file);
+        dumped?;
+        self.parts.push((self.began.elapsed(), parse(&text?)));
+        Ok(())
+    }
+
+    /// Ends it and puts it into words.
+    pub fn finish(mut self, component: Option<&str>) -> Result<Profile, ProfileError> {
+        if self.parts.is_empty() {
+            self.look()?;
+        }
+        let parts = std::mem::take(&mut self.parts);
+        let duration = self.began.elapsed();
+        // Sampling ends before the words are found: that allocates a lot.
+        drop(self);
+        let (_, last) = parts.last().cloned().unwrap_or_default();
+        let stack = |(addresses, bytes)| (Stack { tag: Tag::default(), thread: 0, addresses }, bytes);
+        let threads = HashMap::from([(0, "heap".to_owned())]);
+        let weights = Weights { stacks: last.into_iter().map(stack).collect(), threads };
+        let profile = weights.profile(Kind::Heap, component, |_| None);
+        Ok(Profile {
+            duration_s: duration.as_secs_f64(),
+            rate: 1 << LG_SAMPLE,
+            suspects: suspects(&parts),
+            ..profile
+        })
+    }
+}
+
+impl Drop for HeapSampler {
+    fn drop(&mut self) {
+        // An allocator that could be switched on can be switched off.
+        let _ = set("prof.active", false);
+        TAKEN.store(false, Ordering::Release);
+    }
+}
+
+/// Whether the program was started so that its heap can be profiled.
+#[expect(unsafe_code, reason = "mallctl is told types that it cannot check: this is that of its manual")]
+fn enabled() -> Result<(), ProfileError> {
+    // SAFETY: `opt.prof` is a bool.
+    let on = unsafe { raw::read::<bool>(b"opt.prof\0") }.map_err(|e| failed("opt.prof", &e))?;
+    if on { Ok(()) } else { Err(failed("opt.prof", &"it was not started with prof:true")) }
+}
+
+/// Sets one of jemalloc's settings (mallctl(3)); `T` must be the type its manual asks for.
+#[expect(unsafe_code, reason = "mallctl is told types that it cannot check")]
+fn set<T>(name: &str, value: T) -> Result<(), ProfileError> {
+    let terminated = CString::new(name).map_err(|e| failed(name, &e))?;
+    // SAFETY: the callers pass a size for `prof.reset`, a bool for `prof.active`, and for `prof.dump` a string that
+    // outlives the call.
+    unsafe { raw::write(terminated.as_bytes_with_nul(), value) }.map_err(|e| failed(name, &e))
+}
+
+fn failed(name: &str, error: &dyn std::fmt::Display) -> ProfileError {
+    ProfileError::Allocator(format!("{name}: {error}"))
+}
+
+fn tempfile() -> std::path::PathBuf {
+    let unique: u64 = rand::random();
+    std::env::temp_dir().join(format!("antiphon-{}-{unique:016x}.heap", std::process::id()))
+}
+
+/// Reads a dump (`heap_v2`): for each stack, `@` and addresses, then `t*: objects: bytes [...]` of what was sampled.
+/// Gives estimated bytes by stack, innermost address first.
+fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
+    let mut lives = HashMap::new();
+    let rate = dump.lines().next().and_then(|line| line.strip_prefix("heap_v2/")?.parse().ok());
+    let rate: f64 = rate.unwrap_or(f64::from(1 << LG_SAMPLE));
+    let mut stack: Option<Vec<u64>> = None;
+    for line in dump.lines() {
+        let line = line.trim();
+        if let Some(addresses) = line.strip_prefix('@') {
+            let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+            // Return addresses: the call lies before.
+            stack =
+                Some(addresses.split_whitespace().filter_map(hex).map(|at| at.saturating_sub(1)).collect());
+        } else if let Some(counts) = line.strip_prefix("t*:")
+            && let Some(addresses) = stack.take()
+        {
+            let mut counts = counts.split(':');
+            let mut number = || counts.next()?.split_whitespace().next()?.parse::<f64>().ok();
+            let (Some(objects), Some(bytes)) = (number(), number()) else { continue };
+            if objects > 0.0 {
+                // An object of this size is sampled with this probability (jemalloc's own unbiasing).
+                let sampled = 1.0 - (-(bytes / objects) / rate).exp();
+                lives.insert(addresses, (bytes / sampled.max(f64::MIN_POSITIVE)) as u64);
+            }
+        }
+    }
+    lives
+}
+
+/// What grew in every part.
+fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
+    let [(began, _), .., (ended, last)] = parts else { return Vec::new() };
+    let over = ended.saturating_sub(*began).as_secs_f64().max(0.001);
+    let named = symbols::Symbols::new(last.keys().flatten().copied());
+    // One function may be reached by many ways: its ways are one site.
+    let mut sites: HashMap<String, (Vec<u64>, Vec<String>)> = HashMap::new();
+    for addresses in last.keys() {
+        let frames: Vec<String> =
+            addresses.iter().filter_map(|at| named.frame(*at)).map(|frame| frame.name.clone()).collect();
+        let site = frames.iter().find(|name| !is_library(name)).or(frames.last()).cloned();
+        let Some(site) = site else { continue };
+        let (bytes, _) = sites.entry(site).or_insert_with(|| (vec![0; parts.len()], frames));
+        for (sum, (_, lives)) in bytes.iter_mut().zip(parts) {
+            *sum += lives.get(addresses).copied().unwrap_or_default();
+        }
+    }
+    let mut suspects: Vec<Suspect> = sites
+        .into_iter()
+        .filter(|(_, (bytes, _))| bytes.is_sorted_by(|a, b| a < b))
+        .filter_map(|(site, (bytes, stack))| {
+            let (first, last) = (*bytes.first()?, *bytes.last()?);
+            let bytes_per_s = last.saturating_sub(first) as f64 / over;
+            (last >= MIN_SUSPECT).then_some(Suspect { site, bytes_per_s, bytes: last, stack })
+        })
+        .collect();
+    suspects.sort_by(|a, b| b.bytes_per_s.total_cmp(&a.bytes_per_s));
+    suspects.truncate(20);
+    suspects
+}
+
+/// Allocators and collections are where everybody allocates.
+fn is_library(name: &str) -> bool {
+    let name = name.trim_start_matches('<');
+    [
+        "alloc::",
+        "core::",
+        "std::",
+        "hashbrown::",
+        "__rust",
+        "__rdl",
+        "_rjem",
+        "prof_",
+        "tikv_jemalloc",
+        "bytes::",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+        || ["je_", "malloc", "calloc", "realloc", "imalloc", "do_", "arena_", "iallocztm", "operator new"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_is_read_and_scaled_up() {
+        let dump = "heap_v2/65536\n  t*: 3: 300 [0: 0]\n  t1: 3: 300 [0: 0]\n@ 0x10 0x20\n  t*: 2: 128 [0: 0]\n  \
+            t1: 2: 128 [0: 0]\n@ 0x30\n  t*: 1: 10485760 [0: 0]\n\nMAPPED_LIBRARIES:\n";
+        let lives = parse(dump);
+        assert_eq!(lives.len(), 2, "the sum of all is no stack");
+        // Two of 64 bytes stand for 64 KiB each.
+        let small = lives[&vec![0x0f, 0x1f]] as f64;
+        assert!((small / (2.0 * 65_536.0) - 1.0).abs() < 0.01, "{small}");
+        assert_eq!(lives[&vec![0x2f]], 10_485_760, "large ones are all sampled");
+        assert!(parse("nonsense\n@ x\nt*: :").is_empty());
+    }
+}

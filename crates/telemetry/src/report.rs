@@ -1,0 +1,250 @@
+//! Reports for people and machines, from what happened in some periods.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use antiphon_core::measure::{Component, Counter, Level, Snapshot, Tunable};
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Key, Period, Spans};
+use crate::monitor::{millis, percentile_ms};
+
+/// What the components did in a window of time.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What the report covers: the last so many seconds.
+    pub window_s: f64,
+    /// Those asked for.
+    pub components: Vec<ComponentReport>,
+}
+
+/// A component.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ComponentReport {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// What it times.
+    pub stages: Vec<StageReport>,
+    /// What it counts, since the server began.
+    pub counters: Vec<Counter>,
+    /// What of it rises and falls, now.
+    pub levels: Vec<Level>,
+    /// What of it can be set.
+    pub tunables: Vec<Tunable>,
+}
+
+/// A stage.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// How often.
+    pub count: u64,
+    /// How often it failed.
+    pub errors: u64,
+    /// The middle one.
+    pub p50_ms: f64,
+    /// 19 of 20 were no longer.
+    pub p95_ms: f64,
+    /// 99 of 100 were no longer.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+    /// On average.
+    pub mean_ms: f64,
+    /// The 95th percentile of each period of the window, the latest last; null where nothing happened.
+    pub p95_history_ms: Vec<Option<f64>>,
+}
+
+impl Report {
+    /// Of these components, or of the one that is named so, in these periods.
+    pub fn new(components: &[Arc<dyn Component>], periods: &[Period], component: Option<&str>) -> Self {
+        let whole = Period::merged(periods).unwrap_or_default();
+        let nothing = Snapshot::default();
+        let stage = |key: Key| {
+            let found = whole.stages.get(&key);
+            let (spans, errors) = found.map_or((&nothing, 0), |found| (&found.spans, found.errors));
+            let history = periods.iter().map(|period| {
+                let spans = &period.stages.get(&key)?.spans;
+                (spans.count() > 0).then(|| percentile_ms(spans, 0.95))
+            });
+            StageReport {
+                count: spans.count(),
+                errors,
+                p50_ms: percentile_ms(spans, 0.5),
+                p95_ms: percentile_ms(spans, 0.95),
+                p99_ms: percentile_ms(spans, 0.99),
+                max_ms: millis(spans.max()),
+                mean_ms: millis(spans.mean()),
+                p95_history_ms: history.collect(),
+                name: key.name,
+            }
+        };
+        let wanted = components.iter().filter(|part| component.is_none_or(|name| name == part.name()));
+        let report = |part: &Arc<dyn Component>| ComponentReport {
+            name: part.name().into(),
+            stages: part.stages().iter().map(|s| stage(Key::new(part.name(), s.name()))).collect(),
+            counters: part.counters(),
+            levels: part.levels(),
+            tunables: part.tunables(),
+        };
+        Self { window_s: whole.length.as_secs_f64(), components: wanted.map(report).collect() }
+    }
+}
+
+/// How stages and levels developed: for charts. All vectors are as long as `at`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Series {
+    /// From one point to the next, about.
+    pub step_s: f64,
+    /// Where each point begins, in seconds since 1970.
+    pub at: Vec<u64>,
+    /// Stages at which anything happened.
+    pub stages: Vec<StageSeries>,
+    /// Levels.
+    pub levels: Vec<LevelSeries>,
+}
+
+/// A stage over time; null where nothing happened.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StageSeries {
+    /// The component's name.
+    pub component: Cow<'static, str>,
+    /// The stage's.
+    pub stage: Cow<'static, str>,
+    /// How often.
+    pub count: Vec<u64>,
+    /// How often it failed.
+    pub errors: Vec<u64>,
+    /// The middle one.
+    pub p50_ms: Vec<Option<f64>>,
+    /// 19 of 20 were no longer.
+    pub p95_ms: Vec<Option<f64>>,
+    /// 99 of 100 were no longer.
+    pub p99_ms: Vec<Option<f64>>,
+}
+
+/// A level over time; null where it was not known.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LevelSeries {
+    /// The component's name.
+    pub component: Cow<'static, str>,
+    /// The level's.
+    pub name: Cow<'static, str>,
+    /// Its unit; empty when the component is gone.
+    pub unit: Cow<'static, str>,
+    /// On average.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Series {
+    /// Puts periods together to at most `points`.
+    pub fn new(components: &[Arc<dyn Component>], periods: &[Period], points: usize) -> Self {
+        let each = periods.len().div_ceil(points.max(1)).max(1);
+        let merged: Vec<Period> = periods.chunks(each).filter_map(Period::merged).collect();
+        let stages: BTreeSet<&Key> = merged.iter().flat_map(|period| period.stages.keys()).collect();
+        let levels: BTreeSet<&Key> = merged.iter().flat_map(|period| period.levels.keys()).collect();
+        let units: Vec<(Key, Cow<'static, str>)> = components
+            .iter()
+            .flat_map(|part| part.levels().into_iter().map(|l| (Key::new(part.name(), l.name), l.unit)))
+            .collect();
+        let span = merged.iter().map(|period| period.length.as_secs_f64()).sum::<f64>();
+        Self {
+            step_s: span / merged.len().max(1) as f64,
+            at: merged.iter().map(|period| period.at).collect(),
+            stages: stages.into_iter().map(|key| StageSeries::new(key, &merged)).collect(),
+            levels: levels
+                .into_iter()
+                .map(|key| LevelSeries {
+                    component: key.component.clone(),
+                    name: key.name.clone(),
+                    unit: units
+                        .iter()
+                        .find(|(of, _)| of == key)
+                        .map(|(_, unit)| unit.clone())
+                        .unwrap_or_default(),
+                    values: merged.iter().map(|period| period.levels.get(key).copied()).collect(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl StageSeries {
+    fn new(key: &Key, periods: &[Period]) -> Self {
+        let spans: Vec<_> = periods.iter().map(|period| period.stages.get(key)).collect();
+        let percentile = |share| {
+            let of = |found: Option<&Spans>| {
+                let spans = &found?.spans;
+                (spans.count() > 0).then(|| percentile_ms(spans, share))
+            };
+            spans.iter().copied().map(of).collect()
+        };
+        Self {
+            component: key.component.clone(),
+            stage: key.name.clone(),
+            count: spans.iter().map(|found| found.map_or(0, |found| found.spans.count())).collect(),
+            errors: spans.iter().map(|found| found.map_or(0, |found| found.errors)).collect(),
+            p50_ms: percentile(0.5),
+            p95_ms: percentile(0.95),
+            p99_ms: percentile(0.99),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_core::measure::Stage;
+
+    use super::*;
+    use crate::Monitor;
+
+    struct Part(Stage);
+
+    impl Component for Part {
+        fn name(&self) -> &'static str {
+            "part"
+        }
+
+        fn stages(&self) -> Vec<&Stage> {
+            vec![&self.0]
+        }
+    }
+
+    fn six_periods() -> (Vec<Arc<dyn Component>>, Vec<Period>) {
+        let part = Arc::new(Part(Stage::new("step")));
+        let monitor = Monitor::new(vec![part.clone()]);
+        for n in 1..=5 {
+            part.0.record(Duration::from_millis(n * 10));
+            monitor.tick();
+        }
+        (vec![part], monitor.periods(Duration::from_hours(1)))
+    }
+
+    #[test]
+    fn a_report_covers_its_window() {
+        let (components, periods) = six_periods();
+        let report = Report::new(&components, &periods, Some("part"));
+        let stage = &report.components[0].stages[0];
+        assert_eq!(stage.count, 5);
+        assert!((stage.max_ms - 50.0).abs() < 0.5, "{stage:?}");
+        assert_eq!(stage.p95_history_ms.len(), 6);
+        assert_eq!(stage.p95_history_ms[5], None, "nothing has happened since");
+        let last = Report::new(&components, &periods[3..], None);
+        assert_eq!(last.components[0].stages[0].count, 2);
+        assert!(Report::new(&components, &periods, Some("other")).components.is_empty());
+    }
+
+    #[test]
+    fn a_series_has_at_most_the_points_asked_for() {
+        let (components, periods) = six_periods();
+        let series = Series::new(&components, &periods, 3);
+        assert_eq!(series.at.len(), 3);
+        assert_eq!(series.stages[0].count, [2, 2, 1]);
+        assert!(series.stages[0].p50_ms[0].is_some_and(|ms| (ms - 10.0).abs() < 0.2));
+        assert_eq!(Series::new(&components, &[], 3).at.len(), 0);
+    }
+}

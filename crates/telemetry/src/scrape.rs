@@ -1,0 +1,138 @@
+//! What every component measures, and the process, as Prometheus metrics made at each scrape.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+use crate::alerts::Rule;
+use crate::history::Period;
+use crate::process::Usage;
+use crate::watcher::Watcher;
+
+/// Percentiles are those of the last minute: of all time they would hardly move.
+const WINDOW: Duration = Duration::from_mins(1);
+const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")];
+
+/// Reads the components of a server, once there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Scrape(pub(crate) Arc<OnceLock<Arc<Watcher>>>);
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        process(&mut encoder)?;
+        match self.0.get() {
+            Some(watcher) => components(&mut encoder, watcher),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names every Prometheus client library uses, and the runtime's live tasks.
+fn process(encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+    let usage = Usage::now();
+    let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: i64| {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+    };
+    gauge("process_resident_memory", "Resident memory", Some(&Unit::Bytes), usage.resident_bytes as i64)?;
+    gauge("process_threads", "Threads of the operating system", None, usage.threads as i64)?;
+    gauge("process_open_fds", "Open file descriptors", None, usage.open_files as i64)?;
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks() as i64;
+        gauge("antiphon_tokio_tasks_alive", "Tasks not yet finished", None, tasks)?;
+    }
+    let cpu = ConstCounter::new(usage.cpu_s);
+    let (name, help) = ("process_cpu", "User and system time");
+    cpu.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), cpu.metric_type())?)
+}
+
+fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), fmt::Error> {
+    let components = watcher.monitor().components();
+    let recent = Period::merged(&watcher.monitor().periods(WINDOW)).unwrap_or_default();
+    let stages = || {
+        let of = |part: usize| components[part].stages().into_iter().map(move |stage| (part, stage));
+        (0..components.len()).flat_map(of)
+    };
+    let name = |part: usize| components[part].name();
+
+    let help = "How long a stage took: quantiles over the last minute";
+    let mut quantiles = family(encoder, "antiphon_stage_seconds", help)?;
+    for (key, spans) in &recent.stages {
+        for (share, label) in QUANTILES {
+            let labels =
+                [("component", key.component.as_ref()), ("stage", key.name.as_ref()), ("quantile", label)];
+            one(&mut quantiles, &labels, spans.spans.percentile(share).as_secs_f64())?;
+        }
+    }
+    let mut counts = family(encoder, "antiphon_stage_seconds_count", "How often a stage took place")?;
+    for (part, stage) in stages() {
+        let labels = [("component", name(part)), ("stage", stage.name())];
+        one(&mut counts, &labels, stage.spans().snapshot().count() as f64)?;
+    }
+    let mut sums = family(encoder, "antiphon_stage_seconds_sum", "How long a stage took, all in all")?;
+    for (part, stage) in stages() {
+        let labels = [("component", name(part)), ("stage", stage.name())];
+        one(&mut sums, &labels, stage.spans().snapshot().sum().as_secs_f64())?;
+    }
+    let help = "Failures of a stage";
+    let mut errors = encoder.encode_descriptor("antiphon_stage_errors", help, None, MetricType::Counter)?;
+    for (part, stage) in stages() {
+        let labels = [("component", name(part)), ("stage", stage.name())];
+        ConstCounter::new(stage.errors()).encode(errors.encode_family(&labels)?)?;
+    }
+    let levels: Vec<_> = components.iter().map(|part| (part.name(), part.levels())).collect();
+    let mut values = family(encoder, "antiphon_level", "What rises and falls, by component")?;
+    for (component, levels) in &levels {
+        for level in levels {
+            one(&mut values, &[("component", component), ("name", level.name.as_ref())], level.value)?;
+        }
+    }
+    let mut limits = family(encoder, "antiphon_level_limit", "What a level cannot exceed")?;
+    for (component, levels) in &levels {
+        for level in levels {
+            if let Some(limit) = level.limit {
+                one(&mut limits, &[("component", component), ("name", level.name.as_ref())], limit)?;
+            }
+        }
+    }
+    let mut firing = family(encoder, "antiphon_alerts_firing", "Alerts that fire now")?;
+    for rule in Rule::ALL {
+        one(&mut firing, &[("rule", rule.label())], watcher.alerts_firing(rule) as f64)?;
+    }
+    let help = "Alerts that have fired";
+    let mut fired = encoder.encode_descriptor("antiphon_alerts", help, None, MetricType::Counter)?;
+    for rule in Rule::ALL {
+        ConstCounter::new(watcher.alerts_fired(rule))
+            .encode(fired.encode_family(&[("rule", rule.label())])?)?;
+    }
+    Ok(())
+}
+
+fn family<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'a str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)
+}
+
+fn one<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str); N],
+    value: f64,
+) -> Result<(), fmt::Error> {
+    family.encode_family(labels)?.encode_gauge(&value)
+}

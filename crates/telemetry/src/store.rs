@@ -1,0 +1,357 @@
+//! `performance.db`: what was measured, kept at falling resolution, and documents about it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use antiphon_core::measure::Snapshot;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Row, Sqlite, Transaction};
+
+use crate::history::{Key, Period, Spans};
+use crate::monitor::name;
+
+/// How long the periods are that are kept, and for how long they are.
+const RESOLUTIONS: [(Duration, Duration); 3] = [
+    (Duration::from_mins(1), Duration::from_hours(24)),
+    (Duration::from_mins(10), Duration::from_hours(14 * 24)),
+    (Duration::from_hours(1), Duration::from_hours(400 * 24)),
+];
+/// Documents of one kind, subject and machine that are kept.
+const MAX_DOCUMENTS: i64 = 1_000;
+/// Another process may write: a benchmark beside the server.
+const BUSY: Duration = Duration::from_secs(10);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file was written by a newer program.
+    #[error("{0} was written by a newer version of antiphon: use that, or move the file away")]
+    Newer(PathBuf),
+    /// It cannot be opened.
+    #[error("cannot open {0}: {1}")]
+    Open(PathBuf, sqlx::Error),
+    /// Reading or writing failed.
+    #[error("performance.db: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// A document about measurements: a profile, a benchmark's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Counts up.
+    pub id: i64,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Where.
+    pub machine: String,
+    /// Of what.
+    pub subject: String,
+    /// JSON.
+    pub content: String,
+}
+
+/// The open file. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+impl Store {
+    /// Opens `performance.db` in this folder, or makes it.
+    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("performance.db");
+        let refused = |error: sqlx::Error| StoreError::Open(path.clone(), error);
+        std::fs::create_dir_all(folder).map_err(|e| refused(sqlx::Error::Io(e)))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            // Survives a kill at any moment, and lets readers read while one writes.
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(2).acquire_timeout(BUSY).connect_with(options);
+        let pool = pool.await.map_err(refused)?;
+        MIGRATIONS.run(&pool).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer(path.clone()),
+            other => refused(other.into()),
+        })?;
+        Ok(Self { pool })
+    }
+
+    /// Keeps what happened in a minute, or however long the period is: it counts for the minute it began in.
+    pub async fn keep(&self, period: &Period) -> Result<(), StoreError> {
+        let (minute, _) = RESOLUTIONS[0];
+        let mut transaction = self.pool.begin().await?;
+        insert(&mut transaction, minute, period).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Puts finished periods together to longer ones, and forgets what is too old. May be called at any time, and
+    /// finds by itself what was left undone.
+    pub async fn roll_up(&self, now: u64) -> Result<(), StoreError> {
+        for pair in RESOLUTIONS.windows(2) {
+            let [(short, _), (long, _)] = pair else { continue };
+            self.roll_up_to(*short, *long, now).await?;
+        }
+        for (length, kept) in RESOLUTIONS {
+            for delete in [
+                "DELETE FROM spans WHERE period_s = ? AND at < ?",
+                "DELETE FROM levels WHERE period_s = ? AND at < ?",
+            ] {
+                let oldest = now.saturating_sub(kept.as_secs()) as i64;
+                sqlx::query(delete).bind(seconds(length)).bind(oldest).execute(&self.pool).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn roll_up_to(&self, short: Duration, long: Duration, now: u64) -> Result<(), StoreError> {
+        let latest = "SELECT max(at) FROM (SELECT at FROM spans WHERE period_s = ?1
+            UNION ALL SELECT at FROM levels WHERE period_s = ?1)";
+        let done: Option<i64> = sqlx::query_scalar(latest).bind(seconds(long)).fetch_one(&self.pool).await?;
+        let from = done.map_or(0, |at| at as u64 + long.as_secs());
+        let until = now - now % long.as_secs();
+        let mut finished: BTreeMap<u64, Vec<Period>> = BTreeMap::new();
+        for period in self.read(short, from, until).await? {
+            finished.entry(period.at - period.at % long.as_secs()).or_default().push(period);
+        }
+        let mut transaction = self.pool.begin().await?;
+        for (at, periods) in finished {
+            let Some(merged) = Period::merged(&periods) else { continue };
+            insert(&mut transaction, long, &Period { at, ..merged }).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// What happened in the last `window`, at the highest resolution that reaches so far back.
+    pub async fn periods(&self, window: Duration, now: u64) -> Result<Vec<Period>, StoreError> {
+        let reaches = |(_, kept): &&(Duration, Duration)| *kept >= window;
+        let (length, _) = RESOLUTIONS.iter().find(reaches).unwrap_or(&RESOLUTIONS[2]);
+        let mut periods = self.read(*length, now.saturating_sub(window.as_secs()), now + 1).await?;
+        // What was not yet put together.
+        if *length > RESOLUTIONS[0].0 {
+            let from = periods.last().map_or(0, |last| last.at + length.as_secs());
+            let recent = self.read(RESOLUTIONS[0].0, from.max(now.saturating_sub(window.as_secs())), now + 1);
+            periods.extend(Period::merged(&recent.await?));
+        }
+        Ok(periods)
+    }
+
+    async fn read(&self, length: Duration, from: u64, until: u64) -> Result<Vec<Period>, StoreError> {
+        let mut periods: BTreeMap<u64, Period> = BTreeMap::new();
+        let select = "SELECT at, component, name, errors, spans FROM spans JOIN series ON series.id = series
+            WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at";
+        let rows = sqlx::query(select).bind(seconds(length)).bind(from as i64).bind(until as i64);
+        for row in rows.fetch_all(&self.pool).await? {
+            let (at, key) = (row.try_get::<i64, _>("at")? as u64, key(&row)?);
+            let bytes: Vec<u8> = row.try_get("spans")?;
+            // Bytes that are no snapshot are a hole, not the end.
+            let Some(spans) = Snapshot::from_bytes(&bytes) else { continue };
+            let errors = row.try_get::<i64, _>("errors")? as u64;
+            let period = periods.entry(at).or_insert_with(|| Period { at, length, ..Period::default() });
+            period.stages.insert(key, Spans { spans, errors });
+        }
+        let select = "SELECT at, component, name, value FROM levels JOIN series ON series.id = series
+            WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at";
+        let rows = sqlx::query(select).bind(seconds(length)).bind(from as i64).bind(until as i64);
+        for row in rows.fetch_all(&self.pool).await? {
+            let (at, key) = (row.try_get::<i64, _>("at")? as u64, key(&row)?);
+            let period = periods.entry(at).or_insert_with(|| Period { at, length, ..Period::default() });
+            period.levels.insert(key, row.try_get("value")?);
+        }
+        Ok(periods.into_values().collect())
+    }
+
+    /// Keeps a document; the oldest of its kind, subject and machine give way.
+    pub async fn add_document(
+        &self,
+        kind: &str,
+        at: u64,
+        machine: &str,
+        subject: &str,
+        content: &str,
+    ) -> Result<i64, StoreError> {
+        let insert = "INSERT INTO documents (kind, at, machine, subject, content) VALUES (?, ?, ?, ?, ?)";
+        let inserted =
+            sqlx::query(insert).bind(kind).bind(at as i64).bind(machine).bind(subject).bind(content);
+        let id = inserted.execute(&self.pool).await?.last_insert_rowid();
+        let delete = "DELETE FROM documents WHERE kind = ?1 AND machine = ?2 AND subject = ?3 AND id NOT IN
+            (SELECT id FROM documents WHERE kind = ?1 AND machine = ?2 AND subject = ?3 ORDER BY id DESC LIMIT ?4)";
+        let delete = sqlx::query(delete).bind(kind).bind(machine).bind(subject).bind(MAX_DOCUMENTS);
+        delete.execute(&self.pool).await?;
+        Ok(id)
+    }
+
+    /// The latest documents of a kind, the latest first; of one subject, or of all.
+    pub async fn documents(
+        &self,
+        kind: &str,
+        subject: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Document>, StoreError> {
+        let select = "SELECT id, at, machine, subject, content FROM documents
+            WHERE kind = ?1 AND (?2 IS NULL OR subject = ?2) ORDER BY id DESC LIMIT ?3";
+        let rows = sqlx::query(select).bind(kind).bind(subject).bind(limit).fetch_all(&self.pool).await?;
+        let document = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Document {
+                id: row.try_get("id")?,
+                at: row.try_get::<i64, _>("at")? as u64,
+                machine: row.try_get("machine")?,
+                subject: row.try_get("subject")?,
+                content: row.try_get("content")?,
+            })
+        };
+        rows.iter().map(document).collect()
+    }
+}
+
+fn seconds(length: Duration) -> i64 {
+    length.as_secs() as i64
+}
+
+fn key(row: &sqlx::sqlite::SqliteRow) -> Result<Key, sqlx::Error> {
+    Ok(Key::new(name(row.try_get("component")?), name(row.try_get("name")?)))
+}
+
+async fn insert(
+    transaction: &mut Transaction<'_, Sqlite>,
+    length: Duration,
+    period: &Period,
+) -> Result<(), sqlx::Error> {
+    let at = (period.at - period.at % length.as_secs()) as i64;
+    for (key, spans) in &period.stages {
+        let insert =
+            "INSERT OR REPLACE INTO spans (period_s, at, series, errors, spans) VALUES (?, ?, ?, ?, ?)";
+        sqlx::query(insert)
+            .bind(seconds(length))
+            .bind(at)
+            .bind(series(transaction, key).await?)
+            .bind(spans.errors as i64)
+            .bind(spans.spans.to_bytes())
+            .execute(&mut **transaction)
+            .await?;
+    }
+    for (key, value) in &period.levels {
+        let insert = "INSERT OR REPLACE INTO levels (period_s, at, series, value) VALUES (?, ?, ?, ?)";
+        sqlx::query(insert)
+            .bind(seconds(length))
+            .bind(at)
+            .bind(series(transaction, key).await?)
+            .bind(value)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn series(transaction: &mut Transaction<'_, Sqlite>, key: &Key) -> Result<i64, sqlx::Error> {
+    let select = "SELECT id FROM series WHERE component = ? AND name = ?";
+    let (component, name) = (key.component.as_ref(), key.name.as_ref());
+    let known: Option<i64> =
+        sqlx::query_scalar(select).bind(component).bind(name).fetch_optional(&mut **transaction).await?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let insert = sqlx::query("INSERT INTO series (component, name) VALUES (?, ?)").bind(component).bind(name);
+    Ok(insert.execute(&mut **transaction).await?.last_insert_rowid())
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::measure::Histogram;
+
+    use super::*;
+
+    /// A Saturday at noon, UTC.
+    const NOON: u64 = 1_795_262_400;
+
+    fn minute(at: u64, span_ms: u64) -> Period {
+        let histogram = Histogram::default();
+        histogram.record(Duration::from_millis(span_ms));
+        let spans = Spans { spans: histogram.snapshot(), errors: 0 };
+        Period {
+            at,
+            length: Duration::from_mins(1),
+            stages: [(Key::new("stt", "run"), spans)].into(),
+            levels: [(Key::new("process", "cpu"), 1.5)].into(),
+        }
+    }
+
+    fn count(periods: &[Period]) -> u64 {
+        let whole = Period::merged(periods).expect("some");
+        whole.stages.values().map(|spans| spans.spans.count()).sum()
+    }
+
+    #[tokio::test]
+    async fn days_are_kept_at_falling_resolution_and_lose_no_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let minutes = 3 * 60;
+        for n in 0..minutes {
+            store.keep(&minute(NOON + n * 60, n % 50 + 1)).await.unwrap();
+        }
+        let now = NOON + minutes * 60;
+        store.roll_up(now).await.unwrap();
+        store.roll_up(now).await.unwrap();
+        for (window, periods) in [
+            (Duration::from_hours(4), 180),
+            (Duration::from_hours(48), 18),
+            (Duration::from_hours(30 * 24), 3),
+        ] {
+            let found = store.periods(window, now).await.unwrap();
+            assert_eq!((found.len(), count(&found)), (periods, minutes), "{window:?}");
+            assert_eq!(found[0].levels[&Key::new("process", "cpu")], 1.5);
+        }
+        // What came since is not lost to the longer views.
+        store.keep(&minute(now, 10)).await.unwrap();
+        assert_eq!(count(&store.periods(Duration::from_hours(48), now).await.unwrap()), minutes + 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.keep(&minute(NOON, 10)).await.unwrap();
+        let next_day = NOON + 25 * 3_600;
+        store.roll_up(next_day).await.unwrap();
+        assert!(store.periods(Duration::from_mins(30), next_day).await.unwrap().is_empty());
+        assert_eq!(count(&store.periods(Duration::from_hours(72), next_day).await.unwrap()), 1);
+        store.roll_up(NOON + 500 * 24 * 3_600).await.unwrap();
+        let years = Duration::from_hours(1_000 * 24);
+        assert!(store.periods(years, NOON + 500 * 24 * 3_600).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn documents_are_kept_by_kind_and_survive_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        for n in 0..MAX_DOCUMENTS + 5 {
+            store.add_document("benchmark", NOON + n as u64, "m", "stt", &n.to_string()).await.unwrap();
+        }
+        store.add_document("profile", NOON, "m", "cpu", "{}").await.unwrap();
+        drop(store);
+        let store = Store::open(folder.path()).await.unwrap();
+        let found = store.documents("benchmark", Some("stt"), 2_000).await.unwrap();
+        assert_eq!(found.len() as i64, MAX_DOCUMENTS);
+        assert_eq!(found[0].content, (MAX_DOCUMENTS + 4).to_string(), "the latest first");
+        assert_eq!(store.documents("profile", None, 10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_newer_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'future', '2030-01-01', 1, x'00', 1)";
+        sqlx::query(newer).execute(&store.pool).await.unwrap();
+        drop(store);
+        let refused = Store::open(folder.path()).await.expect_err("refused");
+        assert!(refused.to_string().contains("newer version"), "{refused}");
+    }
+}

@@ -1,0 +1,24 @@
+// Finds figures in what the server answers; whatever it was built without is simply not there.
+
+/** The component of that name. */
+export const component = (performance, name) => performance.components.find((one) => one.name === name);
+
+/** One of its stages. */
+export const stage = (performance, of, name) => component(performance, of)?.stages.find((one) => one.name === name);
+
+/** One of its levels. */
+export const level = (performance, of, name) => component(performance, of)?.levels.find((one) => one.name === name);
+
+/** The value of one of its counters. */
+export const counter = (one, name) => one?.counters.find((counted) => counted.name === name)?.value;
+
+/** The values of a level over time. */
+export const levelHistory = (history, of, name) =>
+  history.levels.find((one) => one.component === of && one.name === name)?.values ?? [];
+
+/** All levels, each with its component's name. */
+export const levels = (performance) =>
+  performance.components.flatMap(({ name, levels: those }) => those.map((one) => ({ ...one, component: name })));
+
+/** Whether a level is the state of a breaker. */
+export const isBreaker = ({ name, unit }) => unit === "state" && name.startsWith("breaker");
