@@ -8,10 +8,9 @@ scrape=${1:+$(realpath -m "$1")}
 after_events='antiphon_calls_total antiphon_engine_failures_total antiphon_http_requests_total antiphon_llm_tokens_total
   antiphon_provider_requests_total'
 # Asked for already, exported later. Take out what is exported: then its absence is noticed.
-planned='antiphon_alerts_firing antiphon_batch_size_count antiphon_batch_size_sum antiphon_breaker_state
+planned='antiphon_batch_size_count antiphon_batch_size_sum antiphon_breaker_state
   antiphon_cache_requests_total antiphon_cache_saved_seconds_total antiphon_concurrency_limit antiphon_jobs_total
-  antiphon_level antiphon_level_limit antiphon_memory_retrieval_seconds_bucket antiphon_queue_depth
-  antiphon_stage_errors_total antiphon_stage_seconds antiphon_stage_seconds_count antiphon_stage_seconds_sum'
+  antiphon_memory_retrieval_seconds_bucket antiphon_queue_depth'
 
 rules=deploy/prometheus/antiphon.rules.yml
 dashboard=deploy/grafana/antiphon.json

@@ -12,6 +12,8 @@ step "licences and sources" bash -c '
   else echo "cargo-deny is not installed (cargo install cargo-deny): left out"; fi'
 step "build" cargo build --release --locked
 step "models" target/release/antiphon models pull
+step "monitoring" scripts/check-deploy.sh
+step "instructions" scripts/instructions.sh
 step "tests" cargo test --release --locked --workspace
 # Documentation is for whoever works on the code: it may link to what is private.
 step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release --locked --workspace --no-deps --quiet

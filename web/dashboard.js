@@ -12,7 +12,14 @@ import { keyOf, turnList, waterfall } from "/dashboard/turns.js";
 const FAST_MS = 1000;
 const SLOW_MS = 5000;
 const TURNS = 50;
-const RANGES = [[15, "15 min"], [60, "1 h"], [360, "6 h"], [1440, "24 h"], [10_080, "7 d"], [43_200, "30 d"]];
+const RANGES = [
+  [15, "15 min"],
+  [60, "1 h"],
+  [360, "6 h"],
+  [1440, "24 h"],
+  [10_080, "7 d"],
+  [43_200, "30 d"],
+];
 
 const $ = (id) => document.getElementById(id);
 const charts = new Charts();
@@ -47,7 +54,9 @@ async function ask(name, path, put) {
 
 async function askCalls() {
   const wasDown = status() === "down";
-  await ask("calls", "/api/calls", (answer) => { figures.calls = answer; });
+  await ask("calls", "/api/calls", (answer) => {
+    figures.calls = answer;
+  });
   show();
   if (wasDown && !problems.has("calls")) await askRest();
 }
@@ -55,7 +64,11 @@ async function askCalls() {
 async function askRest() {
   // An answer for a range that is no longer chosen is not shown.
   const mine = ++round;
-  const put = (name, part = (answer) => answer.data) => (answer) => { if (mine === round) figures[name] = part(answer); };
+  const put =
+    (name, part = (answer) => answer.data) =>
+    (answer) => {
+      if (mine === round) figures[name] = part(answer);
+    };
   const whole = (answer) => answer;
   await Promise.all([
     ask("performance", `/api/performance?minutes=${minutes}`, put("performance", whole)),
@@ -78,8 +91,10 @@ function status() {
 }
 
 function notice(state) {
-  if (state === "down") return `The server does not answer${lastAnswer ? `; the figures are those of ${clock(lastAnswer)}` : ""}. Is it running? The page asks again every second.`;
-  if (state === "failed") return `Some figures are old: ${[...problems.values()].map(({ message }) => message).join("; ")}.`;
+  if (state === "down")
+    return `The server does not answer${lastAnswer ? `; the figures are those of ${clock(lastAnswer)}` : ""}. Is it running? The page asks again every second.`;
+  if (state === "failed")
+    return `Some figures are old: ${[...problems.values()].map(({ message }) => message).join("; ")}.`;
   return "";
 }
 
@@ -92,13 +107,19 @@ function showStatus() {
   const says = notice(state);
   if ($("notice").textContent !== says) $("notice").textContent = says;
   $("notice").hidden = !says;
-  $("key-form").hidden = state !== "key";
-  $("panels").hidden = state === "key" || !complete;
+  const asks = state === "key";
+  const appears = asks && $("key-form").hidden;
+  $("key-form").hidden = !asks;
+  if (appears) $("key").focus();
+  $("range").hidden = asks;
+  $("panels").hidden = asks || !complete;
 }
 
 function showTurns() {
   const { turns, performance } = figures;
-  const total = performance.components.find(({ name }) => name === "pipeline")?.stages.find(({ name }) => name === "total");
+  const total = performance.components
+    .find(({ name }) => name === "pipeline")
+    ?.stages.find(({ name }) => name === "total");
   // A chosen turn stays, even when it is no longer among the newest.
   const turn = chosenTurn ?? turns[0];
   update($("turn-list"), turnList(turns, turn && keyOf(turn), total?.p95_ms ?? Infinity));
@@ -130,20 +151,33 @@ function show() {
 }
 
 function showHistory() {
-  update($("stage"), stages(figures.history, chosenStage));
-  charts.show(figures.history, chosenStage);
+  const known = figures.history.stages.map(({ component, stage }) => `${component}/${stage}`);
+  const shown = known.includes(chosenStage) ? chosenStage : (known[0] ?? chosenStage);
+  update($("stage"), stages(figures.history));
+  $("stage").value = shown;
+  $("choice").hidden = known.length === 0;
+  charts.show(figures.history, shown);
 }
 
 function showRanges() {
-  update($("range"), RANGES.map(([value, name]) => h("button", { type: "button", "data-minutes": value, "aria-pressed": String(value === minutes) }, name)));
+  update(
+    $("range"),
+    RANGES.map(([value, name]) =>
+      h("button", { type: "button", "data-minutes": value, "aria-pressed": String(value === minutes) }, name),
+    ),
+  );
 }
 
-const seen = () => new Promise((resolve) => {
-  if (!document.hidden) resolve();
-  else document.addEventListener("visibilitychange", resolve, { once: true });
-});
+const seen = () =>
+  new Promise((resolve) => {
+    if (!document.hidden) resolve();
+    else document.addEventListener("visibilitychange", resolve, { once: true });
+  });
 
-const sleep = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
+const sleep = (time) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, time);
+  });
 
 /** Does `task` again and again, while the page is seen and no key is missing. */
 async function repeat(time, task) {

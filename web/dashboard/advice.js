@@ -4,7 +4,9 @@ import { h } from "/dashboard/dom.js";
 import { clock, duration, measure, moment, words } from "/dashboard/format.js";
 
 function recommendation({ title, gain, evidence, command }) {
-  const copy = navigator.clipboard && h("button.small", { type: "button", "data-copy": command, "aria-label": `Copy ${command}` }, "Copy");
+  const copy =
+    navigator.clipboard &&
+    h("button.small", { type: "button", "data-copy": command, "aria-label": `Copy ${command}` }, "Copy");
   return h(
     "li.advice",
     { "data-key": title },
@@ -18,13 +20,32 @@ function recommendation({ title, gain, evidence, command }) {
 /** Why the grade is what it is, and what would make it better. */
 export function advice({ grade, recommendations }) {
   const reasons = grade.reasons.map(({ metric, letter, text }) =>
-    h("li", { "data-key": metric }, h("b.badge", { "data-grade": letter?.[0] ?? "none" }, letter ?? "–"), h("span", {}, text)),
+    h(
+      "li",
+      { "data-key": metric },
+      h("b.badge", { "data-grade": letter?.[0] ?? "none" }, letter ?? "–"),
+      h("span", {}, text),
+    ),
   );
   return [
-    reasons.length ? h("ul.reasons", {}, ...reasons) : h("p.empty", {}, "Nothing is graded yet. Hold a few turns on the ", h("a", { href: "/" }, "talk page"), " and the grade appears with its reasons."),
+    reasons.length
+      ? h("ul.reasons", {}, ...reasons)
+      : h(
+          "p.empty",
+          {},
+          "Nothing is graded yet. Hold a few turns on the ",
+          h("a", { href: "/" }, "talk page"),
+          " and the grade appears with its reasons.",
+        ),
     recommendations.length
       ? h("ul.plain", {}, ...recommendations.map(recommendation))
-      : h("p.empty", {}, "There is nothing to recommend. ", h("code", {}, "antiphon optimize"), " measures what would make this server faster; what it finds appears here."),
+      : h(
+          "p.empty",
+          {},
+          "There is nothing to recommend. ",
+          h("code", {}, "antiphon optimize"),
+          " measures what would make this server faster; what it finds appears here.",
+        ),
   ];
 }
 
@@ -32,29 +53,60 @@ const firing = ({ state }) => state === "firing";
 
 /** The alerts that fire now, for the top of the page. */
 export const banner = ({ alerts }) =>
-  alerts.filter(firing).map(({ rule, subject, message, since }) =>
-    h("p.firing", { "data-key": `${rule} ${subject}` }, h("b", {}, "Alert "), message, h("span.soft", {}, ` since ${moment(since)}`)),
-  );
+  alerts
+    .filter(firing)
+    .map(({ rule, subject, message, since }) =>
+      h(
+        "p.firing",
+        { "data-key": `${rule} ${subject}` },
+        h("b", {}, "Alert "),
+        message,
+        h("span.soft", {}, ` since ${moment(since)}`),
+      ),
+    );
 
 function row(alert) {
   const { rule, subject, message, since, until, value, threshold, unit } = alert;
-  const ended = until ?? (firing(alert) ? now() : since);
+  const lasted = duration((until ?? now()) - since);
   return h(
     "tr",
     { "data-key": `${rule} ${subject} ${since}` },
-    h("td", {}, h("span.state", { "data-state": firing(alert) ? "bad" : "good" }, firing(alert) ? "firing" : "resolved")),
-    h("th", { scope: "row" }, h("span", {}, message), h("span.sub", {}, `${words(rule)} rule: ${measure(value, unit)}, threshold ${measure(threshold, unit)}`)),
-    h("td.number", {}, moment(since)),
-    h("td.number", {}, duration(ended - since)),
+    h(
+      "td",
+      {},
+      h("span.state", { "data-state": firing(alert) ? "bad" : "good" }, firing(alert) ? "firing" : "resolved"),
+    ),
+    h(
+      "th",
+      { scope: "row" },
+      h("span", {}, message),
+      h("span.sub", {}, `${words(rule)} rule: ${measure(value, unit)}, threshold ${measure(threshold, unit)}`),
+      h("span.sub.brief", {}, `since ${moment(since)}, for ${lasted}`),
+    ),
+    h("td.number.extra", {}, moment(since)),
+    h("td.number.extra", {}, lasted),
     h("td.number.extra", {}, until ? clock(until) : ""),
   );
 }
 
 /** All alerts, those that fire first. */
 export function alerts({ alerts: all }) {
-  if (!all.length) return h("p.empty", {}, "No alert yet. When a latency, an error share or a queue leaves its usual range, it appears here and at the top of the page.");
+  if (!all.length)
+    return h(
+      "p.empty",
+      {},
+      "No alert yet. When a latency, an error share or a queue leaves its usual range, it appears here and at the top of the page.",
+    );
   const sorted = [...all].sort((a, b) => firing(b) - firing(a) || b.since - a.since);
   const column = (name, classes = "") => h(`th${classes}`, { scope: "col" }, name);
-  const head = h("tr", {}, column("State"), column("What"), column("Since", ".number"), column("For", ".number"), column("Until", ".number.extra"));
+  const head = h(
+    "tr",
+    {},
+    column("State"),
+    column("What"),
+    column("Since", ".number.extra"),
+    column("For", ".number.extra"),
+    column("Until", ".number.extra"),
+  );
   return h("table", {}, h("thead", {}, head), h("tbody", {}, ...sorted.map(row)));
 }

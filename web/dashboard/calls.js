@@ -6,21 +6,40 @@ import { count, duration, money, ms, words } from "/dashboard/format.js";
 // A page of a thousand rows is of no use to anybody.
 const MOST = 50;
 const PHASES = ["listening", "possible_end", "thinking", "speaking", "interrupted", "idle"];
-const COLUMNS = [["Call"], ["Phase"], ["Duration", "number"], ["Response", "number"], ["Turns", "number extra"], ["Interrupted", "number extra"], ["Failures", "number extra"], ["Tokens in / out", "number extra"], ["CPU", "number extra"]];
+const COLUMNS = [
+  ["Call"],
+  ["Phase"],
+  ["Duration", "number"],
+  ["Response", "number extra"],
+  ["Turns", "number extra"],
+  ["Interrupted", "number extra"],
+  ["Failures", "number extra"],
+  ["Tokens in / out", "number extra"],
+  ["CPU", "number extra"],
+];
 
-const phase = (name, text = words(name)) => h("span.phase", { "data-phase": name }, h("span.dot", { "aria-hidden": "true" }), text);
+const phase = (name, text = words(name)) =>
+  h("span.phase", { "data-phase": name }, h("span.dot", { "aria-hidden": "true" }), text);
 
 function row(call, priced) {
   const { id, transport, started, turns, interruptions, failures } = call;
   const failed = failures ? h("b.warn", {}, count(failures)) : "0";
-  const brief = [`${count(turns)} ${turns === 1 ? "turn" : "turns"}`, failures && `${count(failures)} failed`].filter(Boolean).join(" · ");
+  const brief = [`${count(turns)} ${turns === 1 ? "turn" : "turns"}`, failures && `${count(failures)} failed`]
+    .filter(Boolean)
+    .join(" · ");
+  const response = call.latency_ms?.total;
   return h(
     "tr",
     { "data-key": id },
-    h("th", { scope: "row" }, h("code", {}, id), h("span.sub", {}, transport, h("span.brief", {}, ` · ${brief}`))),
+    h(
+      "th",
+      { scope: "row" },
+      h("code", { title: id }, id),
+      h("span.sub", {}, ` ${transport}`, h("span.brief", {}, ` · ${brief}`)),
+    ),
     h("td", {}, phase(call.phase)),
-    h("td.number", {}, duration(now() - started)),
-    h("td.number", {}, ms(call.latency_ms?.total)),
+    h("td.number", {}, duration(now() - started), h("span.sub.brief", {}, ms(response))),
+    h("td.number.extra", {}, ms(response)),
     h("td.number.extra", {}, count(turns)),
     h("td.number.extra", {}, count(interruptions)),
     h("td.number.extra", {}, failed),
@@ -39,13 +58,24 @@ export function phases({ calls: { data } }) {
 
 /** The table of the newest calls. */
 export function calls({ calls: { data } }) {
-  if (!data.length) return h("p.empty", {}, "Nobody calls at the moment. Open the ", h("a", { href: "/" }, "talk page"), " and press Talk: the call appears here within a second.");
+  if (!data.length)
+    return h(
+      "p.empty",
+      {},
+      "Nobody calls at the moment. Open the ",
+      h("a", { href: "/" }, "talk page"),
+      " and press Talk: the call appears here within a second.",
+    );
   const newest = [...data].sort((a, b) => b.started - a.started).slice(0, MOST);
   const priced = data.some((call) => Number.isFinite(call.cost));
   const columns = [...COLUMNS, ...(priced ? [["Cost", "number extra"]] : [])];
   const head = columns.map(([name, classes]) => h("th", { scope: "col", class: classes }, name));
   return [
-    h("div.scroll", { role: "region", tabindex: "0", "aria-label": "Table of calls" }, h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...newest.map((call) => row(call, priced))))),
+    h(
+      "div.scroll",
+      { role: "region", tabindex: "0", "aria-label": "Table of calls" },
+      h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...newest.map((call) => row(call, priced)))),
+    ),
     data.length > MOST && h("p.soft", {}, `The ${MOST} newest of ${count(data.length)} calls.`),
   ];
 }

@@ -18,7 +18,8 @@ function runs(values, x, y) {
 }
 
 // A lone point is a line of almost no length, which round ends make a dot.
-const path = (run) => `M${run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}${run.length === 1 ? "h.01" : ""}`;
+const path = (run) =>
+  `M${run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}${run.length === 1 ? "h.01" : ""}`;
 
 /** A small line without axes; decoration beside the figures it belongs to. */
 export function spark(values) {
@@ -52,7 +53,11 @@ export class LineChart {
     this.#box = box;
     this.#name = name;
     this.#height = height;
-    this.#plot = h("div.plot", { role: "slider", tabindex: "0", "aria-valuemin": "0", style: { height: `${height}px` } }, this.#drawing);
+    this.#plot = h(
+      "div.plot",
+      { role: "slider", tabindex: "0", "aria-valuemin": "0", style: { height: `${height}px` } },
+      this.#drawing,
+    );
     this.#table.setAttribute("aria-label", `${name} as a table`);
     box.append(this.#empty, this.#readout, this.#plot, this.#details);
     new ResizeObserver(() => this.#draw()).observe(this.#plot);
@@ -93,7 +98,16 @@ export class LineChart {
   #key(event) {
     const last = this.#data.at.length - 1;
     const at = this.#cursor ?? this.#latest;
-    const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - 10, PageUp: at + 10, Home: 0, End: last };
+    const moves = {
+      ArrowLeft: at - 1,
+      ArrowDown: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at + 1,
+      PageDown: at - 10,
+      PageUp: at + 10,
+      Home: 0,
+      End: last,
+    };
     if (!(event.key in moves)) return;
     event.preventDefault();
     this.#point(Math.min(last, Math.max(0, moves[event.key])));
@@ -147,7 +161,11 @@ export class LineChart {
     const show = step >= 86_400 ? day : step < 60 ? clock : minute;
     return times.map((time) => {
       const x = x0 + ((x1 - x0) * (time - from)) / Math.max(1, to - from);
-      return svg("text", { x, y: this.#height - 5, "text-anchor": x > x1 - 24 ? "end" : x < x0 + 24 ? "start" : "middle" }, show(time));
+      return svg(
+        "text",
+        { x, y: this.#height - 5, "text-anchor": x > x1 - 24 ? "end" : x < x0 + 24 ? "start" : "middle" },
+        show(time),
+      );
     });
   }
 
@@ -173,25 +191,43 @@ export class LineChart {
     const rule = svg("line.cursor", { x1: x(i), x2: x(i), y1: ROOM.top, y2: y0 });
     update(this.#mark, this.#cursor === null ? [] : [rule, ...dots]);
     const figures = series.map(({ key, label, values }) => [key, label, format(values[i] ?? NaN)]);
-    const key = (name) => svg("svg.key", { viewBox: "0 0 20 8", "aria-hidden": "true" }, svg("path.line", { d: "M1 4H19", "data-series": name }));
+    const key = (name) =>
+      svg(
+        "svg.key",
+        { viewBox: "0 0 20 8", "aria-hidden": "true" },
+        svg("path.line", { d: "M1 4H19", "data-series": name }),
+      );
     update(
       this.#readout,
-      h("li.when", {}, this.#cursor === null ? `latest, ${moment(at[i])}` : moment(at[i])),
+      h("li.when", {}, this.#cursor === null ? "latest" : moment(at[i])),
       figures.map(([name, label, value]) => h("li", {}, key(name), `${label} `, h("b", {}, value))),
       volume && h("li", {}, `${volume.label} `, h("b", {}, count(volume.values[i]))),
     );
     const said = figures.map(([, label, value]) => `${label} ${value}`).join(", ");
     this.#plot.setAttribute("aria-valuenow", i);
-    this.#plot.setAttribute("aria-valuetext", `${moment(at[i])}: ${said}${volume ? `, ${volume.label} ${count(volume.values[i])}` : ""}`);
+    this.#plot.setAttribute(
+      "aria-valuetext",
+      `${moment(at[i])}: ${said}${volume ? `, ${volume.label} ${count(volume.values[i])}` : ""}`,
+    );
   }
 
   #fillTable() {
     if (!this.#details.open) return;
     const { at, series, volume, format } = this.#data;
     const columns = [...series, ...(volume ? [{ ...volume, format: count }] : [])];
-    const head = h("tr", {}, h("th", { scope: "col" }, "Time"), ...columns.map(({ label }) => h("th.number", { scope: "col" }, label)));
+    const head = h(
+      "tr",
+      {},
+      h("th", { scope: "col" }, "Time"),
+      ...columns.map(({ label }) => h("th.number", { scope: "col" }, label)),
+    );
     const rows = at.map((time, i) =>
-      h("tr", {}, h("th", { scope: "row" }, moment(time)), ...columns.map((column) => h("td.number", {}, (column.format ?? format)(column.values[i] ?? NaN)))),
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, moment(time)),
+        ...columns.map((column) => h("td.number", {}, (column.format ?? format)(column.values[i] ?? NaN))),
+      ),
     );
     update(this.#table, h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows.reverse())));
   }

@@ -13,7 +13,8 @@ function fill(node, classes, attributes, children) {
   return node;
 }
 
-const present = (children) => children.flat(2).filter((child) => child !== null && child !== undefined && child !== false);
+const present = (children) =>
+  children.flat(2).filter((child) => child !== null && child !== undefined && child !== false);
 
 /** An HTML element; `tag` may name classes: `td.number`. */
 export function h(tag, attributes = {}, ...children) {

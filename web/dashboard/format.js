@@ -17,7 +17,9 @@ export const count = (value) => known(value, (v) => (v >= 10_000 ? compact : NUM
 
 /** Milliseconds, from 10 s on as seconds. */
 export const ms = (value) =>
-  known(value, (v) => (Math.abs(v) >= 10_000 ? `${NUMBERS[1].format(v / 1000)} s` : `${NUMBERS[Math.abs(v) < 10 ? 1 : 0].format(v)} ms`));
+  known(value, (v) =>
+    Math.abs(v) >= 10_000 ? `${NUMBERS[1].format(v / 1000)} s` : `${NUMBERS[Math.abs(v) < 10 ? 1 : 0].format(v)} ms`,
+  );
 
 /** Bytes in KiB, MiB and so on. */
 export function bytes(value) {
@@ -52,7 +54,12 @@ export function duration(seconds) {
   });
 }
 
-const SPANS = [[172_800, 86_400, "d"], [3600, 3600, "h"], [120, 60, "min"], [0, 1, "s"]];
+const SPANS = [
+  [172_800, 86_400, "d"],
+  [3600, 3600, "h"],
+  [120, 60, "min"],
+  [0, 1, "s"],
+];
 
 /** A span of seconds roughly: 45 s, 15 min, 6 h, 7 d. */
 export function span(seconds) {

@@ -7,10 +7,16 @@ import { measure, ms, span, words } from "/dashboard/format.js";
 const PERCENTILES = ["p50", "p95", "p99"];
 
 /** The choices of the chart of percentiles. */
-export function stages({ stages: all }, chosen) {
+export function stages({ stages: all }) {
   const groups = Map.groupBy(all, ({ component }) => component);
   return [...groups].map(([component, members]) =>
-    h("optgroup", { label: words(component) }, ...members.map(({ stage }) => h("option", { value: `${component}/${stage}`, selected: `${component}/${stage}` === chosen }, `${words(component)}: ${words(stage)}`))),
+    h(
+      "optgroup",
+      { label: words(component) },
+      ...members.map(({ stage }) =>
+        h("option", { value: `${component}/${stage}` }, `${words(component)}: ${words(stage)}`),
+      ),
+    ),
   );
 }
 
@@ -33,15 +39,30 @@ export class Charts {
       volume: { label: "count", values: one?.count ?? [] },
       format: ms,
       unit: "ms",
-      empty: "Nothing was measured in this time. Hold a call, or choose a longer time: a line for half, 95 % and 99 % of the turns appears here.",
+      empty:
+        "Nothing was measured in this time. Hold a call, or choose a longer time: a line for half, 95 % and 99 % of the turns appears here.",
     });
-    for (const [id, chart] of this.#process) chart.show({ at, ...this.#usage(id, history), empty: `Nothing is known of this time yet. A point is added every ${span(step)}.` });
+    for (const [id, chart] of this.#process)
+      chart.show({
+        at,
+        ...this.#usage(id, history),
+        empty: `Nothing is known of this time yet. A point is added every ${span(step)}.`,
+      });
   }
 
   #usage(id, history) {
-    const series = (name, label = words(name)) => ({ key: name, label, values: levelHistory(history, "process", name) });
+    const series = (name, label = words(name)) => ({
+      key: name,
+      label,
+      values: levelHistory(history, "process", name),
+    });
     const format = (unit) => (value) => measure(value, unit);
-    if (id === "network") return { series: [series("network_in", "in"), series("network_out", "out")], unit: "bytes/s", format: format("bytes/s") };
+    if (id === "network")
+      return {
+        series: [series("network_in", "in"), series("network_out", "out")],
+        unit: "bytes/s",
+        format: format("bytes/s"),
+      };
     if (id === "memory") return { series: [series("memory")], unit: "bytes", format: format("bytes") };
     return { series: [series("cpu", "used")], unit: "cores", format: format("cores") };
   }

@@ -5,42 +5,76 @@ import { h } from "/dashboard/dom.js";
 import { bytes, count, ms, NONE, percent, plain, span } from "/dashboard/format.js";
 
 function tile(key, name, value, about, trend, state = "normal") {
-  return h("div.tile", { "data-key": key, "data-state": state }, h("h2", {}, name), h("p.value", {}, value), h("p.about", {}, about), trend?.length > 1 && spark(trend));
+  return h(
+    "div.tile",
+    { "data-key": key, "data-state": state },
+    h("h2", {}, name),
+    h("p.value", {}, value),
+    h("p.about", {}, about),
+    trend?.length > 1 && spark(trend),
+  );
 }
 
 function grade({ letter, reasons }) {
-  const about = letter ? reasons[0]?.text ?? "" : "comes after the first turns";
-  return h("div.tile", { "data-key": "grade", "data-grade": letter?.[0] ?? "none" }, h("h2", {}, "Grade"), h("p.value.letter", {}, letter ?? NONE), h("p.about", {}, about));
+  const about = letter ? (reasons[0]?.text ?? "") : "comes after the first turns";
+  return h(
+    "div.tile",
+    { "data-key": "grade", "data-grade": letter?.[0] ?? "none" },
+    h("h2", {}, "Grade"),
+    h("p.value.letter", {}, letter ?? NONE),
+    h("p.about", {}, about),
+  );
 }
 
 function calls({ calls: { data, limit, has_more: more }, history }) {
   const share = limit ? data.length / limit : 0;
   const value = [`${count(data.length)}${more ? "+" : ""}`, limit && h("small", {}, ` of ${count(limit)}`)];
   const about = data.length ? `${percent(share)} of the lines are taken` : "all lines are free";
-  return tile("calls", "Calls now", value, about, levelHistory(history, "transport", "active"), share > 0.8 ? "warn" : "normal");
+  return tile(
+    "calls",
+    "Calls now",
+    value,
+    about,
+    levelHistory(history, "transport", "active"),
+    share > 0.8 ? "warn" : "normal",
+  );
 }
 
 function turns({ performance }) {
   const total = stage(performance, "pipeline", "total");
   const value = [ms(total?.p50_ms), h("small", {}, " p50")];
-  const about = total?.count ? `p95 ${ms(total.p95_ms)} · ${count(total.count)} turns in ${span(performance.window_s)}` : `no turn in ${span(performance.window_s)}`;
+  const about = total?.count
+    ? `p95 ${ms(total.p95_ms)} · ${count(total.count)} turns in ${span(performance.window_s)}`
+    : `no turn in ${span(performance.window_s)}`;
   return tile("turns", "Response time", value, about, total?.p95_history_ms);
 }
 
 function errors({ performance }) {
-  const failing = performance.components
-    .map(({ name, stages }) => ({ name, errors: stages.reduce((sum, one) => sum + one.errors, 0) }))
-    .filter((one) => one.errors);
+  const failing = performance.components.flatMap(({ name, stages }) =>
+    stages.filter((one) => one.errors).map((one) => ({ ...one, component: name })),
+  );
   const sum = failing.reduce((all, one) => all + one.errors, 0);
-  const about = sum ? failing.map((one) => `${one.name} ${count(one.errors)}`).join(", ") : `none in ${span(performance.window_s)}`;
-  return tile("errors", "Errors", count(sum), about, [], sum ? "warn" : "normal");
+  const share = sum / failing.reduce((all, one) => all + Math.max(one.count, one.errors), 0);
+  const about = sum
+    ? `${percent(share)}: ${failing.map((one) => `${one.component} ${count(one.errors)}`).join(", ")}`
+    : `none in ${span(performance.window_s)}`;
+  return tile("errors", "Errors", count(sum), about, [], share > 0.01 ? "warn" : "normal");
 }
 
 function cpu({ performance, history }) {
   const used = level(performance, "process", "cpu");
   const share = used?.limit ? used.value / used.limit : NaN;
-  const about = used ? `${plain(used.value)} of ${plain(used.limit)} cores` : "not measured on this system";
-  return tile("cpu", "CPU", percent(share), about, levelHistory(history, "process", "cpu"), share > 0.85 ? "warn" : "normal");
+  const about = used
+    ? `${plain(used.value)}${used.limit ? ` of ${plain(used.limit)}` : ""} cores`
+    : "not measured on this system";
+  return tile(
+    "cpu",
+    "CPU",
+    percent(share),
+    about,
+    levelHistory(history, "process", "cpu"),
+    share > 0.85 ? "warn" : "normal",
+  );
 }
 
 function memory({ performance, history }) {
@@ -51,4 +85,11 @@ function memory({ performance, history }) {
 }
 
 /** The tiles. */
-export const overview = (state) => [grade(state.grade), calls(state), turns(state), errors(state), cpu(state), memory(state)];
+export const overview = (state) => [
+  grade(state.grade),
+  calls(state),
+  turns(state),
+  errors(state),
+  cpu(state),
+  memory(state),
+];

@@ -1,5 +1,7 @@
 // Round numbers for axes.
-const TIMES = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 432_000, 864_000];
+const TIMES = [
+  10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 432_000, 864_000,
+];
 
 // Steps of 1, 2 and 5 times a power of ten; those of bytes within a power of 1024.
 function round(step, unit) {

@@ -1,7 +1,7 @@
 // Where the time of a turn goes: a list of recent turns, and the steps of one of them.
 import { ticks } from "/dashboard/scale.js";
 import { h } from "/dashboard/dom.js";
-import { clock, ms, words } from "/dashboard/format.js";
+import { clock, count, ms, words } from "/dashboard/format.js";
 
 const STEPS = {
   silence: "silence heard",
@@ -19,7 +19,11 @@ const inOrder = (steps) => [...steps].sort((a, b) => a.start_ms - b.start_ms || 
 
 // From the first to the last thing that happens; the last speech sample is at 0.
 function extent(turns) {
-  const all = turns.flatMap(({ steps, latency_ms: latency }) => [0, latency?.total ?? 0, ...steps.flatMap((step) => [step.start_ms, step.end_ms])]);
+  const all = turns.flatMap(({ steps, latency_ms: latency }) => [
+    0,
+    latency?.total ?? 0,
+    ...steps.flatMap((step) => [step.start_ms, step.end_ms]),
+  ]);
   return [Math.min(...all), Math.max(...all, 1)];
 }
 
@@ -30,7 +34,14 @@ function bar({ name, start_ms: start, end_ms: end }, [from, to]) {
 
 /** The list of turns, with bars on one scale. `slow` is the time from which one is called slow, in ms. */
 export function turnList(turns, chosen, slow) {
-  if (!turns.length) return h("p.empty", {}, "No turn yet. Say something on the ", h("a", { href: "/" }, "talk page"), ": each answer appears here with the time of its steps.");
+  if (!turns.length)
+    return h(
+      "p.empty",
+      {},
+      "No turn yet. Say something on the ",
+      h("a", { href: "/" }, "talk page"),
+      ": each answer appears here with the time of its steps.",
+    );
   const shared = extent(turns);
   const items = turns.map((turn) => {
     const total = turn.latency_ms?.total;
@@ -69,25 +80,53 @@ export function waterfall(turn) {
   const [from, to] = scale;
   const place = (value) => `${((100 * (value - from)) / (to - from)).toFixed(2)}%`;
   const marks = ticks(to, "ms", 4).filter((mark) => mark <= to);
-  const rows = inOrder(turn.steps).map((step) =>
+  const row = (name, step) =>
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, STEPS[step.name] ?? words(step.name)),
-      h("td.lane", {}, h("span.track", { "aria-hidden": "true" }, ...marks.map((mark) => h("s", { style: { left: place(mark) } })), bar(step, scale))),
+      h("th", { scope: "row" }, name),
+      h(
+        "td.lane",
+        {},
+        h(
+          "span.track",
+          { "aria-hidden": "true" },
+          ...marks.map((mark) => h("s", { style: { left: place(mark) } })),
+          bar(step, scale),
+        ),
+      ),
       h("td.number.extra", {}, ms(step.start_ms)),
       h("td.number", {}, ms(length(step))),
+    );
+  const rows = inOrder(turn.steps).map((step) => row(STEPS[step.name] ?? words(step.name), step));
+  const total = turn.latency_ms?.total;
+  const axis = h(
+    "span.axis",
+    {},
+    ...marks.map((mark, i) =>
+      h("span", { style: { left: place(mark) } }, i + 1 < marks.length ? count(mark) : ms(mark)),
     ),
   );
-  const axis = h("span.axis", {}, ...marks.map((mark) => h("span", { style: { left: place(mark) } }, ms(mark))));
   return [
     h("h3", {}, `${turn.call_id}, turn ${turn.turn}`, h("span.soft", {}, ` ${turn.transport}, ${clock(turn.at)}`)),
     h("p", {}, ...summary(turn)),
     h(
       "table.waterfall",
       {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Step"), h("th.lane", { scope: "col" }, h("span.sr-only", {}, "Timeline"), axis), h("th.number.extra", { scope: "col" }, "Starts at"), h("th.number", { scope: "col" }, "Takes"))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Step"),
+          h("th.lane", { scope: "col" }, h("span.sr-only", {}, "Timeline"), axis),
+          h("th.number.extra", { scope: "col" }, "Starts at"),
+          h("th.number", { scope: "col" }, "Takes"),
+        ),
+      ),
       h("tbody", {}, ...rows),
+      Number.isFinite(total) && h("tfoot", {}, row("in all", { name: "total", start_ms: 0, end_ms: total })),
     ),
     h("p.soft", {}, "0 is the last speech sample. Steps overlap: their times do not add up to the total."),
   ];

@@ -4,5 +4,6 @@ pub mod change_point;
 pub mod compare;
 pub mod grade;
 pub mod load;
+pub mod online;
 pub mod search;
 pub mod statistics;

@@ -42,13 +42,16 @@ pub struct LlamaOptions {
     pub max_tokens: u32,
     /// Randomness when a request names none.
     pub temperature: f32,
+    /// Prompt tokens read in one step beside replies under way.
+    pub prompt_batch: usize,
 }
 
 impl Default for LlamaOptions {
-    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute.
+    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute. 32 tokens of a
+    /// prompt take about 100 ms on two cores, so speech does not stall.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2 }
+        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2, prompt_batch: 32 }
     }
 }
 
@@ -69,7 +72,11 @@ struct Activity {
     read: AtomicU64,
     written: AtomicU64,
     waiting: AtomicUsize,
+    prompt_batch: AtomicUsize,
 }
+
+/// The most tokens of a prompt that one step reads.
+const MAX_PROMPT_BATCH: usize = 512;
 
 impl Component for Activity {
     fn name(&self) -> &'static str {
@@ -113,7 +120,26 @@ impl Component for Activity {
             tunable("threads", "llm.threads", "threads", *threads as f64, 1.0, cores.max(*threads as f64)),
             tunable("parallel", "llm.parallel", "replies", f64::from(*parallel), 1.0, 32.0),
             tunable("context", "llm.context", "tokens", f64::from(*context), 2_048.0, 32_768.0),
+            Tunable {
+                live: true,
+                ..tunable(
+                    "prompt_batch",
+                    "llm.prompt_batch",
+                    "tokens",
+                    self.prompt_batch.load(Ordering::Relaxed) as f64,
+                    8.0,
+                    MAX_PROMPT_BATCH as f64,
+                )
+            },
         ]
+    }
+
+    fn set(&self, tunable: &str, value: f64) -> bool {
+        let known = tunable == "prompt_batch" && (8.0..=MAX_PROMPT_BATCH as f64).contains(&value);
+        if known {
+            self.prompt_batch.store(value as usize, Ordering::Relaxed);
+        }
+        known
     }
 }
 
@@ -133,12 +159,14 @@ impl Llama {
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
         let (ready, opened) = sync::channel();
+        let prompt_batch = options.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
         let activity = Arc::new(Activity {
             options,
             step: Stage::new("step"),
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            prompt_batch: AtomicUsize::new(prompt_batch),
         });
         let measured = activity.clone();
         let thread = std::thread::Builder::new()

@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 
 /// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
+/// The largest batch that any model takes.
+pub const MAX_BATCH: usize = 32;
 /// What one step of priority is worth: a job yields to more urgent ones that came up to this much later, so that
 /// none starves.
 const PRIORITY_STEP: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     workers: usize,
+    /// No batch is larger, whatever its model could take.
+    max_batch: AtomicUsize,
     started: Instant,
 }
 
@@ -54,15 +58,34 @@ impl Component for Shared {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = self.workers as f64;
         let max = (cores as f64).max(threads);
-        vec![Tunable {
-            name: "threads".into(),
-            key: "pool.threads".into(),
-            value: threads,
-            min: 1.0,
-            max,
-            unit: "threads".into(),
-            live: false,
-        }]
+        vec![
+            Tunable {
+                name: "threads".into(),
+                key: "pool.threads".into(),
+                value: threads,
+                min: 1.0,
+                max,
+                unit: "threads".into(),
+                live: false,
+            },
+            Tunable {
+                name: "max_batch".into(),
+                key: "pool.max_batch".into(),
+                value: self.max_batch.load(Ordering::Relaxed) as f64,
+                min: 1.0,
+                max: MAX_BATCH as f64,
+                unit: "jobs".into(),
+                live: true,
+            },
+        ]
+    }
+
+    fn set(&self, tunable: &str, value: f64) -> bool {
+        let known = tunable == "max_batch" && (1.0..=MAX_BATCH as f64).contains(&value);
+        if known {
+            self.max_batch.store(value as usize, Ordering::Relaxed);
+        }
+        known
     }
 }
 
@@ -115,6 +138,7 @@ impl ModelPool {
             state: Mutex::default(),
             wake: Condvar::new(),
             workers,
+            max_batch: AtomicUsize::new(MAX_BATCH),
             started: Instant::now(),
         });
         let spawn = |worker: usize| {
@@ -126,6 +150,11 @@ impl ModelPool {
         };
         let threads = (0..workers).map(spawn).collect::<Result<_>>()?;
         Ok(Self { shared, threads, operations: Mutex::default() })
+    }
+
+    /// No batch is to be larger, whatever its model could take: 1 to [`MAX_BATCH`].
+    pub fn set_max_batch(&self, jobs: usize) {
+        self.shared.max_batch.store(jobs.clamp(1, MAX_BATCH), Ordering::Relaxed);
     }
 
     /// Adds an operation, which is measured under `name`. `open` makes each thread's own state, now: a broken model is found at start-up, and no
@@ -147,6 +176,7 @@ impl ModelPool {
             queue: Mutex::default(),
             states: (0..self.shared.workers).map(state).collect::<Result<_>>()?,
             max_batch,
+            shared: self.shared.clone(),
             open: Box::new(open),
             run: Box::new(run),
             activity: Arc::new(Activity::new(name)),
@@ -332,6 +362,7 @@ struct Inner<S, I, O> {
     /// Each worker's own; locked by nobody else.
     states: Vec<Mutex<Option<S>>>,
     max_batch: usize,
+    shared: Arc<Shared>,
     open: Open<S>,
     run: Run<S, I, O>,
     activity: Arc<Activity>,
@@ -343,9 +374,10 @@ impl<S, I, O> Inner<S, I, O> {
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
         let Some(urgent) = queue.iter().map(|job| job.priority).min() else { return Vec::new() };
+        let most = self.max_batch.min(self.shared.max_batch.load(Ordering::Relaxed));
         let mut batch = Vec::new();
         let mut at = 0;
-        while at < queue.len() && batch.len() < self.max_batch {
+        while at < queue.len() && batch.len() < most {
             if queue[at].priority == urgent {
                 batch.extend(queue.remove(at));
             } else {

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod load;
 mod models;
+mod optimize;
 mod performance;
 mod profile;
 mod remote;
@@ -55,6 +56,8 @@ enum Command {
     Performance(performance::Arguments),
     /// Measure the components and the whole.
     Benchmark(benchmark::Arguments),
+    /// Find better settings for this machine.
+    Optimize(optimize::Arguments),
     /// Load a server with calls that really speak.
     Load(load::Arguments),
     /// Show where the running server's CPU time or memory goes.
@@ -89,15 +92,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         clap_complete::generate(shell, &mut Arguments::command(), "antiphon", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
-    let mut effective = crate::config::load(arguments.config.as_deref())?;
-    if let Some(dir) = arguments.data_dir {
-        effective.config.server.data_dir = Some(dir);
-    }
+    let effective = crate::config::load(arguments.config.as_deref(), arguments.data_dir.as_deref())?;
     let (config, file) = (&effective.config, arguments.config.as_deref());
     let done = match arguments.command {
         Command::Benchmark(arguments) => return benchmark::run(&arguments, config, file),
         Command::Config(command) => config::run(&command, &effective),
         Command::Models(command) => models::run(command, config),
+        Command::Optimize(arguments) => optimize::run(&arguments, &effective, file),
         Command::Load(arguments) => load::run(&arguments, config),
         Command::Performance(arguments) => performance::run(&arguments, config),
         Command::Profile(arguments) => profile::run(&arguments, config),

@@ -24,27 +24,43 @@ pub struct Effective {
     pub origins: Vec<(String, Origin)>,
 }
 
-/// Reads the configuration: `file` or else the first that exists of `./antiphon.toml` and
-/// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`; then the environment.
-pub fn load(file: Option<&Path>) -> Result<Effective> {
+/// Settings that `antiphon optimize --apply` found better on this machine, in the data directory. What a person wrote
+/// goes over them.
+pub const TUNED: &str = "tuned.toml";
+
+/// Reads the configuration: what was tuned, over it `file` or else the first that exists of `./antiphon.toml` and
+/// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`, over it the environment. `data_dir` goes over all.
+pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
     let found = match file {
         Some(file) => Some(file.to_owned()),
         None => [PathBuf::from("antiphon.toml")].into_iter().chain(user_file()).find(|path| path.is_file()),
     };
-    let text = match &found {
-        Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
-        }
-        None => String::new(),
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
+    let text = found.as_deref().map_or_else(|| Ok(String::new()), read)?;
     let name = found.as_deref().map_or_else(String::new, |path| path.display().to_string());
-    resolve(&text, &name, std::env::vars())
+    let located = |mut effective: Effective| {
+        if let Some(dir) = data_dir {
+            effective.config.server.data_dir = Some(dir.to_owned());
+        }
+        effective
+    };
+    let effective = located(resolve(&text, &name, None, std::env::vars())?);
+    // Without a place for data there is nothing tuned.
+    let tuned = crate::stack::data_dir(&effective.config).map(|dir| dir.join(TUNED));
+    let Some(tuned) = tuned.ok().filter(|path| path.is_file()) else { return Ok(effective) };
+    let (text_below, name_below) = (read(&tuned)?, tuned.display().to_string());
+    let resolved = resolve(&text, &name, Some((&text_below, &name_below)), std::env::vars());
+    let advice =
+        || format!("{name_below} was written for another version: `antiphon optimize --rollback` removes it");
+    Ok(located(resolved.with_context(advice)?))
 }
 
 /// Reads a configuration from text alone.
 #[cfg(fuzzing)]
 pub(crate) fn parse(text: &str) -> Result<Effective> {
-    resolve(text, "fuzz.toml", std::iter::empty())
+    resolve(text, "fuzz.toml", None, std::iter::empty())
 }
 
 /// Where a user keeps the file.
@@ -55,9 +71,24 @@ fn user_file() -> Option<PathBuf> {
 }
 
 /// Puts the layers together and checks the result.
-fn resolve(text: &str, name: &str, vars: impl Iterator<Item = (String, String)>) -> Result<Effective> {
+fn resolve(
+    text: &str,
+    name: &str,
+    below: Option<(&str, &str)>,
+    vars: impl Iterator<Item = (String, String)>,
+) -> Result<Effective> {
     let vars: Vec<(String, String)> = vars.collect();
-    let (table, origins) = layers::merge(text, name, &vars)?;
+    let (mut table, mut origins) = layers::merge(text, name, &vars)?;
+    if let Some((text, name)) = below {
+        let (tuned, from) = layers::merge(text, name, &[])?;
+        for (path, origin) in from {
+            if let Some((section, key)) = path.split_once('.')
+                && layers::put_below(&mut table, &tuned, section, key)
+            {
+                origins.push((path, origin));
+            }
+        }
+    }
     let config = Config::try_from_table(table).map_err(|message| layers::locate(text, name, &message))?;
     check(&config)?;
     Ok(Effective { config, origins })
@@ -92,6 +123,12 @@ fn check(config: &Config) -> Result<()> {
     if config.pool.threads == Some(0) || config.llm.threads == Some(0) {
         bail!("[pool] and [llm] threads is at least 1; leave it out for one a core");
     }
+    if !(1..=32).contains(&config.pool.max_batch) {
+        bail!("[pool] max_batch = {} is not between 1 and 32", config.pool.max_batch);
+    }
+    if !(8..=512).contains(&config.llm.prompt_batch) {
+        bail!("[llm] prompt_batch = {} is not between 8 and 512", config.llm.prompt_batch);
+    }
     if config.server.limits.max_calls == Some(0) {
         bail!("[server.limits] max_calls = 0 would refuse every call: set at least 1");
     }
@@ -118,7 +155,7 @@ mod tests {
 
     fn load_text(text: &str, vars: &[(&str, &str)]) -> Result<Effective> {
         let vars = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        resolve(text, "antiphon.toml", vars)
+        resolve(text, "antiphon.toml", None, vars)
     }
 
     fn error(text: &str, vars: &[(&str, &str)]) -> String {
@@ -148,6 +185,18 @@ mod tests {
         let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
         assert_eq!(origin("turn.silence_ms").as_deref(), Some("ANTIPHON_TURN__SILENCE_MS"));
         assert_eq!(origin("agent.greeting").as_deref(), Some("antiphon.toml"));
+    }
+
+    #[test]
+    fn what_was_tuned_lies_below_what_a_person_wrote() {
+        let tuned = ("[llm]\nthreads = 3\nparallel = 4\n[pool]\nthreads = 1", "tuned.toml");
+        let effective =
+            resolve("[llm]\nparallel = 6", "antiphon.toml", Some(tuned), std::iter::empty()).expect("loads");
+        let Config { llm, pool, .. } = &effective.config;
+        assert_eq!((llm.threads, llm.parallel, pool.threads), (Some(3), 6, Some(1)));
+        let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
+        assert_eq!(origin("llm.threads").as_deref(), Some("tuned.toml"));
+        assert_eq!(origin("llm.parallel").as_deref(), Some("antiphon.toml"));
     }
 
     #[test]

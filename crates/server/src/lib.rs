@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod http;
 mod machine;
 mod models;
+mod optimize;
 pub mod reporting;
 mod stable_text;
 pub mod stack;

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod traces;
+mod tuning;
 mod webhook;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 pub use traces::Traces;
+use tuning::Tuning;
 pub use webhook::Webhook;
 
 /// Alerts that wait to be told; more are only logged.
@@ -25,9 +27,11 @@ pub struct Reporting {
     pub webhook: Option<Webhook>,
     /// Of spans.
     pub spans: Option<Traces>,
+    /// Whether settings that are safe while serving are tuned.
+    pub tune: bool,
 }
 
-/// Measures, judges and tells, until it is dropped.
+/// Measures, judges and tells; ends only by being dropped.
 pub(crate) async fn run(app: Arc<App>) {
     let mut tasks = JoinSet::new();
     let (alerts, told) = mpsc::channel(MAX_ALERTS);
@@ -40,10 +44,15 @@ pub(crate) async fn run(app: Arc<App>) {
     if let Err(error) = app.watcher.learn().await {
         tracing::warn!(%error, "what was measured before could not be read: baselines begin anew");
     }
+    let mut tuning = app.reporting.tune.then(|| Tuning::new(&app));
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
     loop {
         tick.tick().await;
-        for alert in app.watcher.tick().await {
+        let (period, alerts_now) = app.watcher.tick().await;
+        if let Some(tuning) = &mut tuning {
+            tuning.take(period, &app.watcher.monitor().components());
+        }
+        for alert in alerts_now {
             log(&alert);
             // Without a webhook, or when it is far behind, the log and the dashboard have it.
             let _ = alerts.try_send(alert);

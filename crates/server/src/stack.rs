@@ -79,6 +79,7 @@ pub fn build(config: &Config) -> Result<Stack> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let threads = config.pool.threads.unwrap_or(cores);
     let pool = ModelPool::new(threads)?;
+    pool.set_max_batch(config.pool.max_batch);
     let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
     let (vad, detector) = builder.vad()?;
     let (llm, model) = builder.llm()?;
@@ -142,9 +143,10 @@ impl Builder<'_> {
             return Ok((Arc::new(EnergyVad), None));
         }
         let model = self.model("silero-vad/silero_vad.onnx");
-        let gate = || -> antiphon_providers::silero::Gate {
+        let gated = self.config.vad.gate;
+        let gate = move || -> antiphon_providers::silero::Gate {
             let mut gate = Gate::new();
-            Box::new(move |samples: &[i16]| gate.push(samples))
+            Box::new(move |samples: &[i16]| !gated || gate.push(samples))
         };
         let silero = SileroVad::open(self.runtime()?, &model, gate)?;
         let measured = silero.component();
@@ -223,6 +225,7 @@ impl Builder<'_> {
             parallel: llm.parallel,
             max_tokens: llm.max_tokens,
             temperature: llm.temperature,
+            prompt_batch: llm.prompt_batch,
         };
         let llama = Llama::open(&file, options)?;
         let measured = llama.component();

@@ -144,3 +144,30 @@ async fn a_browser_converses_on_the_talk_page() {
     println!("{said}");
     assert!(output.status.success(), "{said}\n{errors}");
 }
+
+/// First with figures made up for every state of the page, then with a real server's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_the_dashboard() {
+    let playwright = clients().join("node_modules/playwright-core");
+    if !playwright.exists() {
+        assert!(std::env::var_os("CI").is_none(), "not installed: {}", playwright.display());
+        println!("skipped: not installed: {}", playwright.display());
+        return;
+    }
+    let server = Server::start(Settings::default());
+    for url in [None, Some(server.url(""))] {
+        let mut script = Command::new(node());
+        script.arg(clients().join("dashboard/check.mjs")).env_remove("ANTIPHON_URL");
+        if let Some(url) = url {
+            script.env("ANTIPHON_URL", url);
+        }
+        let output =
+            tokio::time::timeout(LIMIT, script.stdin(Stdio::null()).kill_on_drop(true).output()).await;
+        let output = output.expect("the script ends in time").expect("it runs");
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        println!("{said}");
+        assert!(output.status.success(), "{said}\n{errors}");
+    }
+    server.stop().await;
+}

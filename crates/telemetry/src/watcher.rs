@@ -49,8 +49,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// To be called every [`crate::TICK`]: gives what began to fire and what is over.
-    pub async fn tick(&self) -> Vec<Alert> {
+    /// To be called every [`crate::TICK`]: gives the period that ended, and what began to fire and what is over.
+    pub async fn tick(&self) -> (Period, Vec<Alert>) {
         let period = self.monitor.tick();
         let components = self.monitor.components();
         let (changes, kept, roll_up) = {
@@ -60,7 +60,7 @@ impl Watcher {
                 state.fired[alert.rule as usize] += 1;
             }
             state.since_roll_up += period.length;
-            state.pending.push(period);
+            state.pending.push(period.clone());
             let waits: Duration = state.pending.iter().map(|period| period.length).sum();
             let kept = if waits >= KEEP_EVERY { Period::merged(&state.pending) } else { None };
             if kept.is_some() {
@@ -78,7 +78,7 @@ impl Watcher {
             // The server goes on: what is not kept is still in memory for an hour.
             tracing::warn!(%error, "measurements could not be kept");
         }
-        changes
+        (period, changes)
     }
 
     /// Keeps what has not been kept yet: to be called when the server ends.

@@ -23,9 +23,7 @@ use super::tools::{self, Calls, Grammar};
 use super::{Activity, LlamaOptions, Request};
 
 /// Prompt tokens read in one step when nobody's reply waits for it.
-const BATCH: usize = 512;
-/// Prompt tokens read in one step beside replies under way: about 100 ms on two cores, so speech does not stall.
-const BATCH_BESIDE: usize = 32;
+const BATCH: usize = super::MAX_PROMPT_BATCH;
 /// A tiny model repeats itself; llama.cpp's own default window, and a penalty light enough for lists.
 const REPEAT_WINDOW: i32 = 64;
 const REPEAT_PENALTY: f32 = 1.1;
@@ -340,7 +338,9 @@ impl Worker<'_> {
             self.batch.add(next, slot.tokens.len() as i32, &[slot.id], true).map_err(|e| failed(&e))?;
             slot.tokens.push(next);
         }
-        let budget = if answers.is_empty() { BATCH } else { BATCH_BESIDE + answers.len() };
+        let beside = self.activity.prompt_batch.load(Ordering::Relaxed);
+        // The batch holds no more, and a token of every reply has its place.
+        let budget = if answers.is_empty() { BATCH } else { (beside + answers.len()).min(BATCH) };
         for (n, slot) in self.slots.iter_mut().enumerate() {
             let Some(job) = &slot.job else { continue };
             let done = slot.tokens.len();

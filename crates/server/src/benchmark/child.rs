@@ -9,6 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::result::Measured;
+use crate::config::Config;
+use crate::stack;
 
 /// Models are loaded within this, or not at all.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -73,6 +75,11 @@ impl Runner {
         let status = self.child.wait().await?;
         bail!("the measuring process ended ({status}); what it said stands above")
     }
+}
+
+/// The setting that has a child find models and data where this process does.
+pub(crate) fn place(config: &Config) -> Result<(String, String)> {
+    Ok(("server.data_dir".to_owned(), stack::data_dir(config)?.display().to_string()))
 }
 
 /// The environment variable that sets a key: `llm.threads` is `ANTIPHON_LLM__THREADS`.

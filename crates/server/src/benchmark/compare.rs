@@ -6,7 +6,7 @@ use antiphon_lab::compare::{Comparison, Round, compare};
 use anyhow::{Context, Result, bail};
 
 use super::child::Runner;
-use super::result::RunResult;
+use super::result::{Measured, RunResult};
 
 /// Rounds of a comparison; in each both sides are measured, first one, then the other.
 const ROUNDS: usize = 10;
@@ -59,11 +59,28 @@ pub(crate) struct Side<'a> {
 }
 
 impl Sides<'_> {
-    /// Measures a component on both sides in turn, `iterations` each in all; `each` is told after every round.
+    /// Measures how long a component takes on both sides in turn, `iterations` each in all; `each` is told after every
+    /// round.
     pub(crate) async fn measure(
         &self,
         component: &str,
         iterations: usize,
+        each: impl FnMut(),
+    ) -> Result<Vec<Round>> {
+        let span = |measured: Measured| measured.metrics.into_iter().next().map(|total| total.samples_ms);
+        self.rounds(component, iterations.div_ceil(ROUNDS).max(1), span, each).await
+    }
+
+    /// Measures what CPU time a component takes, a figure for each `iterations`.
+    pub(crate) async fn measure_cpu(&self, component: &str, iterations: usize) -> Result<Vec<Round>> {
+        self.rounds(component, iterations, |measured| Some(vec![measured.cpu_ms]), || {}).await
+    }
+
+    async fn rounds(
+        &self,
+        component: &str,
+        step: usize,
+        figures: impl Fn(Measured) -> Option<Vec<f64>>,
         mut each: impl FnMut(),
     ) -> Result<Vec<Round>> {
         let start = |side: &Side<'_>| {
@@ -75,12 +92,12 @@ impl Sides<'_> {
             }
         };
         let (mut baseline, mut candidate) = (start(&self.baseline).await?, start(&self.candidate).await?);
-        let step = iterations.div_ceil(ROUNDS).max(1);
         let mut rounds = Vec::new();
         for n in 0..=ROUNDS {
             let (first, second) =
                 if n % 2 == 0 { (&mut baseline, &mut candidate) } else { (&mut candidate, &mut baseline) };
-            let (first, second) = (samples(first, step).await?, samples(second, step).await?);
+            let (first, second) =
+                (measured(first, step, &figures).await?, measured(second, step, &figures).await?);
             let (baseline, candidate) = if n % 2 == 0 { (first, second) } else { (second, first) };
             // The first round only warms both up.
             if n > 0 {
@@ -92,10 +109,12 @@ impl Sides<'_> {
     }
 }
 
-async fn samples(runner: &mut Runner, iterations: usize) -> Result<Vec<f64>> {
-    let measured = runner.step(iterations).await?;
-    let total = measured.metrics.into_iter().next().context("nothing was measured")?;
-    Ok(total.samples_ms)
+async fn measured(
+    runner: &mut Runner,
+    iterations: usize,
+    figures: impl Fn(Measured) -> Option<Vec<f64>>,
+) -> Result<Vec<f64>> {
+    figures(runner.step(iterations).await?).context("nothing was measured")
 }
 
 /// Compares two results, the samples in the order in which they were measured.

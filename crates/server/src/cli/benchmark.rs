@@ -216,6 +216,8 @@ async fn compared(
         Baseline::Config(_) | Baseline::Program(_) => None,
     };
     let program = std::env::current_exe()?;
+    // Wherever the models are, both sides find them there.
+    let place = [crate::benchmark::child::place(config)?];
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {
             (Baseline::Result(before), Some(now)) => {
@@ -223,11 +225,11 @@ async fn compared(
             }
             (Baseline::Result(_), None) => continue,
             (Baseline::Config(other), _) => {
-                let before = Side { program: &program, config: Some(other), settings: &[] };
+                let before = Side { program: &program, config: Some(other), settings: &place };
                 (in_turn(arguments, *case, before, &program, file).await?, true)
             }
             (Baseline::Program(other), _) => {
-                let before = Side { program: other, config: file, settings: &[] };
+                let before = Side { program: other, config: file, settings: &place };
                 (in_turn(arguments, *case, before, &program, file).await?, true)
             }
         };
@@ -260,7 +262,7 @@ async fn in_turn(
     program: &Path,
     file: Option<&Path>,
 ) -> Result<Option<Comparison>> {
-    let candidate = Side { program, config: file, settings: &[] };
+    let candidate = Side { program, config: file, settings: baseline.settings };
     let sides = Sides { baseline, candidate, recording: arguments.input.as_deref() };
     let iterations = arguments.iterations.unwrap_or(case.usual_iterations());
     let bar = bar(10, case.name());

@@ -93,7 +93,7 @@ fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
         let recorder = Arc::new(SpanRecorder::new("antiphon", version, llm.name(), llm.model()));
         anyhow::Ok(Traces { recorder, url, bearer: secret(&telemetry.otlp_key) })
     });
-    Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()? })
+    Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()?, tune: telemetry.tune })
 }
 
 fn settings(config: &Config) -> Settings {

@@ -57,6 +57,19 @@ pub(super) fn merge(
     Ok((table, origins))
 }
 
+/// Puts a key of `below` into `table` unless it is there already; true when it was put there.
+pub(super) fn put_below(table: &mut Table, below: &Table, section: &str, key: &str) -> bool {
+    let Some(Value::Table(from)) = below.get(section) else { return false };
+    let Some(value) = from.get(key) else { return false };
+    let keys = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    let Value::Table(keys) = keys else { return false };
+    let missing = !keys.contains_key(key);
+    if missing {
+        keys.insert(key.to_owned(), value.clone());
+    }
+    missing
+}
+
 /// A TOML value, or else the text itself.
 fn parse(text: &str) -> Value {
     let document: Option<Table> = format!("value = {text}").parse().ok();

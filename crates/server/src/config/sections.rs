@@ -136,6 +136,8 @@ section! {
         engine: VadEngine = VadEngine::Silero,
         /// Probability at which speech begins.
         threshold: f32 = 0.5,
+        /// With `silero`: whether what is plainly no speech is kept from the model.
+        gate: bool = true,
     }
 }
 
@@ -214,6 +216,8 @@ section! {
         parallel: u32 = 8,
         /// With `llama`: threads; as many as there are cores when not set.
         threads: Option<usize> = None,
+        /// With `llama`: tokens of a prompt read in one step beside replies under way, 8 to 512.
+        prompt_batch: usize = 32,
         /// What a million tokens read cost, in any currency.
         input_price: Option<f64> = None,
         /// The same of tokens read from a cache; as `input_price` when not set.
@@ -270,6 +274,8 @@ section! {
     Pool {
         /// How many; as many as there are cores when not set.
         threads: Option<usize> = None,
+        /// The most jobs in one batch, 1 to 32.
+        max_batch: usize = 32,
     }
 }
 
@@ -319,6 +325,8 @@ section! {
         alert_webhook_secret: Option<Secret> = None,
         /// An OpenTelemetry collector that takes spans by OTLP over HTTP, such as `http://localhost:4318`.
         otlp_endpoint: Option<String> = None,
+        /// Whether settings that are safe while serving are tuned, and what hurts undone.
+        tune: bool = false,
         /// The collector's key, if it wants one.
         otlp_key: Option<Secret> = None,
     }

@@ -1,5 +1,6 @@
 //! HTTP: the router of everything the server answers, and the server itself.
 
+mod advice;
 pub mod auth;
 pub(crate) mod body;
 mod calls;
@@ -34,6 +35,7 @@ pub fn router(app: Arc<App>) -> Router {
     let described =
         openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
     let described = described.merge(performance::routes()).merge(profile::routes()).merge(calls::routes());
+    let described = described.merge(advice::routes());
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))

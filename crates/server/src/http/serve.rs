@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -52,15 +52,6 @@ struct Connections {
     closing: watch::Receiver<()>,
 }
 
-/// A task that ends with whoever began it.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Serves `app` on `listener` until `stop` gives its first item, then refuses new calls, lets those there are come
 /// to their end for as long as the settings say, or until `stop` gives its second item, and returns.
 pub async fn serve(
@@ -84,7 +75,8 @@ pub async fn serve(
         }
     };
     tokio::pin!(stopping);
-    let reporting = AbortOnDrop(tokio::spawn(reporting::run(Arc::clone(&app))));
+    let reporting = reporting::run(Arc::clone(&app));
+    tokio::pin!(reporting);
     let calls_left = loop {
         tokio::select! {
             accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
@@ -98,6 +90,7 @@ pub async fn serve(
                 }
             },
             Some(_) = open.join_next() => {}
+            () = &mut reporting => {}
             left = &mut stopping => break left,
         }
     };
@@ -106,7 +99,6 @@ pub async fn serve(
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     app.calls.drain(LAST_REQUESTS).await;
-    drop(reporting);
     app.watcher.close().await;
     tracing::info!(calls_left, "stopped");
     Ok(())

@@ -1,4 +1,5 @@
 //! What the tests share.
+#![allow(dead_code, reason = "each test program uses its share")]
 
 use std::path::PathBuf;
 use std::time::Duration;

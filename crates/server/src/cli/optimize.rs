@@ -1,0 +1,171 @@
+//! `antiphon optimize`
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use antiphon_lab::search::Value;
+use antiphon_telemetry::Store;
+use anyhow::Result;
+use serde_json::json;
+
+use super::{logging, print, runtime};
+use crate::benchmark::child::place;
+use crate::config::Effective;
+use crate::optimize::overlay::Overlay;
+use crate::optimize::{Finding, Goal, Optimizer, Settings, is_better, space};
+use crate::{machine, stack};
+
+/// Find better settings for this machine, by measuring.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antiphon optimize\n  antiphon optimize --goal capacity --budget 60\n  \
+    antiphon optimize --apply\n  antiphon optimize --rollback")]
+pub(super) struct Arguments {
+    /// What is to become better.
+    #[arg(long, value_enum, default_value_t = Goal::Latency)]
+    goal: Goal,
+    /// Measurements in all.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    budget: usize,
+    /// Iterations of one measurement.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    iterations: usize,
+    /// Only settings of these names; all when missing. See `antiphon performance --json` for what there is.
+    #[arg(long, value_name = "KEY", num_args = 1..)]
+    only: Vec<String>,
+    /// Also choose between the models that are installed: another voice sounds different.
+    #[arg(long)]
+    models: bool,
+    /// Speech to measure with; the configured voice's own when missing.
+    #[arg(long, value_name = "AUDIO")]
+    input: Option<PathBuf>,
+    /// Put what the last search found in force, from the next start on.
+    #[arg(long, conflicts_with = "rollback")]
+    apply: bool,
+    /// Put back what was in force before.
+    #[arg(long)]
+    rollback: bool,
+    /// The outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<()> {
+    let config = &effective.config;
+    logging(config, Some("error"))?;
+    let folder = stack::data_dir(config)?;
+    let overlay = Overlay::of(&folder);
+    if arguments.apply {
+        let path = overlay.apply()?;
+        print(&format!("in force from the next start on: {}", path.display()));
+        return Ok(());
+    }
+    if arguments.rollback {
+        let nothing = overlay.roll_back()?;
+        print(if nothing { "rolled back: the defaults are in force" } else { "rolled back" });
+        return Ok(());
+    }
+    runtime()?.block_on(async {
+        let finding = search(arguments, effective, file).await?;
+        if !finding.settings.is_empty() {
+            overlay.propose(&finding)?;
+        }
+        let store = Store::open(&folder).await?;
+        let content = serde_json::to_string(&finding)?;
+        store.add_document("optimizer", finding.at, &finding.machine, &finding.engines, &content).await?;
+        show(arguments, &finding)
+    })
+}
+
+async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<Finding> {
+    let config = &effective.config;
+    let (mut knobs, mut start) = {
+        // Built only to be asked what can be set.
+        let stack = stack::build(config)?;
+        let models = stack::data_dir(config)?.join("models");
+        space::knobs(&stack, config, &effective.origins, arguments.models.then_some(models.as_path()))
+    };
+    let wanted = |name: &String| arguments.only.is_empty() || arguments.only.contains(name);
+    let (names, at): (Vec<_>, Vec<_>) =
+        knobs.into_iter().zip(start).filter(|(knob, _)| wanted(&knob.name)).unzip();
+    (knobs, start) = (names, at);
+    let program = std::env::current_exe()?;
+    let mut finding = Finding {
+        goal: arguments.goal,
+        settings: Settings::new(),
+        comparison: None,
+        trials: 0,
+        machine: machine::describe(),
+        commit: machine::commit().to_owned(),
+        engines: stack::engine_names(config),
+        at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
+    };
+    if knobs.is_empty() {
+        anyhow::bail!(
+            "nothing can be set: what there is, the configuration sets already, or --only leaves out"
+        );
+    }
+    for knob in &knobs {
+        let values: Vec<String> = knob.values.iter().map(ToString::to_string).collect();
+        tell(&format!("{}: {}", knob.name, values.join(", ")));
+    }
+    let optimizer = Optimizer {
+        goal: arguments.goal,
+        program: &program,
+        config: file,
+        recording: arguments.input.as_deref(),
+        place: place(config)?,
+        iterations: arguments.iterations.max(1),
+    };
+    let budget = arguments.budget.max(2);
+    let (settings, trials) = optimizer
+        .search(&knobs, &start, budget, 1, |settings, cost| tell(&format!("{cost:9.2}  {}", line(settings))))
+        .await?;
+    finding.trials = trials;
+    if !settings.is_empty() {
+        tell(&format!("verifying {}", line(&settings)));
+        finding.comparison = optimizer.verify(&settings).await?;
+        if finding.comparison.as_ref().is_some_and(is_better) {
+            finding.settings = settings;
+        }
+    }
+    Ok(finding)
+}
+
+/// On a terminal, people see how it goes on.
+fn tell(line: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{line}");
+    }
+}
+
+fn line(settings: &Settings) -> String {
+    let pair = |(key, value): (&String, &Value)| format!("{key} = {value}");
+    settings.iter().map(pair).collect::<Vec<_>>().join("  ")
+}
+
+fn show(arguments: &Arguments, finding: &Finding) -> Result<()> {
+    if arguments.json {
+        print(&serde_json::to_string(&json!(finding))?);
+        return Ok(());
+    }
+    let Some(comparison) = finding.comparison.as_ref().filter(|_| !finding.settings.is_empty()) else {
+        print(&format!("{} measurements: nothing is surely better than today's settings", finding.trials));
+        return Ok(());
+    };
+    let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+    print(&format!(
+        "{}\n{}: {:.2}, before {:.2} ({:+.1} %; 95 % interval {:+.1} to {:+.1} %; p = {:.4})\n`antiphon optimize --apply` \
+         puts it in force, `antiphon optimize --rollback` takes it back",
+        line(&finding.settings),
+        finding.goal.unit(),
+        comparison.candidate_ms,
+        comparison.baseline_ms,
+        percent(comparison.ratio),
+        percent(comparison.low),
+        percent(comparison.high),
+        comparison.p_value
+    ));
+    Ok(())
+}

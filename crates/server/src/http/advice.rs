@@ -1,0 +1,145 @@
+//! `/api/performance/grade` and `/recommendations`: how good it is, why, and what would make it better.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_lab::grade::{Measured, Metric, grade};
+use antiphon_telemetry::{Report, StageReport};
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Problem;
+use super::performance::{List, unreadable};
+use crate::app::App;
+use crate::machine;
+use crate::optimize::{Finding, is_better};
+
+/// What is graded: long enough for a 95th percentile, short enough to say how it is now.
+const WINDOW: Duration = Duration::from_hours(1);
+/// Fewer turns say nothing about a percentile.
+const MIN_TURNS: u64 = 20;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(graded)).routes(routes!(recommendations))
+}
+
+#[derive(Serialize)]
+struct Graded {
+    /// A+ to D; null while too little is known.
+    letter: Option<String>,
+    reasons: Vec<ReasonView>,
+}
+
+#[derive(Serialize)]
+struct ReasonView {
+    metric: Metric,
+    letter: String,
+    text: String,
+}
+
+/// A grade of the last hour, A+ to D, with its reasons: see docs/performance.md for the thresholds.
+#[utoipa::path(
+    get, path = "/api/performance/grade", tag = "Operation",
+    responses((status = 200, description = "The grade", body = Object)),
+)]
+async fn graded(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Graded>, Problem> {
+    app.http.auth.check(&headers)?;
+    let report = app.watcher.report(WINDOW, None).await.map_err(|error| unreadable(&error))?;
+    let grade = grade(&measured(&report));
+    let reasons = grade.iter().flat_map(|grade| &grade.reasons).map(|reason| ReasonView {
+        metric: reason.metric,
+        letter: reason.letter.to_string(),
+        text: reason.to_string(),
+    });
+    Ok(Json(Graded {
+        reasons: reasons.collect(),
+        letter: grade.as_ref().map(|grade| grade.letter.to_string()),
+    }))
+}
+
+/// What of a report can be graded.
+fn measured(report: &Report) -> Vec<Measured> {
+    let component = |name: &str| report.components.iter().find(|component| component.name == name);
+    let stage = |part: &str, name: &str| -> Option<&StageReport> {
+        component(part)?.stages.iter().find(|stage| stage.name == name)
+    };
+    let enough = |part, name| stage(part, name).filter(|stage| stage.count >= MIN_TURNS);
+    let mut measured = Vec::new();
+    let mut add = |metric, value: Option<f64>| measured.extend(value.map(|value| Measured { metric, value }));
+    let total = enough("pipeline", "total");
+    add(Metric::TurnP50Ms, total.map(|stage| stage.p50_ms));
+    add(Metric::TurnP95Ms, total.map(|stage| stage.p95_ms));
+    add(Metric::ErrorRate, total.map(|stage| stage.errors as f64 / stage.count.max(1) as f64));
+    add(Metric::OverheadP95Ms, enough("pipeline", "overhead").map(|stage| stage.p95_ms));
+    add(Metric::InterruptionP95Ms, enough("turn", "interruption").map(|stage| stage.p95_ms));
+    measured
+}
+
+#[derive(Serialize)]
+struct Recommendation {
+    title: String,
+    /// What is expected of it.
+    gain: String,
+    /// Why that is expected.
+    evidence: String,
+    /// What to do.
+    command: String,
+}
+
+/// What would make it better, by what was measured on this machine.
+#[utoipa::path(
+    get, path = "/api/performance/recommendations", tag = "Operation",
+    responses((status = 200, description = "One object a recommendation", body = Object)),
+)]
+async fn recommendations(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Json<List<Recommendation>>, Problem> {
+    app.http.auth.check(&headers)?;
+    let Some(store) = app.watcher.store() else { return Ok(Json(List { data: Vec::new() })) };
+    let searches = store.documents("optimizer", None, 20).await.map_err(|error| unreadable(&error))?;
+    let machine = machine::describe();
+    let mut ours = searches.iter().filter(|document| document.machine == machine);
+    let finding = ours.find_map(|document| serde_json::from_str::<Finding>(&document.content).ok());
+    let report = app.watcher.report(WINDOW, None).await.map_err(|error| unreadable(&error))?;
+    let found = finding.filter(|finding| !in_force(finding, &report)).as_ref().and_then(recommend);
+    Ok(Json(List { data: found.into_iter().collect() }))
+}
+
+/// Whether the components are set so already, as far as they tell.
+fn in_force(finding: &Finding, report: &Report) -> bool {
+    finding.settings.iter().all(|(key, value)| {
+        let mut tunables = report.components.iter().flat_map(|component| &component.tunables);
+        tunables.any(|tunable| tunable.key == *key && tunable.value.to_string() == value.to_string())
+    })
+}
+
+fn recommend(finding: &Finding) -> Option<Recommendation> {
+    let comparison = finding.comparison.as_ref().filter(|comparison| is_better(comparison))?;
+    let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+    let settings: Vec<String> =
+        finding.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    Some(Recommendation {
+        title: format!("Set {}", settings.join(", ")),
+        gain: format!(
+            "{:+.1} % {} (95 %: {:+.1} to {:+.1} %)",
+            percent(comparison.ratio),
+            finding.goal.unit(),
+            percent(comparison.low),
+            percent(comparison.high)
+        ),
+        evidence: format!(
+            "{:.1} against {:.1}, {} rounds in turn after {} trials, commit {}",
+            comparison.candidate_ms,
+            comparison.baseline_ms,
+            comparison.rounds,
+            finding.trials,
+            finding.commit
+        ),
+        command: "antiphon optimize --apply".to_owned(),
+    })
+}

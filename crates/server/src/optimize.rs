@@ -1,0 +1,169 @@
+//! Better settings for this machine: what can be set, what a setting costs, and what is kept of a search.
+
+pub(crate) mod overlay;
+pub(crate) mod space;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use antiphon_lab::compare::{Comparison, Verdict, compare};
+use antiphon_lab::search::{Knob, Point, Search, Space, Value};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::benchmark::child::Runner;
+use crate::benchmark::compare::{Side, Sides};
+
+/// What is to become better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    /// How long a caller waits once the turn is over.
+    Latency,
+    /// How many replies at a time.
+    Capacity,
+    /// CPU time a reply.
+    Cost,
+}
+
+impl Goal {
+    /// The benchmark that shows it.
+    pub(crate) const fn component(self) -> &'static str {
+        match self {
+            Self::Latency => "reply",
+            Self::Capacity | Self::Cost => "replies",
+        }
+    }
+
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Latency => "ms from the end of a question to the first audio",
+            Self::Capacity => "ms for eight replies at a time",
+            Self::Cost => "ms of CPU time for eight replies",
+        }
+    }
+}
+
+/// Keys of the configuration and their values.
+pub(crate) type Settings = BTreeMap<String, Value>;
+
+/// What a search found, and why it is believed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) goal: Goal,
+    /// What is set differently; empty when nothing is better.
+    pub(crate) settings: Settings,
+    /// Today's settings against these, measured in turn after the search.
+    pub(crate) comparison: Option<Comparison>,
+    /// Settings that were measured.
+    pub(crate) trials: usize,
+    pub(crate) machine: String,
+    pub(crate) commit: String,
+    pub(crate) engines: String,
+    /// When, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
+/// The search, with the program and the configuration it is for.
+pub(crate) struct Optimizer<'a> {
+    pub(crate) goal: Goal,
+    pub(crate) program: &'a Path,
+    pub(crate) config: Option<&'a Path>,
+    pub(crate) recording: Option<&'a Path>,
+    /// Where models and data are: see [`place`](crate::benchmark::child::place).
+    pub(crate) place: (String, String),
+    /// Iterations of one measurement.
+    pub(crate) iterations: usize,
+}
+
+impl Optimizer<'_> {
+    /// Searches with so many measurements; `told` hears of each. Gives the best settings that differ from today's.
+    pub(crate) async fn search(
+        &self,
+        knobs: &[Knob],
+        start: &Point,
+        budget: usize,
+        seed: u64,
+        mut told: impl FnMut(&Settings, f64),
+    ) -> Result<(Settings, usize)> {
+        let space = Space { knobs: knobs.to_vec() };
+        let mut search = Search::new(space, start.clone(), budget, seed)?;
+        let (mut trials, mut worked) = (0, false);
+        while let Some(trial) = search.next() {
+            let settings = settings(knobs, &trial.point);
+            let costs = self.costs(&settings, trial.repeats).await;
+            let costs = costs.unwrap_or_else(|error| {
+                // Settings with which the engines do not even start are only bad settings.
+                tracing::warn!(error = format!("{error:#}"), ?settings, "cannot be measured");
+                vec![f64::INFINITY; trial.repeats]
+            });
+            worked |= costs.iter().any(|cost| cost.is_finite());
+            trials += trial.repeats;
+            for cost in &costs {
+                told(&settings, *cost);
+            }
+            search.tell(&trial.point, &costs);
+        }
+        if !worked {
+            bail!(
+                "nothing could be measured: `antiphon benchmark --component {}` says why",
+                self.goal.component()
+            );
+        }
+        let best = search.best().map_or_else(|| start.clone(), |(point, _)| point.clone());
+        Ok((changed(knobs, start, &best), trials))
+    }
+
+    /// Measures with these settings, in one process.
+    async fn costs(&self, settings: &Settings, repeats: usize) -> Result<Vec<f64>> {
+        let keys = self.keys(settings);
+        let component = self.goal.component();
+        let mut runner = Runner::start(self.program, self.config, &keys, component, self.recording).await?;
+        runner.step(2).await?;
+        let mut costs = Vec::new();
+        for _ in 0..repeats {
+            let measured = runner.step(self.iterations).await?;
+            costs.push(match self.goal {
+                Goal::Cost => measured.cpu_ms,
+                Goal::Latency | Goal::Capacity => measured.total().context("nothing was measured")?.p50_ms,
+            });
+        }
+        Ok(costs)
+    }
+
+    fn keys(&self, settings: &Settings) -> Vec<(String, String)> {
+        let settings = settings.iter().map(|(key, value)| (key.clone(), value.to_string()));
+        settings.chain([self.place.clone()]).collect()
+    }
+
+    /// Today's settings against others, in turn: only what is surely better is worth a change.
+    pub(crate) async fn verify(&self, settings: &Settings) -> Result<Option<Comparison>> {
+        let (today, keys) = (self.keys(&Settings::new()), self.keys(settings));
+        let side = |settings| Side { program: self.program, config: self.config, settings };
+        let sides = Sides { baseline: side(&today), candidate: side(&keys), recording: self.recording };
+        if self.goal == Goal::Cost {
+            let rounds = sides.measure_cpu(self.goal.component(), self.iterations).await?;
+            return Ok(compare(&rounds));
+        }
+        let rounds = sides.measure(self.goal.component(), self.iterations * 10, || {}).await?;
+        Ok(compare(&rounds))
+    }
+}
+
+/// Whether a comparison shows that the second is better.
+pub(crate) fn is_better(comparison: &Comparison) -> bool {
+    // Less than 1 % is worth no setting of its own.
+    comparison.verdict(0.01) == Verdict::Improvement && comparison.high < 1.0
+}
+
+/// A point's settings.
+fn settings(knobs: &[Knob], point: &Point) -> Settings {
+    let value = |(knob, index): (&Knob, &usize)| Some((knob.name.clone(), knob.values.get(*index)?.clone()));
+    knobs.iter().zip(point).filter_map(value).collect()
+}
+
+/// What of a point differs from the start.
+fn changed(knobs: &[Knob], start: &Point, point: &Point) -> Settings {
+    let today = settings(knobs, start);
+    settings(knobs, point).into_iter().filter(|(key, value)| today.get(key) != Some(value)).collect()
+}

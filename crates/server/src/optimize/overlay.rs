@@ -1,0 +1,162 @@
+//! The overlay file: the settings a search found, with the evidence, below what a person wrote.
+//!
+//! Three files in the data directory: `tuned.proposed.toml` is what the last search found, `tuned.toml` is in force, and
+//! `tuned.before.toml` was in force before it. Each is replaced as a whole, so that a crash leaves the old or the new.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use antiphon_lab::search::Value;
+use anyhow::{Context, Result, bail};
+
+use super::Finding;
+use crate::config::TUNED;
+
+const PROPOSED: &str = "tuned.proposed.toml";
+const BEFORE: &str = "tuned.before.toml";
+
+/// The files.
+pub(crate) struct Overlay {
+    folder: PathBuf,
+}
+
+impl Overlay {
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Writes what was found beside what is in force, and what of that is left as it is.
+    pub(crate) fn propose(&self, finding: &Finding) -> Result<PathBuf> {
+        let path = self.folder.join(PROPOSED);
+        let kept = fs::read_to_string(self.folder.join(TUNED)).unwrap_or_default();
+        replace(&path, &text(finding, &kept)?)?;
+        Ok(path)
+    }
+
+    /// Puts what was proposed in force.
+    pub(crate) fn apply(&self) -> Result<PathBuf> {
+        let (tuned, proposed) = (self.folder.join(TUNED), self.folder.join(PROPOSED));
+        if !proposed.is_file() {
+            bail!("nothing was found that could be applied: run `antiphon optimize` first");
+        }
+        let before = fs::read_to_string(&tuned).unwrap_or_default();
+        replace(&self.folder.join(BEFORE), &before)?;
+        fs::rename(&proposed, &tuned).with_context(|| format!("cannot write {}", tuned.display()))?;
+        Ok(tuned)
+    }
+
+    /// Puts back what was in force before; true when that was nothing.
+    pub(crate) fn roll_back(&self) -> Result<bool> {
+        let (tuned, before) = (self.folder.join(TUNED), self.folder.join(BEFORE));
+        if !tuned.is_file() {
+            bail!("nothing is in force that could be rolled back");
+        }
+        let text = fs::read_to_string(&before).unwrap_or_default();
+        if text.trim().is_empty() {
+            fs::remove_file(&tuned).with_context(|| format!("cannot remove {}", tuned.display()))?;
+        } else {
+            replace(&tuned, &text)?;
+        }
+        // Only one step back: what was before that is not known.
+        let _ = fs::remove_file(&before);
+        Ok(text.trim().is_empty())
+    }
+}
+
+/// The file: the evidence as comments, then each section.
+fn text(finding: &Finding, kept: &str) -> Result<String> {
+    let mut table: toml::Table = kept.parse().context("the settings in force are no TOML")?;
+    for (key, value) in &finding.settings {
+        let Some((section, key)) = key.split_once('.') else { continue };
+        let keys = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let toml::Value::Table(keys) = keys {
+            keys.insert(key.to_owned(), toml_value(value));
+        }
+    }
+    let mut text = "# Found by `antiphon optimize`; `antiphon optimize --rollback` takes it back. What antiphon.toml says \
+        goes over it.\n"
+        .to_owned();
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "# machine: {}\n# engines: {}\n# commit: {}",
+        finding.machine, finding.engines, finding.commit
+    );
+    if let Some(comparison) = &finding.comparison {
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        let _ = writeln!(
+            text,
+            "# {}: {:.2} before, {:.2} now ({:+.1} %; 95 % interval {:+.1} to {:+.1} %; p = {:.4}; {} rounds in turn, after \
+             {} trials)",
+            finding.goal.unit(),
+            comparison.baseline_ms,
+            comparison.candidate_ms,
+            percent(comparison.ratio),
+            percent(comparison.low),
+            percent(comparison.high),
+            comparison.p_value,
+            comparison.rounds,
+            finding.trials
+        );
+    }
+    text.push('\n');
+    text.push_str(&toml::to_string(&table)?);
+    Ok(text)
+}
+
+fn toml_value(value: &Value) -> toml::Value {
+    match value {
+        Value::Number(number) if number.fract() == 0.0 => toml::Value::Integer(*number as i64),
+        Value::Number(number) => toml::Value::Float(*number),
+        Value::Text(text) => match text.parse::<bool>() {
+            Ok(switch) => toml::Value::Boolean(switch),
+            Err(_) => toml::Value::String(text.clone()),
+        },
+    }
+}
+
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let refused = || format!("cannot write {}", path.display());
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, text).with_context(refused)?;
+    fs::rename(&fresh, path).with_context(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimize::Goal;
+
+    fn finding(settings: &[(&str, Value)]) -> Finding {
+        Finding {
+            goal: Goal::Latency,
+            settings: settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+            comparison: None,
+            trials: 12,
+            machine: "m".to_owned(),
+            commit: "c".to_owned(),
+            engines: "e".to_owned(),
+            at: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_proposed_is_applied_and_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let overlay = Overlay::of(folder.path());
+        assert!(overlay.apply().is_err() && overlay.roll_back().is_err(), "nothing is there");
+        overlay.propose(&finding(&[("llm.threads", Value::Number(1.0))])).unwrap();
+        let tuned = overlay.apply().unwrap();
+        overlay.propose(&finding(&[("vad.gate", Value::Text("false".to_owned()))])).unwrap();
+        overlay.apply().unwrap();
+        let table: toml::Table = fs::read_to_string(&tuned).unwrap().parse().unwrap();
+        assert_eq!(table["llm"]["threads"].as_integer(), Some(1), "what was in force stays");
+        assert_eq!(table["vad"]["gate"].as_bool(), Some(false));
+        assert!(!overlay.roll_back().unwrap());
+        let table: toml::Table = fs::read_to_string(&tuned).unwrap().parse().unwrap();
+        assert!(table.contains_key("llm") && !table.contains_key("vad"));
+        assert!(overlay.roll_back().unwrap(), "one step back is all that is known");
+        assert!(!tuned.exists());
+    }
+}

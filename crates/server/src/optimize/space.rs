@@ -1,0 +1,85 @@
+//! What can be set: what the components declare, and choices between engines that are installed.
+
+use std::path::Path;
+
+use antiphon_core::measure::Tunable;
+use antiphon_lab::search::{Knob, Point, Value};
+
+use crate::config::{Config, Origin, VadEngine};
+use crate::stack::Stack;
+
+/// Values tried of a number, at most.
+const MAX_VALUES: usize = 6;
+
+/// Knobs and where they stand today. What the configuration file or the environment sets is left alone: a person
+/// wanted it so.
+pub(crate) fn knobs(
+    stack: &Stack,
+    config: &Config,
+    origins: &[(String, Origin)],
+    models: Option<&Path>,
+) -> (Vec<Knob>, Point) {
+    let tunables = stack.components.iter().flat_map(|component| component.tunables());
+    let mut found: Vec<(Knob, usize)> = tunables.map(|tunable| of_tunable(&tunable)).collect();
+    if config.vad.engine == VadEngine::Silero {
+        found.push(choice("vad.gate", &["true", "false"], if config.vad.gate { "true" } else { "false" }));
+    }
+    if let Some(models) = models
+        && models.join("kokoro-82m").is_dir()
+        && ["piper", "kokoro"].contains(&config.tts.engine.as_str())
+    {
+        found.push(choice("tts.engine", &["piper", "kokoro"], &config.tts.engine));
+    }
+    let written = |key: &str| origins.iter().any(|(path, origin)| path == key && !is_tuned(origin));
+    found.retain(|(knob, _)| knob.values.len() > 1 && !written(&knob.name));
+    found.into_iter().unzip()
+}
+
+fn is_tuned(origin: &Origin) -> bool {
+    matches!(origin, Origin::File(name) if Path::new(name).ends_with(crate::config::TUNED))
+}
+
+/// From the least to the most in even factors, today's value among them.
+fn of_tunable(tunable: &Tunable) -> (Knob, usize) {
+    let Tunable { min, max, value, .. } = *tunable;
+    let steps = MAX_VALUES.min((max - min) as usize + 1).max(1);
+    let factor = if steps > 1 && min > 0.0 { (max / min).powf(1.0 / (steps - 1) as f64) } else { 1.0 };
+    let mut values: Vec<f64> = (0..steps).map(|n| (min * factor.powi(n as i32)).round()).collect();
+    values.push(value);
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let today = values.iter().position(|one| *one == value).unwrap_or_default();
+    let values = values.into_iter().map(Value::Number).collect();
+    (Knob { name: tunable.key.to_string(), values }, today)
+}
+
+fn choice(key: &str, values: &[&str], today: &str) -> (Knob, usize) {
+    let at = values.iter().position(|value| *value == today).unwrap_or_default();
+    let values = values.iter().map(|value| Value::Text((*value).to_owned())).collect();
+    (Knob { name: key.to_owned(), values }, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_becomes_a_few_values_with_todays_among_them() {
+        let tunable = |value, min, max| Tunable {
+            name: "x".into(),
+            key: "llm.x".into(),
+            value,
+            min,
+            max,
+            unit: "tokens".into(),
+            live: false,
+        };
+        let (knob, today) = of_tunable(&tunable(32.0, 8.0, 512.0));
+        assert!(knob.values.len() <= MAX_VALUES + 1 && knob.values[today] == Value::Number(32.0), "{knob:?}");
+        assert_eq!(knob.values.first(), Some(&Value::Number(8.0)));
+        assert_eq!(knob.values.last(), Some(&Value::Number(512.0)));
+        let (cores, today) = of_tunable(&tunable(2.0, 1.0, 2.0));
+        assert_eq!((cores.values, today), (vec![Value::Number(1.0), Value::Number(2.0)], 1));
+        assert_eq!(of_tunable(&tunable(1.0, 1.0, 1.0)).0.values.len(), 1);
+    }
+}

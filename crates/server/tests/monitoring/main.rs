@@ -1,0 +1,17 @@
+//! Watching, profiling, loading and measuring the program as it runs.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says so in print"
+)]
+
+mod alerts;
+mod benchmark;
+mod history;
+mod load;
+mod profile;
+mod program;
+#[path = "../support/tools.rs"]
+mod tools;
+mod traces;

@@ -1,0 +1,167 @@
+//! The program as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+/// A start that loads models on a busy machine takes some seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Engines that answer after fixed times, and nothing that needs a model.
+pub(crate) const SIMULATED: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+[vad]
+engine = "energy"
+[turn]
+engine = "silence"
+silence_ms = 300
+[stt]
+engine = "sim"
+delay_ms = 50
+[llm]
+engine = "sim"
+first_token_ms = 50
+token_ms = 2
+tokens = 20
+[tts]
+engine = "sim"
+first_audio_ms = 30
+audio_ms = 1000
+[embed]
+engine = "sim"
+"#;
+
+/// A folder with a configuration and data.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// The simulated engines, and what else is to be configured.
+    pub(crate) fn new(more: &str) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder") };
+        place.write("antiphon.toml", &format!("{SIMULATED}{more}"));
+        place
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command of the program, in this folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("XDG_CONFIG_HOME", "/nonexistent")
+            .env("ANTIPHON_SERVER__DATA_DIR", self.folder.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command; gives its exit code and what it printed.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = tokio::time::timeout(PATIENCE * 2, self.command(arguments).output()).await;
+        let output = output.expect("it ends in time").expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Starts the server.
+    pub(crate) async fn serve(&self) -> Program {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let log = std::fs::File::create(self.path("log")).expect("a log");
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
+        let mut printed = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = tokio::time::timeout(PATIENCE, printed.next_line()).await.expect("it listens in time");
+        let line = line.expect("text").unwrap_or_else(|| panic!("{}", self.log()));
+        let url = line.strip_prefix("Antiphon listens on ").expect("its address").to_owned();
+        Program { child, url, _printed: printed }
+    }
+
+    /// What the server logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// A running server.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    _printed: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("it answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str(&answer.text().await.expect("text")).expect("JSON")
+    }
+
+    /// A call in which the person types each text and hears the answer out.
+    pub(crate) async fn typed_call(&self, texts: &[&str], traceparent: Option<&str>) {
+        let url = format!("{}/talk/ws", self.url.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().expect("an address");
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().insert("traceparent", traceparent.parse().expect("a header"));
+        }
+        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("connects");
+        for text in texts {
+            let typed = json!({ "type": "text", "text": text });
+            socket.send(Message::text(typed.to_string())).await.expect("sent");
+            let answered = async {
+                while let Some(message) = socket.next().await {
+                    let message = message.expect("a message");
+                    if message.to_text().is_ok_and(|text| text.contains("\"reply_done\"")) {
+                        return;
+                    }
+                }
+                panic!("the server hung up");
+            };
+            tokio::time::timeout(PATIENCE, answered).await.expect("an answer in time");
+        }
+        socket.close(None).await.expect("closed");
+    }
+
+    /// Ends it as an operator would.
+    pub(crate) async fn stop(mut self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
+        assert!(killed.success());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.expect("it ends in time").expect("it ended").success());
+    }
+}
+
+/// The Python in which the clients' packages are; `None`, with a word about it, when they are not installed and this is
+/// not CI.
+pub(crate) fn python() -> Option<PathBuf> {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    let python = clients.join(".venv/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    assert!(std::env::var_os("CI").is_none(), "not installed: {}", python.display());
+    println!("skipped: not installed: {}", python.display());
+    None
+}
