@@ -17,6 +17,8 @@ dashboard=deploy/grafana/antiphon.json
 as_rules=$(mktemp)
 trap 'rm -f "$as_rules"' EXIT
 
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
 # Only promtool, unpacked beside the tests: Debian's package would start a server, and this needs no root.
 fetch_promtool() {
   local at=tests/clients/promtool
@@ -27,7 +29,8 @@ fetch_promtool() {
   fi
   rm -rf $at
   mkdir -p $at
-  if ! (cd $at && apt-get download -qq -o APT::Sandbox::User=root prometheus); then
+  if ! (cd $at && apt-get download -qq -o APT::Sandbox::User=root prometheus 2>/dev/null) &&
+    ! (as_root apt-get update -qq && cd $at && apt-get download -qq -o APT::Sandbox::User=root prometheus); then
     echo "promtool is missing and cannot be fetched: run \`apt-get update\` as root, or install Prometheus" >&2
     return 1
   fi

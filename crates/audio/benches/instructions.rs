@@ -1,16 +1,15 @@
 //! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
-//!
-//! `instructions CASE ITERATIONS` takes the case's step that often; without arguments it lists the cases. A step
-//! handles one frame of 20 ms, the gate's a window of 32 ms.
-#![expect(clippy::print_stdout, reason = "the list is for the script")]
+//! A step handles one frame of 20 ms, the gate's a window of 32 ms.
+
+#[path = "../../core/benches/support/cases.rs"]
+mod cases;
 
 use std::hint::black_box;
 
 use antiphon_audio::{Gate, Ingest, Law, Resampler};
 use antiphon_core::{FRAME, SampleRate};
 
-/// A name, and what takes a step so many times.
-type Case = (&'static str, fn(u64));
+use cases::Case;
 
 const CASES: &[Case] = &[
     ("gate_noise", gate_noise),
@@ -28,20 +27,7 @@ const TELEPHONE_FRAME: usize = 160;
 const WINDOW: usize = 512;
 
 fn main() -> Result<(), String> {
-    // cargo adds `--bench`.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [name, iterations] = arguments.as_slice() else {
-        for (name, _) in CASES {
-            println!("{name}");
-        }
-        return Ok(());
-    };
-    let (_, case) = CASES
-        .iter()
-        .find(|(known, _)| known == name)
-        .ok_or_else(|| format!("no case {name:?}: run without arguments for a list"))?;
-    case(iterations.parse().map_err(|error| format!("iterations {iterations:?}: {error}"))?);
-    Ok(())
+    cases::run(CASES)
 }
 
 /// White noise, the same every time.

@@ -1,7 +1,7 @@
 //! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
-//!
-//! `instructions CASE ITERATIONS` takes the case's step that often; without arguments it lists the cases.
-#![expect(clippy::print_stdout, reason = "the list is for the script")]
+
+#[path = "support/cases.rs"]
+mod cases;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,8 +13,7 @@ use antiphon_core::measure::Histogram;
 use antiphon_core::measure::account::{Account, Worker, tag};
 use antiphon_core::trace::TraceContext;
 
-/// A name, and what takes a step so many times.
-type Case = (&'static str, fn(u64));
+use cases::Case;
 
 const CASES: &[Case] = &[
     ("account_begin_and_drop", account_begin_and_drop),
@@ -26,20 +25,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> Result<(), String> {
-    // cargo adds `--bench`.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [name, iterations] = arguments.as_slice() else {
-        for (name, _) in CASES {
-            println!("{name}");
-        }
-        return Ok(());
-    };
-    let (_, case) = CASES
-        .iter()
-        .find(|(known, _)| known == name)
-        .ok_or_else(|| format!("no case {name:?}: run without arguments for a list"))?;
-    case(iterations.parse().map_err(|error| format!("iterations {iterations:?}: {error}"))?);
-    Ok(())
+    cases::run(CASES)
 }
 
 fn account_begin_and_drop(iterations: u64) {

@@ -1,9 +1,11 @@
 //! What measuring costs: `cargo bench -p antiphon-core --bench measure`.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::Stage;
+use antiphon_core::measure::account::{Account, Worker};
 
 const SAMPLES: u32 = 10_000_000;
 
@@ -13,6 +15,14 @@ fn main() {
     let timed = time(|_| {
         let began = Instant::now();
         stage.record(began.elapsed());
+    });
+    let account = Account::open();
+    let worker = Worker::new("bench");
+    let charged = time(|_| {
+        let working = worker.begin_for(Some(Arc::clone(&account)));
+        let began = Instant::now();
+        account.charge(began.elapsed());
+        drop(working);
     });
     let shared = {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -28,6 +38,7 @@ fn main() {
     {
         println!("a sample, recorded                     {alone:6.1} ns");
         println!("a sample, timed and recorded           {timed:6.1} ns");
+        println!("a piece of work, charged to a call     {charged:6.1} ns");
         println!("a sample, all cores on the same stage  {shared:6.1} ns");
     }
 }

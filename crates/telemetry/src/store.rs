@@ -83,11 +83,18 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Keeps what happened in a minute, or however long the period is: it counts for the minute it began in.
+    /// Keeps what happened in a minute, or however long the period is: it counts for the minute it began in, with what
+    /// that minute has already, as after a restart.
     pub async fn keep(&self, period: &Period) -> Result<(), StoreError> {
         let (minute, _) = RESOLUTIONS[0];
+        let at = period.at - period.at % minute.as_secs();
+        let mut of_minute = self.read(minute, at, at + minute.as_secs()).await?;
+        of_minute.push(period.clone());
+        let Some(period) = Period::merged(&of_minute).map(|merged| Period { at, ..merged }) else {
+            return Ok(());
+        };
         let mut transaction = self.pool.begin().await?;
-        insert(&mut transaction, minute, period).await?;
+        insert(&mut transaction, minute, &period).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -312,6 +319,15 @@ mod tests {
         // What came since is not lost to the longer views.
         store.keep(&minute(now, 10)).await.unwrap();
         assert_eq!(count(&store.periods(Duration::from_hours(48), now).await.unwrap()), minutes + 1);
+    }
+
+    #[tokio::test]
+    async fn a_minute_with_a_restart_in_it_keeps_both_halves() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.keep(&minute(NOON + 5, 10)).await.unwrap();
+        store.keep(&minute(NOON + 40, 20)).await.unwrap();
+        assert_eq!(count(&store.periods(Duration::from_hours(2), NOON + 60).await.unwrap()), 2);
     }
 
     #[tokio::test]

@@ -83,7 +83,9 @@ impl Watcher {
 
     /// Keeps what has not been kept yet: to be called when the server ends.
     pub async fn close(&self) {
-        let period = Period::merged(&std::mem::take(&mut self.state().pending));
+        let mut pending = std::mem::take(&mut self.state().pending);
+        pending.push(self.monitor.tick());
+        let period = Period::merged(&pending);
         if let Some(store) = &self.store
             && let Err(error) = keep(store, period, false).await
         {

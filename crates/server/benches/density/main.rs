@@ -1,28 +1,30 @@
 //! How many calls one small machine holds: `cargo bench -p antiphon-server --bench density [-- CALLS...]`.
 //!
-//! Starts the server with `sim` language and speech engines and the real voice activity detector, dials it over
-//! Twilio Media Streams with real speech, open loop, and prints a line per number of calls. Latency is from the
-//! moment the last speech sample was due to be sent until the first reply audio arrives; the floor is the
+//! Starts a fresh server for each number of calls, with `sim` language and speech engines and the real voice activity
+//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels. Latency
+//! is from the moment the last speech sample was due to be sent until the first reply audio arrives; the floor is the
 //! configured silence plus the simulated delays. Client and server share the machine.
 
-mod caller;
 #[path = "../support/server.rs"]
 mod server;
 mod settings;
 
+use std::cell::Cell;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_lab::load::{self, Figures, Plan, ServerUsage, Speech, Target};
+use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 
-use caller::{Call, Clip};
 use server::Server;
 
-/// How often each caller speaks.
-const TURNS: usize = 4;
+/// How long each level is held.
+const HELD: Duration = Duration::from_secs(24);
 /// From one turn to the next: the clip (3 s), the silence and the reply (2 s), and a rest.
-const TURN_EVERY: Duration = Duration::from_secs(8);
+const TURN_EVERY: f64 = 8.0;
 
 fn main() -> ExitCode {
     let calls: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
@@ -38,7 +40,11 @@ fn main() -> ExitCode {
 
 fn run(levels: &[usize]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let clip = Arc::new(Clip::load()?);
+    let data = std::env::var_os("ANTIPHON_TESTDATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata"), Into::into);
+    let path = data.join("read_speech/spk1_snt1.wav");
+    let speech = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let speech = Arc::new(Speech::new(&[speech])?);
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
@@ -51,7 +57,7 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
         "CPU ms/call-s",
         "KB/call",
         "errors",
-        "late ms",
+        "late p99 ms",
     ]);
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
@@ -59,7 +65,7 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
     for &calls in levels {
         // A fresh server for each line, so that memory is comparable.
         let server = Server::start(&settings::settings())?;
-        table.add_row(runtime.block_on(level(&server, &clip, calls))?);
+        table.add_row(runtime.block_on(level(&server, speech.clone(), calls))?);
         eprintln!("{calls} calls done");
     }
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
@@ -70,55 +76,34 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn level(server: &Server, clip: &Arc<Clip>, calls: usize) -> anyhow::Result<Vec<String>> {
-    let before = server.usage()?;
-    let start = tokio::time::Instant::now() + Duration::from_secs(1);
-    let mut running = tokio::task::JoinSet::new();
-    for n in 0..calls {
-        // Spread over one turn, so that no two callers speak in step.
-        let at = start + TURN_EVERY.mul_f64(n as f64 / calls as f64);
-        running.spawn(
-            Call::new(server.socket("/telephony/twilio/media"), clip.clone(), at).run(TURNS, TURN_EVERY),
-        );
-    }
-    // All calls are up after the first turn; measured until the first hangs up.
-    tokio::time::sleep_until(start + TURN_EVERY).await;
-    let full = server.usage()?;
-    let span = TURN_EVERY * (TURNS as u32 - 1);
-    tokio::time::sleep(span).await;
-    let after = server.usage()?;
-    let mut latencies = Vec::new();
-    let (mut errors, mut late) = (0, Duration::ZERO);
-    while let Some(done) = running.join_next().await {
-        match done? {
-            Ok(outcome) => {
-                errors += outcome.missed;
-                late = late.max(outcome.late);
-                latencies.extend(outcome.latencies);
-            }
-            Err(error) => {
-                eprintln!("call failed: {error:#}");
-                errors += TURNS;
-            }
+async fn level(server: &Server, speech: Arc<Speech>, calls: usize) -> anyhow::Result<Vec<String>> {
+    let plan = Plan::sustained(calls, calls as f64 / TURN_EVERY, HELD);
+    let target = Target::new(server.socket("/telephony/twilio/media"), None);
+    let failed = Cell::new(None);
+    let usage = || match server.usage() {
+        Ok(usage) => Some(ServerUsage { cpu_s: usage.cpu.as_secs_f64(), resident_bytes: usage.resident }),
+        Err(error) => {
+            failed.set(Some(error));
+            None
         }
-    }
-    latencies.sort();
-    let percentile = |p: f64| {
-        let at = ((latencies.len() as f64 * p).ceil() as usize).saturating_sub(1);
-        latencies.get(at).map_or(f64::NAN, |l| l.as_secs_f64() * 1_000.0)
     };
-    let cpu = after.cpu.saturating_sub(full.cpu).as_secs_f64() * 1_000.0 / span.as_secs_f64() / calls as f64;
-    let memory = (after.resident.saturating_sub(before.resident)) as f64 / 1_024.0 / calls as f64;
+    let report = load::run(target, plan, speech, usage, |_| {}).await?;
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    let held = report.levels.first().context("the level was not reached")?;
+    let Figures { turns, latency, lateness, server, .. } = &held.figures;
+    let used = server.context("the server's use is not known")?;
     Ok(vec![
         calls.to_string(),
-        latencies.len().to_string(),
-        format!("{:.0}", percentile(0.5)),
-        format!("{:.0}", percentile(0.95)),
-        format!("{:.0}", percentile(0.99)),
-        format!("{:+.0}", percentile(0.95) - settings::FLOOR_MS as f64),
-        format!("{cpu:.2}"),
-        format!("{memory:.0}"),
-        errors.to_string(),
-        late.as_millis().to_string(),
+        turns.to_string(),
+        format!("{:.0}", latency.p50_ms),
+        format!("{:.0}", latency.p95_ms),
+        format!("{:.0}", latency.p99_ms),
+        format!("{:+.0}", latency.p95_ms - settings::FLOOR_MS as f64),
+        format!("{:.2}", used.cpu_ms_per_call_second.unwrap_or(f64::NAN)),
+        format!("{:.0}", used.bytes_per_call.unwrap_or(f64::NAN) / 1_024.0),
+        format!("{}", held.figures.missed + held.figures.failed()),
+        format!("{:.1}", lateness.p99_ms),
     ])
 }
