@@ -15,7 +15,7 @@ pub static MALLOC_CONF: &[u8; 28] = b"prof:true,prof_active:false\0";
 
 #[inline(never)]
 fn planted_leak(kept: &mut Vec<Vec<u8>>) {
-    for _ in 0..200 {
+    for _ in 0..1_000 {
         kept.push(vec![7; 4_096]);
     }
 }
@@ -41,7 +41,7 @@ fn what_grows_all_the_time_is_a_suspect_and_what_is_replaced_is_not() {
     assert!(profile.suspects[0].site.contains("planted_leak"), "{:#?}", profile.suspects);
     assert!(!profile.suspects.iter().any(|s| s.site.contains("honest_work")), "{:#?}", profile.suspects);
     let leaked = profile.suspects[0].bytes as f64;
-    assert!((leaked / (800.0 * 4_096.0) - 1.0).abs() < 0.35, "{leaked}");
+    assert!((leaked / (4_000.0 * 4_096.0) - 1.0).abs() < 0.35, "{leaked}");
     assert!(profile.folded.iter().any(|line| line.contains("planted_leak")));
-    assert_eq!((kept.len(), cache.len()), (800, 200));
+    assert_eq!((kept.len(), cache.len()), (4_000, 200));
 }
