@@ -133,10 +133,10 @@ fn check(config: &Config) -> Result<()> {
         bail!("[server.limits] max_calls = 0 would refuse every call: set at least 1");
     }
     for (key, url) in [
-        ("alert_webhook", &config.telemetry.alert_webhook),
-        ("otlp_endpoint", &config.telemetry.otlp_endpoint),
+        ("alert_webhook", config.telemetry.alert_webhook.as_ref().map(Secret::reveal)),
+        ("otlp_endpoint", config.telemetry.otlp_endpoint.as_deref()),
     ] {
-        let parsed = url.as_ref().map(|url| url.parse::<reqwest::Url>());
+        let parsed = url.map(str::parse::<reqwest::Url>);
         if parsed.is_some_and(|url| !url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))) {
             bail!("[telemetry] {key} is not an address that begins with https:// or http://");
         }

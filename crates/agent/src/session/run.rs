@@ -1,5 +1,7 @@
 //! The agent's side of the session: replies prepared, begun, played, cut off.
 
+mod side;
+
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,12 +15,13 @@ use antiphon_core::{
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::{HANGUP_AFTER, MAX_SIDE_REPLIES, Session};
+use super::{HANGUP_AFTER, Session};
 use crate::ids;
 use crate::output::Output;
 use crate::playback::{Heard, Playback};
 use crate::prompt;
 use crate::reply::{Reply, ReplyPart, ReplyTimes, Speaker};
+pub(super) use side::Side;
 
 /// A reply of which nothing new came for this long has failed.
 const STALLED: Duration = Duration::from_secs(20);
@@ -111,12 +114,6 @@ pub(super) struct Run {
     /// Made by the model: its failure is worth an apology.
     generated: bool,
     hang_up: bool,
-}
-
-/// A reply outside the conversation.
-pub(super) struct Side {
-    pub(super) run: Run,
-    playback: Playback,
 }
 
 impl Run {
@@ -320,17 +317,6 @@ impl<T: Transport> Session<T> {
             generated: true,
             hang_up: false,
         }
-    }
-
-    /// Begins a reply outside the conversation; false when too many run.
-    pub(super) fn begin_side(&mut self, request: ReplyRequest) -> bool {
-        if self.sides.len() >= MAX_SIDE_REPLIES {
-            return false;
-        }
-        let reply = self.generate(&request);
-        let run = self.open_run(self.turn(), request, Some(reply));
-        self.sides.push(Side { run, playback: Playback::new(self.transport.output()) });
-        true
     }
 
     /// A part of the conversation's reply came.
@@ -557,43 +543,6 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    /// A part of a reply outside the conversation came.
-    pub(super) fn side_on(&mut self, at: usize, part: Option<Result<ReplyPart>>) {
-        let Side { run, playback } = &mut self.sides[at];
-        let (events, play) = run.take(part);
-        let made = run.is_made();
-        if let Some(ReplyPart::Audio(chunk)) = play {
-            playback.push(&chunk);
-        }
-        if made {
-            playback.finish();
-        }
-        for event in events {
-            self.emit(event);
-        }
-        let Side { run, playback } = &mut self.sides[at];
-        if let Some(item) = run.output.message() {
-            while let Some(samples) = playback.pop(Instant::now()) {
-                let (turn, reply, item) = (run.turn, run.id.clone(), item.clone());
-                self.transport.send(Outbound::Audio { turn, reply, item, samples });
-            }
-        }
-        if made {
-            self.end_side(at, None);
-        }
-    }
-
-    /// Ends a reply outside the conversation.
-    pub(super) fn end_side(&mut self, at: usize, status: Option<ReplyStatus>) {
-        let Side { mut run, .. } = self.sides.remove(at);
-        let status = status.unwrap_or(run.status);
-        for event in run.output.close(status.item_status()) {
-            self.emit(event);
-        }
-        let output = run.output.items().to_vec();
-        self.emit(Event::ReplyDone { reply: run.id, turn: run.turn, status, usage: run.usage, output });
-    }
-
     /// The conversation's reply, while it is being made.
     pub(super) fn active_reply(&self) -> Option<&ReplyId> {
         self.reply.as_ref().filter(|run| !run.is_told()).map(|run| &run.id)
@@ -604,11 +553,6 @@ impl<T: Transport> Session<T> {
         if self.reply.take_if(|run| run.is_told()).is_some() {
             self.input(Input::ReplyFinished);
         }
-    }
-
-    /// Which reply outside the conversation this is.
-    pub(super) fn side(&self, id: &ReplyId) -> Option<usize> {
-        self.sides.iter().position(|side| side.run.id == *id)
     }
 }
 

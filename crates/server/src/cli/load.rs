@@ -134,7 +134,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         let key = common.key.clone();
         let key = key.or_else(|| config.server.api_keys.first().map(|key| key.reveal().to_owned()));
         let url = common.url.clone().unwrap_or_else(|| own_socket(config));
-        let usage = usage(&url, key.as_deref());
+        let usage = usage(&url, key.as_deref()).await;
         let target = Target::new(url, key);
         let shown = std::io::stderr().is_terminal();
         let report = load::run(target, plan, speech, usage, |window| {
@@ -224,8 +224,8 @@ fn spoken(config: &Config) -> Result<Vec<Vec<u8>>> {
     said
 }
 
-/// What the server says it uses, asked in the background; `None` when it does not say.
-fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsage> + use<> {
+/// What the server says it uses, asked now and then in the background; `None` when it does not say.
+async fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsage> + use<> {
     let latest = Arc::new(Mutex::new(None));
     let url = Url::parse(&socket.replacen("ws", "http", 1)).and_then(|url| url.join("/metrics")).ok();
     // Whoever was first has installed it.
@@ -233,17 +233,19 @@ fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsage> + 
     let client = reqwest::Client::builder().timeout(ASK_EVERY).build().ok();
     if let Some((url, client)) = url.zip(client) {
         let (told, key) = (Arc::downgrade(&latest), key.map(str::to_owned));
+        let ask = async move || {
+            let get = client.get(url.clone());
+            let get = if let Some(key) = &key { get.bearer_auth(key) } else { get };
+            used(&get.send().await.ok()?.text().await.ok()?)
+        };
+        // What it uses before the test is what calls are measured against.
+        *latest.lock().unwrap_or_else(PoisonError::into_inner) = ask().await;
         tokio::spawn(async move {
-            while let Some(told) = told.upgrade() {
-                let get = client.get(url.clone());
-                let get = if let Some(key) = &key { get.bearer_auth(key) } else { get };
-                let answer = match get.send().await {
-                    Ok(answer) => answer.text().await.ok(),
-                    Err(_) => None,
-                };
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_deref().and_then(used);
-                drop(told);
+            loop {
                 tokio::time::sleep(ASK_EVERY).await;
+                let answer = ask().await;
+                let Some(told) = told.upgrade() else { return };
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = answer;
             }
         });
     }

@@ -81,10 +81,11 @@ fn prices(config: &Config) -> Option<Prices> {
 
 fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     let telemetry = &config.telemetry;
-    let address = |text: &str| text.parse::<Url>().with_context(|| format!("{text} is no address"));
+    // Whether it is one was found out when the configuration was read.
+    let address = |text: &str| text.parse::<Url>().context("[telemetry] holds what is no address");
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
-    let webhook = telemetry.alert_webhook.as_deref().map(|url| {
-        anyhow::Ok(Webhook { url: address(url)?, secret: secret(&telemetry.alert_webhook_secret) })
+    let webhook = telemetry.alert_webhook.as_ref().map(|url| {
+        anyhow::Ok(Webhook { url: address(url.reveal())?, secret: secret(&telemetry.alert_webhook_secret) })
     });
     let spans = telemetry.otlp_endpoint.as_deref().map(|url| {
         // As the specification of the exporter has it: the path belongs to the signal.

@@ -319,8 +319,8 @@ section! {
         log: String = "info".to_owned(),
         /// `text` or `json`.
         log_format: String = "text".to_owned(),
-        /// Where alerts are posted.
-        alert_webhook: Option<String> = None,
+        /// Where alerts are posted. An address that nobody else knows is often all that protects a webhook.
+        alert_webhook: Option<Secret> = None,
         /// With what they are signed.
         alert_webhook_secret: Option<Secret> = None,
         /// An OpenTelemetry collector that takes spans by OTLP over HTTP, such as `http://localhost:4318`.
