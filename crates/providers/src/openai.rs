@@ -242,11 +242,15 @@ mod tests {
         (url, task)
     }
 
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     async fn ask(url: String) -> Vec<Result<ChatDelta>> {
         let options =
             OpenAiOptions { base_url: url, model: "m".to_owned(), api_key: Some("s3cret".to_owned()) };
         let chat = OpenAiChat::new(options).expect("made");
-        chat.chat(ChatRequest::new(vec![Message::new(Role::User, "hi")])).collect().await
+        let trace = Some(TRACE.parse().expect("valid"));
+        let request = ChatRequest { trace, ..ChatRequest::new(vec![Message::new(Role::User, "hi")]) };
+        chat.chat(request).collect().await
     }
 
     #[tokio::test]
@@ -295,6 +299,7 @@ mod tests {
         assert_eq!(deltas, [ChatDelta::Text("Hello".to_owned()), done]);
         let request = request.await.expect("served").to_lowercase();
         assert!(request.contains("post /v1/chat/completions") && request.contains("bearer s3cret"));
+        assert!(request.contains(&format!("traceparent: {TRACE}")), "{request}");
     }
 
     #[tokio::test]

@@ -221,3 +221,25 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
     let Err(Error::Http(refused)) = connect_async(signed.socket("/ws")).await else { panic!("not let in") };
     assert_eq!(refused.status(), 403);
 }
+
+#[tokio::test]
+async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_progress_goes_on() {
+    let server = Server::start_speaking(Settings { max_calls: 1, ..Settings::default() });
+    let mut phone = Phone::dial(&server, "/telephony/twilio/media").await;
+    until("the call is held", || server.app.calls.active() == 1).await;
+    let webhook = async || {
+        let client = reqwest::Client::new();
+        let post =
+            client.post(server.url("/telephony/twilio")).header("content-type", FORM).body("CallSid=CA2");
+        post.send().await.unwrap().text().await.unwrap()
+    };
+    let busy = webhook().await;
+    assert!(busy.contains("<Say>All our lines are busy") && busy.contains("<Hangup/>"), "{busy}");
+    let Err(Error::Http(refused)) = connect_async(server.socket("/ws")).await else { panic!("not let in") };
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+    phone.speaks(true, Duration::from_millis(400)).await;
+    assert_eq!(server.app.calls.active(), 1, "nobody was cut off");
+    phone.send(json!({ "event": "stop", "streamSid": "MZ1" })).await;
+    until("the line is free", || server.app.calls.active() == 0).await;
+    assert!(webhook().await.contains("<Stream"), "the next is let in");
+}

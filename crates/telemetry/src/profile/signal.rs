@@ -17,9 +17,9 @@ use antiphon_core::measure::account::{self, Tag};
 use super::modules::Registers;
 
 /// Bytes of a stack that are copied: the innermost frames, which matter most, and nearly always all.
-pub(super) const STACK: usize = 48 << 10;
-/// Samples that may wait: with 8 busy cores, a quarter of a second.
-const SLOTS: usize = 256;
+pub(super) const STACK: usize = 32 << 10;
+/// Samples that may wait: they are collected every 50 ms, in which 16 busy cores take 80.
+const SLOTS: usize = 128;
 
 const FREE: u8 = 0;
 const WRITING: u8 = 1;
