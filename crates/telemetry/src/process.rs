@@ -62,13 +62,17 @@ struct Rates {
     cpu: f64,
     network_in: f64,
     network_out: f64,
+    /// What it held when there were last no calls: what it holds beyond that is theirs.
+    idle_bytes: f64,
 }
 
 impl Process {
     /// `calls` tells how many calls there are, who share the cost.
     pub fn new(calls: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         let usage = Usage::now();
-        let rates = Rates { since: Instant::now(), usage, cpu: 0.0, network_in: 0.0, network_out: 0.0 };
+        let idle_bytes = usage.resident_bytes;
+        let rates =
+            Rates { since: Instant::now(), usage, cpu: 0.0, network_in: 0.0, network_out: 0.0, idle_bytes };
         Self { calls: Box::new(calls), rates: Mutex::new(rates) }
     }
 }
@@ -91,7 +95,12 @@ impl Component for Process {
                 network_in: per_second(usage.network_in_bytes, rates.usage.network_in_bytes),
                 network_out: per_second(usage.network_out_bytes, rates.usage.network_out_bytes),
                 usage,
+                idle_bytes: rates.idle_bytes,
             };
+        }
+        let calls = (self.calls)() as f64;
+        if calls == 0.0 {
+            rates.idle_bytes = usage.resident_bytes;
         }
         let level = |name: &'static str, unit: &'static str, value: f64, limit| Level {
             name: name.into(),
@@ -108,10 +117,10 @@ impl Component for Process {
             level("network_in", "bytes/s", rates.network_in, None),
             level("network_out", "bytes/s", rates.network_out, None),
         ];
-        let calls = (self.calls)() as f64;
         if calls > 0.0 {
+            let theirs = (usage.resident_bytes - rates.idle_bytes).max(0.0);
             levels.push(level("cpu_per_call", "ms/call-s", rates.cpu * 1_000.0 / calls, None));
-            levels.push(level("memory_per_call", "bytes", usage.resident_bytes / calls, None));
+            levels.push(level("memory_per_call", "bytes", theirs / calls, None));
         }
         levels
     }
@@ -170,11 +179,14 @@ mod tests {
     #[test]
     fn this_process_uses_something() {
         let process = Process::new(|| 2);
+        let mine = vec![1_u8; 64 << 20];
         let levels = process.levels();
         let value = |name: &str| levels.iter().find(|level| level.name == name).map(|level| level.value);
         assert!(value("memory").is_some_and(|bytes| bytes > 100_000.0), "{levels:?}");
         assert!(value("threads").is_some_and(|threads| threads >= 1.0), "{levels:?}");
         assert!(value("open_files").is_some_and(|files| files >= 1.0), "{levels:?}");
-        assert_eq!(value("memory_per_call").map(|bytes| bytes * 2.0), value("memory"));
+        let each = value("memory_per_call").expect("two calls");
+        assert!((16e6..64e6).contains(&each), "two calls share what came after the beginning: {each}");
+        assert_eq!(mine.iter().filter(|byte| **byte == 1).count(), 64 << 20);
     }
 }
