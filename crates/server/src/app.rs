@@ -1,7 +1,7 @@
 //! What every request and every call of one server shares.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
@@ -65,7 +65,7 @@ impl App {
             calls,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
-            started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
+            started: antiphon_telemetry::unix_time().as_secs(),
             http,
             engines: Arc::new(observed(engines, &observer)),
             observer,

@@ -7,7 +7,7 @@ pub(crate) mod history;
 pub(crate) mod result;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{SampleRate, SpeechRequest};
@@ -114,7 +114,7 @@ impl Bench {
             commit: machine::commit().to_owned(),
             machine: machine::describe(),
             engines: engine_names(&self.config),
-            at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
+            at: antiphon_telemetry::unix_time().as_secs(),
             grade: result::grade(&components),
             components,
         }

@@ -1,7 +1,5 @@
 //! How many calls this machine holds with these engines, as load tests found.
 
-use std::time::SystemTime;
-
 use antiphon_telemetry::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +30,7 @@ pub(crate) async fn find(store: &Store, engines: &str) -> Result<Option<Capacity
 
 /// Keeps what a load test found.
 pub(crate) async fn keep(store: &Store, engines: &str, capacity: &Capacity) -> Result<(), StoreError> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let now = antiphon_telemetry::unix_time().as_secs();
     let content = serde_json::to_string(capacity).unwrap_or_default();
     store.add_document(KIND, now, &machine::describe(), engines, &content).await?;
     Ok(())

@@ -41,8 +41,9 @@ pub(crate) async fn run(app: Arc<App>) {
     if let Some(traces) = app.reporting.spans.clone() {
         tasks.spawn(traces.export());
     }
-    if let Err(error) = app.watcher.learn().await {
-        tracing::warn!(%error, "what was measured before could not be read: baselines begin anew");
+    if app.watcher.store().is_some() {
+        // A day is read: nobody is to wait for that.
+        tasks.spawn(learn(Arc::clone(&app)));
     }
     let mut tuning = app.reporting.tune.then(|| Tuning::new(&app));
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
@@ -57,6 +58,12 @@ pub(crate) async fn run(app: Arc<App>) {
             // Without a webhook, or when it is far behind, the log and the dashboard have it.
             let _ = alerts.try_send(alert);
         }
+    }
+}
+
+async fn learn(app: Arc<App>) {
+    if let Err(error) = app.watcher.learn().await {
+        tracing::warn!(%error, "what was measured before could not be read: baselines begin anew");
     }
 }
 

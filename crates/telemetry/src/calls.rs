@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use antiphon_core::dialog::Phase;
 use antiphon_core::measure::account::Account;
@@ -11,6 +10,8 @@ use antiphon_core::{
     CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, Step, TurnLatency, Usage,
 };
 use serde::Serialize;
+
+use crate::clock::unix_time;
 
 /// Turns kept.
 const MAX_TURNS: usize = 500;
@@ -176,7 +177,7 @@ impl Observer for LiveCalls {
         let live = Live {
             transport: call.transport,
             account: Arc::clone(&call.account),
-            started: unix_now(),
+            started: unix_time().as_secs_f64(),
             phase: Phase::Listening.name(),
             turns: 0,
             interruptions: 0,
@@ -214,7 +215,7 @@ impl Observer for LiveCalls {
                 state.turns.push_back(TurnView {
                     call_id: call.to_string(),
                     turn: turn.0.into(),
-                    at: unix_now(),
+                    at: unix_time().as_secs_f64(),
                     transport: live.transport,
                     latency_ms: *latency,
                     steps: steps.clone(),
@@ -236,8 +237,4 @@ impl Observer for LiveCalls {
     }
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
-}
-
-fn unix_now() -> f64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }

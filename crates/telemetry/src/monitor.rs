@@ -1,12 +1,12 @@
 //! What every component times, counts and holds: the last hour, in memory.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use antiphon_core::measure::{Component, Snapshot};
 
+use crate::clock::unix_time;
 use crate::history::{Key, Period, Spans};
 use crate::library;
 
@@ -27,8 +27,8 @@ struct State {
     began_at: u64,
     /// What each stage had counted by then.
     before: BTreeMap<Key, Spans>,
-    /// The latest last.
-    periods: VecDeque<Period>,
+    /// The latest last; shared with those who look at them.
+    periods: VecDeque<Arc<Period>>,
 }
 
 impl Monitor {
@@ -36,7 +36,7 @@ impl Monitor {
     pub fn new(components: Vec<Arc<dyn Component>>) -> Self {
         let state = State {
             began: Instant::now(),
-            began_at: unix_now(),
+            began_at: unix_time().as_secs(),
             before: BTreeMap::new(),
             periods: VecDeque::with_capacity(KEPT),
         };
@@ -47,28 +47,28 @@ impl Monitor {
     }
 
     /// Closes the present period and gives it. To be called every [`TICK`].
-    pub fn tick(&self) -> Period {
+    pub fn tick(&self) -> Arc<Period> {
         let (counted, levels) = (self.counted(), self.levels());
         let mut state = self.state();
-        let period = state.present(&counted, levels);
+        let period = Arc::new(state.present(&counted, levels));
         state.began = Instant::now();
-        state.began_at = unix_now();
+        state.began_at = unix_time().as_secs();
         state.before = counted;
         if state.periods.len() == KEPT {
             state.periods.pop_front();
         }
-        state.periods.push_back(period.clone());
+        state.periods.push_back(Arc::clone(&period));
         period
     }
 
     /// The periods of the last `window`, the present one, not yet closed, last.
-    pub fn periods(&self, window: Duration) -> Vec<Period> {
+    pub fn periods(&self, window: Duration) -> Vec<Arc<Period>> {
         let (counted, levels) = (self.counted(), self.levels());
         let state = self.state();
         let wanted = (window.as_secs() / TICK.as_secs()) as usize;
         let skipped = state.periods.len().saturating_sub(wanted);
-        let mut periods: Vec<Period> = state.periods.iter().skip(skipped).cloned().collect();
-        periods.push(state.present(&counted, levels));
+        let mut periods: Vec<Arc<Period>> = state.periods.iter().skip(skipped).cloned().collect();
+        periods.push(Arc::new(state.present(&counted, levels)));
         periods
     }
 
@@ -125,10 +125,6 @@ impl State {
     }
 }
 
-fn unix_now() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
-}
-
 /// A percentile of a snapshot in milliseconds, to the microsecond.
 pub(crate) fn percentile_ms(spans: &Snapshot, share: f64) -> f64 {
     millis(spans.percentile(share))
@@ -138,35 +134,13 @@ pub(crate) fn millis(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Names are few and come from the code or from a store that got them there.
-pub(crate) fn name(text: &str) -> Cow<'static, str> {
-    Cow::Owned(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use antiphon_core::measure::{Level, Stage};
-
     use super::*;
-
-    struct Part(Stage);
-
-    impl Component for Part {
-        fn name(&self) -> &'static str {
-            "part"
-        }
-
-        fn stages(&self) -> Vec<&Stage> {
-            vec![&self.0]
-        }
-
-        fn levels(&self) -> Vec<Level> {
-            vec![Level { name: "queue".into(), value: 3.0, limit: Some(10.0), unit: "jobs".into() }]
-        }
-    }
+    use crate::testing::Part;
 
     fn monitor() -> (Arc<Part>, Monitor) {
-        let part = Arc::new(Part(Stage::new("step")));
+        let part = Arc::new(Part::new());
         (part.clone(), Monitor::new(vec![part]))
     }
 

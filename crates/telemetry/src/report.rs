@@ -59,8 +59,8 @@ pub struct StageReport {
 
 impl Report {
     /// Of these components, or of the one that is named so, in these periods.
-    pub fn new(components: &[Arc<dyn Component>], periods: &[Period], component: Option<&str>) -> Self {
-        let whole = Period::merged(periods).unwrap_or_default();
+    pub fn new(components: &[Arc<dyn Component>], periods: &[Arc<Period>], component: Option<&str>) -> Self {
+        let whole = Period::merged(periods.iter().map(Arc::as_ref)).unwrap_or_default();
         let nothing = Snapshot::default();
         let stage = |key: Key| {
             let found = whole.stages.get(&key);
@@ -140,9 +140,10 @@ pub struct LevelSeries {
 
 impl Series {
     /// Puts periods together to at most `points`.
-    pub fn new(components: &[Arc<dyn Component>], periods: &[Period], points: usize) -> Self {
+    pub fn new(components: &[Arc<dyn Component>], periods: &[Arc<Period>], points: usize) -> Self {
         let each = periods.len().div_ceil(points.max(1)).max(1);
-        let merged: Vec<Period> = periods.chunks(each).filter_map(Period::merged).collect();
+        let merged: Vec<Period> =
+            periods.chunks(each).filter_map(|some| Period::merged(some.iter().map(Arc::as_ref))).collect();
         let stages: BTreeSet<&Key> = merged.iter().flat_map(|period| period.stages.keys()).collect();
         let levels: BTreeSet<&Key> = merged.iter().flat_map(|period| period.levels.keys()).collect();
         let units: Vec<(Key, Cow<'static, str>)> = components
@@ -197,25 +198,12 @@ impl StageSeries {
 mod tests {
     use std::time::Duration;
 
-    use antiphon_core::measure::Stage;
-
     use super::*;
     use crate::Monitor;
+    use crate::testing::Part;
 
-    struct Part(Stage);
-
-    impl Component for Part {
-        fn name(&self) -> &'static str {
-            "part"
-        }
-
-        fn stages(&self) -> Vec<&Stage> {
-            vec![&self.0]
-        }
-    }
-
-    fn six_periods() -> (Vec<Arc<dyn Component>>, Vec<Period>) {
-        let part = Arc::new(Part(Stage::new("step")));
+    fn six_periods() -> (Vec<Arc<dyn Component>>, Vec<Arc<Period>>) {
+        let part = Arc::new(Part::new());
         let monitor = Monitor::new(vec![part.clone()]);
         for n in 1..=5 {
             part.0.record(Duration::from_millis(n * 10));

@@ -6,7 +6,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{
@@ -18,6 +17,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span, status};
 use prost::Message;
 use rand::Rng;
+
+use crate::clock::unix_time;
 
 /// Spans that wait to be sent; more are dropped, the oldest first.
 const MAX_WAITING: usize = 8_192;
@@ -252,9 +253,7 @@ fn new_span_id() -> NonZeroU64 {
 }
 
 fn unix_nanos() -> u64 {
-    SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |elapsed| u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+    u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

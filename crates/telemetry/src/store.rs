@@ -11,7 +11,6 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::history::{Key, Period, Spans};
-use crate::monitor::name;
 
 /// How long the periods are that are kept, and for how long they are.
 const RESOLUTIONS: [(Duration, Duration); 3] = [
@@ -19,6 +18,9 @@ const RESOLUTIONS: [(Duration, Duration); 3] = [
     (Duration::from_mins(10), Duration::from_hours(14 * 24)),
     (Duration::from_hours(1), Duration::from_hours(400 * 24)),
 ];
+/// Periods of one answer, at most, as long as there is a coarser resolution: more would show nothing more on a chart, and
+/// reading them would take time from calls.
+const MAX_PERIODS: u64 = 400;
 /// Documents of one kind, subject and machine that are kept.
 const MAX_DOCUMENTS: i64 = 1_000;
 /// Another process may write: a benchmark beside the server.
@@ -137,10 +139,12 @@ impl Store {
         Ok(())
     }
 
-    /// What happened in the last `window`, at the highest resolution that reaches so far back.
+    /// What happened in the last `window`, at the highest resolution that reaches so far back in not too many periods.
     pub async fn periods(&self, window: Duration, now: u64) -> Result<Vec<Period>, StoreError> {
-        let reaches = |(_, kept): &&(Duration, Duration)| *kept >= window;
-        let (length, _) = RESOLUTIONS.iter().find(reaches).unwrap_or(&RESOLUTIONS[2]);
+        let fits = |(length, kept): &&(Duration, Duration)| {
+            *kept >= window && window.as_secs() / length.as_secs() <= MAX_PERIODS
+        };
+        let (length, _) = RESOLUTIONS.iter().find(fits).unwrap_or(&RESOLUTIONS[2]);
         let mut periods = self.read(*length, now.saturating_sub(window.as_secs()), now + 1).await?;
         // What was not yet put together.
         if *length > RESOLUTIONS[0].0 {
@@ -224,7 +228,7 @@ fn seconds(length: Duration) -> i64 {
 }
 
 fn key(row: &sqlx::sqlite::SqliteRow) -> Result<Key, sqlx::Error> {
-    Ok(Key::new(name(row.try_get("component")?), name(row.try_get("name")?)))
+    Ok(Key::new(row.try_get::<String, _>("component")?, row.try_get::<String, _>("name")?))
 }
 
 async fn insert(

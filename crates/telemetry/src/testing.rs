@@ -1,6 +1,7 @@
 //! What several tests need.
 
 use antiphon_core::measure::account::Account;
+use antiphon_core::measure::{Component, Level, Stage};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{CallId, CallStart};
 
@@ -9,4 +10,27 @@ pub(crate) fn call(id: &str, transport: &'static str) -> CallStart {
     let trace: TraceContext =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
     CallStart { id: CallId::new(id), transport, account: Account::open(), trace, parent: None }
+}
+
+/// A component of one stage and one level.
+pub(crate) struct Part(pub(crate) Stage);
+
+impl Part {
+    pub(crate) fn new() -> Self {
+        Self(Stage::new("step"))
+    }
+}
+
+impl Component for Part {
+    fn name(&self) -> &'static str {
+        "part"
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.0]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        vec![Level { name: "queue".into(), value: 3.0, limit: Some(10.0), unit: "jobs".into() }]
+    }
 }

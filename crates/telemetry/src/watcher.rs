@@ -1,9 +1,10 @@
 //! Watching a server: closes the periods of its monitor, judges them, and keeps them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::alerts::{Alert, AlertState, Alerts, Rule};
+use crate::clock::unix_time;
 use crate::history::Period;
 use crate::monitor::Monitor;
 use crate::report::{Report, Series};
@@ -30,7 +31,7 @@ struct State {
     alerts: Alerts,
     fired: [u64; Rule::ALL.len()],
     /// Not yet kept.
-    pending: Vec<Period>,
+    pending: Vec<Arc<Period>>,
     since_roll_up: Duration,
 }
 
@@ -40,17 +41,17 @@ impl Watcher {
         Self { monitor, store, state: Mutex::default() }
     }
 
-    /// Learns from the store what was normal. To be called once, before the first tick.
+    /// Learns from the store what was normal. To be called once, at the beginning.
     pub async fn learn(&self) -> Result<(), StoreError> {
         if let Some(store) = &self.store {
-            let periods = store.periods(LEARNT_FROM, unix_now()).await?;
+            let periods = store.periods(LEARNT_FROM, unix_time().as_secs()).await?;
             self.state().alerts.learn(&periods);
         }
         Ok(())
     }
 
     /// To be called every [`crate::TICK`]: gives the period that ended, and what began to fire and what is over.
-    pub async fn tick(&self) -> (Period, Vec<Alert>) {
+    pub async fn tick(&self) -> (Arc<Period>, Vec<Alert>) {
         let period = self.monitor.tick();
         let components = self.monitor.components();
         let (changes, kept, roll_up) = {
@@ -62,7 +63,7 @@ impl Watcher {
             state.since_roll_up += period.length;
             state.pending.push(period.clone());
             let waits: Duration = state.pending.iter().map(|period| period.length).sum();
-            let kept = if waits >= KEEP_EVERY { Period::merged(&state.pending) } else { None };
+            let kept = if waits >= KEEP_EVERY { merged(&state.pending) } else { None };
             if kept.is_some() {
                 state.pending.clear();
             }
@@ -85,7 +86,7 @@ impl Watcher {
     pub async fn close(&self) {
         let mut pending = std::mem::take(&mut self.state().pending);
         pending.push(self.monitor.tick());
-        let period = Period::merged(&pending);
+        let period = merged(&pending);
         if let Some(store) = &self.store
             && let Err(error) = keep(store, period, false).await
         {
@@ -115,10 +116,11 @@ impl Watcher {
         Ok(Series::new(&self.monitor.components(), &periods, points))
     }
 
-    async fn periods(&self, window: Duration) -> Result<Vec<Period>, StoreError> {
+    async fn periods(&self, window: Duration) -> Result<Vec<Arc<Period>>, StoreError> {
         match &self.store {
             Some(store) if window > IN_MEMORY => {
-                let mut periods = store.periods(window, unix_now()).await?;
+                let kept = store.periods(window, unix_time().as_secs()).await?;
+                let mut periods: Vec<Arc<Period>> = kept.into_iter().map(Arc::new).collect();
                 // What is not kept yet.
                 periods.extend(self.state().pending.iter().cloned());
                 periods.extend(self.monitor.periods(Duration::ZERO));
@@ -149,16 +151,16 @@ impl Watcher {
     }
 }
 
+fn merged(periods: &[Arc<Period>]) -> Option<Period> {
+    Period::merged(periods.iter().map(Arc::as_ref))
+}
+
 async fn keep(store: &Store, period: Option<Period>, roll_up: bool) -> Result<(), StoreError> {
     if let Some(period) = period {
         store.keep(&period).await?;
     }
     if roll_up {
-        store.roll_up(unix_now()).await?;
+        store.roll_up(unix_time().as_secs()).await?;
     }
     Ok(())
-}
-
-fn unix_now() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
 }

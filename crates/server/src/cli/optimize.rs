@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use antiphon_lab::search::Value;
 use antiphon_telemetry::Store;
@@ -99,7 +98,7 @@ async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path
         machine: machine::describe(),
         commit: machine::commit().to_owned(),
         engines: stack::engine_names(config),
-        at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
+        at: antiphon_telemetry::unix_time().as_secs(),
     };
     if knobs.is_empty() {
         anyhow::bail!(

@@ -1,7 +1,7 @@
 //! `POST /api/performance/profile`: a profile of the running server.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use antiphon_telemetry::profile::{CpuSampler, HeapSampler, Kind, Profile, ProfileError};
 use axum::Json;
@@ -98,7 +98,7 @@ async fn keep(app: &App, profile: &Profile) {
     let Some(store) = app.watcher.store() else { return };
     let subject = if profile.kind == Kind::Cpu { "cpu" } else { "heap" };
     let short = Profile { folded: Vec::new(), ..profile.clone() };
-    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let now = antiphon_telemetry::unix_time().as_secs();
     let Ok(content) = serde_json::to_string(&short) else { return };
     if let Err(error) = store.add_document("profile", now, "", subject, &content).await {
         tracing::warn!(%error, "the profile could not be kept");

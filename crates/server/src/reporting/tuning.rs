@@ -14,7 +14,7 @@ const PERIODS: usize = 3;
 /// Tunes one server.
 pub(super) struct Tuning {
     tuner: Tuner,
-    window: Vec<Period>,
+    window: Vec<Arc<Period>>,
 }
 
 impl Tuning {
@@ -34,12 +34,13 @@ impl Tuning {
     }
 
     /// Takes a period that has just ended; sets what is to be set.
-    pub(super) fn take(&mut self, period: Period, components: &[Arc<dyn Component>]) {
+    pub(super) fn take(&mut self, period: Arc<Period>, components: &[Arc<dyn Component>]) {
         self.window.push(period);
         if self.window.len() < PERIODS {
             return;
         }
-        let Some(window) = Period::merged(&std::mem::take(&mut self.window)) else { return };
+        let window = std::mem::take(&mut self.window);
+        let Some(window) = Period::merged(window.iter().map(Arc::as_ref)) else { return };
         if let Some(change) = self.tuner.observe(&observation(&window)) {
             set(components, &change);
         }
@@ -134,7 +135,7 @@ mod tests {
                 stages: [(Key::new("pipeline", "total"), spans)].into(),
                 levels: [(Key::new("calls", "active"), 20.0)].into(),
             };
-            tuning.take(period, &components);
+            tuning.take(Arc::new(period), &components);
         }
         assert!(worst_run <= 2 * PERIODS, "a bad change lasted {worst_run} periods");
         assert!(batcher.0.load(Ordering::Relaxed) <= 3, "{}", batcher.0.load(Ordering::Relaxed));

@@ -1,7 +1,5 @@
 //! Alerts as signed POST requests.
 
-use std::time::SystemTime;
-
 use antiphon_telemetry::Alert;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Url;
@@ -35,7 +33,7 @@ impl Webhook {
         while let Some(alert) = alerts.recv().await {
             let Ok(body) = serde_json::to_string(&alert) else { continue };
             let posted = backoff::post(ATTEMPTS, || {
-                let timestamp = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |at| at.as_secs()).to_string();
+                let timestamp = antiphon_telemetry::unix_time().as_secs().to_string();
                 let mut request = client.post(self.url.clone()).header("content-type", "application/json");
                 if let Some(secret) = &self.secret {
                     request = request.header("x-antiphon-signature", signature(secret, &timestamp, &body));

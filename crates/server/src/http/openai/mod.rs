@@ -37,7 +37,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 
 /// Seconds since 1970, as OpenAI counts.
 fn unix_time() -> u64 {
-    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+    antiphon_telemetry::unix_time().as_secs()
 }
 
 /// An identity such as OpenAI's: a prefix and random digits.

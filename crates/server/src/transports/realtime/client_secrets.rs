@@ -1,7 +1,7 @@
 //! `POST /v1/realtime/client_secrets`: a key that a browser may hold.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -79,6 +79,6 @@ pub(super) async fn create(
         let message = "too many client secrets are valid: wait for some to expire, or let them live shorter";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
     })?;
-    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let now = antiphon_telemetry::unix_time().as_secs();
     Ok(Json(ClientSecret { value, expires_at: now + seconds, session: json }))
 }
