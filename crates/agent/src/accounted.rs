@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use antiphon_core::measure::account::{Account, Worker};
+use antiphon_core::measure::account::{Account, Worker, Working};
 
 /// What a call's own task is called in profiles.
 static SESSION: LazyLock<Worker> = LazyLock::new(|| Worker::new("session"));
@@ -27,10 +27,27 @@ impl<F: Future> Future for Accounted<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _working = SESSION.begin_for(Some(Arc::clone(&self.account)));
-        let began = Instant::now();
+        let charging = Charging::begin(&self.account);
         let polled = self.work.as_mut().poll(cx);
-        self.account.charge(began.elapsed());
+        charging.end(&self.account);
         polled
+    }
+}
+
+/// A stretch of work. Its beginning and its end are functions of their own so that a profile shows what charging costs.
+struct Charging {
+    _working: Working,
+    began: Instant,
+}
+
+impl Charging {
+    #[inline(never)]
+    fn begin(account: &Arc<Account>) -> Self {
+        Self { _working: SESSION.begin_for(Some(Arc::clone(account))), began: Instant::now() }
+    }
+
+    #[inline(never)]
+    fn end(self, account: &Account) {
+        account.charge(self.began.elapsed());
     }
 }

@@ -56,6 +56,8 @@ impl App {
         let mut components = pipeline.components();
         components.extend(parts);
         components.extend([live.clone() as Arc<dyn Component>, process]);
+        components
+            .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
         let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline, live.clone()];

@@ -6,6 +6,7 @@ mod tuning;
 mod webhook;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_telemetry::{Alert, AlertState, TICK};
 use tokio::sync::mpsc;
@@ -19,6 +20,9 @@ pub use webhook::Webhook;
 
 /// Alerts that wait to be told; more are only logged.
 const MAX_ALERTS: usize = 64;
+
+/// How long the last spans may take.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Who is told.
 #[derive(Default)]
@@ -58,6 +62,15 @@ pub(crate) async fn run(app: Arc<App>) {
             // Without a webhook, or when it is far behind, the log and the dashboard have it.
             let _ = alerts.try_send(alert);
         }
+    }
+}
+
+/// Keeps and sends what is left: the server ends, and the calls are over.
+pub(crate) async fn finish(app: &App) {
+    app.watcher.close().await;
+    if let Some(traces) = &app.reporting.spans {
+        // A collector that does not answer may not keep the server from ending.
+        drop(tokio::time::timeout(LAST_SPANS, traces.finish()).await);
     }
 }
 

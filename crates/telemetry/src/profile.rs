@@ -6,6 +6,10 @@ mod cpu;
 mod flame;
 mod heap;
 mod modules;
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    path = "profile/no_signal.rs"
+)]
 mod signal;
 mod symbols;
 
@@ -36,10 +40,19 @@ pub enum ProfileError {
     Allocator(String),
     /// The system refused.
     #[error("cannot profile: {0}")]
-    System(#[from] std::io::Error),
+    System(std::io::Error),
 }
 
-/// What of is measured.
+impl From<std::io::Error> for ProfileError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::Unsupported => Self::Unsupported,
+            _ => Self::System(error),
+        }
+    }
+}
+
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

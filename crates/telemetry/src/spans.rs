@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{
     CallId, CallOutcome, CallStart, Event, Observer, ReplyStatus, RequestOutcome, Step, TurnId, Usage,
@@ -81,11 +82,6 @@ impl SpanRecorder {
         Some(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
     }
 
-    /// Spans that were never sent because too many waited.
-    pub fn dropped(&self) -> u64 {
-        self.state().dropped
-    }
-
     fn end_turn(&self, open: &mut Open) -> Vec<Span> {
         let Some(turn) = open.turn.take() else { return Vec::new() };
         let own = open.start.trace.child(new_span_id());
@@ -131,6 +127,26 @@ impl SpanRecorder {
     }
 }
 
+impl Component for SpanRecorder {
+    fn name(&self) -> &'static str {
+        "traces"
+    }
+
+    /// Those that were never sent because too many waited.
+    fn counters(&self) -> Vec<Counter> {
+        vec![Counter { name: "dropped".into(), value: self.state().dropped }]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        vec![Level {
+            name: "waiting".into(),
+            value: self.state().ended.len() as f64,
+            limit: Some(MAX_WAITING as f64),
+            unit: "spans".into(),
+        }]
+    }
+}
+
 impl State {
     fn push(&mut self, spans: Vec<Span>) {
         self.ended.extend(spans);
@@ -151,10 +167,7 @@ impl Observer for SpanRecorder {
     }
 
     fn event(&self, call: &CallId, event: &Event) {
-        if !matches!(
-            event,
-            Event::Latency { .. } | Event::ReplyDone { .. } | Event::Interrupted { .. } | Event::Failed(_)
-        ) {
+        if !matches!(event, Event::Latency { .. } | Event::ReplyDone { .. } | Event::Failed(_)) {
             return;
         }
         let mut state = self.state();
@@ -176,13 +189,8 @@ impl Observer for SpanRecorder {
             Event::ReplyDone { turn, usage, status, .. } => {
                 if let Some(answered) = open.turn.as_mut().filter(|answered| answered.id == *turn) {
                     answered.usage = *usage;
-                    answered.interrupted |= *status == ReplyStatus::Interrupted;
+                    answered.interrupted = *status == ReplyStatus::Interrupted;
                     ended = self.end_turn(open);
-                }
-            }
-            Event::Interrupted { .. } => {
-                if let Some(turn) = &mut open.turn {
-                    turn.interrupted = true;
                 }
             }
             Event::Failed(error) => open.failed = Some(error.to_string()),
@@ -332,6 +340,6 @@ mod tests {
             recorder.call_started(&call);
             recorder.call_ended(&call.id, "talk", CallOutcome::Completed);
         }
-        assert_eq!(recorder.dropped(), 3);
+        assert_eq!(recorder.counters()[0].value, 3);
     }
 }

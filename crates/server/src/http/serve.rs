@@ -99,7 +99,7 @@ pub async fn serve(
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     app.calls.drain(LAST_REQUESTS).await;
-    app.watcher.close().await;
+    reporting::finish(&app).await;
     tracing::info!(calls_left, "stopped");
     Ok(())
 }

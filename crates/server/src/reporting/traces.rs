@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_telemetry::SpanRecorder;
+use bytes::Bytes;
 use reqwest::Url;
 
 use super::backoff;
@@ -35,15 +36,7 @@ impl Traces {
         loop {
             tokio::time::sleep(EVERY).await;
             while let Some(request) = self.recorder.take_request(BATCH) {
-                let sent = backoff::post(ATTEMPTS, || {
-                    let post = client.post(self.url.clone()).header("content-type", "application/x-protobuf");
-                    let post = match &self.bearer {
-                        Some(bearer) => post.bearer_auth(bearer),
-                        None => post,
-                    };
-                    post.body(request.clone())
-                });
-                match sent.await {
+                match self.send(&client, request, ATTEMPTS).await {
                     Ok(()) => failing = false,
                     // Once is enough: a collector that is gone for hours does not fill the log.
                     Err(_) if failing => {}
@@ -54,5 +47,29 @@ impl Traces {
                 }
             }
         }
+    }
+
+    /// Sends what is left, once each: the server ends.
+    pub(super) async fn finish(&self) {
+        let Ok(client) = backoff::client() else { return };
+        while let Some(request) = self.recorder.take_request(BATCH) {
+            if let Err(problem) = self.send(&client, request, 1).await {
+                return tracing::warn!(problem, "the last spans were lost: the collector does not take them");
+            }
+        }
+    }
+
+    async fn send(&self, client: &reqwest::Client, request: Vec<u8>, attempts: u32) -> Result<(), String> {
+        // Copies of it share the bytes.
+        let request = Bytes::from(request);
+        let sent = backoff::post(attempts, || {
+            let post = client.post(self.url.clone()).header("content-type", "application/x-protobuf");
+            let post = match &self.bearer {
+                Some(bearer) => post.bearer_auth(bearer),
+                None => post,
+            };
+            post.body(request.clone())
+        });
+        sent.await
     }
 }
