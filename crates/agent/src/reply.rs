@@ -211,8 +211,11 @@ impl Reply {
         let speaker = self.speaker.as_ref()?;
         let text = self.clauses.pop_front()?;
         self.times.first_clause.get_or_insert_with(Instant::now);
-        let request =
-            SpeechRequest { text: text.clone(), voice: speaker.voice.clone(), speed: speaker.speed };
+        let request = SpeechRequest {
+            voice: speaker.voice.clone(),
+            speed: speaker.speed,
+            ..SpeechRequest::new(text.clone())
+        };
         let audio = speaker.tts.speak(request);
         Some(Clause { text: Some(text), audio, made: VecDeque::new(), length: Duration::ZERO, ended: false })
     }

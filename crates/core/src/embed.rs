@@ -1,6 +1,6 @@
 //! Text embeddings.
 
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Priority, Result};
 
 /// Turns texts into vectors whose cosine tells how close they are in meaning.
 pub trait Embed: Send + Sync {
@@ -14,5 +14,5 @@ pub trait Embed: Send + Sync {
     fn dimensions(&self) -> usize;
 
     /// One unit-length vector per text, in order. Texts longer than the model's window are cut.
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>>;
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>>;
 }

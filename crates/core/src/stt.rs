@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxStream, Result};
+use crate::{BoxStream, Priority, Result};
 
 /// What goes into a transcription, in order.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct SttOptions {
     pub prompt: Option<String>,
     /// Whether transcripts should arrive while the person speaks.
     pub partials: bool,
+    /// How urgent it is.
+    pub priority: Priority,
 }
 
 /// What has been understood of an utterance so far. Each transcript replaces the one before.

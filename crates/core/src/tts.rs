@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{AudioChunk, BoxStream, Result};
+use crate::{AudioChunk, BoxStream, Priority, Result};
 
 /// One clause to say.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +13,47 @@ pub struct SpeechRequest {
     pub voice: Option<String>,
     /// 1 is normal; 0.25 to 4.
     pub speed: f32,
+    /// How it should sound; engines that cannot, ignore it.
+    pub style: Style,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// How a voice should sound: an answer to how the person feels, not a copy of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    /// As the voice is.
+    #[default]
+    Plain,
+    /// Bright: shares a pleasure.
+    Cheerful,
+    /// Slow and even: takes the heat out.
+    Calm,
+    /// Soft: consoles.
+    Gentle,
+    /// Firm and warm: takes a worry away.
+    Reassuring,
+}
+
+impl Style {
+    /// What an engine that knows no styles multiplies the speed with. Anger and sadness are answered some 5 to 10 %
+    /// slower, joy a little faster: the differences Murray and Arnott (1993) report, made small enough not to be noticed
+    /// as such.
+    pub const fn pace(self) -> f32 {
+        match self {
+            Self::Plain => 1.0,
+            Self::Cheerful => 1.04,
+            Self::Calm | Self::Gentle => 0.94,
+            Self::Reassuring => 0.97,
+        }
+    }
 }
 
 impl SpeechRequest {
     /// Says `text` with the engine's default voice at normal speed.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), voice: None, speed: 1.0 }
+        Self { text: text.into(), voice: None, speed: 1.0, style: Style::Plain, priority: Priority::LiveTurn }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Observer, RequestOutcome, Result,
-    SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts, Voice,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Observer, Priority, RequestOutcome,
+    Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts, Voice,
 };
 
 /// An engine whose requests are told to an observer.
@@ -93,9 +93,9 @@ impl Embed for Observed<dyn Embed> {
         self.engine.dimensions()
     }
 
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let mut request = self.request(self.name());
-        let vectors = self.engine.embed(texts);
+        let vectors = self.engine.embed(texts, priority);
         Box::pin(async move {
             let vectors = vectors.await;
             request.end(if vectors.is_ok() { RequestOutcome::Ok } else { RequestOutcome::Error });

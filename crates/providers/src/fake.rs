@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, ErrorKind, FinishReason, Llm,
-    MediaTime, Result, Role, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions, ToolChoice,
-    Transcript, Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
+    MediaTime, Priority, Result, Role, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions,
+    ToolChoice, Transcript, Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -275,7 +275,7 @@ impl Embed for FakeEmbed {
         8
     }
 
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+    fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let vector = |text: &String| {
             let counts: Vec<f32> =
                 ('a'..='h').map(|letter| 1.0 + text.matches(letter).count() as f32).collect();

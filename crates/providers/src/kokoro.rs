@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -151,9 +151,10 @@ impl Tts for Kokoro {
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let asked = self.voices.iter().find(|(voice, _)| Some(&voice.id) == request.voice.as_ref());
         let styles = asked.unwrap_or(&self.voices[0]).1.clone();
-        let (run, speed) = (self.run.clone(), request.speed);
+        let (run, priority) = (self.run.clone(), request.priority);
+        let speed = request.speed * request.style.pace();
         stream::iter(sentences(&normalise(&request.text)))
-            .map(move |text| run.run(Sentence { text, styles: styles.clone(), speed }, Priority::LiveTurn))
+            .map(move |text| run.run(Sentence { text, styles: styles.clone(), speed }, priority))
             .buffered(AHEAD)
             .try_filter(|samples| std::future::ready(!samples.is_empty()))
             .map_ok(|samples| AudioChunk::new(RATE, samples))

@@ -12,6 +12,7 @@ pub mod openai;
 pub mod phonemes;
 pub mod piper;
 pub mod pool;
+pub mod remote;
 pub mod silero;
 pub mod sim;
 pub mod smart_turn;

@@ -100,8 +100,8 @@ impl Embed for MiniLm {
         DIMENSIONS
     }
 
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
-        let jobs: Vec<_> = texts.into_iter().map(|text| self.run.run(text, Priority::Interactive)).collect();
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        let jobs: Vec<_> = texts.into_iter().map(|text| self.run.run(text, priority)).collect();
         futures_util::future::try_join_all(jobs).boxed()
     }
 }
@@ -117,10 +117,11 @@ mod tests {
         let pool = ModelPool::new(1).expect("threads");
         let model = MiniLm::open(&runtime, &pool, &models.join("minilm-l6-v2/model.onnx")).expect("opens");
         let texts = ["How do I reset my password?", "I forgot my password", "The cat sat on the mat", ""];
-        let vectors = model.embed(texts.map(str::to_owned).to_vec()).await.expect("works");
+        let vectors =
+            model.embed(texts.map(str::to_owned).to_vec(), Priority::LiveTurn).await.expect("works");
         let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         assert!(vectors.iter().all(|v| v.len() == DIMENSIONS && (cosine(v, v) - 1.0).abs() < 1e-3));
         assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.3);
-        assert_eq!(model.embed(Vec::new()).await.expect("works"), Vec::<Vec<f32>>::new());
+        assert_eq!(model.embed(Vec::new(), Priority::LiveTurn).await.expect("works"), Vec::<Vec<f32>>::new());
     }
 }

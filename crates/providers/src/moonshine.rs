@@ -66,6 +66,7 @@ impl Stt for Moonshine {
         Listening {
             run: self.run.clone(),
             partials: options.partials,
+            priority: options.priority,
             audio: Some(audio),
             segments: Segments::default(),
             running: None,
@@ -101,6 +102,7 @@ enum Flush {
 struct Listening {
     run: Run,
     partials: bool,
+    priority: Priority,
     /// `None` when it has ended.
     audio: Option<BoxStream<'static, SttInput>>,
     segments: Segments,
@@ -143,11 +145,11 @@ impl Listening {
             return;
         }
         let next = if self.segments.is_full() {
-            Some((Purpose::Cut, Priority::Speculation, self.segments.cut()))
+            Some((Purpose::Cut, self.priority.max(Priority::Speculation), self.segments.cut()))
         } else if self.flush == Flush::Asked && !self.segments.is_settled() {
-            Some((Purpose::Flush, Priority::LiveTurn, self.segments.rest()))
+            Some((Purpose::Flush, self.priority, self.segments.rest()))
         } else if self.partials && self.flush == Flush::Open && self.segments.unread() >= PARTIAL_EVERY {
-            Some((Purpose::Partial, Priority::Extraction, self.segments.rest()))
+            Some((Purpose::Partial, self.priority.max(Priority::Extraction), self.segments.rest()))
         } else {
             None
         };

@@ -1,26 +1,15 @@
 //! Any server that speaks OpenAI's chat completions: vLLM, llama-server, Ollama, OpenAI itself.
 
-mod sse;
 mod wire;
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, FinishReason, Llm, Result, Usage};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Result, Usage};
 use futures_util::{StreamExt, stream};
-use reqwest::{Client, Response, StatusCode};
-use tokio::time::timeout;
+use reqwest::{RequestBuilder, Response};
 
-use sse::Events;
-
-/// A server that does not take the connection by then is down.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// A model on a busy server may read a long prompt for this long; the session gives up at the same time.
-const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(20);
-/// Between two pieces of a reply.
-const NEXT_BYTE_WITHIN: Duration = Duration::from_secs(20);
-/// The most of an error's body that is read.
-const MAX_ERROR: usize = 4_096;
+use crate::remote::Remote;
 
 /// Where the server is and what to ask it for.
 #[derive(Clone)]
@@ -35,36 +24,27 @@ pub struct OpenAiOptions {
 
 /// The remote language model.
 pub struct OpenAiChat {
-    client: Client,
+    remote: Remote,
     options: OpenAiOptions,
 }
 
 impl OpenAiChat {
     /// Makes the client; connects when first asked.
     pub fn new(options: OpenAiOptions) -> Result<Self> {
-        // Whoever was first has installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        if reqwest::Url::parse(&options.base_url).is_err() {
-            return Err(Error::invalid(format!("[llm] base_url = \"{}\" is no URL", options.base_url)));
-        }
-        let client = Client::builder()
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|e| Error::internal(format!("cannot make an HTTP client: {e}")))?;
-        Ok(Self { client, options })
+        let remote = Remote::new(&options.base_url, "the language model's server", "[llm]")?;
+        Ok(Self { remote, options })
     }
 
     /// Asks the server for its models: whether it is there and takes the key.
     pub async fn probe(&self) -> Result<()> {
-        let url = format!("{}/models", self.options.base_url.trim_end_matches('/'));
-        let get = self.client.get(url);
-        let get = match &self.options.api_key {
-            Some(key) => get.bearer_auth(key),
-            None => get,
-        };
-        let sent = timeout(CONNECT_WITHIN, get.send()).await;
-        check(sent.map_err(|_| late(CONNECT_WITHIN))?.map_err(|e| broken(&e))?).await.map(drop)
+        self.remote.send(self.with_key(self.remote.get("/models"))).await.map(drop)
+    }
+
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.options.api_key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
     }
 }
 
@@ -78,145 +58,74 @@ impl Llm for OpenAiChat {
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
-        let url = format!("{}/chat/completions", self.options.base_url.trim_end_matches('/'));
-        let mut post = self.client.post(url).json(&wire::request(&self.options.model, &request));
-        if let Some(key) = &self.options.api_key {
-            post = post.bearer_auth(key);
-        }
+        let body = wire::request(&self.options.model, &request);
+        let mut post = self.with_key(self.remote.post("/chat/completions")).json(&body);
         if let Some(trace) = request.trace {
             post = post.header(TraceContext::HEADER, trace.to_string());
         }
-        let begin = async move {
-            let sent = timeout(FIRST_BYTE_WITHIN, post.send()).await;
-            let response = sent.map_err(|_| late(FIRST_BYTE_WITHIN))?.map_err(|e| broken(&e))?;
-            check(response).await
-        };
-        stream::once(begin)
+        let remote = self.remote.clone();
+        stream::once(async move { remote.send(post).await.map(|response| (remote, response)) })
             .flat_map(|begun| match begun {
-                Ok(response) => completion(response),
+                Ok((remote, response)) => completion(&remote, response),
                 Err(error) => stream::once(async move { Err(error) }).boxed(),
             })
             .boxed()
     }
 }
 
-/// Turns a refusal into an error that says what the server said.
-async fn check(response: Response) -> Result<Response> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
-    let kind = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Unauthorized,
-        StatusCode::NOT_FOUND => ErrorKind::NotFound,
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimited,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Timeout,
-        status if status.is_client_error() => ErrorKind::Invalid,
-        _ => ErrorKind::Unavailable,
-    };
-    let mut body = Vec::new();
-    let mut bytes = response.bytes_stream();
-    while body.len() < MAX_ERROR
-        && let Ok(Some(Ok(chunk))) = timeout(CONNECT_WITHIN, bytes.next()).await
-    {
-        body.extend_from_slice(&chunk);
-    }
-    let said = wire::error_message(&body).unwrap_or_default();
-    let error = Error::new(kind, format!("the language model's server answered {status} {said}").trim_end());
-    Err(match wait {
-        Some(seconds) => error.with_retry_after(Duration::from_secs(seconds)),
-        None => error,
-    })
-}
-
 /// The pieces of a completion, ending with exactly one `Done` or an error.
-fn completion(response: Response) -> BoxStream<'static, Result<ChatDelta>> {
+fn completion(remote: &Remote, response: Response) -> BoxStream<'static, Result<ChatDelta>> {
     struct Reading<S> {
-        bytes: S,
-        events: Events,
-        ready: std::collections::VecDeque<ChatDelta>,
+        remote: Remote,
+        events: S,
+        ready: VecDeque<ChatDelta>,
         finish: Option<FinishReason>,
         usage: Usage,
-        over: bool,
     }
     let reading = Reading {
-        bytes: Box::pin(response.bytes_stream()),
-        events: Events::default(),
-        ready: std::collections::VecDeque::new(),
+        remote: remote.clone(),
+        events: remote.events(response),
+        ready: VecDeque::new(),
         finish: None,
         usage: Usage::default(),
-        over: false,
     };
-    stream::unfold(reading, |mut reading| async move {
+    stream::unfold(Some(reading), |reading| async move {
+        let mut reading = reading?;
         loop {
             if let Some(delta) = reading.ready.pop_front() {
-                return Some((Ok(delta), reading));
+                return Some((Ok(delta), Some(reading)));
             }
-            if reading.over {
-                return None;
-            }
-            let failed = |error, mut reading: Reading<_>| {
-                reading.over = true;
-                Some((Err(error), reading))
-            };
-            match reading.events.pop() {
-                Some(data) if data == "[DONE]" => {}
-                Some(data) => {
-                    match wire::chunk(&data) {
+            match reading.events.next().await {
+                Some(Ok(event)) if event.data == "[DONE]" => {}
+                Some(Ok(event)) => {
+                    match wire::chunk(&reading.remote, &event.data) {
                         Ok(chunk) => {
                             reading.finish = chunk.finish.or(reading.finish);
                             reading.usage = chunk.usage.unwrap_or(reading.usage);
                             reading.ready.extend(chunk.deltas);
                         }
-                        Err(error) => return failed(error, reading),
+                        Err(error) => return Some((Err(error), None)),
                     }
                     continue;
                 }
-                None => match timeout(NEXT_BYTE_WITHIN, reading.bytes.next()).await {
-                    Err(_) => return failed(late(NEXT_BYTE_WITHIN), reading),
-                    Ok(Some(Err(error))) => return failed(broken(&error), reading),
-                    Ok(Some(Ok(bytes))) => match reading.events.push(&bytes) {
-                        Ok(()) => continue,
-                        Err(error) => return failed(error, reading),
-                    },
-                    Ok(None) if reading.finish.is_none() => {
-                        let error = Error::unavailable("the language model's server broke off its reply");
-                        return failed(error, reading);
-                    }
-                    Ok(None) => {}
-                },
+                Some(Err(error)) => return Some((Err(error), None)),
+                None if reading.finish.is_none() => return Some((Err(reading.remote.broke_off()), None)),
+                None => {}
             }
-            reading.over = true;
             let finish = reading.finish.unwrap_or(FinishReason::Stop);
-            return Some((Ok(ChatDelta::Done { finish, usage: reading.usage }), reading));
+            return Some((Ok(ChatDelta::Done { finish, usage: reading.usage }), None));
         }
     })
     .boxed()
 }
 
-fn late(bound: Duration) -> Error {
-    let message = format!("the language model's server sent nothing for {} s", bound.as_secs());
-    Error::new(ErrorKind::Timeout, message)
-}
-
-/// A connection's error, without the URL: it may hold a key.
-fn broken(error: &reqwest::Error) -> Error {
-    let what = if error.is_connect() {
-        "cannot be reached: is [llm] base_url right, and is it running?"
-    } else if error.is_timeout() {
-        return Error::new(ErrorKind::Timeout, "the language model's server did not answer in time");
-    } else {
-        "broke off the connection"
-    };
-    Error::unavailable(format!("the language model's server {what}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use antiphon_core::{Message, Role};
+    use antiphon_core::{ErrorKind, Message, Role};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+
+    use std::time::Duration;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -169,9 +169,10 @@ impl Tts for Piper {
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
-        let (run, rate, speed) = (self.run.clone(), self.rate, request.speed);
+        let (run, rate, priority) = (self.run.clone(), self.rate, request.priority);
+        let speed = request.speed * request.style.pace();
         stream::iter(sentences(&normalise(&request.text)))
-            .map(move |text| run.run(Sentence { text, speed }, Priority::LiveTurn))
+            .map(move |text| run.run(Sentence { text, speed }, priority))
             .buffered(AHEAD)
             .try_filter(|samples| std::future::ready(!samples.is_empty()))
             .map_ok(move |samples| AudioChunk::new(rate, samples))

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, FinishReason, Llm, Result,
-    SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, Usage, Voice,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, FinishReason, Llm, Priority,
+    Result, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, Usage, Voice,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use rand::rngs::SmallRng;
@@ -319,7 +319,7 @@ impl Embed for SimEmbed {
         DIMENSIONS
     }
 
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+    fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let vector = |text: &String| {
             // FNV-1a.
             let seed = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -118,16 +118,16 @@ pub(crate) async fn tts(engine: &dyn Tts) {
 
 /// One unit vector a text, in order, the same alone as in company.
 pub(crate) async fn embed(engine: &dyn Embed) {
-    assert!(within(engine.embed(Vec::new())).await.expect("works").is_empty());
+    assert!(within(engine.embed(Vec::new(), Priority::LiveTurn)).await.expect("works").is_empty());
     let long = "word ".repeat(5_000);
     let texts = ["a cat on the mat", "", "ein Kater", long.as_str()].map(str::to_owned);
-    let together = within(engine.embed(texts.to_vec())).await.expect("works");
+    let together = within(engine.embed(texts.to_vec(), Priority::LiveTurn)).await.expect("works");
     assert_eq!(together.len(), texts.len());
     for vector in &together {
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
         assert!(vector.len() == engine.dimensions() && (norm - 1.0).abs() < 1e-3, "{norm}");
     }
-    let alone = within(engine.embed(vec![texts[0].clone()])).await.expect("works");
+    let alone = within(engine.embed(vec![texts[0].clone()], Priority::LiveTurn)).await.expect("works");
     let cosine: f32 = alone[0].iter().zip(&together[0]).map(|(a, b)| a * b).sum();
     assert!(cosine > 0.98, "{cosine}");
 }

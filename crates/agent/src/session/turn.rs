@@ -98,7 +98,8 @@ impl<T: Transport> Session<T> {
     /// Starts the transcription of what is said from `at` of the audio received.
     pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
         let item = ItemId::new(ids::unique("item_"));
-        let options = SttOptions { language: self.config.language.clone(), prompt: None, partials: true };
+        let options =
+            SttOptions { language: self.config.language.clone(), partials: true, ..SttOptions::default() };
         let transcripts = self.ear.begin(self.engines.stt.as_ref(), options, item.clone(), at);
         self.transcripts.push(transcripts);
         item
@@ -255,7 +256,7 @@ impl<T: Transport> Session<T> {
 
     /// Finds the words of a message whose audio came with it.
     pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
-        let options = SttOptions { language: self.config.language.clone(), prompt: None, partials: false };
+        let options = SttOptions { language: self.config.language.clone(), ..SttOptions::default() };
         let (mut utterance, transcripts) = Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
         utterance.pause();
         self.transcripts.push(transcripts);

@@ -1,10 +1,10 @@
 //! Chat completions on the wire.
 
-use antiphon_core::{
-    ChatDelta, ChatRequest, Error, ErrorKind, FinishReason, Message, Result, Tool, ToolChoice, Usage,
-};
+use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Message, Result, Tool, ToolChoice, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::remote::Remote;
 
 /// The body of a request.
 pub(super) fn request(model: &str, request: &ChatRequest) -> Value {
@@ -138,12 +138,11 @@ struct RawError {
 }
 
 /// Reads the data of an event.
-pub(super) fn chunk(data: &str) -> Result<Chunk> {
-    let raw: RawChunk = serde_json::from_str(data).map_err(|e| {
-        Error::new(ErrorKind::Protocol, format!("the language model's server sent no valid JSON: {e}"))
-    })?;
+pub(super) fn chunk(remote: &Remote, data: &str) -> Result<Chunk> {
+    let raw: RawChunk =
+        serde_json::from_str(data).map_err(|e| remote.protocol(&format!("no valid JSON: {e}")))?;
     if let Some(error) = raw.error {
-        return Err(Error::unavailable(format!("the language model's server failed: {}", error.message)));
+        return Err(remote.failed(&error.message));
     }
     let mut chunk = Chunk::default();
     for choice in raw.choices.into_iter().take(1) {
@@ -169,13 +168,4 @@ pub(super) fn chunk(data: &str) -> Result<Chunk> {
         output_tokens: usage.completion_tokens,
     });
     Ok(chunk)
-}
-
-/// What the server says of its refusal.
-pub(super) fn error_message(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Body {
-        error: RawError,
-    }
-    serde_json::from_slice::<Body>(body).ok().map(|body| body.error.message)
 }

@@ -7,7 +7,7 @@ use antiphon_agent::ids::CallContext;
 use antiphon_agent::run_call;
 use antiphon_audio::{Law, Resampler};
 use antiphon_core::{
-    ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Role, SampleRate, SpeechRequest, Stt, SttInput,
+    ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Priority, Role, SampleRate, SpeechRequest, Stt, SttInput,
     SttOptions,
 };
 use antiphon_telemetry::Metrics;
@@ -171,7 +171,7 @@ impl Case {
             Self::Llm => return written(bench, n).await,
             Self::Tts => return said(bench, SENTENCE).await,
             Self::Embed => {
-                engines.embed.embed(vec![format!("{SENTENCE} {n}")]).await?;
+                engines.embed.embed(vec![format!("{SENTENCE} {n}")], Priority::LiveTurn).await?;
             }
             Self::Reply => return reply(bench, n).await,
             Self::Replies => {

@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let format = format(&arguments.output)?;
     let stack = stack::build(config)?;
     let request = SpeechRequest {
-        text: arguments.text.clone(),
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
+        ..SpeechRequest::new(arguments.text.clone())
     };
     let chunks: Vec<AudioChunk> = runtime()?.block_on(stack.engines.tts.speak(request).try_collect())?;
     let Some(rate) = chunks.first().map(|chunk| chunk.rate) else {

@@ -478,7 +478,7 @@ impl Embed for Script {
         1
     }
 
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+    fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         async move { Ok(texts.iter().map(|_| vec![1.0]).collect()) }.boxed()
     }
 }

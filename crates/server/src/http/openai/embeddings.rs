@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_core::Priority;
 use axum::Json;
 use axum::extract::State;
 use base64::Engine as _;
@@ -92,7 +93,8 @@ pub(super) async fn create(
     let dimensions = dimensions(request.dimensions, engine.dimensions())?;
     let mut data = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {
-        let vectors = patience::answer(engine.name(), engine.embed(batch.to_vec())).await?;
+        let vectors =
+            patience::answer(engine.name(), engine.embed(batch.to_vec(), Priority::Interactive)).await?;
         for vector in vectors {
             let vector = encode(shorten(vector, dimensions), request.encoding_format);
             data.push(Embedding { object: "embedding", index: data.len(), vector });

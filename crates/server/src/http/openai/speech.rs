@@ -6,7 +6,7 @@ mod request;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Result, SpeechRequest, Tts};
+use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SpeechRequest, Tts};
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::header;
@@ -80,7 +80,12 @@ fn speak(engine: &Arc<dyn Tts>, say: &Say) -> BoxStream<'static, Result<AudioChu
     let (voice, speed) = (say.voice.clone(), say.speed);
     stream::iter(say.clauses.clone())
         .flat_map(move |text| {
-            let audio = engine.speak(SpeechRequest { text, voice: voice.clone(), speed });
+            let audio = engine.speak(SpeechRequest {
+                voice: voice.clone(),
+                speed,
+                priority: Priority::Interactive,
+                ..SpeechRequest::new(text)
+            });
             patience::bounded(audio, engine.name(), Arc::default())
         })
         .filter(|chunk| std::future::ready(!chunk.as_ref().is_ok_and(|chunk| chunk.samples.is_empty())))

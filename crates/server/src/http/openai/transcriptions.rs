@@ -8,7 +8,7 @@ mod stream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use antiphon_core::{BoxStream, Result, SttOptions, Transcript};
+use antiphon_core::{BoxStream, Priority, Result, SttOptions, Transcript};
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
@@ -57,6 +57,7 @@ pub(super) async fn create(
         language: options.language.clone(),
         prompt: options.prompt.clone(),
         partials: options.streamed,
+        priority: Priority::Interactive,
     };
     let transcription = Transcription::begin(&app, upload.file, stt).await?;
     if options.streamed {

@@ -1,4 +1,4 @@
-//! Server-sent events, as far as chat completions use them: the `data:` of each event.
+//! Server-sent events, as language models use them: a name and one line of data each.
 
 use std::collections::VecDeque;
 
@@ -7,11 +7,21 @@ use antiphon_core::{Error, ErrorKind, Result};
 /// One line is a token or a few; this is a thousand times that.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Takes bytes cut anywhere, gives the data of events.
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServerEvent {
+    /// What it is called; empty in the dialects that do not name events.
+    pub(crate) name: String,
+    /// Usually JSON.
+    pub(crate) data: String,
+}
+
+/// Takes bytes cut anywhere, gives events.
 #[derive(Default)]
 pub(super) struct Events {
     line: Vec<u8>,
-    data: VecDeque<String>,
+    name: String,
+    ready: VecDeque<ServerEvent>,
 }
 
 impl Events {
@@ -29,18 +39,22 @@ impl Events {
         Ok(())
     }
 
-    /// The data of the next event.
-    pub(super) fn pop(&mut self) -> Option<String> {
-        self.data.pop_front()
+    /// The next event.
+    pub(super) fn pop(&mut self) -> Option<ServerEvent> {
+        self.ready.pop_front()
     }
 
-    /// Each `data:` line of a completion is an event of its own; comments and other fields say nothing.
+    /// Each `data:` line is an event of its own, with the name that stands before it; comments and other fields say
+    /// nothing.
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        if let Some(data) = line.strip_prefix(b"data:") {
-            let data = String::from_utf8_lossy(data);
-            self.data.push_back(data.strip_prefix(' ').unwrap_or(&data).to_owned());
+        let field = |name: &str| line.strip_prefix(name.as_bytes()).map(String::from_utf8_lossy);
+        if let Some(data) = field("data:") {
+            let data = data.strip_prefix(' ').unwrap_or(&data).to_owned();
+            self.ready.push_back(ServerEvent { name: std::mem::take(&mut self.name), data });
+        } else if let Some(name) = field("event:") {
+            name.trim().clone_into(&mut self.name);
         }
     }
 }
@@ -49,22 +63,23 @@ impl Events {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Events;
+    use super::*;
 
     proptest! {
         /// However the bytes are cut, the events are the same.
         #[test]
         fn cuts_do_not_matter(texts in prop::collection::vec("[^\r\n]{0,20}", 0..6), cut in 0_usize..100, cr: bool) {
             let end = if cr { "\r\n" } else { "\n" };
-            let stream: Vec<String> = texts.iter().map(|t| format!(": note{end}data: {t}{end}{end}")).collect();
+            let stream: Vec<String> = texts.iter().map(|t| format!(": note{end}event: e{end}data: {t}{end}{end}")).collect();
             let stream = stream.concat();
             let bytes = stream.as_bytes();
             let cut = cut.min(bytes.len());
             let mut events = Events::default();
             events.push(&bytes[..cut]).expect("short");
             events.push(&bytes[cut..]).expect("short");
-            let got: Vec<String> = std::iter::from_fn(|| events.pop()).collect();
-            prop_assert_eq!(got, texts);
+            let got: Vec<_> = std::iter::from_fn(|| events.pop()).collect();
+            let sent = texts.into_iter().map(|data| ServerEvent { name: "e".to_owned(), data });
+            prop_assert_eq!(got, sent.collect::<Vec<_>>());
         }
 
         #[test]

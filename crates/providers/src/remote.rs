@@ -1,0 +1,295 @@
+//! What all remote engines share: one pooled HTTP client, bounds on every wait, answers read as they come, and errors
+//! that say what the server said but never the key.
+
+mod events;
+mod rate;
+pub(crate) mod socket;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use events::Events;
+pub(crate) use events::ServerEvent;
+
+/// The most of an error's body that is read.
+const MAX_ERROR: usize = 4_096;
+/// The most of what a server says of an error that is repeated.
+const MAX_SAID: usize = 300;
+/// Connections to one server that are kept although nobody uses them. A burst needs at most so many at once.
+const IDLE_CONNECTIONS: usize = 64;
+/// Load balancers close idle connections after a minute or more.
+const IDLE_FOR: Duration = Duration::from_secs(55);
+
+/// How long a server may take. There is no bound on a whole answer: a long one is no failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// From the request until the answer begins.
+    pub first: Duration,
+    /// Between two pieces of the answer.
+    pub between: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            // A model on a busy server may read a long prompt for this long; a call gives up at the same time.
+            first: Duration::from_secs(20),
+            between: Duration::from_secs(20),
+        }
+    }
+}
+
+/// A server, and how to reach it.
+#[derive(Clone)]
+pub struct Remote {
+    client: Client,
+    /// `https://host/v1`, without a slash at the end.
+    base_url: String,
+    /// In errors: "the language model's server".
+    who: &'static str,
+    /// In errors: `[llm]`.
+    section: &'static str,
+    bounds: Bounds,
+    limits: Arc<RateLimits>,
+}
+
+impl Remote {
+    /// A server at `base_url`; connects when first asked.
+    pub fn new(base_url: &str, who: &'static str, section: &'static str) -> Result<Self> {
+        let parsed = reqwest::Url::parse(base_url)
+            .map_err(|_| Error::invalid(format!("{section} base_url = \"{base_url}\" is no URL")))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(Error::invalid(format!(
+                "{section} base_url = \"{base_url}\" must be http:// or https://"
+            )));
+        }
+        let bounds = Bounds::default();
+        Ok(Self {
+            client: client(bounds.connect)?,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            who,
+            section,
+            bounds,
+            limits: Arc::default(),
+        })
+    }
+
+    /// With other bounds on waiting.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// What the server says of how much more it will take, told here.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Arc<RateLimits>) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The bounds.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Where a WebSocket of this server is.
+    pub(crate) fn socket_url(&self, path: &str) -> String {
+        // `http` becomes `ws`, `https` becomes `wss`.
+        format!("ws{}{path}", self.base_url.trim_start_matches("http"))
+    }
+
+    /// A POST to `path`, which begins with a slash.
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.base_url))
+    }
+
+    /// A GET of `path`, which begins with a slash.
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.base_url))
+    }
+
+    /// Sends a request; the answer has begun and is no refusal.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let sent = timeout(self.bounds.first, request.send()).await;
+        let response = sent.map_err(|_| self.late(self.bounds.first))?.map_err(|e| self.broken(&e))?;
+        if let Some(told) = rate::told(response.headers()) {
+            self.limits.tell(told);
+        }
+        self.check(response).await
+    }
+
+    /// Turns a refusal into an error that says what the server said.
+    async fn check(&self, response: Response) -> Result<Response> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let wait = rate::retry_after(response.headers());
+        let mut body = Vec::new();
+        let mut bytes = response.bytes_stream();
+        while body.len() < MAX_ERROR
+            && let Ok(Some(Ok(chunk))) = timeout(self.bounds.connect, bytes.next()).await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        let said = said(&body);
+        let error = Error::new(kind_of(status), format!("{} answered {status} {said}", self.who).trim_end());
+        Err(wait.map_or(error.clone(), |wait| error.with_retry_after(wait)))
+    }
+
+    /// The pieces of an answer. Ends after the first error.
+    pub(crate) fn pieces(&self, response: Response) -> BoxStream<'static, Result<Bytes>> {
+        let (this, bytes) = (self.clone(), Some(response.bytes_stream().boxed()));
+        stream::unfold(bytes, move |bytes| {
+            let this = this.clone();
+            async move {
+                let mut bytes = bytes?;
+                match timeout(this.bounds.between, bytes.next()).await {
+                    Err(_) => Some((Err(this.late(this.bounds.between)), None)),
+                    Ok(Some(Err(error))) => Some((Err(this.broken(&error)), None)),
+                    Ok(Some(Ok(piece))) => Some((Ok(piece), Some(bytes))),
+                    Ok(None) => None,
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// The server-sent events of an answer. Ends after the first error.
+    pub(crate) fn events(&self, response: Response) -> BoxStream<'static, Result<ServerEvent>> {
+        let reading = Some((self.pieces(response), Events::default()));
+        stream::unfold(reading, |reading| async move {
+            let (mut pieces, mut events) = reading?;
+            loop {
+                if let Some(event) = events.pop() {
+                    return Some((Ok(event), Some((pieces, events))));
+                }
+                match pieces.next().await? {
+                    Ok(piece) => {
+                        if let Err(error) = events.push(&piece) {
+                            return Some((Err(error), None));
+                        }
+                    }
+                    Err(error) => return Some((Err(error), None)),
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// The whole answer, at most `limit` bytes.
+    pub(crate) async fn whole(&self, response: Response, limit: usize) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        let mut pieces = self.pieces(response);
+        while let Some(piece) = pieces.next().await {
+            body.extend_from_slice(&piece?);
+            if body.len() > limit {
+                return Err(self.protocol(&format!("an answer of more than {limit} bytes")));
+            }
+        }
+        Ok(body)
+    }
+
+    /// The server did not keep to its own protocol: it sent `what`.
+    pub(crate) fn protocol(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Protocol, format!("{} sent {what}", self.who))
+    }
+
+    /// The server failed in the midst of an answer, and says why.
+    pub(crate) fn failed(&self, said: &str) -> Error {
+        let said: String = said.chars().take(MAX_SAID).collect();
+        Error::unavailable(format!("{} failed: {said}", self.who))
+    }
+
+    /// The answer ended before its end.
+    pub(crate) fn broke_off(&self) -> Error {
+        Error::unavailable(format!("{} broke off its answer", self.who))
+    }
+
+    /// Nothing came for this long.
+    pub(crate) fn late(&self, bound: Duration) -> Error {
+        Error::new(ErrorKind::Timeout, format!("{} sent nothing for {:.1} s", self.who, bound.as_secs_f32()))
+    }
+
+    /// It cannot be reached.
+    pub(crate) fn unreachable(&self) -> Error {
+        let section = self.section;
+        Error::unavailable(format!(
+            "{} cannot be reached: is {section} base_url right, and is it running?",
+            self.who
+        ))
+    }
+
+    /// A connection's error, without the URL: it may hold a key.
+    fn broken(&self, error: &reqwest::Error) -> Error {
+        if error.is_connect() {
+            self.unreachable()
+        } else if error.is_timeout() {
+            Error::new(ErrorKind::Timeout, format!("{} did not answer in time", self.who))
+        } else if error.is_decode() {
+            self.protocol("bytes that are not what its headers say")
+        } else {
+            Error::unavailable(format!("{} broke off the connection", self.who))
+        }
+    }
+}
+
+/// The kind of a refusal.
+pub(crate) fn kind_of(status: StatusCode) -> ErrorKind {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
+            ErrorKind::Unauthorized
+        }
+        StatusCode::NOT_FOUND => ErrorKind::NotFound,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimited,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Timeout,
+        status if status.is_client_error() => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// What a body says of an error: the dialects' `error.message`, `message`, `detail.message`, `detail`, `err_msg`,
+/// `error`; nothing of anything else.
+fn said(body: &[u8]) -> String {
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return String::new() };
+    // Gemini wraps a streamed refusal into a list.
+    let json = json.get(0).unwrap_or(&json);
+    let places = ["/error/message", "/message", "/detail/message", "/detail", "/err_msg", "/error"];
+    let text = places.iter().find_map(|place| json.pointer(place)?.as_str()).unwrap_or_default();
+    text.chars().take(MAX_SAID).collect()
+}
+
+/// The client of all remote engines: one pool of connections.
+fn client(connect: Duration) -> Result<Client> {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client.clone());
+    }
+    crypto();
+    let client = Client::builder()
+        .connect_timeout(connect)
+        .tcp_nodelay(true)
+        .tcp_keepalive(IDLE_FOR)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_FOR)
+        .build()
+        .map_err(|e| Error::internal(format!("cannot make an HTTP client: {e}")))?;
+    Ok(CLIENT.get_or_init(|| client).clone())
+}
+
+/// Installs the cryptography that TLS uses.
+pub(crate) fn crypto() {
+    // Whoever was first has installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,117 @@
+//! WebSockets to remote engines, with bounds on connecting, on writing and on what comes.
+
+use std::time::Duration;
+
+use antiphon_core::{Error, ErrorKind, Result};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::{Remote, kind_of, said};
+
+/// Ten seconds of 48 kHz audio as base64 is a seventh of this.
+const LARGEST: usize = 8 << 20;
+/// A server that does not take what is written for this long is gone.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// An open WebSocket.
+pub(crate) struct Socket {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    remote: Remote,
+}
+
+/// What came.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Frame {
+    /// Usually JSON.
+    Text(String),
+    /// Usually audio.
+    Binary(Vec<u8>),
+}
+
+impl Socket {
+    /// Connects to `path` of the server with these headers.
+    pub(crate) async fn connect(
+        remote: &Remote,
+        path: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<Self> {
+        super::crypto();
+        let mut request = remote
+            .socket_url(path)
+            .into_client_request()
+            .map_err(|_| Error::invalid(format!("{} base_url is no URL", remote.section)))?;
+        for (name, value) in headers {
+            let mut value = HeaderValue::from_str(value).map_err(|_| {
+                Error::invalid(format!("{} api_key holds characters no header can", remote.section))
+            })?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+        let bound = remote.bounds.connect;
+        match timeout(bound, connecting).await {
+            Err(_) => Err(remote.late(bound)),
+            Ok(Ok((socket, _))) => Ok(Self { socket, remote: remote.clone() }),
+            Ok(Err(tungstenite::Error::Http(response))) => {
+                let status = response.status();
+                let said = said(response.body().as_deref().unwrap_or_default());
+                let status = reqwest::StatusCode::from_u16(status.as_u16()).unwrap_or_default();
+                let message = format!("{} answered {status} {said}", remote.who);
+                Err(Error::new(kind_of(status), message.trim_end()))
+            }
+            Ok(Err(_)) => Err(remote.unreachable()),
+        }
+    }
+
+    /// Writes a text.
+    pub(crate) async fn send_text(&mut self, text: String) -> Result<()> {
+        self.send(Message::text(text)).await
+    }
+
+    /// Writes bytes.
+    pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
+        self.send(Message::binary(bytes)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<()> {
+        match timeout(WRITE_WITHIN, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.remote.broke_off()),
+            Err(_) => Err(self.remote.late(WRITE_WITHIN)),
+        }
+    }
+
+    /// What comes next, however long it takes: whoever waits for an answer bounds the wait. `None` when the server has
+    /// closed the connection; an error when it closed it with a complaint.
+    pub(crate) async fn next(&mut self) -> Option<Result<Frame>> {
+        loop {
+            return match self.socket.next().await? {
+                Ok(Message::Text(text)) => Some(Ok(Frame::Text(text.as_str().to_owned()))),
+                Ok(Message::Binary(bytes)) => Some(Ok(Frame::Binary(bytes.to_vec()))),
+                Ok(Message::Close(Some(frame))) if u16::from(frame.code) != 1000 => {
+                    let code = u16::from(frame.code);
+                    let kind = if code == 1008 { ErrorKind::Unauthorized } else { ErrorKind::Unavailable };
+                    let said: String = frame.reason.chars().take(super::MAX_SAID).collect();
+                    let message = format!("{} closed the connection ({code}) {said}", self.remote.who);
+                    Some(Err(Error::new(kind, message.trim_end())))
+                }
+                Ok(Message::Close(_)) => None,
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
+                Err(tungstenite::Error::Capacity(_)) => Some(Err(self.remote.protocol("an endless message"))),
+                Err(_) => Some(Err(self.remote.broke_off())),
+            };
+        }
+    }
+
+    /// The server the socket belongs to.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+}
