@@ -5,7 +5,9 @@ mod clock;
 mod ear;
 mod history;
 pub mod ids;
+mod lookup;
 mod output;
+pub mod plan;
 mod playback;
 mod prompt;
 mod reply;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 pub use session::run_call;
 pub use speech::clauses;
 
-use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
+use antiphon_core::{Embed, EmotionClassifier, Knowledge, Llm, Memories, Stt, Tts, TurnDetector, Vad};
 
 /// The engines all calls share.
 #[derive(Clone)]
@@ -34,4 +36,10 @@ pub struct Engines {
     pub tts: Arc<dyn Tts>,
     /// Embeddings.
     pub embed: Arc<dyn Embed>,
+    /// How a person feels.
+    pub emotion: Option<Arc<dyn EmotionClassifier>>,
+    /// What is remembered of whom.
+    pub memories: Option<Arc<dyn Memories>>,
+    /// What is known.
+    pub knowledge: Option<Arc<dyn Knowledge>>,
 }

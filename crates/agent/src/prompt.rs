@@ -30,6 +30,13 @@ pub(crate) fn chat_request<'a>(
     }
 }
 
+/// What was looked up for this turn goes before what the person said last: all before it stays as it was, for engines
+/// that keep what they have read.
+pub(crate) fn add_context(messages: &mut Vec<Message>, context: String) {
+    let last = messages.iter().rposition(|message| message.role == Role::User).unwrap_or(messages.len());
+    messages.insert(last, Message::new(Role::System, context));
+}
+
 fn append(messages: &mut Vec<Message>, item: &Item) {
     match &item.content {
         ItemContent::Message { role, parts } => {

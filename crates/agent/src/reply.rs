@@ -7,12 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, Error, FinishReason, Result, SpeechRequest, Tts, Usage,
+    AudioChunk, BoxStream, ChatDelta, ChatRequest, Emotion, Error, FinishReason, Llm, Priority, Result,
+    SpeechRequest, StepReport, Style, Tts, Usage,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
-use crate::Engines;
+use crate::lookup::{Gathered, Lookup};
+use crate::plan::Planned;
+use crate::prompt;
 use crate::speech::Clauses;
 
 /// Clauses written but not yet spoken, at most: beyond this the model waits for the voice.
@@ -46,18 +49,44 @@ pub(crate) struct Speaker {
     pub(crate) tts: Arc<dyn Tts>,
     pub(crate) voice: Option<String>,
     pub(crate) speed: f32,
+    pub(crate) style: Style,
+    pub(crate) priority: Priority,
 }
 
 /// When what first happened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ReplyTimes {
+    begun: Option<Instant>,
+    /// What was looked up until then.
+    gathered: Option<Arc<Looked>>,
     requested: Option<Instant>,
     first_token: Option<Instant>,
     first_clause: Option<Instant>,
     first_audio: Option<Instant>,
 }
 
+/// What was looked up for a reply.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) emotion: Option<(Emotion, f32)>,
+    pub(crate) steps: Vec<StepReport>,
+}
+
+/// A request to the language model that waits for what is looked up for it.
+pub(crate) struct Planning {
+    pub(crate) planned: Planned<Lookup>,
+    pub(crate) llm: Arc<dyn Llm>,
+    pub(crate) request: ChatRequest,
+    /// How sure an emotion must be to be acted on.
+    pub(crate) confidence: f32,
+}
+
 impl ReplyTimes {
+    /// What was looked up for it.
+    pub(crate) fn looked(&self) -> Option<&Looked> {
+        self.gathered.as_deref()
+    }
+
     /// From the request to the first token.
     pub(crate) fn llm_ttft(&self) -> Duration {
         span(self.requested, self.first_token)
@@ -65,7 +94,7 @@ impl ReplyTimes {
 
     /// From the request to what can be given first: audio, or text if nothing is spoken.
     pub(crate) fn made(&self) -> Duration {
-        span(self.requested, self.first_audio.or(self.first_token))
+        span(self.begun.or(self.requested), self.first_audio.or(self.first_token))
     }
 
     /// From the first clause to its first audio.
@@ -75,9 +104,10 @@ impl ReplyTimes {
 
     /// From where to where the language model and the voice were at work on what was given first.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&'static str, Instant, Instant)> {
+        let plan = self.begun.zip(self.requested).map(|(from, to)| ("plan", from, to));
         let llm = self.requested.zip(self.first_token).map(|(from, to)| ("llm", from, to));
         let tts = self.first_clause.zip(self.first_audio).map(|(from, to)| ("tts", from, to));
-        llm.into_iter().chain(tts)
+        plan.into_iter().chain(llm).chain(tts)
     }
 }
 
@@ -87,6 +117,7 @@ fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {
 
 /// The stream of a reply's parts.
 pub(crate) struct Reply {
+    planning: Option<Planning>,
     llm: Option<BoxStream<'static, Result<ChatDelta>>>,
     speaker: Option<Speaker>,
     cutter: Clauses,
@@ -111,34 +142,65 @@ struct Clause {
 }
 
 impl Reply {
-    /// Asks the language model; `speaker` says the answer, without one it is only written.
-    pub(crate) fn generate(engines: &Engines, request: ChatRequest, speaker: Option<Speaker>) -> Self {
-        Self::new(engines.llm.chat(request), speaker)
+    /// Asks the language model once what it needs is looked up; `speaker` says the answer, without one it is only
+    /// written.
+    pub(crate) fn generate(planning: Planning, speaker: Option<Speaker>) -> Self {
+        let times = ReplyTimes { begun: Some(Instant::now()), ..ReplyTimes::default() };
+        Self { planning: Some(planning), times, ..Self::new(None, speaker) }
     }
 
     /// Says a fixed text.
     pub(crate) fn say(text: &str, speaker: Option<Speaker>) -> Self {
         let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
         let parts = [Ok(ChatDelta::Text(text.to_owned())), Ok(done)];
-        Self::new(stream::iter(parts).boxed(), speaker)
+        let times = ReplyTimes { requested: Some(Instant::now()), ..ReplyTimes::default() };
+        Self { times, ..Self::new(Some(stream::iter(parts).boxed()), speaker) }
     }
 
-    fn new(llm: BoxStream<'static, Result<ChatDelta>>, speaker: Option<Speaker>) -> Self {
+    fn new(llm: Option<BoxStream<'static, Result<ChatDelta>>>, speaker: Option<Speaker>) -> Self {
         Self {
-            llm: Some(llm),
+            planning: None,
+            llm,
             speaker,
             cutter: Clauses::default(),
             clauses: VecDeque::new(),
             speaking: None,
             ahead: None,
             done: None,
-            times: ReplyTimes { requested: Some(Instant::now()), ..ReplyTimes::default() },
+            times: ReplyTimes::default(),
         }
     }
 
     /// When what first happened.
     pub(crate) fn times(&self) -> ReplyTimes {
-        self.times
+        self.times.clone()
+    }
+
+    /// It was only prepared, and is wanted now.
+    pub(crate) fn adopt(&mut self) {
+        if let Some(speaker) = &mut self.speaker {
+            speaker.priority = Priority::LiveTurn;
+        }
+    }
+
+    /// Asks the model as soon as what it needs is there, or late.
+    fn poll_plan(&mut self, cx: &mut Context<'_>) {
+        let Some(planning) = &mut self.planning else { return };
+        if planning.planned.poll_ready(cx).is_pending() {
+            return;
+        }
+        let Some(Planning { planned, llm, mut request, confidence }) = self.planning.take() else { return };
+        let found: &Gathered = &planned.turn().found;
+        if let Some(context) = found.prompt(confidence) {
+            prompt::add_context(&mut request.messages, context);
+        }
+        if let Some(speaker) = &mut self.speaker {
+            speaker.style = found.style(confidence);
+        }
+        let emotion = found.emotion.map(|scores| scores.top());
+        self.times.gathered = Some(Arc::new(Looked { emotion, steps: planned.reports().to_vec() }));
+        self.times.requested = Some(Instant::now());
+        self.llm = Some(llm.chat(request));
     }
 
     /// The next part from the model, unless it has to wait.
@@ -214,6 +276,8 @@ impl Reply {
         let request = SpeechRequest {
             voice: speaker.voice.clone(),
             speed: speaker.speed,
+            style: speaker.style,
+            priority: speaker.priority,
             ..SpeechRequest::new(text.clone())
         };
         let audio = speaker.tts.speak(request);
@@ -251,6 +315,7 @@ impl Stream for Reply {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        this.poll_plan(cx);
         if let Poll::Ready(part) = this.poll_llm(cx) {
             return Poll::Ready(Some(part));
         }
@@ -259,7 +324,7 @@ impl Stream for Reply {
             cx.waker().wake_by_ref();
             return Poll::Ready(Some(part));
         }
-        if this.llm.is_none() && this.spoken() {
+        if this.planning.is_none() && this.llm.is_none() && this.spoken() {
             return Poll::Ready(
                 this.done.take().map(|(finish, usage)| Ok(ReplyPart::Done { finish, usage })),
             );

@@ -8,6 +8,7 @@
 //!
 //! Everything under way is a field; dropping the field cancels the work.
 
+mod afterwards;
 mod commands;
 mod run;
 #[cfg(test)]
@@ -37,8 +38,11 @@ use crate::clock::MediaClock;
 use crate::ear::{Ear, Transcripts};
 use crate::history::History;
 use crate::ids::CallContext;
+use crate::lookup::{self, Lookup, Sources};
+use crate::plan::Plan;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
+use afterwards::Afterwards;
 use run::{Prepared, Run, Side};
 use turn::Committed;
 
@@ -68,10 +72,12 @@ pub async fn run_call(
             outcome = session.run() => Some(outcome),
             () = stop => None,
         };
-        match ended {
+        let outcome = match ended {
             Some(outcome) => outcome,
             None => session.hang_up().await,
-        }
+        };
+        session.afterwards.finish().await;
+        outcome
     };
     let outcome = Accounted::new(account, call).await;
     observer.call_ended(&id, name, outcome);
@@ -84,6 +90,11 @@ struct Session<T> {
     config: SessionConfig,
     observer: Arc<dyn Observer>,
     transport: T,
+    /// What is looked up for a turn, and where.
+    sources: Sources,
+    lookup: Arc<Plan<Lookup>>,
+    /// What is done after a turn, beside the call.
+    afterwards: Afterwards,
 
     clock: MediaClock,
     dialog: Dialog,
@@ -140,7 +151,15 @@ impl<T: Transport> Session<T> {
         let turns = config.turns.clone().unwrap_or_else(manual_turns);
         let playback = Playback::new(transport.output());
         let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
+        let sources = Sources {
+            emotion: engines.emotion.clone(),
+            memory: engines.memories.as_ref().zip(config.person.as_ref()).map(|(all, person)| all.of(person)),
+            knowledge: engines.knowledge.clone(),
+        };
         let mut session = Self {
+            lookup: lookup::plan(&sources),
+            sources,
+            afterwards: Afterwards::default(),
             call,
             engines,
             config,
@@ -216,8 +235,11 @@ impl<T: Transport> Session<T> {
         // Neither side may keep the other waiting, whatever it has to say.
         self.inbound_first = !self.inbound_first;
         let inbound_first = self.inbound_first;
-        let Self { transport, audio, voice, transcripts, turn_score, prepared, reply, sides, .. } = self;
+        let Self {
+            transport, audio, voice, transcripts, turn_score, prepared, reply, sides, afterwards, ..
+        } = self;
         poll_fn(|cx| {
+            afterwards.poll(cx);
             if timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Step::Timer);
             }

@@ -168,6 +168,8 @@ pub struct SessionConfig {
     pub goodbye: String,
     /// Said when an engine failed and nothing else can be said.
     pub apology: String,
+    /// Who calls, if that is known: a name that means one person in every call. What they say is remembered.
+    pub person: Option<String>,
 }
 
 impl Default for SessionConfig {
@@ -191,6 +193,7 @@ impl Default for SessionConfig {
             idle: IdleReply::Generate,
             goodbye: String::new(),
             apology: String::new(),
+            person: None,
         }
     }
 }

@@ -64,6 +64,9 @@ pub trait EmotionClassifier: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;
 
+    /// How sure it must be of an emotion for that to be acted on, 0 to 1.
+    fn confidence(&self) -> f32;
+
     /// What the person's words tell of how they feel.
     fn classify(&self, text: String, priority: Priority) -> BoxFuture<'static, Result<EmotionScores>>;
 }

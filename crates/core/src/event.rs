@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::call::SessionConfig;
 use crate::chat::Usage;
 use crate::dialog::Phase;
+use crate::emotion::Emotion;
 use crate::error::Error;
 use crate::id::{ItemId, ReplyId};
 use crate::item::{Item, ItemStatus};
@@ -209,6 +210,15 @@ pub enum Event {
         /// What took place when.
         steps: Vec<Step>,
     },
+    /// What was looked up for a reply; once for each reply to a turn, when it goes out.
+    Gathered {
+        /// The turn.
+        turn: TurnId,
+        /// How the person seems to feel, and how sure that is, 0 to 1.
+        emotion: Option<(Emotion, f32)>,
+        /// How each step of the turn's plan went.
+        steps: Vec<StepReport>,
+    },
 }
 
 /// How a reply ended.
@@ -258,10 +268,48 @@ pub struct TurnLatency {
     pub overhead: Duration,
 }
 
+/// How a step of a turn's plan went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// `emotion`, `memory`, `profile`, `knowledge`.
+    pub name: &'static str,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// From its beginning to its end.
+    #[serde(rename = "took_ms", serialize_with = "millis")]
+    pub took: Duration,
+}
+
+/// How a step of a turn's plan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// With what it was to find.
+    Done,
+    /// The turn did not need it.
+    Skipped,
+    /// It was dropped at its deadline.
+    Late,
+    /// With an error.
+    Failed,
+}
+
+impl StepOutcome {
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Late => "late",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A step on the way to a reply. Steps overlap: the reply is made while the silence lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// `end_of_turn`, `stt`, `llm`, `tts`.
+    /// `end_of_turn`, `stt`, `plan`, `llm`, `tts`.
     pub name: &'static str,
     /// In microseconds from the last speech sample; negative before it.
     #[serde(rename = "start_ms", serialize_with = "micros_as_millis")]

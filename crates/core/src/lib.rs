@@ -32,7 +32,7 @@ pub use chat::{ChatRequest, FinishReason, Message, Priority, Role, Tool, ToolCal
 pub use embed::Embed;
 pub use emotion::{Emotion, EmotionClassifier, EmotionScores};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, ReplyStatus, Step, TurnLatency};
+pub use event::{Event, ReplyStatus, Step, StepOutcome, StepReport, TurnLatency};
 pub use futures_core::Stream;
 pub use futures_core::future::BoxFuture;
 pub use futures_core::stream::BoxStream;
@@ -40,7 +40,7 @@ pub use id::{CallId, ItemId, ReplyId, TurnId};
 pub use item::{Item, ItemContent, ItemStatus, Part};
 pub use knowledge::{Knowledge, Passage};
 pub use llm::{ChatDelta, Llm};
-pub use memory::{Memory, Recollection};
+pub use memory::{Memories, Memory, Recollection};
 pub use observe::{CallOutcome, CallStart, Observer, RequestOutcome};
 pub use rate::{RateLimit, RateLimits};
 pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};

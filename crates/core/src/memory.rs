@@ -1,5 +1,7 @@
 //! What is remembered of a person beyond one call.
 
+use std::sync::Arc;
+
 use crate::{BoxFuture, Result};
 
 /// Something remembered.
@@ -18,4 +20,13 @@ pub trait Memory: Send + Sync {
 
     /// What fits `about` best, the best first, at most `limit`.
     fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>>;
+
+    /// What is worth knowing of the person whatever is talked about, such as their name; in words, at most `limit`.
+    fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>>;
+}
+
+/// The memories of everybody.
+pub trait Memories: Send + Sync {
+    /// What is remembered of `person`, a name that means one person wherever it is used.
+    fn of(&self, person: &str) -> Arc<dyn Memory>;
 }

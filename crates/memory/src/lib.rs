@@ -1,3 +1,9 @@
-//! Memories and knowledge: what a companion or a business remembers. The seam is [`Memory`]; stores come behind it.
+//! Memories and knowledge: what a companion or a business remembers, behind the seams [`antiphon_core::Memories`] and
+//! [`antiphon_core::Knowledge`].
 
-pub use antiphon_core::{Memory, Recollection};
+mod in_process;
+mod nearest;
+mod passages;
+
+pub use in_process::{InProcessKnowledge, InProcessMemories};
+pub use passages::passages;

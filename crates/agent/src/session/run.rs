@@ -10,17 +10,18 @@ use antiphon_core::call::{Outbound, ReplyInput, ReplyRequest};
 use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::{
     ChatRequest, Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, Priority, ReplyId,
-    ReplyStatus, Result, Role, Step, Transport, TurnId, TurnLatency, Usage,
+    ReplyStatus, Result, Role, Step, Style, Transport, TurnId, TurnLatency, Usage,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::{HANGUP_AFTER, Session};
 use crate::ids;
+use crate::lookup::Lookup;
 use crate::output::Output;
 use crate::playback::{Heard, Playback};
 use crate::prompt;
-use crate::reply::{Reply, ReplyPart, ReplyTimes, Speaker};
+use crate::reply::{Planning, Reply, ReplyPart, ReplyTimes, Speaker};
 pub(super) use side::Side;
 
 /// A reply of which nothing new came for this long has failed.
@@ -200,15 +201,31 @@ impl<T: Transport> Session<T> {
         ChatRequest { trace: Some(self.call.trace), ..chat }
     }
 
-    fn generate(&self, request: &ReplyRequest) -> Reply {
-        Reply::generate(&self.engines, self.chat_request(request), self.speaker(request))
+    /// Asks for a reply to `said`, the person's latest words.
+    fn generate(&self, said: String, request: ChatRequest, asked: &ReplyRequest) -> Reply {
+        let priority = request.priority;
+        let planning = Planning {
+            planned: self.lookup.clone().start(Lookup::new(said, priority)),
+            llm: self.engines.llm.clone(),
+            request,
+            confidence: self.sources.confidence(),
+        };
+        Reply::generate(planning, self.speaker(asked, priority))
     }
 
-    fn speaker(&self, request: &ReplyRequest) -> Option<Speaker> {
+    /// What the person said last.
+    fn last_said(&self) -> String {
+        let of_person = |item: &&Item| matches!(item.content, ItemContent::Message { role: Role::User, .. });
+        self.history.items().filter(of_person).last().map(Item::text).unwrap_or_default()
+    }
+
+    fn speaker(&self, request: &ReplyRequest, priority: Priority) -> Option<Speaker> {
         request.spoken.unwrap_or(self.config.spoken).then(|| Speaker {
             tts: self.engines.tts.clone(),
             voice: request.voice.clone().or_else(|| self.config.voice.clone()),
             speed: self.config.speed,
+            style: Style::Plain,
+            priority,
         })
     }
 
@@ -228,7 +245,7 @@ impl<T: Transport> Session<T> {
             trace: Some(self.call.trace),
             ..prompt::chat_request(&self.config, &asked, items, Priority::Speculation)
         };
-        let reply = Reply::generate(&self.engines, request, self.speaker(&asked));
+        let reply = self.generate(text.clone(), request, &asked);
         let times = reply.times();
         self.prepared =
             Some(Prepared { text, reply: Some(reply), times, made: VecDeque::new(), audio: Duration::ZERO });
@@ -281,15 +298,18 @@ impl<T: Transport> Session<T> {
         let run = match prompt {
             Prompt::Text(text) => {
                 let request = ReplyRequest::default();
-                let reply = Reply::say(&text, self.speaker(&request));
+                let reply = Reply::say(&text, self.speaker(&request, Priority::LiveTurn));
                 self.open_run(turn, request, Some(reply))
             }
             Prompt::Model(request) => {
                 let adopted = prepared.filter(|_| request == ReplyRequest::default());
-                if let Some(Prepared { reply, times, made, .. }) = adopted {
+                if let Some(Prepared { mut reply, times, made, .. }) = adopted {
+                    if let Some(reply) = &mut reply {
+                        reply.adopt();
+                    }
                     Run { times, made, ..self.open_run(turn, request, reply) }
                 } else {
-                    let reply = self.generate(&request);
+                    let reply = self.generate(self.last_said(), self.chat_request(&request), &request);
                     self.open_run(turn, request, Some(reply))
                 }
             }
@@ -416,7 +436,7 @@ impl<T: Transport> Session<T> {
     fn reply_begins(&mut self) {
         let Some(run) = &mut self.reply else { return };
         run.stage = Stage::Begun;
-        let (turn, times, hang_up) = (run.turn, run.times, run.hang_up);
+        let (turn, times, hang_up) = (run.turn, run.times.clone(), run.hang_up);
         if hang_up {
             self.hangup_at = Some(Instant::now() + HANGUP_AFTER);
         }
@@ -442,7 +462,11 @@ impl<T: Transport> Session<T> {
                 None => -(speech_end.duration_since(at).as_micros() as i64),
             };
             let step = |(name, from, to)| Step { name, start_us: since(from), end_us: since(to) };
-            self.emit(Event::Latency { turn, latency, steps: steps.map(step).collect() });
+            let steps = steps.map(step).collect();
+            self.emit(Event::Latency { turn, latency, steps });
+            if let Some(looked) = times.looked() {
+                self.emit(Event::Gathered { turn, emotion: looked.emotion, steps: looked.steps.clone() });
+            }
         }
     }
 
@@ -493,7 +517,29 @@ impl<T: Transport> Session<T> {
             self.tell_output(event);
         }
         let output = self.reply.as_ref().map(|r| r.output.items().to_vec()).unwrap_or_default();
+        self.remember(&output);
         self.emit(Event::ReplyDone { reply, turn, status, usage, output });
+    }
+
+    /// Keeps what the person said, after the reply to it.
+    fn remember(&mut self, output: &[Item]) {
+        let Some(memory) =
+            self.sources.memory.as_ref().filter(|_| self.reply.as_ref().is_some_and(|r| r.generated))
+        else {
+            return;
+        };
+        let said = self.last_said();
+        if said.trim().is_empty() {
+            return;
+        }
+        let answered = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");
+        let remembering = memory.remember(said, answered);
+        let work = async move {
+            if let Err(error) = remembering.await {
+                tracing::warn!(%error, "what was said is not remembered");
+            }
+        };
+        self.afterwards.push("remembering", work.boxed());
     }
 
     /// Cuts the reply off; the history keeps what was heard.

@@ -1,5 +1,6 @@
 //! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
 
+mod lookup;
 mod stage;
 
 use std::time::Duration;

@@ -21,7 +21,8 @@ impl<T: Transport> Session<T> {
         if self.sides.len() >= MAX_SIDE_REPLIES {
             return false;
         }
-        let reply = self.generate(&request);
+        let chat = self.chat_request(&request);
+        let reply = self.generate(self.last_said(), chat, &request);
         let run = self.open_run(self.turn(), request, Some(reply));
         self.sides.push(Side { run, playback: Playback::new(self.transport.output()) });
         true

@@ -36,6 +36,7 @@ enum Answer {
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
     requests: Mutex<Vec<ChatRequest>>,
+    speeches: Mutex<Vec<SpeechRequest>>,
     /// What the person is saying.
     speech: Mutex<String>,
     first_token: Duration,
@@ -53,6 +54,15 @@ pub(super) struct Stage {
     script: Script,
     config: SessionConfig,
     pacing: Pacing,
+    lookups: Lookups,
+}
+
+/// What can be looked up.
+#[derive(Default)]
+pub(super) struct Lookups {
+    pub(super) emotion: Option<Arc<dyn EmotionClassifier>>,
+    pub(super) memories: Option<Arc<dyn Memories>>,
+    pub(super) knowledge: Option<Arc<dyn Knowledge>>,
 }
 
 impl Default for Stage {
@@ -60,6 +70,7 @@ impl Default for Stage {
         let script = Script {
             answers: Mutex::default(),
             requests: Mutex::default(),
+            speeches: Mutex::default(),
             speech: Mutex::default(),
             first_token: Duration::from_millis(20),
             complete: 0.9,
@@ -72,7 +83,8 @@ impl Default for Stage {
             apology: "Sorry.".to_owned(),
             ..SessionConfig::default()
         };
-        Self { script, config, pacing: Pacing::Server { lead: Duration::from_millis(200) } }
+        let pacing = Pacing::Server { lead: Duration::from_millis(200) };
+        Self { script, config, pacing, lookups: Lookups::default() }
     }
 }
 
@@ -123,6 +135,13 @@ impl Stage {
         self
     }
 
+    /// Ada calls.
+    pub(super) fn looks_up(mut self, lookups: Lookups) -> Self {
+        self.lookups = lookups;
+        self.config.person = Some("ada".to_owned());
+        self
+    }
+
     pub(super) fn streams(&self) -> Streams {
         Streams(self.script.alive.clone())
     }
@@ -137,6 +156,9 @@ impl Stage {
             llm: script.clone(),
             tts: script.clone(),
             embed: script.clone(),
+            emotion: self.lookups.emotion,
+            memories: self.lookups.memories,
+            knowledge: self.lookups.knowledge,
         };
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
@@ -255,6 +277,10 @@ impl Person {
     pub(super) fn reply_item(&self) -> ItemId {
         let item = |e: Event| if let Event::OutputDone { item, .. } = e { Some(item.id) } else { None };
         self.events().into_iter().rev().find_map(item).expect("a reply")
+    }
+
+    pub(super) fn speeches(&self) -> Vec<SpeechRequest> {
+        lock(&self.script.speeches).clone()
     }
 
     pub(super) fn requests(&self) -> Vec<ChatRequest> {
@@ -450,6 +476,7 @@ impl Tts for Script {
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let alive = self.alive.clone();
+        lock(&self.speeches).push(request.clone());
         let samples = vec![500_i16; RATE.samples_in(spoken(&request.text))];
         let chunks: Vec<Vec<i16>> = samples.chunks(800).map(<[i16]>::to_vec).collect();
         stream::iter(chunks)

@@ -1,0 +1,269 @@
+//! Memories and knowledge kept in the process alone: gone when it ends. Plain, exact and bounded.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_core::{
+    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, Priority, Recollection, Result,
+};
+
+use crate::nearest::nearest;
+
+/// Persons whose memories are kept; then the one longest not heard of is forgotten.
+const MAX_PERSONS: usize = 10_000;
+/// Memories of one person; then the oldest goes. A talkative hour.
+const MAX_MEMORIES: usize = 500;
+/// The most of what was said at once that is kept: a long minute of speech.
+const MAX_TEXT: usize = 1_000;
+/// Passages of all documents: some 16 MiB of vectors, searched in a few milliseconds.
+const MAX_PASSAGES: usize = 10_000;
+/// Embedded at once.
+const BATCH: usize = 32;
+/// MiniLM's cosine of sentences that have something to do with each other.
+const RELATED: f32 = 0.35;
+/// What a person says of themselves so is worth knowing whatever is talked about.
+const ABOUT_ME: [&str; 8] = [
+    "my name is ",
+    "call me ",
+    "i live in ",
+    "i work as ",
+    "i work at ",
+    "i am allergic ",
+    "i'm allergic ",
+    "my birthday is ",
+];
+
+/// The memories of everybody who spoke since the process began.
+pub struct InProcessMemories {
+    embed: Arc<dyn Embed>,
+    persons: Mutex<Persons>,
+}
+
+#[derive(Default)]
+struct Persons {
+    known: HashMap<String, Arc<Mutex<Person>>>,
+    /// Who was heard of, the latest last.
+    order: VecDeque<String>,
+}
+
+#[derive(Default)]
+struct Person {
+    said: VecDeque<Said>,
+}
+
+struct Said {
+    text: String,
+    vector: Vec<f32>,
+}
+
+impl InProcessMemories {
+    /// Nobody is known yet; what is said is found again by `embed`.
+    pub fn new(embed: Arc<dyn Embed>) -> Self {
+        Self { embed, persons: Mutex::default() }
+    }
+}
+
+impl Memories for InProcessMemories {
+    fn of(&self, person: &str) -> Arc<dyn Memory> {
+        let mut persons = lock(&self.persons);
+        persons.order.retain(|other| other != person);
+        persons.order.push_back(person.to_owned());
+        if persons.order.len() > MAX_PERSONS
+            && let Some(forgotten) = persons.order.pop_front()
+        {
+            persons.known.remove(&forgotten);
+        }
+        let person = persons.known.entry(person.to_owned()).or_default().clone();
+        Arc::new(OfOne { person, embed: self.embed.clone() })
+    }
+}
+
+/// One person's.
+struct OfOne {
+    person: Arc<Mutex<Person>>,
+    embed: Arc<dyn Embed>,
+}
+
+impl Memory for OfOne {
+    fn remember(&self, person_said: String, _: String) -> BoxFuture<'static, Result<()>> {
+        let (person, embed) = (self.person.clone(), self.embed.clone());
+        Box::pin(async move {
+            let mut text = person_said;
+            text.truncate(text.floor_char_boundary(MAX_TEXT));
+            let vector = one(&embed, text.clone(), Priority::Extraction).await?;
+            let mut person = lock(&person);
+            person.said.retain(|said| said.text != text);
+            if person.said.len() == MAX_MEMORIES {
+                person.said.pop_front();
+            }
+            person.said.push_back(Said { text, vector });
+            Ok(())
+        })
+    }
+
+    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        let (person, embed) = (self.person.clone(), self.embed.clone());
+        Box::pin(async move {
+            if lock(&person).said.is_empty() {
+                return Ok(Vec::new());
+            }
+            let query = one(&embed, about, Priority::LiveTurn).await?;
+            let person = lock(&person);
+            let vectors = person.said.iter().map(|said| said.vector.as_slice());
+            let found = nearest(&query, vectors, limit, RELATED);
+            Ok(found
+                .into_iter()
+                .map(|(at, relevance)| Recollection { text: person.said[at].text.clone(), relevance })
+                .collect())
+        })
+    }
+
+    fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+        let person = lock(&self.person);
+        let of_me = |said: &&Said| {
+            let text = said.text.to_lowercase();
+            ABOUT_ME.iter().any(|words| text.contains(words))
+        };
+        let known =
+            person.said.iter().rev().filter(of_me).take(limit).map(|said| said.text.clone()).collect();
+        Box::pin(std::future::ready(Ok(known)))
+    }
+}
+
+/// Passages of documents that were read when the process began.
+pub struct InProcessKnowledge {
+    embed: Arc<dyn Embed>,
+    passages: Arc<[(Passage, Vec<f32>)]>,
+}
+
+impl InProcessKnowledge {
+    /// Reads `(source, passage)`s: some 10 ms for each on one core.
+    pub async fn read(embed: Arc<dyn Embed>, passages: Vec<(String, String)>) -> Result<Self> {
+        if passages.len() > MAX_PASSAGES {
+            let message = format!(
+                "the documents have {} passages and at most {MAX_PASSAGES} can be kept in memory: leave some out",
+                passages.len()
+            );
+            return Err(Error::invalid(message));
+        }
+        let mut read = Vec::with_capacity(passages.len());
+        for batch in passages.chunks(BATCH) {
+            let texts = batch.iter().map(|(_, text)| text.clone()).collect();
+            let vectors = embed.embed(texts, Priority::Batch).await?;
+            let passage = |((source, text), vector): (&(String, String), Vec<f32>)| {
+                (Passage { text: text.clone(), source: source.clone(), relevance: 0.0 }, vector)
+            };
+            read.extend(batch.iter().zip(vectors).map(passage));
+        }
+        Ok(Self { embed, passages: read.into() })
+    }
+
+    /// How many passages there are.
+    pub fn len(&self) -> usize {
+        self.passages.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.passages.is_empty()
+    }
+}
+
+impl Knowledge for InProcessKnowledge {
+    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        let (embed, passages) = (self.embed.clone(), self.passages.clone());
+        Box::pin(async move {
+            let query = one(&embed, about, Priority::LiveTurn).await?;
+            let vectors = passages.iter().map(|(_, vector)| vector.as_slice());
+            let found = nearest(&query, vectors, limit, RELATED);
+            Ok(found
+                .into_iter()
+                .map(|(at, relevance)| Passage { relevance, ..passages[at].0.clone() })
+                .collect())
+        })
+    }
+}
+
+/// The vector of one text.
+async fn one(embed: &Arc<dyn Embed>, text: String, priority: Priority) -> Result<Vec<f32>> {
+    let vectors = embed.embed(vec![text], priority).await?;
+    vectors.into_iter().next().ok_or_else(|| Error::internal("an embedding engine gave no vector for a text"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts letters: texts of the same letters are near.
+    struct Letters;
+
+    impl Embed for Letters {
+        fn name(&self) -> &'static str {
+            "letters"
+        }
+
+        fn model(&self) -> &'static str {
+            "letters"
+        }
+
+        fn dimensions(&self) -> usize {
+            26
+        }
+
+        fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+            let vector = |text: &String| {
+                let mut vector = vec![0.0_f32; 26];
+                for byte in text.to_ascii_lowercase().bytes().filter(u8::is_ascii_lowercase) {
+                    vector[usize::from(byte - b'a')] += 1.0;
+                }
+                let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+                vector.iter().map(|x| x / norm).collect()
+            };
+            let vectors = texts.iter().map(vector).collect();
+            Box::pin(std::future::ready(Ok(vectors)))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_is_remembered_and_nobody_else_sees_it() {
+        let memories = InProcessMemories::new(Arc::new(Letters));
+        let ada = memories.of("ada");
+        ada.remember("My name is Ada.".to_owned(), String::new()).await.expect("works");
+        ada.remember("The zebra zigzags.".to_owned(), String::new()).await.expect("works");
+        let again = memories.of("ada");
+        let recalled = again.recall("zigzag zebra".to_owned(), 1).await.expect("works");
+        assert_eq!(recalled[0].text, "The zebra zigzags.");
+        assert_eq!(again.profile(4).await.expect("works"), ["My name is Ada."]);
+        let bob = memories.of("bob");
+        assert!(bob.recall("zigzag zebra".to_owned(), 1).await.expect("works").is_empty());
+        assert!(bob.profile(4).await.expect("works").is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let memories = InProcessMemories::new(Arc::new(Letters));
+        let ada = memories.of("ada");
+        for n in 0..MAX_MEMORIES + 10 {
+            ada.remember(format!("My name is number {n}."), String::new()).await.expect("works");
+        }
+        assert_eq!(ada.profile(1_000).await.expect("works").len(), MAX_MEMORIES);
+        for n in 0..MAX_PERSONS {
+            memories.of(&n.to_string());
+        }
+        assert!(memories.of("ada").profile(1).await.expect("works").is_empty(), "forgotten");
+    }
+
+    #[tokio::test]
+    async fn the_nearest_passage_comes_first() {
+        let passages = ["We open at nine.", "Zebras zigzag.", "Parking is free."];
+        let passages = passages.map(|text| ("faq".to_owned(), text.to_owned())).to_vec();
+        let knowledge = InProcessKnowledge::read(Arc::new(Letters), passages).await.expect("reads");
+        let found = knowledge.search("a zigzagging zebra".to_owned(), 2).await.expect("works");
+        assert_eq!(found[0].text, "Zebras zigzag.");
+        assert!(found[0].relevance > 0.5 && found.len() <= 2);
+    }
+}
