@@ -67,7 +67,8 @@ async fn main() {
 
     let wait = Duration::from_millis(20);
     let side_by_side = Arc::new(Plan::default().then(steps(wait)));
-    let one_by_one = Arc::new(steps(wait).into_iter().fold(Plan::default(), |plan, step| plan.then(vec![step])));
+    let one_by_one =
+        Arc::new(steps(wait).into_iter().fold(Plan::default(), |plan, step| plan.then(vec![step])));
     for callers in [1, 100] {
         let (fast, slow) = (
             turns_per_second(&side_by_side, callers, 20).await,

@@ -32,6 +32,11 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// What of it Prometheus knows by names of its own, now; all of one name stand together.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
+
     /// What of it can be set.
     fn tunables(&self) -> Vec<Tunable> {
         Vec::new()
@@ -103,6 +108,19 @@ pub struct Level {
     pub limit: Option<f64>,
     /// `jobs`, `bytes`, `calls`.
     pub unit: Cow<'static, str>,
+}
+
+/// One line of a Prometheus metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gauge {
+    /// Such as `antiphon_breaker_state`.
+    pub name: &'static str,
+    /// What the metric tells.
+    pub help: &'static str,
+    /// Names and values.
+    pub labels: Vec<(&'static str, String)>,
+    /// Now.
+    pub value: f64,
 }
 
 /// Something that can be set.

@@ -1,7 +1,7 @@
 //! Memories and knowledge kept in the process alone: gone when it ends. Plain, exact and bounded.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use antiphon_core::{
     BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, Priority, Recollection, Result,
@@ -130,15 +130,21 @@ impl Memory for OfOne {
     }
 }
 
-/// Passages of documents that were read when the process began.
+/// Passages of documents, embedded once when the process begins.
 pub struct InProcessKnowledge {
     embed: Arc<dyn Embed>,
-    passages: Arc<[(Passage, Vec<f32>)]>,
+    known: Arc<Known>,
+}
+
+struct Known {
+    passages: Vec<Passage>,
+    /// One for each, once they are read.
+    vectors: OnceLock<Vec<Vec<f32>>>,
 }
 
 impl InProcessKnowledge {
-    /// Reads `(source, passage)`s: some 10 ms for each on one core.
-    pub async fn read(embed: Arc<dyn Embed>, passages: Vec<(String, String)>) -> Result<Self> {
+    /// Knows `(source, passage)`s, once [`Self::read`].
+    pub fn new(embed: Arc<dyn Embed>, passages: Vec<(String, String)>) -> Result<Self> {
         if passages.len() > MAX_PASSAGES {
             let message = format!(
                 "the documents have {} passages and at most {MAX_PASSAGES} can be kept in memory: leave some out",
@@ -146,39 +152,44 @@ impl InProcessKnowledge {
             );
             return Err(Error::invalid(message));
         }
-        let mut read = Vec::with_capacity(passages.len());
-        for batch in passages.chunks(BATCH) {
-            let texts = batch.iter().map(|(_, text)| text.clone()).collect();
-            let vectors = embed.embed(texts, Priority::Batch).await?;
-            let passage = |((source, text), vector): (&(String, String), Vec<f32>)| {
-                (Passage { text: text.clone(), source: source.clone(), relevance: 0.0 }, vector)
-            };
-            read.extend(batch.iter().zip(vectors).map(passage));
+        let passage = |(source, text)| Passage { text, source, relevance: 0.0 };
+        let passages = passages.into_iter().map(passage).collect();
+        Ok(Self { embed, known: Arc::new(Known { passages, vectors: OnceLock::new() }) })
+    }
+
+    /// Embeds the passages: some 10 ms for each on one core. Until then nothing is found.
+    pub async fn read(&self) -> Result<()> {
+        let mut vectors = Vec::with_capacity(self.known.passages.len());
+        for batch in self.known.passages.chunks(BATCH) {
+            let texts = batch.iter().map(|passage| passage.text.clone()).collect();
+            vectors.extend(self.embed.embed(texts, Priority::Batch).await?);
         }
-        Ok(Self { embed, passages: read.into() })
+        // Whoever read them first read the same.
+        let _ = self.known.vectors.set(vectors);
+        Ok(())
     }
 
     /// How many passages there are.
     pub fn len(&self) -> usize {
-        self.passages.len()
+        self.known.passages.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.passages.is_empty()
+        self.known.passages.is_empty()
     }
 }
 
 impl Knowledge for InProcessKnowledge {
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        let (embed, passages) = (self.embed.clone(), self.passages.clone());
+        let (embed, known) = (self.embed.clone(), self.known.clone());
         Box::pin(async move {
+            let Some(vectors) = known.vectors.get() else { return Ok(Vec::new()) };
             let query = one(&embed, about, Priority::LiveTurn).await?;
-            let vectors = passages.iter().map(|(_, vector)| vector.as_slice());
-            let found = nearest(&query, vectors, limit, RELATED);
+            let found = nearest(&query, vectors.iter().map(Vec::as_slice), limit, RELATED);
             Ok(found
                 .into_iter()
-                .map(|(at, relevance)| Passage { relevance, ..passages[at].0.clone() })
+                .map(|(at, relevance)| Passage { relevance, ..known.passages[at].clone() })
                 .collect())
         })
     }
@@ -261,7 +272,9 @@ mod tests {
     async fn the_nearest_passage_comes_first() {
         let passages = ["We open at nine.", "Zebras zigzag.", "Parking is free."];
         let passages = passages.map(|text| ("faq".to_owned(), text.to_owned())).to_vec();
-        let knowledge = InProcessKnowledge::read(Arc::new(Letters), passages).await.expect("reads");
+        let knowledge = InProcessKnowledge::new(Arc::new(Letters), passages).expect("few");
+        assert!(knowledge.search("zebra".to_owned(), 2).await.expect("works").is_empty(), "not read yet");
+        knowledge.read().await.expect("works");
         let found = knowledge.search("a zigzagging zebra".to_owned(), 2).await.expect("works");
         assert_eq!(found[0].text, "Zebras zigzag.");
         assert!(found[0].relevance > 0.5 && found.len() <= 2);

@@ -2,6 +2,7 @@
 //!
 //! Every key is optional, unknown ones are refused with the nearest known one, and secrets never print.
 
+mod engines;
 mod layers;
 mod sections;
 
@@ -11,8 +12,8 @@ use anyhow::{Context, Result, bail};
 
 pub use layers::Origin;
 pub use sections::{
-    Agent, Config, Embed, Limits, Llm, Pool, Secret, Server, Stt, Telemetry, Telephony, Tls, Tts, Turn,
-    TurnEngine, Vad, VadEngine,
+    Agent, Config, Embed, Emotion, EmotionEngine, Fallback, Kb, Limits, Llm, Memory, Pool, Secret, Server,
+    Stt, Telemetry, Telephony, Tls, Tts, Turn, TurnEngine, Vad, VadEngine,
 };
 
 /// The configuration in force and where each value came from.

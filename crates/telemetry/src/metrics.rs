@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{CallId, CallOutcome, CallStart, Error, Event, Observer, RequestOutcome, TurnLatency};
+use antiphon_core::{
+    CallId, CallOutcome, CallStart, Emotion, Error, Event, Observer, RequestOutcome, StepOutcome, StepReport,
+    TurnLatency,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -40,6 +43,9 @@ pub struct Metrics {
     tts_ttfb: Histogram,
     interruption: Histogram,
     overhead: Histogram,
+    memory_retrieval: Histogram,
+    emotions: Family<EmotionLabels, Counter>,
+    plan_steps: Family<StepLabels, Counter>,
     provider_requests: Family<ProviderLabels, Counter>,
     http_requests: Family<HttpLabels, Counter>,
 }
@@ -63,6 +69,17 @@ struct TokenLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabels {
     provider: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EmotionLabels {
+    emotion: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
     outcome: &'static str,
 }
 
@@ -108,6 +125,9 @@ impl Metrics {
                 "engine_overhead",
                 "What of a turn neither an engine nor the configured silence took",
             ),
+            memory_retrieval: latency(r, "memory_retrieval", "Recalling what fits a turn"),
+            emotions: register(r, "emotions", "Turns by how the person seemed to feel"),
+            plan_steps: register(r, "plan_steps", "Steps of turns' plans by how they ended"),
             provider_requests: register(r, "provider_requests", "Requests to engines"),
             http_requests: register(r, "http_requests", "HTTP requests answered"),
             registry,
@@ -149,6 +169,19 @@ impl Metrics {
         }
     }
 
+    fn gathered(&self, emotion: Option<Emotion>, steps: &[StepReport]) {
+        if let Some(emotion) = emotion {
+            self.emotions.get_or_create(&EmotionLabels { emotion: emotion.label() }).inc();
+        }
+        for StepReport { name, outcome, took } in steps {
+            let labels = StepLabels { step: name, outcome: outcome.label() };
+            self.plan_steps.get_or_create(&labels).inc();
+            if *name == "memory" && *outcome == StepOutcome::Done {
+                self.memory_retrieval.observe(took.as_secs_f64());
+            }
+        }
+    }
+
     fn failure(&self, error: &Error) {
         let kind = format!("{:?}", error.kind()).to_lowercase();
         self.failures.get_or_create(&FailureLabels { kind }).inc();
@@ -169,6 +202,9 @@ impl Observer for Metrics {
     fn event(&self, _: &CallId, event: &Event) {
         match event {
             Event::Latency { latency, .. } => self.turn(latency),
+            Event::Gathered { emotion, steps, .. } => {
+                self.gathered(emotion.map(|(emotion, _)| emotion), steps)
+            }
             Event::Interrupted { latency, .. } => {
                 self.interruptions.inc();
                 if let Some(latency) = latency {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Stage};
-use antiphon_core::{CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome};
+use antiphon_core::{
+    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, StepOutcome, StepReport,
+};
 
 /// A component of stages and counters alone.
 #[derive(Debug)]
@@ -52,6 +54,9 @@ impl Component for Part {
     }
 }
 
+/// A late step is an error, too: the reply was made without it.
+const LOOKUP_COUNTERS: [&str; 2] = ["skipped", "late"];
+
 /// The steps of all calls.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -61,6 +66,8 @@ pub struct Pipeline {
     llm: Arc<Part>,
     tts: Arc<Part>,
     transport: Arc<Part>,
+    /// What is looked up for a turn, by the names of the plan's steps.
+    lookups: [Arc<Part>; 3],
 }
 
 impl Default for Pipeline {
@@ -71,6 +78,11 @@ impl Default for Pipeline {
             stt: Part::new("stt", &["transcription"], &["failures"]),
             llm: Part::new("llm", &["first_token"], &["input_tokens", "cached_tokens", "output_tokens"]),
             tts: Part::new("tts", &["first_audio"], &[]),
+            lookups: [
+                Part::new("emotion", &["emotion"], &LOOKUP_COUNTERS),
+                Part::new("memory", &["memory", "profile"], &LOOKUP_COUNTERS),
+                Part::new("knowledge", &["knowledge"], &LOOKUP_COUNTERS),
+            ],
             transport: Part::new("transport", &[], &["calls", "completed", "lost", "drained"]),
         }
     }
@@ -80,7 +92,23 @@ impl Pipeline {
     /// The components, in the order in which a turn passes them.
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
         let parts = [&self.whole, &self.turn, &self.stt, &self.llm, &self.tts, &self.transport];
-        parts.map(|part| part.clone() as Arc<dyn Component>).to_vec()
+        let parts = parts.into_iter().chain(&self.lookups);
+        parts.map(|part| part.clone() as Arc<dyn Component>).collect()
+    }
+
+    fn looked_up(&self, report: &StepReport) {
+        let of_step = |part: &&Arc<Part>| part.stages.iter().any(|stage| stage.name() == report.name);
+        let Some(part) = self.lookups.iter().find(of_step) else { return };
+        let Some(stage) = part.stages.iter().find(|stage| stage.name() == report.name) else { return };
+        match report.outcome {
+            StepOutcome::Done => stage.record(report.took),
+            StepOutcome::Skipped => part.count(0, 1),
+            StepOutcome::Late => {
+                part.count(1, 1);
+                stage.fail();
+            }
+            StepOutcome::Failed => stage.fail(),
+        }
     }
 }
 
@@ -100,6 +128,7 @@ impl Observer for Pipeline {
                 self.llm.took(0, latency.llm_ttft);
                 self.tts.took(0, latency.tts_ttfb);
             }
+            Event::Gathered { steps, .. } => steps.iter().for_each(|report| self.looked_up(report)),
             Event::Interrupted { latency, .. } => {
                 self.whole.count(1, 1);
                 self.turn.took(1, latency.unwrap_or_default());

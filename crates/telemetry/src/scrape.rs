@@ -11,6 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
+use antiphon_core::measure::Component;
+
 use crate::alerts::Rule;
 use crate::history::Period;
 use crate::process::Usage;
@@ -108,6 +110,7 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
             }
         }
     }
+    named(encoder, &components)?;
     let mut firing = family(encoder, "antiphon_alerts_firing", "Alerts that fire now")?;
     for rule in Rule::ALL {
         one(&mut firing, &[("rule", rule.label())], watcher.alerts_firing(rule) as f64)?;
@@ -117,6 +120,21 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
     for rule in Rule::ALL {
         ConstCounter::new(watcher.alerts_fired(rule))
             .encode(fired.encode_family(&[("rule", rule.label())])?)?;
+    }
+    Ok(())
+}
+
+/// What components call by names of their own; the lines of a metric stand together, whoever they are from.
+fn named(encoder: &mut DescriptorEncoder, components: &[Arc<dyn Component>]) -> Result<(), fmt::Error> {
+    let mut gauges: Vec<_> = components.iter().flat_map(|part| part.gauges()).collect();
+    gauges.sort_by_key(|gauge| gauge.name);
+    for metric in gauges.chunk_by(|a, b| a.name == b.name) {
+        let mut lines = family(encoder, metric[0].name, metric[0].help)?;
+        for gauge in metric {
+            let labels: Vec<(&str, &str)> =
+                gauge.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            lines.encode_family(&labels)?.encode_gauge(&gauge.value)?;
+        }
     }
     Ok(())
 }

@@ -65,6 +65,14 @@ section! {
         embed: Embed = Embed::default(),
         /// `[pool]`
         pool: Pool = Pool::default(),
+        /// `[emotion]`
+        emotion: Emotion = Emotion::default(),
+        /// `[memory]`
+        memory: Memory = Memory::default(),
+        /// `[kb]`
+        kb: Kb = Kb::default(),
+        /// `[fallback]`
+        fallback: Fallback = Fallback::default(),
         /// `[agent]`
         agent: Agent = Agent::default(),
         /// `[telephony]`
@@ -77,7 +85,7 @@ section! {
 impl Config {
     /// Types the merged values; the message names the key.
     pub(super) fn try_from_table(table: Table) -> Result<Self, String> {
-        table.try_into().map_err(|e: toml::de::Error| e.to_string())
+        super::engines::expand(table)?.try_into().map_err(|e: toml::de::Error| e.to_string())
     }
 }
 
@@ -176,8 +184,18 @@ section! {
 section! {
     /// Speech to text.
     Stt {
-        /// `moonshine`, `sim` or `fake`.
+        /// `moonshine`, `openai`, `deepgram`, `assemblyai`, `sim` or `fake`.
         engine: String = "moonshine".to_owned(),
+        /// Several engines instead, in the order in which they are tried: names, or tables of keys of this section.
+        engines: Vec<Stt> = Vec::new(),
+        /// With a remote engine: the model's name there.
+        model: Option<String> = None,
+        /// Where a remote engine is; with `openai`, any server that speaks OpenAI's transcriptions, up to and with `/v1`.
+        base_url: Option<String> = None,
+        /// With a remote engine: the key.
+        api_key: Option<Secret> = None,
+        /// Words that are likely to be said, such as names; for engines that take them.
+        keyterms: Vec<String> = Vec::new(),
         /// ISO 639-1.
         language: Option<String> = None,
         /// With `sim`: from the question to the answer.
@@ -198,14 +216,19 @@ section! {
 section! {
     /// The language model.
     Llm {
-        /// `llama`, `openai`, `sim` or `fake`.
+        /// `llama`, `openai`, `anthropic`, `gemini`, `sim` or `fake`; `openai` when only a base_url is given.
         engine: String = "llama".to_owned(),
-        /// With `llama`: a GGUF file instead of the default model. With `openai`: the model's name there.
+        /// Several engines instead, in the order in which they are tried: names, or tables of keys of this section.
+        engines: Vec<Llm> = Vec::new(),
+        /// With `llama`: a GGUF file instead of the default model. With a remote engine: the model's name there.
         model: Option<String> = None,
-        /// A server that speaks OpenAI's chat completions, up to and with `/v1`; means `engine = "openai"`.
+        /// Where a remote engine is; with `openai`, any server that speaks OpenAI's chat completions, up to and with
+        /// `/v1`.
         base_url: Option<String> = None,
-        /// With `openai`: the key.
+        /// With a remote engine: the key.
         api_key: Option<Secret> = None,
+        /// With `openai` on Azure's older paths: the version of its interface.
+        api_version: Option<String> = None,
         /// The longest reply in tokens.
         max_tokens: u32 = 120,
         /// Randomness.
@@ -246,10 +269,19 @@ section! {
 section! {
     /// Text to speech.
     Tts {
-        /// `piper`, `kokoro`, `sim` or `fake`.
+        /// `piper`, `kokoro`, `openai`, `elevenlabs`, `cartesia`, `deepgram`, `sim` or `fake`.
         engine: String = "piper".to_owned(),
-        /// With `piper`: a voice file instead of the default. With `kokoro`: a folder like the default's.
-        model: Option<PathBuf> = None,
+        /// Several engines instead, in the order in which they are tried: names, or tables of keys of this section.
+        engines: Vec<Tts> = Vec::new(),
+        /// With `piper`: a voice file instead of the default. With `kokoro`: a folder like the default's. With a remote
+        /// engine: the model's name there.
+        model: Option<String> = None,
+        /// Where a remote engine is; with `openai`, any server that speaks OpenAI's speech, up to and with `/v1`.
+        base_url: Option<String> = None,
+        /// With a remote engine: the key.
+        api_key: Option<Secret> = None,
+        /// With a remote engine: the voices that may be asked for, the default first.
+        voices: Vec<String> = Vec::new(),
         /// Speed of speech.
         speed: f32 = 1.0,
         /// With `sim`: until the first audio of a clause.
@@ -282,8 +314,76 @@ section! {
 section! {
     /// Embeddings.
     Embed {
-        /// `minilm`, `sim` or `fake`.
+        /// `minilm`, `openai`, `sim` or `fake`.
         engine: String = "minilm".to_owned(),
+        /// Several engines of the same model instead, in the order in which they are tried.
+        engines: Vec<Embed> = Vec::new(),
+        /// With `openai`: the model's name there.
+        model: Option<String> = None,
+        /// With `openai`: any server that speaks OpenAI's embeddings, up to and with `/v1`.
+        base_url: Option<String> = None,
+        /// With `openai`: the key.
+        api_key: Option<Secret> = None,
+        /// With `openai`: the length of a vector.
+        dimensions: usize = 1_536,
+        /// The most texts in one batch, 2 to 50.
+        max_batch: usize = 50,
+    }
+}
+
+/// Whether it is found out how a person feels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmotionEngine {
+    /// From the embedding of their words.
+    MiniLm,
+    /// Never.
+    Off,
+}
+
+section! {
+    /// How the person feels.
+    Emotion {
+        /// `minilm` or `off`; when not set, `minilm` if [embed] engine is that.
+        engine: Option<EmotionEngine> = None,
+    }
+}
+
+section! {
+    /// What is remembered of persons.
+    Memory {
+        /// Whether anything is. It is kept in the process, until that ends.
+        enabled: bool = true,
+    }
+}
+
+section! {
+    /// What is known.
+    Kb {
+        /// Text and Markdown files, read when the server starts.
+        files: Vec<PathBuf> = Vec::new(),
+    }
+}
+
+section! {
+    /// When another engine of a stage takes over, and when one is asked again.
+    Fallback {
+        /// The language model's first token is awaited for this long while there is another engine.
+        llm_first_ms: u64 = 1_500,
+        /// And each token after it.
+        llm_stall_ms: u64 = 600,
+        /// The same of a voice's first audio.
+        tts_first_ms: u64 = 1_000,
+        /// And of each piece after it.
+        tts_stall_ms: u64 = 600,
+        /// And of what speech recognition answers in a pause.
+        stt_first_ms: u64 = 2_000,
+        /// How often an engine that failed is looked at in the background, at first; the longer it fails, the seldomer.
+        probe_s: u64 = 2,
+        /// Whether a request that is slower than 19 of 20 goes to the next engine as well: the first answer counts.
+        hedge: bool = false,
+        /// The most of the requests that may be asked twice, 0 to 1.
+        hedge_share: f64 = 0.05,
     }
 }
 

@@ -38,6 +38,14 @@ async fn hold(
     call.instrument(span).await;
 }
 
+/// The name of a person as whoever calls gives it, if it can be one.
+fn person(name: &str) -> Option<String> {
+    /// A telephone number, an e-mail address or an id is shorter.
+    const LONGEST: usize = 200;
+    let name = name.trim();
+    (!name.is_empty() && name.len() <= LONGEST).then(|| name.to_owned())
+}
+
 /// The caller's place in a trace, if it tells a valid one.
 fn caller(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(TraceContext::HEADER)?.to_str().ok()?.trim().parse().ok()

@@ -82,6 +82,9 @@ fn engines() -> Engines {
         llm: Arc::new(FakeLlm),
         tts: Arc::new(FakeTts),
         embed: Arc::new(FakeEmbed),
+        emotion: None,
+        memories: None,
+        knowledge: None,
     }
 }
 

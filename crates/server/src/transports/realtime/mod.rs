@@ -14,6 +14,7 @@ mod turn_detection;
 
 use std::sync::Arc;
 
+use antiphon_core::call::SessionConfig;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -23,7 +24,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{caller, hold};
+use super::{caller, hold, person};
 use crate::app::App;
 use crate::http::auth::{Unauthorized, presented_key};
 use crate::http::error::ApiError;
@@ -65,10 +66,12 @@ async fn connect(
         Err(busy) => return ApiError::from(busy).into_response(),
     };
     let caller = caller(&headers);
+    // How OpenAI's clients say whom they speak for.
+    let person = headers.get("openai-safety-identifier").and_then(|id| person(id.to_str().ok()?));
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let offer = offer(&app);
-        let config = offer.config(&session);
+        let config = SessionConfig { person, ..offer.config(&session) };
         let transport = RealtimeTransport::new(socket, offer, session);
         hold(&app, guard, caller, config, transport).await;
     })

@@ -363,6 +363,7 @@ impl Session {
             idle: IdleReply::Generate,
             goodbye: String::new(),
             apology: String::new(),
+            person: base.person.clone(),
         }
     }
 }

@@ -5,14 +5,17 @@ mod wire;
 
 use std::sync::Arc;
 
+use antiphon_core::call::SessionConfig;
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{caller, hold};
+use super::{caller, hold, person};
+use serde::Deserialize;
+
 use crate::app::App;
 use crate::http::error::{ApiError, Problem};
 use transport::TalkTransport;
@@ -36,7 +39,19 @@ async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     }
 }
 
-async fn talk(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+/// What the page says of its visitor.
+#[derive(Deserialize)]
+struct Visitor {
+    /// Who they are, if they want to be remembered.
+    person: Option<String>,
+}
+
+async fn talk(
+    State(app): State<Arc<App>>,
+    Query(visitor): Query<Visitor>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if !same_origin(&headers) {
         let message = "the talk page may be used only from the server that it came from";
         return Problem(ApiError::new(StatusCode::FORBIDDEN, message.to_owned())).into_response();
@@ -52,7 +67,9 @@ async fn talk(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocke
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let transport = TalkTransport::new(socket);
-        hold(&app, guard, caller, app.session_config(), transport).await;
+        let config =
+            SessionConfig { person: visitor.person.as_deref().and_then(person), ..app.session_config() };
+        hold(&app, guard, caller, config, transport).await;
     })
 }
 

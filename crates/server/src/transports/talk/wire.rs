@@ -26,6 +26,10 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Latency { turn, latency, .. } => {
             json!({ "type": "latency", "turn": turn, "latency_ms": latency })
         }
+        Event::Gathered { turn, emotion, .. } => {
+            let (emotion, confidence) = (*emotion)?;
+            json!({ "type": "emotion", "turn": turn, "emotion": emotion, "confidence": confidence })
+        }
         Event::Failed(error) | Event::UserTextFailed { error, .. } => failure(&error.to_string()),
         _ => return None,
     })

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_core::call::SessionConfig;
 use antiphon_core::trace::TraceContext;
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -17,10 +18,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{caller, hold};
+use super::{caller, hold, person};
 use crate::app::{App, CallGuard};
 use crate::http::error::Problem;
-use transport::TwilioTransport;
+use transport::{Started, TwilioTransport};
 
 /// Twilio's messages hold 20 ms of audio; this is room for minutes of it.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -63,9 +64,10 @@ async fn serve(app: Arc<App>, socket: WebSocket, guard: CallGuard, caller: Optio
     let mut transport = TwilioTransport::new(socket);
     let started = tokio::time::timeout(START_WITHIN, transport.started()).await;
     match started {
-        Ok(Ok(call_sid)) => {
+        Ok(Ok(Started { call_sid, from })) => {
             tracing::info!(call_sid, "Twilio stream started");
-            hold(&app, guard, caller, app.session_config(), transport).await;
+            let config = SessionConfig { person: from.as_deref().and_then(person), ..app.session_config() };
+            hold(&app, guard, caller, config, transport).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, "Twilio stream refused"),
         Err(_) => tracing::warn!("no start message from Twilio within {} s", START_WITHIN.as_secs()),

@@ -1,5 +1,6 @@
 //! One Twilio stream as a call.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,6 +32,13 @@ pub(super) struct TwilioTransport {
     over: bool,
 }
 
+/// What the `start` message tells.
+pub(super) struct Started {
+    pub(super) call_sid: String,
+    /// The caller's number.
+    pub(super) from: Option<String>,
+}
+
 impl TwilioTransport {
     pub(super) fn new(ws: WebSocket) -> Self {
         Self {
@@ -42,8 +50,8 @@ impl TwilioTransport {
         }
     }
 
-    /// Waits for the `start` message; gives the call's SID.
-    pub(super) async fn started(&mut self) -> Result<String> {
+    /// Waits for the `start` message.
+    pub(super) async fn started(&mut self) -> Result<Started> {
         loop {
             let message = poll_fn(|cx| self.socket.poll_recv(cx)).await;
             let Some(Message::Text(text)) = message else {
@@ -54,7 +62,8 @@ impl TwilioTransport {
             start.format.as_ref().map_or(Ok(()), MediaFormat::check)?;
             let sid = start.stream_sid.or(incoming.stream_sid);
             self.stream_sid = sid.ok_or_else(|| Error::invalid("the start message has no streamSid"))?.into();
-            return Ok(start.call_sid.unwrap_or_default().into());
+            let from = start.parameters.from.map(Cow::into_owned);
+            return Ok(Started { call_sid: start.call_sid.unwrap_or_default().into(), from });
         }
     }
 

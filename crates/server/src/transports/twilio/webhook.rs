@@ -45,9 +45,15 @@ pub(super) async fn incoming(
             Please call again in a few minutes.</Say><Hangup/></Response>\n";
         return ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], twiml).into_response();
     }
+    // The media socket is told who calls. What holds anything that XML would have to escape is no number.
+    let number = |from: &&String| from.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@:".contains(c));
+    let from = fields
+        .get("From")
+        .filter(number)
+        .map_or_else(String::new, |from| format!("<Parameter name=\"from\" value=\"{from}\"/>"));
     let twiml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Connect><Stream \
-         url=\"{scheme}://{host}/telephony/twilio/media\"/></Connect></Response>\n"
+         url=\"{scheme}://{host}/telephony/twilio/media\">{from}</Stream></Connect></Response>\n"
     );
     ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], twiml).into_response()
 }

@@ -31,8 +31,19 @@ pub(super) struct Start<'a> {
     pub(super) stream_sid: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "callSid")]
     pub(super) call_sid: Option<Cow<'a, str>>,
+    /// What the TwiML gave along.
+    #[serde(borrow, default, rename = "customParameters")]
+    pub(super) parameters: Parameters<'a>,
     #[serde(borrow, default, rename = "mediaFormat")]
     pub(super) format: Option<MediaFormat<'a>>,
+}
+
+/// Of the TwiML's parameters, those that are understood.
+#[derive(Default, Deserialize)]
+pub(super) struct Parameters<'a> {
+    /// The caller's number.
+    #[serde(borrow, default)]
+    pub(super) from: Option<Cow<'a, str>>,
 }
 
 /// How its audio is encoded.

@@ -1,0 +1,40 @@
+//! How calls behave that say nothing else.
+
+use std::time::Duration;
+
+use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+
+use crate::config::{Config, TurnEngine};
+
+/// How calls behave that say nothing else.
+pub fn session_config(config: &Config) -> SessionConfig {
+    let ms = Duration::from_millis;
+    let turn = &config.turn;
+    let end = match turn.engine {
+        TurnEngine::Smart => EndOfTurn::Smart { min: ms(turn.min_silence_ms), max: ms(turn.max_silence_ms) },
+        TurnEngine::Silence => EndOfTurn::Silence(ms(turn.silence_ms)),
+    };
+    let defaults = TurnConfig::default();
+    let turns = TurnConfig {
+        threshold: config.vad.threshold,
+        speculate: ms(turn.speculate_ms),
+        end,
+        barge_in: if turn.barge_in { defaults.barge_in } else { BargeIn::Off },
+        reprompt: (turn.reprompt_ms > 0).then(|| ms(turn.reprompt_ms)),
+        max_reprompts: turn.max_reprompts,
+        ..defaults
+    };
+    SessionConfig {
+        instructions: config.agent.instructions.clone(),
+        voice: config.agent.voice.clone(),
+        speed: config.tts.speed,
+        language: config.stt.language.clone(),
+        turns: Some(turns),
+        greeting: config.agent.greeting.clone(),
+        idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
+        goodbye: config.agent.goodbye.clone(),
+        apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
+        ..SessionConfig::default()
+    }
+}
