@@ -1,0 +1,135 @@
+//! What a batcher has done.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
+
+use super::{Limits, MAX_BATCH};
+
+/// A batcher as it is measured. Everything bears the operation's name, because there may be several.
+pub struct BatchStatistics {
+    operation: &'static str,
+    /// From arrival until its batch started, by item; fails when the queue is full.
+    pub(super) wait: Stage,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+    max_batch: AtomicUsize,
+    most: usize,
+    items: AtomicU64,
+    shared: AtomicU64,
+    cancelled: AtomicU64,
+    /// Batches by size, from 1.
+    sizes: [AtomicU64; MAX_BATCH],
+}
+
+impl BatchStatistics {
+    pub(super) fn new(operation: &'static str, limits: Limits) -> Self {
+        let most = limits.max_batch.clamp(1, MAX_BATCH);
+        Self {
+            operation,
+            wait: Stage::new(operation),
+            waiting: AtomicUsize::new(0),
+            max_waiting: limits.max_waiting,
+            max_batch: AtomicUsize::new(most),
+            most,
+            items: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            sizes: [const { AtomicU64::new(0) }; MAX_BATCH],
+        }
+    }
+
+    /// The operation's name.
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Batches started so far, by size from 1 to [`MAX_BATCH`].
+    pub fn sizes(&self) -> [u64; MAX_BATCH] {
+        self.sizes.each_ref().map(|size| size.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn max_batch(&self) -> usize {
+        self.max_batch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waiting(&self, items: usize) {
+        self.waiting.store(items, Ordering::Relaxed);
+    }
+
+    pub(super) fn entered(&self, shared: bool) {
+        self.items.fetch_add(1, Ordering::Relaxed);
+        self.shared.fetch_add(shared.into(), Ordering::Relaxed);
+    }
+
+    pub(super) fn started(&self, waited: &[Duration]) {
+        for wait in waited {
+            self.wait.record(*wait);
+        }
+        if let Some(size) = waited.len().checked_sub(1).and_then(|at| self.sizes.get(at)) {
+            size.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn cancelled(&self) {
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Component for BatchStatistics {
+    fn name(&self) -> &'static str {
+        "batch"
+    }
+
+    /// One, named after the operation: how long its items waited for their batch.
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.wait]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let name = self.operation;
+        let count = |what, value| Counter { name: format!("{name} {what}").into(), value };
+        vec![
+            count("items", self.items.load(Ordering::Relaxed)),
+            count("calls", self.sizes().iter().sum()),
+            count("shared", self.shared.load(Ordering::Relaxed)),
+            count("cancelled", self.cancelled.load(Ordering::Relaxed)),
+        ]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        vec![Level {
+            name: format!("{} waiting", self.operation).into(),
+            value: self.waiting.load(Ordering::Relaxed) as f64,
+            limit: Some(self.max_waiting as f64),
+            unit: "items".into(),
+        }]
+    }
+
+    fn tunables(&self) -> Vec<Tunable> {
+        vec![Tunable {
+            name: self.tunable().into(),
+            key: format!("{}.max_batch", self.operation).into(),
+            value: self.max_batch() as f64,
+            min: 1.0,
+            max: self.most as f64,
+            unit: "items".into(),
+            live: true,
+        }]
+    }
+
+    fn set(&self, tunable: &str, value: f64) -> bool {
+        let known = tunable == self.tunable() && (1.0..=self.most as f64).contains(&value);
+        if known {
+            self.max_batch.store(value as usize, Ordering::Relaxed);
+        }
+        known
+    }
+}
+
+impl BatchStatistics {
+    fn tunable(&self) -> String {
+        format!("{} max_batch", self.operation)
+    }
+}

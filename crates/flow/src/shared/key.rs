@@ -1,0 +1,74 @@
+//! When two requests are the same.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use antiphon_core::{ChatRequest, Message, Tool, ToolCall, ToolChoice};
+
+/// A request to which priority and trace make no difference. Clones share it.
+#[derive(Clone)]
+pub(super) struct Key(Arc<ChatRequest>);
+
+impl Key {
+    pub(super) fn new(request: ChatRequest) -> Self {
+        Self(Arc::new(request))
+    }
+
+    /// As it came.
+    pub(super) fn request(&self) -> ChatRequest {
+        ChatRequest::clone(&self.0)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |value: Option<f32>| value.map(f32::to_bits);
+        // Taken apart so that a field that is new is not forgotten here.
+        let ChatRequest {
+            model,
+            messages,
+            tools,
+            tool_choice,
+            temperature,
+            top_p,
+            max_tokens,
+            stop,
+            seed,
+            priority: _,
+            trace: _,
+        } = &*self.0;
+        let them = &*other.0;
+        *model == them.model
+            && *messages == them.messages
+            && *tools == them.tools
+            && *tool_choice == them.tool_choice
+            && bits(*temperature) == bits(them.temperature)
+            && bits(*top_p) == bits(them.top_p)
+            && *max_tokens == them.max_tokens
+            && *stop == them.stop
+            && *seed == them.seed
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    /// Of what tells requests apart in practice; what is left out is compared.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let request = &*self.0;
+        (&request.model, request.max_tokens, &request.stop, request.seed).hash(state);
+        (request.temperature.map(f32::to_bits), request.top_p.map(f32::to_bits)).hash(state);
+        for Message { role, content, tool_calls, tool_call_id } in &request.messages {
+            (role, content, tool_call_id).hash(state);
+            for ToolCall { id, name, arguments } in tool_calls {
+                (id, name, arguments).hash(state);
+            }
+        }
+        for Tool { name, description, .. } in &request.tools {
+            (name, description).hash(state);
+        }
+        if let ToolChoice::Function(name) = &request.tool_choice {
+            name.hash(state);
+        }
+    }
+}
