@@ -1,7 +1,9 @@
 //! Speech and language engines behind the core traits, one file each.
 
+pub mod anthropic;
 pub mod energy;
 pub mod fake;
+pub mod gemini;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;

@@ -1,25 +1,37 @@
 //! What all remote engines share: one pooled HTTP client, bounds on every wait, answers read as they come, and errors
 //! that say what the server said but never the key.
 
+pub(crate) mod chat;
+mod date;
 mod events;
+mod key;
 mod rate;
+mod refusal;
 pub(crate) mod socket;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod turns;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use events::Events;
 pub(crate) use events::ServerEvent;
+pub use key::ApiKey;
+use refusal::Refusal;
+pub(crate) use refusal::{kind_of, said};
 
-/// The most of an error's body that is read.
-const MAX_ERROR: usize = 4_096;
+/// The most of an error's body that is read: of JSON that is cut nothing is understood, and Google's goes into details.
+const MAX_ERROR: usize = 16 << 10;
 /// The most of what a server says of an error that is repeated.
 const MAX_SAID: usize = 300;
 /// Connections to one server that are kept although nobody uses them. A burst needs at most so many at once.
@@ -61,6 +73,10 @@ pub struct Remote {
     section: &'static str,
     bounds: Bounds,
     limits: Arc<RateLimits>,
+    /// Sent with every request.
+    headers: HeaderMap,
+    /// Never repeated, whatever the server says.
+    key: Option<ApiKey>,
 }
 
 impl Remote {
@@ -81,6 +97,8 @@ impl Remote {
             section,
             bounds,
             limits: Arc::default(),
+            headers: HeaderMap::new(),
+            key: None,
         })
     }
 
@@ -88,6 +106,8 @@ impl Remote {
     #[must_use]
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
+        // One was made in `new`; where none can be made any more, that one serves.
+        self.client = client(bounds.connect).unwrap_or(self.client);
         self
     }
 
@@ -96,6 +116,37 @@ impl Remote {
     pub fn with_limits(mut self, limits: Arc<RateLimits>) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// With a header sent with every request.
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    /// With a key, sent in the header `name` behind `prefix`.
+    pub(crate) fn with_key(mut self, name: &'static str, prefix: &str, key: &ApiKey) -> Result<Self> {
+        let refused = || {
+            let section = self.section;
+            Error::invalid(format!("{section} api_key is empty or holds characters that no header can"))
+        };
+        let text = Some(key.reveal()).filter(|text| !text.is_empty()).ok_or_else(refused)?;
+        let mut value = HeaderValue::from_str(&format!("{prefix}{text}")).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        self.headers.insert(HeaderName::from_static(name), value);
+        self.key = Some(key.clone());
+        Ok(self)
+    }
+
+    /// A model's name as part of a path: whoever names it must not reach another path with our key.
+    pub(crate) fn in_path<'a>(&self, model: &'a str) -> Result<&'a str> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':');
+        if model.is_empty() || model.starts_with('.') || !model.chars().all(plain) {
+            let section = self.section;
+            return Err(Error::invalid(format!("{section} model = {model:?} is no name of a model there")));
+        }
+        Ok(model)
     }
 
     /// The bounds.
@@ -111,12 +162,12 @@ impl Remote {
 
     /// A POST to `path`, which begins with a slash.
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.base_url))
+        self.client.post(format!("{}{path}", self.base_url)).headers(self.headers.clone())
     }
 
     /// A GET of `path`, which begins with a slash.
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.base_url))
+        self.client.get(format!("{}{path}", self.base_url)).headers(self.headers.clone())
     }
 
     /// Sends a request; the answer has begun and is no refusal.
@@ -143,9 +194,20 @@ impl Remote {
         {
             body.extend_from_slice(&chunk);
         }
-        let said = said(&body);
-        let error = Error::new(kind_of(status), format!("{} answered {status} {said}", self.who).trim_end());
-        Err(wait.map_or(error.clone(), |wait| error.with_retry_after(wait)))
+        let refusal = Refusal::parse(&body);
+        let said = self.repeated(&refusal.said);
+        let error =
+            Error::new(refusal.kind(status), format!("{} answered {status} {said}", self.who).trim_end());
+        Err(wait.or(refusal.wait).map_or(error.clone(), |wait| error.with_retry_after(wait)))
+    }
+
+    /// What the server said, short and without the key.
+    fn repeated(&self, said: &str) -> String {
+        let said = match &self.key {
+            Some(key) => said.replace(key.reveal(), "(the key)"),
+            None => said.to_owned(),
+        };
+        said.chars().take(MAX_SAID).collect()
     }
 
     /// The pieces of an answer. Ends after the first error.
@@ -208,8 +270,15 @@ impl Remote {
 
     /// The server failed in the midst of an answer, and says why.
     pub(crate) fn failed(&self, said: &str) -> Error {
-        let said: String = said.chars().take(MAX_SAID).collect();
-        Error::unavailable(format!("{} failed: {said}", self.who))
+        Error::unavailable(format!("{} failed: {}", self.who, self.repeated(said)))
+    }
+
+    /// The server failed in the midst of an answer, and says why in JSON, in whatever dialect.
+    pub(crate) fn refused(&self, json: &Value) -> Error {
+        let refusal = Refusal::read(json);
+        let kind = refusal.told.unwrap_or(ErrorKind::Unavailable);
+        let error = Error::new(kind, format!("{} failed: {}", self.who, self.repeated(&refusal.said)));
+        refusal.wait.map_or(error.clone(), |wait| error.with_retry_after(wait))
     }
 
     /// The answer ended before its end.
@@ -245,39 +314,17 @@ impl Remote {
     }
 }
 
-/// The kind of a refusal.
-pub(crate) fn kind_of(status: StatusCode) -> ErrorKind {
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
-            ErrorKind::Unauthorized
-        }
-        StatusCode::NOT_FOUND => ErrorKind::NotFound,
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimited,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Timeout,
-        status if status.is_client_error() => ErrorKind::Invalid,
-        _ => ErrorKind::Unavailable,
-    }
-}
-
-/// What a body says of an error: the dialects' `error.message`, `message`, `detail.message`, `detail`, `err_msg`,
-/// `error`; nothing of anything else.
-fn said(body: &[u8]) -> String {
-    let Ok(json) = serde_json::from_slice::<Value>(body) else { return String::new() };
-    // Gemini wraps a streamed refusal into a list.
-    let json = json.get(0).unwrap_or(&json);
-    let places = ["/error/message", "/message", "/detail/message", "/detail", "/err_msg", "/error"];
-    let text = places.iter().find_map(|place| json.pointer(place)?.as_str()).unwrap_or_default();
-    text.chars().take(MAX_SAID).collect()
-}
-
-/// The client of all remote engines: one pool of connections.
+/// The client of all remote engines that connect within this bound: one pool of connections.
 fn client(connect: Duration) -> Result<Client> {
-    static CLIENT: OnceLock<Client> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
+    static CLIENTS: Mutex<Vec<(Duration, Client)>> = Mutex::new(Vec::new());
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, client)) = clients.iter().find(|(bound, _)| *bound == connect) {
         return Ok(client.clone());
     }
     crypto();
     let client = Client::builder()
+        // No API redirects, and a key in a header of its own would go along.
+        .redirect(Policy::none())
         .connect_timeout(connect)
         .tcp_nodelay(true)
         .tcp_keepalive(IDLE_FOR)
@@ -285,7 +332,8 @@ fn client(connect: Duration) -> Result<Client> {
         .pool_idle_timeout(IDLE_FOR)
         .build()
         .map_err(|e| Error::internal(format!("cannot make an HTTP client: {e}")))?;
-    Ok(CLIENT.get_or_init(|| client).clone())
+    clients.push((connect, client.clone()));
+    Ok(client)
 }
 
 /// Installs the cryptography that TLS uses.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use antiphon_core::RateLimit;
 use reqwest::header::HeaderMap;
 
+use super::date;
+
 /// Longer than any server means it.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -22,7 +24,8 @@ pub(super) fn told(headers: &HeaderMap) -> Option<RateLimit> {
     families.iter().find_map(|family| {
         let text = |what: &str| headers.get(family.replace("{}", what))?.to_str().ok();
         let remaining = text("remaining")?.trim().parse().ok()?;
-        let reset = span(text("reset")?.trim())?.min(LONGEST);
+        let reset = text("reset")?.trim();
+        let reset = span(reset).or_else(|| until(headers, reset))?.min(LONGEST);
         let limit = text("limit").and_then(|limit| limit.trim().parse().ok());
         Some(RateLimit { remaining, reset, limit })
     })
@@ -33,9 +36,14 @@ fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
     (number.is_finite() && (0.0..1e6).contains(&number)).then_some(number)
 }
 
-/// `1s`, `6m0s`, `20ms`, `1h2m3.5s`, or bare seconds. Times of day, which Anthropic sends, need a clock that agrees
-/// with theirs: not read.
-fn span(text: &str) -> Option<Duration> {
+/// The span until a time of day, which Anthropic sends: by the clock of whoever sent it, which is in the header `date`.
+fn until(headers: &HeaderMap, time: &str) -> Option<Duration> {
+    let now = date::http(headers.get("date")?.to_str().ok()?)?;
+    Some(Duration::from_secs(date::rfc3339(time)?.saturating_sub(now)))
+}
+
+/// `1s`, `6m0s`, `20ms`, `1h2m3.5s`, or bare seconds.
+pub(super) fn span(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds.is_finite() && (0.0..1e6).contains(&seconds))
             .then(|| Duration::from_secs_f64(seconds));
@@ -82,6 +90,23 @@ mod tests {
             None,
         ];
         assert_eq!(texts.map(ms), read);
+    }
+
+    #[test]
+    fn times_of_day_are_read_by_the_servers_own_clock() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "49"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-21T10:00:30Z"),
+            ("date", "Sat, 21 Nov 2026 09:59:58 GMT"),
+        ] {
+            headers.insert(name, value.parse().expect("a header"));
+        }
+        let limit = RateLimit { remaining: 49, reset: Duration::from_secs(32), limit: Some(50) };
+        assert_eq!(told(&headers), Some(limit));
+        headers.remove("date");
+        assert_eq!(told(&headers), None, "no clock, no span");
     }
 
     proptest! {

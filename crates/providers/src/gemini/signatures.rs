@@ -1,0 +1,61 @@
+//! What Gemini wants back with the tool calls it made: from version 3 on it refuses a conversation without it
+//! (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Conversations have no place for it, so it is kept here.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// Calls remembered, oldest forgotten first: what some hundred conversations call in some turns, a few MiB. Only the
+/// calls since the user last spoke are looked at.
+const MAX_CALLS: usize = 1_024;
+/// Instead of one that is not known: from another engine's call, or from before a restart (same source).
+const UNKNOWN: &str = "skip_thought_signature_validator";
+
+/// The signatures of the latest calls.
+#[derive(Debug, Default)]
+pub(super) struct Signatures(Mutex<VecDeque<(String, Option<String>)>>);
+
+impl Signatures {
+    /// The call came with this signature; of several at once only the first has one.
+    pub(super) fn remember(&self, call: &str, signature: Option<String>) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() == MAX_CALLS {
+            calls.pop_front();
+        }
+        calls.push_back((call.to_owned(), signature));
+    }
+
+    /// What to send with the call.
+    pub(super) fn of(&self, call: &str, model: &str) -> Option<String> {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match calls.iter().rev().find(|(known, _)| known == call) {
+            Some((_, signature)) => signature.clone(),
+            None => wanted(model).then(|| UNKNOWN.to_owned()),
+        }
+    }
+}
+
+/// Whether the model refuses calls without one.
+fn wanted(model: &str) -> bool {
+    !model.starts_with("gemini-1") && !model.starts_with("gemini-2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_remembered_and_forgotten() {
+        let signatures = Signatures::default();
+        signatures.remember("a", Some("A".to_owned()));
+        signatures.remember("b", None);
+        let of = |call, model| signatures.of(call, model);
+        assert_eq!(of("a", "gemini-3-flash").as_deref(), Some("A"));
+        assert_eq!(of("b", "gemini-3-flash"), None, "made together with the first");
+        assert_eq!(of("c", "gemini-3-flash").as_deref(), Some(UNKNOWN));
+        assert_eq!(of("c", "gemini-2.5-flash"), None);
+        for n in 0..MAX_CALLS {
+            signatures.remember(&n.to_string(), None);
+        }
+        assert_eq!(of("a", "gemini-2.5-flash"), None, "forgotten");
+    }
+}

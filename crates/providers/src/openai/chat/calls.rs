@@ -1,0 +1,44 @@
+//! Tells the tool calls of a completion apart, however its server numbers them.
+
+use antiphon_core::ChatDelta;
+
+use super::wire::RawToolCall;
+use crate::remote::chat::call_id;
+
+/// The calls of one completion.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Call>);
+
+#[derive(Debug)]
+struct Call {
+    /// The server's number, if it gives one.
+    index: Option<usize>,
+    id: String,
+}
+
+impl Calls {
+    /// The delta that a piece of a call makes. OpenAI numbers the calls and names each once; Ollama gives whole calls
+    /// which all have number 0 (ollama/ollama#15457) or none; vLLM has named a call anew in every piece.
+    pub(super) fn delta(&mut self, piece: RawToolCall) -> ChatDelta {
+        let function = piece.function.unwrap_or_default();
+        let (id, name) =
+            (piece.id.filter(|id| !id.is_empty()), function.name.filter(|name| !name.is_empty()));
+        let arguments =
+            function.arguments.map(|json| json.as_str().map_or_else(|| json.to_string(), str::to_owned));
+        let arguments = arguments.unwrap_or_default();
+        let known = match piece.index {
+            Some(_) => self.0.iter().rposition(|call| call.index == piece.index),
+            None => self.0.len().checked_sub(1),
+        };
+        // Another call begins with another identity and a name; without numbers, a name alone begins it.
+        let another = |known: &usize| {
+            name.is_some() && id.as_ref().map_or(piece.index.is_none(), |id| *id != self.0[*known].id)
+        };
+        if let Some(index) = known.filter(|known| !another(known)) {
+            return ChatDelta::ToolCall { index, id: None, name: None, arguments };
+        }
+        let id = id.unwrap_or_else(call_id);
+        self.0.push(Call { index: piece.index, id: id.clone() });
+        ChatDelta::ToolCall { index: self.0.len() - 1, id: Some(id), name, arguments }
+    }
+}

@@ -1,0 +1,226 @@
+//! Any server that speaks OpenAI's embeddings.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use antiphon_core::{BoxFuture, Embed, Error, Priority, RateLimits, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::server::{Vendor, with_key};
+use crate::remote::{ApiKey, Bounds, Remote};
+
+/// Texts in one request; OpenAI takes 2,048, smaller servers fewer.
+const MAX_BATCH: usize = 256;
+/// OpenAI takes texts of 8,192 tokens; a token is at least a byte.
+const MAX_TEXT: usize = 8_191;
+/// OpenAI takes 300,000 tokens in one request; a token is at least a byte.
+const MAX_BATCH_BYTES: usize = 300_000;
+/// 256 vectors of 3,072 numbers in decimal are two thirds of this.
+const MAX_ANSWER: usize = 32 << 20;
+/// What is embedded for a text of nothing, which OpenAI refuses.
+const NOTHING: &str = ".";
+
+/// Where the server is and what to ask it for.
+#[derive(Clone, Debug)]
+pub struct OpenAiEmbedOptions {
+    /// Up to and with `/v1`.
+    pub base_url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The key, if the server wants one; sent as the host wants it, see [`super::Auth`].
+    pub api_key: Option<ApiKey>,
+    /// Length of a vector. `None` is right for OpenAI's own models, under their own names. Of its newer ones shorter
+    /// vectors than usual can be asked for.
+    pub dimensions: Option<usize>,
+    /// How long it may take.
+    pub bounds: Bounds,
+    /// Told what the server says of how much more it will take.
+    pub limits: Arc<RateLimits>,
+}
+
+impl OpenAiEmbedOptions {
+    /// A server and a model, all else as usual.
+    pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            base_url: base_url.into(),
+            model: model.into(),
+            api_key: None,
+            dimensions: None,
+            bounds: Bounds::default(),
+            limits: Arc::default(),
+        }
+    }
+}
+
+/// The remote embedder.
+#[derive(Clone)]
+pub struct OpenAiEmbed {
+    remote: Remote,
+    model: Arc<str>,
+    dimensions: usize,
+    /// Shorter than usual: the server must be asked to shorten.
+    shortened: bool,
+}
+
+impl OpenAiEmbed {
+    /// Makes the client; connects when first asked.
+    pub fn new(options: OpenAiEmbedOptions) -> Result<Self> {
+        let usual = usual_dimensions(&options.model);
+        let Some(dimensions) = options.dimensions.or(usual).filter(|dimensions| *dimensions > 0) else {
+            let model = &options.model;
+            return Err(Error::invalid(format!("[embed] dimensions: say how long a vector of {model:?} is")));
+        };
+        let remote = Remote::new(&options.base_url, "the embedding server", "[embed]")?
+            .with_bounds(options.bounds)
+            .with_limits(options.limits);
+        let auth = Vendor::of(&options.base_url).auth();
+        Ok(Self {
+            remote: with_key(remote, auth, options.api_key.as_ref())?,
+            model: options.model.into(),
+            dimensions,
+            shortened: usual.is_some_and(|usual| usual != dimensions),
+        })
+    }
+
+    /// Asks the server for its models: whether it is there and takes the key.
+    pub async fn probe(&self) -> Result<()> {
+        self.remote.send(self.remote.get("/models")).await.map(drop)
+    }
+
+    fn body(&self, texts: &[String]) -> Value {
+        let mut body = json!({ "model": &*self.model, "input": texts, "encoding_format": "base64" });
+        if self.shortened {
+            body["dimensions"] = json!(self.dimensions);
+        }
+        body
+    }
+
+    async fn batch(&self, texts: &[String]) -> Result<Vec<Vec<f32>>> {
+        let response = self.remote.send(self.remote.post("/embeddings").json(&self.body(texts))).await?;
+        let answer = self.remote.whole(response, MAX_ANSWER).await?;
+        self.read(&answer, texts.len())
+    }
+
+    /// The vectors of an answer for so many texts.
+    fn read(&self, answer: &[u8], texts: usize) -> Result<Vec<Vec<f32>>> {
+        let answer: Answer = serde_json::from_slice(answer)
+            .map_err(|e| self.remote.protocol(&format!("no valid JSON: {e}")))?;
+        let mut vectors = vec![Vec::new(); texts];
+        for (place, row) in answer.data.into_iter().enumerate() {
+            if let Some(vector) = vectors.get_mut(row.index.unwrap_or(place)) {
+                *vector = row.embedding.numbers().map_err(|what| self.remote.protocol(what))?;
+            }
+        }
+        vectors.into_iter().map(|vector| self.unit(vector)).collect()
+    }
+
+    /// The vector at length one.
+    fn unit(&self, vector: Vec<f32>) -> Result<Vec<f32>> {
+        let (got, wanted) = (vector.len(), self.dimensions);
+        if got == 0 {
+            return Err(self.remote.protocol("fewer vectors than there were texts"));
+        }
+        if got != wanted {
+            let what = format!("vectors of {got} numbers, not {wanted}: set [embed] dimensions = {got}");
+            return Err(self.remote.protocol(&what));
+        }
+        let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        if !length.is_normal() {
+            return Err(self.remote.protocol("a vector without a direction"));
+        }
+        Ok(vector.into_iter().map(|x| (f64::from(x) / length) as f32).collect())
+    }
+}
+
+/// The length of the vectors of OpenAI's own models.
+fn usual_dimensions(model: &str) -> Option<usize> {
+    match model {
+        "text-embedding-3-small" | "text-embedding-ada-002" => Some(1_536),
+        "text-embedding-3-large" => Some(3_072),
+        _ => None,
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    index: Option<usize>,
+    embedding: Vector,
+}
+
+/// Little-endian numbers as they were asked for, or in decimal from servers that know only that.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Vector {
+    Base64(String),
+    Decimal(Vec<f32>),
+}
+
+impl Vector {
+    fn numbers(self) -> Result<Vec<f32>, &'static str> {
+        match self {
+            Self::Decimal(numbers) => Ok(numbers),
+            Self::Base64(text) => {
+                let bytes = STANDARD.decode(text).map_err(|_| "a vector that is no base64")?;
+                let (numbers, rest) = bytes.as_chunks();
+                let whole = rest.is_empty().then(|| numbers.iter().map(|n| f32::from_le_bytes(*n)).collect());
+                whole.ok_or("a vector of broken numbers")
+            }
+        }
+    }
+}
+
+/// The text as the server takes it: something, and no longer than the window.
+fn presentable(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    if text.trim().is_empty() { NOTHING.to_owned() } else { text }
+}
+
+/// How many of the texts go into the next request; at least one.
+fn fitting(texts: &[String]) -> usize {
+    let mut bytes = 0;
+    let fits = |text: &&String| {
+        bytes += text.len();
+        bytes <= MAX_BATCH_BYTES
+    };
+    texts.iter().take(MAX_BATCH).take_while(fits).count().max(1)
+}
+
+impl Embed for OpenAiEmbed {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    fn embed(&self, texts: Vec<String>, _priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        let this = self.clone();
+        async move {
+            let texts: Vec<String> = texts.into_iter().map(presentable).collect();
+            let (mut rest, mut vectors) = (texts.as_slice(), Vec::with_capacity(texts.len()));
+            while !rest.is_empty() {
+                let (batch, later) = rest.split_at(fitting(rest));
+                vectors.extend(this.batch(batch).await?);
+                rest = later;
+            }
+            Ok(vectors)
+        }
+        .boxed()
+    }
+}

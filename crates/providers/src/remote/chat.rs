@@ -1,0 +1,157 @@
+//! How the completion of any remote language model is read.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use antiphon_core::trace::TraceContext;
+use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result, Usage};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rand::RngCore;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Response};
+use tokio::time::timeout;
+
+use super::{Remote, ServerEvent};
+
+/// From the reason of the end to what was used, which servers send at once. Nobody waits longer for a number.
+const USAGE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What one event of a completion says.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    /// More of the completion; never [`ChatDelta::Done`].
+    pub(crate) deltas: Vec<ChatDelta>,
+    /// Why it ended.
+    pub(crate) finish: Option<FinishReason>,
+    /// What it has used so far.
+    pub(crate) usage: Option<Usage>,
+    /// Nothing follows.
+    pub(crate) last: bool,
+}
+
+/// How a vendor writes a completion; one value reads one completion.
+pub(crate) trait Dialect: Send + 'static {
+    /// Reads an event, which may hold anything.
+    fn read(&mut self, remote: &Remote, event: &ServerEvent) -> Result<Chunk>;
+}
+
+/// The request as part of a trace.
+pub(crate) fn traced(request: RequestBuilder, trace: Option<TraceContext>) -> RequestBuilder {
+    match trace {
+        Some(trace) => request.header(TraceContext::HEADER, trace.to_string()),
+        None => request,
+    }
+}
+
+/// An identity for a tool call whose vendor gives none.
+pub(crate) fn call_id() -> String {
+    format!("call_{:016x}", rand::rng().next_u64())
+}
+
+/// The pieces of the completion that `request` asks for, ending with exactly one `Done` or an error.
+pub(crate) fn completion(
+    remote: &Remote,
+    request: RequestBuilder,
+    dialect: impl Dialect,
+) -> BoxStream<'static, Result<ChatDelta>> {
+    let remote = remote.clone();
+    stream::once(async move {
+        let response = remote.send(request).await?;
+        let reading = Reading {
+            strange: strange(&response),
+            events: remote.events(response),
+            remote,
+            dialect,
+            ready: VecDeque::new(),
+            called: false,
+            finish: None,
+            usage: Usage::default(),
+            over: false,
+        };
+        Ok(stream::unfold(Some(reading), |reading| async move { reading?.next().await }))
+    })
+    .try_flatten()
+    .boxed()
+}
+
+/// Why an answer is no stream of events, by what its headers say. Some servers say nothing or the wrong thing of one
+/// that is, so that this counts only when no event comes.
+fn strange(response: &Response) -> Option<String> {
+    let header =
+        |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let encoding = header(CONTENT_ENCODING);
+    if !matches!(encoding, "" | "identity") {
+        return Some(format!("an answer encoded as {encoding}, which was not asked for"));
+    }
+    let kind = header(CONTENT_TYPE);
+    (!kind.starts_with("text/event-stream"))
+        .then(|| format!("\"{kind}\" where a stream of events was asked for: is base_url right?"))
+}
+
+struct Reading<D> {
+    remote: Remote,
+    dialect: D,
+    events: BoxStream<'static, Result<ServerEvent>>,
+    /// Until the first event.
+    strange: Option<String>,
+    ready: VecDeque<ChatDelta>,
+    /// Tools were called.
+    called: bool,
+    finish: Option<FinishReason>,
+    usage: Usage,
+    over: bool,
+}
+
+impl<D: Dialect> Reading<D> {
+    async fn next(mut self) -> Option<(Result<ChatDelta>, Option<Self>)> {
+        loop {
+            if let Some(delta) = self.ready.pop_front() {
+                return Some((Ok(delta), Some(self)));
+            }
+            if self.over {
+                return Some((Ok(self.done()), None));
+            }
+            match self.chunk().await {
+                Ok(chunk) => self.take(chunk),
+                // All that was to be said has been said.
+                Err(_) if self.finish.is_some() => self.over = true,
+                Err(error) => return Some((Err(error), None)),
+            }
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Chunk> {
+        let event = match self.finish {
+            None => self.events.next().await,
+            Some(_) => timeout(USAGE_WITHIN, self.events.next()).await.unwrap_or_default(),
+        };
+        match event {
+            Some(event) => {
+                let event = event?;
+                self.strange = None;
+                self.dialect.read(&self.remote, &event)
+            }
+            None => Err(match &self.strange {
+                Some(strange) => self.remote.protocol(strange),
+                None => self.remote.broke_off(),
+            }),
+        }
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        self.called |= chunk.deltas.iter().any(|delta| matches!(delta, ChatDelta::ToolCall { .. }));
+        self.ready.extend(chunk.deltas);
+        self.finish = chunk.finish.or(self.finish);
+        self.usage = chunk.usage.unwrap_or(self.usage);
+        self.over |= chunk.last;
+    }
+
+    fn done(&self) -> ChatDelta {
+        let finish = match self.finish.unwrap_or(FinishReason::Stop) {
+            // Gemini and some copies of OpenAI's dialect call it so.
+            FinishReason::Stop if self.called => FinishReason::ToolCalls,
+            finish => finish,
+        };
+        ChatDelta::Done { finish, usage: self.usage }
+    }
+}
