@@ -2,6 +2,7 @@
 //! that say what the server said but never the key.
 
 mod events;
+pub(crate) mod listening;
 mod rate;
 pub(crate) mod socket;
 
