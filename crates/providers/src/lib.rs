@@ -1,12 +1,15 @@
 //! Speech and language engines behind the core traits, one file each.
 
 pub mod anthropic;
+pub mod assemblyai;
+pub mod deepgram;
 pub mod energy;
 pub mod fake;
 pub mod gemini;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;
+mod loudness;
 pub mod minilm;
 pub mod moonshine;
 pub mod onnx;

@@ -3,7 +3,9 @@
 mod chat;
 mod embeddings;
 mod server;
+mod transcription;
 
 pub use chat::{OpenAiChat, OpenAiOptions};
 pub use embeddings::{OpenAiEmbed, OpenAiEmbedOptions};
 pub use server::Auth;
+pub use transcription::{OpenAiTranscription, OpenAiTranscriptionOptions};

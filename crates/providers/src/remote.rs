@@ -5,6 +5,7 @@ pub(crate) mod chat;
 mod date;
 mod events;
 mod key;
+pub(crate) mod listening;
 mod rate;
 mod refusal;
 pub(crate) mod socket;

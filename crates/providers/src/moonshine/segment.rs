@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use antiphon_core::Segment;
 
+use crate::loudness::{is_loud, quietest};
+
 /// The longest stretch read at once. The model was trained on up to 30 s, but beyond about 12 s it adds words that
 /// were not said and its memory grows fast.
 const LONGEST: usize = 12 * 16_000;
 /// A stretch is cut at the quietest place of its last seconds.
 const CUT_WITHIN: usize = 4 * 16_000;
-/// How quiet a place is, is judged over 160 ms: about a pause between words.
-const QUIET: usize = 2_560;
-/// Quieter than this (of 32,768, root mean square) is no speech: 46 dB under full scale is the noise of a phone
-/// line, speech is 20 dB louder.
-const SILENCE: f64 = 60.0;
 /// The model answers stretches shorter than this with invented words.
 const SHORTEST: usize = 3_200;
 
@@ -38,7 +35,7 @@ impl Segments {
     pub(super) fn push(&mut self, samples: &[i16]) {
         for piece in samples.chunks(320) {
             self.open.extend_from_slice(piece);
-            if level(piece) > SILENCE {
+            if is_loud(piece) {
                 self.loud = self.open.len();
             }
         }
@@ -51,11 +48,7 @@ impl Segments {
 
     /// The stretch up to the quietest place.
     pub(super) fn cut(&mut self) -> Arc<[i16]> {
-        let from = LONGEST - CUT_WITHIN;
-        let quietest = (from..LONGEST - QUIET)
-            .step_by(QUIET / 4)
-            .min_by(|a, b| level(&self.open[*a..a + QUIET]).total_cmp(&level(&self.open[*b..b + QUIET])));
-        self.cutting = quietest.map_or(LONGEST, |at| at + QUIET / 2);
+        self.cutting = quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST);
         clip(&self.open[..self.cutting])
     }
 
@@ -143,12 +136,6 @@ impl Segments {
 
 fn clip(samples: &[i16]) -> Arc<[i16]> {
     samples.into()
-}
-
-/// Root mean square.
-fn level(samples: &[i16]) -> f64 {
-    let sum: f64 = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
-    (sum / samples.len().max(1) as f64).sqrt()
 }
 
 #[cfg(test)]

@@ -1,0 +1,42 @@
+//! How loud 16 kHz audio is: where nobody speaks, and where speech can be cut.
+
+use std::ops::Range;
+
+/// How quiet a place is, is judged over 160 ms: about a pause between words.
+const QUIET: usize = 2_560;
+/// Quieter than this (of 32,768, root mean square) is no speech: 46 dB under full scale is the noise of a phone
+/// line, speech is 20 dB louder.
+const SILENCE: f64 = 60.0;
+
+/// Whether a piece may hold speech.
+pub(crate) fn is_loud(piece: &[i16]) -> bool {
+    level(piece) > SILENCE
+}
+
+/// The middle of the quietest place within a range of samples; the range's end if it is too short to tell.
+pub(crate) fn quietest(samples: &[i16], within: Range<usize>) -> usize {
+    (within.start..within.end.saturating_sub(QUIET))
+        .step_by(QUIET / 4)
+        .min_by(|a, b| level(&samples[*a..a + QUIET]).total_cmp(&level(&samples[*b..b + QUIET])))
+        .map_or(within.end, |at| at + QUIET / 2)
+}
+
+/// Root mean square.
+fn level(samples: &[i16]) -> f64 {
+    let sum: f64 = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
+    (sum / samples.len().max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_found_and_noise_has_none() {
+        let mut samples = vec![3_000; 48_000];
+        samples[20_000..24_000].fill(0);
+        assert!((20_000..24_000).contains(&quietest(&samples, 0..48_000)));
+        assert_eq!(quietest(&samples, 10..20), 20);
+        assert!(is_loud(&samples[..320]) && !is_loud(&samples[20_000..20_320]));
+    }
+}

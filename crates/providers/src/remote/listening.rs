@@ -1,0 +1,371 @@
+//! Speech recognition over a WebSocket, whoever offers it: audio goes out in pieces while what was understood comes
+//! back. A vendor's own file is only its dialect.
+//!
+//! Connecting begins with the first audio. Until the connection stands, and while an answer is awaited, no more audio
+//! is taken: it waits where it comes from, which bounds it. So at most one question is open at a time.
+
+mod parts;
+mod pieces;
+#[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_core::{BoxStream, Result, Segment, SttInput, Transcript};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep_until};
+
+use super::Remote;
+use super::socket::{Frame, Socket};
+use parts::Parts;
+use pieces::Pieces;
+
+/// Milliseconds of audio of which every server says something, if only that it heard nothing. One that is silent for
+/// longer and then leaves a question open is broken; after less, nothing may have been said.
+const SAYS_SOMETHING_MS: u64 = 3_000;
+/// Vendors take at most a hundred terms of fifty characters, and refuse the whole request for one more.
+const MOST_TERMS: usize = 100;
+const LONGEST_TERM: usize = 50;
+
+/// What one vendor's protocol calls things.
+pub(crate) trait Dialect: Send + 'static {
+    /// The fewest and the most samples in one message.
+    const PIECE: RangeInclusive<usize>;
+    /// Asks for all text so far.
+    const FLUSH: &'static str;
+    /// Says that no more audio comes, and asks for all text.
+    const END: &'static str;
+    /// What to send when nothing was sent for this long.
+    const KEEP_ALIVE: Option<(Duration, &'static str)>;
+
+    /// What a message says; an error when the server complains or does not keep to the protocol.
+    fn read(&mut self, remote: &Remote, message: &str) -> Result<Said>;
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Text.
+    Part(Part),
+    /// All was said.
+    Over,
+    /// Nothing that matters here.
+    Nothing,
+}
+
+/// A part of the utterance. Each replaces the one before with the same number.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) number: u64,
+    pub(crate) text: String,
+    /// When the words were said, on the server's clock: milliseconds of audio that it was sent.
+    pub(crate) start_ms: u64,
+    pub(crate) end_ms: u64,
+    /// How much audio was understood up to here.
+    pub(crate) covers_ms: u64,
+    /// It answers a flush.
+    pub(crate) answers: bool,
+}
+
+/// Where to connect to.
+pub(crate) struct Line {
+    pub(crate) remote: Remote,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// How long after a question, or the latest news of what was understood, an answer is awaited. Then what is known
+    /// is the answer.
+    pub(crate) answer_within: Duration,
+}
+
+/// Transcribes one utterance. Ends after the first error.
+pub(crate) fn listen<D: Dialect>(
+    line: Line,
+    dialect: D,
+    partials: bool,
+    audio: BoxStream<'static, SttInput>,
+) -> BoxStream<'static, Result<Transcript>> {
+    let listening = Listening {
+        line,
+        dialect,
+        partials,
+        audio,
+        over: false,
+        socket: None,
+        pieces: Pieces::default(),
+        parts: Parts::default(),
+        told: String::new(),
+        spoken: false,
+        answered: 0,
+        covered_ms: 0,
+        missed_ms: None,
+        question: None,
+        sent: Instant::now(),
+    };
+    stream::unfold(Some(listening), |listening| async move {
+        let mut listening = listening?;
+        match listening.next().await.transpose()? {
+            Ok(transcript) => Some((Ok(transcript), Some(listening))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+/// The words of a prompt that a vendor takes as terms: it is split at commas, semicolons and line ends; what is too
+/// long or too much is left out.
+pub(crate) fn terms<'a>(own: &'a [String], prompt: Option<&'a str>) -> Vec<&'a str> {
+    let prompted = prompt.unwrap_or_default().split([',', ';', '\n']);
+    let all = own.iter().map(String::as_str).chain(prompted).map(str::trim);
+    all.filter(|term| !term.is_empty() && term.chars().count() <= LONGEST_TERM).take(MOST_TERMS).collect()
+}
+
+/// A path with a query.
+pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = path.to_owned();
+    for (n, (key, value)) in pairs.iter().enumerate() {
+        query.push(if n == 0 { '?' } else { '&' });
+        query.push_str(key);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    query.push(char::from(byte))
+                }
+                _ => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(query, "%{byte:02X}");
+                }
+            }
+        }
+    }
+    query
+}
+
+/// One utterance under way.
+struct Listening<D> {
+    line: Line,
+    dialect: D,
+    partials: bool,
+    audio: BoxStream<'static, SttInput>,
+    /// The audio has ended, and its end was answered.
+    over: bool,
+    /// `None` until there is something to hear.
+    socket: Option<Socket>,
+    pieces: Pieces,
+    parts: Parts,
+    /// The text that was last passed on.
+    told: String,
+    /// The server has said anything at all.
+    spoken: bool,
+    /// Samples that the latest answer covers.
+    answered: u64,
+    /// Milliseconds that the latest transcript covers.
+    covered_ms: u64,
+    /// A flush at this time was not answered; its answer may still come, and answers no later one.
+    missed_ms: Option<u64>,
+    question: Option<Question>,
+    /// When the socket was last written to.
+    sent: Instant,
+}
+
+/// An answer is due.
+struct Question {
+    /// It is the end of the audio that asks.
+    end: bool,
+    /// When what is known becomes the answer.
+    due: Instant,
+    /// When it does so even if there is news.
+    latest: Instant,
+}
+
+/// What happens next.
+enum Event {
+    Input(Option<SttInput>),
+    Frame(Option<Result<Frame>>),
+    /// A piece can be sent.
+    Piece,
+    /// An answer is overdue, or the connection idle.
+    Time,
+}
+
+impl<D: Dialect> Listening<D> {
+    /// The next transcript; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Transcript>> {
+        while !self.over {
+            let transcript = match self.event().await {
+                Event::Input(Some(SttInput::Audio(samples))) => self.hear(samples).await?,
+                Event::Input(Some(SttInput::Flush)) => self.ask(false).await?,
+                Event::Input(None) => self.ask(true).await?,
+                Event::Piece => self.send_piece().await?,
+                Event::Frame(frame) => self.understand(frame)?,
+                Event::Time => self.time_passed().await?,
+            };
+            if transcript.is_some() {
+                return Ok(transcript);
+            }
+        }
+        Ok(None)
+    }
+
+    /// None starves another: each is as likely as any when several can happen.
+    async fn event(&mut self) -> Event {
+        let ready = self.pieces.is_ready(&D::PIECE);
+        let wake = self.wake();
+        let idle = self.question.is_none() && !ready;
+        let (socket, audio) = (&mut self.socket, &mut self.audio);
+        let frame = async {
+            match socket {
+                Some(socket) => socket.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let time = async {
+            match wake {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            frame = frame => Event::Frame(frame),
+            () = std::future::ready(()), if ready => Event::Piece,
+            input = audio.next(), if idle => Event::Input(input),
+            () = time => Event::Time,
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        match (&self.question, &self.socket, D::KEEP_ALIVE) {
+            (Some(question), ..) => Some(question.due),
+            (None, Some(_), Some((every, _))) => Some(self.sent + every),
+            _ => None,
+        }
+    }
+
+    async fn hear(&mut self, samples: Arc<[i16]>) -> Result<Option<Transcript>> {
+        if self.socket.is_none() && !samples.is_empty() {
+            let Line { remote, path, headers, .. } = &self.line;
+            self.socket = Some(Socket::connect(remote, path, headers).await?);
+            self.sent = Instant::now();
+        }
+        self.pieces.push(samples, &D::PIECE);
+        Ok(None)
+    }
+
+    async fn send_piece(&mut self) -> Result<Option<Transcript>> {
+        let piece = self.pieces.take(&D::PIECE);
+        self.send_audio(piece).await.map(|()| None)
+    }
+
+    async fn send_audio(&mut self, piece: Vec<u8>) -> Result<()> {
+        self.sent = Instant::now();
+        match &mut self.socket {
+            Some(socket) => socket.send_binary(piece).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, text: &str) -> Result<()> {
+        self.sent = Instant::now();
+        match &mut self.socket {
+            Some(socket) => socket.send_text(text.to_owned()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Somebody asks for all text so far. The server is asked if it heard anything since it last was.
+    async fn ask(&mut self, end: bool) -> Result<Option<Transcript>> {
+        if self.pieces.received() == self.answered {
+            self.over = end;
+            if end {
+                // Out of politeness: some vendors bill a session until they notice that it is over.
+                let _ = self.send(D::END).await;
+                return Ok(None);
+            }
+            return Ok(Some(self.answer()));
+        }
+        if let Some(rest) = self.pieces.rest(&D::PIECE) {
+            self.send_audio(rest).await?;
+        }
+        self.send(if end { D::END } else { D::FLUSH }).await?;
+        let now = Instant::now();
+        let latest = now + self.line.remote.bounds().first;
+        self.question = Some(Question { end, due: latest.min(now + self.line.answer_within), latest });
+        Ok(None)
+    }
+
+    fn understand(&mut self, frame: Option<Result<Frame>>) -> Result<Option<Transcript>> {
+        let ending = self.question.as_ref().is_some_and(|question| question.end);
+        let remote = &self.line.remote;
+        let said = match frame.transpose()? {
+            Some(Frame::Text(text)) => self.dialect.read(remote, &text)?,
+            Some(Frame::Binary(_)) => return Err(remote.protocol("bytes where text was due")),
+            None if ending => Said::Over,
+            None => return Err(remote.broke_off()),
+        };
+        self.spoken = true;
+        match said {
+            Said::Part(part) => self.take(part),
+            Said::Over => Ok(ending.then(|| self.answer())),
+            Said::Nothing => Ok(None),
+        }
+    }
+
+    fn take(&mut self, part: Part) -> Result<Option<Transcript>> {
+        let seconds = |ms| self.pieces.ours(ms) as f32 / 1_000.0;
+        let (start_s, end_s) = (seconds(part.start_ms), seconds(part.end_ms));
+        let covers_ms = self.pieces.ours(part.covers_ms);
+        let text = part.text.trim().to_owned();
+        if !self.parts.set(part.number, Segment { start_s, end_s, text }) {
+            return Err(self.line.remote.protocol("more text than anybody can say"));
+        }
+        let news = covers_ms > self.covered_ms;
+        self.covered_ms = self.covered_ms.max(covers_ms);
+        let late = part.answers && self.missed_ms.take().is_some_and(|missed| covers_ms <= missed);
+        if let Some(question) = &mut self.question {
+            if news {
+                question.due = question.latest.min(Instant::now() + self.line.answer_within);
+            }
+            return Ok((part.answers && !late && !question.end).then(|| self.answer()));
+        }
+        let text = self.parts.text();
+        if !self.partials || text == self.told {
+            return Ok(None);
+        }
+        self.told.clone_from(&text);
+        Ok(Some(Transcript { text, audio_ms: self.covered_ms, flushed: false, segments: Vec::new() }))
+    }
+
+    async fn time_passed(&mut self) -> Result<Option<Transcript>> {
+        if self.question.is_some() {
+            if !self.spoken && self.pieces.received_ms() >= SAYS_SOMETHING_MS {
+                return Err(self.line.remote.late(self.line.answer_within));
+            }
+            tracing::debug!("a question for all text was not answered in time");
+            self.missed_ms = Some(self.pieces.received_ms());
+            return Ok(Some(self.answer()));
+        }
+        if let Some((_, message)) = D::KEEP_ALIVE {
+            self.send(message).await?;
+        }
+        Ok(None)
+    }
+
+    /// What is known answers the question.
+    fn answer(&mut self) -> Transcript {
+        self.over = self.question.take().is_some_and(|question| question.end);
+        self.answered = self.pieces.received();
+        self.covered_ms = self.pieces.received_ms();
+        self.told = self.parts.text();
+        Transcript {
+            text: self.told.clone(),
+            audio_ms: self.covered_ms,
+            flushed: true,
+            segments: self.parts.segments(),
+        }
+    }
+}

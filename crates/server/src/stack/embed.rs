@@ -1,0 +1,44 @@
+//! Embedders by name.
+
+use std::sync::Arc;
+
+use antiphon_core::{Embed, RateLimits};
+use antiphon_providers::fake::FakeEmbed;
+use antiphon_providers::minilm::MiniLm;
+use antiphon_providers::openai::{OpenAiEmbed, OpenAiEmbedOptions};
+use antiphon_providers::remote::ApiKey;
+use antiphon_providers::sim::SimEmbed;
+use anyhow::{Result, bail};
+
+use super::builder::Builder;
+use crate::config;
+
+impl Builder<'_> {
+    /// One embedder. Remote ones tell `limits` what their servers say.
+    pub(super) fn one_embed(
+        &self,
+        embed: &config::Embed,
+        limits: &Arc<RateLimits>,
+    ) -> Result<Arc<dyn Embed>> {
+        Ok(match embed.engine.as_str() {
+            "minilm" => {
+                let model = self.model("minilm-l6-v2/model.onnx");
+                Arc::new(MiniLm::open(self.runtime()?, self.pool, &model)?)
+            }
+            "openai" => {
+                let base_url =
+                    embed.base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+                let model = embed.model.clone().unwrap_or_else(|| "text-embedding-3-small".to_owned());
+                Arc::new(OpenAiEmbed::new(OpenAiEmbedOptions {
+                    api_key: embed.api_key.as_ref().map(|key| ApiKey::new(key.reveal())),
+                    dimensions: embed.dimensions,
+                    limits: limits.clone(),
+                    ..OpenAiEmbedOptions::new(base_url, model)
+                })?)
+            }
+            "sim" => Arc::new(SimEmbed),
+            "fake" => Arc::new(FakeEmbed),
+            other => bail!("[embed] engine = \"{other}\" is not known: minilm, openai, sim, fake"),
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! What stands between a call and the engines of a stage: round each engine a guard (breaker, concurrency limit, queue by
+//! priority), then hedging, then fallback from one engine to the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_core::measure::Component;
+use antiphon_core::{Embed, Llm, RateLimits, Stt, Tts};
+use antiphon_flow::{
+    AnswerBounds, BatchLimits, Batched, Bounds, Fallback, FallbackStage, Guarded, Hedge, LimitBounds, Shared,
+    Target, Targets,
+};
+use anyhow::Result;
+
+use crate::config::{self, Config};
+
+/// How long an engine may take after which nobody comes: a call gives up at the same time.
+const LAST: AnswerBounds = AnswerBounds { first: Duration::from_secs(20), stall: Duration::from_secs(10) };
+/// A guard gives up a little before the fallback does, so that its breaker hears of it.
+const EARLIER: Duration = Duration::from_millis(50);
+/// Engines of this process queue in threads of their own, by priority: nothing more need limit them.
+const UNLIMITED: LimitBounds = LimitBounds { min: 65_536, max: 65_536 };
+/// Embeddings of this process start at once, however many there are; identical ones are made once.
+const AT_ONCE: usize = 1_024;
+/// Requests that go to a remote engine at a time, if nothing else is said: what vendors allow, or more.
+const REMOTE: usize = 256;
+
+/// An engine on its way into a stack.
+pub(super) struct Engine<E: ?Sized> {
+    pub(super) engine: Arc<E>,
+    /// As the configuration calls it.
+    pub(super) name: String,
+    /// Told what its server says.
+    pub(super) limits: Arc<RateLimits>,
+    /// The most requests at a time, for those elsewhere.
+    pub(super) max_concurrent: Option<usize>,
+}
+
+/// Puts the layers on, and keeps what of them is measured.
+pub(super) struct Layers<'a> {
+    config: &'a config::Fallback,
+    targets: Arc<Targets>,
+    components: Vec<Arc<dyn Component>>,
+    pub(super) description: Vec<String>,
+}
+
+impl<'a> Layers<'a> {
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self {
+            config: &config.fallback,
+            targets: Arc::default(),
+            components: Vec::new(),
+            description: Vec::new(),
+        }
+    }
+
+    pub(super) fn components(self) -> Vec<Arc<dyn Component>> {
+        let Self { targets, mut components, .. } = self;
+        components.extend(targets.components());
+        components
+    }
+
+    pub(super) fn llm(&mut self, engines: Vec<Engine<dyn Llm>>) -> Result<Arc<dyn Llm>> {
+        let bounds = bounds(self.config.llm_first_ms, self.config.llm_stall_ms);
+        self.describe("llm", &engines, "shared");
+        let mut guarded: Vec<Arc<dyn Llm>> =
+            self.guard("llm", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
+        if self.config.hedge {
+            let hedge =
+                Hedge::new(guarded[0].clone(), guarded[1 % guarded.len()].clone(), self.config.hedge_share);
+            self.components.push(hedge.component());
+            guarded[0] = Arc::new(hedge);
+        }
+        let engine = self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Llm>)?;
+        let shared = Shared::new(engine);
+        self.components.push(shared.component());
+        Ok(Arc::new(shared))
+    }
+
+    pub(super) fn tts(&mut self, engines: Vec<Engine<dyn Tts>>) -> Result<Arc<dyn Tts>> {
+        let bounds = bounds(self.config.tts_first_ms, self.config.tts_stall_ms);
+        self.describe("tts", &engines, "");
+        let mut guarded: Vec<Arc<dyn Tts>> =
+            self.guard("tts", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
+        if self.config.hedge {
+            let hedge =
+                Hedge::new(guarded[0].clone(), guarded[1 % guarded.len()].clone(), self.config.hedge_share);
+            self.components.push(hedge.component());
+            guarded[0] = Arc::new(hedge);
+        }
+        self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Tts>)
+    }
+
+    pub(super) fn stt(&mut self, engines: Vec<Engine<dyn Stt>>) -> Result<Arc<dyn Stt>> {
+        let bounds = bounds(self.config.stt_first_ms, self.config.stt_first_ms);
+        self.describe("stt", &engines, "");
+        let guarded = self.guard("stt", engines, bounds, |engine, target| -> Arc<dyn Stt> {
+            Arc::new(Guarded::new(engine, target))
+        });
+        self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Stt>)
+    }
+
+    pub(super) fn embed(
+        &mut self,
+        engines: Vec<Engine<dyn Embed>>,
+        max_batch: usize,
+    ) -> Result<Arc<dyn Embed>> {
+        self.describe("embed", &engines, "batched");
+        let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
+        let guarded = self.guard("embed", engines, Bounds::EMBED, |engine, target| -> Arc<dyn Embed> {
+            Arc::new(Guarded::new(engine, target))
+        });
+        let engine =
+            self.fall_back(guarded, Bounds::EMBED, |fallback| Arc::new(fallback) as Arc<dyn Embed>)?;
+        let defaults = BatchLimits::default();
+        let max_runs = if remote { defaults.max_runs } else { AT_ONCE };
+        let batched = Batched::new(engine, BatchLimits { max_batch, max_runs, ..defaults });
+        self.components.push(batched.statistics());
+        Ok(Arc::new(batched))
+    }
+
+    /// Guards each engine. All but the last must answer within `bounds`.
+    fn guard<E: ?Sized>(
+        &self,
+        stage: &str,
+        engines: Vec<Engine<E>>,
+        bounds: Bounds,
+        guard: impl Fn(Arc<E>, Arc<Target>) -> Arc<E>,
+    ) -> Vec<Arc<E>> {
+        let last = engines.len() - 1;
+        let mut names: Vec<String> = Vec::new();
+        let guarded = engines.into_iter().enumerate().map(|(at, engine)| {
+            let same = names.iter().filter(|name| **name == engine.name).count();
+            names.push(engine.name.clone());
+            let number = if same == 0 { String::new() } else { format!(" {}", same + 1) };
+            let within = AnswerBounds {
+                first: bounds.first.saturating_sub(EARLIER),
+                stall: bounds.stall.saturating_sub(EARLIER),
+            };
+            let limit = match engine.max_concurrent {
+                Some(max) => LimitBounds { min: LimitBounds::default().min.min(max), max },
+                None => UNLIMITED,
+            };
+            let name = format!("{stage} {}{number}", engine.name);
+            let bounds = if at == last { LAST } else { within };
+            guard(engine.engine, self.targets.add(name, bounds, limit, engine.limits))
+        });
+        guarded.collect()
+    }
+
+    /// One engine stays as it is; several are used one after the other.
+    fn fall_back<E: FallbackStage + ?Sized>(
+        &mut self,
+        mut engines: Vec<Arc<E>>,
+        bounds: Bounds,
+        stage: impl Fn(Fallback<E>) -> Arc<E>,
+    ) -> Result<Arc<E>> {
+        if engines.len() == 1 {
+            return Ok(engines.remove(0));
+        }
+        let fallback = Fallback::new(engines, bounds)?;
+        self.components.push(fallback.component());
+        Ok(stage(fallback))
+    }
+
+    fn describe<E: ?Sized>(&mut self, stage: &str, engines: &[Engine<E>], outermost: &str) {
+        let names: Vec<_> = engines.iter().map(|engine| engine.name.as_str()).collect();
+        let mut line = format!("{stage:6} {}", names.join(", else "));
+        let hedged = self.config.hedge && matches!(stage, "llm" | "tts");
+        let layers = ["guarded", if hedged { "hedged" } else { "" }, outermost];
+        let layers: Vec<_> = layers.into_iter().filter(|layer| !layer.is_empty()).collect();
+        line.push_str(&format!("  ({})", layers.join(", ")));
+        self.description.push(line);
+    }
+}
+
+/// The most requests at a time to an engine that is elsewhere; `None` for those of this process.
+pub(super) fn max_concurrent(engine: &str, configured: Option<usize>) -> Option<usize> {
+    const HERE: [&str; 7] = ["moonshine", "llama", "piper", "kokoro", "minilm", "sim", "fake"];
+    (!HERE.contains(&engine)).then(|| configured.unwrap_or(REMOTE).max(1))
+}
+
+fn bounds(first_ms: u64, stall_ms: u64) -> Bounds {
+    Bounds { first: Duration::from_millis(first_ms), stall: Duration::from_millis(stall_ms) }
+}
