@@ -1,5 +1,8 @@
 //! Speech and language engines behind the core traits, one file each.
 
+pub mod cartesia;
+pub mod deepgram;
+pub mod elevenlabs;
 pub mod energy;
 pub mod fake;
 pub mod kokoro;

@@ -1,5 +1,6 @@
 //! Any server that speaks OpenAI's chat completions: vLLM, llama-server, Ollama, OpenAI itself.
 
+mod speech;
 mod wire;
 
 use std::collections::VecDeque;
@@ -10,6 +11,8 @@ use futures_util::{StreamExt, stream};
 use reqwest::{RequestBuilder, Response};
 
 use crate::remote::Remote;
+
+pub use speech::{OpenAiSpeech, OpenAiSpeechOptions};
 
 /// Where the server is and what to ask it for.
 #[derive(Clone)]

@@ -2,8 +2,12 @@
 //! that say what the server said but never the key.
 
 mod events;
+mod pcm;
 mod rate;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub(crate) mod socket;
+pub(crate) mod speech;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +21,7 @@ use tokio::time::timeout;
 
 use events::Events;
 pub(crate) use events::ServerEvent;
+pub(crate) use pcm::Pcm;
 
 /// The most of an error's body that is read.
 const MAX_ERROR: usize = 4_096;
@@ -143,9 +148,17 @@ impl Remote {
         {
             body.extend_from_slice(&chunk);
         }
-        let said = said(&body);
+        Err(self.refused(status, &said(&body), wait))
+    }
+
+    /// The server refused with this status, says why, and perhaps how long to wait.
+    pub(crate) fn refused(&self, status: StatusCode, said: &str, wait: Option<Duration>) -> Error {
+        let said: String = said.chars().take(MAX_SAID).collect();
         let error = Error::new(kind_of(status), format!("{} answered {status} {said}", self.who).trim_end());
-        Err(wait.map_or(error.clone(), |wait| error.with_retry_after(wait)))
+        match wait {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 
     /// The pieces of an answer. Ends after the first error.

@@ -1,0 +1,5 @@
+//! Deepgram.
+
+mod speak;
+
+pub use speak::{DeepgramSpeech, DeepgramSpeechOptions};
