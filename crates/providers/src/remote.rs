@@ -250,9 +250,8 @@ impl Remote {
             self.unreachable()
         } else if error.is_timeout() {
             Error::new(ErrorKind::Timeout, format!("{} did not answer in time", self.who))
-        } else if error.is_decode() {
-            self.protocol("bytes that are not what its headers say")
         } else {
+            // Nothing is decompressed: what reqwest calls an error of decoding is a body that ends too early.
             Error::unavailable(format!("{} broke off the connection", self.who))
         }
     }

@@ -90,6 +90,8 @@ impl Owner {
         while !(closing && self.contexts.is_empty()) {
             let due = self.due();
             tokio::select! {
+                // What has come is heard before anything is called late.
+                biased;
                 command = commands.recv(), if !closing => match command {
                     Some(Command::Begin { id, message, sink }) => self.begin(id, message, sink).await?,
                     Some(Command::Cancel { id }) => self.cancel(&id).await?,

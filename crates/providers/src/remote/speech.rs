@@ -115,7 +115,19 @@ fn ends_visibly(response: &Response) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::remote::said;
+
+    proptest! {
+        #[test]
+        fn any_refusal_is_read(body: Vec<u8>, text in "\\PC{0,400}") {
+            let vendors = [format!("{{\"err_msg\":{text:?}}}"), format!("{{\"error\":{{\"message\":{text:?}}}}}")];
+            let read = vendors.iter().map(|body| said(body.as_bytes())).chain([said(&body), said(text.as_bytes())]);
+            prop_assert!(read.into_iter().all(|said| said.chars().count() <= 300));
+        }
+    }
 
     #[test]
     fn what_cannot_be_sent_is_refused_with_the_reason() {
