@@ -40,7 +40,7 @@ pub(super) struct Connections {
 pub(super) struct Activity {
     /// Made so far.
     pub(super) connections: AtomicU64,
-    /// Clauses that nobody wanted to hear to their end.
+    /// Clauses that the server was told to end: unwanted, late, or no audio.
     pub(super) cancelled: AtomicU64,
     /// Clauses that are being said.
     pub(super) clauses: AtomicUsize,
