@@ -1,5 +1,7 @@
 //! Deepgram, or its engine on one's own machines.
 
 mod listen;
+mod speak;
 
 pub use listen::{DeepgramListen, DeepgramListenOptions};
+pub use speak::{DeepgramSpeech, DeepgramSpeechOptions};

@@ -2,7 +2,9 @@
 
 pub mod anthropic;
 pub mod assemblyai;
+pub mod cartesia;
 pub mod deepgram;
+pub mod elevenlabs;
 pub mod energy;
 pub mod fake;
 pub mod gemini;

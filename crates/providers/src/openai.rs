@@ -3,9 +3,11 @@
 mod chat;
 mod embeddings;
 mod server;
+mod speech;
 mod transcription;
 
 pub use chat::{OpenAiChat, OpenAiOptions};
 pub use embeddings::{OpenAiEmbed, OpenAiEmbedOptions};
 pub use server::Auth;
+pub use speech::{OpenAiSpeech, OpenAiSpeechOptions};
 pub use transcription::{OpenAiTranscription, OpenAiTranscriptionOptions};

@@ -6,9 +6,13 @@ mod date;
 mod events;
 mod key;
 pub(crate) mod listening;
+mod pcm;
 mod rate;
 mod refusal;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub(crate) mod socket;
+pub(crate) mod speech;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod turns;
@@ -19,6 +23,7 @@ use std::time::Duration;
 use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response};
@@ -28,6 +33,7 @@ use tokio::time::timeout;
 use events::Events;
 pub(crate) use events::ServerEvent;
 pub use key::ApiKey;
+pub(crate) use pcm::Pcm;
 use refusal::Refusal;
 pub(crate) use refusal::{kind_of, said};
 
@@ -196,10 +202,22 @@ impl Remote {
             body.extend_from_slice(&chunk);
         }
         let refusal = Refusal::parse(&body);
-        let said = self.repeated(&refusal.said);
-        let error =
-            Error::new(refusal.kind(status), format!("{} answered {status} {said}", self.who).trim_end());
-        Err(wait.or(refusal.wait).map_or(error.clone(), |wait| error.with_retry_after(wait)))
+        let wait = wait.or(refusal.wait);
+        Err(self.refusal(refusal.kind(status), status, &refusal.said, wait))
+    }
+
+    /// The server refused with this status, says why, and perhaps how long to wait.
+    pub(crate) fn answered_with(&self, status: StatusCode, said: &str, wait: Option<Duration>) -> Error {
+        self.refusal(kind_of(status), status, said, wait)
+    }
+
+    fn refusal(&self, kind: ErrorKind, status: StatusCode, said: &str, wait: Option<Duration>) -> Error {
+        let message = format!("{} answered {status} {}", self.who, self.repeated(said));
+        let error = Error::new(kind, message.trim_end());
+        match wait {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 
     /// What the server said, short and without the key.
@@ -307,9 +325,8 @@ impl Remote {
             self.unreachable()
         } else if error.is_timeout() {
             Error::new(ErrorKind::Timeout, format!("{} did not answer in time", self.who))
-        } else if error.is_decode() {
-            self.protocol("bytes that are not what its headers say")
         } else {
+            // Nothing is decompressed: what reqwest calls an error of decoding is a body that ends too early.
             Error::unavailable(format!("{} broke off the connection", self.who))
         }
     }

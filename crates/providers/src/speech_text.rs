@@ -28,6 +28,13 @@ pub fn normalise(text: &str) -> String {
     abbreviation::say(&text)
 }
 
+/// The text without markup, for voices that put numbers and signs into words themselves; `None` when nothing in it can be
+/// spoken.
+pub fn plain(text: &str) -> Option<String> {
+    let plain = markup::strip(text);
+    plain.contains(char::is_alphanumeric).then_some(plain)
+}
+
 /// The sentences of a normalised text.
 pub fn sentences(text: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -78,6 +85,12 @@ mod tests {
         ] {
             assert_eq!(normalise(written), said);
         }
+    }
+
+    #[test]
+    fn plain_text_keeps_its_numbers() {
+        assert_eq!(plain("**Call** 911 🙂").as_deref().map(str::trim), Some("Call 911"));
+        assert!(["", " \n", "***", "🙂", "—?!"].iter().all(|text| plain(text).is_none()));
     }
 
     #[test]

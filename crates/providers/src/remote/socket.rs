@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::{Remote, kind_of, said};
+use super::rate::retry_after;
+use super::{Remote, said};
 
 /// Ten seconds of 48 kHz audio as base64 is a seventh of this.
 const LARGEST: usize = 8 << 20;
@@ -60,11 +61,8 @@ impl Socket {
             Err(_) => Err(remote.late(bound)),
             Ok(Ok((socket, _))) => Ok(Self { socket, remote: remote.clone() }),
             Ok(Err(tungstenite::Error::Http(response))) => {
-                let status = response.status();
                 let said = said(response.body().as_deref().unwrap_or_default());
-                let status = reqwest::StatusCode::from_u16(status.as_u16()).unwrap_or_default();
-                let message = format!("{} answered {status} {said}", remote.who);
-                Err(Error::new(kind_of(status), message.trim_end()))
+                Err(remote.answered_with(response.status(), &said, retry_after(response.headers())))
             }
             Ok(Err(_)) => Err(remote.unreachable()),
         }

@@ -1,0 +1,109 @@
+//! The way of clauses to the WebSocket they all share. A task owns it while it lives; when it has died or idled away,
+//! the next clause starts another.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use antiphon_core::measure::{Component, Counter, Level};
+use antiphon_core::{AudioChunk, Result, SampleRate, Stream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::context::{self, Sink};
+use super::owner;
+use crate::remote::Remote;
+use crate::voice::lock;
+
+/// Commands that may wait while the connection is made or written to: more calls than one connection can speak for.
+const MOST_COMMANDS: usize = 256;
+
+/// What the owner of a connection is told.
+pub(super) enum Command {
+    /// A clause is to be said.
+    Begin { id: String, message: String, sink: Sink },
+    /// It is no longer wanted.
+    Cancel { id: String },
+}
+
+/// The way to the connection that lives, or to the next one.
+pub(super) struct Connections {
+    remote: Remote,
+    key: String,
+    rate: SampleRate,
+    /// To the task that owns the connection.
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    activity: Arc<Activity>,
+}
+
+/// What is measured.
+#[derive(Default)]
+pub(super) struct Activity {
+    /// Made so far.
+    pub(super) connections: AtomicU64,
+    /// Clauses that the server was told to end: unwanted, late, or no audio.
+    pub(super) cancelled: AtomicU64,
+    /// Clauses that are being said.
+    pub(super) clauses: AtomicUsize,
+}
+
+impl Component for Connections {
+    fn name(&self) -> &'static str {
+        "cartesia"
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let counter = |name: &'static str, value: &AtomicU64| Counter {
+            name: name.into(),
+            value: value.load(Ordering::Relaxed),
+        };
+        vec![
+            counter("connections", &self.activity.connections),
+            counter("cancelled", &self.activity.cancelled),
+        ]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let value = self.activity.clauses.load(Ordering::Relaxed) as f64;
+        vec![Level { name: "being said".into(), value, limit: None, unit: "clauses".into() }]
+    }
+}
+
+impl Connections {
+    pub(super) fn new(remote: Remote, key: String, rate: SampleRate) -> Self {
+        Self { remote, key, rate, commands: Mutex::default(), activity: Arc::default() }
+    }
+
+    /// Has a clause said.
+    pub(super) async fn begin(
+        &self,
+        id: String,
+        message: String,
+    ) -> Result<impl Stream<Item = Result<AudioChunk>> + use<>> {
+        let bound = self.remote.bounds().connect;
+        // A connection may end between the look at it and the command; the next one is new.
+        for _ in 0..2 {
+            let commands = self.commands();
+            let (sink, audio) = context::open(&id, self.rate, self.remote.broke_off(), &commands);
+            let begin = Command::Begin { id: id.clone(), message: message.clone(), sink };
+            match timeout(bound, commands.send(begin)).await {
+                Ok(Ok(())) => return Ok(audio),
+                Ok(Err(_)) => {}
+                Err(_) => return Err(self.remote.late(bound)),
+            }
+        }
+        Err(self.remote.broke_off())
+    }
+
+    /// To the connection that lives, or to a new one.
+    fn commands(&self) -> mpsc::Sender<Command> {
+        let mut current = lock(&self.commands);
+        if let Some(commands) = current.as_ref().filter(|commands| !commands.is_closed()) {
+            return commands.clone();
+        }
+        let (sender, receiver) = mpsc::channel(MOST_COMMANDS);
+        let (remote, key, rate) = (self.remote.clone(), self.key.clone(), self.rate);
+        tokio::spawn(owner::own(remote, key, rate, receiver, self.activity.clone()));
+        *current = Some(sender.clone());
+        sender
+    }
+}

@@ -1,0 +1,153 @@
+//! The way of a clause's audio from the connection, which never waits, to its call, which may.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use antiphon_core::{AudioChunk, Error, Result, SampleRate, Stream};
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::connection::Command;
+use crate::voice::lock;
+
+/// Audio that may wait for a call. A clause is made faster than it is played, and none is longer.
+const MOST_WAITING_S: usize = 120;
+
+struct Shared {
+    waiting: Vec<i16>,
+    /// How the clause ended; nothing comes after.
+    end: Option<Result<()>>,
+    /// The call is gone.
+    unwanted: bool,
+    waker: Option<Waker>,
+}
+
+/// The connection's end. Dropped before the clause has ended, it fails.
+pub(super) struct Sink {
+    shared: Arc<Mutex<Shared>>,
+    most: usize,
+    /// What is said when it is dropped.
+    lost: Error,
+}
+
+/// The call's end. Dropped before the clause has ended, it is cancelled.
+struct Listener {
+    shared: Arc<Mutex<Shared>>,
+    id: String,
+    commands: mpsc::Sender<Command>,
+}
+
+/// Both ends of the clause `id`.
+pub(super) fn open(
+    id: &str,
+    rate: SampleRate,
+    lost: Error,
+    commands: &mpsc::Sender<Command>,
+) -> (Sink, impl Stream<Item = Result<AudioChunk>> + Send + use<>) {
+    let shared = Shared { waiting: Vec::new(), end: None, unwanted: false, waker: None };
+    let shared = Arc::new(Mutex::new(shared));
+    let listener = Listener { shared: shared.clone(), id: id.to_owned(), commands: commands.clone() };
+    let mut ended = false;
+    let audio = stream::poll_fn(move |cx| {
+        let mut shared = lock(&listener.shared);
+        if !shared.waiting.is_empty() {
+            let samples = std::mem::take(&mut shared.waiting);
+            return Poll::Ready(Some(Ok(AudioChunk::new(rate, samples))));
+        }
+        match &shared.end {
+            Some(Err(error)) if !std::mem::replace(&mut ended, true) => Poll::Ready(Some(Err(error.clone()))),
+            Some(_) => Poll::Ready(None),
+            None => {
+                shared.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    });
+    (Sink { shared, most: MOST_WAITING_S * rate.hz() as usize, lost }, audio)
+}
+
+impl Sink {
+    /// Hands over samples; an error when nobody takes them.
+    pub(super) fn push(&self, samples: &[i16]) -> Result<()> {
+        let mut shared = lock(&self.shared);
+        if shared.unwanted {
+            return Err(Error::internal("nobody listens any more"));
+        }
+        if shared.waiting.len() + samples.len() > self.most {
+            return Err(Error::internal(format!(
+                "a call does not take its speech: {MOST_WAITING_S} s of it wait already"
+            )));
+        }
+        shared.waiting.extend_from_slice(samples);
+        let waker = shared.waker.take();
+        drop(shared);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// The clause is complete, or has failed.
+    pub(super) fn end(&self, result: Result<()>) {
+        let mut shared = lock(&self.shared);
+        shared.end.get_or_insert(result);
+        let waker = shared.waker.take();
+        drop(shared);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nobody listens.
+    pub(super) fn is_unwanted(&self) -> bool {
+        lock(&self.shared).unwanted
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.end(Err(self.lost.clone()));
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.shared);
+        shared.unwanted = true;
+        shared.waiting = Vec::new();
+        let ended = shared.end.is_some();
+        drop(shared);
+        if !ended {
+            // When too many commands wait, the connection finds out with the next audio.
+            let _ = self.commands.try_send(Command::Cancel { id: std::mem::take(&mut self.id) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_call_gets_what_waited_in_one_piece_and_no_more_than_the_bound() {
+        let (commands, mut given) = mpsc::channel(1);
+        let rate = SampleRate::HZ_8000;
+        let (sink, mut audio) = open("c", rate, Error::unavailable("lost"), &commands);
+        let second = vec![7; 8_000];
+        for _ in 0..MOST_WAITING_S {
+            sink.push(&second).expect("room");
+        }
+        assert!(sink.push(&[7]).expect_err("full").to_string().contains("120 s"));
+        let whole = audio.next().await.expect("audio").expect("no error");
+        assert_eq!(whole.duration().as_secs(), MOST_WAITING_S as u64);
+        sink.push(&[7]).expect("room again");
+        drop(sink);
+        assert_eq!(audio.next().await.expect("audio").expect("no error").samples.len(), 1);
+        assert_eq!(audio.next().await.expect("an end").expect_err("lost").to_string(), "lost");
+        assert!(audio.next().await.is_none());
+        drop(audio);
+        assert!(given.try_recv().is_err(), "what has ended is not cancelled");
+        let (sink, audio) = open("d", rate, Error::unavailable("lost"), &commands);
+        drop(audio);
+        assert!(matches!(given.try_recv(), Ok(Command::Cancel { id }) if id == "d"));
+        assert!(sink.push(&[7]).is_err());
+    }
+}
