@@ -70,7 +70,7 @@ pub trait FallbackStage: Send + Sync + 'static {
 /// error is given. An engine that refuses a request ([`antiphon_core::ErrorKind::Invalid`] and `NotFound`) stays in
 /// use: another one may know the model or have room for the conversation, but nothing is wrong with this one. After
 /// every other error it rests: 1 s, then twice as long each time, up to 15 s or what the other side asked for; a probe
-/// ends each rest. Engines that rest are asked only when all others have failed. Must run on tokio.
+/// ends each rest, as long as the fallback or one of its streams lives. Engines that rest are asked only when all others have failed. Must run on tokio.
 pub struct Fallback<E: FallbackStage + ?Sized> {
     engines: Arc<Engines<E>>,
 }

@@ -1,6 +1,7 @@
 //! Language models with fallback: the next one goes on in the middle of the sentence.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use antiphon_core::{
     BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Message, Priority, Result, Role,
@@ -103,7 +104,7 @@ impl Completion {
                 return Some(Err(self.route.error()));
             }
             let attempt = self.attempt.as_mut()?;
-            let failure = match attempt.next(is_useful).await {
+            let failure = match attempt.next(is_useful, Duration::ZERO).await {
                 Ok(Some(delta)) => {
                     self.take(delta);
                     continue;
@@ -122,7 +123,7 @@ impl Completion {
     fn begin(&mut self) -> bool {
         let Some(leg) = self.route.next() else { return false };
         let mut request = self.request.clone();
-        if !self.said.is_empty() {
+        if !self.said.trim().is_empty() {
             request.messages.push(Message::new(Role::Assistant, self.said.trim_end()));
             request.messages.push(Message::new(Role::User, GO_ON));
             self.seam = Some(Seam::new(&self.said));

@@ -174,9 +174,14 @@ impl<T> Attempt<T> {
         Self { who, answers, bounds, begun: false }
     }
 
-    /// The next useful item; `None` at the end. Time in which nobody asks does not count.
-    pub(super) async fn next(&mut self, useful: fn(&T) -> bool) -> Result<Option<T>, Failure> {
-        let bound = if self.begun { self.bounds.stall } else { self.bounds.first };
+    /// The next useful item, within the bound and what nobody would notice in addition; `None` at the end. Time in
+    /// which nobody asks does not count.
+    pub(super) async fn next(
+        &mut self,
+        useful: fn(&T) -> bool,
+        lead: Duration,
+    ) -> Result<Option<T>, Failure> {
+        let bound = lead + if self.begun { self.bounds.stall } else { self.bounds.first };
         match timeout(bound, next_useful(&mut self.answers, useful)).await {
             Ok(Some(Ok(item))) => {
                 self.begun = true;

@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 /// The longest word that is held back, in bytes: longer than any word of German, shorter than most encoded data.
 const MAX_WORD: usize = 96;
-/// So many words in a row that were said before are no chance. In English, two texts seldom share four words by
-/// accident: plagiarism is searched for with as few (Broder 1997, "On the resemblance and containment of documents",
-/// uses shingles of four words).
+/// So many words in a row that were said before are no chance: runs of four words are what Broder's (1997) shingles
+/// tell texts apart by in "On the resemblance and containment of documents".
 const CERTAIN: usize = 4;
 /// Fewer words than [`CERTAIN`] are not withheld for longer than four words take at 150 ms a token, a slow model's pace.
 const MAX_DOUBT: Duration = Duration::from_millis(600);

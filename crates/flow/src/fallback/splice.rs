@@ -8,7 +8,7 @@ use antiphon_core::SampleRate;
 /// How far from the calculated position a pause is looked for: less than a syllable, which lasts some 200 ms
 /// (Greenberg 1999), to either side.
 const REACH: Duration = Duration::from_millis(150);
-/// What short-time energy is taken of, as in Rabiner and Sambur (1975): two periods of a deep voice.
+/// What short-time energy is taken of: two periods of a deep voice of 100 Hz.
 const WINDOW: Duration = Duration::from_millis(20);
 const HOP: Duration = Duration::from_millis(5);
 /// Long enough not to click, too short to be heard.
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn it_begins_where_the_other_voice_stopped_without_a_click() {
         let mut splice = Splice::new(RATE, Duration::from_millis(200), 8_000);
-        let heard = splice.push(&[-8_000; 16_000]).expect("found");
+        let heard = splice.push(&vec![-8_000; 16_000]).expect("found");
         let steepest = heard.windows(2).map(|x| x[0].abs_diff(x[1])).max();
         assert_eq!(heard[0], 8_000);
         assert!(steepest < Some(150), "{steepest:?}");
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_clause_that_is_over_gives_nothing() {
         let mut splice = Splice::new(RATE, Duration::from_secs(3), 0);
-        assert_eq!(splice.push(&[1_000; 16_000]), None);
+        assert_eq!(splice.push(&vec![1_000; 16_000]), None);
         assert!(splice.finish().is_empty());
     }
 

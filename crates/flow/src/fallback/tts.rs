@@ -7,6 +7,7 @@ use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, Voice,
 };
 use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::route::{Attempt, Failure, Route};
 use super::splice::{Linear, Splice};
@@ -27,7 +28,8 @@ impl FallbackStage for dyn Tts {
 }
 
 /// Another voice says the whole clause again and is heard from where the first was cut off, as far as the two speak
-/// equally evenly. All chunks of a clause have the rate of its first voice.
+/// equally evenly. All chunks of a clause have the rate of its first voice. The bounds count from the end of what was
+/// given: nobody hears a voice stall that has made more than has been played.
 impl Tts for Fallback<dyn Tts> {
     fn name(&self) -> &'static str {
         self.first().name()
@@ -39,7 +41,7 @@ impl Tts for Fallback<dyn Tts> {
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let route = self.route(request.priority);
-        let clause = Clause { route, request, speaker: None, heard: None, over: false };
+        let clause = Clause { route, request, speaker: None, heard: None, plays_until: None, over: false };
         let next = async |mut clause: Clause| {
             let chunk = clause.next().await?;
             Some((chunk, clause))
@@ -54,6 +56,8 @@ struct Clause {
     request: SpeechRequest,
     speaker: Option<Speaker>,
     heard: Option<Heard>,
+    /// When what was given has been played, if it is played at once.
+    plays_until: Option<Instant>,
     over: bool,
 }
 
@@ -87,9 +91,13 @@ impl Clause {
             }
             let speaker = self.speaker.as_mut()?;
             let useful = |chunk: &AudioChunk| !chunk.samples.is_empty();
-            match speaker.attempt.next(useful).await {
+            let now = Instant::now();
+            let lead = self.plays_until.map_or(Duration::ZERO, |end| end - now);
+            match speaker.attempt.next(useful, lead).await {
                 Ok(Some(chunk)) => {
                     if let Some(chunk) = self.take(chunk) {
+                        let plays_from = Instant::now().max(self.plays_until.unwrap_or(now));
+                        self.plays_until = Some(plays_from + chunk.duration());
                         return Some(Ok(chunk));
                     }
                 }

@@ -41,10 +41,7 @@ fn every_way_to_go_on_is_joined() {
 
 #[test]
 fn scripts_without_spaces_are_joined_by_character() {
-    for second in ["今天天气很好。", "你好。今天天气很好。", "好。今天天气很好。"] {
-        if second.starts_with('好') {
-            continue;
-        }
+    for second in ["今天天气很好。", "你好。今天天气很好。"] {
         assert_eq!(joined(["你", "好。"], second.split_inclusive(|_: char| true)), "你好。今天天气很好。");
     }
     assert_eq!(joined(["我说谢"], ["谢你。"]), "我说谢谢你。", "doubled characters stay");

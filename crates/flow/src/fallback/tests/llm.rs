@@ -199,9 +199,8 @@ async fn a_dead_first_model_costs_one_wait() {
 async fn recovery_is_found_within_the_probe_interval() {
     let (live, down) = (Live::default(), Arc::new(AtomicBool::new(true)));
     let state = down.clone();
-    let script = move |_: &ChatRequest, _| match state.load(Ordering::SeqCst) {
-        true => vec![Do::Fail(ErrorKind::Unavailable)],
-        false => reply(REPLY),
+    let script = move |_: &ChatRequest, _| {
+        if state.load(Ordering::SeqCst) { vec![Do::Fail(ErrorKind::Unavailable)] } else { reply(REPLY) }
     };
     let fallback = fallback(vec![model("a", &live, script), model("b", &live, |_, _| reply(REPLY))]);
     ask(&fallback, request()).await;

@@ -15,8 +15,9 @@ struct Ear {
 const WELL: Ear = Ear { fails: None, deaf: None, name: "well" };
 
 impl Ear {
-    fn transcript(self, heard: &[i16], flushed: bool) -> Transcript {
-        let text = heard.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    fn transcript(heard: &[i16], flushed: bool) -> Transcript {
+        let known = if flushed { heard } else { &[] };
+        let text = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         Transcript { text, audio_ms: heard.len() as u64 * 20, flushed, segments: Vec::new() }
     }
 }
@@ -66,7 +67,7 @@ impl Stt for Ear {
                 }
             }
             sleep(Duration::from_millis(1)).await;
-            Some((Ok(ear.transcript(&hearing.heard, flushed)), hearing))
+            Some((Ok(Ear::transcript(&hearing.heard, flushed)), hearing))
         };
         stream::unfold(hearing, next).boxed()
     }

@@ -52,16 +52,16 @@ fn speaker(
     Arc::new(Speaker { rate, word_ms, fate, asked: AtomicUsize::new(0), live: live.clone() })
 }
 
-/// The words heard: levels that last, without silence.
+/// The words heard, levels that last, and the longest pause that the listener did not expect.
 async fn words(tts: &dyn Tts) -> (Vec<i16>, Duration) {
     let (mut levels, mut longest, mut rate) = (Vec::new(), Duration::ZERO, None);
     let mut run: (i16, usize) = (0, 0);
     let mut audio = tts.speak(SpeechRequest::new(TEXT));
-    let mut since = Instant::now();
+    let mut plays_until = Instant::now();
     while let Some(chunk) = audio.next().await {
         let chunk = chunk.expect("speech");
-        longest = longest.max(since.elapsed());
-        since = Instant::now();
+        longest = longest.max(plays_until.elapsed());
+        plays_until = plays_until.max(Instant::now()) + chunk.duration();
         assert_eq!(*rate.get_or_insert(chunk.rate), chunk.rate, "one rate a stream");
         for &sample in chunk.samples.iter() {
             run = if run.0 == sample { (sample, run.1 + 1) } else { (sample, 1) };
@@ -111,6 +111,16 @@ async fn a_voice_that_stalls_is_gone_on_from_within_a_second() {
     assert!(longest < Duration::from_secs(1), "{longest:?}");
     assert_eq!(counter(&fallback, "tts switches stall"), 1);
     assert_eq!(live.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voice_that_makes_long_chunks_slowly_is_waited_for_while_it_is_heard() {
+    let live = Live::default();
+    let pauses = speaker(SampleRate::HZ_16000, [300, 100], |_| Some((2_400, Do::Wait(2_000))), &live);
+    let well = speaker(SampleRate::HZ_16000, [300, 100], |_| None, &live);
+    let fallback = Fallback::new(vec![pauses, well], Bounds::TTS).expect("engines");
+    words(&fallback).await;
+    assert_eq!(counter(&fallback, "tts switches stall"), 0, "2.4 s were made in half a second");
 }
 
 #[tokio::test(start_paused = true)]
