@@ -3,12 +3,16 @@
 mod batch;
 mod batched;
 mod due;
+mod fallback;
+mod hedge;
 mod observed;
 mod placement;
 mod shared;
 
 pub use batch::{BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket};
 pub use batched::Batched;
+pub use fallback::{Bounds as FallbackBounds, Fallback, FallbackStage};
+pub use hedge::Hedge;
 pub use observed::Observed;
-pub use placement::{Bounds, Kind, Placement};
+pub use placement::{Bounds as PoolBounds, Kind, Placement};
 pub use shared::Shared;

@@ -1,0 +1,201 @@
+//! Voices with fallback: another voice goes on in the middle of the clause.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use antiphon_core::{
+    AudioChunk, BoxFuture, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, Voice,
+};
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::route::{Attempt, Failure, Route};
+use super::splice::{Linear, Splice};
+use super::{Fallback, FallbackStage, lock};
+
+impl FallbackStage for dyn Tts {
+    const STAGE: &'static str = "tts";
+
+    fn engine_name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn probe(&self) -> BoxFuture<'static, Result<()>> {
+        let request = SpeechRequest { priority: Priority::Batch, ..SpeechRequest::new("Yes.") };
+        let mut audio = self.speak(request);
+        Box::pin(async move { audio.next().await.map_or(Ok(()), |chunk| chunk.map(drop)) })
+    }
+}
+
+/// Another voice says the whole clause again and is heard from where the first was cut off, as far as the two speak
+/// equally evenly. All chunks of a clause have the rate of its first voice. The bounds count from the end of what was
+/// given: nobody hears a voice stall that has made more than has been played.
+impl Tts for Fallback<dyn Tts> {
+    fn name(&self) -> &'static str {
+        self.first().name()
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        self.first().voices()
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        let route = self.route(request.priority);
+        let clause = Clause { route, request, speaker: None, heard: None, plays_until: None, over: false };
+        let next = async |mut clause: Clause| {
+            let chunk = clause.next().await?;
+            Some((chunk, clause))
+        };
+        stream::unfold(clause, next).boxed()
+    }
+}
+
+/// One clause, by whichever voices.
+struct Clause {
+    route: Route<dyn Tts>,
+    request: SpeechRequest,
+    speaker: Option<Speaker>,
+    heard: Option<Heard>,
+    /// When what was given has been played, if it is played at once.
+    plays_until: Option<Instant>,
+    over: bool,
+}
+
+/// How far the clause has been heard.
+#[derive(Clone, Copy)]
+struct Heard {
+    /// Of the whole stream.
+    rate: SampleRate,
+    voice: usize,
+    /// From the start of the clause as this voice says it.
+    position: Duration,
+    last: i16,
+}
+
+/// The voice that speaks now.
+struct Speaker {
+    attempt: Attempt<AudioChunk>,
+    voice: usize,
+    received: Duration,
+    /// Where another voice stopped; gone once this one is heard.
+    joins: Option<Splice>,
+    resampler: Option<Linear>,
+}
+
+impl Clause {
+    async fn next(&mut self) -> Option<Result<AudioChunk>> {
+        while !self.over {
+            if self.speaker.is_none() && !self.begin() {
+                self.over = true;
+                return Some(Err(self.route.error()));
+            }
+            let speaker = self.speaker.as_mut()?;
+            let useful = |chunk: &AudioChunk| !chunk.samples.is_empty();
+            let now = Instant::now();
+            let lead = self.plays_until.map_or(Duration::ZERO, |end| end - now);
+            match speaker.attempt.next(useful, lead).await {
+                Ok(Some(chunk)) => {
+                    if let Some(chunk) = self.take(chunk) {
+                        let plays_from = Instant::now().max(self.plays_until.unwrap_or(now));
+                        self.plays_until = Some(plays_from + chunk.duration());
+                        return Some(Ok(chunk));
+                    }
+                }
+                Ok(None) => return self.end().map(Ok),
+                Err(failure) => self.fail(failure),
+            }
+        }
+        None
+    }
+
+    /// Asks the next voice, if there is one.
+    fn begin(&mut self) -> bool {
+        let Some(leg) = self.route.next() else { return false };
+        let audio = leg.engine.speak(self.request.clone());
+        self.speaker = Some(Speaker {
+            attempt: Attempt::new(leg.engine.name(), audio, leg.bounds),
+            voice: self.route.at(),
+            received: Duration::ZERO,
+            joins: None,
+            resampler: None,
+        });
+        true
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.speaker = None;
+        self.route.failed(failure);
+    }
+
+    /// What is to be heard of a chunk.
+    fn take(&mut self, chunk: AudioChunk) -> Option<AudioChunk> {
+        let speaker = self.speaker.as_mut()?;
+        let first = speaker.received.is_zero();
+        speaker.received += chunk.duration();
+        let Some(heard) = self.heard.filter(|heard| heard.voice != speaker.voice) else {
+            self.hear(chunk.rate, *chunk.samples.last()?);
+            return Some(self.at_rate(chunk));
+        };
+        if first {
+            let pace = |voice| self.route.engines().pace(voice).get();
+            let ratio = pace(heard.voice).zip(pace(speaker.voice)).map_or(1.0, |(was, is)| was / is);
+            speaker.joins = Some(Splice::new(chunk.rate, heard.position.mul_f32(ratio), heard.last));
+            speaker.resampler = (chunk.rate != heard.rate).then(|| Linear::new(chunk.rate, heard.rate));
+        }
+        let joined = speaker.joins.as_mut()?.push(&chunk.samples)?;
+        let joined = AudioChunk::new(chunk.rate, joined);
+        self.hear(heard.rate, *joined.samples.last()?);
+        Some(self.at_rate(joined))
+    }
+
+    fn hear(&mut self, rate: SampleRate, last: i16) {
+        let Some(speaker) = &mut self.speaker else { return };
+        speaker.joins = None;
+        let rate = self.heard.map_or(rate, |heard| heard.rate);
+        self.heard = Some(Heard { rate, voice: speaker.voice, position: speaker.received, last });
+    }
+
+    fn at_rate(&mut self, chunk: AudioChunk) -> AudioChunk {
+        let resampler = self.speaker.as_mut().and_then(|speaker| speaker.resampler.as_mut());
+        match (resampler, self.heard) {
+            (Some(resampler), Some(heard)) => AudioChunk::new(heard.rate, resampler.push(&chunk.samples)),
+            _ => chunk,
+        }
+    }
+
+    /// The voice has said the whole clause; gives what was withheld of it.
+    fn end(&mut self) -> Option<AudioChunk> {
+        self.over = true;
+        self.route.succeeded();
+        let mut speaker = self.speaker.take()?;
+        self.route.engines().pace(speaker.voice).learn(&self.request, speaker.received);
+        let rest = AudioChunk::new(speaker.joins.as_ref()?.rate(), speaker.joins.as_mut()?.finish());
+        self.speaker = Some(speaker);
+        (!rest.samples.is_empty()).then(|| self.at_rate(rest))
+    }
+}
+
+/// Clauses of fewer letters tell little: pauses before and after weigh too much.
+const MIN_LETTERS: usize = 10;
+/// Of a clause in the running average: about ten clauses, or half a minute of speech.
+const WEIGHT: f32 = 0.2;
+
+/// How fast a voice speaks: letters and digits a second at normal speed, a running average of complete clauses.
+#[derive(Default)]
+pub(super) struct Pace(Mutex<Option<f32>>);
+
+impl Pace {
+    fn learn(&self, request: &SpeechRequest, took: Duration) {
+        let letters = request.text.chars().filter(|c| c.is_alphanumeric()).count();
+        if letters < MIN_LETTERS || took.is_zero() {
+            return;
+        }
+        let pace = letters as f32 / took.as_secs_f32() / request.speed;
+        let mut known = lock(&self.0);
+        *known = Some(known.map_or(pace, |known| known + WEIGHT * (pace - known)));
+    }
+
+    fn get(&self) -> Option<f32> {
+        *lock(&self.0)
+    }
+}
