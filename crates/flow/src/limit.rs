@@ -13,7 +13,7 @@ use std::time::Duration;
 use antiphon_core::{Error, ErrorKind, RateLimit};
 use tokio::time::Instant;
 
-use window::Window;
+use window::{Medians, Window};
 
 /// Where the limit begins: low, so that what is first learnt as usual is no overload.
 const INITIAL: f64 = 8.0;
@@ -25,8 +25,8 @@ const MIN_GRADIENT: f64 = 0.5;
 /// What the limit grows by in a window, times its root: about the queue that keeps an engine busy although requests
 /// come at random.
 const GROWTH: f64 = 0.5;
-/// The share of the limit that must be used before it grows: more than the least urgent requests ever use, so
-/// that those do not raise it and thereby their own share of the engine.
+/// The share of the limit that must be in use before it grows: more than what the least urgent requests may fill, so
+/// that those do not raise the limit and thereby their own part of the engine.
 const FULL: f64 = 0.8;
 /// Below this share in use, latency is not the limit's doing and it does not shrink; as in Gradient2.
 const USED: f64 = 0.5;
@@ -124,9 +124,8 @@ impl Limit {
         if idle || self.usual.is_none() {
             self.learn(latency);
         }
-        self.window.push(sample);
-        if let Some(median) = self.window.median() {
-            self.adapt(median.as_secs_f64());
+        if let Some(medians) = self.window.push(sample) {
+            self.adapt(medians);
             self.window.restart(sample.began + sample.latency);
         }
     }
@@ -163,13 +162,14 @@ impl Limit {
         });
     }
 
-    /// The latency over a window was `median`.
-    fn adapt(&mut self, median: f64) {
+    /// A window is full.
+    fn adapt(&mut self, medians: Medians) {
         let Some(mut usual) = self.usual else { return };
-        let in_use = self.window.peak() as f64 / self.now() as f64;
+        let in_use = medians.in_flight as f64 / self.now() as f64;
         if in_use < USED {
             return;
         }
+        let median = medians.latency.as_secs_f64();
         // The engine has become faster than what is known of it, even with the queue that the limit tolerates.
         if median * TOLERANCE < usual {
             usual = median / TOLERANCE;

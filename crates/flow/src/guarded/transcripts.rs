@@ -28,14 +28,12 @@ pub(super) fn watch(
     let transcripts = ask(listen(audio, flushes.clone()));
     stream::unfold(Some(Watched { transcripts, flushes, ticket }), async |watched| {
         let mut watched = watched?;
-        match watched.next().await {
-            Some(transcript) => transcript.map(|transcript| (transcript, Some(watched))),
-            None => {
-                let late = watched.flushes.late();
-                watched.failed(&late);
-                Some((Err(late), None))
-            }
+        if let Some(transcript) = watched.next().await {
+            return transcript.map(|transcript| (transcript, Some(watched)));
         }
+        let late = watched.flushes.late();
+        watched.failed(&late);
+        Some((Err(late), None))
     })
     .boxed()
 }

@@ -14,8 +14,15 @@ const SAMPLES: usize = 10;
 pub(super) struct Window {
     since: Option<Instant>,
     latencies: [Duration; SAMPLES],
+    in_flight: [usize; SAMPLES],
     count: usize,
-    peak: usize,
+}
+
+/// What is in the middle of a full window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Medians {
+    pub(super) latency: Duration,
+    pub(super) in_flight: usize,
 }
 
 impl Window {
@@ -29,24 +36,18 @@ impl Window {
         self.since.is_none_or(|since| began >= since)
     }
 
-    pub(super) fn push(&mut self, sample: Sample) {
-        if self.counts(sample.began)
-            && let Some(latency) = self.latencies.get_mut(self.count)
-        {
-            *latency = sample.latency;
+    /// Gives the medians once the window is full.
+    pub(super) fn push(&mut self, sample: Sample) -> Option<Medians> {
+        if self.counts(sample.began) && self.count < SAMPLES {
+            self.latencies[self.count] = sample.latency;
+            self.in_flight[self.count] = sample.in_flight;
             self.count += 1;
-            self.peak = self.peak.max(sample.in_flight);
         }
+        (self.count == SAMPLES)
+            .then(|| Medians { latency: median(self.latencies), in_flight: median(self.in_flight) })
     }
+}
 
-    /// Once the window is full.
-    pub(super) fn median(&self) -> Option<Duration> {
-        let mut sorted = self.latencies;
-        (self.count == SAMPLES).then(|| *sorted.select_nth_unstable(SAMPLES / 2).1)
-    }
-
-    /// The most requests in flight.
-    pub(super) fn peak(&self) -> usize {
-        self.peak
-    }
+fn median<T: Copy + Ord>(mut values: [T; SAMPLES]) -> T {
+    *values.select_nth_unstable(SAMPLES / 2).1
 }

@@ -1,9 +1,9 @@
 //! Who is next. Time is an argument.
 //!
-//! The most urgent goes first. Each priority and all less urgent ones together may use only a share of the limit, so
-//! that a place for a live turn is nearly always free, however many others wait: a running request is not interrupted,
-//! and a live turn that had to wait for one would be late. Whoever has waited for long goes first as long as hardly any
-//! of its kind are in flight, so that nothing starves.
+//! The most urgent goes first. A priority starts nothing once its share of the limit is in use, by whomever, so that a
+//! place for a live turn is nearly always free, however many others wait: a running request is not interrupted, and a
+//! live turn that had to wait for one would be late. Whoever has waited for long goes first as long as hardly any of its
+//! kind are in flight, so that nothing starves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,9 +52,9 @@ impl Class {
         }
     }
 
-    /// What share of the limit it and everything less urgent may use together. The half that requests nobody waits for
-    /// leave is enough for live turns to be refused a place in 2 % of cases when they keep five of ten places busy on
-    /// average (Erlang's loss formula).
+    /// What share of the limit may be in use when it starts something. Of the half that requests nobody waits for leave
+    /// free, ten places are enough for live turns that keep five busy on average to find all taken in 2 % of cases
+    /// (Erlang's loss formula).
     pub(crate) fn share(self) -> f64 {
         match self.0 {
             Priority::LiveTurn => 1.0,
@@ -86,7 +86,7 @@ impl Class {
         self.0 as usize
     }
 
-    /// Places that it and everything less urgent may use together: at least one, or it would never be served.
+    /// Places that may be in use once it has started something: at least one, or it would never be served.
     fn places(self, limit: usize) -> usize {
         ((self.share() * limit as f64) as usize).max(1)
     }
@@ -156,13 +156,17 @@ impl<W> Queue<W> {
         now: Instant,
         open: impl Fn(Class) -> bool,
     ) -> Option<(Class, W)> {
-        let ready = |class: &Class| self.waiting(*class) > 0 && self.has_place(*class, limit) && open(*class);
-        let overdue = Class::ALL.into_iter().filter(ready).filter_map(|class| {
+        if self.in_flight() >= limit {
+            return None;
+        }
+        let waits = |class: &Class| self.waiting(*class) > 0 && open(*class);
+        let overdue = Class::ALL.into_iter().filter(waits).filter_map(|class| {
             let few = self.in_flight_from(class) < ((OVERDUE * limit as f64) as usize).max(1);
             let due = self.waiting[class.index()].values().next()?.since + class.patience()?;
             (few && due <= now).then_some((due, class))
         });
-        let class = overdue.min().map(|(_, class)| class).or_else(|| Class::ALL.into_iter().find(ready))?;
+        let urgent = || Class::ALL.into_iter().find(|class| waits(class) && self.has_place(*class, limit));
+        let class = overdue.min().map(|(_, class)| class).or_else(urgent)?;
         let (_, place) = self.waiting[class.index()].pop_first()?;
         Some((class, place.waiter))
     }
@@ -177,9 +181,8 @@ impl<W> Queue<W> {
         self.in_flight[class.index()] -= 1;
     }
 
-    /// Whether it keeps within its own share and those of all more urgent ones.
     fn has_place(&self, class: Class, limit: usize) -> bool {
-        Class::ALL[..=class.index()].iter().all(|class| self.in_flight_from(*class) < class.places(limit))
+        self.in_flight() < class.places(limit)
     }
 
     /// In flight of this class and all less urgent ones.
