@@ -1,18 +1,30 @@
-//! Decorators round the core traits, one file each: an engine goes in, the same trait comes out.
+//! What stands between a call and the engines it asks, one file each. Decorators round the core traits: an engine goes in,
+//! the same trait comes out.
 
 mod batch;
 mod batched;
+mod breaker;
 mod due;
 mod fallback;
+mod guarded;
 mod hedge;
+mod limit;
 mod observed;
+mod on_behalf;
 mod placement;
+mod scheduler;
 mod shared;
+mod target;
 
-pub use batch::{BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket};
+pub use batch::{BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket as BatchTicket};
 pub use batched::Batched;
+pub use breaker::{Breaker, BreakerState, Ticket};
 pub use fallback::{Bounds as FallbackBounds, Fallback, FallbackStage};
+pub use guarded::Guarded;
 pub use hedge::Hedge;
+pub use limit::{Limit, LimitBounds, Sample};
 pub use observed::Observed;
 pub use placement::{Bounds as PoolBounds, Kind, Placement};
+pub use scheduler::{Permit, Scheduler};
 pub use shared::Shared;
+pub use target::{AnswerBounds, Target, Targets};

@@ -1,0 +1,112 @@
+//! The circuit breaker of one engine (Nygard, Release It!, 2007): while the engine fails, callers get an error at once
+//! and the engine only single probes.
+
+mod circuit;
+mod window;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_core::{Error, Result};
+use tokio::time::Instant;
+
+use circuit::Circuit;
+
+/// Whether requests are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// All are.
+    Closed,
+    /// One at a time is, to see whether the engine works again.
+    HalfOpen,
+    /// None is.
+    Open,
+}
+
+/// A breaker, shared by everybody who asks one engine. It reads no clock.
+pub struct Breaker {
+    circuit: Mutex<Circuit>,
+}
+
+/// What it has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) opened: u64,
+    pub(crate) rejected: u64,
+    pub(crate) failed: u64,
+    pub(crate) slow: u64,
+}
+
+impl Breaker {
+    /// A closed breaker; errors name the engine as `target`: "llm openai".
+    pub fn new(target: Arc<str>) -> Self {
+        Self { circuit: Mutex::new(Circuit::new(target)) }
+    }
+
+    /// Lets a request through, or says why it is not.
+    ///
+    /// # Errors
+    /// `Unavailable` while the engine is left alone; `Unauthorized` while it is because it refused the key.
+    pub fn allow(self: &Arc<Self>, now: Instant) -> Result<Ticket> {
+        let serial = self.circuit().allow(now)?;
+        Ok(Ticket { breaker: Arc::clone(self), serial, reported: false })
+    }
+
+    /// The state that the latest request left.
+    pub fn state(&self) -> BreakerState {
+        self.circuit().state()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.circuit().counts
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request that was let through. Dropped without an outcome it was cancelled, which says nothing of the engine.
+#[must_use = "a ticket that is dropped counts as cancelled"]
+pub struct Ticket {
+    breaker: Arc<Breaker>,
+    serial: u64,
+    reported: bool,
+}
+
+impl Ticket {
+    /// The engine answered, in time.
+    pub fn ok(self, now: Instant) {
+        self.report(Ok(()), now);
+    }
+
+    /// It failed, or was too slow. Errors that are the caller's fault say nothing of the engine.
+    pub fn failed(self, error: &Error, now: Instant) {
+        self.report(Err(error), now);
+    }
+
+    /// The ticket itself, or a new one if the breaker has changed its state since: for a request that had to wait
+    /// before it could be sent.
+    ///
+    /// # Errors
+    /// As [`Breaker::allow`].
+    pub fn renewed(self, now: Instant) -> Result<Self> {
+        if self.breaker.circuit().is_current(self.serial) { Ok(self) } else { self.breaker.allow(now) }
+    }
+
+    fn report(mut self, answer: Result<(), &Error>, now: Instant) {
+        self.reported = true;
+        self.breaker.circuit().report(self.serial, answer, now);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.breaker.circuit().cancel(self.serial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Engines that are asked only while they work, only as much as they take, the urgent first: [`Guarded`] round any of
+//! core's traits.
+
+mod answers;
+mod request;
+mod transcripts;
+
+use std::sync::Arc;
+
+use antiphon_core::{
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Priority, Result, SpeechRequest,
+    Stt, SttInput, SttOptions, Transcript, Tts, Voice,
+};
+use tokio::time::timeout_at;
+
+use crate::breaker::BreakerState;
+use crate::target::Target;
+use answers::{Kind, watch};
+use request::Request;
+
+/// An engine behind a breaker and a scheduler, whose answers must come in time.
+///
+/// A request that is too late fails with `Timeout`, one that is not let through with what
+/// [`Breaker::allow`](crate::Breaker::allow) or [`Scheduler::acquire`](crate::Scheduler::acquire) say. Pieces of an answer
+/// that carry nothing are not passed on.
+pub struct Guarded<E: ?Sized> {
+    engine: Arc<E>,
+    target: Arc<Target>,
+}
+
+impl<E: ?Sized> Guarded<E> {
+    /// Guards `engine`, which is what `target` stands for.
+    pub fn new(engine: Arc<E>, target: Arc<Target>) -> Self {
+        Self { engine, target }
+    }
+}
+
+impl Llm for Guarded<dyn Llm> {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn model(&self) -> &str {
+        self.engine.model()
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        const KIND: Kind<ChatDelta> = Kind {
+            piece: "token",
+            is_useful: |delta| !matches!(delta, ChatDelta::Text(text) if text.is_empty()),
+            is_last: |delta| matches!(delta, ChatDelta::Done { .. }),
+        };
+        let (engine, priority) = (self.engine.clone(), request.priority);
+        watch(self.target.clone(), priority, move || engine.chat(request), &KIND)
+    }
+
+    /// Only while it works: nobody waits for it.
+    fn prepare(&self, request: &ChatRequest) {
+        if self.target.breaker().state() == BreakerState::Closed {
+            self.engine.prepare(request);
+        }
+    }
+}
+
+impl Tts for Guarded<dyn Tts> {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        self.engine.voices()
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        const KIND: Kind<AudioChunk> =
+            Kind { piece: "audio", is_useful: |chunk| !chunk.samples.is_empty(), is_last: |_| false };
+        let (engine, priority) = (self.engine.clone(), request.priority);
+        watch(self.target.clone(), priority, move || engine.speak(request), &KIND)
+    }
+}
+
+impl Embed for Guarded<dyn Embed> {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn model(&self) -> &str {
+        self.engine.model()
+    }
+
+    fn dimensions(&self) -> usize {
+        self.engine.dimensions()
+    }
+
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        let (engine, target) = (self.engine.clone(), self.target.clone());
+        Box::pin(async move {
+            let mut request = Request::admit(target, priority).await?;
+            let embedded = timeout_at(request.first_by(), engine.embed(texts, priority)).await;
+            let embedded = embedded.unwrap_or_else(|_| Err(request.late("vector")));
+            match &embedded {
+                Ok(_) => {
+                    request.answered();
+                    request.ended();
+                }
+                Err(error) => request.failed(error),
+            }
+            embedded
+        })
+    }
+}
+
+impl Stt for Guarded<dyn Stt> {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// Needs no permit: an utterance is in the queue for as long as somebody speaks, so permits would make people
+    /// speak in turn. What is counted as in flight, and adapts the limit, are the flushes that are not answered yet.
+    /// The first of them, or an error, is what the breaker is told.
+    fn transcribe(
+        &self,
+        options: SttOptions,
+        audio: BoxStream<'static, SttInput>,
+    ) -> BoxStream<'static, Result<Transcript>> {
+        transcripts::watch(self.target.clone(), options.priority, audio, |audio| {
+            self.engine.transcribe(options, audio)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

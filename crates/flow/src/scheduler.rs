@@ -1,0 +1,314 @@
+//! Who may ask one engine next: as many at a time as its limit allows, the urgent first.
+
+mod queue;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use antiphon_core::measure::Stage;
+use antiphon_core::{Error, ErrorKind, Priority, RateLimit, Result};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::limit::{Limit, LimitBounds, Sample};
+use queue::{Class, Queue};
+
+pub(crate) use queue::{CAPACITY, Class as PriorityClass};
+
+/// Lets requests through to one engine.
+pub struct Scheduler {
+    target: Arc<str>,
+    state: Mutex<State>,
+    /// From the question until it may be asked.
+    wait: Arc<Stage>,
+}
+
+struct State {
+    limit: Limit,
+    queue: Queue<Waiter>,
+    /// When the engine is looked at again because it is paused now.
+    alarm: Option<Instant>,
+    counts: Counts,
+}
+
+type Waiter = oneshot::Sender<Result<Permit>>;
+
+/// What it has done so far with those it did not let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) refused: u64,
+    pub(crate) displaced: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) cancelled: u64,
+}
+
+/// A look at it, of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) limit: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) counts: Counts,
+}
+
+impl Scheduler {
+    /// A scheduler with nothing to do; errors name the engine as `target`: "llm openai". `wait` times how long requests
+    /// wait for their permits.
+    pub fn new(target: Arc<str>, bounds: LimitBounds, wait: Arc<Stage>) -> Self {
+        let state = State {
+            limit: Limit::new(bounds),
+            queue: Queue::default(),
+            alarm: None,
+            counts: Counts::default(),
+        };
+        Self { target, state: Mutex::new(state), wait }
+    }
+
+    /// Waits until a request of this priority may be sent. Dropping the future gives the place in the queue up.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is full, when a more urgent request took the place in it, or after the longest wait
+    /// of this priority; `RateLimited` when the engine takes nothing for longer than that.
+    pub fn acquire(
+        self: &Arc<Self>,
+        priority: Priority,
+    ) -> impl Future<Output = Result<Permit>> + Send + use<> {
+        let scheduler = Arc::clone(self);
+        async move {
+            let class = Class::of(priority);
+            let since = Instant::now();
+            let waited = match scheduler.enter(class, since)? {
+                Entered::Started(permit) => {
+                    scheduler.wait.record(Duration::ZERO);
+                    return Ok(permit);
+                }
+                Entered::Waits(waiting) => waiting.granted().await,
+            };
+            scheduler.wait.record(since.elapsed());
+            waited
+        }
+    }
+
+    /// A permit without waiting, whatever the limit: for requests that cannot wait but should be counted.
+    pub fn count(self: &Arc<Self>, priority: Priority) -> Permit {
+        self.state().start(self, Class::of(priority), Instant::now())
+    }
+
+    /// How many requests may be in flight.
+    pub fn limit(&self) -> usize {
+        self.state().limit.now()
+    }
+
+    /// How many are.
+    pub fn in_flight(&self) -> usize {
+        self.state().queue.in_flight()
+    }
+
+    /// How many requests of this priority wait.
+    pub fn waiting(&self, priority: Priority) -> usize {
+        self.state().queue.waiting(Class::of(priority))
+    }
+
+    /// The engine said how much more it will take.
+    pub fn told(self: &Arc<Self>, limit: RateLimit) {
+        self.state().limit.told(limit, Instant::now());
+        self.dispatch();
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        let state = self.state();
+        Load { limit: state.limit.now(), in_flight: state.queue.in_flight(), counts: state.counts }
+    }
+
+    fn enter(self: &Arc<Self>, class: Class, now: Instant) -> Result<Entered> {
+        let mut state = self.state();
+        if state.queue.is_next(class, state.limit.now()) && state.closed_until(class, now).is_none() {
+            return Ok(Entered::Started(state.start(self, class, now)));
+        }
+        if let Some(until) = state.closed_until(class, now)
+            && until - now > class.longest_wait()
+        {
+            state.counts.refused += 1;
+            return Err(self.paused(until - now));
+        }
+        let displaced = if state.queue.is_full() {
+            let Some(least) = state.queue.displace(class) else {
+                state.counts.refused += 1;
+                return Err(self.full());
+            };
+            state.counts.displaced += 1;
+            Some(least)
+        } else {
+            None
+        };
+        let (waiter, granted) = oneshot::channel();
+        let place = state.queue.push(class, now, waiter);
+        drop(state);
+        if let Some(least) = displaced {
+            // It may have been cancelled just now.
+            let _ = least.send(Err(self.full()));
+        }
+        // Time alone may have opened the engine, and an alarm must be set if it is paused.
+        self.dispatch();
+        Ok(Entered::Waits(Waiting { scheduler: Arc::clone(self), class, place, granted }))
+    }
+
+    /// Lets through whoever may go.
+    fn dispatch(self: &Arc<Self>) {
+        let now = Instant::now();
+        let mut started = Vec::new();
+        let mut state = self.state();
+        while let Some((class, waiter)) = state.next(now) {
+            started.push((waiter, state.start(self, class, now)));
+        }
+        let alarm = state.next_alarm(now);
+        drop(state);
+        for (waiter, permit) in started {
+            // Whoever is gone by now drops the permit, which lets the next one through.
+            let _ = waiter.send(Ok(permit));
+        }
+        if let (Some(at), Ok(runtime)) = (alarm, Handle::try_current()) {
+            runtime.spawn(ring(Arc::downgrade(self), at));
+        }
+    }
+
+    fn full(&self) -> Error {
+        let target = &self.target;
+        Error::unavailable(format!(
+            "{target} is overloaded and its queue is full: {CAPACITY} requests wait; send fewer at a time or ask again later"
+        ))
+    }
+
+    fn paused(&self, wait: Duration) -> Error {
+        let message = format!(
+            "{} takes no more requests for {:.1} s: its rate limit is reached",
+            self.target,
+            wait.as_secs_f64()
+        );
+        Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
+    }
+
+    /// Nothing panics while it holds this lock, and no permit is dropped.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at a paused engine again once it may be asked.
+async fn ring(scheduler: Weak<Scheduler>, at: Instant) {
+    sleep_until(at).await;
+    if let Some(scheduler) = scheduler.upgrade() {
+        scheduler.state().alarm = None;
+        scheduler.dispatch();
+    }
+}
+
+impl State {
+    fn closed_until(&self, class: Class, now: Instant) -> Option<Instant> {
+        self.limit.closed_until(class.share(), now)
+    }
+
+    fn next(&mut self, now: Instant) -> Option<(Class, Waiter)> {
+        let limit = &self.limit;
+        self.queue.next(limit.now(), now, |class| limit.closed_until(class.share(), now).is_none())
+    }
+
+    fn start(&mut self, scheduler: &Arc<Scheduler>, class: Class, now: Instant) -> Permit {
+        self.limit.sent();
+        let in_flight = self.queue.start(class);
+        Permit { scheduler: Arc::clone(scheduler), class, began: now, in_flight }
+    }
+
+    /// When somebody waits for time to pass, and no alarm is set yet for then: sets one.
+    fn next_alarm(&mut self, now: Instant) -> Option<Instant> {
+        let waiting = Class::ALL.into_iter().filter(|class| self.queue.waiting(*class) > 0);
+        let at = waiting.filter_map(|class| self.closed_until(class, now)).min()?;
+        if self.alarm.is_some_and(|alarm| alarm <= at) {
+            return None;
+        }
+        self.alarm = Some(at);
+        Some(at)
+    }
+}
+
+enum Entered {
+    Started(Permit),
+    Waits(Waiting),
+}
+
+/// A place in the queue, given up when dropped.
+struct Waiting {
+    scheduler: Arc<Scheduler>,
+    class: Class,
+    place: u64,
+    granted: oneshot::Receiver<Result<Permit>>,
+}
+
+impl Waiting {
+    async fn granted(mut self) -> Result<Permit> {
+        let longest = self.class.longest_wait();
+        let target = &self.scheduler.target;
+        match timeout(longest, &mut self.granted).await {
+            Ok(Ok(granted)) => granted,
+            // The sender lives in the queue, and the queue in the scheduler.
+            Ok(Err(_)) => Err(Error::internal(format!("{target}: a place in the queue was lost"))),
+            Err(_) => {
+                let mut state = self.scheduler.state();
+                state.queue.remove(self.class, self.place);
+                state.counts.timed_out += 1;
+                let wait = longest.as_secs();
+                let message =
+                    format!("{target} is overloaded: no place became free in {wait} s; ask again later");
+                Err(Error::unavailable(message))
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.scheduler.state();
+        let waiter = state.queue.remove(self.class, self.place);
+        state.counts.cancelled += u64::from(waiter.is_some());
+    }
+}
+
+/// One request that is in flight until this is dropped.
+#[must_use = "the request counts as in flight only while its permit lives"]
+pub struct Permit {
+    scheduler: Arc<Scheduler>,
+    class: Class,
+    began: Instant,
+    in_flight: usize,
+}
+
+impl Permit {
+    /// When the request could be sent.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The first useful piece of the answer has come.
+    pub fn answered(&self, now: Instant) {
+        let latency = now.saturating_duration_since(self.began);
+        let sample = Sample { began: self.began, latency, in_flight: self.in_flight };
+        self.scheduler.state().limit.answered(sample);
+        self.scheduler.dispatch();
+    }
+
+    /// The request failed.
+    pub fn failed(&self, error: &Error, now: Instant) {
+        self.scheduler.state().limit.failed(error, self.began, now);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.scheduler.state().queue.finish(self.class);
+        self.scheduler.dispatch();
+    }
+}
+
+#[cfg(test)]
+mod tests;
