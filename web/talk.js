@@ -1,6 +1,7 @@
 // The talk page: microphone up, speech and events down, over one WebSocket. See docs/talk-protocol.md.
 const RATE = 24000;
 const RETRIES = 6;
+const SURE = 0.6;
 const STAGES = [["end_of_turn", "end of turn"], ["stt", "speech to text"], ["llm_ttft", "language model"], ["tts_ttfb", "voice"]];
 const PHASES = { listening: "listening", possible_end: "go on, or wait", thinking: "thinking", speaking: "speaking", interrupted: "interrupted" };
 
@@ -94,6 +95,16 @@ const events = {
     if (entries.length) latency(entries.at(-1), latency_ms);
     else setTimeout(() => events.latency({ turn, latency_ms }), 200);
   },
+  // Shown beside what the person said; an unsure guess would only puzzle them.
+  emotion({ emotion, confidence }) {
+    const said = [...log.querySelectorAll(".you")].at(-1);
+    if (!said || emotion === "neutral" || confidence < SURE || said.querySelector(".mood")) return;
+    const mood = document.createElement("span");
+    mood.className = "mood";
+    mood.textContent = emotion;
+    mood.title = `the words sound of ${emotion} (${Math.round(confidence * 100)} % sure)`;
+    said.append(mood);
+  },
   clear: () => silence(),
   error: ({ message }) => notice(message),
   hangup: () => stop("the agent ended the call"),
@@ -125,6 +136,9 @@ function play(buffer) {
 
 function connect() {
   const url = new URL("/talk/ws", location.href);
+  // /?person=NAME: what is said is remembered of this person.
+  const person = new URLSearchParams(location.search).get("person");
+  if (person) url.searchParams.set("person", person);
   url.protocol = url.protocol.replace("http", "ws");
   const key = sessionStorage.getItem("antiphon-key");
   socket = new WebSocket(url, key ? ["realtime", `openai-insecure-api-key.${key}`] : []);

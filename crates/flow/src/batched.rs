@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use antiphon_core::measure::account::{self, Account};
 use antiphon_core::{BoxFuture, Embed, Error, ErrorKind, Priority, Result};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::batch::{BatchStatistics, Batcher, Limits, MAX_BATCH, Operation};
+use crate::on_behalf::OnBehalf;
 
 /// Texts up to so many bytes are of the same length for a batch: an utterance of a minute. From there on each bucket
 /// holds what is up to four times as long, so that at most three quarters of what an engine reads is padding.
@@ -18,7 +20,7 @@ const PARTS: usize = 2;
 ///
 /// A request that comes when nothing runs is handed on at once and whole, up to the largest batch. Identical texts in
 /// flight are embedded once. A text that the engine refuses fails only its own request. An engine that shares the pool
-/// of model threads needs none of this: the pool batches.
+/// of model threads batches there: given as many runs as may be, only identical texts are put together here.
 pub struct Batched {
     engine: Arc<dyn Embed>,
     batcher: Batcher<Embedding>,
@@ -55,7 +57,12 @@ impl Embed for Batched {
         Box::pin(async move {
             // Alone, the engine would pad all of them to the longest: they may stay together.
             let group = bucket(texts.iter().map(String::len).max().unwrap_or(0));
-            let mut texts = texts.into_iter().map(|text| Text { text: Arc::new(text), group });
+            let account = account::current();
+            let mut texts = texts.into_iter().map(move |text| Text {
+                text: Arc::new(text),
+                group,
+                account: account.clone(),
+            });
             let parts = std::iter::from_fn(move || {
                 let part: Vec<_> = texts.by_ref().take(MAX_BATCH).collect();
                 (!part.is_empty()).then_some(part)
@@ -73,6 +80,8 @@ fn bucket(bytes: usize) -> u64 {
 struct Text {
     text: Arc<String>,
     group: u64,
+    /// Of the call it is for.
+    account: Option<Arc<Account>>,
 }
 
 struct Embedding {
@@ -102,8 +111,11 @@ impl Operation for Embedding {
     }
 
     fn run(&self, items: Vec<Text>, priority: Priority) -> BoxFuture<'static, Vec<Result<Vec<f32>>>> {
+        // Texts of several calls are charged to the first: they are batched only for engines elsewhere.
+        let account = items.first().and_then(|item| item.account.clone());
         let texts = items.into_iter().map(|item| Arc::unwrap_or_clone(item.text)).collect();
-        embed_each(Arc::clone(&self.engine), texts, priority)
+        let work = embed_each(Arc::clone(&self.engine), texts, priority);
+        Box::pin(OnBehalf { account, work })
     }
 }
 

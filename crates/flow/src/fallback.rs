@@ -16,36 +16,14 @@ mod tape;
 mod tts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::{BoxFuture, Error, Priority, Result};
 
+use crate::target::AnswerBounds;
 use engines::Engines;
 use route::Route;
 pub(crate) use route::next_useful;
-
-/// How long live work waits for an engine while another one is well. The last one, and work nobody waits for in
-/// silence, has 30 s to the first item and 10 s between items: there is nothing better to turn to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// To the first useful item; to the whole answer where there is only one (a flush, vectors).
-    pub first: Duration,
-    /// From one useful item to the next.
-    pub stall: Duration,
-}
-
-impl Bounds {
-    /// A model that stops in the middle of a sentence is replaced early enough for the next one to speak within a
-    /// second; one that reads a long prompt on a small machine is given time.
-    pub const LLM: Self = Self { first: Duration::from_secs(2), stall: Duration::from_millis(600) };
-    /// A voice without streaming makes its whole clause before the first chunk.
-    pub const TTS: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
-    /// A recogniser that hears the whole utterance only when asked needs most of a second.
-    pub const STT: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
-    /// A question to memory that takes longer than this comes too late for the reply.
-    pub const EMBED: Self = Self { first: Duration::from_secs(1), stall: Duration::from_secs(1) };
-}
 
 /// What [`Fallback`] asks of a kind of engine: `dyn Llm`, `dyn Tts`, `dyn Stt` and `dyn Embed`.
 pub trait FallbackStage: Send + Sync + 'static {
@@ -64,7 +42,9 @@ pub trait FallbackStage: Send + Sync + 'static {
     }
 }
 
-/// Engines in order, used as one. Its name and model are those of the first.
+/// Engines in order, used as one. Its name and model are those of the first. Live work waits as long as its bounds say
+/// while another engine is well. The last one, and work nobody waits for in silence, has 30 s to the first item and 10 s
+/// between items: there is nothing better to turn to.
 ///
 /// Every error but one after a tool call began makes the next engine go on; when all have failed, the most telling
 /// error is given. An engine that refuses a request ([`antiphon_core::ErrorKind::Invalid`] and `NotFound`) stays in
@@ -77,7 +57,7 @@ pub struct Fallback<E: FallbackStage + ?Sized> {
 
 impl<E: FallbackStage + ?Sized> Fallback<E> {
     /// Asks `engines` in this order. An error when there is none or when they cannot stand in for each other.
-    pub fn new(engines: Vec<Arc<E>>, bounds: Bounds) -> Result<Self> {
+    pub fn new(engines: Vec<Arc<E>>, bounds: AnswerBounds) -> Result<Self> {
         if engines.is_empty() {
             return Err(Error::invalid(format!("{}: a fallback needs at least one engine", E::STAGE)));
         }

@@ -16,10 +16,12 @@ mod scheduler;
 mod shared;
 mod target;
 
-pub use batch::{BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket as BatchTicket};
+pub use batch::{
+    BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket as BatchTicket,
+};
 pub use batched::Batched;
 pub use breaker::{Breaker, BreakerState, Ticket};
-pub use fallback::{Bounds as FallbackBounds, Fallback, FallbackStage};
+pub use fallback::{Fallback, FallbackStage};
 pub use guarded::Guarded;
 pub use hedge::Hedge;
 pub use limit::{Limit, LimitBounds, Sample};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_core::RateLimits;
-use antiphon_core::measure::{Component, Counter, Level, Stage};
+use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage};
 
 use crate::breaker::{Breaker, BreakerState};
 use crate::limit::LimitBounds;
@@ -18,6 +18,18 @@ pub struct AnswerBounds {
     pub first: Duration,
     /// For each further piece.
     pub stall: Duration,
+}
+
+impl AnswerBounds {
+    /// A model that stops in the middle of a sentence is replaced early enough for the next one to speak within a
+    /// second; one that reads a long prompt on a small machine is given time.
+    pub const LLM: Self = Self { first: Duration::from_secs(2), stall: Duration::from_millis(600) };
+    /// A voice without streaming makes its whole clause before the first chunk.
+    pub const TTS: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
+    /// A recogniser that hears the whole utterance only when asked needs most of a second.
+    pub const STT: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
+    /// A question to memory that takes longer than this comes too late for the reply.
+    pub const EMBED: Self = Self { first: Duration::from_secs(1), stall: Duration::from_secs(1) };
 }
 
 /// One engine: whether it works, how much it takes, who is next.
@@ -138,6 +150,20 @@ impl Component for Breakers {
         };
         self.0.targets().iter().map(of).collect()
     }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let of = |target: &Arc<Target>| {
+            let value = match target.breaker.state() {
+                BreakerState::Closed => 0.0,
+                BreakerState::HalfOpen => 1.0,
+                BreakerState::Open => 2.0,
+            };
+            let labels = vec![("target", target.name.to_string())];
+            let help = "Whether an engine is asked: 0 closed, 1 half-open, 2 open";
+            Gauge { name: "antiphon_breaker_state", help, labels, value }
+        };
+        self.0.targets().iter().map(of).collect()
+    }
 }
 
 struct Schedulers(Arc<Targets>);
@@ -181,6 +207,25 @@ impl Component for Schedulers {
                 vec![level("limit", load.limit, None), level("in flight", load.in_flight, Some(load.limit))];
             levels.extend(waiting);
             levels
+        };
+        self.0.targets().iter().flat_map(of).collect()
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let of = |target: &Arc<Target>| {
+            let waiting = PriorityClass::ALL.map(|class| Gauge {
+                name: "antiphon_queue_depth",
+                help: "Requests that wait",
+                labels: vec![("queue", target.name.to_string()), ("priority", class.label().to_owned())],
+                value: target.scheduler.waiting(class.priority()) as f64,
+            });
+            let limit = Gauge {
+                name: "antiphon_concurrency_limit",
+                help: "Requests that an engine is given at a time",
+                labels: vec![("target", target.name.to_string())],
+                value: target.scheduler.limit() as f64,
+            };
+            waiting.into_iter().chain([limit])
         };
         self.0.targets().iter().flat_map(of).collect()
     }

@@ -1,32 +1,28 @@
-//! Builds every engine, in one place, and says what it built.
+//! Builds every engine and what stands before it, in one place, and says what it built.
 
-use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+mod builder;
+mod embed;
+mod layers;
+mod llm;
+mod session;
+mod stt;
+mod tts;
+
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use antiphon_agent::Engines;
-use antiphon_audio::Gate;
-use antiphon_core::call::{IdleReply, SessionConfig};
-use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use antiphon_core::measure::Component;
-use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
-use antiphon_providers::energy::EnergyVad;
-use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts};
-use antiphon_providers::kokoro::Kokoro;
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::moonshine::Moonshine;
-use antiphon_providers::onnx::OnnxRuntime;
-use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
-use antiphon_providers::phonemes::Phonemizer;
-use antiphon_providers::piper::Piper;
+use antiphon_core::{Embed, EmotionClassifier, Llm, Memories, RateLimits, Stt, Tts};
+use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::pool::ModelPool;
-use antiphon_providers::silero::SileroVad;
-use antiphon_providers::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
-use antiphon_providers::smart_turn::SmartTurn;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::config::{Config, TurnEngine, VadEngine};
+use crate::config::{self, Config, EmotionEngine, VadEngine};
+use builder::{Builder, Measured};
+use layers::{Engine, Layers, max_concurrent};
+pub use llm::probe as probe_llm;
+pub use session::session_config;
 
 /// Everything a call needs, and the threads it runs on.
 pub struct Stack {
@@ -36,6 +32,8 @@ pub struct Stack {
     pub components: Vec<Arc<dyn Component>>,
     /// One line an engine.
     pub description: Vec<String>,
+    /// What is known, once it is read.
+    pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// Kept alive as long as the engines are.
     pub pool: ModelPool,
 }
@@ -52,263 +50,160 @@ pub fn data_dir(config: &Config) -> Result<PathBuf> {
 
 /// The engines of a configuration by name: what was measured with them says nothing about others.
 pub fn engine_names(config: &Config) -> String {
-    let llm = if config.llm.base_url.is_some() { "openai" } else { config.llm.engine.as_str() };
-    let model = config.llm.model.as_deref().unwrap_or("default");
+    let all = |names: Vec<String>| names.join(", ");
+    let stt = all(listed(&config.stt, &config.stt.engines).map(|stt| stt.engine.clone()).collect());
+    let tts = all(listed(&config.tts, &config.tts.engines).map(|tts| tts.engine.clone()).collect());
+    let llm = listed(&config.llm, &config.llm.engines);
+    let llm =
+        all(llm.map(|l| format!("{} {}", llm::engine(l), l.model.as_deref().unwrap_or("default"))).collect());
     let vad = match config.vad.engine {
         VadEngine::Silero => "silero",
         VadEngine::Energy => "energy",
     };
-    format!("{vad} + {} + {llm} {model} + {}", config.stt.engine, config.tts.engine)
+    format!("{vad} + {stt} + {llm} + {tts}")
 }
 
-/// Opens models as they are asked for, so that a simulated stack needs none.
-struct Builder<'a> {
-    config: &'a Config,
-    models: PathBuf,
-    pool: &'a ModelPool,
-    /// Loaded for the first engine that runs on it.
-    runtime: OnceCell<OnnxRuntime>,
+/// The engines of a section: those it lists, else itself.
+pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &'a S> {
+    std::iter::once(section).filter(|_| engines.is_empty()).chain(engines)
 }
-
-/// What of an engine is measured, if anything.
-type Measured = Option<Arc<dyn Component>>;
 
 /// Builds the engines of a configuration.
 pub fn build(config: &Config) -> Result<Stack> {
-    let models = data_dir(config)?.join("models");
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let threads = config.pool.threads.unwrap_or(cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
-    let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
+    let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
-    let (llm, model) = builder.llm()?;
+    let turn = builder.turn()?;
+    let mut layers = Layers::new(config);
+    layers.description.push(match config.vad.engine {
+        VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
+        VadEngine::Energy => "vad    energy".to_owned(),
+    });
+    layers.description.push(format!("turn   {}", turn.as_ref().map_or("silence", |turn| turn.name())));
+    let stt = builder.stt(&mut layers)?;
+    let (llm, models) = builder.llm(&mut layers)?;
+    let tts = builder.tts(&mut layers)?;
+    let embed = builder.embed(&mut layers)?;
+    let knowledge = knowledge(config, &embed)?.map(Arc::new);
     let engines = Engines {
+        emotion: emotion(config, &embed)?,
+        memories: config
+            .memory
+            .enabled
+            .then(|| Arc::new(InProcessMemories::new(embed.clone())) as Arc<dyn Memories>),
+        knowledge: knowledge.clone().map(|knowledge| knowledge as _),
         vad,
-        turn: builder.turn()?,
-        stt: builder.stt()?,
+        turn,
+        stt,
         llm,
-        tts: builder.tts()?,
-        embed: builder.embed()?,
+        tts,
+        embed,
     };
-    let turn = engines.turn.as_ref().map_or("silence", |turn| turn.name());
-    let description = vec![
-        match config.vad.engine {
-            VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
-            VadEngine::Energy => "vad    energy".to_owned(),
-        },
-        format!("turn   {turn}"),
-        format!("stt    {}", engines.stt.name()),
-        format!("llm    {} {}", engines.llm.name(), engines.llm.model()),
-        format!("tts    {}", engines.tts.name()),
-        format!("embed  {} {}", engines.embed.name(), engines.embed.model()),
-        format!("pool   {threads} model threads"),
+    let mut description = std::mem::take(&mut layers.description);
+    let there = [
+        ("emotion", engines.emotion.is_some()),
+        ("memory", engines.memories.is_some()),
+        ("profile", engines.memories.is_some()),
+        ("knowledge", knowledge.is_some()),
     ];
-    let components = detector.into_iter().chain(model).chain(pool.components()).collect();
-    Ok(Stack { engines, components, description, pool })
+    let plan: Vec<_> = there.into_iter().filter(|(_, there)| *there).map(|(step, _)| step).collect();
+    description
+        .push(format!("plan   {}", if plan.is_empty() { "nothing".to_owned() } else { plan.join(" | ") }));
+    description.push(format!("pool   {threads} model threads"));
+    let components = detector.into_iter().chain(models).chain(pool.components()).chain(layers.components());
+    Ok(Stack { engines, components: components.collect(), description, knowledge, pool })
+}
+
+impl Stack {
+    /// Reads what is to be known.
+    pub async fn prepare(&self) -> Result<()> {
+        let Some(knowledge) = &self.knowledge else { return Ok(()) };
+        knowledge.read().await.context("[kb] files cannot be embedded")?;
+        tracing::info!(passages = knowledge.len(), "knowledge read");
+        Ok(())
+    }
 }
 
 /// The default voice and the threads it runs on, whatever voice is configured: for what must really speak.
 pub fn default_voice(config: &Config) -> Result<(Arc<dyn Tts>, ModelPool)> {
     let pool = ModelPool::new(1)?;
-    let config = Config { tts: crate::config::Tts::default(), ..config.clone() };
-    let models = data_dir(&config)?.join("models");
-    let builder = Builder { config: &config, models, pool: &pool, runtime: OnceCell::new() };
-    let voice = builder.tts()?;
+    let voice = Builder::new(config, &pool)?.one_tts(&config::Tts::default(), &Arc::default())?;
     Ok((voice, pool))
 }
 
-/// ONNX Runtime: named by the environment, beside the models, or beside the program.
-fn library(models: &Path) -> PathBuf {
-    std::env::var_os("ORT_DYLIB_PATH")
-        .map_or_else(|| models.join("onnxruntime/libonnxruntime.so"), PathBuf::from)
-}
-
 impl Builder<'_> {
-    fn runtime(&self) -> Result<&OnnxRuntime> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
-        }
-        let runtime = OnnxRuntime::load(&library(&self.models))?;
-        Ok(self.runtime.get_or_init(|| runtime))
-    }
-
-    fn model(&self, path: &str) -> PathBuf {
-        self.models.join(path)
-    }
-
-    /// The detector, and what of it is measured.
-    fn vad(&self) -> Result<(Arc<dyn Vad>, Measured)> {
-        if self.config.vad.engine == VadEngine::Energy {
-            return Ok((Arc::new(EnergyVad), None));
-        }
-        let model = self.model("silero-vad/silero_vad.onnx");
-        let gated = self.config.vad.gate;
-        let gate = move || -> antiphon_providers::silero::Gate {
-            let mut gate = Gate::new();
-            Box::new(move |samples: &[i16]| !gated || gate.push(samples))
-        };
-        let silero = SileroVad::open(self.runtime()?, &model, gate)?;
-        let measured = silero.component();
-        Ok((Arc::new(silero), Some(measured)))
-    }
-
-    fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {
-        if self.config.turn.engine == TurnEngine::Silence {
-            return Ok(None);
-        }
-        let model = self.model("smart-turn-v3.2/smart-turn-v3.2-cpu.onnx");
-        Ok(Some(Arc::new(SmartTurn::open(self.runtime()?, self.pool, &model)?)))
-    }
-
-    fn stt(&self) -> Result<Arc<dyn Stt>> {
+    fn stt(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Stt>> {
         let stt = &self.config.stt;
-        match stt.engine.as_str() {
-            "moonshine" => {
-                let folder = self.model("moonshine-tiny-en");
-                Ok(Arc::new(Moonshine::open(self.runtime()?, self.pool, &folder)?))
-            }
-            "sim" => {
-                let delay = Duration::from_millis(stt.delay_ms);
-                Ok(SimStt {
-                    delay,
-                    text: stt.text.clone(),
-                    faults: faults(stt.fail_rate, stt.stall_rate, stt.jitter_ms, stt.seed),
-                }
-                .engine())
-            }
-            "fake" => Ok(Arc::new(FakeStt)),
-            other => bail!("[stt] engine = \"{other}\" is not known: moonshine, sim, fake"),
-        }
+        let engines = listed(stt, &stt.engines).map(|stt| {
+            let limits = Arc::<RateLimits>::default();
+            let (engine, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
+            Ok(Engine { engine, max_concurrent: max_concurrent(&name, stt.max_concurrent), name, limits })
+        });
+        layers.stt(engines.collect::<Result<_>>()?)
     }
 
-    /// The model, and what of it is measured.
-    fn llm(&self) -> Result<(Arc<dyn Llm>, Measured)> {
+    /// The language model, and what of the embedded ones is measured.
+    fn llm(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Llm>, Vec<Arc<dyn Component>>)> {
         let llm = &self.config.llm;
-        let engine = if llm.base_url.is_some() { "openai" } else { llm.engine.as_str() };
-        match engine {
-            "openai" => {
-                let (Some(base_url), Some(model)) = (llm.base_url.clone(), llm.model.clone()) else {
-                    bail!("[llm] engine = \"openai\" needs base_url and model");
-                };
-                let api_key = llm.api_key.as_ref().map(|key| key.reveal().to_owned());
-                Ok((Arc::new(OpenAiChat::new(OpenAiOptions { base_url, model, api_key })?), None))
-            }
-            "llama" => self.llama(),
-            "sim" => Ok((
-                SimLlm {
-                    first_token: Duration::from_millis(llm.first_token_ms),
-                    token: Duration::from_millis(llm.token_ms),
-                    tokens: llm.tokens,
-                    text: llm.text.clone(),
-                    faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
-                }
-                .engine(),
-                None,
-            )),
-            "fake" => Ok((Arc::new(FakeLlm), None)),
-            other => bail!("[llm] engine = \"{other}\" is not known: llama, openai, sim, fake"),
-        }
+        let mut measured: Vec<Measured> = Vec::new();
+        let engines = listed(llm, &llm.engines).map(|llm| {
+            let limits = Arc::<RateLimits>::default();
+            let name = llm::engine(llm).to_owned();
+            let (engine, component) = self.one_llm(llm, &limits)?;
+            measured.push(component);
+            Ok(Engine { engine, max_concurrent: max_concurrent(&name, llm.max_concurrent), name, limits })
+        });
+        let engines = engines.collect::<Result<_>>()?;
+        Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
     }
 
-    #[cfg(feature = "llama")]
-    fn llama(&self) -> Result<(Arc<dyn Llm>, Measured)> {
-        use antiphon_providers::llama::{Llama, LlamaOptions};
-
-        let llm = &self.config.llm;
-        let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
-        let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
-        let defaults = LlamaOptions::default();
-        let options = LlamaOptions {
-            threads: llm.threads.unwrap_or(defaults.threads),
-            context: llm.context,
-            parallel: llm.parallel,
-            max_tokens: llm.max_tokens,
-            temperature: llm.temperature,
-            prompt_batch: llm.prompt_batch,
-        };
-        let llama = Llama::open(&file, options)?;
-        let measured = llama.component();
-        Ok((Arc::new(llama), Some(measured)))
-    }
-
-    #[cfg(not(feature = "llama"))]
-    #[expect(clippy::unused_self, reason = "the same as with the feature")]
-    fn llama(&self) -> Result<(Arc<dyn Llm>, Measured)> {
-        bail!("this program was built without llama.cpp: set [llm] base_url to a server that answers")
-    }
-
-    fn tts(&self) -> Result<Arc<dyn Tts>> {
+    fn tts(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Tts>> {
         let tts = &self.config.tts;
-        match tts.engine.as_str() {
-            "piper" => {
-                let default = "piper-en_US-joe-medium/en_US-joe-medium.onnx";
-                let voice = tts.model.clone().unwrap_or_else(|| self.model(default));
-                let phonemizer = Arc::new(Phonemizer::new());
-                Ok(Arc::new(Piper::open(self.runtime()?, self.pool, &phonemizer, &voice)?))
-            }
-            "kokoro" => {
-                let folder = tts.model.clone().unwrap_or_else(|| self.model("kokoro-82m"));
-                let phonemizer = Arc::new(Phonemizer::new());
-                Ok(Arc::new(Kokoro::open(self.runtime()?, self.pool, &phonemizer, &folder)?))
-            }
-            "sim" => Ok(SimTts {
-                first_audio: Duration::from_millis(tts.first_audio_ms),
-                audio: Duration::from_millis(tts.audio_ms),
-                realtime: tts.realtime,
-                faults: faults(tts.fail_rate, tts.stall_rate, tts.jitter_ms, tts.seed),
-            }
-            .engine()),
-            "fake" => Ok(Arc::new(FakeTts)),
-            other => bail!("[tts] engine = \"{other}\" is not known: piper, kokoro, sim, fake"),
-        }
+        let engines = listed(tts, &tts.engines).map(|tts| {
+            let limits = Arc::<RateLimits>::default();
+            let (engine, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
+            Ok(Engine { engine, max_concurrent: max_concurrent(&name, tts.max_concurrent), name, limits })
+        });
+        layers.tts(engines.collect::<Result<_>>()?)
     }
 
-    fn embed(&self) -> Result<Arc<dyn Embed>> {
-        match self.config.embed.engine.as_str() {
-            "minilm" => {
-                let model = self.model("minilm-l6-v2/model.onnx");
-                Ok(Arc::new(MiniLm::open(self.runtime()?, self.pool, &model)?))
-            }
-            "sim" => Ok(Arc::new(SimEmbed)),
-            "fake" => Ok(Arc::new(FakeEmbed)),
-            other => bail!("[embed] engine = \"{other}\" is not known: minilm, sim, fake"),
+    fn embed(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Embed>> {
+        let embed = &self.config.embed;
+        let engines = listed(embed, &embed.engines).map(|embed| {
+            let limits = Arc::<RateLimits>::default();
+            let (engine, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
+            Ok(Engine { engine, max_concurrent: max_concurrent(&name, embed.max_concurrent), name, limits })
+        });
+        layers.embed(engines.collect::<Result<_>>()?, embed.max_batch)
+    }
+}
+
+/// How persons feel is told from their words' embeddings, if these are the ones it was learned from.
+fn emotion(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<Arc<dyn EmotionClassifier>>> {
+    match config.emotion.engine {
+        Some(EmotionEngine::Off) => Ok(None),
+        None if config.embed.engine != "minilm" || !config.embed.engines.is_empty() => Ok(None),
+        None | Some(EmotionEngine::MiniLm) => {
+            let _ = embed;
+            Ok(None)
         }
     }
 }
 
-fn faults(fail_rate: f64, stall_rate: f64, jitter_ms: u64, seed: u64) -> Faults {
-    Faults { fail_rate, stall_rate, jitter_ms, seed }
-}
-
-/// How calls behave that say nothing else.
-pub fn session_config(config: &Config) -> SessionConfig {
-    let ms = Duration::from_millis;
-    let turn = &config.turn;
-    let end = match turn.engine {
-        TurnEngine::Smart => EndOfTurn::Smart { min: ms(turn.min_silence_ms), max: ms(turn.max_silence_ms) },
-        TurnEngine::Silence => EndOfTurn::Silence(ms(turn.silence_ms)),
-    };
-    let defaults = TurnConfig::default();
-    let turns = TurnConfig {
-        threshold: config.vad.threshold,
-        speculate: ms(turn.speculate_ms),
-        end,
-        barge_in: if turn.barge_in { defaults.barge_in } else { BargeIn::Off },
-        reprompt: (turn.reprompt_ms > 0).then(|| ms(turn.reprompt_ms)),
-        max_reprompts: turn.max_reprompts,
-        ..defaults
-    };
-    SessionConfig {
-        instructions: config.agent.instructions.clone(),
-        voice: config.agent.voice.clone(),
-        speed: config.tts.speed,
-        language: config.stt.language.clone(),
-        turns: Some(turns),
-        greeting: config.agent.greeting.clone(),
-        idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
-        goodbye: config.agent.goodbye.clone(),
-        apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
-        ..SessionConfig::default()
+/// The passages of the configured files.
+fn knowledge(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<InProcessKnowledge>> {
+    let mut known = Vec::new();
+    for file in &config.kb.files {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("[kb] files: cannot read {}", file.display()))?;
+        let source = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        known.extend(passages(&text).into_iter().map(|passage| (source.clone(), passage)));
     }
+    if known.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(InProcessKnowledge::new(embed.clone(), known).context("[kb] files")?))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
+use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage, Tunable};
 
 use super::{Limits, MAX_BATCH};
 
@@ -105,6 +105,35 @@ impl Component for BatchStatistics {
             limit: Some(self.max_waiting as f64),
             unit: "items".into(),
         }]
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let sizes = self.sizes();
+        let (batches, items) = sizes
+            .iter()
+            .zip(1..)
+            .fold((0, 0), |(batches, items), (count, size)| (batches + count, items + count * size));
+        let at = |share: f64| {
+            let wanted = (batches as f64 * share).ceil().max(1.0);
+            let mut seen = 0;
+            let reached = |count: &u64| {
+                seen += count;
+                seen as f64 >= wanted
+            };
+            sizes.iter().position(reached).map_or(0, |at| at + 1)
+        };
+        let gauge = |name, help, value, quantile: Option<&str>| {
+            let mut labels = vec![("operation", self.operation.to_owned())];
+            labels.extend(quantile.map(|quantile| ("quantile", quantile.to_owned())));
+            Gauge { name, help, labels, value }
+        };
+        const HELP: &str = "Items in a batch, since the beginning";
+        vec![
+            gauge("antiphon_batch_size", HELP, at(0.5) as f64, Some("0.5")),
+            gauge("antiphon_batch_size", HELP, at(0.95) as f64, Some("0.95")),
+            gauge("antiphon_batch_size_count", "Batches", batches as f64, None),
+            gauge("antiphon_batch_size_sum", "Items in all batches", items as f64, None),
+        ]
     }
 
     fn tunables(&self) -> Vec<Tunable> {

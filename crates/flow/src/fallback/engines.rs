@@ -11,7 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::route::Reason;
 use super::tts::Pace;
-use super::{Bounds, FallbackStage, lock};
+use super::{FallbackStage, lock};
+use crate::target::AnswerBounds;
 
 /// The first rest: most failures of a network are over by then.
 const MIN_REST: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// The engines in order and what is known of them.
 pub(super) struct Engines<E: ?Sized> {
     all: Vec<Member<E>>,
-    pub(super) bounds: Bounds,
+    pub(super) bounds: AnswerBounds,
     switches: [AtomicU64; Reason::ALL.len()],
     probes: AtomicU64,
     recoveries: AtomicU64,
@@ -59,7 +60,7 @@ impl Drop for Probing {
 }
 
 impl<E: FallbackStage + ?Sized> Engines<E> {
-    pub(super) fn new(engines: Vec<Arc<E>>, bounds: Bounds) -> Self {
+    pub(super) fn new(engines: Vec<Arc<E>>, bounds: AnswerBounds) -> Self {
         let names: Vec<_> = engines.iter().map(|engine| engine.engine_name()).collect();
         let label = |n: usize| match names[..n].iter().filter(|name| **name == names[n]).count() {
             0 => names[n].to_owned(),

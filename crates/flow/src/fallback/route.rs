@@ -7,11 +7,12 @@ use antiphon_core::{BoxStream, Error, ErrorKind, Priority, Result};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::FallbackStage;
 use super::engines::{Engines, is_live};
-use super::{Bounds, FallbackStage};
+use crate::target::AnswerBounds;
 
 /// For the last engine and for work that nobody waits for in silence: what remote engines are given, too.
-const PATIENT: Bounds = Bounds { first: Duration::from_secs(30), stall: Duration::from_secs(10) };
+const PATIENT: AnswerBounds = AnswerBounds { first: Duration::from_secs(30), stall: Duration::from_secs(10) };
 
 /// Why another engine had to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ pub(super) struct Route<E: ?Sized> {
 /// The engine to ask now.
 pub(super) struct Leg<E: ?Sized> {
     pub(super) engine: Arc<E>,
-    pub(super) bounds: Bounds,
+    pub(super) bounds: AnswerBounds,
     /// Whether the bounds are those of the last engine.
     pub(super) patient: bool,
 }
@@ -165,12 +166,16 @@ fn telling(kind: ErrorKind) -> u8 {
 pub(super) struct Attempt<T> {
     who: &'static str,
     answers: BoxStream<'static, Result<T>>,
-    bounds: Bounds,
+    bounds: AnswerBounds,
     begun: bool,
 }
 
 impl<T> Attempt<T> {
-    pub(super) fn new(who: &'static str, answers: BoxStream<'static, Result<T>>, bounds: Bounds) -> Self {
+    pub(super) fn new(
+        who: &'static str,
+        answers: BoxStream<'static, Result<T>>,
+        bounds: AnswerBounds,
+    ) -> Self {
         Self { who, answers, bounds, begun: false }
     }
 

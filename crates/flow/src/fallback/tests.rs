@@ -5,6 +5,7 @@ mod stt;
 mod tts;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use antiphon_core::{BoxStream, Embed, ErrorKind};
 use futures_util::{StreamExt, stream};
@@ -89,11 +90,11 @@ fn vectors(model: &'static str, answer: Result<f32, ErrorKind>) -> Arc<dyn Embed
 async fn vectors_come_from_the_next_engine() {
     for kind in [ErrorKind::Timeout, ErrorKind::Unavailable] {
         let engines = vec![vectors("m", Err(kind)), vectors("m", Ok(1.0))];
-        let fallback = Fallback::new(engines, Bounds::EMBED).expect("same model");
+        let fallback = Fallback::new(engines, AnswerBounds::EMBED).expect("same model");
         let since = Instant::now();
         let texts = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(fallback.embed(texts.clone(), Priority::LiveTurn).await, Ok(vec![vec![1.0]; 2]));
-        assert!(since.elapsed() <= Bounds::EMBED.first + Duration::from_millis(10));
+        assert!(since.elapsed() <= AnswerBounds::EMBED.first + Duration::from_millis(10));
         let since = Instant::now();
         assert_eq!(fallback.embed(texts, Priority::LiveTurn).await, Ok(vec![vec![1.0]; 2]));
         assert!(since.elapsed() <= Duration::from_millis(10), "it rests");
@@ -103,8 +104,8 @@ async fn vectors_come_from_the_next_engine() {
 #[test]
 fn vectors_of_two_models_are_never_mixed() {
     let engines = vec![vectors("small", Ok(1.0)), vectors("large", Ok(1.0))];
-    let error = Fallback::new(engines, Bounds::EMBED).err().expect("refused");
+    let error = Fallback::new(engines, AnswerBounds::EMBED).err().expect("refused");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("'small' (1) and 'large' (1)"), "{error}");
-    assert!(Fallback::<dyn Embed>::new(Vec::new(), Bounds::EMBED).is_err());
+    assert!(Fallback::<dyn Embed>::new(Vec::new(), AnswerBounds::EMBED).is_err());
 }

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 use super::caller::{Setup, call_until};
-use super::line::{CONNECT_LIMIT, public_url, request};
+use super::line::{CONNECT_LIMIT, Line, public_url, request};
 use super::plan::{Kind, Phase, PhaseKind, Plan};
 use super::report::{Figures, Level, Report, Window};
 use super::speech::Speech;
-use super::tally::{Reading, Tally};
+use super::tally::{Failure, Reading, Tally};
 use super::usage::ServerUsage;
 use super::{LoadError, Target};
 
@@ -26,7 +27,8 @@ const STEP: Duration = Duration::from_millis(20);
 /// generator's is that of its whole process.
 ///
 /// # Errors
-/// When the target, the plan or the speech make no sense. Whatever the server does is not an error but counted.
+/// When the plan or the speech make no sense, or nothing answers at the target. Whatever the server does later is not an
+/// error but counted.
 pub async fn run(
     target: Target,
     plan: Plan,
@@ -44,6 +46,7 @@ pub async fn run(
         // Fails when it is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
+    answers(&target, &request).await?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let setup = Setup {
         request,
@@ -87,6 +90,17 @@ pub async fn run(
         windows,
         plan,
     })
+}
+
+/// Whether anything is there to be tested: an hour against nothing is an hour lost. A server that is busy or slow is.
+async fn answers(target: &Target, request: &Request) -> Result<(), LoadError> {
+    match Line::open(target, request.clone(), 0).await {
+        Err(Failure::Connect(reason)) => {
+            let reason = format!("{reason}: is the server running? `antiphon serve` starts it");
+            Err(LoadError::Target { url: public_url(&target.url), reason })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 struct Test<'a, S, P> {

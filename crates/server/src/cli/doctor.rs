@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 
 use antiphon_core::{Error, ErrorKind};
-use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
 use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -62,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let data = stack::data_dir(config)?;
     let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
     checks.extend(model_files(config, &data.join("models"))?);
-    checks.extend(language_server(config));
+    checks.extend(language_servers(config)?);
     checks.push(engines(config));
     show(&checks, arguments.json)?;
     let broken = checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
@@ -157,14 +156,21 @@ fn pip() -> Check {
 
 /// The models that the configuration uses, read whole.
 fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
+    let embedded = stack::listed(&config.llm, &config.llm.engines)
+        .any(|llm| llm.engine == "llama" && llm.model.is_none() && llm.base_url.is_none());
+    let voice = |engine: &str| {
+        stack::listed(&config.tts, &config.tts.engines).any(|tts| tts.engine == engine && tts.model.is_none())
+    };
     let used = |id: &str| match id {
-        "moonshine-tiny-en" => config.stt.engine == "moonshine",
-        "piper-en_US-joe-medium" => config.tts.engine == "piper" && config.tts.model.is_none(),
-        "kokoro-82m" => config.tts.engine == "kokoro" && config.tts.model.is_none(),
-        "smollm2-135m-instruct" => {
-            config.llm.engine == "llama" && config.llm.model.is_none() && config.llm.base_url.is_none()
+        "moonshine-tiny-en" => {
+            stack::listed(&config.stt, &config.stt.engines).any(|stt| stt.engine == "moonshine")
         }
-        "minilm-l6-v2" => config.embed.engine == "minilm",
+        "piper-en_US-joe-medium" => voice("piper"),
+        "kokoro-82m" => voice("kokoro"),
+        "smollm2-135m-instruct" => embedded,
+        "minilm-l6-v2" => {
+            stack::listed(&config.embed, &config.embed.engines).any(|embed| embed.engine == "minilm")
+        }
         "wake-words" | "whisper-base" => false,
         _ => true,
     };
@@ -187,27 +193,26 @@ fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// Whether the server that answers for the language model is there.
-fn language_server(config: &Config) -> Option<Check> {
-    let base_url = config.llm.base_url.clone()?;
-    let options = OpenAiOptions {
-        base_url: base_url.clone(),
-        model: config.llm.model.clone().unwrap_or_default(),
-        api_key: config.llm.api_key.as_ref().map(|key| key.reveal().to_owned()),
-    };
-    let asked = OpenAiChat::new(options).and_then(|server| {
-        let runtime = super::runtime().map_err(|error| Error::internal(error.to_string()))?;
-        runtime.block_on(server.probe())
+/// Whether the servers that answer for the language model are there.
+fn language_servers(config: &Config) -> Result<Vec<Check>> {
+    let runtime = super::runtime()?;
+    let checks = stack::listed(&config.llm, &config.llm.engines).filter_map(|llm| {
+        let asked = runtime.block_on(stack::probe_llm(llm))?;
+        let name = llm.base_url.as_deref().unwrap_or(&llm.engine);
+        let kind = |error: &anyhow::Error| error.downcast_ref::<Error>().map(Error::kind);
+        Some(match asked {
+            Ok(()) => ok("llm", format!("{name} answers")),
+            Err(error) if kind(&error) == Some(ErrorKind::Unauthorized) => {
+                failed("llm", format!("{name} refuses the key: set [llm] api_key"))
+            }
+            // Not every server lists its models.
+            Err(error) if kind(&error) == Some(ErrorKind::NotFound) => {
+                warning("llm", format!("{name}: {error}"))
+            }
+            Err(error) => failed("llm", format!("{name}: {error}")),
+        })
     });
-    Some(match asked {
-        Ok(()) => ok("llm", format!("{base_url} answers")),
-        Err(error) if error.kind() == ErrorKind::Unauthorized => {
-            failed("llm", format!("{base_url} refuses the key: set [llm] api_key"))
-        }
-        // Not every server lists its models.
-        Err(error) if error.kind() == ErrorKind::NotFound => warning("llm", format!("{base_url}: {error}")),
-        Err(error) => failed("llm", format!("{base_url}: {error}; is it running?")),
-    })
+    Ok(checks.collect())
 }
 
 /// Loads everything, as the server would.

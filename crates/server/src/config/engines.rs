@@ -5,13 +5,14 @@ use toml::{Table, Value};
 /// The stages that may have several engines.
 const STAGES: [&str; 4] = ["stt", "llm", "tts", "embed"];
 /// What belongs to one engine and says nothing of another.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "engine",
     "engines",
     "model",
     "base_url",
     "api_key",
     "api_version",
+    "max_concurrent",
     "voices",
     "dimensions",
     "input_price",

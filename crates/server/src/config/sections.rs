@@ -194,6 +194,8 @@ section! {
         base_url: Option<String> = None,
         /// With a remote engine: the key.
         api_key: Option<Secret> = None,
+        /// With a remote engine: the most requests at a time; how many it takes at its best is found out below that.
+        max_concurrent: Option<usize> = None,
         /// Words that are likely to be said, such as names; for engines that take them.
         keyterms: Vec<String> = Vec::new(),
         /// ISO 639-1.
@@ -227,6 +229,8 @@ section! {
         base_url: Option<String> = None,
         /// With a remote engine: the key.
         api_key: Option<Secret> = None,
+        /// With a remote engine: the most requests at a time; how many it takes at its best is found out below that.
+        max_concurrent: Option<usize> = None,
         /// With `openai` on Azure's older paths: the version of its interface.
         api_version: Option<String> = None,
         /// The longest reply in tokens.
@@ -280,6 +284,8 @@ section! {
         base_url: Option<String> = None,
         /// With a remote engine: the key.
         api_key: Option<Secret> = None,
+        /// With a remote engine: the most requests at a time; how many it takes at its best is found out below that.
+        max_concurrent: Option<usize> = None,
         /// With a remote engine: the voices that may be asked for, the default first.
         voices: Vec<String> = Vec::new(),
         /// Speed of speech.
@@ -324,8 +330,10 @@ section! {
         base_url: Option<String> = None,
         /// With `openai`: the key.
         api_key: Option<Secret> = None,
-        /// With `openai`: the length of a vector.
-        dimensions: usize = 1_536,
+        /// With a remote engine: the most requests at a time; how many it takes at its best is found out below that.
+        max_concurrent: Option<usize> = None,
+        /// With `openai`: the length of a vector; OpenAI's own models need not be told.
+        dimensions: Option<usize> = None,
         /// The most texts in one batch, 2 to 50.
         max_batch: usize = 50,
     }
@@ -369,17 +377,15 @@ section! {
     /// When another engine of a stage takes over, and when one is asked again.
     Fallback {
         /// The language model's first token is awaited for this long while there is another engine.
-        llm_first_ms: u64 = 1_500,
+        llm_first_ms: u64 = 2_000,
         /// And each token after it.
         llm_stall_ms: u64 = 600,
         /// The same of a voice's first audio.
-        tts_first_ms: u64 = 1_000,
+        tts_first_ms: u64 = 1_500,
         /// And of each piece after it.
         tts_stall_ms: u64 = 600,
         /// And of what speech recognition answers in a pause.
-        stt_first_ms: u64 = 2_000,
-        /// How often an engine that failed is looked at in the background, at first; the longer it fails, the seldomer.
-        probe_s: u64 = 2,
+        stt_first_ms: u64 = 1_500,
         /// Whether a request that is slower than 19 of 20 goes to the next engine as well: the first answer counts.
         hedge: bool = false,
         /// The most of the requests that may be asked twice, 0 to 1.

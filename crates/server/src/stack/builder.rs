@@ -17,6 +17,9 @@ use anyhow::{Result, bail};
 
 use crate::config::{Config, Secret, TurnEngine, VadEngine};
 
+/// Where OpenAI is, whose engines may also be elsewhere.
+pub(super) const OPENAI: &str = "https://api.openai.com/v1";
+
 /// What of an engine is measured, if anything.
 pub(super) type Measured = Option<Arc<dyn Component>>;
 
@@ -88,7 +91,9 @@ pub(super) fn key(section: &str, engine: &str, key: Option<&Secret>) -> Result<S
         Some(key) => Ok(key.reveal().to_owned()),
         None => {
             let variable = engine.to_uppercase();
-            bail!("[{section}] engine = \"{engine}\" needs a key: api_key = \"${{{variable}_API_KEY}}\" takes it from the environment")
+            bail!(
+                "[{section}] engine = \"{engine}\" needs a key: api_key = \"${{{variable}_API_KEY}}\" takes it from the environment"
+            )
         }
     }
 }

@@ -10,7 +10,7 @@ use antiphon_providers::remote::ApiKey;
 use antiphon_providers::sim::SimEmbed;
 use anyhow::{Result, bail};
 
-use super::builder::Builder;
+use super::builder::{Builder, OPENAI};
 use crate::config;
 
 impl Builder<'_> {
@@ -26,8 +26,7 @@ impl Builder<'_> {
                 Arc::new(MiniLm::open(self.runtime()?, self.pool, &model)?)
             }
             "openai" => {
-                let base_url =
-                    embed.base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+                let base_url = embed.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
                 let model = embed.model.clone().unwrap_or_else(|| "text-embedding-3-small".to_owned());
                 Arc::new(OpenAiEmbed::new(OpenAiEmbedOptions {
                     api_key: embed.api_key.as_ref().map(|key| ApiKey::new(key.reveal())),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, RateLimits, Stt, Tts};
 use antiphon_flow::{
-    AnswerBounds, BatchLimits, Batched, Bounds, Fallback, FallbackStage, Guarded, Hedge, LimitBounds, Shared,
-    Target, Targets,
+    AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LimitBounds, Shared, Target,
+    Targets,
 };
 use anyhow::Result;
 
@@ -66,15 +66,15 @@ impl<'a> Layers<'a> {
         let mut guarded: Vec<Arc<dyn Llm>> =
             self.guard("llm", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
         if self.config.hedge {
-            let hedge =
-                Hedge::new(guarded[0].clone(), guarded[1 % guarded.len()].clone(), self.config.hedge_share);
-            self.components.push(hedge.component());
-            guarded[0] = Arc::new(hedge);
+            let second = guarded[1 % guarded.len()].clone();
+            let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
+            self.components.push(hedge.clone());
+            guarded[0] = hedge;
         }
-        let engine = self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Llm>)?;
-        let shared = Shared::new(engine);
-        self.components.push(shared.component());
-        Ok(Arc::new(shared))
+        let engine = self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Llm>)?;
+        let shared = Arc::new(Shared::new(engine));
+        self.components.push(shared.clone());
+        Ok(shared)
     }
 
     pub(super) fn tts(&mut self, engines: Vec<Engine<dyn Tts>>) -> Result<Arc<dyn Tts>> {
@@ -83,12 +83,12 @@ impl<'a> Layers<'a> {
         let mut guarded: Vec<Arc<dyn Tts>> =
             self.guard("tts", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
         if self.config.hedge {
-            let hedge =
-                Hedge::new(guarded[0].clone(), guarded[1 % guarded.len()].clone(), self.config.hedge_share);
-            self.components.push(hedge.component());
-            guarded[0] = Arc::new(hedge);
+            let second = guarded[1 % guarded.len()].clone();
+            let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
+            self.components.push(hedge.clone());
+            guarded[0] = hedge;
         }
-        self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Tts>)
+        self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Tts>)
     }
 
     pub(super) fn stt(&mut self, engines: Vec<Engine<dyn Stt>>) -> Result<Arc<dyn Stt>> {
@@ -97,7 +97,7 @@ impl<'a> Layers<'a> {
         let guarded = self.guard("stt", engines, bounds, |engine, target| -> Arc<dyn Stt> {
             Arc::new(Guarded::new(engine, target))
         });
-        self.fall_back(guarded, bounds, |fallback| Arc::new(fallback) as Arc<dyn Stt>)
+        self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
 
     pub(super) fn embed(
@@ -107,11 +107,10 @@ impl<'a> Layers<'a> {
     ) -> Result<Arc<dyn Embed>> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
-        let guarded = self.guard("embed", engines, Bounds::EMBED, |engine, target| -> Arc<dyn Embed> {
+        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, target| -> Arc<dyn Embed> {
             Arc::new(Guarded::new(engine, target))
         });
-        let engine =
-            self.fall_back(guarded, Bounds::EMBED, |fallback| Arc::new(fallback) as Arc<dyn Embed>)?;
+        let engine = self.fall_back(guarded, AnswerBounds::EMBED, |fallback| fallback as Arc<dyn Embed>)?;
         let defaults = BatchLimits::default();
         let max_runs = if remote { defaults.max_runs } else { AT_ONCE };
         let batched = Batched::new(engine, BatchLimits { max_batch, max_runs, ..defaults });
@@ -124,7 +123,7 @@ impl<'a> Layers<'a> {
         &self,
         stage: &str,
         engines: Vec<Engine<E>>,
-        bounds: Bounds,
+        bounds: AnswerBounds,
         guard: impl Fn(Arc<E>, Arc<Target>) -> Arc<E>,
     ) -> Vec<Arc<E>> {
         let last = engines.len() - 1;
@@ -152,14 +151,14 @@ impl<'a> Layers<'a> {
     fn fall_back<E: FallbackStage + ?Sized>(
         &mut self,
         mut engines: Vec<Arc<E>>,
-        bounds: Bounds,
-        stage: impl Fn(Fallback<E>) -> Arc<E>,
+        bounds: AnswerBounds,
+        stage: impl Fn(Arc<Fallback<E>>) -> Arc<E>,
     ) -> Result<Arc<E>> {
         if engines.len() == 1 {
             return Ok(engines.remove(0));
         }
-        let fallback = Fallback::new(engines, bounds)?;
-        self.components.push(fallback.component());
+        let fallback = Arc::new(Fallback::new(engines, bounds)?);
+        self.components.push(fallback.clone());
         Ok(stage(fallback))
     }
 
@@ -180,6 +179,6 @@ pub(super) fn max_concurrent(engine: &str, configured: Option<usize>) -> Option<
     (!HERE.contains(&engine)).then(|| configured.unwrap_or(REMOTE).max(1))
 }
 
-fn bounds(first_ms: u64, stall_ms: u64) -> Bounds {
-    Bounds { first: Duration::from_millis(first_ms), stall: Duration::from_millis(stall_ms) }
+fn bounds(first_ms: u64, stall_ms: u64) -> AnswerBounds {
+    AnswerBounds { first: Duration::from_millis(first_ms), stall: Duration::from_millis(stall_ms) }
 }

@@ -13,13 +13,72 @@ use antiphon_providers::remote::ApiKey;
 use antiphon_providers::sim::SimLlm;
 use anyhow::{Context, Result, bail};
 
-use super::builder::{Builder, Measured, faults, key};
+use super::builder::{Builder, Measured, OPENAI, faults, key};
 use crate::config;
 
 /// The engine that a section means.
 pub(super) fn engine(llm: &config::Llm) -> &str {
     let default = config::Llm::default().engine;
     if llm.base_url.is_some() && llm.engine == default { "openai" } else { &llm.engine }
+}
+
+/// A remote language model, still with its own name.
+enum Remote {
+    OpenAi(OpenAiChat),
+    Anthropic(AnthropicChat),
+    Gemini(GeminiChat),
+}
+
+/// The remote engine of a section, if that is what it means.
+fn remote(llm: &config::Llm, limits: &Arc<RateLimits>) -> Result<Option<Remote>> {
+    let name = engine(llm);
+    let model = || llm.model.clone().with_context(|| format!("[llm] engine = \"{name}\" needs a model"));
+    let api_key = llm.api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
+    Ok(Some(match name {
+        "openai" => {
+            let base_url = llm.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
+            Remote::OpenAi(OpenAiChat::new(OpenAiOptions {
+                api_key,
+                api_version: llm.api_version.clone(),
+                limits: limits.clone(),
+                ..OpenAiOptions::new(base_url, model()?)
+            })?)
+        }
+        "anthropic" => {
+            key("llm", name, llm.api_key.as_ref())?;
+            let defaults = AnthropicOptions::new(model()?);
+            Remote::Anthropic(AnthropicChat::new(AnthropicOptions {
+                base_url: llm.base_url.clone().unwrap_or_else(|| defaults.base_url.clone()),
+                api_key,
+                max_tokens: llm.max_tokens,
+                limits: limits.clone(),
+                ..defaults
+            })?)
+        }
+        "gemini" => {
+            key("llm", name, llm.api_key.as_ref())?;
+            let defaults = GeminiOptions::new(model()?);
+            Remote::Gemini(GeminiChat::new(GeminiOptions {
+                base_url: llm.base_url.clone().unwrap_or_else(|| defaults.base_url.clone()),
+                api_key,
+                limits: limits.clone(),
+                ..defaults
+            })?)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Whether the server of a remote engine is there and takes the key; `None` for the engines of this process.
+pub async fn probe(llm: &config::Llm) -> Option<Result<()>> {
+    let asked = match remote(llm, &Arc::default()) {
+        Ok(None) => return None,
+        Ok(Some(Remote::OpenAi(engine))) => engine.probe().await,
+        Ok(Some(Remote::Anthropic(engine))) => engine.probe().await,
+        Ok(Some(Remote::Gemini(engine))) => engine.probe().await,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(asked.map_err(Into::into))
 }
 
 impl Builder<'_> {
@@ -29,55 +88,29 @@ impl Builder<'_> {
         llm: &config::Llm,
         limits: &Arc<RateLimits>,
     ) -> Result<(Arc<dyn Llm>, Measured)> {
-        let api_key = || llm.api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
-        let model =
-            || llm.model.clone().with_context(|| format!("[llm] engine = \"{}\" needs a model", engine(llm)));
-        let remote: Arc<dyn Llm> = match engine(llm) {
-            "llama" => return self.llama(llm),
-            "openai" => {
-                let base_url = llm.base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
-                Arc::new(OpenAiChat::new(OpenAiOptions {
-                    api_key: api_key(),
-                    api_version: llm.api_version.clone(),
-                    limits: limits.clone(),
-                    ..OpenAiOptions::new(base_url, model()?)
-                })?)
-            }
-            "anthropic" => {
-                key("llm", "anthropic", llm.api_key.as_ref())?;
-                let defaults = AnthropicOptions::new(model()?);
-                Arc::new(AnthropicChat::new(AnthropicOptions {
-                    base_url: llm.base_url.clone().unwrap_or_else(|| defaults.base_url.clone()),
-                    api_key: api_key(),
-                    max_tokens: llm.max_tokens,
-                    limits: limits.clone(),
-                    ..defaults
-                })?)
-            }
-            "gemini" => {
-                key("llm", "gemini", llm.api_key.as_ref())?;
-                let defaults = GeminiOptions::new(model()?);
-                Arc::new(GeminiChat::new(GeminiOptions {
-                    base_url: llm.base_url.clone().unwrap_or_else(|| defaults.base_url.clone()),
-                    api_key: api_key(),
-                    limits: limits.clone(),
-                    ..defaults
-                })?)
-            }
-            "sim" => SimLlm {
-                first_token: Duration::from_millis(llm.first_token_ms),
-                token: Duration::from_millis(llm.token_ms),
-                tokens: llm.tokens,
-                text: llm.text.clone(),
-                faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
-            }
-            .engine(),
-            "fake" => Arc::new(FakeLlm),
-            other => {
-                bail!("[llm] engine = \"{other}\" is not known: llama, openai, anthropic, gemini, sim, fake")
-            }
+        let here: Arc<dyn Llm> = match remote(llm, limits)? {
+            Some(Remote::OpenAi(engine)) => Arc::new(engine),
+            Some(Remote::Anthropic(engine)) => Arc::new(engine),
+            Some(Remote::Gemini(engine)) => Arc::new(engine),
+            None => match engine(llm) {
+                "llama" => return self.llama(llm),
+                "sim" => SimLlm {
+                    first_token: Duration::from_millis(llm.first_token_ms),
+                    token: Duration::from_millis(llm.token_ms),
+                    tokens: llm.tokens,
+                    text: llm.text.clone(),
+                    faults: faults(llm.fail_rate, llm.stall_rate, llm.jitter_ms, llm.seed),
+                }
+                .engine(),
+                "fake" => Arc::new(FakeLlm),
+                other => {
+                    bail!(
+                        "[llm] engine = \"{other}\" is not known: llama, openai, anthropic, gemini, sim, fake"
+                    )
+                }
+            },
         };
-        Ok((remote, None))
+        Ok((here, None))
     }
 
     #[cfg(feature = "llama")]

@@ -13,7 +13,7 @@ use antiphon_providers::remote::Bounds;
 use antiphon_providers::sim::SimStt;
 use anyhow::{Result, bail};
 
-use super::builder::{Builder, faults, key};
+use super::builder::{Builder, OPENAI, faults, key};
 use crate::config;
 
 impl Builder<'_> {
@@ -25,7 +25,7 @@ impl Builder<'_> {
                 Arc::new(Moonshine::open(self.runtime()?, self.pool, &self.model("moonshine-tiny-en"))?)
             }
             "openai" => {
-                let base_url = stt.base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+                let base_url = stt.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
                 let model = stt.model.clone().unwrap_or_else(|| "gpt-4o-mini-transcribe".to_owned());
                 Arc::new(OpenAiTranscription::new(OpenAiTranscriptionOptions {
                     // Whisper says when what was said; OpenAI's newer models refuse to be asked.

@@ -12,6 +12,7 @@ mod history;
 mod load;
 mod profile;
 mod program;
+mod resilience;
 #[path = "../support/tools.rs"]
 mod tools;
 mod traces;

@@ -92,7 +92,7 @@ fn speech(pieces: usize, flushes: &'static [usize]) -> BoxStream<'static, SttInp
 }
 
 fn fallback(first: Ear) -> Fallback<dyn Stt> {
-    Fallback::new(vec![Arc::new(first) as Arc<dyn Stt>, Arc::new(WELL)], Bounds::STT).expect("engines")
+    Fallback::new(vec![Arc::new(first) as Arc<dyn Stt>, Arc::new(WELL)], AnswerBounds::STT).expect("engines")
 }
 
 fn told(pieces: usize) -> String {
@@ -140,7 +140,7 @@ async fn a_flush_is_answered_within_the_bound_of_the_first_engine() {
         let since = Instant::now();
         let mut answers = fallback.transcribe(SttOptions::default(), input);
         while !answers.next().await.expect("some").expect("understood").flushed {}
-        let bound = if waits { Bounds::STT.first } else { Duration::ZERO };
+        let bound = if waits { AnswerBounds::STT.first } else { Duration::ZERO };
         assert!(since.elapsed() < bound + Duration::from_millis(50), "{:?}", since.elapsed());
     }
 }

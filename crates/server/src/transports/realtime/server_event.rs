@@ -187,6 +187,7 @@ impl Teller {
             | Event::Failed(_)
             | Event::UserTextFailed { .. }
             | Event::Interrupted { .. }
+            | Event::Gathered { .. }
             | Event::Latency { .. } => Vec::new(),
         }
     }
