@@ -89,23 +89,7 @@ pub(crate) fn listen<D: Dialect>(
     partials: bool,
     audio: BoxStream<'static, SttInput>,
 ) -> BoxStream<'static, Result<Transcript>> {
-    let listening = Listening {
-        line,
-        dialect,
-        partials,
-        audio,
-        over: false,
-        socket: None,
-        pieces: Pieces::default(),
-        parts: Parts::default(),
-        told: String::new(),
-        spoken: false,
-        answered: 0,
-        covered_ms: 0,
-        missed_ms: None,
-        question: None,
-        sent: Instant::now(),
-    };
+    let listening = Listening::new(line, dialect, partials, audio);
     stream::unfold(Some(listening), |listening| async move {
         let mut listening = listening?;
         match listening.next().await.transpose()? {
@@ -134,7 +118,7 @@ pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
         for byte in value.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    query.push(char::from(byte))
+                    query.push(char::from(byte));
                 }
                 _ => {
                     // Writing to a string cannot fail.
@@ -194,6 +178,26 @@ enum Event {
 }
 
 impl<D: Dialect> Listening<D> {
+    fn new(line: Line, dialect: D, partials: bool, audio: BoxStream<'static, SttInput>) -> Self {
+        Self {
+            line,
+            dialect,
+            partials,
+            audio,
+            over: false,
+            socket: None,
+            pieces: Pieces::default(),
+            parts: Parts::default(),
+            told: String::new(),
+            spoken: false,
+            answered: 0,
+            covered_ms: 0,
+            missed_ms: None,
+            question: None,
+            sent: Instant::now(),
+        }
+    }
+
     /// The next transcript; `None` after the last.
     async fn next(&mut self) -> Result<Option<Transcript>> {
         while !self.over {
@@ -212,7 +216,8 @@ impl<D: Dialect> Listening<D> {
         Ok(None)
     }
 
-    /// None starves another: each is as likely as any when several can happen.
+    /// None starves another: each is as likely as any when several can happen. So messages are read at least as fast
+    /// as pieces are sent, and two that only write never wait for each other.
     async fn event(&mut self) -> Event {
         let ready = self.pieces.is_ready(&D::PIECE);
         let wake = self.wake();
@@ -309,13 +314,13 @@ impl<D: Dialect> Listening<D> {
         };
         self.spoken = true;
         match said {
-            Said::Part(part) => self.take(part),
+            Said::Part(part) => self.take(&part),
             Said::Over => Ok(ending.then(|| self.answer())),
             Said::Nothing => Ok(None),
         }
     }
 
-    fn take(&mut self, part: Part) -> Result<Option<Transcript>> {
+    fn take(&mut self, part: &Part) -> Result<Option<Transcript>> {
         let seconds = |ms| self.pieces.ours(ms) as f32 / 1_000.0;
         let (start_s, end_s) = (seconds(part.start_ms), seconds(part.end_ms));
         let covers_ms = self.pieces.ours(part.covers_ms);

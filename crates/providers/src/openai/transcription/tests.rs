@@ -32,7 +32,7 @@ async fn asked(tcp: &mut TcpStream) -> Option<Asked> {
             _ => return None,
         }
     }
-    let data = request.windows(4).position(|w| w == b"data")?;
+    let data = request.windows(4).position(|w| w == b"RIFF")? + 36;
     let bytes = u32::from_le_bytes(request[data + 4..data + 8].try_into().expect("four bytes")) as usize;
     let text = [&request[..data], &request[data + 8 + bytes..]].concat();
     Some(Asked { text: String::from_utf8_lossy(&text).into_owned(), samples: bytes / 2 })

@@ -164,27 +164,17 @@ async fn an_idle_connection_is_kept() {
 
 #[tokio::test]
 async fn a_late_answer_answers_no_later_question() {
-    let url = serve(|_, mut socket| async move {
-        assert!(until(&mut socket, "flush").await);
-        say(&mut socket, "hello").await;
-        assert!(until(&mut socket, "flush").await);
-        say(&mut socket, "0 1000 first!").await;
-        say(&mut socket, "1 2000 second!").await;
-        assert!(until(&mut socket, "end").await);
-    })
-    .await;
-    let (give, mut take) = mpsc::channel(64);
-    let live = stream::poll_fn(move |cx| take.poll_recv(cx)).boxed();
-    // Only the first question is to go unanswered, however slow the machine is.
-    let mut answers = Engine::new(&url, Duration::from_secs(1)).transcribe(SttOptions::default(), live);
-    for input in asked(16_000) {
-        give.send(input).await.expect("taken");
-    }
-    assert_eq!(answers.next().await.expect("an answer").expect("works").text, "");
-    for input in asked(16_000) {
-        give.send(input).await.expect("taken");
-    }
-    let second = answers.next().await.expect("an answer").expect("works");
+    let Engine { remote, answer_within } = Engine::new("http://127.0.0.1:9", LONG);
+    let line = Line { remote, path: "/x".to_owned(), headers: Vec::new(), answer_within };
+    let mut listening = Listening::new(line, Plain, false, stream::pending().boxed());
+    listening.pieces.push(noise(32_000).into(), &Plain::PIECE);
+    listening.missed_ms = Some(1_000);
+    let due = Instant::now() + LONG;
+    listening.question = Some(Question { end: false, due, latest: due });
+    let mut understand =
+        |text: &str| listening.understand(Some(Ok(Frame::Text(text.to_owned())))).expect("works");
+    assert_eq!(understand("0 1000 first!"), None);
+    let second = understand("1 2000 second!").expect("an answer");
     assert_eq!((second.text.as_str(), second.audio_ms), ("first! second!", 2_000));
 }
 
@@ -202,8 +192,8 @@ async fn news_prolongs_the_wait_but_not_for_ever() {
     .await;
     let mut engine = Engine::new(&url, LONG);
     engine.remote = engine.remote.with_bounds(Bounds { first: SHORT, ..Bounds::default() });
-    let answers = transcribe(&engine, false, asked(1_600_000)).await;
-    assert_eq!(texts(answers), [("more".to_owned(), true)]);
+    let answers = transcribe(&engine, false, asked(40_000)).await;
+    assert!(matches!(answers[..], [Ok(Transcript { flushed: true, .. })]), "{answers:?}");
 }
 
 #[tokio::test]
@@ -215,11 +205,14 @@ async fn long_audio_is_sent_while_answers_come() {
             match message {
                 Message::Binary(bytes) => {
                     assert!((640..=3_200).contains(&bytes.len()));
+                    let second = samples / 16_000;
                     samples += bytes.len() / 2;
-                    // More than the buffers between the two can hold.
-                    say(&mut socket, &format!("0 {} {}", samples / 16, "word ".repeat(1_000))).await;
+                    if samples / 16_000 > second {
+                        // In all, more than the buffers between the two hold.
+                        say(&mut socket, &format!("0 {} {}", samples / 16, "word ".repeat(1_000))).await;
+                    }
                 }
-                Message::Text(_) => {
+                Message::Text(text) if text.as_str() == Plain::END => {
                     say(&mut socket, &format!("0 {} {samples}", samples / 16)).await;
                     say(&mut socket, "over").await;
                 }
