@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, ChatDelta, ChatRequest, Embed, Llm, MediaTime, Message, Priority, Role, SpeechRequest, Stt, SttInput,
-    SttOptions, Transcript, Tts, Vad,
+    AudioChunk, ChatDelta, ChatRequest, Embed, Llm, MediaTime, Message, Priority, Role, SpeechRequest, Stt,
+    SttInput, SttOptions, Transcript, Tts, Vad,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
