@@ -114,9 +114,9 @@ pub struct Tunable {
     pub key: Cow<'static, str>,
     /// Now.
     pub value: f64,
-    /// The least that makes sense.
+    /// The least that makes sense; multiples of it are tried, and always valid.
     pub min: f64,
-    /// The most.
+    /// The most; a multiple of the least.
     pub max: f64,
     /// `ms`, `threads`, `tokens`.
     pub unit: Cow<'static, str>,

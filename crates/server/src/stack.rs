@@ -27,6 +27,8 @@ use antiphon_providers::smart_turn::SmartTurn;
 use anyhow::{Context, Result, bail};
 
 use crate::config::{Config, TurnEngine, VadEngine};
+use crate::machine;
+use crate::tunables::ServerTunables;
 
 /// Everything a call needs, and the threads it runs on.
 pub struct Stack {
@@ -76,8 +78,7 @@ type Measured = Option<Arc<dyn Component>>;
 /// Builds the engines of a configuration.
 pub fn build(config: &Config) -> Result<Stack> {
     let models = data_dir(config)?.join("models");
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let threads = config.pool.threads.unwrap_or(cores);
+    let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
     let builder = Builder { config, models, pool: &pool, runtime: OnceCell::new() };
@@ -104,7 +105,8 @@ pub fn build(config: &Config) -> Result<Stack> {
         format!("embed  {} {}", engines.embed.name(), engines.embed.model()),
         format!("pool   {threads} model threads"),
     ];
-    let components = detector.into_iter().chain(model).chain(pool.components()).collect();
+    let server: Arc<dyn Component> = Arc::new(ServerTunables::new(&config.server));
+    let components = [server].into_iter().chain(detector).chain(model).chain(pool.components()).collect();
     Ok(Stack { engines, components, description, pool })
 }
 
@@ -303,6 +305,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         instructions: config.agent.instructions.clone(),
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
+        audio_frame: ms(config.server.frame_ms),
         language: config.stt.language.clone(),
         turns: Some(turns),
         greeting: config.agent.greeting.clone(),

@@ -13,7 +13,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{logging, print, runtime};
+use super::{call_runtime, logging, print};
 use crate::benchmark::compare::{Baseline, Side, Sides};
 use crate::benchmark::result::RunResult;
 use crate::benchmark::{Bench, Case, child, history};
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: Option<&Path>) -
     if arguments.iterations == Some(0) {
         bail!("--iterations 0 would measure nothing");
     }
-    runtime()?.block_on(async {
+    call_runtime(config)?.block_on(async {
         if arguments.steps {
             steps(arguments, config, cases[0]).await?;
             return Ok(ExitCode::SUCCESS);

@@ -95,7 +95,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
 }
 
 fn machine() -> Check {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = crate::machine::cores();
     let found = format!("{cores} cores");
     if cores >= 2 {
         ok("processor", found)

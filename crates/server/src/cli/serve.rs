@@ -9,7 +9,7 @@ use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;
 
-use super::{logging, print, runtime};
+use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
 use crate::config::{Config, Secret};
 use crate::http::auth::Auth;
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let bound = listener.local_addr()?;
-    runtime()?.block_on(async move {
+    call_runtime(config)?.block_on(async move {
         let store = Store::open(&stack::data_dir(config)?).await?;
         let max_calls = max_calls(config, &store).await?;
         let measuring = Measuring {
