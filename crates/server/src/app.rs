@@ -12,6 +12,7 @@ use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Price
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
+use crate::optimize::overlay::Overlay;
 use crate::reporting::Reporting;
 use crate::transports::realtime::ClientSecrets;
 
@@ -31,6 +32,8 @@ pub struct App {
     pub watcher: Arc<Watcher>,
     /// The calls there are now.
     pub live: Arc<LiveCalls>,
+    /// What searches found for this server.
+    pub(crate) overlay: Option<Overlay>,
     /// What becomes of alerts and spans.
     pub(crate) reporting: Reporting,
     /// Who may call now.
@@ -47,7 +50,7 @@ pub struct App {
 impl App {
     /// A server whose calls begin as `session` says.
     pub fn new(http: Settings, session: SessionConfig, engines: Engines, measuring: Measuring) -> Self {
-        let Measuring { parts, store, prices, reporting } = measuring;
+        let Measuring { parts, store, overlay, prices, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
@@ -73,6 +76,7 @@ impl App {
             observer,
             watcher,
             live,
+            overlay,
             reporting,
             metrics,
             session,
@@ -92,6 +96,8 @@ pub struct Measuring {
     pub parts: Vec<Arc<dyn Component>>,
     /// Where measurements are kept; without it, what is older than an hour is forgotten.
     pub store: Option<Store>,
+    /// What searches found for this server.
+    pub(crate) overlay: Option<Overlay>,
     /// What tokens cost.
     pub prices: Option<Prices>,
     /// Who is told.

@@ -96,7 +96,9 @@ pub(super) fn grade(components: &[Measured]) -> Option<Grade> {
         add(Graded::TurnP95Ms, pipeline.total().map(|total| total.p95_ms));
         add(Graded::OverheadP95Ms, pipeline.metric("overhead").map(|overhead| overhead.p95_ms));
     }
-    add(Graded::SttRealTimeFactor, component("stt").and_then(|stt| stt.real_time_factor));
+    for (metric, engine) in [(Graded::SttRealTimeFactor, "stt"), (Graded::TtsRealTimeFactor, "tts")] {
+        add(metric, component(engine).and_then(|measured| measured.real_time_factor));
+    }
     grade::grade(&measured)
 }
 

@@ -11,13 +11,14 @@ use crate::stack::Stack;
 /// Values tried of a number, at most.
 const MAX_VALUES: usize = 6;
 
-/// Knobs and where they stand today. What the configuration file or the environment sets is left alone: a person
-/// wanted it so.
+/// Knobs and where they stand today: those that are named, or all when none is. What the configuration file or the
+/// environment sets is left alone: a person wanted it so.
 pub(crate) fn knobs(
     stack: &Stack,
     config: &Config,
     origins: &[(String, Origin)],
     models: Option<&Path>,
+    only: &[String],
 ) -> (Vec<Knob>, Point) {
     let tunables = stack.components.iter().flat_map(|component| component.tunables());
     let mut found: Vec<(Knob, usize)> = tunables.map(|tunable| of_tunable(&tunable)).collect();
@@ -31,7 +32,8 @@ pub(crate) fn knobs(
         found.push(choice("tts.engine", &["piper", "kokoro"], &config.tts.engine));
     }
     let written = |key: &str| origins.iter().any(|(path, origin)| path == key && !is_tuned(origin));
-    found.retain(|(knob, _)| knob.values.len() > 1 && !written(&knob.name));
+    let wanted = |key: &String| only.is_empty() || only.contains(key);
+    found.retain(|(knob, _)| knob.values.len() > 1 && wanted(&knob.name) && !written(&knob.name));
     found.into_iter().unzip()
 }
 
