@@ -30,6 +30,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What every component times, counts and holds, and what is wrong with it.
     pub watcher: Arc<Watcher>,
+    /// What the steps of all calls take.
+    pub pipeline: Arc<Pipeline>,
     /// The calls there are now.
     pub live: Arc<LiveCalls>,
     /// What searches found for this server.
@@ -63,7 +65,7 @@ impl App {
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
-        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline, live.clone()];
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline.clone(), live.clone()];
         observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
         Self {
@@ -75,6 +77,7 @@ impl App {
             engines: Arc::new(observed(engines, &observer)),
             observer,
             watcher,
+            pipeline,
             live,
             overlay,
             reporting,

@@ -71,7 +71,11 @@ impl Default for Pipeline {
             stt: Part::new("stt", &["transcription"], &["failures"]),
             llm: Part::new("llm", &["first_token"], &["input_tokens", "cached_tokens", "output_tokens"]),
             tts: Part::new("tts", &["first_audio"], &[]),
-            transport: Part::new("transport", &[], &["calls", "completed", "lost", "drained"]),
+            transport: Part::new(
+                "transport",
+                &["receive", "send"],
+                &["calls", "completed", "lost", "drained"],
+            ),
         }
     }
 }
@@ -81,6 +85,16 @@ impl Pipeline {
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
         let parts = [&self.whole, &self.turn, &self.stt, &self.llm, &self.tts, &self.transport];
         parts.map(|part| part.clone() as Arc<dyn Component>).to_vec()
+    }
+
+    /// A transport has decoded something that came in.
+    pub fn received(&self, span: Duration) {
+        self.transport.stages[0].record(span);
+    }
+
+    /// A transport has encoded and queued something that goes out.
+    pub fn sent(&self, span: Duration) {
+        self.transport.stages[1].record(span);
     }
 }
 
