@@ -4,6 +4,7 @@ mod cases;
 pub(crate) mod child;
 pub(crate) mod compare;
 pub(crate) mod history;
+pub(crate) mod profiler;
 pub(crate) mod result;
 
 use std::sync::Arc;

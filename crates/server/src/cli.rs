@@ -12,6 +12,7 @@ mod profile;
 mod remote;
 mod say;
 mod serve;
+pub(crate) mod table;
 mod talk;
 mod transcribe;
 

@@ -7,10 +7,10 @@ use std::process::Command;
 use antiphon_core::{Error, ErrorKind};
 use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
 use anyhow::{Result, bail};
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::print;
+use super::table::table;
 use crate::config::Config;
 use crate::models::{self, State};
 use crate::stack;
@@ -80,8 +80,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
         }
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut table = table(["", "CHECK", "FOUND"], 0..0);
     for check in checks {
         let verdict = match check.verdict {
             Verdict::Ok => "ok",
