@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 /// Audio made but not sent, at most: synthesis waits beyond it.
 const MAX_QUEUED: Duration = Duration::from_secs(10);
-/// Audio goes out in pieces of at most 100 ms: few messages, yet a client that drops stale ones loses little.
-const PIECE: Duration = Duration::from_millis(100);
 
 /// The reply being played.
 pub(crate) struct Playback {
     rate: SampleRate,
     pacing: Pacing,
+    /// The most audio that goes out at once.
+    frame: Duration,
     resampler: Option<(SampleRate, Resampler)>,
     /// Made but not sent.
     queue: VecDeque<i16>,
@@ -46,10 +46,13 @@ pub(crate) struct Heard {
 }
 
 impl Playback {
-    pub(crate) fn new(output: OutputAudio) -> Self {
+    /// `frame` is the most audio that goes out at once: longer ones are fewer messages, and of shorter ones a client
+    /// that drops stale ones loses less.
+    pub(crate) fn new(output: OutputAudio, frame: Duration) -> Self {
         Self {
             rate: output.rate,
             pacing: output.pacing,
+            frame,
             resampler: None,
             queue: VecDeque::new(),
             sent_tail: VecDeque::new(),
@@ -108,11 +111,12 @@ impl Playback {
         // A reply that ran dry goes on from now: the silence between was heard as silence.
         let epoch = self.epoch.map_or(now, |epoch| epoch.max(now.checked_sub(played).unwrap_or(epoch)));
         self.epoch = Some(epoch);
-        let piece: Vec<i16> = self.queue.drain(..self.queue.len().min(self.rate.samples_in(PIECE))).collect();
+        let most = self.rate.samples_in(self.frame);
+        let piece: Vec<i16> = self.queue.drain(..self.queue.len().min(most)).collect();
         self.sent += piece.len() as u64;
         if let Pacing::Server { lead } = self.pacing {
             self.sent_tail.extend(&piece);
-            let excess = self.sent_tail.len().saturating_sub(self.rate.samples_in(lead + 2 * PIECE));
+            let excess = self.sent_tail.len().saturating_sub(self.rate.samples_in(lead + 2 * self.frame));
             self.sent_tail.drain(..excess);
         }
         Some(piece)
@@ -234,7 +238,7 @@ mod tests {
     }
 
     fn server(lead: u64) -> Playback {
-        Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Server { lead: ms(lead) } })
+        Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Server { lead: ms(lead) } }, ms(100))
     }
 
     fn audio(n: u64) -> AudioChunk {
@@ -258,9 +262,10 @@ mod tests {
 
     #[test]
     fn a_client_that_keeps_the_time_gets_everything_at_once() {
-        let mut playback = Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Client });
+        let mut playback = Playback::new(OutputAudio { rate: RATE, pacing: Pacing::Client }, ms(60));
         playback.push(&audio(1_000));
-        assert_eq!(drain(&mut playback, Instant::now()).len(), 8_000);
+        assert_eq!(playback.pop(Instant::now()).map(|piece| piece.len()), Some(RATE.samples_in(ms(60))));
+        assert_eq!(drain(&mut playback, Instant::now()).len(), RATE.samples_in(ms(940)));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl<T: Transport> Session<T> {
         transport: T,
     ) -> Self {
         let turns = config.turns.clone().unwrap_or_else(manual_turns);
-        let playback = Playback::new(transport.output());
+        let playback = Playback::new(transport.output(), config.audio_frame);
         let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
         let sources = Sources {
             emotion: engines.emotion.clone(),

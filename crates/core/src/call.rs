@@ -142,6 +142,8 @@ pub struct SessionConfig {
     pub voice: Option<String>,
     /// Speed of speech; 1 is normal.
     pub speed: f32,
+    /// The most audio of a reply in one [`Outbound::Audio`].
+    pub audio_frame: Duration,
     /// A model of the language engine.
     pub model: Option<String>,
     /// What the agent may call; the client runs it.
@@ -180,6 +182,7 @@ impl Default for SessionConfig {
             spoken: true,
             voice: None,
             speed: 1.0,
+            audio_frame: Duration::from_millis(100),
             model: None,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,

@@ -2,6 +2,7 @@
 //! whatever is built, by itself.
 
 pub mod account;
+mod cpu_time;
 mod histogram;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use cpu_time::cpu_time;
 pub use histogram::{Histogram, Snapshot};
 
 /// A part of the system that can be looked at.
@@ -132,9 +134,9 @@ pub struct Tunable {
     pub key: Cow<'static, str>,
     /// Now.
     pub value: f64,
-    /// The least that makes sense.
+    /// The least that makes sense; multiples of it are tried, and always valid.
     pub min: f64,
-    /// The most.
+    /// The most; a multiple of the least.
     pub max: f64,
     /// `ms`, `threads`, `tokens`.
     pub unit: Cow<'static, str>,

@@ -4,17 +4,25 @@
 //! operation; each job of it carries a priority; a thread that takes a job takes along whatever jobs of the same
 //! operation wait at that moment, up to the operation's largest batch. Nothing ever waits for a batch to fill.
 
+mod activity;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
 use std::collections::{BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use antiphon_core::measure::account::{self, Account, Worker};
-use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
+use antiphon_core::measure::account::{self, Account};
+use antiphon_core::measure::{Component, Level, Tunable};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
+
+use self::activity::Activity;
+use self::ticket::Ticket;
 
 /// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
@@ -95,34 +103,6 @@ struct State {
     sequence: u64,
     stopping: bool,
 }
-
-/// One waiting job: whose turn it is, not what it is.
-struct Ticket {
-    /// Earliest first: the time of arrival, put off by the priority.
-    due: Duration,
-    sequence: u64,
-    operation: Weak<dyn Work>,
-}
-
-impl Ord for Ticket {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.due, other.sequence).cmp(&(self.due, self.sequence))
-    }
-}
-
-impl PartialOrd for Ticket {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ticket {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ticket {}
 
 /// An operation as the threads see it.
 trait Work: Send + Sync {
@@ -252,62 +232,6 @@ impl<I, O> Clone for Operation<I, O> {
             activity: self.activity.clone(),
             shared: self.shared.clone(),
         }
-    }
-}
-
-/// What an operation has done.
-struct Activity {
-    name: &'static str,
-    worker: Worker,
-    /// From the question until a thread took it.
-    wait: Stage,
-    /// Of a batch.
-    run: Stage,
-    jobs: AtomicU64,
-    batches: AtomicU64,
-    largest: AtomicUsize,
-}
-
-impl Activity {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            worker: Worker::new(name),
-            wait: Stage::new("wait"),
-            run: Stage::new("run"),
-            jobs: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
-            largest: AtomicUsize::new(0),
-        }
-    }
-
-    fn ran(&self, jobs: usize, span: Duration, worked: bool) {
-        self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.largest.fetch_max(jobs, Ordering::Relaxed);
-        self.run.record(span);
-        if !worked {
-            self.run.fail();
-        }
-    }
-}
-
-impl Component for Activity {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn stages(&self) -> Vec<&Stage> {
-        vec![&self.wait, &self.run]
-    }
-
-    fn counters(&self) -> Vec<Counter> {
-        let count = |name: &'static str, value| Counter { name: name.into(), value };
-        vec![
-            count("jobs", self.jobs.load(Ordering::Relaxed)),
-            count("batches", self.batches.load(Ordering::Relaxed)),
-            count("largest_batch", self.largest.load(Ordering::Relaxed) as u64),
-        ]
     }
 }
 
@@ -455,125 +379,4 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
 /// Nothing panics while it holds one of these locks.
 fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    type Seen = Arc<Mutex<Vec<Vec<&'static str>>>>;
-
-    /// A pool of one thread whose first job waits until the sender is dropped, so that others queue up.
-    fn blocked() -> (ModelPool, Operation<&'static str, &'static str>, mpsc::Sender<()>, Seen) {
-        let pool = ModelPool::new(1).expect("threads");
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let log = seen.clone();
-        let operation = pool.operation(
-            "test",
-            3,
-            || Ok(()),
-            move |(), inputs: Vec<&'static str>| {
-                if inputs.contains(&"gate") {
-                    let _ = lock(&gate).recv();
-                } else {
-                    lock(&log).push(inputs.clone());
-                }
-                assert!(!inputs.contains(&"panic"), "asked to");
-                Ok(inputs)
-            },
-        );
-        let operation = operation.expect("opens");
-        (pool, operation, release, seen)
-    }
-
-    #[tokio::test]
-    async fn what_it_does_is_measured() {
-        let (pool, operation, release, _) = blocked();
-        drop(release);
-        operation.run("a", Priority::LiveTurn).await.expect("done");
-        operation.run("panic", Priority::LiveTurn).await.expect_err("asked to");
-        let components = pool.components();
-        let [shared, test] = &components[..] else { panic!("the pool and one operation") };
-        assert_eq!((shared.name(), shared.tunables()[0].value as usize), ("pool", 1));
-        let [wait, run] = test.stages()[..] else { panic!("two stages") };
-        assert_eq!(
-            (wait.spans().snapshot().count(), run.spans().snapshot().count(), run.errors()),
-            (2, 2, 1)
-        );
-        assert!(test.counters().iter().any(|counter| counter.name == "jobs" && counter.value == 2));
-    }
-
-    #[tokio::test]
-    async fn urgent_jobs_go_first_and_equals_go_together() {
-        let (pool, operation, release, seen) = blocked();
-        let gate = operation.run("gate", Priority::LiveTurn);
-        while pool.waiting() > 0 {
-            tokio::task::yield_now().await;
-        }
-        let jobs = [
-            operation.run("a", Priority::Batch),
-            operation.run("b", Priority::LiveTurn),
-            operation.run("c", Priority::LiveTurn),
-            operation.run("d", Priority::Speculation),
-            operation.run("e", Priority::LiveTurn),
-            operation.run("f", Priority::LiveTurn),
-        ];
-        drop(release);
-        gate.await.expect("answered");
-        for job in jobs {
-            job.await.expect("answered");
-        }
-        assert_eq!(*lock(&seen), [vec!["b", "c", "e"], vec!["f"], vec!["d"], vec!["a"]]);
-    }
-
-    #[tokio::test]
-    async fn a_job_nobody_waits_for_is_not_done() {
-        let (pool, operation, release, seen) = blocked();
-        let gate = operation.run("gate", Priority::LiveTurn);
-        while pool.waiting() > 0 {
-            tokio::task::yield_now().await;
-        }
-        drop(operation.run("unwanted", Priority::LiveTurn));
-        let wanted = operation.run("wanted", Priority::LiveTurn);
-        drop(release);
-        gate.await.expect("answered");
-        wanted.await.expect("answered");
-        assert_eq!(*lock(&seen), [vec!["wanted"]]);
-    }
-
-    #[tokio::test]
-    async fn a_panic_fails_its_job_and_no_other() {
-        let (_pool, operation, _release, _) = blocked();
-        let failed = operation.run("panic", Priority::LiveTurn).await.expect_err("panicked");
-        assert_eq!(failed.kind(), ErrorKind::Internal);
-        assert_eq!(operation.run("next", Priority::LiveTurn).await.expect("answered"), "next");
-    }
-
-    #[tokio::test]
-    async fn too_many_jobs_are_refused_at_once() {
-        let (_pool, operation, _release, _) = blocked();
-        let jobs: Vec<_> = (0..MAX_WAITING + 4).map(|_| operation.run("gate", Priority::LiveTurn)).collect();
-        let last = jobs.into_iter().next_back().expect("some").await;
-        assert_eq!(last.expect_err("refused").kind(), ErrorKind::Unavailable);
-    }
-
-    #[tokio::test]
-    async fn stopping_the_pool_answers_whoever_waits() {
-        let (pool, operation, release, _) = blocked();
-        let gate = operation.run("gate", Priority::LiveTurn);
-        while pool.waiting() > 0 {
-            tokio::task::yield_now().await;
-        }
-        let waiting = operation.run("late", Priority::LiveTurn);
-        lock(&pool.shared.state).stopping = true;
-        drop(release);
-        drop(pool);
-        drop(operation);
-        gate.await.expect("was running");
-        assert_eq!(waiting.await.expect_err("stopped").kind(), ErrorKind::Unavailable);
-    }
 }

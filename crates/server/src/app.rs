@@ -12,6 +12,7 @@ use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Price
 use tokio::sync::{Semaphore, watch};
 
 use crate::http::Settings;
+use crate::optimize::overlay::Overlay;
 use crate::reporting::Reporting;
 use crate::transports::realtime::ClientSecrets;
 
@@ -29,8 +30,12 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What every component times, counts and holds, and what is wrong with it.
     pub watcher: Arc<Watcher>,
+    /// What the steps of all calls take.
+    pub pipeline: Arc<Pipeline>,
     /// The calls there are now.
     pub live: Arc<LiveCalls>,
+    /// What searches found for this server.
+    pub(crate) overlay: Option<Overlay>,
     /// What becomes of alerts and spans.
     pub(crate) reporting: Reporting,
     /// Who may call now.
@@ -47,7 +52,7 @@ pub struct App {
 impl App {
     /// A server whose calls begin as `session` says.
     pub fn new(http: Settings, session: SessionConfig, engines: Engines, measuring: Measuring) -> Self {
-        let Measuring { parts, store, prices, reporting } = measuring;
+        let Measuring { parts, store, overlay, prices, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
@@ -60,7 +65,7 @@ impl App {
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
-        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline, live.clone()];
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline.clone(), live.clone()];
         observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
         Self {
@@ -72,7 +77,9 @@ impl App {
             engines: Arc::new(observed(engines, &observer)),
             observer,
             watcher,
+            pipeline,
             live,
+            overlay,
             reporting,
             metrics,
             session,
@@ -92,6 +99,8 @@ pub struct Measuring {
     pub parts: Vec<Arc<dyn Component>>,
     /// Where measurements are kept; without it, what is older than an hour is forgotten.
     pub store: Option<Store>,
+    /// What searches found for this server.
+    pub(crate) overlay: Option<Overlay>,
     /// What tokens cost.
     pub prices: Option<Prices>,
     /// Who is told.

@@ -4,6 +4,7 @@ mod cases;
 pub(crate) mod child;
 pub(crate) mod compare;
 pub(crate) mod history;
+pub(crate) mod profiler;
 pub(crate) mod result;
 
 use std::sync::Arc;
@@ -80,8 +81,11 @@ impl Bench {
         }
         let (usage, allocations, began) = (Usage::now(), antiphon_telemetry::allocations(), Instant::now());
         let mut samples: Vec<(&'static str, Vec<f64>)> = Vec::new();
+        let mut audio = Duration::ZERO;
         for n in 0..iterations {
-            for (metric, span) in iterate(WARM_UP + n).await? {
+            let iteration = iterate(WARM_UP + n).await?;
+            audio += iteration.audio;
+            for (metric, span) in iteration.spans {
                 let ms = span.as_secs_f64() * 1_000.0;
                 match samples.iter_mut().find(|(name, _)| *name == metric) {
                     Some((_, samples)) => samples.push(ms),
@@ -94,14 +98,13 @@ impl Bench {
         let count = iterations.max(1) as f64;
         let cpu_ms = (Usage::now().cpu_s - usage.cpu_s) * 1_000.0 / count;
         let made = allocations.zip(antiphon_telemetry::allocations());
-        let audio_s = case.audio(self).as_secs_f64();
         Ok(Measured {
             component: case.name().to_owned(),
             engine: case.engine(self),
             iterations,
             metrics: samples.into_iter().map(|(name, samples)| Metric::new(name, samples)).collect(),
             per_second: count * case.items() as f64 / wall,
-            real_time_factor: (audio_s > 0.0).then(|| wall / count / audio_s),
+            real_time_factor: (!audio.is_zero()).then(|| wall / audio.as_secs_f64()),
             allocations: made.map(|(before, after)| after.saturating_sub(before) as f64 / count),
             cpu_ms,
         })

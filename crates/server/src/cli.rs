@@ -12,6 +12,7 @@ mod profile;
 mod remote;
 mod say;
 mod serve;
+pub(crate) mod table;
 mod talk;
 mod transcribe;
 
@@ -123,6 +124,15 @@ fn print(line: &str) {
 /// The runtime of commands that run engines.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The runtime on which calls are held, here or in a benchmark.
+fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.server.worker_threads {
+        builder.worker_threads(threads);
+    }
+    Ok(builder.enable_all().build()?)
 }
 
 /// Starts logging as configured; `least` is what a command for people shows.

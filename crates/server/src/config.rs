@@ -6,6 +6,7 @@ mod engines;
 mod layers;
 mod sections;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,9 @@ pub struct Effective {
 /// Settings that `antiphon optimize --apply` found better on this machine, in the data directory. What a person wrote
 /// goes over them.
 pub const TUNED: &str = "tuned.toml";
+
+/// `[server] frame_ms`: multiples of the least. Telephone frames are 20 ms; over 200 ms an interruption would be late.
+pub(crate) const FRAME_MS: RangeInclusive<u64> = 20..=200;
 
 /// Reads the configuration: what was tuned, over it `file` or else the first that exists of `./antiphon.toml` and
 /// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`, over it the environment. `data_dir` goes over all.
@@ -120,6 +124,14 @@ fn check(config: &Config) -> Result<()> {
         if fail < 0.0 || stall < 0.0 || fail + stall > 1.0 {
             bail!("[{section}] fail_rate and stall_rate are shares of the requests: 0 to 1 together");
         }
+    }
+    if !FRAME_MS.contains(&config.server.frame_ms)
+        || !config.server.frame_ms.is_multiple_of(*FRAME_MS.start())
+    {
+        bail!("[server] frame_ms = {} is not a multiple of 20 between 20 and 200", config.server.frame_ms);
+    }
+    if config.server.worker_threads == Some(0) {
+        bail!("[server] worker_threads is at least 1; leave it out for one a core");
     }
     if config.pool.threads == Some(0) || config.llm.threads == Some(0) {
         bail!("[pool] and [llm] threads is at least 1; leave it out for one a core");
@@ -224,6 +236,10 @@ mod tests {
         assert!(error("[turn]\nsilence_ms = \"long\"", &[]).contains("antiphon.toml:2"));
         assert!(error("[server]\nlisten = \"0.0.0.0:7700\"", &[]).contains("api_keys"));
         assert!(error("[tts]\nspeed = 9", &[]).contains("speed"));
+        for frame_ms in [0, 10, 50, 220] {
+            assert!(error(&format!("[server]\nframe_ms = {frame_ms}"), &[]).contains("frame_ms"));
+        }
+        assert!(error("[server]\nworker_threads = 0", &[]).contains("worker_threads"));
     }
 
     #[test]

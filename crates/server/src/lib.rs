@@ -17,3 +17,4 @@ pub mod stack;
 #[cfg(test)]
 mod testing;
 mod transports;
+mod tunables;

@@ -89,20 +89,17 @@ impl Optimizer<'_> {
         let space = Space { knobs: knobs.to_vec() };
         let mut search = Search::new(space, start.clone(), budget, seed)?;
         let (mut trials, mut worked) = (0, false);
-        while let Some(trial) = search.next() {
-            let settings = settings(knobs, &trial.point);
-            let costs = self.costs(&settings, trial.repeats).await;
-            let costs = costs.unwrap_or_else(|error| {
+        while let Some(point) = search.next() {
+            let settings = settings(knobs, &point);
+            let cost = self.cost(&settings).await.unwrap_or_else(|error| {
                 // Settings with which the engines do not even start are only bad settings.
                 tracing::warn!(error = format!("{error:#}"), ?settings, "cannot be measured");
-                vec![f64::INFINITY; trial.repeats]
+                f64::INFINITY
             });
-            worked |= costs.iter().any(|cost| cost.is_finite());
-            trials += trial.repeats;
-            for cost in &costs {
-                told(&settings, *cost);
-            }
-            search.tell(&trial.point, &costs);
+            worked |= cost.is_finite();
+            trials += 1;
+            told(&settings, cost);
+            search.tell(cost);
         }
         if !worked {
             bail!(
@@ -114,21 +111,17 @@ impl Optimizer<'_> {
         Ok((changed(knobs, start, &best), trials))
     }
 
-    /// Measures with these settings, in one process.
-    async fn costs(&self, settings: &Settings, repeats: usize) -> Result<Vec<f64>> {
+    /// Measures with these settings, in a process of their own.
+    async fn cost(&self, settings: &Settings) -> Result<f64> {
         let keys = self.keys(settings);
         let component = self.goal.component();
         let mut runner = Runner::start(self.program, self.config, &keys, component, self.recording).await?;
         runner.step(2).await?;
-        let mut costs = Vec::new();
-        for _ in 0..repeats {
-            let measured = runner.step(self.iterations).await?;
-            costs.push(match self.goal {
-                Goal::Cost => measured.cpu_ms,
-                Goal::Latency | Goal::Capacity => measured.total().context("nothing was measured")?.p50_ms,
-            });
-        }
-        Ok(costs)
+        let measured = runner.step(self.iterations).await?;
+        Ok(match self.goal {
+            Goal::Cost => measured.cpu_ms,
+            Goal::Latency | Goal::Capacity => measured.total().context("nothing was measured")?.p50_ms,
+        })
     }
 
     fn keys(&self, settings: &Settings) -> Vec<(String, String)> {

@@ -20,6 +20,8 @@ use anyhow::{Context, Result};
 
 use crate::config::{self, Config, EmotionEngine, VadEngine};
 use builder::{Builder, Measured};
+use crate::machine;
+use crate::tunables::ServerTunables;
 use layers::{Engine, Layers, max_concurrent};
 pub use llm::probe as probe_llm;
 pub use session::session_config;
@@ -70,8 +72,7 @@ pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &
 
 /// Builds the engines of a configuration.
 pub fn build(config: &Config) -> Result<Stack> {
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let threads = config.pool.threads.unwrap_or(cores);
+    let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
     let builder = Builder::new(config, &pool)?;
@@ -113,7 +114,9 @@ pub fn build(config: &Config) -> Result<Stack> {
     description
         .push(format!("plan   {}", if plan.is_empty() { "nothing".to_owned() } else { plan.join(" | ") }));
     description.push(format!("pool   {threads} model threads"));
-    let components = detector.into_iter().chain(models).chain(pool.components()).chain(layers.components());
+    let server: Arc<dyn Component> = Arc::new(ServerTunables::new(&config.server));
+    let measured = [server].into_iter().chain(detector).chain(models);
+    let components = measured.chain(pool.components()).chain(layers.components());
     Ok(Stack { engines, components: components.collect(), description, knowledge, pool })
 }
 

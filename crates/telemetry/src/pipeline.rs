@@ -83,7 +83,11 @@ impl Default for Pipeline {
                 Part::new("memory", &["memory", "profile"], &LOOKUP_COUNTERS),
                 Part::new("knowledge", &["knowledge"], &LOOKUP_COUNTERS),
             ],
-            transport: Part::new("transport", &[], &["calls", "completed", "lost", "drained"]),
+            transport: Part::new(
+                "transport",
+                &["receive", "send"],
+                &["calls", "completed", "lost", "drained"],
+            ),
         }
     }
 }
@@ -109,6 +113,16 @@ impl Pipeline {
             }
             StepOutcome::Failed => stage.fail(),
         }
+    }
+
+    /// A transport has decoded something that came in.
+    pub fn received(&self, span: Duration) {
+        self.transport.stages[0].record(span);
+    }
+
+    /// A transport has encoded and queued something that goes out.
+    pub fn sent(&self, span: Duration) {
+        self.transport.stages[1].record(span);
     }
 }
 

@@ -5,10 +5,8 @@ use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use antiphon_core::measure::{Component, Level};
+use antiphon_core::measure::{Component, Level, cpu_time};
 
-/// Clock ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every Linux this builds for (proc(5)).
-const TICKS_PER_SECOND: f64 = 100.0;
 /// Rates are taken over at least this long: the clock of `/proc` ticks every 10 ms.
 const RATES_OVER: Duration = Duration::from_secs(1);
 
@@ -39,7 +37,7 @@ impl Usage {
             (read("/proc/self/status"), read("/proc/self/limits"), read("/proc/self/net/dev"));
         let (network_in_bytes, network_out_bytes) = network_bytes(&network);
         Self {
-            cpu_s: cpu_seconds(&read("/proc/self/stat")).unwrap_or_default(),
+            cpu_s: cpu_time(&read("/proc/self/stat")).unwrap_or_default().as_secs_f64(),
             resident_bytes: status_field(&status, "VmRSS:").unwrap_or_default() * 1_024.0,
             threads: status_field(&status, "Threads:").unwrap_or_default(),
             open_files: fs::read_dir("/proc/self/fd").map_or(0.0, |entries| entries.count() as f64),
@@ -132,15 +130,6 @@ fn status_field(status: &str, name: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time from `/proc/self/stat`: fields 14 and 15. The name in field 2 may hold anything, so
-/// fields are counted from its closing parenthesis.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<f64>().ok();
-    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
-}
-
 /// Bytes received and sent from `/proc/net/dev`: columns 1 and 9 of every interface but the loopback.
 fn network_bytes(dev: &str) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
@@ -167,9 +156,6 @@ mod tests {
         assert_eq!(status_field(status, "VmSwap:"), None);
         let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024  4096  files\n";
         assert_eq!(status_field(limits, "Max open files"), Some(1_024.0));
-        let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1";
-        assert_eq!(cpu_seconds(stat), Some(2.0));
-        assert_eq!(cpu_seconds("garbage"), None);
         let dev = "Inter-| Receive | Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  \
             eth0: 100 1 0 0 0 0 0 0 70 1 0 0 0 0 0 0\n";
         assert_eq!(network_bytes(dev), (100.0, 70.0));

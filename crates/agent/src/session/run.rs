@@ -292,7 +292,7 @@ impl<T: Transport> Session<T> {
     fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
         let Wanted { turn, prompt, hang_up, .. } = wanted;
         self.input(Input::ReplyRequested);
-        self.playback = Playback::new(self.transport.output());
+        self.playback = Playback::new(self.transport.output(), self.config.audio_frame);
         let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);
         let generated = matches!(prompt, Prompt::Model(_));
         let run = match prompt {

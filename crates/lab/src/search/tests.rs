@@ -8,8 +8,6 @@ type Surface = fn(&[usize]) -> f64;
 
 const NOISE: f64 = 0.05;
 const SEEDS: u64 = 20;
-/// Neighbours tell little of each other here, so nothing is promised but to beat random search.
-const ROUGH: &str = "rough";
 
 /// Costs without noise on a space of 5 x 6 x 5 = 150 points whose last knob is a text.
 const SURFACES: [(&str, Surface); 6] = [
@@ -33,7 +31,7 @@ const SURFACES: [(&str, Surface); 6] = [
         60.0 / threads + 30.0 / batch + 2.0 * contention + [0.0, 6.0, 3.0, 12.0, 9.0][p[2]] + 20.0
     }),
     ("one knob matters", |p| 100.0 * [1.6, 1.5, 1.0, 1.3, 1.7, 1.8][p[1]] * (1.0 + 0.004 * p[0] as f64)),
-    (ROUGH, |p| {
+    ("neighbours tell little of each other", |p| {
         let bump = (p[0] * 7 + p[1] * 11 + p[2] * 13) % 17;
         100.0 + 3.0 * bump as f64 + 8.0 * (p[0] as f64 - 1.0).powi(2) + 5.0 * (p[1] as f64 - 4.0).powi(2)
     }),
@@ -77,14 +75,13 @@ impl Machine {
 }
 
 /// The true cost of what the search finds.
-fn halving(surface: Surface, budget: usize, seed: u64) -> f64 {
+fn model_search(surface: Surface, budget: usize, seed: u64) -> f64 {
     let mut machine = Machine::new(surface, budget, seed);
     let mut search = Search::new(space(), vec![4, 2, 3], budget, seed).unwrap();
-    while let Some(trial) = search.next() {
-        let costs: Vec<f64> = (0..trial.repeats).map(|_| machine.measure(&trial.point)).collect();
-        search.tell(&trial.point, &costs);
+    while let Some(point) = search.next() {
+        search.tell(machine.measure(&point));
     }
-    assert!(machine.measured <= budget, "{} of {budget}", machine.measured);
+    assert_eq!(machine.measured, budget);
     surface(search.best().unwrap().0)
 }
 
@@ -113,10 +110,10 @@ fn results(search: fn(Surface, usize, u64) -> f64, surface: Surface, budget: usi
 #[test]
 fn half_the_measurements_of_a_grid_find_its_optimum() {
     for (name, surface) in SURFACES {
-        let (near, mean) = results(halving, surface, space().size() / 2);
+        let (near, mean) = results(model_search, surface, space().size() / 2);
         let (random_near, random_mean) = results(random_search, surface, space().size() / 2);
         let seen = format!("{name}: {near}, mean {mean}; random {random_near}, mean {random_mean}");
-        assert!(near >= 18 || name == ROUGH, "{seen}");
+        assert!(near >= 19, "{seen}");
         // Within 1 % of the optimum there is nothing left to win.
         assert!(near >= random_near && mean <= random_mean.max(1.01), "{seen}");
     }
@@ -128,51 +125,53 @@ fn a_quarter_of_them_beats_random_search() {
         let means = SURFACES.map(|(_, surface)| results(search, surface, space().size() / 4).1);
         means.iter().sum::<f64>() / means.len() as f64
     };
-    let (halving, random) = (mean(halving), mean(random_search));
-    assert!(halving < random, "{halving} and {random}");
+    let (model, random) = (mean(model_search), mean(random_search));
+    // What it costs over the optimum, at most half of what random search costs over it.
+    assert!(model - 1.0 < (random - 1.0) / 2.0, "{model} and {random}");
 }
 
-/// Runs a search whose costs come without noise, and returns its trials.
-fn run(search: &mut Search, cost: impl Fn(&[usize]) -> f64) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    while let Some(trial) = search.next() {
-        search.tell(&trial.point, &vec![cost(&trial.point); trial.repeats]);
-        trials.push(trial);
+/// Runs a search whose costs come without noise, and returns its points.
+fn run(search: &mut Search, cost: impl Fn(&[usize]) -> f64) -> Vec<Point> {
+    let mut points = Vec::new();
+    while let Some(point) = search.next() {
+        search.tell(cost(&point));
+        points.push(point);
     }
-    trials
+    points
 }
 
 #[test]
-fn the_start_is_in_every_rung_and_the_last_repeats_most() {
+fn first_changes_of_the_start_then_new_points_then_repeats() {
     let start = vec![4, 2, 3];
     let mut search = Search::new(space(), start.clone(), 75, 1).unwrap();
-    let trials = run(&mut search, SURFACES[0].1);
-    assert_eq!(trials.iter().filter(|trial| trial.point == start).count(), SHARES.len() + 1);
-    assert_eq!(trials.iter().map(|trial| trial.repeats).max(), trials.last().map(|trial| trial.repeats));
-    assert!(trials.last().unwrap().repeats >= 3);
-    let one_change = |trial: &&Trial| trial.point.iter().zip(&start).filter(|(a, b)| a != b).count() == 1;
-    assert!(trials[..25].iter().filter(one_change).count() >= 11);
+    let points = run(&mut search, SURFACES[0].1);
+    assert_eq!(points[0], start);
+    let one_change = |point: &&Point| point.iter().zip(&start).filter(|(a, b)| a != b).count() == 1;
+    assert!(points[..15].iter().filter(one_change).count() >= 7);
+    // Batches of two follow the first 15 while more than 15 are left.
+    let (new, repeats) = points.split_at(61);
+    assert_eq!(new.iter().collect::<BTreeSet<_>>().len(), 61);
+    assert!(repeats.iter().all(|point| new.contains(point)));
     assert_eq!(search.next(), None);
 }
 
 #[test]
 fn budgets_are_kept_however_small_or_large() {
-    for budget in [0, 1, 2, 3, 5, 8, 13, 75, 149, 1000] {
+    for budget in [0, 1, 2, 3, 5, 8, 13, 75, 149, 300] {
         let mut search = Search::new(space(), vec![0, 0, 0], budget, 3).unwrap();
-        let used: usize = run(&mut search, SURFACES[0].1).iter().map(|trial| trial.repeats).sum();
-        assert!(used <= budget && used * 10 >= budget * 9, "{used} of {budget}");
+        assert_eq!(run(&mut search, SURFACES[0].1).len(), budget);
         assert_eq!(search.best().is_some(), budget > 0);
     }
     let mut search = Search::new(Space::default(), vec![], 50, 3).unwrap();
-    assert!(run(&mut search, |_| 1.0).iter().map(|trial| trial.repeats).sum::<usize>() <= 50);
+    assert_eq!(run(&mut search, |_| 1.0).len(), 50);
     assert_eq!(search.best(), Some((&vec![], 1.0)));
 }
 
 #[test]
 fn equal_seeds_give_equal_searches() {
-    let trials = |seed| run(&mut Search::new(space(), vec![0, 0, 0], 60, seed).unwrap(), SURFACES[1].1);
-    assert_eq!(trials(5), trials(5));
-    assert_ne!(trials(5), trials(6));
+    let points = |seed| run(&mut Search::new(space(), vec![0, 0, 0], 60, seed).unwrap(), SURFACES[1].1);
+    assert_eq!(points(5), points(5));
+    assert_ne!(points(5), points(6));
 }
 
 #[test]
@@ -197,7 +196,6 @@ fn failures_lose() {
 
     let mut untold = Search::new(space(), vec![0, 5, 0], 75, 2).unwrap();
     assert!(untold.by_ref().count() <= 75);
-    untold.tell(&vec![9, 9, 9], &[1.0]);
     assert_eq!(untold.best(), None);
 }
 

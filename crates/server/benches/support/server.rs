@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use antiphon_core::measure::cpu_time;
 use anyhow::{Context, bail};
 
 /// A running server; stopped when dropped.
@@ -59,12 +60,11 @@ impl Server {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let pid = self.child.id();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        let cpu = cpu_time(&stat).context("stat")?;
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
-        // Linux counts in hundredths of a second and, on the machines this runs on, pages of 4 KiB.
-        Ok(Usage { cpu: Duration::from_millis(ticks * 10), resident: pages * 4_096 })
+        // On the machines this runs on, pages are of 4 KiB.
+        Ok(Usage { cpu, resident: pages * 4_096 })
     }
 }
 

@@ -26,7 +26,19 @@ const AT_ONCE: usize = 8;
 const SENTENCE: &str = "The train to the coast leaves at half past nine from platform four.";
 const FRAMES: usize = 1_000;
 
-type Spans = Vec<(&'static str, Duration)>;
+/// One iteration.
+pub(super) struct Iteration {
+    /// How long it took, first, and how long its parts did.
+    pub(super) spans: Vec<(&'static str, Duration)>,
+    /// The audio it went through or made; none where that says nothing.
+    pub(super) audio: Duration,
+}
+
+impl From<Vec<(&'static str, Duration)>> for Iteration {
+    fn from(spans: Vec<(&'static str, Duration)>) -> Self {
+        Self { spans, audio: Duration::ZERO }
+    }
+}
 
 /// A component, or the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,15 +134,6 @@ impl Case {
         }
     }
 
-    /// How much audio one iteration goes through or makes; none where that says nothing.
-    pub(super) fn audio(self, bench: &Bench) -> Duration {
-        match self {
-            Self::Audio => SampleRate::HZ_16000.duration_of(FRAMES * FRAME_SAMPLES),
-            Self::Vad | Self::Stt => SampleRate::HZ_16000.duration_of(bench.speech.len()),
-            _ => Duration::ZERO,
-        }
-    }
-
     /// Iterations when none are asked for: those of a call take seconds.
     pub(crate) const fn usual_iterations(self) -> usize {
         match self {
@@ -140,13 +143,16 @@ impl Case {
         }
     }
 
-    /// One iteration: how long it took, first, and how long its parts did. `n` differs from one to the next.
-    pub(super) async fn iterate(self, bench: &Bench, n: usize) -> Result<Spans> {
+    /// One iteration; `n` differs from one to the next.
+    pub(super) async fn iterate(self, bench: &Bench, n: usize) -> Result<Iteration> {
         let began = Instant::now();
         let engines = &bench.stack.engines;
+        let speech = SampleRate::HZ_16000.duration_of(bench.speech.len());
+        let mut audio = Duration::ZERO;
         match self {
-            Self::Audio => frames(&bench.speech),
+            Self::Audio => audio = frames(&bench.speech),
             Self::Vad => {
+                audio = speech;
                 let (mut input, mut judged) = engines.vad.open();
                 let mut last = 0.0;
                 // A window or two at the end may never be judged: half a second is enough of a margin.
@@ -166,6 +172,7 @@ impl Case {
                 turn.complete(Arc::clone(&bench.speech)).await?;
             }
             Self::Stt => {
+                audio = speech;
                 words(engines.stt.as_ref(), &bench.speech).await?;
             }
             Self::Llm => return written(bench, n).await,
@@ -179,12 +186,12 @@ impl Case {
             }
             Self::Pipeline => return turn(bench).await,
         }
-        Ok(vec![("total", began.elapsed())])
+        Ok(Iteration { spans: vec![("total", began.elapsed())], audio })
     }
 }
 
-/// What a telephone call costs before any engine: 20 ms of mu-law to 16 kHz and back.
-fn frames(speech: &[i16]) {
+/// What a telephone call costs before any engine: 20 ms of mu-law to 16 kHz and back. Gives the audio's length.
+fn frames(speech: &[i16]) -> Duration {
     let mut telephone = Vec::new();
     Resampler::new(SampleRate::HZ_16000, SampleRate::HZ_8000).process(speech, &mut telephone);
     let mut encoded = Vec::new();
@@ -203,6 +210,7 @@ fn frames(speech: &[i16]) {
         Law::Mu.encode_into(&back, &mut sent);
         std::hint::black_box(&sent);
     }
+    SampleRate::HZ_16000.duration_of(FRAMES * FRAME_SAMPLES)
 }
 
 /// Speech recognition of all of the speech, as in a call: audio first, then the question what it was.
@@ -228,7 +236,7 @@ fn question(n: usize) -> ChatRequest {
     ChatRequest { temperature: Some(0.0), max_tokens: Some(TOKENS), ..ChatRequest::new(messages) }
 }
 
-async fn written(bench: &Bench, n: usize) -> Result<Spans> {
+async fn written(bench: &Bench, n: usize) -> Result<Iteration> {
     let began = Instant::now();
     let mut deltas = bench.stack.engines.llm.chat(question(n));
     let mut first = None;
@@ -236,22 +244,24 @@ async fn written(bench: &Bench, n: usize) -> Result<Spans> {
         delta?;
         first.get_or_insert_with(|| began.elapsed());
     }
-    Ok(vec![("total", began.elapsed()), ("first_token", first.context("the model said nothing")?)])
+    Ok(vec![("total", began.elapsed()), ("first_token", first.context("the model said nothing")?)].into())
 }
 
-async fn said(bench: &Bench, text: &str) -> Result<Spans> {
+async fn said(bench: &Bench, text: &str) -> Result<Iteration> {
     let began = Instant::now();
     let mut chunks = bench.stack.engines.tts.speak(SpeechRequest::new(text));
-    let mut first = None;
+    let (mut first, mut audio) = (None, Duration::ZERO);
     while let Some(chunk) = chunks.next().await {
-        chunk?;
+        let chunk = chunk?;
+        audio += chunk.rate.duration_of(chunk.samples.len());
         first.get_or_insert_with(|| began.elapsed());
     }
-    Ok(vec![("total", began.elapsed()), ("first_audio", first.context("the voice said nothing")?)])
+    let first = first.context("the voice said nothing")?;
+    Ok(Iteration { spans: vec![("total", began.elapsed()), ("first_audio", first)], audio })
 }
 
 /// What a caller waits for once the turn is over.
-async fn reply(bench: &Bench, n: usize) -> Result<Spans> {
+async fn reply(bench: &Bench, n: usize) -> Result<Iteration> {
     let engines = &bench.stack.engines;
     let began = Instant::now();
     words(engines.stt.as_ref(), &bench.speech).await?;
@@ -278,11 +288,12 @@ async fn reply(bench: &Bench, n: usize) -> Result<Spans> {
         ("stt", stt),
         ("llm", llm.saturating_sub(stt)),
         ("tts", total.saturating_sub(llm)),
-    ])
+    ]
+    .into())
 }
 
 /// A call in which the speech is the person's only turn.
-async fn turn(bench: &Bench) -> Result<Spans> {
+async fn turn(bench: &Bench) -> Result<Iteration> {
     let (transport, mut said) = FileTransport::new(bench.speech.to_vec(), false);
     let (engines, session) = (Arc::new(bench.stack.engines.clone()), stack::session_config(&bench.config));
     let end = std::future::pending();
@@ -308,5 +319,6 @@ async fn turn(bench: &Bench) -> Result<Spans> {
         ("first_token", latency.llm_ttft),
         ("first_audio", latency.tts_ttfb),
         ("overhead", latency.overhead),
-    ])
+    ]
+    .into())
 }

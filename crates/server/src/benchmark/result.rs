@@ -2,8 +2,9 @@
 
 use antiphon_lab::grade::{self, Grade};
 use antiphon_lab::statistics::{mean, percentile};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
+
+use crate::cli::table::table;
 
 /// A run of some benchmarks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -96,7 +97,9 @@ pub(super) fn grade(components: &[Measured]) -> Option<Grade> {
         add(Graded::TurnP95Ms, pipeline.total().map(|total| total.p95_ms));
         add(Graded::OverheadP95Ms, pipeline.metric("overhead").map(|overhead| overhead.p95_ms));
     }
-    add(Graded::SttRealTimeFactor, component("stt").and_then(|stt| stt.real_time_factor));
+    for (metric, engine) in [(Graded::SttRealTimeFactor, "stt"), (Graded::TtsRealTimeFactor, "tts")] {
+        add(metric, component(engine).and_then(|measured| measured.real_time_factor));
+    }
     grade::grade(&measured)
 }
 
@@ -147,25 +150,21 @@ impl RunResult {
     }
 
     pub(crate) fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header([
-            "COMPONENT",
-            "ENGINE",
-            "METRIC",
-            "P50 MS",
-            "P95 MS",
-            "P99 MS",
-            "PER S",
-            "× REAL TIME",
-            "ALLOCATIONS",
-            "CPU MS",
-        ]);
-        for column in 3..10 {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        let mut table = table(
+            [
+                "COMPONENT",
+                "ENGINE",
+                "METRIC",
+                "P50 MS",
+                "P95 MS",
+                "P99 MS",
+                "PER S",
+                "× REAL TIME",
+                "ALLOCATIONS",
+                "CPU MS",
+            ],
+            3..10,
+        );
         for row in self.rows() {
             table.add_row(row);
         }

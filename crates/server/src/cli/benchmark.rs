@@ -6,24 +6,26 @@ use std::process::ExitCode;
 
 use antiphon_lab::compare::{Comparison, Verdict, compare};
 use antiphon_telemetry::Store;
-use antiphon_telemetry::profile::CpuSampler;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{logging, print, runtime};
+use super::table::table;
+use super::{call_runtime, logging, print};
 use crate::benchmark::compare::{Baseline, Side, Sides};
+use crate::benchmark::profiler::Profiler;
 use crate::benchmark::result::RunResult;
 use crate::benchmark::{Bench, Case, child, history};
 use crate::config::Config;
 use crate::stack;
 
 /// Measure the components and the whole, with the configured engines.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  antiphon benchmark --component stt --iterations 50 --output stt.json\n  \
+    antiphon benchmark --component reply --profile heap.json --memory\n  \
     antiphon benchmark --component reply --compare other.toml\n  \
     antiphon benchmark --component llm --compare ./antiphon-before --gate 10%"
 )]
@@ -57,6 +59,9 @@ pub(super) struct Arguments {
     /// Also profile the CPU while measuring: a flame graph as .svg, everything as .json.
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     profile: Option<PathBuf>,
+    /// With --profile: memory that is allocated and not freed, by site, and what grows all the time, instead of CPU time.
+    #[arg(long, requires = "profile")]
+    memory: bool,
     /// Neither keep the result nor look at those before.
     #[arg(long)]
     no_history: bool,
@@ -92,7 +97,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: Option<&Path>) -
     if arguments.iterations == Some(0) {
         bail!("--iterations 0 would measure nothing");
     }
-    runtime()?.block_on(async {
+    call_runtime(config)?.block_on(async {
         if arguments.steps {
             steps(arguments, config, cases[0]).await?;
             return Ok(ExitCode::SUCCESS);
@@ -132,22 +137,30 @@ async fn steps(arguments: &Arguments, config: &Config, case: Case) -> Result<()>
 
 async fn measured(arguments: &Arguments, config: &Config, cases: &[Case]) -> Result<RunResult> {
     let bench = open(arguments, config).await?;
-    let sampler = arguments.profile.as_ref().map(|_| CpuSampler::start()).transpose()?;
+    let iterations = |case: &Case| arguments.iterations.unwrap_or(case.usual_iterations());
+    let profiler = arguments.profile.as_ref().map(|_| {
+        let all = cases.iter().map(iterations).sum();
+        Profiler::start(arguments.memory, all)
+    });
+    let mut profiler = profiler.transpose()?;
     let mut components = Vec::new();
     for case in cases {
         // Without a detector there is nothing to measure of it; asked for by name, that is an error.
         if *case == Case::Turn && arguments.component.is_empty() && bench.stack.engines.turn.is_none() {
             continue;
         }
-        let iterations = arguments.iterations.unwrap_or(case.usual_iterations());
+        let iterations = iterations(case);
         let bar = bar(iterations, case.name());
-        let measured = bench.run(*case, iterations, true, || bar.inc(1)).await;
+        let each = || {
+            bar.inc(1);
+            profiler.iter_mut().for_each(Profiler::iterated);
+        };
+        let measured = bench.run(*case, iterations, true, each).await;
         bar.finish_and_clear();
         components.push(measured.with_context(|| format!("{} ({})", case.name(), case.about()))?);
     }
-    if let (Some(sampler), Some(file)) = (sampler, &arguments.profile) {
-        let profile = tokio::task::spawn_blocking(move || sampler.finish(None, |_| None)).await?;
-        super::profile::write(&profile, file)?;
+    if let (Some(profiler), Some(file)) = (profiler, &arguments.profile) {
+        super::profile::write(&profiler.finish().await?, file)?;
     }
     Ok(bench.result(components))
 }
@@ -272,14 +285,8 @@ async fn in_turn(
 }
 
 fn verdicts(compared: &[Compared]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["COMPONENT", "BEFORE MS", "NOW MS", "CHANGE", "95 % INTERVAL", "P", "VERDICT"]);
-    for column in 1..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let header = ["COMPONENT", "BEFORE MS", "NOW MS", "CHANGE", "95 % INTERVAL", "P", "VERDICT"];
+    let mut table = table(header, 1..6);
     let change = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
     for Compared { component, verdict, comparison, .. } in compared {
         let verdict = match verdict {

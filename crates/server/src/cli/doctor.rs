@@ -6,10 +6,10 @@ use std::process::Command;
 
 use antiphon_core::{Error, ErrorKind};
 use anyhow::{Result, bail};
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::print;
+use super::table::table;
 use crate::config::Config;
 use crate::models::{self, State};
 use crate::stack;
@@ -79,8 +79,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
         }
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut table = table(["", "CHECK", "FOUND"], 0..0);
     for check in checks {
         let verdict = match check.verdict {
             Verdict::Ok => "ok",
@@ -94,7 +93,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
 }
 
 fn machine() -> Check {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = crate::machine::cores();
     let found = format!("{cores} cores");
     if cores >= 2 {
         ok("processor", found)

@@ -11,10 +11,10 @@ use antiphon_core::{AudioChunk, SpeechRequest};
 use antiphon_lab::load::{self, Figures, Plan, Report, ServerUsage, Speech, Target, Window, html};
 use antiphon_telemetry::Store;
 use anyhow::{Context, Result, bail};
-use comfy_table::{CellAlignment, Table, presets};
 use futures_util::TryStreamExt;
 use reqwest::Url;
 
+use super::table::table;
 use super::{logging, print};
 use crate::capacity::{self, Capacity};
 use crate::config::Config;
@@ -156,7 +156,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         written(out, serde_json::to_string_pretty(&report)? + "\n")?;
         written(&out.with_extension("html"), html(&report))?;
     }
-    print(&if common.json { serde_json::to_string(&report)? } else { table(&report) });
+    print(&if common.json { serde_json::to_string(&report)? } else { figures(&report) });
     if save {
         runtime.block_on(keep(config, &report))?;
     }
@@ -278,27 +278,23 @@ fn progress(window: &Window) -> String {
     )
 }
 
-fn table(report: &Report) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "CALLS",
-        "TURNS",
-        "P50 MS",
-        "P95 MS",
-        "P99 MS",
-        "ERRORS",
-        "GAPS",
-        "CPU MS/CALL-S",
-        "KIB/CALL",
-        "LATE P99 MS",
-        "",
-    ]);
-    for column in 0..10 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+fn figures(report: &Report) -> String {
+    let mut table = table(
+        [
+            "CALLS",
+            "TURNS",
+            "P50 MS",
+            "P95 MS",
+            "P99 MS",
+            "ERRORS",
+            "GAPS",
+            "CPU MS/CALL-S",
+            "KIB/CALL",
+            "LATE P99 MS",
+            "",
+        ],
+        0..10,
+    );
     let all =
         (report.plan.phases.iter().map(|phase| phase.to).max().unwrap_or_default(), &report.totals, "all");
     let levels = report

@@ -1,10 +1,10 @@
 //! `antiphon models`
 
 use anyhow::{Result, bail};
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use super::print;
+use super::table::table;
 use crate::config::Config;
 use crate::models::{self, Model, State};
 use crate::stack;
@@ -72,9 +72,7 @@ fn show(states: &[(Model, State)], json: bool) {
         }
         return;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["MODEL", "FOR", "MB", "LICENCE", "STATE"]);
+    let mut table = table(["MODEL", "FOR", "MB", "LICENCE", "STATE"], 2..3);
     for (model, state) in states {
         let state = match state {
             State::Ready => "ready",
@@ -84,9 +82,6 @@ fn show(states: &[(Model, State)], json: bool) {
         };
         let size = format!("{:.1}", model.size() as f64 / 1e6);
         table.add_row([&model.id, &model.purpose, &size, &model.licence, state]);
-    }
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     print(&table.to_string());
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use antiphon_lab::search::Value;
 use antiphon_telemetry::Store;
-use anyhow::Result;
-use serde_json::json;
+use anyhow::{Result, bail};
+use serde::Serialize;
 
 use super::{logging, print, runtime};
 use crate::benchmark::child::place;
@@ -67,43 +67,32 @@ pub(super) fn run(arguments: &Arguments, effective: &Effective, file: Option<&Pa
     }
     runtime()?.block_on(async {
         let finding = search(arguments, effective, file).await?;
-        if !finding.settings.is_empty() {
+        let withdrawn = if finding.settings.is_empty() {
+            overlay.withdraw()?
+        } else {
             overlay.propose(&finding)?;
-        }
+            false
+        };
         let store = Store::open(&folder).await?;
         let content = serde_json::to_string(&finding)?;
         store.add_document("optimizer", finding.at, &finding.machine, &finding.engines, &content).await?;
-        show(arguments, &finding)
+        let outcome = Outcome { finding, withdrawn };
+        print(&if arguments.json { serde_json::to_string(&outcome)? } else { outcome.text() });
+        Ok(())
     })
 }
 
 async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<Finding> {
     let config = &effective.config;
-    let (mut knobs, mut start) = {
+    let (knobs, start) = {
         // Built only to be asked what can be set.
         let stack = stack::build(config)?;
         let models = stack::data_dir(config)?.join("models");
-        space::knobs(&stack, config, &effective.origins, arguments.models.then_some(models.as_path()))
-    };
-    let wanted = |name: &String| arguments.only.is_empty() || arguments.only.contains(name);
-    let (names, at): (Vec<_>, Vec<_>) =
-        knobs.into_iter().zip(start).filter(|(knob, _)| wanted(&knob.name)).unzip();
-    (knobs, start) = (names, at);
-    let program = std::env::current_exe()?;
-    let mut finding = Finding {
-        goal: arguments.goal,
-        settings: Settings::new(),
-        comparison: None,
-        trials: 0,
-        machine: machine::describe(),
-        commit: machine::commit().to_owned(),
-        engines: stack::engine_names(config),
-        at: antiphon_telemetry::unix_time().as_secs(),
+        let models = arguments.models.then_some(models.as_path());
+        space::knobs(&stack, config, &effective.origins, models, &arguments.only)
     };
     if knobs.is_empty() {
-        anyhow::bail!(
-            "nothing can be set: what there is, the configuration sets already, or --only leaves out"
-        );
+        bail!("nothing can be set: what there is, the configuration sets already, or --only leaves out");
     }
     for knob in &knobs {
         let values: Vec<String> = knob.values.iter().map(ToString::to_string).collect();
@@ -111,25 +100,31 @@ async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path
     }
     let optimizer = Optimizer {
         goal: arguments.goal,
-        program: &program,
+        program: &std::env::current_exe()?,
         config: file,
         recording: arguments.input.as_deref(),
         place: place(config)?,
         iterations: arguments.iterations.max(1),
     };
-    let budget = arguments.budget.max(2);
-    let (settings, trials) = optimizer
-        .search(&knobs, &start, budget, 1, |settings, cost| tell(&format!("{cost:9.2}  {}", line(settings))))
-        .await?;
-    finding.trials = trials;
-    if !settings.is_empty() {
+    let told = |settings: &Settings, cost: f64| tell(&format!("{cost:9.2}  {}", line(settings)));
+    let (settings, trials) = optimizer.search(&knobs, &start, arguments.budget.max(2), 1, told).await?;
+    let comparison = if settings.is_empty() {
+        None
+    } else {
         tell(&format!("verifying {}", line(&settings)));
-        finding.comparison = optimizer.verify(&settings).await?;
-        if finding.comparison.as_ref().is_some_and(is_better) {
-            finding.settings = settings;
-        }
-    }
-    Ok(finding)
+        optimizer.verify(&settings).await?
+    };
+    let better = comparison.as_ref().is_some_and(is_better);
+    Ok(Finding {
+        goal: arguments.goal,
+        settings: if better { settings } else { Settings::new() },
+        comparison,
+        trials,
+        machine: machine::describe(),
+        commit: machine::commit().to_owned(),
+        engines: stack::engine_names(config),
+        at: antiphon_telemetry::unix_time().as_secs(),
+    })
 }
 
 /// On a terminal, people see how it goes on.
@@ -144,27 +139,38 @@ fn line(settings: &Settings) -> String {
     settings.iter().map(pair).collect::<Vec<_>>().join("  ")
 }
 
-fn show(arguments: &Arguments, finding: &Finding) -> Result<()> {
-    if arguments.json {
-        print(&serde_json::to_string(&json!(finding))?);
-        return Ok(());
+/// What came of a search.
+#[derive(Serialize)]
+struct Outcome {
+    #[serde(flatten)]
+    finding: Finding,
+    /// Whether what an earlier search proposed is no longer proposed.
+    withdrawn: bool,
+}
+
+impl Outcome {
+    /// For people.
+    fn text(&self) -> String {
+        let Finding { goal, settings, comparison, trials, .. } = &self.finding;
+        let Some(comparison) = comparison.as_ref().filter(|_| !settings.is_empty()) else {
+            let withdrawn =
+                if self.withdrawn { "; what an earlier search proposed is withdrawn" } else { "" };
+            return format!(
+                "{trials} measurements: nothing is surely better than today's settings{withdrawn}"
+            );
+        };
+        let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+        format!(
+            "{}\n{}: {:.2}, before {:.2} ({:+.1} %; 95 % interval {:+.1} to {:+.1} %; p = {:.4})\n`antiphon optimize \
+             --apply` puts it in force, `antiphon optimize --rollback` takes it back",
+            line(settings),
+            goal.unit(),
+            comparison.candidate_ms,
+            comparison.baseline_ms,
+            percent(comparison.ratio),
+            percent(comparison.low),
+            percent(comparison.high),
+            comparison.p_value
+        )
     }
-    let Some(comparison) = finding.comparison.as_ref().filter(|_| !finding.settings.is_empty()) else {
-        print(&format!("{} measurements: nothing is surely better than today's settings", finding.trials));
-        return Ok(());
-    };
-    let percent = |ratio: f64| (ratio - 1.0) * 100.0;
-    print(&format!(
-        "{}\n{}: {:.2}, before {:.2} ({:+.1} %; 95 % interval {:+.1} to {:+.1} %; p = {:.4})\n`antiphon optimize --apply` \
-         puts it in force, `antiphon optimize --rollback` takes it back",
-        line(&finding.settings),
-        finding.goal.unit(),
-        comparison.candidate_ms,
-        comparison.baseline_ms,
-        percent(comparison.ratio),
-        percent(comparison.low),
-        percent(comparison.high),
-        comparison.p_value
-    ));
-    Ok(())
 }

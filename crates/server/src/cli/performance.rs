@@ -6,9 +6,9 @@ use std::time::Duration;
 use antiphon_telemetry::{Report, StageReport};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets};
 
 use super::remote::Server;
+use super::table::table;
 use super::{print, runtime};
 use crate::config::Config;
 
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
                     if arguments.live && std::io::stdout().is_terminal() {
                         print("\x1b[2J\x1b[H");
                     }
-                    print(&table(&report));
+                    print(&stages(&report));
                 }
             }
             if !arguments.live {
@@ -92,25 +92,11 @@ fn csv(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn table(report: &Report) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "COMPONENT",
-        "STAGE",
-        "COUNT",
-        "ERRORS",
-        "P50 MS",
-        "P95 MS",
-        "P99 MS",
-        "MAX MS",
-        "P95 OVER TIME",
-    ]);
-    for column in 2..8 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+fn stages(report: &Report) -> String {
+    let mut table = table(
+        ["COMPONENT", "STAGE", "COUNT", "ERRORS", "P50 MS", "P95 MS", "P99 MS", "MAX MS", "P95 OVER TIME"],
+        2..8,
+    );
     for component in &report.components {
         for stage in &component.stages {
             let ms = |value: f64| if stage.count == 0 { "-".to_owned() } else { format!("{value:.1}") };

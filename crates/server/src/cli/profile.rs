@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use antiphon_telemetry::profile::{Kind, Profile};
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 
 use super::remote::Server;
+use super::table::table;
 use super::{print, runtime};
 use crate::config::Config;
 
@@ -114,7 +114,7 @@ fn bar(seconds: u64) -> ProgressBar {
 fn tables(profile: &Profile) -> String {
     let mut text = summary(profile);
     let shares = |title: &str, shares: &[antiphon_telemetry::profile::Share]| {
-        let mut table = table([title, "SHARE"]);
+        let mut table = table([title, "SHARE"], 1..2);
         for one in shares.iter().take(ROWS) {
             table.add_row([one.name.clone(), percent(one.share)]);
         }
@@ -127,7 +127,7 @@ fn tables(profile: &Profile) -> String {
         text += &shares("CALL", &profile.calls);
     }
     if !profile.suspects.is_empty() {
-        let mut suspects = table(["GROWS ALL THE TIME", "KIB/S", "KIB"]);
+        let mut suspects = table(["GROWS ALL THE TIME", "KIB/S", "KIB"], 1..3);
         for suspect in &profile.suspects {
             let kib = |bytes: f64| format!("{:.0}", bytes / 1_024.0);
             suspects.add_row([suspect.site.clone(), kib(suspect.bytes_per_s), kib(suspect.bytes as f64)]);
@@ -135,13 +135,13 @@ fn tables(profile: &Profile) -> String {
         text += "\n\n";
         text += &suspects.to_string();
     }
-    let mut top = table(["FUNCTION", "OWN", "WITH CALLEES", "WHERE"]);
+    let mut top = table(["FUNCTION", "OWN", "WITH CALLEES", "WHERE"], 1..3);
     for function in profile.top.iter().take(ROWS) {
         let total = function.total as f64 / profile.total.max(1) as f64;
         let location = function.location.clone().unwrap_or_default();
         top.add_row([shortened(&function.name), percent(function.share), percent(total), location]);
     }
-    let mut edges = table(["CALLER", "CALLEE", "SHARE"]);
+    let mut edges = table(["CALLER", "CALLEE", "SHARE"], 2..3);
     for edge in profile.call_graph.iter().filter(|edge| edge.caller != edge.callee).take(ROWS / 2) {
         let share = edge.weight as f64 / profile.total.max(1) as f64;
         edges.add_row([shortened(&edge.caller), shortened(&edge.callee), percent(share)]);
@@ -162,20 +162,6 @@ fn summary(profile: &Profile) -> String {
             profile.total as f64 / f64::from(1 << 20)
         ),
     }
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    for (at, name) in header.iter().enumerate() {
-        if ["SHARE", "OWN", "WITH CALLEES", "KIB/S", "KIB"].contains(name)
-            && let Some(column) = table.column_mut(at)
-        {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }
 
 fn percent(share: f64) -> String {

@@ -9,11 +9,12 @@ use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;
 
-use super::{logging, print, runtime};
+use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
 use crate::config::{Config, Secret};
 use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
+use crate::optimize::overlay::Overlay;
 use crate::reporting::{Reporting, Traces, Webhook};
 use crate::{capacity, stack};
 
@@ -37,14 +38,16 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let bound = listener.local_addr()?;
-    runtime()?.block_on(async move {
-        let store = Store::open(&stack::data_dir(config)?).await?;
+    call_runtime(config)?.block_on(async move {
+        let folder = stack::data_dir(config)?;
+        let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
         let measuring = Measuring {
             parts: stack.components,
             reporting: reporting(config, &stack.engines)?,
             prices: prices(config),
             store: Some(store),
+            overlay: Some(Overlay::of(&folder)),
         };
         let session = stack::session_config(config);
         let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring);

@@ -100,6 +100,11 @@ section! {
         tls: Option<Tls> = None,
         /// Keys that let a client in; without any, only this machine may connect.
         api_keys: Vec<Secret> = Vec::new(),
+        /// The most audio of a reply in one message, 20 to 200 in steps of 20: longer ones are fewer messages, and of
+        /// shorter ones less is lost when the caller interrupts.
+        frame_ms: u64 = 100,
+        /// Threads on which calls are held; as many as there are cores when not set. Models have their own.
+        worker_threads: Option<usize> = None,
         /// What is refused.
         limits: Limits = Limits::default(),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_lab::grade::{Measured, Metric, grade};
-use antiphon_telemetry::{Report, StageReport};
+use antiphon_telemetry::{Report, Series, StageReport};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -16,6 +16,7 @@ use super::error::Problem;
 use super::performance::{List, unreadable};
 use crate::app::App;
 use crate::machine;
+use crate::optimize::overlay::Overlay;
 use crate::optimize::{Finding, is_better};
 
 /// What is graded: long enough for a 95th percentile, short enough to say how it is now.
@@ -49,7 +50,8 @@ struct ReasonView {
 async fn graded(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Graded>, Problem> {
     app.http.auth.check(&headers)?;
     let report = app.watcher.report(WINDOW, None).await.map_err(|error| unreadable(&error))?;
-    let grade = grade(&measured(&report));
+    let series = app.watcher.series(WINDOW, 1).await.map_err(|error| unreadable(&error))?;
+    let grade = grade(&measured(&report, &series));
     let reasons = grade.iter().flat_map(|grade| &grade.reasons).map(|reason| ReasonView {
         metric: reason.metric,
         letter: reason.letter.to_string(),
@@ -61,13 +63,17 @@ async fn graded(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<
     }))
 }
 
-/// What of a report can be graded.
-fn measured(report: &Report) -> Vec<Measured> {
+/// What of a report, and of the same window's averages, can be graded.
+fn measured(report: &Report, averages: &Series) -> Vec<Measured> {
     let component = |name: &str| report.components.iter().find(|component| component.name == name);
     let stage = |part: &str, name: &str| -> Option<&StageReport> {
         component(part)?.stages.iter().find(|stage| stage.name == name)
     };
     let enough = |part, name| stage(part, name).filter(|stage| stage.count >= MIN_TURNS);
+    let average = |part: &str, name: &str| {
+        let level = averages.levels.iter().find(|level| level.component == part && level.name == name);
+        level.and_then(|level| level.values.iter().copied().flatten().last())
+    };
     let mut measured = Vec::new();
     let mut add = |metric, value: Option<f64>| measured.extend(value.map(|value| Measured { metric, value }));
     let total = enough("pipeline", "total");
@@ -76,6 +82,7 @@ fn measured(report: &Report) -> Vec<Measured> {
     add(Metric::ErrorRate, total.map(|stage| stage.errors as f64 / stage.count.max(1) as f64));
     add(Metric::OverheadP95Ms, enough("pipeline", "overhead").map(|stage| stage.p95_ms));
     add(Metric::InterruptionP95Ms, enough("turn", "interruption").map(|stage| stage.p95_ms));
+    add(Metric::CpuMsPerCallSecond, total.and_then(|_| average("process", "cpu_per_call")));
     measured
 }
 
@@ -90,7 +97,7 @@ struct Recommendation {
     command: String,
 }
 
-/// What would make it better, by what was measured on this machine.
+/// What would make it better, by what was measured on this machine: what the last search proposes, until it is applied.
 #[utoipa::path(
     get, path = "/api/performance/recommendations", tag = "Operation",
     responses((status = 200, description = "One object a recommendation", body = Object)),
@@ -100,22 +107,16 @@ async fn recommendations(
     headers: HeaderMap,
 ) -> Result<Json<List<Recommendation>>, Problem> {
     app.http.auth.check(&headers)?;
-    let Some(store) = app.watcher.store() else { return Ok(Json(List { data: Vec::new() })) };
+    let proposed = app.overlay.as_ref().is_some_and(Overlay::is_proposed);
+    let Some(store) = app.watcher.store().filter(|_| proposed) else {
+        return Ok(Json(List { data: Vec::new() }));
+    };
     let searches = store.documents("optimizer", None, 20).await.map_err(|error| unreadable(&error))?;
     let machine = machine::describe();
     let mut ours = searches.iter().filter(|document| document.machine == machine);
     let finding = ours.find_map(|document| serde_json::from_str::<Finding>(&document.content).ok());
-    let report = app.watcher.report(WINDOW, None).await.map_err(|error| unreadable(&error))?;
-    let found = finding.filter(|finding| !in_force(finding, &report)).as_ref().and_then(recommend);
+    let found = finding.as_ref().and_then(recommend);
     Ok(Json(List { data: found.into_iter().collect() }))
-}
-
-/// Whether the components are set so already, as far as they tell.
-fn in_force(finding: &Finding, report: &Report) -> bool {
-    finding.settings.iter().all(|(key, value)| {
-        let mut tunables = report.components.iter().flat_map(|component| &component.tunables);
-        tunables.any(|tunable| tunable.key == *key && tunable.value.to_string() == value.to_string())
-    })
 }
 
 fn recommend(finding: &Finding) -> Option<Recommendation> {
@@ -142,4 +143,39 @@ fn recommend(finding: &Finding) -> Option<Recommendation> {
         ),
         command: "antiphon optimize --apply".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::measure::Histogram;
+    use antiphon_telemetry::{Key, Period, Spans};
+
+    use super::*;
+
+    /// What is graded of a window with so many turns.
+    fn graded(turns: u64) -> Vec<Metric> {
+        let pipeline = antiphon_telemetry::Pipeline::default();
+        let histogram = Histogram::default();
+        (0..turns).for_each(|_| histogram.record(Duration::from_millis(300)));
+        let spans = Spans { spans: histogram.snapshot(), errors: 0 };
+        let period = Period {
+            length: Duration::from_mins(1),
+            stages: [(Key::new("pipeline", "total"), spans)].into(),
+            levels: [(Key::new("process", "cpu_per_call"), 4.0)].into(),
+            ..Period::default()
+        };
+        let (components, periods) = (pipeline.components(), [Arc::new(period)]);
+        let report = Report::new(&components, &periods, None);
+        measured(&report, &Series::new(&components, &periods, 1)).iter().map(|one| one.metric).collect()
+    }
+
+    #[test]
+    fn a_window_with_enough_turns_is_graded_by_their_time_and_cost() {
+        let enough = graded(MIN_TURNS);
+        assert!(
+            enough.contains(&Metric::TurnP95Ms) && enough.contains(&Metric::CpuMsPerCallSecond),
+            "{enough:?}"
+        );
+        assert_eq!(graded(MIN_TURNS - 1), []);
+    }
 }

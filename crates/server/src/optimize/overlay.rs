@@ -17,6 +17,7 @@ const PROPOSED: &str = "tuned.proposed.toml";
 const BEFORE: &str = "tuned.before.toml";
 
 /// The files.
+#[derive(Clone, Debug)]
 pub(crate) struct Overlay {
     folder: PathBuf,
 }
@@ -34,10 +35,25 @@ impl Overlay {
         Ok(path)
     }
 
+    /// Whether something is proposed.
+    pub(crate) fn is_proposed(&self) -> bool {
+        self.folder.join(PROPOSED).is_file()
+    }
+
+    /// Takes back what an earlier search proposed, since a later one found nothing better; true when there was any.
+    pub(crate) fn withdraw(&self) -> Result<bool> {
+        let proposed = self.is_proposed();
+        if proposed {
+            let path = self.folder.join(PROPOSED);
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(proposed)
+    }
+
     /// Puts what was proposed in force.
     pub(crate) fn apply(&self) -> Result<PathBuf> {
         let (tuned, proposed) = (self.folder.join(TUNED), self.folder.join(PROPOSED));
-        if !proposed.is_file() {
+        if !self.is_proposed() {
             bail!("nothing was found that could be applied: run `antiphon optimize` first");
         }
         let before = fs::read_to_string(&tuned).unwrap_or_default();
@@ -150,6 +166,10 @@ mod tests {
         let tuned = overlay.apply().unwrap();
         overlay.propose(&finding(&[("vad.gate", Value::Text("false".to_owned()))])).unwrap();
         overlay.apply().unwrap();
+        assert!(
+            !overlay.is_proposed() && !overlay.withdraw().unwrap(),
+            "what is in force is proposed no more"
+        );
         let table: toml::Table = fs::read_to_string(&tuned).unwrap().parse().unwrap();
         assert_eq!(table["llm"]["threads"].as_integer(), Some(1), "what was in force stays");
         assert_eq!(table["vad"]["gate"].as_bool(), Some(false));
@@ -158,5 +178,7 @@ mod tests {
         assert!(table.contains_key("llm") && !table.contains_key("vad"));
         assert!(overlay.roll_back().unwrap(), "one step back is all that is known");
         assert!(!tuned.exists());
+        overlay.propose(&finding(&[("llm.threads", Value::Number(1.0))])).unwrap();
+        assert!(overlay.is_proposed() && overlay.withdraw().unwrap() && !overlay.is_proposed());
     }
 }

@@ -11,13 +11,14 @@ use crate::stack::Stack;
 /// Values tried of a number, at most.
 const MAX_VALUES: usize = 6;
 
-/// Knobs and where they stand today. What the configuration file or the environment sets is left alone: a person
-/// wanted it so.
+/// Knobs and where they stand today: those that are named, or all when none is. What the configuration file or the
+/// environment sets is left alone: a person wanted it so.
 pub(crate) fn knobs(
     stack: &Stack,
     config: &Config,
     origins: &[(String, Origin)],
     models: Option<&Path>,
+    only: &[String],
 ) -> (Vec<Knob>, Point) {
     let tunables = stack.components.iter().flat_map(|component| component.tunables());
     let mut found: Vec<(Knob, usize)> = tunables.map(|tunable| of_tunable(&tunable)).collect();
@@ -31,7 +32,8 @@ pub(crate) fn knobs(
         found.push(choice("tts.engine", &["piper", "kokoro"], &config.tts.engine));
     }
     let written = |key: &str| origins.iter().any(|(path, origin)| path == key && !is_tuned(origin));
-    found.retain(|(knob, _)| knob.values.len() > 1 && !written(&knob.name));
+    let wanted = |key: &String| only.is_empty() || only.contains(key);
+    found.retain(|(knob, _)| knob.values.len() > 1 && wanted(&knob.name) && !written(&knob.name));
     found.into_iter().unzip()
 }
 
@@ -39,12 +41,12 @@ fn is_tuned(origin: &Origin) -> bool {
     matches!(origin, Origin::File(name) if Path::new(name).ends_with(crate::config::TUNED))
 }
 
-/// From the least to the most in even factors, today's value among them.
+/// From the least to the most in even factors, rounded to multiples of the least, today's value among them.
 fn of_tunable(tunable: &Tunable) -> (Knob, usize) {
     let Tunable { min, max, value, .. } = *tunable;
     let steps = MAX_VALUES.min((max - min) as usize + 1).max(1);
     let factor = if steps > 1 && min > 0.0 { (max / min).powf(1.0 / (steps - 1) as f64) } else { 1.0 };
-    let mut values: Vec<f64> = (0..steps).map(|n| (min * factor.powi(n as i32)).round()).collect();
+    let mut values: Vec<f64> = (0..steps).map(|n| min * factor.powi(n as i32).round()).collect();
     values.push(value);
     values.sort_by(f64::total_cmp);
     values.dedup();
@@ -78,6 +80,9 @@ mod tests {
         assert!(knob.values.len() <= MAX_VALUES + 1 && knob.values[today] == Value::Number(32.0), "{knob:?}");
         assert_eq!(knob.values.first(), Some(&Value::Number(8.0)));
         assert_eq!(knob.values.last(), Some(&Value::Number(512.0)));
+        let (frames, _) = of_tunable(&tunable(100.0, 20.0, 200.0));
+        let multiple = |value: &Value| matches!(value, Value::Number(ms) if ms % 20.0 == 0.0);
+        assert!(frames.values.iter().all(multiple) && frames.values.len() > 3, "{frames:?}");
         let (cores, today) = of_tunable(&tunable(2.0, 1.0, 2.0));
         assert_eq!((cores.values, today), (vec![Value::Number(1.0), Value::Number(2.0)], 1));
         assert_eq!(of_tunable(&tunable(1.0, 1.0, 1.0)).0.values.len(), 1);

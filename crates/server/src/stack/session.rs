@@ -29,6 +29,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         instructions: config.agent.instructions.clone(),
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
+        audio_frame: ms(config.server.frame_ms),
         language: config.stt.language.clone(),
         turns: Some(turns),
         greeting: config.agent.greeting.clone(),

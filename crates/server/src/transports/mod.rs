@@ -5,6 +5,7 @@ pub(crate) mod microphone;
 pub(crate) mod realtime;
 mod socket;
 pub(crate) mod talk;
+mod timed;
 pub(crate) mod turns;
 pub(crate) mod twilio;
 
@@ -16,6 +17,7 @@ use antiphon_core::trace::TraceContext;
 use axum::http::HeaderMap;
 use tracing::Instrument;
 
+use self::timed::Timed;
 use crate::app::{App, CallGuard};
 
 /// Holds a call that was let in, to its end. Whatever is logged meanwhile carries the call's name.
@@ -32,6 +34,7 @@ async fn hold(
     let (engines, observer) = (app.engines.clone(), app.observer.clone());
     let call = async {
         tracing::info!("call begun");
+        let transport = Timed::new(transport, app.pipeline.clone());
         let outcome = run_call(context, engines, config, observer, transport, guard.ending()).await;
         tracing::info!(outcome = outcome.label(), "call over");
     };

@@ -70,12 +70,15 @@ async fn results_are_written_kept_and_compared_with_those_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_that_finds_nothing_better_changes_nothing() {
     let place = Place::new("");
+    place.write("tuned.proposed.toml", "[pool]\nthreads = 1\n");
     // Simulated engines have no use for threads.
     let arguments = ["optimize", "--budget", "4", "--iterations", "2", "--only", "pool.threads", "--json"];
     let (code, text, error) = place.run(&arguments).await;
     assert_eq!(code, Some(0), "{error}");
     let finding: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(finding["settings"], serde_json::json!({}), "{finding}");
+    assert_eq!(finding["withdrawn"], true, "{finding}");
+    assert!(!place.path("tuned.proposed.toml").exists());
     let (code, _, error) = place.run(&["optimize", "--apply"]).await;
     assert_eq!(code, Some(1));
     assert!(error.contains("run `antiphon optimize` first"), "{error}");

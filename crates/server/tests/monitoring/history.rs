@@ -36,7 +36,7 @@ async fn calls_turns_and_components_are_shown_and_survive_a_restart() {
         .iter()
         .filter_map(|one| one["name"].as_str())
         .collect();
-    for name in ["pipeline", "turn", "stt", "llm", "tts", "transport", "pool", "calls", "process"] {
+    for name in ["pipeline", "turn", "stt", "llm", "tts", "transport", "server", "pool", "calls", "process"] {
         assert!(names.contains(&name), "{name} of {names:?}");
     }
     let history = server.get("/api/performance/history?minutes=15&points=10").await;

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod benchmark;
+mod deploy;
 mod history;
 mod load;
 mod profile;

@@ -24,7 +24,8 @@ impl<T: Transport> Session<T> {
         let chat = self.chat_request(&request);
         let reply = self.generate(self.last_said(), chat, &request);
         let run = self.open_run(self.turn(), request, Some(reply));
-        self.sides.push(Side { run, playback: Playback::new(self.transport.output()) });
+        let playback = Playback::new(self.transport.output(), self.config.audio_frame);
+        self.sides.push(Side { run, playback });
         true
     }
 

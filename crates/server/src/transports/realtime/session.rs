@@ -343,6 +343,7 @@ impl Session {
             spoken: self.output_modalities == Modalities::Audio,
             voice: known_voice(&self.audio.output.voice, voices).or_else(|| base.voice.clone()),
             speed: self.audio.output.speed,
+            audio_frame: base.audio_frame,
             // A model of OpenAI's means the one there is.
             model: base.model.clone(),
             tools: self.tools.iter().map(FunctionTool::to_tool).collect(),

@@ -1,0 +1,63 @@
+//! What is measured of an operation of the pool.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use antiphon_core::measure::account::Worker;
+use antiphon_core::measure::{Component, Counter, Stage};
+
+/// What an operation has done.
+pub(super) struct Activity {
+    name: &'static str,
+    pub(super) worker: Worker,
+    /// From the question until a thread took it.
+    pub(super) wait: Stage,
+    /// Of a batch.
+    run: Stage,
+    jobs: AtomicU64,
+    batches: AtomicU64,
+    largest: AtomicUsize,
+}
+
+impl Activity {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            worker: Worker::new(name),
+            wait: Stage::new("wait"),
+            run: Stage::new("run"),
+            jobs: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            largest: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn ran(&self, jobs: usize, span: Duration, worked: bool) {
+        self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.largest.fetch_max(jobs, Ordering::Relaxed);
+        self.run.record(span);
+        if !worked {
+            self.run.fail();
+        }
+    }
+}
+
+impl Component for Activity {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.wait, &self.run]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let count = |name: &'static str, value| Counter { name: name.into(), value };
+        vec![
+            count("jobs", self.jobs.load(Ordering::Relaxed)),
+            count("batches", self.batches.load(Ordering::Relaxed)),
+            count("largest_batch", self.largest.load(Ordering::Relaxed) as u64),
+        ]
+    }
+}

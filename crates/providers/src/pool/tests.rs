@@ -1,0 +1,114 @@
+use std::sync::mpsc;
+
+use super::*;
+
+type Seen = Arc<Mutex<Vec<Vec<&'static str>>>>;
+
+/// A pool of one thread whose first job waits until the sender is dropped, so that others queue up.
+fn blocked() -> (ModelPool, Operation<&'static str, &'static str>, mpsc::Sender<()>, Seen) {
+    let pool = ModelPool::new(1).expect("threads");
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let operation = pool.operation(
+        "test",
+        3,
+        || Ok(()),
+        move |(), inputs: Vec<&'static str>| {
+            if inputs.contains(&"gate") {
+                let _ = lock(&gate).recv();
+            } else {
+                lock(&log).push(inputs.clone());
+            }
+            assert!(!inputs.contains(&"panic"), "asked to");
+            Ok(inputs)
+        },
+    );
+    let operation = operation.expect("opens");
+    (pool, operation, release, seen)
+}
+
+#[tokio::test]
+async fn what_it_does_is_measured() {
+    let (pool, operation, release, _) = blocked();
+    drop(release);
+    operation.run("a", Priority::LiveTurn).await.expect("done");
+    operation.run("panic", Priority::LiveTurn).await.expect_err("asked to");
+    let components = pool.components();
+    let [shared, test] = &components[..] else { panic!("the pool and one operation") };
+    assert_eq!((shared.name(), shared.tunables()[0].value as usize), ("pool", 1));
+    let [wait, run] = test.stages()[..] else { panic!("two stages") };
+    assert_eq!((wait.spans().snapshot().count(), run.spans().snapshot().count(), run.errors()), (2, 2, 1));
+    assert!(test.counters().iter().any(|counter| counter.name == "jobs" && counter.value == 2));
+}
+
+#[tokio::test]
+async fn urgent_jobs_go_first_and_equals_go_together() {
+    let (pool, operation, release, seen) = blocked();
+    let gate = operation.run("gate", Priority::LiveTurn);
+    while pool.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let jobs = [
+        operation.run("a", Priority::Batch),
+        operation.run("b", Priority::LiveTurn),
+        operation.run("c", Priority::LiveTurn),
+        operation.run("d", Priority::Speculation),
+        operation.run("e", Priority::LiveTurn),
+        operation.run("f", Priority::LiveTurn),
+    ];
+    drop(release);
+    gate.await.expect("answered");
+    for job in jobs {
+        job.await.expect("answered");
+    }
+    assert_eq!(*lock(&seen), [vec!["b", "c", "e"], vec!["f"], vec!["d"], vec!["a"]]);
+}
+
+#[tokio::test]
+async fn a_job_nobody_waits_for_is_not_done() {
+    let (pool, operation, release, seen) = blocked();
+    let gate = operation.run("gate", Priority::LiveTurn);
+    while pool.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(operation.run("unwanted", Priority::LiveTurn));
+    let wanted = operation.run("wanted", Priority::LiveTurn);
+    drop(release);
+    gate.await.expect("answered");
+    wanted.await.expect("answered");
+    assert_eq!(*lock(&seen), [vec!["wanted"]]);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_job_and_no_other() {
+    let (_pool, operation, _release, _) = blocked();
+    let failed = operation.run("panic", Priority::LiveTurn).await.expect_err("panicked");
+    assert_eq!(failed.kind(), ErrorKind::Internal);
+    assert_eq!(operation.run("next", Priority::LiveTurn).await.expect("answered"), "next");
+}
+
+#[tokio::test]
+async fn too_many_jobs_are_refused_at_once() {
+    let (_pool, operation, _release, _) = blocked();
+    let jobs: Vec<_> = (0..MAX_WAITING + 4).map(|_| operation.run("gate", Priority::LiveTurn)).collect();
+    let last = jobs.into_iter().next_back().expect("some").await;
+    assert_eq!(last.expect_err("refused").kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn stopping_the_pool_answers_whoever_waits() {
+    let (pool, operation, release, _) = blocked();
+    let gate = operation.run("gate", Priority::LiveTurn);
+    while pool.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = operation.run("late", Priority::LiveTurn);
+    lock(&pool.shared.state).stopping = true;
+    drop(release);
+    drop(pool);
+    drop(operation);
+    gate.await.expect("was running");
+    assert_eq!(waiting.await.expect_err("stopped").kind(), ErrorKind::Unavailable);
+}

@@ -1,0 +1,18 @@
+//! Tables as the commands print them: no lines, numbers to the right.
+
+use std::ops::Range;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// A table with this header, whose columns of numbers are these.
+pub(crate) fn table<const N: usize>(header: [&str; N], numbers: Range<usize>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

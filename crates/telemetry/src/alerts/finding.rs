@@ -1,0 +1,125 @@
+//! What is found of one thing in one window, and from where on it is bad.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use antiphon_core::measure::Component;
+
+use super::baseline::Baseline;
+use super::{MIN_SPANS, Rule};
+use crate::history::{Key, Period, Spans};
+use crate::monitor::percentile_ms;
+
+/// So many times its baseline is a percentile too long; and so much, because a doubled millisecond hurts nobody.
+const SLOWER: f64 = 1.5;
+const SLOWER_MS: f64 = 20.0;
+/// From here on it is well again.
+const SLOW_AGAIN: f64 = 1.2;
+/// Share of failures that is too much, and that is well again.
+const ERRORS: (f64, f64) = (0.05, 0.02);
+/// Share of its limit to which a queue may grow, and where it is well again.
+const QUEUE: (f64, f64) = (0.8, 0.5);
+/// Changes of a breaker within the window that are too many, and that are well again.
+const FLAPS: (f64, f64) = (4.0, 1.0);
+
+/// What was found of one thing in one window.
+pub(super) struct Finding {
+    pub(super) rule: Rule,
+    pub(super) key: Key,
+    pub(super) value: f64,
+    pub(super) threshold: f64,
+    /// It is over once the value is below this.
+    pub(super) well: f64,
+    pub(super) unit: &'static str,
+    pub(super) message: String,
+}
+
+/// What took longer than its baseline, and what failed.
+pub(super) fn slow_and_failing(
+    recent: &VecDeque<Period>,
+    baselines: &BTreeMap<Key, Baseline>,
+) -> Vec<Finding> {
+    let Some(whole) = Period::merged(recent) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for (key, Spans { spans, errors }) in whole.stages {
+        // A failure may or may not have been timed.
+        let all = spans.count().max(errors);
+        if all >= MIN_SPANS {
+            let share = errors as f64 / all as f64;
+            findings.push(Finding {
+                rule: Rule::Errors,
+                message: format!("{key}: {errors} of {all} failed in the last minutes"),
+                value: share,
+                threshold: ERRORS.0,
+                well: ERRORS.1,
+                unit: "share",
+                key: key.clone(),
+            });
+        }
+        let Some(baseline) = baselines.get(&key).and_then(Baseline::p95_ms) else { continue };
+        if spans.count() >= MIN_SPANS {
+            let value = percentile_ms(&spans, 0.95);
+            findings.push(Finding {
+                rule: Rule::Latency,
+                message: format!(
+                    "{key}: p95 is {value:.0} ms, {:.1} times its baseline of {baseline:.0} ms",
+                    value / baseline.max(0.001)
+                ),
+                value,
+                threshold: (baseline * SLOWER).max(baseline + SLOWER_MS),
+                well: (baseline * SLOW_AGAIN).max(baseline + SLOWER_MS / 2.0),
+                unit: "ms",
+                key,
+            });
+        }
+    }
+    findings
+}
+
+/// How often a level that is a breaker's state changed in the window.
+pub(super) fn flapping(recent: &VecDeque<Period>) -> Vec<Finding> {
+    let mut changes: BTreeMap<&Key, (f64, f64)> = BTreeMap::new();
+    for period in recent {
+        for (key, value) in period.levels.iter().filter(|(key, _)| key.name.starts_with("breaker")) {
+            let (count, before) = changes.entry(key).or_insert((0.0, *value));
+            *count += f64::from(u8::from(*before != *value));
+            *before = *value;
+        }
+    }
+    let finding = |(key, (count, _)): (&Key, (f64, f64))| Finding {
+        rule: Rule::Breaker,
+        message: format!("{key}: changed {count} times in the last minutes"),
+        value: count,
+        threshold: FLAPS.0,
+        well: FLAPS.1,
+        unit: "changes",
+        key: key.clone(),
+    };
+    changes.into_iter().map(finding).collect()
+}
+
+/// How full what has a limit is.
+pub(super) fn filling(period: &Period, components: &[Arc<dyn Component>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for component in components {
+        for level in component.levels() {
+            let Some(limit) = level.limit.filter(|limit| *limit > 0.0) else { continue };
+            let key = Key::new(component.name(), level.name);
+            // The CPU may be busy: that is what it is for.
+            if key == Key::new("process", "cpu") {
+                continue;
+            }
+            let Some(value) = period.levels.get(&key) else { continue };
+            findings.push(Finding {
+                rule: Rule::Queue,
+                message: format!("{key}: {value:.0} of {limit:.0} {}", level.unit),
+                value: value / limit,
+                threshold: QUEUE.0,
+                well: QUEUE.1,
+                unit: "share",
+                key,
+            });
+        }
+    }
+    findings
+}
