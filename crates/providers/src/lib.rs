@@ -1,5 +1,6 @@
 //! Speech and language engines behind the core traits, one file each.
 
+pub mod emotion;
 pub mod energy;
 pub mod fake;
 pub mod kokoro;
