@@ -1,5 +1,5 @@
 # Two commands: `make run` and `make test`. The others are for working on Antiphon.
-.PHONY: run test build models fmt bench clean
+.PHONY: run test build models fmt bench emotion-model clean
 SHELL := /bin/bash
 ANTIPHON := target/release/antiphon
 
@@ -22,6 +22,11 @@ fmt:
 bench:
 	@cargo bench -p antiphon-audio
 	@cargo bench -p antiphon-server --bench density
+
+# Trains the weights of emotion anew and prints how good they are.
+emotion-model: models
+	@cargo run --release --locked -p antiphon-providers --example train_emotion -- \
+	  crates/providers/assets/emotion/weights.bin target/emotion-vectors.cache
 
 clean:
 	@cargo clean

@@ -5,6 +5,7 @@ pub mod assemblyai;
 pub mod cartesia;
 pub mod deepgram;
 pub mod elevenlabs;
+pub mod emotion;
 pub mod energy;
 pub mod fake;
 pub mod gemini;

@@ -15,13 +15,14 @@ use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, EmotionClassifier, Llm, Memories, RateLimits, Stt, Tts};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
+use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 
 use crate::config::{self, Config, EmotionEngine, VadEngine};
-use builder::{Builder, Measured};
 use crate::machine;
 use crate::tunables::ServerTunables;
+use builder::{Builder, Measured};
 use layers::{Engine, Layers, max_concurrent};
 pub use llm::probe as probe_llm;
 pub use session::session_config;
@@ -89,8 +90,9 @@ pub fn build(config: &Config) -> Result<Stack> {
     let tts = builder.tts(&mut layers)?;
     let embed = builder.embed(&mut layers)?;
     let knowledge = knowledge(config, &embed)?.map(Arc::new);
+    let emotion = emotion(config, &embed)?;
     let engines = Engines {
-        emotion: emotion(config, &embed)?,
+        emotion: emotion.clone().map(|emotion| Arc::new(emotion) as Arc<dyn EmotionClassifier>),
         memories: config
             .memory
             .enabled
@@ -115,19 +117,19 @@ pub fn build(config: &Config) -> Result<Stack> {
         .push(format!("plan   {}", if plan.is_empty() { "nothing".to_owned() } else { plan.join(" | ") }));
     description.push(format!("pool   {threads} model threads"));
     let server: Arc<dyn Component> = Arc::new(ServerTunables::new(&config.server));
-    let measured = [server].into_iter().chain(detector).chain(models);
+    let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
+    let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
     Ok(Stack { engines, components: components.collect(), description, knowledge, pool })
 }
 
-impl Stack {
-    /// Reads what is to be known.
-    pub async fn prepare(&self) -> Result<()> {
-        let Some(knowledge) = &self.knowledge else { return Ok(()) };
+/// Reads what is to be known.
+pub async fn read_knowledge(knowledge: Option<&InProcessKnowledge>) -> Result<()> {
+    if let Some(knowledge) = knowledge {
         knowledge.read().await.context("[kb] files cannot be embedded")?;
         tracing::info!(passages = knowledge.len(), "knowledge read");
-        Ok(())
     }
+    Ok(())
 }
 
 /// The default voice and the threads it runs on, whatever voice is configured: for what must really speak.
@@ -185,13 +187,12 @@ impl Builder<'_> {
 }
 
 /// How persons feel is told from their words' embeddings, if these are the ones it was learned from.
-fn emotion(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<Arc<dyn EmotionClassifier>>> {
+fn emotion(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<EmotionModel>> {
     match config.emotion.engine {
         Some(EmotionEngine::Off) => Ok(None),
         None if config.embed.engine != "minilm" || !config.embed.engines.is_empty() => Ok(None),
         None | Some(EmotionEngine::MiniLm) => {
-            let _ = embed;
-            Ok(None)
+            Ok(Some(EmotionModel::new(embed.clone()).context("[emotion] engine = \"minilm\"")?))
         }
     }
 }

@@ -66,8 +66,8 @@ pub struct Pipeline {
     llm: Arc<Part>,
     tts: Arc<Part>,
     transport: Arc<Part>,
-    /// What is looked up for a turn, by the names of the plan's steps.
-    lookups: [Arc<Part>; 3],
+    /// What is looked up for a turn, by the names of the plan's steps; how the person feels is measured by its engine.
+    lookups: [Arc<Part>; 2],
 }
 
 impl Default for Pipeline {
@@ -79,7 +79,6 @@ impl Default for Pipeline {
             llm: Part::new("llm", &["first_token"], &["input_tokens", "cached_tokens", "output_tokens"]),
             tts: Part::new("tts", &["first_audio"], &[]),
             lookups: [
-                Part::new("emotion", &["emotion"], &LOOKUP_COUNTERS),
                 Part::new("memory", &["memory", "profile"], &LOOKUP_COUNTERS),
                 Part::new("knowledge", &["knowledge"], &LOOKUP_COUNTERS),
             ],

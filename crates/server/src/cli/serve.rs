@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let bound = listener.local_addr()?;
     call_runtime(config)?.block_on(async move {
         let folder = stack::data_dir(config)?;
+        stack::read_knowledge(stack.knowledge.as_deref()).await?;
         let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
         let measuring = Measuring {

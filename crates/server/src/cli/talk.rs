@@ -77,6 +77,7 @@ async fn converse(
     stack: stack::Stack,
     samples: Vec<i16>,
 ) -> Result<Vec<i16>> {
+    stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let engines = Arc::new(stack.engines);
     let call = run_call(
@@ -120,6 +121,7 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
 /// Holds a conversation until the person ends it with Ctrl-C.
 async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     let stack = stack::build(config)?;
+    stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (microphone, mut events) = Microphone::open()?;
     eprintln!(
         "Speak; interrupt whenever you like. With loudspeakers the agent hears itself: use headphones."

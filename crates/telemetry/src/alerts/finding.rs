@@ -76,11 +76,19 @@ pub(super) fn slow_and_failing(
     findings
 }
 
+/// Whether to be in use is what it is for: the CPU, the places at an engine, the threads of a pool.
+fn may_be_full(key: &Key) -> bool {
+    let (component, name) = (key.component.as_ref(), key.name.as_ref());
+    (component, name) == ("process", "cpu")
+        || (component == "placement" && name.ends_with("busy"))
+        || (component == "scheduler" && name.ends_with("in flight"))
+}
+
 /// How often a level that is a breaker's state changed in the window.
 pub(super) fn flapping(recent: &VecDeque<Period>) -> Vec<Finding> {
     let mut changes: BTreeMap<&Key, (f64, f64)> = BTreeMap::new();
     for period in recent {
-        for (key, value) in period.levels.iter().filter(|(key, _)| key.name.starts_with("breaker")) {
+        for (key, value) in period.levels.iter().filter(|(key, _)| key.component == "breaker") {
             let (count, before) = changes.entry(key).or_insert((0.0, *value));
             *count += f64::from(u8::from(*before != *value));
             *before = *value;
@@ -105,8 +113,7 @@ pub(super) fn filling(period: &Period, components: &[Arc<dyn Component>]) -> Vec
         for level in component.levels() {
             let Some(limit) = level.limit.filter(|limit| *limit > 0.0) else { continue };
             let key = Key::new(component.name(), level.name);
-            // The CPU may be busy: that is what it is for.
-            if key == Key::new("process", "cpu") {
+            if may_be_full(&key) {
                 continue;
             }
             let Some(value) = period.levels.get(&key) else { continue };

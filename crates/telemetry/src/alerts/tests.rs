@@ -104,7 +104,7 @@ fn failures_full_queues_and_flapping_breakers_fire() {
     assert_eq!(server.told(), [(Rule::Queue, AlertState::Firing)]);
     server.run(10, |_| 10, 0, &[(queue, 10.0)]);
     assert_eq!(server.told(), [(Rule::Queue, AlertState::Resolved)]);
-    let breaker = Key::new("llm", "breaker openai");
+    let breaker = Key::new("breaker", "llm openai");
     for n in 0..30 {
         let before = server.now;
         let period = Period {

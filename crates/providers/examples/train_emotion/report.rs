@@ -1,0 +1,174 @@
+//! The report, in Markdown.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use antiphon_core::{Embed, Emotion, Priority};
+use antiphon_providers::emotion::CONFIDENT;
+use antiphon_providers::emotion::head::{CLASSES, Head};
+
+use crate::Data;
+use crate::data::Row;
+use crate::evaluate::{Answer, Confusion, Named, calibration_error, interval};
+use crate::lexicon::Lexicon;
+use crate::vectors::Vectors;
+
+/// Confidences that are tried, in percent.
+const CONFIDENCES: [u8; 7] = [0, 40, 50, 60, 70, 80, 90];
+/// Times that each text passes the head.
+const HEAD_RUNS: usize = 20;
+
+/// What is reported on.
+pub(crate) struct Report<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) vectors: &'a Vectors,
+}
+
+impl Report<'_> {
+    /// How good the answers are, beside the baselines'.
+    pub(crate) fn quality(&self, data: &Data) {
+        let (by_hand, learned) = (Lexicon::by_hand(), Lexicon::learned(&data.train));
+        let by_hand = |row: &Row| by_hand.scores(&row.text);
+        let learned = |row: &Row| learned.scores(&row.text);
+        let model = |row: &Row| self.head.scores(self.vectors.of(&row.text), &row.text).0;
+        println!("| rows | answers by | macro-F1 | accuracy |\n| --- | --- | --- | --- |");
+        let single: Vec<Row> = data.dev.iter().filter(|row| row.labels.len() == 1).cloned().collect();
+        for (rows, name) in [
+            (&data.dev, "dev"),
+            (&single, "dev, rows of one label"),
+            (&data.plain_dev, "dev, words only"),
+            (&data.meld, "MELD"),
+            (&data.plain_meld, "MELD, words only"),
+        ] {
+            let commonest = commonest(rows);
+            let always = |_: &Row| std::array::from_fn(|class| f32::from(class == commonest));
+            summary(name, &format!("always {}", Emotion::ALL[commonest].label()), &answers(rows, always));
+            summary(name, "words listed by hand", &answers(rows, by_hand));
+            summary(name, "words by log-odds", &answers(rows, learned));
+            summary(name, "**this model**", &answers(rows, model));
+        }
+        let (dev, baseline) = (answers(&data.dev, model), answers(&data.dev, learned));
+        let (low, high) = interval(dev.len(), |drawn| {
+            let f1 = |answers: &[Answer]| Confusion::of(drawn.iter().map(|n| &answers[*n])).macro_f1();
+            f1(&dev) - f1(&baseline)
+        });
+        println!("\nMacro-F1 above words by log-odds, dev: {low:.3} to {high:.3} (95 %).\n");
+        classes(&Confusion::of(&dev));
+        println!("\nExpected calibration error: {}", errors(data, model));
+        confidences(&[
+            ("dev", dev),
+            ("dev, words only", answers(&data.plain_dev, model)),
+            ("MELD", answers(&data.meld, model)),
+        ]);
+    }
+
+    /// What an answer costs.
+    pub(crate) async fn latency(&self, embed: &dyn Embed, rows: &[Row]) -> Result<(), String> {
+        let mut head: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let vector = self.vectors.of(&row.text);
+                let began = Instant::now();
+                for _ in 0..HEAD_RUNS {
+                    black_box(self.head.scores(black_box(vector), black_box(&row.text)));
+                }
+                began.elapsed() / HEAD_RUNS as u32
+            })
+            .collect();
+        let long = "I never thought that it would come to this, and I am so sorry. ".repeat(15);
+        let began = Instant::now();
+        for _ in 0..HEAD_RUNS {
+            black_box(self.head.scores(black_box(self.vectors.of(&rows[0].text)), black_box(&long)));
+        }
+        let longest = began.elapsed() / HEAD_RUNS as u32;
+        let mut whole = Vec::new();
+        for row in rows {
+            let began = Instant::now();
+            let vectors = embed.embed(vec![row.text.clone()], Priority::LiveTurn).await;
+            let vectors = vectors.map_err(|e| e.to_string())?;
+            black_box(self.head.scores(&vectors[0], &row.text));
+            whole.push(began.elapsed());
+        }
+        println!("\n| MELD, words only | p50 | p99 |\n| --- | --- | --- |");
+        for (name, spans) in [("head", &mut head), ("embedding and head", &mut whole)] {
+            let (median, slow) = (percentile(spans, 50), percentile(spans, 99));
+            println!(
+                "| {name} | {:.3} ms | {:.3} ms |",
+                median.as_secs_f64() * 1e3,
+                slow.as_secs_f64() * 1e3
+            );
+        }
+        println!("\nThe head, of {} characters: {:.3} ms", long.len(), longest.as_secs_f64() * 1e3);
+        Ok(())
+    }
+}
+
+fn answers(rows: &[Row], scores: impl Fn(&Row) -> [f32; CLASSES]) -> Vec<Answer<'_>> {
+    rows.iter().map(|row| Answer { row, scores: scores(row) }).collect()
+}
+
+/// The class of most rows.
+fn commonest(rows: &[Row]) -> usize {
+    let size = |class: &usize| rows.iter().filter(|row| row.labels.contains(class)).count();
+    (0..CLASSES).max_by_key(size).unwrap_or_default()
+}
+
+fn summary(rows: &str, name: &str, answers: &[Answer]) {
+    let confusion = Confusion::of(answers);
+    let (low, high) =
+        interval(answers.len(), |drawn| Confusion::of(drawn.iter().map(|n| &answers[*n])).macro_f1());
+    let (f1, accuracy) = (confusion.macro_f1(), confusion.accuracy());
+    println!("| {rows} | {name} | {f1:.3} ({low:.3} to {high:.3}) | {accuracy:.3} |");
+}
+
+/// Each class's quality, and what it is mistaken for.
+fn classes(confusion: &Confusion) {
+    let labels = Emotion::ALL.map(Emotion::label).join(" | ");
+    println!("| dev | rows | precision | recall | F1 | {labels} |");
+    println!("|{}", " --- |".repeat(5 + CLASSES));
+    for (class, emotion) in Emotion::ALL.iter().enumerate() {
+        let quality = confusion.quality(class);
+        let counts: Vec<_> = confusion.0[class].iter().map(f32::to_string).collect();
+        println!(
+            "| {} | {} | {:.3} | {:.3} | {:.3} | {} |",
+            emotion.label(),
+            quality.rows,
+            quality.precision,
+            quality.recall,
+            quality.f1,
+            counts.join(" | ")
+        );
+    }
+}
+
+fn errors(data: &Data, model: impl Fn(&Row) -> [f32; CLASSES]) -> String {
+    let sets = [
+        ("held out", &data.held_out),
+        ("dev", &data.dev),
+        ("dev, words only", &data.plain_dev),
+        ("MELD", &data.meld),
+    ];
+    let error = |rows| calibration_error(&answers(rows, &model));
+    sets.map(|(name, rows)| format!("{:.3} ({name})", error(rows))).join(", ")
+}
+
+/// How often an emotion other than neutral is named, and rightly, from each confidence on.
+fn confidences(sets: &[(&str, Vec<Answer>)]) {
+    let names: Vec<_> = sets.iter().map(|(name, _)| format!("{name}: named | right")).collect();
+    println!("\n| confidence | {} |\n|{}", names.join(" | "), " --- |".repeat(1 + 2 * sets.len()));
+    for percent in CONFIDENCES {
+        let confidence = f32::from(percent) / 100.0;
+        let cell = |(_, answers): &(&str, Vec<Answer>)| {
+            let named = Named::at(answers, confidence);
+            format!("{:.1} % | {:.1} %", named.share * 100.0, named.right * 100.0)
+        };
+        let cells: Vec<_> = sets.iter().map(cell).collect();
+        let mark = if confidence == CONFIDENT { " (`CONFIDENT`)" } else { "" };
+        println!("| {confidence:.1}{mark} | {} |", cells.join(" | "));
+    }
+}
+
+fn percentile(spans: &mut [Duration], percent: usize) -> Duration {
+    spans.sort();
+    spans.get(spans.len() * percent / 100).copied().unwrap_or_default()
+}
