@@ -178,78 +178,97 @@ fn short() -> Bounds {
     Bounds { connect: short, first: short, between: short }
 }
 
-async fn outcome(ask: &impl Ask, server: &Server, bounds: Bounds) -> Result<()> {
-    tokio::time::timeout(PATIENCE, ask(server.url.clone(), bounds)).await.expect("never hangs")
+/// An engine and the one server it is tried with.
+struct Trial<A> {
+    ask: A,
+    server: Server,
+    answer: Arc<Mutex<Vec<Step>>>,
 }
 
-async fn kind(ask: &impl Ask, steps: Vec<Step>, bounds: Bounds) -> Option<ErrorKind> {
-    let server = Server::start(move |_| steps.clone()).await;
-    outcome(ask, &server, bounds).await.err().map(|error| error.kind())
+impl<A: Ask> Trial<A> {
+    async fn new(ask: A) -> Self {
+        let answer = Arc::<Mutex<Vec<Step>>>::default();
+        let steps = Arc::clone(&answer);
+        let server = Server::start(move |_| steps.lock().expect("whole").clone()).await;
+        Self { ask, server, answer }
+    }
+
+    /// What comes of it when the server answers like this.
+    async fn outcome(&self, answer: Vec<Step>, bounds: Bounds) -> Result<()> {
+        *self.answer.lock().expect("whole") = answer;
+        self.asked(&self.server.url, bounds).await
+    }
+
+    async fn asked(&self, url: &str, bounds: Bounds) -> Result<()> {
+        tokio::time::timeout(PATIENCE, (self.ask)(url.to_owned(), bounds)).await.expect("never hangs")
+    }
+
+    async fn kind(&self, answer: Vec<Step>, bounds: Bounds) -> Option<ErrorKind> {
+        self.outcome(answer, bounds).await.err().map(|error| error.kind())
+    }
+
+    async fn refusals(&self) {
+        let cases = [
+            ("401 Unauthorized", ErrorKind::Unauthorized),
+            ("404 Not Found", ErrorKind::NotFound),
+            ("422 Unprocessable Entity", ErrorKind::Invalid),
+            ("429 Too Many Requests", ErrorKind::RateLimited),
+            ("500 Internal Server Error", ErrorKind::Unavailable),
+            ("503 Service Unavailable", ErrorKind::Unavailable),
+            ("307 Temporary Redirect", ErrorKind::Unavailable),
+        ];
+        for (status, kind) in cases {
+            let headers = "retry-after: 7\r\nlocation: http://127.0.0.1:9/\r\n";
+            let answer = vec![Step::Send(response(status, headers, "<html>no</html>"))];
+            let error = self.outcome(answer, Bounds::default()).await.expect_err(status);
+            assert_eq!((error.kind(), error.retry_after()), (kind, Some(Duration::from_secs(7))), "{error}");
+            assert!(error.to_string().contains(&status[..3]), "{error}");
+        }
+    }
+
+    async fn nobody(&self) {
+        for url in ["http://127.0.0.1:9", "http://name.invalid"] {
+            let error = self.asked(url, Bounds::default()).await.expect_err("nobody there");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains("base_url"), "says what to look at: {error}");
+        }
+    }
 }
 
 /// Whatever happens to the connection, an engine gives an answer or an error of the right kind, in time. `whole` is a
 /// short answer that it understands.
 pub(crate) async fn survives(ask: impl Ask, whole: &[u8]) {
+    let trial = Trial::new(ask).await;
     let patient = Bounds::default();
     let send = |bytes: &[u8]| Step::Send(bytes.to_vec());
-    assert_eq!(kind(&ask, vec![send(whole)], patient).await, None, "the whole answer is understood");
+    assert_eq!(trial.kind(vec![send(whole)], patient).await, None, "the whole answer is understood");
     let bytes: Vec<Step> = whole.iter().map(|byte| send(&[*byte])).collect();
-    assert_eq!(kind(&ask, bytes, patient).await, None, "so it is byte by byte");
+    assert_eq!(trial.kind(bytes, patient).await, None, "so it is byte by byte");
     for cut in 0..whole.len() {
         let begun = send(&whole[..cut]);
         for steps in [vec![begun.clone()], vec![begun, Step::Reset]] {
-            let failed = kind(&ask, steps, patient).await;
+            let failed = trial.kind(steps, patient).await;
             let known = [None, Some(ErrorKind::Unavailable), Some(ErrorKind::Protocol)];
             assert!(known.contains(&failed), "cut after {cut} bytes: {failed:?}");
         }
     }
     let body = whole.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
     for begun in [&whole[..0], &whole[..body / 2], &whole[..body], &whole[..body + 20]] {
-        let stalled = kind(&ask, vec![send(begun), Step::Hang], short()).await;
+        let stalled = trial.kind(vec![send(begun), Step::Hang], short()).await;
         assert_eq!(stalled, Some(ErrorKind::Timeout), "nothing after {} bytes", begun.len());
     }
     let mut mangled = whole.to_vec();
     mangled[body + 5..].iter_mut().step_by(7).for_each(|byte| *byte = 0xff);
-    assert_ne!(kind(&ask, vec![send(&mangled)], patient).await, Some(ErrorKind::Timeout));
-    assert_eq!(
-        kind(&ask, vec![send(b"SSH-2.0-OpenSSH_9.6\r\n")], patient).await,
-        Some(ErrorKind::Unavailable)
-    );
-    refusals(&ask).await;
-    nobody(&ask).await;
-}
-
-async fn refusals(ask: &impl Ask) {
-    let cases = [
-        ("401 Unauthorized", ErrorKind::Unauthorized),
-        ("404 Not Found", ErrorKind::NotFound),
-        ("422 Unprocessable Entity", ErrorKind::Invalid),
-        ("429 Too Many Requests", ErrorKind::RateLimited),
-        ("500 Internal Server Error", ErrorKind::Unavailable),
-        ("503 Service Unavailable", ErrorKind::Unavailable),
-        ("307 Temporary Redirect", ErrorKind::Unavailable),
-    ];
-    for (status, kind) in cases {
-        let bytes =
-            response(status, "retry-after: 7\r\nlocation: http://127.0.0.1:9/\r\n", "<html>no</html>");
-        let server = Server::sending(bytes).await;
-        let error = outcome(ask, &server, Bounds::default()).await.expect_err(status);
-        assert_eq!((error.kind(), error.retry_after()), (kind, Some(Duration::from_secs(7))), "{error}");
-        assert!(error.to_string().contains(&status[..3]), "{error}");
-    }
-}
-
-async fn nobody(ask: &impl Ask) {
-    for url in ["http://127.0.0.1:9", "http://name.invalid"] {
-        let asked = tokio::time::timeout(PATIENCE, ask(url.to_owned(), Bounds::default()));
-        let error = asked.await.expect("never hangs").expect_err("nobody there");
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        assert!(error.to_string().contains("base_url"), "says what to look at: {error}");
-    }
+    assert_ne!(trial.kind(vec![send(&mangled)], patient).await, Some(ErrorKind::Timeout));
+    let other = vec![send(b"SSH-2.0-OpenSSH_9.6\r\n")];
+    assert_eq!(trial.kind(other, patient).await, Some(ErrorKind::Unavailable));
+    trial.refusals().await;
+    trial.nobody().await;
 }
 
 /// What can be wrong with a stream of events beside the connection.
 pub(crate) async fn survives_events(ask: impl Ask) {
+    let trial = Trial::new(ask).await;
     let endless = events(&format!("data: {}", "x".repeat(2 << 20)));
     let html = response("200 OK", "content-type: text/html\r\n", "<html>Welcome</html>");
     let packed = "content-type: text/event-stream\r\ncontent-encoding: gzip\r\n";
@@ -261,14 +280,12 @@ pub(crate) async fn survives_events(ask: impl Ask) {
         (response("200 OK", packed, "\u{1f}\u{8b}\u{8}"), "gzip"),
     ];
     for (bytes, words) in cases {
-        let server = Server::sending(bytes).await;
-        let error = outcome(&ask, &server, Bounds::default()).await.expect_err(words);
+        let error = trial.outcome(vec![Step::Send(bytes)], Bounds::default()).await.expect_err(words);
         assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
-    let server = Server::sending(events(": hello\n\n")).await;
-    let error = outcome(&ask, &server, Bounds::default()).await.expect_err("no end");
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let silent = vec![Step::Send(events(": hello\n\n"))];
+    assert_eq!(trial.kind(silent, Bounds::default()).await, Some(ErrorKind::Unavailable));
 }
 
 /// Texts that look like JSON with these keys: valid, cut and mangled.
