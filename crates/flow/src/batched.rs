@@ -59,7 +59,7 @@ impl Embed for Batched {
             let group = bucket(texts.iter().map(String::len).max().unwrap_or(0));
             let account = account::current();
             let mut texts = texts.into_iter().map(move |text| Text {
-                text: Arc::new(text),
+                words: Arc::new(text),
                 group,
                 account: account.clone(),
             });
@@ -78,7 +78,7 @@ fn bucket(bytes: usize) -> u64 {
 }
 
 struct Text {
-    text: Arc<String>,
+    words: Arc<String>,
     group: u64,
     /// Of the call it is for.
     account: Option<Arc<Account>>,
@@ -103,7 +103,7 @@ impl Operation for Embedding {
     }
 
     fn key(&self, item: &Text) -> Option<Arc<String>> {
-        Some(Arc::clone(&item.text))
+        Some(Arc::clone(&item.words))
     }
 
     fn group(&self, item: &Text) -> u64 {
@@ -113,7 +113,7 @@ impl Operation for Embedding {
     fn run(&self, items: Vec<Text>, priority: Priority) -> BoxFuture<'static, Vec<Result<Vec<f32>>>> {
         // Texts of several calls are charged to the first: they are batched only for engines elsewhere.
         let account = items.first().and_then(|item| item.account.clone());
-        let texts = items.into_iter().map(|item| Arc::unwrap_or_clone(item.text)).collect();
+        let texts = items.into_iter().map(|item| Arc::unwrap_or_clone(item.words)).collect();
         let work = embed_each(Arc::clone(&self.engine), texts, priority);
         Box::pin(OnBehalf { account, work })
     }

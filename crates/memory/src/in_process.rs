@@ -227,7 +227,7 @@ mod tests {
 
         fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
             let vector = |text: &String| {
-                let mut vector = vec![0.0_f32; 26];
+                let mut vector = [0.0_f32; 26];
                 for byte in text.to_ascii_lowercase().bytes().filter(u8::is_ascii_lowercase) {
                     vector[usize::from(byte - b'a')] += 1.0;
                 }

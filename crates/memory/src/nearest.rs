@@ -33,7 +33,7 @@ mod tests {
             query in prop::array::uniform3(-1.0_f32..1.0),
             limit in 0_usize..10,
         ) {
-            let found = nearest(&query, vectors.iter().map(|v| v.as_slice()), limit, 0.1);
+            let found = nearest(&query, vectors.iter().map(<[f32; 3]>::as_slice), limit, 0.1);
             let mut all: Vec<f32> = vectors.iter().map(|v| v.iter().zip(&query).map(|(a, b)| a * b).sum()).collect();
             all.retain(|cosine| *cosine >= 0.1);
             all.sort_by(|a, b| b.total_cmp(a));

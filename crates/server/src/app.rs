@@ -7,7 +7,7 @@ use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_core::measure::Component;
 use antiphon_core::{Error, Observer};
-use antiphon_flow::Observed;
+use antiphon_flow::{Observed, Placement, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::{Semaphore, watch};
 
@@ -42,6 +42,8 @@ pub struct App {
     pub calls: Calls,
     /// The places for REST requests.
     pub requests: Arc<Semaphore>,
+    /// The threads for what is computed beside calls.
+    pub(crate) placement: Arc<Placement>,
     /// The keys that browsers hold.
     pub(crate) client_secrets: ClientSecrets,
     /// When the server began, in seconds since 1970.
@@ -50,8 +52,13 @@ pub struct App {
 }
 
 impl App {
-    /// A server whose calls begin as `session` says.
-    pub fn new(http: Settings, session: SessionConfig, engines: Engines, measuring: Measuring) -> Self {
+    /// A server whose calls begin as `session` says. Fails when the machine has no threads left.
+    pub fn new(
+        http: Settings,
+        session: SessionConfig,
+        engines: Engines,
+        measuring: Measuring,
+    ) -> Result<Self, Error> {
         let Measuring { parts, store, overlay, prices, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
@@ -63,13 +70,18 @@ impl App {
         components.extend([live.clone() as Arc<dyn Component>, process]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
+        // One thread is kept for each kind; what is computed beside calls may have all cores for a while.
+        let threads = PoolBounds { min: 1, max: crate::machine::cores() };
+        let placement = Arc::new(Placement::new(threads, PoolBounds { min: 1, max: 1 })?);
+        components.push(placement.component());
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
         let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline.clone(), live.clone()];
         observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
-        Self {
+        Ok(Self {
             calls,
+            placement,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
             started: antiphon_telemetry::unix_time().as_secs(),
@@ -83,7 +95,7 @@ impl App {
             reporting,
             metrics,
             session,
-        }
+        })
     }
 
     /// How the agent behaves in a new call, before its client changes anything.

@@ -139,27 +139,29 @@ pub fn default_voice(config: &Config) -> Result<(Arc<dyn Tts>, ModelPool)> {
     Ok((voice, pool))
 }
 
+type Components = Vec<Arc<dyn Component>>;
+
 impl Builder<'_> {
     fn stt(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Stt>> {
         let stt = &self.config.stt;
         let engines = listed(stt, &stt.engines).map(|stt| {
             let limits = Arc::<RateLimits>::default();
-            let (engine, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
-            Ok(Engine { engine, max_concurrent: max_concurrent(&name, stt.max_concurrent), name, limits })
+            let (inner, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
+            Ok(Engine { inner, max_concurrent: max_concurrent(&name, stt.max_concurrent), name, limits })
         });
         layers.stt(engines.collect::<Result<_>>()?)
     }
 
     /// The language model, and what of the embedded ones is measured.
-    fn llm(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Llm>, Vec<Arc<dyn Component>>)> {
+    fn llm(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Llm>, Components)> {
         let llm = &self.config.llm;
         let mut measured: Vec<Measured> = Vec::new();
         let engines = listed(llm, &llm.engines).map(|llm| {
             let limits = Arc::<RateLimits>::default();
             let name = llm::engine(llm).to_owned();
-            let (engine, component) = self.one_llm(llm, &limits)?;
+            let (inner, component) = self.one_llm(llm, &limits)?;
             measured.push(component);
-            Ok(Engine { engine, max_concurrent: max_concurrent(&name, llm.max_concurrent), name, limits })
+            Ok(Engine { inner, max_concurrent: max_concurrent(&name, llm.max_concurrent), name, limits })
         });
         let engines = engines.collect::<Result<_>>()?;
         Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
@@ -169,8 +171,8 @@ impl Builder<'_> {
         let tts = &self.config.tts;
         let engines = listed(tts, &tts.engines).map(|tts| {
             let limits = Arc::<RateLimits>::default();
-            let (engine, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
-            Ok(Engine { engine, max_concurrent: max_concurrent(&name, tts.max_concurrent), name, limits })
+            let (inner, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
+            Ok(Engine { inner, max_concurrent: max_concurrent(&name, tts.max_concurrent), name, limits })
         });
         layers.tts(engines.collect::<Result<_>>()?)
     }
@@ -179,8 +181,8 @@ impl Builder<'_> {
         let embed = &self.config.embed;
         let engines = listed(embed, &embed.engines).map(|embed| {
             let limits = Arc::<RateLimits>::default();
-            let (engine, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
-            Ok(Engine { engine, max_concurrent: max_concurrent(&name, embed.max_concurrent), name, limits })
+            let (inner, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
+            Ok(Engine { inner, max_concurrent: max_concurrent(&name, embed.max_concurrent), name, limits })
         });
         layers.embed(engines.collect::<Result<_>>()?, embed.max_batch)
     }

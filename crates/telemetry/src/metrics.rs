@@ -203,7 +203,7 @@ impl Observer for Metrics {
         match event {
             Event::Latency { latency, .. } => self.turn(latency),
             Event::Gathered { emotion, steps, .. } => {
-                self.gathered(emotion.map(|(emotion, _)| emotion), steps)
+                self.gathered(emotion.map(|(emotion, _)| emotion), steps);
             }
             Event::Interrupted { latency, .. } => {
                 self.interruptions.inc();

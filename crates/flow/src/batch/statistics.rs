@@ -108,6 +108,7 @@ impl Component for BatchStatistics {
     }
 
     fn gauges(&self) -> Vec<Gauge> {
+        const HELP: &str = "Items in a batch, since the beginning";
         let sizes = self.sizes();
         let (batches, items) = sizes
             .iter()
@@ -127,7 +128,6 @@ impl Component for BatchStatistics {
             labels.extend(quantile.map(|quantile| ("quantile", quantile.to_owned())));
             Gauge { name, help, labels, value }
         };
-        const HELP: &str = "Items in a batch, since the beginning";
         vec![
             gauge("antiphon_batch_size", HELP, at(0.5) as f64, Some("0.5")),
             gauge("antiphon_batch_size", HELP, at(0.95) as f64, Some("0.95")),

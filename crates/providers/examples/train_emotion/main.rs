@@ -10,7 +10,7 @@ mod evaluate;
 mod lexicon;
 mod report;
 #[path = "../../src/testing.rs"]
-#[expect(dead_code, reason = "tests find speech in it, too")]
+#[expect(dead_code, clippy::expect_used, reason = "it is for tests, which find speech in it, too")]
 mod testing;
 mod train;
 mod vectors;

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             overlay: Some(Overlay::of(&folder)),
         };
         let session = stack::session_config(config);
-        let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring);
+        let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring)?;
         let stop = stop_signals()?;
         print(&format!("Antiphon listens on {scheme}://{bound}"));
         serve(Arc::new(app), listener, stop).await?;

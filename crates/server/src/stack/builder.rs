@@ -87,13 +87,11 @@ pub(super) fn faults(fail_rate: f64, stall_rate: f64, jitter_ms: u64, seed: u64)
 
 /// The key of a remote engine that cannot do without.
 pub(super) fn key(section: &str, engine: &str, key: Option<&Secret>) -> Result<String> {
-    match key {
-        Some(key) => Ok(key.reveal().to_owned()),
-        None => {
-            let variable = engine.to_uppercase();
-            bail!(
-                "[{section}] engine = \"{engine}\" needs a key: api_key = \"${{{variable}_API_KEY}}\" takes it from the environment"
-            )
-        }
+    if let Some(key) = key {
+        return Ok(key.reveal().to_owned());
     }
+    let variable = engine.to_uppercase();
+    bail!(
+        "[{section}] engine = \"{engine}\" needs a key: api_key = \"${{{variable}_API_KEY}}\" takes it from the environment"
+    )
 }

@@ -27,7 +27,7 @@ const REMOTE: usize = 256;
 
 /// An engine on its way into a stack.
 pub(super) struct Engine<E: ?Sized> {
-    pub(super) engine: Arc<E>,
+    pub(super) inner: Arc<E>,
     /// As the configuration calls it.
     pub(super) name: String,
     /// Told what its server says.
@@ -142,7 +142,7 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            guard(engine.engine, self.targets.add(name, bounds, limit, engine.limits))
+            guard(engine.inner, self.targets.add(name, bounds, limit, engine.limits))
         });
         guarded.collect()
     }
@@ -164,12 +164,11 @@ impl<'a> Layers<'a> {
 
     fn describe<E: ?Sized>(&mut self, stage: &str, engines: &[Engine<E>], outermost: &str) {
         let names: Vec<_> = engines.iter().map(|engine| engine.name.as_str()).collect();
-        let mut line = format!("{stage:6} {}", names.join(", else "));
+        let names = names.join(", else ");
         let hedged = self.config.hedge && matches!(stage, "llm" | "tts");
         let layers = ["guarded", if hedged { "hedged" } else { "" }, outermost];
         let layers: Vec<_> = layers.into_iter().filter(|layer| !layer.is_empty()).collect();
-        line.push_str(&format!("  ({})", layers.join(", ")));
-        self.description.push(line);
+        self.description.push(format!("{stage:6} {names}  ({})", layers.join(", ")));
     }
 }
 

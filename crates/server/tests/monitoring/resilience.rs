@@ -67,10 +67,9 @@ async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
         return refused();
     }
     let (text, ends) = match model.behaviour {
-        Behaviour::Says(text) => (text, true),
-        Behaviour::StallsAfter(text) => (text, false),
         Behaviour::FailsHalf(_) if asked.is_multiple_of(2) => return refused(),
-        Behaviour::FailsHalf(text) => (text, true),
+        Behaviour::Says(text) | Behaviour::FailsHalf(text) => (text, true),
+        Behaviour::StallsAfter(text) => (text, false),
     };
     let token =
         |token: &str| format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": token } }] }));
@@ -193,7 +192,7 @@ async fn what_is_known_felt_and_remembered_reaches_the_model() {
         .write("antiphon.toml", &config.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\""));
     std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
     let server = place.serve().await;
-    answer(&server, "My name is Ada and I am furious that my parcel was lost again!").await;
+    answer(&server, "My name is Ada, I am so angry, you idiots lost my parcel again, I hate this!").await;
     answer(&server, "At what time does the shop open on Sunday?").await;
     let prompts: Vec<String> =
         model.requests().iter().map(|request| request["messages"].to_string()).collect();

@@ -38,7 +38,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let session = SessionConfig::default();
-        let app = Arc::new(App::new(settings, session, engines(), Measuring::default()));
+        let app = Arc::new(App::new(settings, session, engines(), Measuring::default()).expect("threads"));
         Self::serve(app, listener, address)
     }
 
@@ -71,7 +71,7 @@ impl Server {
 
 /// What a server with these settings shares.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
-    Arc::new(App::new(settings, session(), engines(), Measuring::default()))
+    Arc::new(App::new(settings, session(), engines(), Measuring::default()).expect("threads"))
 }
 
 fn engines() -> Engines {

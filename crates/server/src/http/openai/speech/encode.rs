@@ -1,10 +1,12 @@
 //! From what the engine says to the bytes of a file.
 
+use std::sync::Arc;
+
 use antiphon_audio::{EncodeError, FileEncoder, FileFormat, Resampler};
-use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate};
+use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SampleRate};
+use antiphon_flow::{Kind, Placement};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tokio::task::{JoinError, spawn_blocking};
 
 /// The rate of a file without a header, which cannot say its own: OpenAI's.
 const PCM_RATE: SampleRate = SampleRate::HZ_24000;
@@ -57,9 +59,13 @@ pub(super) fn stream(
     chunks: Chunks,
     format: FileFormat,
     rate: SampleRate,
+    placement: Arc<Placement>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let (header, encoder) = Encoder::start(format, rate).map_err(|error| refused(&error))?;
-    let rest = stream::unfold(Some((chunks, encoder)), async |state| next(state?).await);
+    let rest = stream::unfold(Some((chunks, encoder)), move |state| {
+        let placement = Arc::clone(&placement);
+        async move { next(state?, &placement).await }
+    });
     let bytes = stream::iter([Ok(Bytes::from(header))]).chain(rest);
     Ok(bytes.filter(|bytes| std::future::ready(!bytes.as_ref().is_ok_and(Bytes::is_empty))).boxed())
 }
@@ -67,29 +73,27 @@ pub(super) fn stream(
 /// The next bytes, and what is needed for more.
 async fn next(
     (mut chunks, mut encoder): (Chunks, Encoder),
+    placement: &Placement,
 ) -> Option<(Result<Bytes>, Option<(Chunks, Encoder)>)> {
     let chunk = match chunks.next().await {
         Some(Ok(chunk)) => chunk,
         Some(Err(error)) => return Some((Err(error), None)),
         None => {
-            let last = spawn_blocking(|| encoder.finish()).await.map_err(broken);
-            return Some((
-                last.and_then(|last| last.map_err(|error| refused(&error))).map(Bytes::from),
-                None,
-            ));
+            let finish = move || encoder.finish().map_err(|error| refused(&error));
+            let last = placement.run(Kind::Cpu, Priority::Interactive, finish).await;
+            return Some((last.map(Bytes::from), None));
         }
     };
-    match spawn_blocking(move || (encoder.push(&chunk.samples), encoder)).await {
-        Ok((Ok(bytes), encoder)) => Some((Ok(bytes.into()), Some((chunks, encoder)))),
-        Ok((Err(error), _)) => Some((Err(refused(&error)), None)),
-        Err(error) => Some((Err(broken(error)), None)),
+    let push = move || match encoder.push(&chunk.samples) {
+        Ok(bytes) => Ok((bytes, encoder)),
+        Err(error) => Err(refused(&error)),
+    };
+    match placement.run(Kind::Cpu, Priority::Interactive, push).await {
+        Ok((bytes, encoder)) => Some((Ok(bytes.into()), Some((chunks, encoder)))),
+        Err(error) => Some((Err(error), None)),
     }
 }
 
 fn refused(error: &EncodeError) -> Error {
     Error::internal(error.to_string())
-}
-
-fn broken(_: JoinError) -> Error {
-    Error::internal("the audio encoder broke; the log says more")
 }
