@@ -21,4 +21,4 @@ export const levels = (performance) =>
   performance.components.flatMap(({ name, levels: those }) => those.map((one) => ({ ...one, component: name })));
 
 /** Whether a level is the state of a breaker. */
-export const isBreaker = ({ name, unit }) => unit === "state" && name.startsWith("breaker");
+export const isBreaker = ({ unit }) => unit === "state";

@@ -141,28 +141,29 @@ impl Component for Breakers {
 
     fn levels(&self) -> Vec<Level> {
         let of = |target: &Arc<Target>| {
-            let value = match target.breaker.state() {
-                BreakerState::Closed => 0.0,
-                BreakerState::HalfOpen => 0.5,
-                BreakerState::Open => 1.0,
-            };
-            Level { name: target.name.to_string().into(), value, limit: None, unit: "open".into() }
+            let value = state(target);
+            Level { name: target.name.to_string().into(), value, limit: None, unit: "state".into() }
         };
         self.0.targets().iter().map(of).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
         let of = |target: &Arc<Target>| {
-            let value = match target.breaker.state() {
-                BreakerState::Closed => 0.0,
-                BreakerState::HalfOpen => 1.0,
-                BreakerState::Open => 2.0,
-            };
+            let value = state(target);
             let labels = vec![("target", target.name.to_string())];
             let help = "Whether an engine is asked: 0 closed, 1 half-open, 2 open";
             Gauge { name: "antiphon_breaker_state", help, labels, value }
         };
         self.0.targets().iter().map(of).collect()
+    }
+}
+
+/// As dashboards and metrics show it: 0 closed, 1 half-open, 2 open.
+fn state(target: &Target) -> f64 {
+    match target.breaker.state() {
+        BreakerState::Closed => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open => 2.0,
     }
 }
 

@@ -7,7 +7,7 @@ use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_core::measure::Component;
 use antiphon_core::{Error, Observer};
-use antiphon_flow::{Observed, Placement, PoolBounds};
+use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::{Semaphore, watch};
 
@@ -59,7 +59,7 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, store, overlay, prices, reporting } = measuring;
+        let Measuring { parts, requests, store, overlay, prices, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
@@ -79,6 +79,7 @@ impl App {
         let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline.clone(), live.clone()];
         observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
+        requests.tell(Arc::clone(&observer));
         Ok(Self {
             calls,
             placement,
@@ -86,7 +87,7 @@ impl App {
             client_secrets: ClientSecrets::default(),
             started: antiphon_telemetry::unix_time().as_secs(),
             http,
-            engines: Arc::new(observed(engines, &observer)),
+            engines: Arc::new(engines),
             observer,
             watcher,
             pipeline,
@@ -109,6 +110,8 @@ impl App {
 pub struct Measuring {
     /// The parts of its engines.
     pub parts: Vec<Arc<dyn Component>>,
+    /// Through which the engines tell how requests end.
+    pub requests: Arc<LateObserver>,
     /// Where measurements are kept; without it, what is older than an hour is forgotten.
     pub store: Option<Store>,
     /// What searches found for this server.
@@ -117,18 +120,6 @@ pub struct Measuring {
     pub prices: Option<Prices>,
     /// Who is told.
     pub reporting: Reporting,
-}
-
-/// The same engines; their requests are told to the observer. Voice activity and turn detection are left out: they are
-/// asked many times a second and have no outcome of their own.
-fn observed(engines: Engines, observer: &Arc<dyn Observer>) -> Engines {
-    Engines {
-        stt: Arc::new(Observed::new(engines.stt, Arc::clone(observer))),
-        llm: Arc::new(Observed::new(engines.llm, Arc::clone(observer))),
-        tts: Arc::new(Observed::new(engines.tts, Arc::clone(observer))),
-        embed: Arc::new(Observed::new(engines.embed, Arc::clone(observer))),
-        ..engines
-    }
 }
 
 /// Admission: how many calls there are, how many there may be, and whether new ones may begin.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, EmotionClassifier, Llm, Memories, RateLimits, Stt, Tts};
+use antiphon_flow::LateObserver;
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -35,6 +36,8 @@ pub struct Stack {
     pub components: Vec<Arc<dyn Component>>,
     /// One line an engine.
     pub description: Vec<String>,
+    /// Told how each request to an engine ends, once somebody listens.
+    pub requests: Arc<LateObserver>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// Kept alive as long as the engines are.
@@ -105,6 +108,7 @@ pub fn build(config: &Config) -> Result<Stack> {
         tts,
         embed,
     };
+    let requests = layers.observer.clone();
     let mut description = std::mem::take(&mut layers.description);
     let there = [
         ("emotion", engines.emotion.is_some()),
@@ -120,7 +124,7 @@ pub fn build(config: &Config) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    Ok(Stack { engines, components: components.collect(), description, knowledge, pool })
+    Ok(Stack { engines, components: components.collect(), description, requests, knowledge, pool })
 }
 
 /// Reads what is to be known.

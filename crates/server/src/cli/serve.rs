@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         let max_calls = max_calls(config, &store).await?;
         let measuring = Measuring {
             parts: stack.components,
+            requests: stack.requests,
             reporting: reporting(config, &stack.engines)?,
             prices: prices(config),
             store: Some(store),

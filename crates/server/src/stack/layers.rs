@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::measure::Component;
-use antiphon_core::{Embed, Llm, RateLimits, Stt, Tts};
+use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::{
-    AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LimitBounds, Shared, Target,
-    Targets,
+    AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
+    Observed, Shared, Target, Targets,
 };
 use anyhow::Result;
 
@@ -40,6 +40,8 @@ pub(super) struct Engine<E: ?Sized> {
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
     targets: Arc<Targets>,
+    /// Told how each request ends.
+    pub(super) observer: Arc<LateObserver>,
     components: Vec<Arc<dyn Component>>,
     pub(super) description: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl<'a> Layers<'a> {
         Self {
             config: &config.fallback,
             targets: Arc::default(),
+            observer: Arc::default(),
             components: Vec::new(),
             description: Vec::new(),
         }
@@ -64,7 +67,10 @@ impl<'a> Layers<'a> {
         let bounds = bounds(self.config.llm_first_ms, self.config.llm_stall_ms);
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
-            self.guard("llm", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
+            self.guard("llm", engines, bounds, |engine, observer, target| {
+                let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine, observer));
+                Arc::new(Guarded::new(observed, target)) as Arc<dyn Llm>
+            });
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
             let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
@@ -81,7 +87,10 @@ impl<'a> Layers<'a> {
         let bounds = bounds(self.config.tts_first_ms, self.config.tts_stall_ms);
         self.describe("tts", &engines, "");
         let mut guarded: Vec<Arc<dyn Tts>> =
-            self.guard("tts", engines, bounds, |engine, target| Arc::new(Guarded::new(engine, target)));
+            self.guard("tts", engines, bounds, |engine, observer, target| {
+                let observed: Arc<dyn Tts> = Arc::new(Observed::new(engine, observer));
+                Arc::new(Guarded::new(observed, target)) as Arc<dyn Tts>
+            });
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
             let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
@@ -94,8 +103,9 @@ impl<'a> Layers<'a> {
     pub(super) fn stt(&mut self, engines: Vec<Engine<dyn Stt>>) -> Result<Arc<dyn Stt>> {
         let bounds = bounds(self.config.stt_first_ms, self.config.stt_first_ms);
         self.describe("stt", &engines, "");
-        let guarded = self.guard("stt", engines, bounds, |engine, target| -> Arc<dyn Stt> {
-            Arc::new(Guarded::new(engine, target))
+        let guarded = self.guard("stt", engines, bounds, |engine, observer, target| {
+            let observed: Arc<dyn Stt> = Arc::new(Observed::new(engine, observer));
+            Arc::new(Guarded::new(observed, target)) as Arc<dyn Stt>
         });
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
@@ -107,8 +117,9 @@ impl<'a> Layers<'a> {
     ) -> Result<Arc<dyn Embed>> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
-        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, target| -> Arc<dyn Embed> {
-            Arc::new(Guarded::new(engine, target))
+        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
+            let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine, observer));
+            Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>
         });
         let engine = self.fall_back(guarded, AnswerBounds::EMBED, |fallback| fallback as Arc<dyn Embed>)?;
         let defaults = BatchLimits::default();
@@ -124,7 +135,7 @@ impl<'a> Layers<'a> {
         stage: &str,
         engines: Vec<Engine<E>>,
         bounds: AnswerBounds,
-        guard: impl Fn(Arc<E>, Arc<Target>) -> Arc<E>,
+        guard: impl Fn(Arc<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
     ) -> Vec<Arc<E>> {
         let last = engines.len() - 1;
         let mut names: Vec<String> = Vec::new();
@@ -142,7 +153,7 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            guard(engine.inner, self.targets.add(name, bounds, limit, engine.limits))
+            guard(engine.inner, self.observer.clone(), self.targets.add(name, bounds, limit, engine.limits))
         });
         guarded.collect()
     }
