@@ -18,9 +18,9 @@ use futures_util::FutureExt;
 
 use head::{DIMENSIONS, Head};
 
-/// From this probability on an emotion other than neutral may be mentioned. `make emotion-model` measured on
-/// GoEmotions' dev rows: 27.5 % are mentioned, 91.5 % of these rightly; and on TV dialogue, where the tone of voice
-/// decides: 14.7 %, 48.5 % of these rightly (`docs/emotion.md`).
+/// From this probability on an emotion other than neutral may be mentioned; below it, it must not be. `make
+/// emotion-model` measured how many texts are mentioned, and how many of these rightly: of GoEmotions' dev rows 27 %,
+/// 92 %; of TV dialogue 13 %, 50 %; of customers' questions, which tell no feeling, 0.2 % (61 % without a threshold).
 pub const CONFIDENT: f32 = 0.8;
 /// The embedder it was trained on.
 pub const EMBEDDER: &str = "all-MiniLM-L6-v2";

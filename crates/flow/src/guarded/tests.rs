@@ -461,7 +461,7 @@ async fn breakers_and_schedulers_are_measured() {
             .find(|level| level.name == name)
             .map(|level| (level.value, level.limit))
     };
-    assert_eq!(level(&breakers, "llm test"), Some((1.0, None)));
+    assert_eq!(level(&breakers, "llm test"), Some((2.0, None)));
     let counters = breakers.counters();
     let counters: Vec<_> = counters.iter().map(|counter| (counter.name.as_ref(), counter.value)).collect();
     let expected = [("opened", 1), ("rejected", 2), ("failed", 5), ("slow", 0)];

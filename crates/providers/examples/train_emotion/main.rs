@@ -9,8 +9,9 @@ mod data;
 mod evaluate;
 mod lexicon;
 mod report;
+mod statements;
 #[path = "../../src/testing.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "it is for tests, which find speech in it, too")]
+#[expect(dead_code, clippy::expect_used, reason = "tests find speech in it, too")]
 mod testing;
 mod train;
 mod vectors;
@@ -35,6 +36,9 @@ const HELD_OUT: usize = 10;
 /// Temperatures that are tried, in hundredths (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 const TEMPERATURES: std::ops::Range<u8> = 50..201;
 
+/// Beside this program.
+const CALLS: &str = "examples/train_emotion/calls.tsv";
+
 /// What is read: rows as they were written, and as a recogniser without punctuation would have.
 struct Data {
     train: Vec<Row>,
@@ -43,6 +47,9 @@ struct Data {
     plain_dev: Vec<Row>,
     meld: Vec<Row>,
     plain_meld: Vec<Row>,
+    questions: Vec<Row>,
+    /// Sentences as callers say them, written by hand before what is in `statements.rs` was.
+    calls: Vec<Row>,
 }
 
 impl Data {
@@ -54,23 +61,36 @@ impl Data {
         let asked: HashSet<&str> = dev.iter().map(|row| row.text.as_str()).collect();
         let train = train.into_iter().filter(|row| !asked.contains(row.text.as_str())).enumerate();
         let (held_out, train): (Vec<_>, Vec<_>) = train.partition(|(n, _)| n % HELD_OUT == 0);
-        let both = |rows: Vec<(usize, Row)>| -> Vec<Row> {
-            let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+        let rows =
+            |numbered: Vec<(usize, Row)>| -> Vec<Row> { numbered.into_iter().map(|(_, row)| row).collect() };
+        let mut train = rows(train);
+        train.extend(statements::statements(&train));
+        let both = |rows: Vec<Row>| -> Vec<Row> {
             let plain = data::plain(&rows);
             rows.into_iter().chain(plain).collect()
         };
         Ok(Self {
             train: both(train),
-            held_out: both(held_out),
+            held_out: both(rows(held_out)),
             plain_dev: data::plain(&dev),
             dev,
             plain_meld: data::plain(&meld),
+            questions: data::plain(&data::questions(&folder.join("banking_questions/questions.csv"))?),
+            calls: data::go_emotions(&Path::new(env!("CARGO_MANIFEST_DIR")).join(CALLS))?,
             meld,
         })
     }
 
     fn all(&self) -> impl Iterator<Item = &Row> {
-        let sets = [&self.train, &self.held_out, &self.dev, &self.plain_dev, &self.meld, &self.plain_meld];
+        let sets = [
+            &self.train,
+            &self.held_out,
+            &self.dev,
+            &self.plain_dev,
+            &self.meld,
+            &self.plain_meld,
+            &self.calls,
+        ];
         sets.into_iter().flatten()
     }
 }

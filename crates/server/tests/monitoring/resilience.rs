@@ -193,11 +193,19 @@ async fn what_is_known_felt_and_remembered_reaches_the_model() {
     std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
     let server = place.serve().await;
     answer(&server, "My name is Ada, I am so angry, you idiots lost my parcel again, I hate this!").await;
-    answer(&server, "At what time does the shop open on Sunday?").await;
-    let prompts: Vec<String> =
-        model.requests().iter().map(|request| request["messages"].to_string()).collect();
+    // What was said is remembered beside the call: the next one may be faster.
+    let mut prompts = Vec::new();
+    for _ in 0..50 {
+        answer(&server, "At what time does the shop open on Sunday?").await;
+        prompts = model.requests().iter().map(|request| request["messages"].to_string()).collect::<Vec<_>>();
+        if prompts.last().is_some_and(|prompt| prompt.contains("My name is Ada")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(prompts[0].contains("anger"), "{}", prompts[0]);
-    assert!(prompts[1].contains("on Sundays at noon"), "{}", prompts[1]);
-    assert!(prompts[1].contains("My name is Ada"), "in another call: {}", prompts[1]);
+    let last = prompts.last().expect("asked");
+    assert!(last.contains("on Sundays at noon"), "{last}");
+    assert!(last.contains("My name is Ada"), "in another call: {last}");
     server.stop().await;
 }
