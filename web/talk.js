@@ -1,7 +1,7 @@
 // The talk page: microphone up, speech and events down, over one WebSocket. See docs/talk-protocol.md.
 const RATE = 24000;
 const RETRIES = 6;
-const SURE = 0.6;
+const SURE = 0.8;
 const STAGES = [["end_of_turn", "end of turn"], ["stt", "speech to text"], ["llm_ttft", "language model"], ["tts_ttfb", "voice"]];
 const PHASES = { listening: "listening", possible_end: "go on, or wait", thinking: "thinking", speaking: "speaking", interrupted: "interrupted" };
 
