@@ -172,7 +172,11 @@ impl Weights {
             }
             let frames: Vec<&symbols::Frame> =
                 stack.addresses.iter().filter_map(|at| named.frame(*at)).collect();
-            sums.add(of, &frames, weight);
+            let frames = match kind {
+                Kind::Cpu => &frames[..],
+                Kind::Heap => heap::from_site(&frames),
+            };
+            sums.add(of, frames, weight);
             if stack.tag.call != 0 {
                 let name = call(stack.tag.call).unwrap_or_else(|| format!("call {} (over)", stack.tag.call));
                 *sums.calls.entry(name).or_default() += weight;

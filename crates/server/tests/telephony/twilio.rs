@@ -190,17 +190,21 @@ async fn calls_end_when_the_server_stops() {
 #[tokio::test]
 async fn the_webhook_connects_the_call_and_signatures_are_checked() {
     let open = server();
-    let answer = reqwest::Client::new()
-        .post(open.url("/telephony/twilio"))
-        .header("content-type", FORM)
-        .body("CallSid=CA1");
-    let answer = answer.send().await.unwrap();
-    assert_eq!(answer.headers()["content-type"], "text/xml; charset=utf-8");
-    let twiml = answer.text().await.unwrap();
-    assert!(
-        twiml.contains(&format!("<Stream url=\"ws://{}/telephony/twilio/media\"/>", open.address)),
-        "{twiml}"
-    );
+    let twiml = async |form: &'static str| {
+        let post = reqwest::Client::new().post(open.url("/telephony/twilio")).header("content-type", FORM);
+        let answer = post.body(form).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/xml; charset=utf-8");
+        answer.text().await.unwrap()
+    };
+    let stream = |parameter: &str| {
+        format!("<Stream url=\"ws://{}/telephony/twilio/media\">{parameter}</Stream>", open.address)
+    };
+    let known = twiml("CallSid=CA1&From=%2B15550100").await;
+    assert!(known.contains(&stream("<Parameter name=\"from\" value=\"+15550100\"/>")), "{known}");
+    for form in ["CallSid=CA1", "CallSid=CA1&From=%22%2F%3E%3CDial%3E"] {
+        let unknown = twiml(form).await;
+        assert!(unknown.contains(&stream("")), "{unknown}");
+    }
 
     let telephony = Telephony {
         public_url: Some("https://voice.example.com".parse().unwrap()),

@@ -184,6 +184,12 @@ fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
     suspects
 }
 
+/// A stack from the allocation site on: without the allocator's and the standard library's frames within it.
+pub(super) fn from_site<'a>(frames: &'a [&'a symbols::Frame]) -> &'a [&'a symbols::Frame] {
+    let site = frames.iter().position(|frame| !is_library(&frame.name)).unwrap_or_default();
+    &frames[site..]
+}
+
 /// Allocators and collections are where everybody allocates.
 fn is_library(name: &str) -> bool {
     let name = name.trim_start_matches('<');
@@ -209,6 +215,17 @@ fn is_library(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_is_the_first_function_that_is_not_the_allocators() {
+        let frame = |name: &str| symbols::Frame { name: name.to_owned(), location: None };
+        let (backtrace, grow, ours) =
+            (frame("prof_backtrace_impl"), frame("<alloc::vec::Vec<T> as X>::y"), frame("antiphon::learn"));
+        let stack = [&backtrace, &grow, &ours, &grow];
+        assert_eq!(from_site(&stack)[0].name, "antiphon::learn");
+        assert_eq!(from_site(&stack).len(), 2);
+        assert_eq!(from_site(&stack[..2]).len(), 2, "nothing else is known");
+    }
 
     #[test]
     fn a_dump_is_read_and_scaled_up() {
