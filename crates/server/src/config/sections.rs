@@ -357,7 +357,7 @@ pub enum EmotionEngine {
 section! {
     /// How the person feels.
     Emotion {
-        /// `minilm` or `off`; when not set, `minilm` if [embed] engine is that.
+        /// `minilm` or `off`; when not set, `minilm` if that is `[embed] engine`.
         engine: Option<EmotionEngine> = None,
     }
 }
