@@ -4,6 +4,8 @@ import { component, counter, isBreaker, level, levels } from "/dashboard/data.js
 import { h } from "/dashboard/dom.js";
 import { bytes, count, measure, money, ms, NONE, percent, words } from "/dashboard/format.js";
 
+// Limits shown although nothing is near them.
+const ALWAYS_SHOWN = 8;
 const COLUMNS = ["Count", "Errors", "p50", "p95", "p99", "Max"];
 const BREAKER = {
   0: ["good", "closed", "requests pass"],
@@ -131,10 +133,18 @@ export function limits({ performance }) {
       {},
       "Nothing has a limit yet. Queues, open files and lines appear here with how full they are.",
     );
-  const items = bound.map((one) =>
+  // Each engine has a queue for each urgency: most are empty most of the time.
+  const shown = bound.filter((one, at) => at < ALWAYS_SHOWN || one.value > 0);
+  const items = shown.map((one) =>
     meter(`${one.component} ${one.name}`, label(one), one.value, one.limit, amount(one)),
   );
-  return h("ul.plain.meters", {}, ...items);
+  const empty = bound.length - shown.length;
+  return h(
+    "div",
+    {},
+    h("ul.plain.meters", {}, ...items),
+    empty > 0 && h("p.empty", {}, `${count(empty)} more are empty.`),
+  );
 }
 
 function cache(one) {
