@@ -28,7 +28,8 @@ impl Afterwards {
 
     /// Goes on with it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(())) = self.0.poll_next_unpin(cx) {}
+        // Mostly there is none, and this is asked with every packet.
+        while !self.0.is_empty() && self.0.poll_next_unpin(cx) == Poll::Ready(Some(())) {}
     }
 
     /// Brings it to an end, within bounds.
