@@ -126,13 +126,14 @@ pub(crate) fn plan(sources: &Sources) -> Arc<Plan<Lookup>> {
             }
         });
         steps.push(step.skipped_if(Lookup::is_short));
-        steps.push(Step::new("profile", DEADLINE, move |_: &Lookup| {
+        let step = Step::new("profile", DEADLINE, move |_: &Lookup| {
             let profile = known.profile(MAX_PROFILE);
             async move {
                 let profile = profile.await?;
                 Ok(Box::new(move |turn: &mut Lookup| turn.found.profile = profile) as Found<Lookup>)
             }
-        }));
+        });
+        steps.push(step.skipped_if(|turn| turn.text.trim().is_empty()));
     }
     if let Some(knowledge) = sources.knowledge.clone() {
         let step = Step::new("knowledge", DEADLINE, move |turn: &Lookup| {

@@ -201,9 +201,11 @@ impl<T: Transport> Session<T> {
         ChatRequest { trace: Some(self.call.trace), ..chat }
     }
 
-    /// Asks for a reply to `said`, the person's latest words.
+    /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
+    /// conversation is its own affair: nothing is looked up for it.
     fn generate(&self, said: String, request: ChatRequest, asked: &ReplyRequest) -> Reply {
         let priority = request.priority;
+        let said = if asked.input.is_some() { String::new() } else { said };
         let planning = Planning {
             planned: self.lookup.clone().start(Lookup::new(said, priority)),
             llm: self.engines.llm.clone(),

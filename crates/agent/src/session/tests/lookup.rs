@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use antiphon_core::call::{Command, CommandKind, ReplyInput, ReplyRequest};
 use antiphon_core::{
-    BoxFuture, Emotion, EmotionClassifier, EmotionScores, Event, Knowledge, Memories, Memory, Passage,
-    Priority, Recollection, Result, Role, StepOutcome, Style,
+    BoxFuture, Emotion, EmotionClassifier, EmotionScores, Event, Item, ItemId, Knowledge, Memories, Memory,
+    Part, Passage, Priority, Recollection, Result, Role, StepOutcome, Style,
 };
 
 use super::ms;
@@ -111,6 +112,25 @@ async fn what_is_found_reaches_prompt_voice_and_events() {
     let request = call.requests().pop().expect("asked");
     let said_earlier = "The person said earlier:\n- you lost my order again";
     assert!(request.messages.iter().any(|message| message.content.contains(said_earlier)), "{request:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_looked_up_for_what_a_client_asks_beside_the_conversation() {
+    let scripted = Arc::<Scripted>::default();
+    let mut call =
+        Stage::default().answer("I am sorry.").answer("A complaint.").looks_up(lookups(&scripted)).call();
+    call.says("you lost my order again", ms(1_000)).await;
+    call.silence(ms(4_000)).await;
+    let input = Item::message(ItemId::new("i"), Role::User, Part::Text("Name the topic.".to_owned()));
+    let request = ReplyRequest {
+        out_of_band: true,
+        input: Some(vec![ReplyInput::Item(input)]),
+        ..ReplyRequest::default()
+    };
+    call.asks(Command { request_id: None, kind: CommandKind::Reply(Box::new(request)) }).await;
+    let request = call.requests().pop().expect("asked");
+    let said: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(said, ["You are a test.", "Name the topic."]);
 }
 
 #[tokio::test(start_paused = true)]
