@@ -179,6 +179,25 @@ async fn callers_hardly_notice_a_model_that_fails_half_of_the_time_or_is_down() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_comes_back_is_found_again() {
+    let (model, first) = Model::start(Behaviour::Says("First.")).await;
+    let (_, second) = Model::start(Behaviour::Says("Second.")).await;
+    let server = place(&[&first, &second], "").serve().await;
+    assert_eq!(answer(&server, "hello").await.0, "First.");
+    model.down.store(true, Ordering::Relaxed);
+    assert_eq!(answer(&server, "hello").await.0, "Second.");
+    model.down.store(false, Ordering::Relaxed);
+    // It rests for a second at first; nobody but the probe has to find out that it is back.
+    let found = async {
+        while answer(&server, "hello").await.0 != "First." {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), found).await.expect("it is found");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_known_felt_and_remembered_reaches_the_model() {
     let Some(models) = models() else { return };
     let (model, url) = Model::start(Behaviour::Says("I see.")).await;
