@@ -4,6 +4,7 @@
 mod batch;
 mod batched;
 mod breaker;
+pub mod cache;
 mod due;
 mod fallback;
 mod guarded;
