@@ -82,6 +82,11 @@ impl Gathered {
         }
     }
 
+    /// Whether any of it is about the person who speaks.
+    pub(crate) fn is_personal(&self) -> bool {
+        !self.memories.is_empty() || !self.profile.is_empty()
+    }
+
     /// What the language model is told of it; `None` when nothing was found.
     pub(crate) fn prompt(&self, confidence: f32) -> Option<String> {
         let mut parts = Vec::new();

@@ -31,10 +31,11 @@ pub(crate) fn chat_request<'a>(
 }
 
 /// What was looked up for this turn goes before what the person said last: all before it stays as it was, for engines
-/// that keep what they have read.
-pub(crate) fn add_context(messages: &mut Vec<Message>, context: String) {
+/// that keep what they have read. Gives its place.
+pub(crate) fn add_context(messages: &mut Vec<Message>, context: String) -> usize {
     let last = messages.iter().rposition(|message| message.role == Role::User).unwrap_or(messages.len());
     messages.insert(last, Message::new(Role::System, context));
+    last
 }
 
 fn append(messages: &mut Vec<Message>, item: &Item) {

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, Emotion, Error, FinishReason, Llm, Priority, Result,
-    SpeechRequest, StepReport, Style, Tts, Usage,
+    AudioChunk, BoxStream, CacheHit, ChatDelta, ChatRequest, Emotion, Error, FinishReason, Llm, Priority,
+    Result, SpeechRequest, StepReport, Style, Tts, Usage,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
@@ -61,6 +61,8 @@ pub(crate) struct ReplyTimes {
     gathered: Option<Arc<Looked>>,
     requested: Option<Instant>,
     first_token: Option<Instant>,
+    /// Its words were said before.
+    from_cache: Option<CacheHit>,
     first_clause: Option<Instant>,
     first_audio: Option<Instant>,
 }
@@ -85,6 +87,11 @@ impl ReplyTimes {
     /// What was looked up for it.
     pub(crate) fn looked(&self) -> Option<&Looked> {
         self.gathered.as_deref()
+    }
+
+    /// Whether its words came from a cache, and how.
+    pub(crate) fn from_cache(&self) -> Option<CacheHit> {
+        self.from_cache
     }
 
     /// From the request to the first token.
@@ -191,8 +198,11 @@ impl Reply {
         }
         let Some(Planning { planned, llm, mut request, confidence }) = self.planning.take() else { return };
         let found: &Gathered = &planned.turn().found;
-        if let Some(context) = found.prompt(confidence) {
-            prompt::add_context(&mut request.messages, context);
+        let looked_up =
+            found.prompt(confidence).map(|context| prompt::add_context(&mut request.messages, context));
+        if let Some(reuse) = &mut request.reuse {
+            reuse.looked_up = looked_up;
+            reuse.person.take_if(|_| !found.is_personal());
         }
         if let Some(speaker) = &mut self.speaker {
             speaker.style = found.style(confidence);
@@ -215,6 +225,7 @@ impl Reply {
             let delta = delta.inspect_err(|_| self.llm = None)?;
             self.times.first_token.get_or_insert_with(Instant::now);
             match delta {
+                ChatDelta::FromCache(hit) => self.times.from_cache = Some(hit),
                 ChatDelta::Text(text) if text.is_empty() => {}
                 ChatDelta::Text(text) => {
                     if self.speaker.is_some() {

@@ -9,6 +9,7 @@
 //! Everything under way is a field; dropping the field cancels the work.
 
 mod afterwards;
+mod begin;
 mod commands;
 mod run;
 #[cfg(test)]
@@ -43,7 +44,8 @@ use crate::plan::Plan;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
 use afterwards::Afterwards;
-use run::{Prepared, Run, Side};
+use begin::{Prepared, Wanted};
+use run::{Run, Side};
 use turn::Committed;
 
 /// Audio received but not judged, at most. In a call the judge is two windows behind: 64 ms.
@@ -120,7 +122,7 @@ struct Session<T> {
     /// Replies outside the conversation.
     sides: Vec<Side>,
     /// A reply wanted as soon as the turn's words are known or the present reply is over.
-    wanted: Option<run::Wanted>,
+    wanted: Option<Wanted>,
     hangup_at: Option<Instant>,
     times: turn::Times,
     /// Whose turn it is to be asked first: the transport's or the replies'.

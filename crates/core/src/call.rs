@@ -1,6 +1,7 @@
 //! One call as a transport sees it: what comes in, what goes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::chat::{Tool, ToolChoice};
 use crate::event::Event;
 use crate::id::{ItemId, ReplyId};
 use crate::item::Item;
-use crate::{Result, SampleRate, TurnId};
+use crate::{DEFAULT_TENANT, Result, SampleRate, TurnId};
 
 /// A connection that carries one call. Polled by the session's own task: no task, lock or channel of its own.
 pub trait Transport: Send {
@@ -172,6 +173,10 @@ pub struct SessionConfig {
     pub apology: String,
     /// Who calls, if that is known: a name that means one person in every call. What they say is remembered.
     pub person: Option<String>,
+    /// Whose agent this is: nothing of another tenant's is seen.
+    pub tenant: Arc<str>,
+    /// Whether replies may be used again, and replies given before may answer.
+    pub reuse: bool,
 }
 
 impl Default for SessionConfig {
@@ -197,6 +202,8 @@ impl Default for SessionConfig {
             goodbye: String::new(),
             apology: String::new(),
             person: None,
+            tenant: DEFAULT_TENANT.into(),
+            reuse: true,
         }
     }
 }
@@ -231,6 +238,8 @@ pub struct ReplyRequest {
     pub temperature: Option<f32>,
     /// Instead of the session's.
     pub max_tokens: Option<u32>,
+    /// Instead of the session's.
+    pub reuse: Option<bool>,
     /// Given back with the reply.
     pub metadata: BTreeMap<String, Value>,
 }

@@ -1,5 +1,7 @@
 //! What is said to a language model.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -119,6 +121,21 @@ pub struct ChatRequest {
     pub priority: Priority,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// Whose answers may be used again and may answer this; `None`: it is asked afresh, and nothing is kept.
+    pub reuse: Option<Reuse>,
+}
+
+/// Within which bounds an answer may be used again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reuse {
+    /// Whose customer asks: nobody else's answers are used.
+    pub tenant: Arc<str>,
+    /// Whose memories are among what the model reads: nobody else gets the answer.
+    pub person: Option<Arc<str>>,
+    /// Which of the messages was looked up for this question: another wording may have found other words of the same.
+    pub looked_up: Option<usize>,
+    /// [`crate::Knowledge::version`] of what it was looked up in.
+    pub knowledge: u64,
 }
 
 impl ChatRequest {
@@ -136,6 +153,7 @@ impl ChatRequest {
             seed: None,
             priority: Priority::LiveTurn,
             trace: None,
+            reuse: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::emotion::Emotion;
 use crate::error::Error;
 use crate::id::{ItemId, ReplyId};
 use crate::item::{Item, ItemStatus};
+use crate::llm::CacheHit;
 use crate::{MediaTime, TurnId};
 
 /// Something that happened.
@@ -209,6 +210,8 @@ pub enum Event {
         latency: TurnLatency,
         /// What took place when.
         steps: Vec<Step>,
+        /// Whether its words came from a cache, and how.
+        from_cache: Option<CacheHit>,
     },
     /// What was looked up for a reply; once for each reply to a turn, when it goes out.
     Gathered {

@@ -20,6 +20,7 @@ mod memory;
 mod observe;
 mod rate;
 mod stt;
+mod tenant;
 mod time;
 pub mod trace;
 mod tts;
@@ -28,7 +29,9 @@ mod vad;
 
 pub use audio::{AudioChunk, FRAME, FRAME_SAMPLES, SampleRate};
 pub use call::Transport;
-pub use chat::{ChatRequest, FinishReason, Message, Priority, Role, Tool, ToolCall, ToolChoice, Usage};
+pub use chat::{
+    ChatRequest, FinishReason, Message, Priority, Reuse, Role, Tool, ToolCall, ToolChoice, Usage,
+};
 pub use embed::Embed;
 pub use emotion::{Emotion, EmotionClassifier, EmotionScores};
 pub use error::{Error, ErrorKind, Result};
@@ -39,11 +42,12 @@ pub use futures_core::stream::BoxStream;
 pub use id::{CallId, ItemId, ReplyId, TurnId};
 pub use item::{Item, ItemContent, ItemStatus, Part};
 pub use knowledge::{Knowledge, Passage};
-pub use llm::{ChatDelta, Llm};
+pub use llm::{CacheHit, ChatDelta, Llm};
 pub use memory::{Memories, Memory, Recollection};
 pub use observe::{CallOutcome, CallStart, Observer, RequestOutcome};
 pub use rate::{RateLimit, RateLimits};
 pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
+pub use tenant::DEFAULT_TENANT;
 pub use time::MediaTime;
 pub use tts::{SpeechRequest, Style, Tts, Voice};
 pub use turn::TurnDetector;

@@ -1,11 +1,15 @@
 //! Language models.
 
+use serde::Serialize;
+
 use crate::chat::{ChatRequest, FinishReason, Usage};
 use crate::{BoxStream, Result};
 
 /// A piece of a completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChatDelta {
+    /// What follows was answered before: the first piece of such a completion.
+    FromCache(CacheHit),
     /// More text.
     Text(String),
     /// More of a tool call. `id` and `name` are given once, in the first piece of each `index`.
@@ -26,6 +30,16 @@ pub enum ChatDelta {
         /// What it used, zero where the engine does not say.
         usage: Usage,
     },
+}
+
+/// Why an answer given before may answer this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheHit {
+    /// The same was asked.
+    Exact,
+    /// The same was asked in other words.
+    Semantic,
 }
 
 /// A language model shared by all calls.

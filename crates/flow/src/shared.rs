@@ -17,7 +17,8 @@ use talk::{Reader, Talk};
 
 /// An engine of which identical requests in flight share one call.
 ///
-/// Shared are requests whose answer is the same each time by their own words: those with a temperature of 0 or a seed.
+/// Shared are requests whose answer is the same each time by their own words, those with a temperature of 0 or a seed, and
+/// those whose answer may be used again anyway.
 /// Others are not: to send the same request several times at once is how samples are drawn. Tools make no difference,
 /// since a call of the model only names them. Requests that differ in priority and trace alone are the same, but a
 /// request never joins a call that was made with less urgency than its own.
@@ -80,7 +81,8 @@ impl Llm for Shared {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let repeatable = request.temperature == Some(0.0) || request.seed.is_some();
+        let repeatable =
+            request.temperature == Some(0.0) || request.seed.is_some() || request.reuse.is_some();
         if !repeatable {
             return self.engine.chat(request);
         }

@@ -93,7 +93,7 @@ pub(crate) async fn llm(engine: &dyn Llm) {
 fn text(delta: &ChatDelta) -> Option<&str> {
     match delta {
         ChatDelta::Text(text) => Some(text),
-        ChatDelta::ToolCall { .. } | ChatDelta::Done { .. } => None,
+        _ => None,
     }
 }
 

@@ -79,6 +79,8 @@ pub struct TurnView {
     pub latency_ms: TurnLatency,
     /// What took place when, from the last speech sample.
     pub steps: Vec<Step>,
+    /// Whether the reply came from a cache.
+    pub served_from_cache: bool,
 }
 
 /// Keeps what calls there are.
@@ -206,7 +208,7 @@ impl Observer for LiveCalls {
         let Some(live) = state.calls.get_mut(call) else { return };
         match event {
             Event::Phase(phase) => live.phase = phase.name(),
-            Event::Latency { turn, latency, steps } => {
+            Event::Latency { turn, latency, steps, from_cache } => {
                 live.turns += 1;
                 live.latency = Some(*latency);
                 if state.turns.len() == MAX_TURNS {
@@ -219,6 +221,7 @@ impl Observer for LiveCalls {
                     transport: live.transport,
                     latency_ms: *latency,
                     steps: steps.clone(),
+                    served_from_cache: from_cache.is_some(),
                 });
             }
             Event::Interrupted { .. } => live.interruptions += 1,

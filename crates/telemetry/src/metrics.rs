@@ -268,7 +268,8 @@ mod tests {
         assert_eq!(value(&text, "antiphon_calls_active"), Some(1.0));
 
         let latency = TurnLatency { total: Duration::from_millis(350), ..TurnLatency::default() };
-        metrics.event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new() });
+        metrics
+            .event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new(), from_cache: None });
         metrics.event(&call, &Event::Failed(Error::unavailable("down")));
         metrics.call_ended(&call, "realtime", CallOutcome::Completed);
         let text = metrics.encode().unwrap();

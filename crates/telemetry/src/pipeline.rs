@@ -184,7 +184,8 @@ mod tests {
         pipeline.call_started(&crate::testing::call("c", "talk"));
         let ms = Duration::from_millis;
         let latency = TurnLatency { end_of_turn: ms(224), total: ms(400), ..TurnLatency::default() };
-        pipeline.event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new() });
+        pipeline
+            .event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new(), from_cache: None });
         pipeline.call_ended(&call, "talk", CallOutcome::Drained);
         let components = pipeline.components();
         let stage = |component: usize, stage: usize| components[component].stages()[stage].spans().snapshot();

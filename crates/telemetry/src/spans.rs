@@ -174,7 +174,7 @@ impl Observer for SpanRecorder {
         let Some(open) = state.calls.get_mut(call) else { return };
         let mut ended = Vec::new();
         match event {
-            Event::Latency { turn, latency, steps } => {
+            Event::Latency { turn, latency, steps, .. } => {
                 ended = self.end_turn(open);
                 open.turns += 1;
                 let total = u64::try_from(latency.total.as_nanos()).unwrap_or_default();
@@ -294,7 +294,7 @@ mod tests {
             Step { name: "stt", start_us: -20_000, end_us: 60_000 },
             Step { name: "llm", start_us: 60_000, end_us: 200_000 },
         ];
-        recorder.event(&id, &Event::Latency { turn: TurnId(1), latency, steps });
+        recorder.event(&id, &Event::Latency { turn: TurnId(1), latency, steps, from_cache: None });
         let usage = Usage { input_tokens: 7, cached_tokens: 0, output_tokens: 5 };
         recorder.event(
             &id,

@@ -5,7 +5,7 @@ use antiphon_core::dialog::Input;
 use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus, Transport};
 
 use super::Session;
-use super::run::Wanted;
+use super::begin::Wanted;
 
 /// Why a command could not be carried out.
 struct Refusal {

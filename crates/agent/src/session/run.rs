@@ -1,4 +1,4 @@
-//! The agent's side of the session: replies prepared, begun, played, cut off.
+//! The agent's side of the session: replies played, told of, cut off.
 
 mod side;
 
@@ -6,85 +6,25 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{Outbound, ReplyInput, ReplyRequest};
+use antiphon_core::call::{Outbound, ReplyRequest};
 use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::{
-    ChatRequest, Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, Priority, ReplyId,
-    ReplyStatus, Result, Role, Step, Style, Transport, TurnId, TurnLatency, Usage,
+    Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role,
+    Step, Transport, TurnId, TurnLatency, Usage,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
+use super::begin::Wanted;
 use super::{HANGUP_AFTER, Session};
 use crate::ids;
-use crate::lookup::Lookup;
 use crate::output::Output;
 use crate::playback::{Heard, Playback};
-use crate::prompt;
-use crate::reply::{Planning, Reply, ReplyPart, ReplyTimes, Speaker};
+use crate::reply::{Reply, ReplyPart, ReplyTimes};
 pub(super) use side::Side;
 
 /// A reply of which nothing new came for this long has failed.
 const STALLED: Duration = Duration::from_secs(20);
-/// A prepared reply makes no more audio than this: it may be thrown away.
-const PREPARED_AUDIO: Duration = Duration::from_secs(2);
-
-/// A reply that is wanted but not begun.
-pub(super) struct Wanted {
-    turn: TurnId,
-    /// The person's message it answers, whose words may still be missing.
-    answers: Option<ItemId>,
-    /// A client asked for it: it comes whatever the person said.
-    asked: bool,
-    prompt: Prompt,
-    hang_up: bool,
-}
-
-/// What a reply is made from.
-enum Prompt {
-    /// The model.
-    Model(ReplyRequest),
-    /// A fixed text.
-    Text(String),
-}
-
-impl Wanted {
-    pub(super) fn answering(turn: TurnId, answers: Option<ItemId>) -> Self {
-        let prompt = Prompt::Model(ReplyRequest::default());
-        Self { turn, answers, asked: false, prompt, hang_up: false }
-    }
-
-    pub(super) fn asked(turn: TurnId, answers: Option<ItemId>, request: ReplyRequest) -> Self {
-        Self { turn, answers, asked: true, prompt: Prompt::Model(request), hang_up: false }
-    }
-
-    pub(super) fn saying(turn: TurnId, text: String) -> Self {
-        Self { turn, answers: None, asked: false, prompt: Prompt::Text(text), hang_up: false }
-    }
-
-    pub(super) fn then_hang_up(self) -> Self {
-        Self { hang_up: true, ..self }
-    }
-}
-
-/// A reply prepared in a pause.
-pub(super) struct Prepared {
-    /// What it answers.
-    text: String,
-    reply: Option<Reply>,
-    times: ReplyTimes,
-    made: VecDeque<Result<ReplyPart>>,
-    audio: Duration,
-}
-
-impl Prepared {
-    pub(super) fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyPart>>> {
-        match &mut self.reply {
-            Some(reply) if self.audio < PREPARED_AUDIO => reply.poll_next_unpin(cx),
-            _ => Poll::Pending,
-        }
-    }
-}
 
 /// How far a reply got.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,9 +43,9 @@ pub(super) struct Run {
     turn: TurnId,
     /// `None` when all of it was made.
     reply: Option<Reply>,
-    times: ReplyTimes,
+    pub(super) times: ReplyTimes,
     /// Made while it was only prepared.
-    made: VecDeque<Result<ReplyPart>>,
+    pub(super) made: VecDeque<Result<ReplyPart>>,
     output: Output,
     spoken: bool,
     status: ReplyStatus,
@@ -113,8 +53,8 @@ pub(super) struct Run {
     stage: Stage,
     latest: Instant,
     /// Made by the model: its failure is worth an apology.
-    generated: bool,
-    hang_up: bool,
+    pub(super) generated: bool,
+    pub(super) hang_up: bool,
 }
 
 impl Run {
@@ -174,152 +114,8 @@ impl Run {
 }
 
 impl<T: Transport> Session<T> {
-    /// Says the greeting, if there is one.
-    pub(super) fn greet(&mut self) {
-        if !self.config.greeting.trim().is_empty() && !self.config.transcribe_only {
-            self.want(Wanted::saying(TurnId::default(), self.config.greeting.clone()));
-        }
-    }
-
-    /// Asks for a reply as soon as the floor is free.
-    pub(super) fn want(&mut self, wanted: Wanted) {
-        self.wanted = Some(wanted);
-    }
-
-    /// The request to the model.
-    pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
-        let chat = match &request.input {
-            Some(input) => {
-                let items = input.iter().filter_map(|input| match input {
-                    ReplyInput::Item(item) => Some(item),
-                    ReplyInput::Reference(id) => self.history.get(id),
-                });
-                prompt::chat_request(&self.config, request, items, Priority::LiveTurn)
-            }
-            None => prompt::chat_request(&self.config, request, self.history.items(), Priority::LiveTurn),
-        };
-        ChatRequest { trace: Some(self.call.trace), ..chat }
-    }
-
-    /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
-    /// conversation is its own affair: nothing is looked up for it.
-    fn generate(&self, said: String, request: ChatRequest, asked: &ReplyRequest) -> Reply {
-        let priority = request.priority;
-        let said = if asked.input.is_some() { String::new() } else { said };
-        let planning = Planning {
-            planned: self.lookup.clone().start(Lookup::new(said, priority)),
-            llm: self.engines.llm.clone(),
-            request,
-            confidence: self.sources.confidence(),
-        };
-        Reply::generate(planning, self.speaker(asked, priority))
-    }
-
-    /// What the person said last.
-    fn last_said(&self) -> String {
-        let of_person = |item: &&Item| matches!(item.content, ItemContent::Message { role: Role::User, .. });
-        self.history.items().filter(of_person).last().map(Item::text).unwrap_or_default()
-    }
-
-    fn speaker(&self, request: &ReplyRequest, priority: Priority) -> Option<Speaker> {
-        request.spoken.unwrap_or(self.config.spoken).then(|| Speaker {
-            tts: self.engines.tts.clone(),
-            voice: request.voice.clone().or_else(|| self.config.voice.clone()),
-            speed: self.config.speed,
-            style: Style::Plain,
-            priority,
-        })
-    }
-
-    /// Prepares a reply to `text`, which is not yet part of the conversation.
-    pub(super) fn prepare(&mut self, text: String) {
-        if self.prepared.as_ref().is_some_and(|p| p.text == text) {
-            return;
-        }
-        let asked = ReplyRequest::default();
-        let user = Item::message(
-            ItemId::new(""),
-            Role::User,
-            antiphon_core::Part::Audio { transcript: Some(text.clone()) },
-        );
-        let items = self.history.items().chain(std::iter::once(&user));
-        let request = ChatRequest {
-            trace: Some(self.call.trace),
-            ..prompt::chat_request(&self.config, &asked, items, Priority::Speculation)
-        };
-        let reply = self.generate(text.clone(), request, &asked);
-        let times = reply.times();
-        self.prepared =
-            Some(Prepared { text, reply: Some(reply), times, made: VecDeque::new(), audio: Duration::ZERO });
-    }
-
-    /// A part of the prepared reply came.
-    pub(super) fn prepare_on(&mut self, part: Option<Result<ReplyPart>>) {
-        let Some(prepared) = &mut self.prepared else { return };
-        if let Some(reply) = &prepared.reply {
-            prepared.times = reply.times();
-        }
-        match part {
-            // A failed preparation is no failure yet: the reply is tried again when it is due.
-            Some(Err(_)) => self.prepared = None,
-            Some(Ok(part)) => {
-                if let ReplyPart::Audio(chunk) = &part {
-                    prepared.audio += chunk.duration();
-                }
-                prepared.made.push_back(Ok(part));
-            }
-            None => prepared.reply = None,
-        }
-    }
-
-    /// Begins the wanted reply once its words are known and the one before is over.
-    pub(super) fn start_wanted(&mut self) {
-        self.give_up_late_words();
-        let Some(wanted) = &self.wanted else { return };
-        let waits = wanted.answers.as_ref().is_some_and(|item| self.awaits_words(item));
-        if waits || self.reply.is_some() {
-            return;
-        }
-        let Some(wanted) = self.wanted.take() else { return };
-        let words =
-            wanted.answers.as_ref().map(|item| self.history.get(item).map(Item::text).unwrap_or_default());
-        if !wanted.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
-            self.prepared = None;
-            self.input(Input::ReplyFinished);
-            return;
-        }
-        self.begin(wanted, words.as_deref());
-    }
-
-    fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
-        let Wanted { turn, prompt, hang_up, .. } = wanted;
-        self.input(Input::ReplyRequested);
-        self.playback = Playback::new(self.transport.output(), self.config.audio_frame);
-        let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);
-        let generated = matches!(prompt, Prompt::Model(_));
-        let run = match prompt {
-            Prompt::Text(text) => {
-                let request = ReplyRequest::default();
-                let reply = Reply::say(&text, self.speaker(&request, Priority::LiveTurn));
-                self.open_run(turn, request, Some(reply))
-            }
-            Prompt::Model(request) => {
-                let adopted = prepared.filter(|_| request == ReplyRequest::default());
-                if let Some(Prepared { mut reply, times, made, .. }) = adopted {
-                    if let Some(reply) = &mut reply {
-                        reply.adopt();
-                    }
-                    Run { times, made, ..self.open_run(turn, request, reply) }
-                } else {
-                    let reply = self.generate(self.last_said(), self.chat_request(&request), &request);
-                    self.open_run(turn, request, Some(reply))
-                }
-            }
-        };
-        self.reply = Some(Run { generated, hang_up, ..run });
-    }
-
-    fn open_run(&mut self, turn: TurnId, request: ReplyRequest, reply: Option<Reply>) -> Run {
+    /// A run of `reply`, which is told of.
+    pub(super) fn open_run(&mut self, turn: TurnId, request: ReplyRequest, reply: Option<Reply>) -> Run {
         let id = ReplyId::new(ids::unique("resp_"));
         let ReplyRequest { out_of_band, spoken, metadata, .. } = request;
         let spoken = spoken.unwrap_or(self.config.spoken);
@@ -465,7 +261,8 @@ impl<T: Transport> Session<T> {
             };
             let step = |(name, from, to)| Step { name, start_us: since(from), end_us: since(to) };
             let steps = steps.map(step).collect();
-            self.emit(Event::Latency { turn, latency, steps });
+            let from_cache = times.from_cache();
+            self.emit(Event::Latency { turn, latency, steps, from_cache });
             if let Some(looked) = times.looked() {
                 self.emit(Event::Gathered { turn, emotion: looked.emotion, steps: looked.steps.clone() });
             }

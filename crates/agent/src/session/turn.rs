@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::Session;
-use super::run::Wanted;
+use super::begin::Wanted;
 use crate::ear::Utterance;
 use crate::ids;
 use antiphon_core::call::{IdleReply, Outbound, ReplyRequest};

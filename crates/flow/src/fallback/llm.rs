@@ -126,6 +126,8 @@ impl Completion {
         if !self.said.trim().is_empty() {
             request.messages.push(Message::new(Role::Assistant, self.said.trim_end()));
             request.messages.push(Message::new(Role::User, GO_ON));
+            // What completes another's words answers no question.
+            request.reuse = None;
             self.seam = Some(Seam::new(&self.said));
         }
         self.attempt = Some(Attempt::new(leg.engine.name(), leg.engine.chat(request), leg.bounds));
@@ -151,6 +153,7 @@ impl Completion {
                 let text = if self.route.has_more() { self.hold.push(&text) } else { text };
                 self.say(text);
             }
+            ChatDelta::FromCache(_) => self.ready.push_back(delta),
             ChatDelta::ToolCall { .. } => {
                 self.release();
                 self.called = true;

@@ -36,6 +36,7 @@ impl PartialEq for Key {
             seed,
             priority: _,
             trace: _,
+            reuse,
         } = &*self.0;
         let them = &*other.0;
         *model == them.model
@@ -47,6 +48,7 @@ impl PartialEq for Key {
             && *max_tokens == them.max_tokens
             && *stop == them.stop
             && *seed == them.seed
+            && *reuse == them.reuse
     }
 }
 

@@ -54,7 +54,7 @@ fn size(piece: &Piece) -> usize {
         Ok(ChatDelta::ToolCall { id, name, arguments, .. }) => {
             arguments.len() + id.as_ref().map_or(0, String::len) + name.as_ref().map_or(0, String::len)
         }
-        Ok(ChatDelta::Done { .. }) | Err(_) => 0,
+        Ok(ChatDelta::FromCache(_) | ChatDelta::Done { .. }) | Err(_) => 0,
     };
     size_of::<Piece>() + text
 }

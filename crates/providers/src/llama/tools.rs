@@ -191,7 +191,7 @@ mod tests {
                 ChatDelta::ToolCall { name, arguments, .. } => {
                     made.push((name.unwrap_or_default(), arguments));
                 }
-                ChatDelta::Done { .. } => {}
+                ChatDelta::FromCache(_) | ChatDelta::Done { .. } => {}
             }
         }
         (text, made)

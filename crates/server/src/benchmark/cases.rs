@@ -271,6 +271,7 @@ async fn reply(bench: &Bench, n: usize) -> Result<Iteration> {
     while let Some(delta) = deltas.next().await {
         match delta? {
             ChatDelta::Text(text) => clause.push_str(&text),
+            ChatDelta::FromCache(_) => {}
             ChatDelta::ToolCall { .. } | ChatDelta::Done { .. } => break,
         }
         if clause.trim_end().ends_with([',', '.', '!', '?', ';', ':']) {

@@ -41,7 +41,11 @@ impl Turns {
                 let user = std::mem::take(&mut self.said);
                 self.open.insert(*turn, Turn { number: *turn, user, ..Turn::default() });
             }
-            Event::Latency { turn, latency, .. } => self.open.entry(*turn).or_default().latency_ms = *latency,
+            Event::Latency { turn, latency, from_cache, .. } => {
+                let entry = self.open.entry(*turn).or_default();
+                entry.latency_ms = *latency;
+                entry.served_from_cache = from_cache.is_some();
+            }
             Event::ReplyDone { turn, output, status, .. } => {
                 let entry = self.open.entry(*turn).or_default();
                 entry.reply = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");

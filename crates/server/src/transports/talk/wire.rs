@@ -23,8 +23,9 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Interrupted { reply, text, .. } => {
             json!({ "type": "interrupted", "reply": reply, "text": text })
         }
-        Event::Latency { turn, latency, .. } => {
-            json!({ "type": "latency", "turn": turn, "latency_ms": latency })
+        Event::Latency { turn, latency, from_cache, .. } => {
+            let cached = from_cache.is_some();
+            json!({ "type": "latency", "turn": turn, "latency_ms": latency, "served_from_cache": cached })
         }
         Event::Gathered { turn, emotion, .. } => {
             let (emotion, confidence) = (*emotion)?;

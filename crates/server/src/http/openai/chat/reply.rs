@@ -126,6 +126,7 @@ impl Completion {
                 call.function.name.push_str(name.as_deref().unwrap_or_default());
                 append(&mut call.function.arguments, &arguments)?;
             }
+            ChatDelta::FromCache(_) => {}
             ChatDelta::Done { finish, usage } => {
                 choice.finish_reason = reason(finish);
                 self.usage = usage.into();
@@ -236,7 +237,7 @@ impl Chunks {
                 let function = FunctionDelta { name, arguments };
                 Delta { tool_calls: Some([CallDelta { index, id, kind, function }]), ..Delta::default() }
             }
-            ChatDelta::Done { .. } => return None,
+            ChatDelta::FromCache(_) | ChatDelta::Done { .. } => return None,
         };
         Some(self.chunk(delta, None))
     }
