@@ -8,6 +8,8 @@ mod entry;
 mod front;
 mod key;
 mod layer;
+mod question;
+mod replies;
 mod resident;
 mod statistics;
 
@@ -15,5 +17,6 @@ pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
+pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
 pub use statistics::Counts as CacheCounts;

@@ -100,26 +100,41 @@ impl Cache {
 
     /// An entry, wherever it is. Counts a hit or a miss.
     pub async fn get(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
+        self.get_first(tenant, std::slice::from_ref(key)).await
+    }
+
+    /// The entry of the first of these keys that has one, wherever it is. Counts a hit or a miss.
+    pub async fn get_first(&self, tenant: &str, keys: &[Key]) -> Option<Arc<Entry>> {
         if !self.is_on() {
             return None;
         }
-        if let Some(found) = self.get_now(tenant, key) {
+        if let Some(found) = keys.iter().find_map(|key| self.get_now(tenant, key)) {
             return Some(found);
         }
-        for (at, layer) in self.layers.iter().enumerate() {
-            // An error is the layer's to tell: here it is as good as nothing.
-            let Ok(Ok(Some(found))) = timeout(WITHIN, layer.get(self.kind, *key)).await else { continue };
-            if *found.tenant == *tenant && found.is_fresh((self.clock)()) {
-                self.resident.put(found.clone());
-                for above in &self.layers[..at] {
-                    above.put(found.clone());
-                }
+        for key in keys {
+            if let Some(found) = self.get_below(tenant, key).await {
                 self.hit(&found);
                 self.statistics.below();
                 return Some(found);
             }
         }
         self.statistics.miss();
+        None
+    }
+
+    /// An entry of a layer, which is put above it.
+    async fn get_below(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
+        for (at, layer) in self.layers.iter().enumerate() {
+            // An error is the layer's to tell: here it is as good as nothing.
+            let Ok(Ok(Some(found))) = timeout(WITHIN, layer.get(self.kind, *key)).await else { continue };
+            if *found.tenant == *tenant && found.key == *key && found.is_fresh((self.clock)()) {
+                self.resident.put(found.clone());
+                for above in &self.layers[..at] {
+                    above.put(found.clone());
+                }
+                return Some(found);
+            }
+        }
         None
     }
 

@@ -75,7 +75,7 @@ async fn ask(llm: &dyn Llm, request: ChatRequest) -> (String, usize, Duration, O
         match delta {
             Ok(ChatDelta::Text(more)) => text += &more,
             Ok(ChatDelta::Done { .. }) => ends += 1,
-            Ok(ChatDelta::ToolCall { .. }) => {}
+            Ok(ChatDelta::FromCache(_) | ChatDelta::ToolCall { .. }) => {}
             Err(e) => error = Some(e),
         }
     }
