@@ -4,6 +4,7 @@
 //! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; what is found
 //! below is put above. Decorators round the core traits use it.
 
+mod disk;
 mod entry;
 mod front;
 mod key;
@@ -13,6 +14,7 @@ mod replies;
 mod resident;
 mod statistics;
 
+pub use disk::DiskLayer;
 pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};

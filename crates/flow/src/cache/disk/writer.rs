@@ -1,0 +1,276 @@
+//! The one task that writes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use antiphon_core::{Error, Result};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::super::Selection;
+use super::Shared;
+use super::files::Files;
+use super::queue::Order;
+use super::statistics::Timed;
+use super::tables::{self, Change, STEP};
+use super::trouble::{Cause, Spell, Trouble};
+
+/// Orders that are carried out together.
+const BATCH: usize = 256;
+/// How long the first of them waits for others: a transaction costs as much as ten entries in it.
+const WINDOW: Duration = Duration::from_millis(10);
+/// How often what has expired is looked for, and whether the file is still there.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// Steps of one upkeep, at most.
+const STEPS: usize = 8;
+
+pub(super) struct Writer {
+    files: Files,
+    shared: Arc<Shared>,
+    connection: Option<SqliteConnection>,
+    spell: Spell,
+}
+
+/// Changes that wait for their transaction, and who waits for them.
+#[derive(Default)]
+struct Pending {
+    changes: Vec<Change>,
+    puts: u64,
+    room: Vec<OwnedSemaphorePermit>,
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+}
+
+impl Writer {
+    pub(super) fn new(files: Files, shared: Arc<Shared>) -> Self {
+        Self { files, shared, connection: None, spell: Spell::default() }
+    }
+
+    /// Carries orders out until nobody can give any more.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut upkeep = interval(UPKEEP);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                taken = orders.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    gather(&mut orders, &mut batch).await;
+                    self.carry_out(&mut batch).await;
+                }
+                _ = upkeep.tick() => {
+                    // It was told where it failed.
+                    let _ = self.keep_up(&orders).await;
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    async fn carry_out(&mut self, batch: &mut Vec<Order>) {
+        let mut pending = Pending::default();
+        for order in batch.drain(..) {
+            match order {
+                Order::Put(entry, room) => {
+                    pending.changes.push(Change::Put(entry));
+                    pending.puts += 1;
+                    pending.room.push(room);
+                }
+                Order::Remove(ids, waiting) => {
+                    pending.changes.push(Change::Remove(ids));
+                    pending.waiting.extend(waiting);
+                }
+                Order::Clear(selection, waiting) => {
+                    self.commit(std::mem::take(&mut pending)).await;
+                    let _ = waiting.send(self.clear(&selection).await);
+                }
+                Order::Flush(waiting) => {
+                    self.commit(std::mem::take(&mut pending)).await;
+                    let _ = waiting.send(());
+                }
+                Order::Failed(readers, trouble) => {
+                    // Others may have failed before them, and the database is another one by now.
+                    if self.shared.readers().is_some_and(|now| Arc::ptr_eq(&now, &readers)) {
+                        self.failed(&trouble).await;
+                    }
+                }
+            }
+        }
+        self.commit(pending).await;
+    }
+
+    /// Makes the changes and makes room again.
+    async fn commit(&mut self, pending: Pending) {
+        let Pending { changes, puts, room, waiting } = pending;
+        let done = self.write(&changes, puts).await;
+        drop(room);
+        for waiting in waiting {
+            let _ = waiting.send(done.clone());
+        }
+        let count =
+            if done.is_ok() { &self.shared.statistics.written } else { &self.shared.statistics.dropped };
+        count.add(puts);
+        if done.is_ok() && puts > 0 {
+            // It was told where it failed.
+            let _ = self.evict().await;
+        }
+    }
+
+    async fn write(&mut self, changes: &[Change], puts: u64) -> Result<()> {
+        let used = self.shared.take_used();
+        if changes.is_empty() && used.is_empty() {
+            return Ok(());
+        }
+        let (shared, now_ms) = (self.shared.clone(), (self.shared.clock)());
+        let connection = self.ready().await?;
+        let timed = Timed::new(&shared.statistics.write);
+        let done = tables::change(connection, changes, &used, now_ms).await;
+        drop(timed);
+        self.settle(done).await.inspect_err(|_| shared.statistics.write.fail())?;
+        if puts > 0 && self.spell.worked(Instant::now()) {
+            tracing::info!(file = %self.files.path().display(), "the cache on disk works again");
+        }
+        Ok(())
+    }
+
+    /// Makes room: the least recently used go, step by step.
+    async fn evict(&mut self) -> Result<()> {
+        while self.measure().await?.used_bytes() > self.shared.max_bytes {
+            let connection = self.ready().await?;
+            let evicted = tables::evict(connection).await;
+            let evicted = self.settle(evicted).await?;
+            self.shared.statistics.evicted.add(evicted);
+            if evicted == 0 {
+                let trouble = Trouble::file("it is full of nothing");
+                self.failed(&trouble).await;
+                return Err(trouble.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear(&mut self, selection: &Selection) -> Result<u64> {
+        let (mut from, mut cleared) = (i64::MIN, 0);
+        loop {
+            let connection = self.ready().await?;
+            let step = tables::clear(connection, selection, from).await;
+            let step = self.settle(step).await?;
+            cleared += step.len() as u64;
+            let next = step.iter().max().and_then(|last| last.checked_add(1));
+            match next {
+                Some(next) if step.len() == STEP => from = next,
+                _ => break,
+            }
+        }
+        self.measure().await?;
+        Ok(cleared)
+    }
+
+    /// What is to be done now and then; puts what it can off when there are orders.
+    async fn keep_up(&mut self, orders: &mpsc::Receiver<Order>) -> Result<()> {
+        self.ready().await?;
+        if !self.files.exist().await {
+            self.failed(&Trouble::file("it was removed")).await;
+        }
+        self.write(&[], 0).await?;
+        for _ in 0..STEPS {
+            let now_ms = (self.shared.clock)();
+            let expired = tables::expire(self.ready().await?, now_ms).await;
+            let expired = self.settle(expired).await?;
+            self.shared.statistics.expired.add(expired);
+            if expired < STEP as u64 || !orders.is_empty() {
+                break;
+            }
+        }
+        for _ in 0..STEPS {
+            if !self.measure().await?.is_loose() || !orders.is_empty() {
+                break;
+            }
+            let given = tables::give_back(self.ready().await?).await;
+            self.settle(given).await?;
+        }
+        Ok(())
+    }
+
+    async fn measure(&mut self) -> Result<tables::Size> {
+        let size = tables::size(self.ready().await?).await;
+        let size = self.settle(size).await?;
+        self.shared.statistics.used_bytes.store(size.used_bytes(), Ordering::Relaxed);
+        Ok(size)
+    }
+
+    /// The connection, unless there is trouble; opens the database if it is not.
+    pub(super) async fn ready(&mut self) -> Result<&mut SqliteConnection> {
+        let paused = || Error::unavailable("the cache on disk is in trouble: it is tried again in a while");
+        if !self.spell.may_try(Instant::now()) {
+            return Err(paused());
+        }
+        if self.connection.is_none() {
+            match self.files.open().await {
+                Ok((writer, readers)) => {
+                    self.connection = Some(writer);
+                    self.shared.set_readers(Some(readers));
+                }
+                Err(trouble) => {
+                    self.failed(&trouble).await;
+                    return Err(trouble.into());
+                }
+            }
+        }
+        self.connection.as_mut().ok_or_else(paused)
+    }
+
+    async fn settle<T>(&mut self, done: sqlx::Result<T>) -> Result<T> {
+        match done.map_err(Trouble::from) {
+            Ok(done) => Ok(done),
+            Err(trouble) => {
+                self.failed(&trouble).await;
+                Err(trouble.into())
+            }
+        }
+    }
+
+    /// Does what helps, and says so if it is news.
+    async fn failed(&mut self, trouble: &Trouble) {
+        let now = Instant::now();
+        self.shared.statistics.failures.add(1);
+        let news = self.spell.failed(now);
+        if trouble.cause != Cause::Full {
+            self.close().await;
+        }
+        let anew = trouble.cause == Cause::File && self.files.remove().await.is_ok();
+        if anew {
+            self.spell.hurry(now);
+        }
+        if news {
+            let (file, reason) = (self.files.path().display(), &trouble.message);
+            let then = if anew { "begun anew" } else { "tried again now and then" };
+            tracing::warn!(%file, reason, "the cache on disk cannot be used: it is {then}");
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(readers) = self.shared.set_readers(None) {
+            readers.close().await;
+        }
+        if let Some(writer) = self.connection.take() {
+            // One that cannot be closed is dropped, which closes it.
+            let _ = writer.close().await;
+        }
+    }
+}
+
+/// Waits a moment for more orders, unless there are enough, or somebody waits for one.
+async fn gather(orders: &mut mpsc::Receiver<Order>, batch: &mut Vec<Order>) {
+    if batch.len() < BATCH && !batch.iter().any(Order::is_awaited) {
+        sleep(WINDOW).await;
+        while batch.len() < BATCH {
+            let Ok(order) = orders.try_recv() else { break };
+            batch.push(order);
+        }
+    }
+}
