@@ -8,6 +8,7 @@ mod entry;
 mod front;
 mod key;
 mod layer;
+mod redis;
 mod resident;
 mod statistics;
 
@@ -15,5 +16,6 @@ pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
+pub use redis::RedisLayer;
 pub use resident::Resident;
 pub use statistics::Counts as CacheCounts;
