@@ -8,6 +8,12 @@ install_packages openssl
 command -v chromium >/dev/null || install_packages chromium
 
 clients=tests/clients
+# Debian's redis-server is a link to a program of redis-tools and a service: the tests need the first without the second.
+if ! command -v redis-server >/dev/null && [ ! -x $clients/redis/redis-server ]; then
+  install_packages redis-tools
+  mkdir -p $clients/redis
+  ln -sf "$(command -v redis-check-rdb)" $clients/redis/redis-server
+fi
 # The clients want a newer Node than Debian 12 has: then one from npm, used by nobody else.
 export PATH="$PWD/$clients/node/node_modules/node/bin:$PATH"
 if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)'; then

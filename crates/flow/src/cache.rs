@@ -11,6 +11,7 @@ mod key;
 mod layer;
 mod question;
 mod replies;
+mod redis;
 mod resident;
 mod statistics;
 
@@ -20,5 +21,6 @@ pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
 pub use replies::{CachedLlm, ReplyRules};
+pub use redis::RedisLayer;
 pub use resident::Resident;
 pub use statistics::Counts as CacheCounts;
