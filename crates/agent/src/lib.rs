@@ -1,7 +1,9 @@
 //! One conversation: the session pipeline from audio in to audio out.
 
 mod accounted;
+mod asking;
 mod clock;
+mod drained;
 mod ear;
 mod history;
 pub mod ids;
@@ -10,6 +12,7 @@ mod output;
 pub mod plan;
 mod playback;
 mod prompt;
+pub mod rehearsal;
 mod reply;
 mod session;
 mod speech;
@@ -19,7 +22,9 @@ use std::sync::Arc;
 pub use session::run_call;
 pub use speech::clauses;
 
-use antiphon_core::{Embed, EmotionClassifier, Knowledge, Llm, Memories, Stt, Tts, TurnDetector, Vad};
+use antiphon_core::{
+    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, Stt, Tts, TurnDetector, Vad,
+};
 
 /// The engines all calls share.
 #[derive(Clone)]
@@ -42,4 +47,6 @@ pub struct Engines {
     pub memories: Option<Arc<dyn Memories>>,
     /// What is known.
     pub knowledge: Option<Arc<dyn Knowledge>>,
+    /// What is likely said next: of use only if a cache stands below `llm` and `tts`.
+    pub foresight: Option<Arc<dyn Foresight>>,
 }

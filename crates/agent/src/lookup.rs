@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_core::call::SessionConfig;
 use antiphon_core::{
     Emotion, EmotionClassifier, EmotionScores, Knowledge, Memory, Passage, Priority, Recollection, Style,
 };
 
+use crate::Engines;
 use crate::plan::{Found, Plan, Step};
 
 /// Embedding a sentence takes some 8 ms on one core (`antiphon benchmark --component embed`), and is shared by the steps;
@@ -31,6 +33,15 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// Those that calls of this configuration have.
+    pub(crate) fn new(engines: &Engines, config: &SessionConfig) -> Self {
+        Self {
+            emotion: engines.emotion.clone(),
+            memory: engines.memories.as_ref().zip(config.person.as_ref()).map(|(all, person)| all.of(person)),
+            knowledge: engines.knowledge.clone(),
+        }
+    }
+
     /// How sure an emotion must be to be acted on.
     pub(crate) fn confidence(&self) -> f32 {
         self.emotion.as_ref().map_or(1.0, |emotion| emotion.confidence())

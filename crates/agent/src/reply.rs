@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, CacheHit, ChatDelta, ChatRequest, Emotion, Error, FinishReason, Llm, Priority,
-    Result, SpeechRequest, StepReport, Style, Tts, Usage,
+    AudioChunk, BoxStream, CacheHit, ChatDelta, ChatRequest, Emotion, Error, ErrorKind, FinishReason, Llm,
+    Priority, Result, Role, SpeechRequest, StepReport, Style, Tts, Usage,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
@@ -18,6 +18,8 @@ use crate::plan::Planned;
 use crate::prompt;
 use crate::speech::Clauses;
 
+/// A reply of which nothing new came for this long has failed.
+pub(crate) const STALLED: Duration = Duration::from_secs(20);
 /// Clauses written but not yet spoken, at most: beyond this the model waits for the voice.
 const MAX_CLAUSES: usize = 8;
 
@@ -56,6 +58,8 @@ pub(crate) struct Speaker {
 /// When what first happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplyTimes {
+    /// What is asked, if the answer may be used again.
+    question: Option<Arc<str>>,
     begun: Option<Instant>,
     /// What was looked up until then.
     gathered: Option<Arc<Looked>>,
@@ -83,7 +87,19 @@ pub(crate) struct Planning {
     pub(crate) confidence: f32,
 }
 
+impl Planning {
+    fn question(&self) -> Option<&str> {
+        let asked = self.request.messages.last().filter(|message| message.role == Role::User)?;
+        self.request.reuse.as_ref().map(|_| asked.content.as_str())
+    }
+}
+
 impl ReplyTimes {
+    /// What is asked, if the answer may be used again.
+    pub(crate) fn question(&self) -> Option<&Arc<str>> {
+        self.question.as_ref()
+    }
+
     /// What was looked up for it.
     pub(crate) fn looked(&self) -> Option<&Looked> {
         self.gathered.as_deref()
@@ -152,7 +168,8 @@ impl Reply {
     /// Asks the language model once what it needs is looked up; `speaker` says the answer, without one it is only
     /// written.
     pub(crate) fn generate(planning: Planning, speaker: Option<Speaker>) -> Self {
-        let times = ReplyTimes { begun: Some(Instant::now()), ..ReplyTimes::default() };
+        let question = planning.question().map(Into::into);
+        let times = ReplyTimes { question, begun: Some(Instant::now()), ..ReplyTimes::default() };
         Self { planning: Some(planning), times, ..Self::new(None, speaker) }
     }
 
@@ -342,4 +359,9 @@ impl Stream for Reply {
         }
         Poll::Pending
     }
+}
+
+/// The error of a reply of which nothing new came for [`STALLED`].
+pub(crate) fn stalled() -> Error {
+    Error::new(ErrorKind::Timeout, format!("no more of the reply came for {} s", STALLED.as_secs()))
 }

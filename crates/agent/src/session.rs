@@ -11,6 +11,7 @@
 mod afterwards;
 mod begin;
 mod commands;
+mod foresee;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use crate::playback::Playback;
 use crate::reply::ReplyPart;
 use afterwards::Afterwards;
 use begin::{Prepared, Wanted};
+use foresee::Foreseeing;
 use run::{Run, Side};
 use turn::Committed;
 
@@ -78,6 +80,7 @@ pub async fn run_call(
             Some(outcome) => outcome,
             None => session.hang_up().await,
         };
+        session.stop_foreseeing();
         session.afterwards.finish().await;
         outcome
     };
@@ -97,6 +100,8 @@ struct Session<T> {
     lookup: Arc<Plan<Lookup>>,
     /// What is done after a turn, beside the call.
     afterwards: Afterwards,
+    /// What is prepared for the next turn; only where something is foreseen.
+    foreseeing: Option<Foreseeing>,
 
     clock: MediaClock,
     dialog: Dialog,
@@ -139,6 +144,7 @@ enum Step {
     Prepared(Option<Result<ReplyPart>>),
     Reply(Option<Result<ReplyPart>>),
     Side(usize, Option<Result<ReplyPart>>),
+    Foreseen,
     Timer,
 }
 
@@ -153,15 +159,12 @@ impl<T: Transport> Session<T> {
         let turns = config.turns.clone().unwrap_or_else(manual_turns);
         let playback = Playback::new(transport.output(), config.audio_frame);
         let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
-        let sources = Sources {
-            emotion: engines.emotion.clone(),
-            memory: engines.memories.as_ref().zip(config.person.as_ref()).map(|(all, person)| all.of(person)),
-            knowledge: engines.knowledge.clone(),
-        };
+        let sources = Sources::new(&engines, &config);
         let mut session = Self {
             lookup: lookup::plan(&sources),
             sources,
             afterwards: Afterwards::default(),
+            foreseeing: Foreseeing::new(&engines, &config),
             call,
             engines,
             config,
@@ -215,6 +218,7 @@ impl<T: Transport> Session<T> {
                 Step::Prepared(part) => self.prepare_on(part),
                 Step::Reply(part) => self.reply_on(part),
                 Step::Side(at, part) => self.side_on(at, part),
+                Step::Foreseen => self.foresee_on(),
                 Step::Timer => {
                     if self.hangup_at.is_some_and(|at| Instant::now() >= at) {
                         self.transport.send(Outbound::Hangup);
@@ -238,7 +242,17 @@ impl<T: Transport> Session<T> {
         self.inbound_first = !self.inbound_first;
         let inbound_first = self.inbound_first;
         let Self {
-            transport, audio, voice, transcripts, turn_score, prepared, reply, sides, afterwards, ..
+            transport,
+            audio,
+            voice,
+            transcripts,
+            turn_score,
+            prepared,
+            reply,
+            sides,
+            afterwards,
+            foreseeing,
+            ..
         } = self;
         poll_fn(|cx| {
             afterwards.poll(cx);
@@ -267,10 +281,16 @@ impl<T: Transport> Session<T> {
             if let Poll::Ready(step) = poll_replies(cx, playing, reply, prepared, sides) {
                 return Poll::Ready(step);
             }
-            if !inbound_first && hears {
-                return transport.poll_recv(cx, audio).map(Step::Inbound);
+            if !inbound_first
+                && hears
+                && let Poll::Ready(inbound) = transport.poll_recv(cx, audio)
+            {
+                return Poll::Ready(Step::Inbound(inbound));
             }
-            Poll::Pending
+            match foreseeing {
+                Some(foreseeing) => foreseeing.poll(cx, afterwards.is_done()).map(|()| Step::Foreseen),
+                None => Poll::Pending,
+            }
         })
         .await
     }

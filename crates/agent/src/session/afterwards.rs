@@ -32,6 +32,11 @@ impl Afterwards {
         while !self.0.is_empty() && self.0.poll_next_unpin(cx) == Poll::Ready(Some(())) {}
     }
 
+    /// Whether all of it is done.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Brings it to an end, within bounds.
     pub(super) async fn finish(&mut self) {
         let all = async { while self.0.next().await.is_some() {} };

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use antiphon_core::call::{ReplyInput, ReplyRequest};
 use antiphon_core::dialog::Input;
-use antiphon_core::{
-    ChatRequest, Item, ItemContent, ItemId, Part, Priority, Result, Reuse, Role, Style, Transport, TurnId,
-};
+use antiphon_core::{ChatRequest, Item, ItemContent, ItemId, Priority, Result, Role, Transport, TurnId};
 use futures_util::StreamExt;
 
 use super::Session;
-use crate::lookup::Lookup;
+use crate::asking::Asking;
 use crate::playback::Playback;
-use crate::prompt;
-use crate::reply::{Planning, Reply, ReplyPart, ReplyTimes, Speaker};
+use crate::rehearsal::greeting;
+use crate::reply::{Reply, ReplyPart, ReplyTimes};
 
 /// A prepared reply makes no more audio than this: it may be thrown away.
 const PREPARED_AUDIO: Duration = Duration::from_secs(2);
@@ -78,10 +76,11 @@ impl Prepared {
 }
 
 impl<T: Transport> Session<T> {
-    /// Says the greeting, if there is one.
+    /// Says the greeting; where there is none, the person is awaited.
     pub(super) fn greet(&mut self) {
-        if !self.config.greeting.trim().is_empty() && !self.config.transcribe_only {
-            self.want(Wanted::saying(TurnId::default(), self.config.greeting.clone()));
+        match greeting(&self.config).map(str::to_owned) {
+            Some(greeting) => self.want(Wanted::saying(TurnId::default(), greeting)),
+            None => self.foresee(),
         }
     }
 
@@ -92,43 +91,28 @@ impl<T: Transport> Session<T> {
 
     /// The request to the model.
     pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
-        let chat = match &request.input {
+        let asking = self.asking();
+        match &request.input {
             Some(input) => {
                 let items = input.iter().filter_map(|input| match input {
                     ReplyInput::Item(item) => Some(item),
                     ReplyInput::Reference(id) => self.history.get(id),
                 });
-                prompt::chat_request(&self.config, request, items, Priority::LiveTurn)
+                asking.request(request, items, Priority::LiveTurn)
             }
-            None => prompt::chat_request(&self.config, request, self.history.items(), Priority::LiveTurn),
-        };
-        ChatRequest { trace: Some(self.call.trace), ..chat }
+            None => asking.request(request, self.history.items(), Priority::LiveTurn),
+        }
     }
 
-    /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
-    /// conversation is its own affair: nothing is looked up for it.
-    pub(super) fn generate(&self, said: String, mut request: ChatRequest, asked: &ReplyRequest) -> Reply {
-        let priority = request.priority;
-        request.reuse = self.reuse(asked);
-        let said = if asked.input.is_some() { String::new() } else { said };
-        let planning = Planning {
-            planned: self.lookup.clone().start(Lookup::new(said, priority)),
-            llm: self.engines.llm.clone(),
-            request,
-            confidence: self.sources.confidence(),
-        };
-        Reply::generate(planning, self.speaker(asked, priority))
-    }
-
-    /// Whether the answer may be used again, and by whom.
-    fn reuse(&self, asked: &ReplyRequest) -> Option<Reuse> {
-        let allowed = asked.reuse.unwrap_or(self.config.reuse) && asked.input.is_none();
-        allowed.then(|| Reuse {
-            tenant: self.config.tenant.clone(),
-            person: self.config.person.as_deref().map(Into::into),
-            looked_up: None,
-            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
-        })
+    /// How this call asks for replies.
+    pub(super) fn asking(&self) -> Asking<'_> {
+        Asking {
+            engines: &self.engines,
+            config: &self.config,
+            sources: &self.sources,
+            lookup: &self.lookup,
+            trace: Some(self.call.trace),
+        }
     }
 
     /// What the person said last.
@@ -137,29 +121,12 @@ impl<T: Transport> Session<T> {
         self.history.items().filter(of_person).last().map(Item::text).unwrap_or_default()
     }
 
-    fn speaker(&self, request: &ReplyRequest, priority: Priority) -> Option<Speaker> {
-        request.spoken.unwrap_or(self.config.spoken).then(|| Speaker {
-            tts: self.engines.tts.clone(),
-            voice: request.voice.clone().or_else(|| self.config.voice.clone()),
-            speed: self.config.speed,
-            style: Style::Plain,
-            priority,
-        })
-    }
-
     /// Prepares a reply to `text`, which is not yet part of the conversation.
     pub(super) fn prepare(&mut self, text: String) {
         if self.prepared.as_ref().is_some_and(|p| p.text == text) {
             return;
         }
-        let asked = ReplyRequest::default();
-        let user = Item::message(ItemId::new(""), Role::User, Part::Audio { transcript: Some(text.clone()) });
-        let items = self.history.items().chain(std::iter::once(&user));
-        let request = ChatRequest {
-            trace: Some(self.call.trace),
-            ..prompt::chat_request(&self.config, &asked, items, Priority::Speculation)
-        };
-        let reply = self.generate(text.clone(), request, &asked);
+        let reply = self.asking().answer(&self.history, text.clone(), Priority::Speculation);
         let times = reply.times();
         self.prepared =
             Some(Prepared { text, reply: Some(reply), times, made: VecDeque::new(), audio: Duration::ZERO });
@@ -205,15 +172,15 @@ impl<T: Transport> Session<T> {
 
     fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
         let Wanted { turn, prompt, hang_up, .. } = wanted;
+        self.stop_foreseeing();
         self.input(Input::ReplyRequested);
         self.playback = Playback::new(self.transport.output(), self.config.audio_frame);
         let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);
         let generated = matches!(prompt, Prompt::Model(_));
         let mut run = match prompt {
             Prompt::Text(text) => {
-                let request = ReplyRequest::default();
-                let reply = Reply::say(&text, self.speaker(&request, Priority::LiveTurn));
-                self.open_run(turn, request, Some(reply))
+                let reply = self.asking().say(&text, Priority::LiveTurn);
+                self.open_run(turn, ReplyRequest::default(), Some(reply))
             }
             Prompt::Model(request) => {
                 let adopted = prepared.filter(|_| request == ReplyRequest::default());
@@ -225,7 +192,8 @@ impl<T: Transport> Session<T> {
                     (run.times, run.made) = (times, made);
                     run
                 } else {
-                    let reply = self.generate(self.last_said(), self.chat_request(&request), &request);
+                    let chat = self.chat_request(&request);
+                    let reply = self.asking().generate(self.last_said(), chat, &request);
                     self.open_run(turn, request, Some(reply))
                 }
             }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use antiphon_core::call::{Outbound, ReplyRequest};
 use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::{
-    Error, ErrorKind, Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role,
-    Step, Transport, TurnId, TurnLatency, Usage,
+    Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role, Step, Transport,
+    TurnId, TurnLatency, Usage,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
@@ -20,11 +20,8 @@ use super::{HANGUP_AFTER, Session};
 use crate::ids;
 use crate::output::Output;
 use crate::playback::{Heard, Playback};
-use crate::reply::{Reply, ReplyPart, ReplyTimes};
+use crate::reply::{Reply, ReplyPart, ReplyTimes, STALLED, stalled};
 pub(super) use side::Side;
-
-/// A reply of which nothing new came for this long has failed.
-const STALLED: Duration = Duration::from_secs(20);
 
 /// How far a reply got.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -309,7 +306,7 @@ impl<T: Transport> Session<T> {
     /// The reply's last item and the reply are over.
     fn tell_done(&mut self, status: ReplyStatus) {
         let Some(run) = &mut self.reply else { return };
-        run.stage = Stage::Told;
+        let begun = std::mem::replace(&mut run.stage, Stage::Told) == Stage::Begun;
         let done = run.output.close(status.item_status());
         let (reply, turn, usage) = (run.id.clone(), run.turn, run.usage);
         for event in done {
@@ -317,6 +314,7 @@ impl<T: Transport> Session<T> {
         }
         let output = self.reply.as_ref().map(|r| r.output.items().to_vec()).unwrap_or_default();
         self.remember(&output);
+        self.answered(&status, begun);
         self.emit(Event::ReplyDone { reply, turn, status, usage, output });
     }
 
@@ -399,8 +397,4 @@ impl<T: Transport> Session<T> {
             self.input(Input::ReplyFinished);
         }
     }
-}
-
-fn stalled() -> Error {
-    Error::new(ErrorKind::Timeout, format!("no more of the reply came for {} s", STALLED.as_secs()))
 }

@@ -83,6 +83,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn speech_started(&mut self, at: MediaTime) {
+        self.stop_foreseeing();
         let received = self.received_at(at);
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.transcribed = None;
@@ -317,6 +318,7 @@ impl<T: Transport> Session<T> {
         }
         let cut = text.floor_char_boundary(MAX_TYPED);
         text.truncate(cut);
+        self.stop_foreseeing();
         self.times = Times { speech_end: Some(Instant::now()), ..Times::default() };
         self.stop_reply(ReplyStatus::Interrupted);
         self.input(Input::ReplyFinished);

@@ -21,8 +21,9 @@ impl<T: Transport> Session<T> {
         if self.sides.len() >= MAX_SIDE_REPLIES {
             return false;
         }
+        self.stop_foreseeing();
         let chat = self.chat_request(&request);
-        let reply = self.generate(self.last_said(), chat, &request);
+        let reply = self.asking().generate(self.last_said(), chat, &request);
         let run = self.open_run(self.turn(), request, Some(reply));
         let playback = Playback::new(self.transport.output(), self.config.audio_frame);
         self.sides.push(Side { run, playback });

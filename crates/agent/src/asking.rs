@@ -1,0 +1,86 @@
+//! How a reply is asked for: in calls, ahead of their turns and in rehearsals alike, so that what was made for one serves
+//! another.
+
+use std::sync::Arc;
+
+use antiphon_core::call::{ReplyRequest, SessionConfig};
+use antiphon_core::trace::TraceContext;
+use antiphon_core::{ChatRequest, Item, ItemId, Part, Priority, Reuse, Role, Style};
+
+use crate::Engines;
+use crate::history::History;
+use crate::lookup::{Lookup, Sources};
+use crate::plan::Plan;
+use crate::prompt;
+use crate::reply::{Planning, Reply, Speaker};
+
+/// Who is asked, and as whose agent.
+pub(crate) struct Asking<'a> {
+    pub(crate) engines: &'a Engines,
+    pub(crate) config: &'a SessionConfig,
+    pub(crate) sources: &'a Sources,
+    pub(crate) lookup: &'a Arc<Plan<Lookup>>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Asking<'_> {
+    /// The request to the model for a reply to `items`.
+    pub(crate) fn request<'i>(
+        &self,
+        asked: &ReplyRequest,
+        items: impl Iterator<Item = &'i Item>,
+        priority: Priority,
+    ) -> ChatRequest {
+        ChatRequest { trace: self.trace, ..prompt::chat_request(self.config, asked, items, priority) }
+    }
+
+    /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
+    /// conversation is its own affair: nothing is looked up for it.
+    pub(crate) fn generate(&self, said: String, mut request: ChatRequest, asked: &ReplyRequest) -> Reply {
+        let priority = request.priority;
+        request.reuse = self.reuse(asked);
+        let said = if asked.input.is_some() { String::new() } else { said };
+        let planning = Planning {
+            planned: self.lookup.clone().start(Lookup::new(said, priority)),
+            llm: self.engines.llm.clone(),
+            request,
+            confidence: self.sources.confidence(),
+        };
+        Reply::generate(planning, self.speaker(asked, priority))
+    }
+
+    /// Asks for a reply to `question`, which is not yet part of the conversation.
+    pub(crate) fn answer(&self, history: &History, question: String, priority: Priority) -> Reply {
+        let asked = ReplyRequest::default();
+        let part = Part::Audio { transcript: Some(question.clone()) };
+        let user = Item::message(ItemId::new(""), Role::User, part);
+        let request = self.request(&asked, history.items().chain(std::iter::once(&user)), priority);
+        self.generate(question, request, &asked)
+    }
+
+    /// Says a fixed text.
+    pub(crate) fn say(&self, text: &str, priority: Priority) -> Reply {
+        Reply::say(text, self.speaker(&ReplyRequest::default(), priority))
+    }
+
+    /// Whether the answer may be used again, and by whom.
+    fn reuse(&self, asked: &ReplyRequest) -> Option<Reuse> {
+        let allowed = asked.reuse.unwrap_or(self.config.reuse) && asked.input.is_none();
+        allowed.then(|| Reuse {
+            tenant: self.config.tenant.clone(),
+            person: self.config.person.as_deref().map(Into::into),
+            looked_up: None,
+            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
+        })
+    }
+
+    fn speaker(&self, asked: &ReplyRequest, priority: Priority) -> Option<Speaker> {
+        asked.spoken.unwrap_or(self.config.spoken).then(|| Speaker {
+            tts: self.engines.tts.clone(),
+            voice: asked.voice.clone().or_else(|| self.config.voice.clone()),
+            speed: self.config.speed,
+            style: Style::Plain,
+            priority,
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Rehearsing: what a call will ask of the engines is asked before the call, at the lowest priority and in the very words,
+//! so that a cache below the engines has it.
+
+use std::time::Duration;
+
+use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::{Error, ErrorKind, Item, ItemId, Part, Priority, Result, Role};
+use tokio::time::timeout;
+
+use crate::Engines;
+use crate::asking::Asking;
+use crate::drained::drain;
+use crate::history::History;
+use crate::lookup::{self, Sources};
+
+/// A reply that was made before the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// What the agent will say.
+    pub text: String,
+    /// How long it takes to say it; zero if it is only written.
+    pub audio: Duration,
+}
+
+/// Makes the reply that a new call's first `question` will get, after the greeting if there is one.
+///
+/// # Errors
+/// `Invalid` for an empty question and for an agent that never replies, `Timeout` after `within`, and the engines'.
+pub async fn rehearse(
+    engines: &Engines,
+    config: &SessionConfig,
+    question: &str,
+    within: Duration,
+) -> Result<Rehearsed> {
+    if config.transcribe_only {
+        return Err(Error::invalid("an agent that only transcribes has no replies to rehearse"));
+    }
+    if question.trim().is_empty() {
+        return Err(Error::invalid("there is no question to rehearse"));
+    }
+    let mut history = History::default();
+    if let Some(greeting) = greeting(config) {
+        let part = Part::Audio { transcript: Some(greeting.to_owned()) };
+        history.push(Item::message(ItemId::new(""), Role::Assistant, part));
+    }
+    let reply =
+        with_asking(engines, config, |asking| asking.answer(&history, question.to_owned(), Priority::Batch));
+    let late = |_| {
+        let message = format!("the reply to '{question}' was not made within {} s", within.as_secs());
+        Error::new(ErrorKind::Timeout, message)
+    };
+    let made = timeout(within, drain(reply)).await.map_err(late)??;
+    Ok(Rehearsed { text: made.text, audio: made.audio })
+}
+
+/// Speaks a fixed text of an agent; gives how long it is: zero if the agent only writes.
+///
+/// # Errors
+/// The engine's, and `Timeout` when it stalls.
+pub async fn say_ahead(engines: &Engines, config: &SessionConfig, text: &str) -> Result<Duration> {
+    let reply = with_asking(engines, config, |asking| asking.say(text, Priority::Batch));
+    Ok(drain(reply).await?.audio)
+}
+
+/// What an agent says without a model: greeting, apology and, where it speaks up in silence, what it says then; each once.
+pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
+    if config.transcribe_only {
+        return Vec::new();
+    }
+    let mut texts = vec![config.greeting.as_str(), &config.apology];
+    if config.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some()) {
+        if let IdleReply::Say(idle) = &config.idle {
+            texts.extend(idle.iter().map(String::as_str));
+        }
+        texts.push(&config.goodbye);
+    }
+    let mut once: Vec<&str> = Vec::with_capacity(texts.len());
+    for text in texts {
+        if !text.trim().is_empty() && !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
+}
+
+/// What an agent says first, if anything.
+pub(crate) fn greeting(config: &SessionConfig) -> Option<&str> {
+    Some(config.greeting.as_str()).filter(|text| !text.trim().is_empty() && !config.transcribe_only)
+}
+
+/// Asks as a call would that has just begun.
+fn with_asking<R>(engines: &Engines, config: &SessionConfig, ask: impl FnOnce(&Asking<'_>) -> R) -> R {
+    let sources = Sources::new(engines, config);
+    let lookup = lookup::plan(&sources);
+    ask(&Asking { engines, config, sources: &sources, lookup: &lookup, trace: None })
+}

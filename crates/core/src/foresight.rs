@@ -1,0 +1,94 @@
+//! What is likely said next, so that the answer can be there before it is asked for.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An agent of a tenant: what was said to it says something of what will be, whoever speaks to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AgentId {
+    tenant: Arc<str>,
+    instructions: u64,
+}
+
+impl AgentId {
+    /// The agent that is told `instructions`.
+    pub fn new(tenant: Arc<str>, instructions: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        instructions.trim().hash(&mut hasher);
+        Self { tenant, instructions: hasher.finish() }
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+}
+
+/// Something that a person said and was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// Who said it: the person's name where it is known, else the call's.
+    pub by: &'a str,
+    /// What they had said before; `None` when this was the first.
+    pub before: Option<&'a str>,
+    /// It.
+    pub text: &'a str,
+    /// The answer had been given or made before.
+    pub from_cache: bool,
+}
+
+/// What became of a preparation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preparation<'a> {
+    /// The question whose answer was to be prepared.
+    pub question: &'a str,
+    /// How long engines were at it.
+    pub took: Duration,
+    /// How it ended.
+    pub outcome: PreparationOutcome,
+}
+
+/// How a preparation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreparationOutcome {
+    /// An answer was made that was not there before.
+    Made {
+        /// What whoever asks for it will wait less.
+        saves: Duration,
+        /// The clauses that were spoken.
+        clauses: usize,
+    },
+    /// The answer was there already.
+    Found,
+    /// The person spoke before it was made, it failed, or it is not one that can be used again.
+    Dropped,
+}
+
+/// Learns from calls what is said after what, and says what is worth preparing. One for all calls; every method returns at
+/// once.
+pub trait Foresight: Send + Sync {
+    /// Somebody said something to `agent`.
+    fn learn(&self, agent: &AgentId, said: &Said<'_>);
+
+    /// What is likely said next to `agent`, after `before` (`None`: at the beginning of the call), and is to be prepared
+    /// now: the likeliest that is not among `already`. `None` when nothing is likely enough or this is not the time for it.
+    /// Whoever is given something tells [`Self::prepared`] what became of it.
+    fn next(&self, agent: &AgentId, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>>;
+
+    /// What became of something that [`Self::next`] gave.
+    fn prepared(&self, agent: &AgentId, preparation: &Preparation<'_>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_differ_by_tenant_and_by_what_they_are_told() {
+        let one = AgentId::new("a".into(), "Be kind.");
+        assert_eq!(one, AgentId::new("a".into(), " Be kind.\n"));
+        assert_ne!(one, AgentId::new("b".into(), "Be kind."));
+        assert_ne!(one, AgentId::new("a".into(), "Be rude."));
+    }
+}
