@@ -40,7 +40,7 @@ function show(entry, text) {
   entry.item.scrollIntoView({ block: "end" });
 }
 
-function latency(entry, ms) {
+function latency(entry, ms, cached) {
   const box = document.createElement("div");
   box.className = "latency";
   const bar = document.createElement("div");
@@ -55,6 +55,12 @@ function latency(entry, ms) {
   const words = STAGES.map(([key, name]) => `${name} ${Math.round(ms[key])}`).join(" · ");
   const text = document.createElement("div");
   text.textContent = `first sound after ${Math.round(ms.total)} ms: ${words} (they overlap)`;
+  if (cached) {
+    const mark = document.createElement("span");
+    mark.className = "cached";
+    mark.textContent = "from the cache";
+    text.prepend(mark, " ");
+  }
   box.append(bar, text);
   entry.item.append(box);
   entry.item.scrollIntoView({ block: "end" });
@@ -90,10 +96,10 @@ const events = {
     label.textContent = "interrupted";
     entry.words.replaceChildren(text, unheard, label);
   },
-  latency({ turn, latency_ms }) {
+  latency({ turn, latency_ms, served_from_cache }) {
     const entries = [...theirs.values()].filter((e) => e.turn === turn && e.item);
-    if (entries.length) latency(entries.at(-1), latency_ms);
-    else setTimeout(() => events.latency({ turn, latency_ms }), 200);
+    if (entries.length) latency(entries.at(-1), latency_ms, served_from_cache);
+    else setTimeout(() => events.latency({ turn, latency_ms, served_from_cache }), 200);
   },
   // Shown beside what the person said; an unsure guess would only puzzle them.
   emotion({ emotion, confidence }) {

@@ -62,12 +62,13 @@ export function turnList(turns, chosen, slow) {
   return h("ol.plain.turn-list", { "aria-label": "Recent turns, newest first" }, ...items);
 }
 
-function summary({ latency_ms: latency, steps }) {
+function summary({ latency_ms: latency, steps, served_from_cache: cached }) {
   const longest = steps.filter(({ name }) => name !== "end_of_turn").sort((a, b) => length(b) - length(a))[0];
   return [
     h("b", {}, ms(latency?.total)),
     " from the last speech sample to the first sound of the answer",
     Number.isFinite(latency?.overhead) && `, ${ms(latency.overhead)} of it Antiphon’s own`,
+    cached && ". Its words came from the cache",
     longest && `. The longest step was “${STEPS[longest.name] ?? words(longest.name)}” with ${ms(length(longest))}`,
     ".",
   ];

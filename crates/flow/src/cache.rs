@@ -4,23 +4,26 @@
 //! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; what is found
 //! below is put above. Decorators round the core traits use it.
 
+mod caches;
 mod disk;
 mod entry;
 mod front;
 mod key;
 mod layer;
 mod question;
-mod replies;
 mod redis;
+mod replies;
+
 mod resident;
 mod statistics;
 
+pub use caches::Caches;
 pub use disk::DiskLayer;
 pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
-pub use replies::{CachedLlm, ReplyRules};
 pub use redis::RedisLayer;
+pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
 pub use statistics::Counts as CacheCounts;

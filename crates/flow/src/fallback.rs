@@ -27,8 +27,10 @@ pub(crate) use route::next_useful;
 
 /// What [`Fallback`] asks of a kind of engine: `dyn Llm`, `dyn Tts`, `dyn Stt` and `dyn Embed`.
 pub trait FallbackStage: Send + Sync + 'static {
-    /// In counters and levels: `llm`.
+    /// In errors: `llm`.
     const STAGE: &'static str;
+    /// In tables and on pages: `fallback llm`.
+    const COMPONENT: &'static str;
 
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
@@ -76,7 +78,7 @@ impl<E: FallbackStage + ?Sized> Fallback<E> {
 
 impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
     fn name(&self) -> &'static str {
-        "fallback"
+        E::COMPONENT
     }
 
     fn counters(&self) -> Vec<Counter> {
@@ -85,7 +87,7 @@ impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
 
     fn levels(&self) -> Vec<Level> {
         vec![Level {
-            name: format!("{} engine", E::STAGE).into(),
+            name: "engine".into(),
             value: self.engines.in_use() as f64,
             limit: None,
             unit: "index".into(),

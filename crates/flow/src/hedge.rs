@@ -92,9 +92,23 @@ impl Tts for Hedge<dyn Tts> {
     }
 }
 
-impl<E: Send + Sync + ?Sized> Component for Hedge<E> {
+/// A stage whose requests can be hedged.
+pub trait HedgeStage: Send + Sync {
+    /// In tables and on pages: `hedge llm`.
+    const COMPONENT: &'static str;
+}
+
+impl HedgeStage for dyn Llm {
+    const COMPONENT: &'static str = "hedge llm";
+}
+
+impl HedgeStage for dyn Tts {
+    const COMPONENT: &'static str = "hedge tts";
+}
+
+impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
     fn name(&self) -> &'static str {
-        "hedge"
+        E::COMPONENT
     }
 
     fn stages(&self) -> Vec<&Stage> {

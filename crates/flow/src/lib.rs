@@ -25,7 +25,7 @@ pub use batched::Batched;
 pub use breaker::{Breaker, BreakerState, Ticket};
 pub use fallback::{Fallback, FallbackStage};
 pub use guarded::Guarded;
-pub use hedge::Hedge;
+pub use hedge::{Hedge, HedgeStage};
 pub use late_observer::LateObserver;
 pub use limit::{Limit, LimitBounds, Sample};
 pub use observed::Observed;

@@ -48,6 +48,11 @@ pub struct LimitBounds {
     pub max: usize,
 }
 
+impl LimitBounds {
+    /// For engines that see to it themselves.
+    pub const UNLIMITED: Self = Self { min: 65_536, max: 65_536 };
+}
+
 impl Default for LimitBounds {
     fn default() -> Self {
         Self { min: 2, max: 256 }

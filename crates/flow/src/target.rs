@@ -204,10 +204,10 @@ impl Component for Schedulers {
                 let waiting = target.scheduler.waiting(class.priority());
                 level(&format!("waiting {}", class.label()), waiting, Some(CAPACITY))
             });
-            let mut levels =
-                vec![level("limit", load.limit, None), level("in flight", load.in_flight, Some(load.limit))];
-            levels.extend(waiting);
-            levels
+            let limit = limited(load.limit);
+            let in_flight = level("in flight", load.in_flight, limit);
+            let limit = limit.map(|limit| level("limit", limit, None));
+            limit.into_iter().chain([in_flight]).chain(waiting)
         };
         self.0.targets().iter().flat_map(of).collect()
     }
@@ -220,16 +220,21 @@ impl Component for Schedulers {
                 labels: vec![("queue", target.name.to_string()), ("priority", class.label().to_owned())],
                 value: target.scheduler.waiting(class.priority()) as f64,
             });
-            let limit = Gauge {
+            let limit = limited(target.scheduler.limit()).map(|limit| Gauge {
                 name: "antiphon_concurrency_limit",
                 help: "Requests that an engine is given at a time",
                 labels: vec![("target", target.name.to_string())],
-                value: target.scheduler.limit() as f64,
-            };
-            waiting.into_iter().chain([limit])
+                value: limit as f64,
+            });
+            waiting.into_iter().chain(limit)
         };
         self.0.targets().iter().flat_map(of).collect()
     }
+}
+
+/// The limit, where there is one.
+fn limited(limit: usize) -> Option<usize> {
+    (limit < LimitBounds::UNLIMITED.max).then_some(limit)
 }
 
 fn counter(target: &Target, what: &str, value: u64) -> Counter {

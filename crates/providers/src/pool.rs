@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account::{self, Account};
-use antiphon_core::measure::{Component, Level, Tunable};
+use antiphon_core::measure::{Component, Gauge, Level, Tunable};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
 
@@ -59,6 +59,17 @@ impl Component for Shared {
             value: lock(&self.state).ready.len() as f64,
             limit: Some(MAX_WAITING as f64),
             unit: "jobs".into(),
+        }]
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let waiting = lock(&self.state).ready.len();
+        let labels = vec![("queue", "pool".to_owned()), ("priority", "all".to_owned())];
+        vec![Gauge {
+            name: "antiphon_queue_depth",
+            help: "Requests that wait",
+            labels,
+            value: waiting as f64,
         }]
     }
 

@@ -11,6 +11,7 @@ use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::{Semaphore, watch};
 
+use crate::caching::Caching;
 use crate::http::Settings;
 use crate::optimize::overlay::Overlay;
 use crate::reporting::Reporting;
@@ -38,6 +39,8 @@ pub struct App {
     pub(crate) overlay: Option<Overlay>,
     /// What becomes of alerts and spans.
     pub(crate) reporting: Reporting,
+    /// What is kept so that it need not be made again, if anything.
+    pub caching: Option<Caching>,
     /// Who may call now.
     pub calls: Calls,
     /// The places for REST requests.
@@ -59,7 +62,7 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, reporting } = measuring;
+        let Measuring { parts, requests, store, overlay, prices, caching, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
@@ -67,6 +70,7 @@ impl App {
         let process = Arc::new(Process::new(move || admitted.active()));
         let mut components = pipeline.components();
         components.extend(parts);
+        components.extend(caching.iter().flat_map(|caching| caching.caches.components()));
         components.extend([live.clone() as Arc<dyn Component>, process]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
@@ -82,6 +86,7 @@ impl App {
         requests.tell(Arc::clone(&observer));
         Ok(Self {
             calls,
+            caching,
             placement,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
@@ -118,6 +123,8 @@ pub struct Measuring {
     pub(crate) overlay: Option<Overlay>,
     /// What tokens cost.
     pub prices: Option<Prices>,
+    /// What is kept so that it need not be made again.
+    pub caching: Option<Caching>,
     /// Who is told.
     pub reporting: Reporting,
 }

@@ -42,7 +42,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Builds the engines. The speech is a recording, or the configured voice's own.
     pub(crate) async fn open(config: &Config, recording: Option<&[u8]>) -> Result<Self> {
-        let stack = stack::build(config)?;
+        let stack = stack::build(config, None)?;
         let (rate, samples) = if let Some(bytes) = recording {
             let audio = decode_file(bytes, LONGEST)?;
             (audio.rate, audio.samples)

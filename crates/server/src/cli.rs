@@ -1,6 +1,7 @@
 //! The command line.
 
 mod benchmark;
+mod cache;
 mod chat;
 mod config;
 mod doctor;
@@ -61,6 +62,8 @@ enum Command {
     Optimize(optimize::Arguments),
     /// Load a server with calls that really speak.
     Load(load::Arguments),
+    /// Look at, clear and fill the caches of the running server.
+    Cache(cache::Arguments),
     /// Show where the running server's CPU time or memory goes.
     Profile(profile::Arguments),
     /// List, fetch and check models.
@@ -102,6 +105,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Optimize(arguments) => optimize::run(&arguments, &effective, file),
         Command::Load(arguments) => load::run(&arguments, config),
         Command::Performance(arguments) => performance::run(&arguments, config),
+        Command::Cache(arguments) => cache::run(&arguments, config),
         Command::Profile(arguments) => profile::run(&arguments, config),
         Command::Doctor(arguments) => doctor::run(&arguments, config),
         Command::Serve(arguments) => serve::run(&arguments, config),

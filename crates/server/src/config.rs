@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 
 pub use layers::Origin;
 pub use sections::{
-    Agent, Config, Embed, Emotion, EmotionEngine, Fallback, Kb, Limits, Llm, Memory, Pool, Secret, Server,
-    Stt, Telemetry, Telephony, Tls, Tts, Turn, TurnEngine, Vad, VadEngine,
+    Agent, Cache, Config, Embed, Emotion, EmotionEngine, Fallback, Kb, Limits, Llm, Memory, Pool, ReplyCache,
+    Secret, Server, Stt, Telemetry, Telephony, Tls, Tts, Turn, TurnEngine, Vad, VadEngine,
 };
 
 /// The configuration in force and where each value came from.
@@ -154,8 +154,40 @@ fn check(config: &Config) -> Result<()> {
             bail!("[telemetry] {key} is not an address that begins with https:// or http://");
         }
     }
+    check_cache(&config.cache)?;
     if !(0.25..=4.0).contains(&config.tts.speed) {
         bail!("[tts] speed = {} is not between 0.25 and 4", config.tts.speed);
+    }
+    Ok(())
+}
+
+fn check_cache(cache: &Cache) -> Result<()> {
+    let ttls = [
+        ("ttl_s", Some(cache.ttl_s)),
+        ("reply_ttl_s", cache.reply_ttl_s),
+        ("speech_ttl_s", cache.speech_ttl_s),
+        ("embedding_ttl_s", cache.embedding_ttl_s),
+        ("result_ttl_s", cache.result_ttl_s),
+    ];
+    if let Some((key, _)) = ttls.into_iter().find(|(_, ttl)| *ttl == Some(0)) {
+        bail!("[cache] {key} = 0 would keep nothing: switch the cache off instead");
+    }
+    let rooms = [
+        ("reply_mb", cache.reply_mb),
+        ("speech_mb", cache.speech_mb),
+        ("embedding_mb", cache.embedding_mb),
+        ("result_mb", cache.result_mb),
+        ("disk_mb", cache.disk_mb),
+    ];
+    if let Some((key, mb)) = rooms.into_iter().find(|(_, mb)| !(1..=1 << 20).contains(mb)) {
+        bail!("[cache] {key} = {mb} is not between 1 and 1048576");
+    }
+    if !(0.001..=0.2).contains(&cache.reply_error_bound) {
+        bail!("[cache] reply_error_bound = {} is not between 0.001 and 0.2", cache.reply_error_bound);
+    }
+    let redis = cache.redis_url.as_ref().map(Secret::reveal);
+    if redis.is_some_and(|url| !["redis://", "rediss://", "unix:"].iter().any(|s| url.starts_with(s))) {
+        bail!("[cache] redis_url does not begin with redis://, rediss:// or unix:");
     }
     Ok(())
 }
@@ -240,6 +272,11 @@ mod tests {
             assert!(error(&format!("[server]\nframe_ms = {frame_ms}"), &[]).contains("frame_ms"));
         }
         assert!(error("[server]\nworker_threads = 0", &[]).contains("worker_threads"));
+        assert!(error("[cache]\nspeech_ttl_s = 0", &[]).contains("speech_ttl_s"));
+        assert!(error("[cache]\ndisk_mb = 0", &[]).contains("disk_mb"));
+        assert!(error("[cache]\nreply = \"sometimes\"", &[]).contains("antiphon.toml:2"));
+        let message = error("[cache]\nredis_url = \"http://user:s3cret@host\"", &[]);
+        assert!(message.contains("redis_url") && !message.contains("s3cret"), "{message}");
     }
 
     #[test]

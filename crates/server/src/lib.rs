@@ -2,6 +2,7 @@
 
 pub mod app;
 mod benchmark;
+pub mod caching;
 mod capacity;
 pub mod cli;
 pub mod config;

@@ -1,6 +1,7 @@
 //! Builds every engine and what stands before it, in one place, and says what it built.
 
 mod builder;
+mod caches;
 mod embed;
 mod layers;
 mod llm;
@@ -15,6 +16,7 @@ use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, EmotionClassifier, Llm, Memories, RateLimits, Stt, Tts};
 use antiphon_flow::LateObserver;
+use antiphon_flow::cache::Caches;
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -24,6 +26,7 @@ use crate::config::{self, Config, EmotionEngine, VadEngine};
 use crate::machine;
 use crate::tunables::ServerTunables;
 use builder::{Builder, Measured};
+pub use caches::caches;
 use layers::{Engine, Layers, max_concurrent};
 pub use llm::probe as probe_llm;
 pub use session::session_config;
@@ -74,15 +77,15 @@ pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &
     std::iter::once(section).filter(|_| engines.is_empty()).chain(engines)
 }
 
-/// Builds the engines of a configuration.
-pub fn build(config: &Config) -> Result<Stack> {
+/// Builds the engines of a configuration; what they make is kept in `caches`.
+pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
     let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
     let turn = builder.turn()?;
-    let mut layers = Layers::new(config);
+    let mut layers = Layers::new(config, caches.map(Arc::as_ref));
     layers.description.push(match config.vad.engine {
         VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
         VadEngine::Energy => "vad    energy".to_owned(),
@@ -101,6 +104,7 @@ pub fn build(config: &Config) -> Result<Stack> {
             .enabled
             .then(|| Arc::new(InProcessMemories::new(embed.clone())) as Arc<dyn Memories>),
         knowledge: knowledge.clone().map(|knowledge| knowledge as _),
+        foresight: None,
         vad,
         turn,
         stt,

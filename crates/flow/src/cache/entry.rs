@@ -49,7 +49,7 @@ pub struct Entry {
     pub key: Key,
     /// Whose it is.
     pub tenant: Arc<str>,
-    /// What it is about, for people: the question, the words spoken; at most [`MAX_LABEL`] bytes.
+    /// What it is about, for people: the question, the words spoken; at most 200 bytes.
     pub label: Arc<str>,
     /// It.
     pub value: Bytes,
@@ -64,7 +64,7 @@ pub struct Entry {
 }
 
 /// Labels are cut here.
-pub const MAX_LABEL: usize = 200;
+pub(super) const MAX_LABEL: usize = 200;
 /// The version of the written form; entries of another are not read.
 const VERSION: u8 = 1;
 /// The hash of what follows it.

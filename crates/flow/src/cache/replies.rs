@@ -93,13 +93,20 @@ impl Llm for CachedLlm {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let Some(question) = self.question(&request) else { return self.engine.chat(request) };
-        let now = question.keys.iter().find_map(|key| self.cache.get_now(&question.tenant, key));
+        let now = question.keys.iter().find_map(|key| match question.priority {
+            // What is only made ahead is no request of anybody's.
+            Priority::Batch => self.cache.peek_ahead(&question.tenant, key),
+            _ => self.cache.get_now(&question.tenant, key),
+        });
         if let Some(answer) = now.and_then(|entry| given(&entry, CacheHit::Exact)) {
             return answer;
         }
         let (engine, cache, rules) = (self.engine.clone(), self.cache.clone(), self.rules);
         let answer = async move {
-            let found = cache.get_first(&question.tenant, &question.keys).await;
+            let found = match question.priority {
+                Priority::Batch => None,
+                _ => cache.get_first(&question.tenant, &question.keys).await,
+            };
             if let Some(answer) = found.and_then(|entry| given(&entry, CacheHit::Exact)) {
                 return answer;
             }

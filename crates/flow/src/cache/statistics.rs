@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Counters of one cache, since the start.
 #[derive(Debug, Default)]
-pub struct CacheStatistics {
+pub(super) struct CacheStatistics {
     hits: AtomicU64,
     /// Of the hits, those found below memory.
     below: AtomicU64,
@@ -44,7 +44,7 @@ pub struct Counts {
 
 impl CacheStatistics {
     /// Now.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             hits: read(&self.hits),

@@ -10,6 +10,7 @@ use super::{Fallback, FallbackStage};
 
 impl FallbackStage for dyn Embed {
     const STAGE: &'static str = "embed";
+    const COMPONENT: &'static str = "fallback embed";
 
     fn engine_name(&self) -> &'static str {
         self.name()

@@ -138,7 +138,7 @@ impl<E: FallbackStage + ?Sized> Engines<E> {
 
     pub(super) fn counters(&self) -> Vec<Counter> {
         let count = |name: String, value: &AtomicU64| Counter {
-            name: format!("{} {name}", E::STAGE).into(),
+            name: name.into(),
             value: value.load(Ordering::Relaxed),
         };
         let requests = self.all.iter().map(|e| count(format!("{} requests", e.label), &e.requests));

@@ -20,6 +20,7 @@ const GO_ON: &str = "Your reply was cut off here. Go on with the very next word,
 
 impl FallbackStage for dyn Llm {
     const STAGE: &'static str = "llm";
+    const COMPONENT: &'static str = "fallback llm";
 
     fn engine_name(&self) -> &'static str {
         self.name()

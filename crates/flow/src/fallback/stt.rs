@@ -19,6 +19,7 @@ const PROBE_SAMPLES: usize = SampleRate::HZ_16000.hz() as usize;
 
 impl FallbackStage for dyn Stt {
     const STAGE: &'static str = "stt";
+    const COMPONENT: &'static str = "fallback stt";
 
     fn engine_name(&self) -> &'static str {
         self.name()

@@ -15,6 +15,7 @@ use super::{Fallback, FallbackStage, lock};
 
 impl FallbackStage for dyn Tts {
     const STAGE: &'static str = "tts";
+    const COMPONENT: &'static str = "fallback tts";
 
     fn engine_name(&self) -> &'static str {
         self.name()

@@ -22,7 +22,7 @@ const QUESTIONS: usize = 50;
 fn main() -> Result<()> {
     let verbose = std::env::args().any(|a| a == "-v");
     let runtime = tokio::runtime::Runtime::new()?;
-    let stack = stack::build(&config::load(None, None)?.config)?;
+    let stack = stack::build(&config::load(None, None)?.config, None)?;
     let stt = stack.engines.stt.as_ref();
     for (folder, goal) in [("telephone_speech", 7.0), ("read_speech", 8.0), ("librispeech_other", f64::NAN)] {
         let errors = runtime.block_on(hear(stt, &testdata().join(folder), verbose))?;

@@ -40,6 +40,8 @@ audio_ms = 2000
 realtime = true
 [embed]
 engine = "sim"
+[cache]
+enabled = false
 [telemetry]
 log = "warn"
 "#

@@ -4,7 +4,8 @@
 //! Measured from outside: from the moment the last sample of speech was sent until the first audio of the reply
 //! came. The stages are those that the server reports with each turn; they overlap, so they add up to more than the
 //! total. The second table is about interruptions: from the first sample of the person's speech until the page is
-//! told to stop the agent's audio. Client and server share the machine.
+//! told to stop the agent's audio. The third is about questions asked again: from the moment a typed question was sent
+//! until the first audio of the reply came, in a call of its own each time. Client and server share the machine.
 
 #[path = "../support/server.rs"]
 mod server;
@@ -20,7 +21,18 @@ use speaker::{Clip, Speaker};
 
 const TURNS: usize = 20;
 /// As it comes: every model embedded.
-const EMBEDDED: &str = "[telemetry]\nlog = \"warn\"\n";
+const EMBEDDED: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"warn\"\n";
+/// The same, with caches that are empty to begin with.
+const CACHED: &str = "[cache]\ndisk = false\n[telemetry]\nlog = \"warn\"\n";
+/// Questions with short and long answers.
+const QUESTIONS: [&str; 4] = [
+    "What is the capital of France?",
+    "Why is the sky blue?",
+    "How do I boil an egg?",
+    "What is two plus two?",
+];
+/// How often each is asked again.
+const REPEATED: usize = 25;
 /// An answer that is long enough to be interrupted.
 const TALKATIVE: &str = r#"
 [llm]
@@ -71,6 +83,9 @@ fn run(turns: usize) -> anyhow::Result<()> {
         }
         anyhow::Ok(stopped)
     })?;
+    drop(server);
+    let server = Server::start(CACHED)?;
+    let (first, repeated) = runtime.block_on(asked_again(&server))?;
     eprintln!();
     let stage = |name: &str| -> Vec<Duration> {
         measured.iter().map(|turn| turn.stages.get(name).copied().unwrap_or_default()).collect()
@@ -95,13 +110,37 @@ fn run(turns: usize) -> anyhow::Result<()> {
     let missed = stopped.len() - heard.len();
     interruptions
         .add_row([row("onset of speech to silence of the agent", &heard), vec![missed.to_string()]].concat());
+    let mut cached = self::table(["", "p50 ms", "p95 ms", "max ms", "from the cache"]);
+    for (name, asked) in [("asked for the first time", &first), ("asked again", &repeated)] {
+        let waits: Vec<Duration> = asked.iter().map(|(wait, _)| *wait).collect();
+        let served = asked.iter().filter(|(_, served)| *served).count();
+        cached.add_row([tenths(name, &waits), vec![format!("{served} of {}", asked.len())]].concat());
+    }
     #[expect(clippy::print_stdout, reason = "the tables are what this program is for")]
     {
         println!("{} turns, embedded models, one call\n{table}", measured.len());
         println!("{} interruptions\n{interruptions}", stopped.len());
+        println!("{} questions, typed, asked again in new calls\n{cached}", QUESTIONS.len());
     }
     Ok(())
 }
+
+/// From a question to the first audio of its answer, and whether its words came from the cache: when it is asked first, and
+/// again.
+async fn asked_again(server: &Server) -> anyhow::Result<(Asked, Asked)> {
+    let (mut first, mut repeated) = (Vec::new(), Vec::new());
+    for time in 0..=REPEATED {
+        for question in QUESTIONS {
+            let mut speaker = Speaker::connect(&server.socket("/talk/ws")).await?;
+            let asked = speaker.ask(question, time == 0).await?;
+            if time == 0 { &mut first } else { &mut repeated }.push(asked);
+        }
+        eprint!(".");
+    }
+    Ok((first, repeated))
+}
+
+type Asked = Vec<(Duration, bool)>;
 
 fn table(header: [&str; 5]) -> Table {
     let mut table = Table::new();
@@ -114,11 +153,22 @@ fn table(header: [&str; 5]) -> Table {
 }
 
 fn row(name: &str, spans: &[Duration]) -> Vec<String> {
+    percentiles(name, spans, 0)
+}
+
+/// With tenths of milliseconds.
+fn tenths(name: &str, spans: &[Duration]) -> Vec<String> {
+    percentiles(name, spans, 1)
+}
+
+fn percentiles(name: &str, spans: &[Duration], decimals: usize) -> Vec<String> {
     let mut sorted = spans.to_vec();
     sorted.sort();
     let percentile = |p: f64| {
         let at = ((sorted.len() as f64 * p).ceil() as usize).saturating_sub(1);
-        sorted.get(at).map_or_else(|| "-".to_owned(), |span| format!("{:.0}", span.as_secs_f64() * 1_000.0))
+        sorted
+            .get(at)
+            .map_or_else(|| "-".to_owned(), |span| format!("{:.decimals$}", span.as_secs_f64() * 1_000.0))
     };
     vec![name.to_owned(), percentile(0.5), percentile(0.95), percentile(1.0)]
 }

@@ -123,6 +123,30 @@ impl Speaker {
         Ok(stopped)
     }
 
+    /// Types a question and waits for the first audio of the answer, or for all of it; how long until that first audio, and
+    /// whether the words came from the cache.
+    pub(crate) async fn ask(&mut self, question: &str, to_the_end: bool) -> anyhow::Result<(Duration, bool)> {
+        let typed = serde_json::json!({ "type": "text", "text": question });
+        let asked = Instant::now();
+        self.socket.send(Message::text(typed.to_string())).await?;
+        let (mut heard, mut served, mut over) = (None, None, false);
+        while heard.is_none() || served.is_none() || (to_the_end && !over) {
+            let Ok(message) = tokio::time::timeout_at(asked + PATIENCE, self.socket.next()).await else {
+                bail!("no answer within {} s", PATIENCE.as_secs());
+            };
+            match message.context("the server hung up")?? {
+                Message::Binary(_) => _ = heard.get_or_insert_with(|| asked.elapsed()),
+                Message::Text(text) => {
+                    let event: Value = serde_json::from_str(&text)?;
+                    served = event["served_from_cache"].as_bool().or(served);
+                    over |= event["type"] == "reply_done";
+                }
+                _ => {}
+            }
+        }
+        Ok((heard.unwrap_or_default(), served.unwrap_or_default()))
+    }
+
     /// Is silent until the agent has been for a second.
     async fn rest(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
-    let stack = stack::build(config)?;
+    let stack = stack::build(config, None)?;
     let llm = stack.engines.llm.as_ref();
     let runtime = runtime()?;
     let mut messages = vec![Message::new(Role::System, config.agent.instructions.clone())];

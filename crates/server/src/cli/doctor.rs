@@ -217,7 +217,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
 /// Loads everything, as the server would.
 fn engines(config: &Config) -> Check {
     let began = std::time::Instant::now();
-    match stack::build(config) {
+    match stack::build(config, None) {
         Ok(stack) => {
             let seconds = began.elapsed().as_secs_f32();
             let lines: Vec<String> = stack

@@ -86,7 +86,7 @@ async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path
     let config = &effective.config;
     let (knobs, start) = {
         // Built only to be asked what can be set.
-        let stack = stack::build(config)?;
+        let stack = stack::build(config, None)?;
         let models = stack::data_dir(config)?.join("models");
         let models = arguments.models.then_some(models.as_path());
         space::knobs(&stack, config, &effective.origins, models, &arguments.only)

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     query.extend(arguments.component.iter().map(|name| ("component", name.clone())));
     let patience = Duration::from_secs(arguments.duration) + NAMING;
     let text = runtime()?.block_on(async {
-        let asked = server.ask(Method::POST, "/api/performance/profile", &query, patience);
+        let asked = server.ask(Method::POST, "/api/performance/profile", &query, None, patience);
         tokio::pin!(asked);
         let bar = bar(arguments.duration);
         let mut tick = tokio::time::interval(Duration::from_secs(1));

@@ -43,7 +43,7 @@ impl Server {
 impl Remote {
     /// What the server answers at once.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<String> {
-        self.ask(Method::GET, path, query, PATIENCE).await
+        self.ask(Method::GET, path, query, None, PATIENCE).await
     }
 
     /// What the server answers within `patience`.
@@ -52,6 +52,7 @@ impl Remote {
         method: Method,
         path: &str,
         query: &[(&str, String)],
+        body: Option<serde_json::Value>,
         patience: Duration,
     ) -> Result<String> {
         let base = &self.base;
@@ -60,6 +61,10 @@ impl Remote {
         let request = self.client.request(method, url).timeout(patience);
         let request = match &self.key {
             Some(key) => request.bearer_auth(key),
+            None => request,
+        };
+        let request = match &body {
+            Some(body) => request.json(body),
             None => request,
         };
         let answer = request

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     let format = format(&arguments.output)?;
-    let stack = stack::build(config)?;
+    let stack = stack::build(config, None)?;
     let request = SpeechRequest {
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,

@@ -11,6 +11,7 @@ use reqwest::Url;
 
 use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
+use crate::caching::Caching;
 use crate::config::{Config, Secret};
 use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
@@ -29,7 +30,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, None)?;
-    let stack = stack::build(config)?;
+    let runtime = call_runtime(config)?;
+    let caches = runtime.block_on(stack::caches(config))?;
+    let stack = stack::build(config, caches.as_ref())?;
     for line in &stack.description {
         tracing::info!("{line}");
     }
@@ -38,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let bound = listener.local_addr()?;
-    call_runtime(config)?.block_on(async move {
+    runtime.block_on(async move {
         let folder = stack::data_dir(config)?;
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
         let store = Store::open(&folder).await?;
@@ -50,6 +53,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             prices: prices(config),
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
+            caching: caches.map(|caches| Caching { caches, warm: config.cache.warm }),
         };
         let session = stack::session_config(config);
         let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring)?;

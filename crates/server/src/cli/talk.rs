@@ -58,8 +58,7 @@ fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()>
     let mut resampler = Resampler::new(recording.rate, SampleRate::HZ_16000);
     resampler.process(&recording.samples, &mut samples);
     resampler.flush(&mut samples);
-    let stack = stack::build(config)?;
-    let audio = runtime()?.block_on(converse(arguments, config, stack, samples))?;
+    let audio = runtime()?.block_on(converse(arguments, config, samples))?;
     if audio.is_empty() {
         eprintln!("antiphon: nothing was understood in {}", input.display());
     }
@@ -71,12 +70,9 @@ fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()>
 }
 
 /// Holds the conversation; gives all that the agent said.
-async fn converse(
-    arguments: &Arguments,
-    config: &Config,
-    stack: stack::Stack,
-    samples: Vec<i16>,
-) -> Result<Vec<i16>> {
+async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
+    let caches = stack::caches(config).await?;
+    let stack = stack::build(config, caches.as_ref())?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let engines = Arc::new(stack.engines);
@@ -99,6 +95,9 @@ async fn converse(
         }
     }
     call.await?;
+    if let Some(caches) = caches {
+        caches.flush().await;
+    }
     // The engines' threads end after the engines.
     drop(stack.pool);
     match failed {
@@ -120,7 +119,8 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
 
 /// Holds a conversation until the person ends it with Ctrl-C.
 async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
-    let stack = stack::build(config)?;
+    let caches = stack::caches(config).await?;
+    let stack = stack::build(config, caches.as_ref())?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (microphone, mut events) = Microphone::open()?;
     eprintln!(

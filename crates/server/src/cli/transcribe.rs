@@ -39,7 +39,7 @@ struct Transcribed {
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
-    let stack = stack::build(config)?;
+    let stack = stack::build(config, None)?;
     let runtime = runtime()?;
     for file in &arguments.files {
         let done = runtime.block_on(transcribe(file, stack.engines.stt.as_ref(), config))?;

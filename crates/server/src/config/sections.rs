@@ -73,6 +73,8 @@ section! {
         kb: Kb = Kb::default(),
         /// `[fallback]`
         fallback: Fallback = Fallback::default(),
+        /// `[cache]`
+        cache: Cache = Cache::default(),
         /// `[agent]`
         agent: Agent = Agent::default(),
         /// `[telephony]`
@@ -398,6 +400,69 @@ section! {
     }
 }
 
+/// Whether what the language model answered is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplyCache {
+    /// Never.
+    Off,
+    /// When the same is asked in the same situation.
+    Exact,
+    /// Also when the same is asked in other words, where that has proved right.
+    Semantic,
+}
+
+section! {
+    /// What is kept so that it need not be made again.
+    Cache {
+        /// Whether anything is.
+        enabled: bool = true,
+        /// How long it may be used, for kinds that do not say themselves.
+        ttl_s: u64 = 3_600,
+        /// Replies: `exact`, `semantic` or `off`.
+        reply: ReplyCache = ReplyCache::Exact,
+        /// How long a reply may be used.
+        reply_ttl_s: Option<u64> = None,
+        /// Room in memory.
+        reply_mb: u64 = 16,
+        /// Whether a question that can be understood by itself is answered in the middle of a conversation by what was
+        /// answered to it at the beginning of another.
+        reply_standalone: bool = false,
+        /// Whether replies are kept that are soon out of date: the time, the weather.
+        reply_time_dependent: bool = false,
+        /// With `semantic`: the most of the replies to other words that may be wrong, 0.001 to 0.2.
+        reply_error_bound: f64 = 0.01,
+        /// Whether spoken clauses are kept, as Opus.
+        speech: bool = true,
+        /// How long one may be used.
+        speech_ttl_s: Option<u64> = None,
+        /// Room in memory.
+        speech_mb: u64 = 64,
+        /// Whether embeddings are kept.
+        embedding: bool = true,
+        /// How long one may be used.
+        embedding_ttl_s: Option<u64> = None,
+        /// Room in memory.
+        embedding_mb: u64 = 32,
+        /// Whether what searches of memories and knowledge found is kept, until they change.
+        result: bool = true,
+        /// How long it may be used.
+        result_ttl_s: Option<u64> = None,
+        /// Room in memory.
+        result_mb: u64 = 8,
+        /// Whether it is kept on disk as well, in the data directory.
+        disk: bool = true,
+        /// Room on disk.
+        disk_mb: u64 = 512,
+        /// A Redis that several servers share, such as `redis://127.0.0.1:6379`.
+        redis_url: Option<Secret> = None,
+        /// Whether what the agent says by itself is spoken when the server starts, and again when nobody calls.
+        warm: bool = true,
+        /// Whether replies to what is likely asked next are made when there is time.
+        predict: bool = false,
+    }
+}
+
 section! {
     /// The agent.
     Agent {
@@ -410,6 +475,8 @@ section! {
         greeting: String = String::new(),
         /// Said before the call is ended for silence.
         goodbye: String = "Goodbye.".to_owned(),
+        /// Whether its replies may come from the cache and go there.
+        cache: bool = true,
     }
 }
 

@@ -3,6 +3,7 @@
 mod advice;
 pub mod auth;
 pub(crate) mod body;
+mod cache;
 mod calls;
 pub mod error;
 mod health;
@@ -35,7 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
     let described =
         openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
     let described = described.merge(performance::routes()).merge(profile::routes()).merge(calls::routes());
-    let described = described.merge(advice::routes());
+    let described = described.merge(advice::routes()).merge(cache::routes());
     let (routes, api) = described.split_for_parts();
     let routes = routes
         .merge(openapi::routes(&api))

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 
 use super::{router, tls};
 use crate::app::App;
-use crate::reporting;
+use crate::{caching, reporting};
 
 /// How long a client may take to send the head of a request or to shake hands, and how long a kept-alive
 /// connection may idle.
@@ -77,6 +77,8 @@ pub async fn serve(
     tokio::pin!(stopping);
     let reporting = reporting::run(Arc::clone(&app));
     tokio::pin!(reporting);
+    let caching = caching::run(Arc::clone(&app));
+    tokio::pin!(caching);
     let calls_left = loop {
         tokio::select! {
             accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
@@ -91,6 +93,7 @@ pub async fn serve(
             },
             Some(_) = open.join_next() => {}
             () = &mut reporting => {}
+            () = &mut caching => {}
             left = &mut stopping => break left,
         }
     };
@@ -100,6 +103,7 @@ pub async fn serve(
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     app.calls.drain(LAST_REQUESTS).await;
     reporting::finish(&app).await;
+    caching::finish(&app).await;
     tracing::info!(calls_left, "stopped");
     Ok(())
 }

@@ -1,25 +1,24 @@
 //! What stands between a call and the engines of a stage: round each engine a guard (breaker, concurrency limit, queue by
-//! priority), then hedging, then fallback from one engine to the next.
+//! priority) and a cache, then hedging, then fallback from one engine to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
+use antiphon_flow::cache::{CachedLlm, Caches, Kind, ReplyRules};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
     Observed, Shared, Target, Targets,
 };
 use anyhow::Result;
 
-use crate::config::{self, Config};
+use crate::config::{self, Cache, Config};
 
 /// How long an engine may take after which nobody comes: a call gives up at the same time.
 const LAST: AnswerBounds = AnswerBounds { first: Duration::from_secs(20), stall: Duration::from_secs(10) };
 /// A guard gives up a little before the fallback does, so that its breaker hears of it.
 const EARLIER: Duration = Duration::from_millis(50);
-/// Engines of this process queue in threads of their own, by priority: nothing more need limit them.
-const UNLIMITED: LimitBounds = LimitBounds { min: 65_536, max: 65_536 };
 /// Embeddings of this process start at once, however many there are; identical ones are made once.
 const AT_ONCE: usize = 1_024;
 /// Requests that go to a remote engine at a time, if nothing else is said: what vendors allow, or more.
@@ -39,6 +38,8 @@ pub(super) struct Engine<E: ?Sized> {
 /// Puts the layers on, and keeps what of them is measured.
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
+    caches: Option<&'a Caches>,
+    rules: ReplyRules,
     targets: Arc<Targets>,
     /// Told how each request ends.
     pub(super) observer: Arc<LateObserver>,
@@ -47,9 +48,12 @@ pub(super) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(config: &'a Config) -> Self {
+    pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>) -> Self {
+        let Cache { reply_standalone, reply_time_dependent, .. } = config.cache;
         Self {
             config: &config.fallback,
+            caches,
+            rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },
             targets: Arc::default(),
             observer: Arc::default(),
             components: Vec::new(),
@@ -65,11 +69,17 @@ impl<'a> Layers<'a> {
 
     pub(super) fn llm(&mut self, engines: Vec<Engine<dyn Llm>>) -> Result<Arc<dyn Llm>> {
         let bounds = bounds(self.config.llm_first_ms, self.config.llm_stall_ms);
+        let (replies, rules) = (self.cache(Kind::Reply), self.rules);
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
             self.guard("llm", engines, bounds, |engine, observer, target| {
                 let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine, observer));
-                Arc::new(Guarded::new(observed, target)) as Arc<dyn Llm>
+                let guarded: Arc<dyn Llm> = Arc::new(Guarded::new(observed, target));
+                // Each engine's own answers: what another said in its place is not its.
+                match replies {
+                    Some(cache) => Arc::new(CachedLlm::new(guarded, cache.clone(), rules)),
+                    None => guarded,
+                }
             });
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
@@ -129,6 +139,10 @@ impl<'a> Layers<'a> {
         Ok(Arc::new(batched))
     }
 
+    fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_flow::cache::Cache>> {
+        self.caches.and_then(|caches| caches.of(kind))
+    }
+
     /// Guards each engine. All but the last must answer within `bounds`.
     fn guard<E: ?Sized>(
         &self,
@@ -149,7 +163,8 @@ impl<'a> Layers<'a> {
             };
             let limit = match engine.max_concurrent {
                 Some(max) => LimitBounds { min: LimitBounds::default().min.min(max), max },
-                None => UNLIMITED,
+                // Engines of this process queue in threads of their own, by priority: nothing more need limit them.
+                None => LimitBounds::UNLIMITED,
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };

@@ -35,6 +35,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         greeting: config.agent.greeting.clone(),
         idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
         goodbye: config.agent.goodbye.clone(),
+        reuse: config.agent.cache,
         apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
         ..SessionConfig::default()
     }

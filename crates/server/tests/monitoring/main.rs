@@ -8,9 +8,11 @@
 
 mod alerts;
 mod benchmark;
+mod caching;
 mod deploy;
 mod history;
 mod load;
+mod model;
 mod profile;
 mod program;
 mod resilience;

@@ -40,6 +40,9 @@ audio_ms = 1000
 engine = "sim"
 "#;
 
+/// Tests ask the same again and again and mean it.
+const NO_CACHE: &str = "[cache]\nenabled = false\n";
+
 /// A folder with a configuration and data.
 pub(crate) struct Place {
     folder: TempDir,
@@ -48,6 +51,11 @@ pub(crate) struct Place {
 impl Place {
     /// The simulated engines, and what else is to be configured.
     pub(crate) fn new(more: &str) -> Self {
+        Self::with_caches(&format!("{NO_CACHE}{more}"))
+    }
+
+    /// The same with the caches as they come, unless `more` configures them.
+    pub(crate) fn with_caches(more: &str) -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         place.write("antiphon.toml", &format!("{SIMULATED}{more}"));
         place

@@ -1,98 +1,19 @@
 //! Language models that stall and fail, as servers of their own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use futures_util::{SinkExt, StreamExt, stream};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 use crate::tools::models;
 
-/// How a scripted model answers.
-#[derive(Clone, Copy)]
-enum Behaviour {
-    /// Says this and ends.
-    Says(&'static str),
-    /// Says this, then nothing more.
-    StallsAfter(&'static str),
-    /// Refuses every other request.
-    FailsHalf(&'static str),
-}
-
-/// A server of chat completions.
-struct Model {
-    behaviour: Behaviour,
-    down: AtomicBool,
-    asked: AtomicUsize,
-    requests: Mutex<Vec<Value>>,
-}
-
-impl Model {
-    /// Starts it; gives its base URL.
-    async fn start(behaviour: Behaviour) -> (Arc<Self>, String) {
-        let model = Arc::new(Self {
-            behaviour,
-            down: AtomicBool::new(false),
-            asked: AtomicUsize::new(0),
-            requests: Mutex::default(),
-        });
-        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(model.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        (model, url)
-    }
-
-    fn requests(&self) -> Vec<Value> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
-    let asked = model.asked.fetch_add(1, Ordering::Relaxed);
-    let request = serde_json::from_str(&body).expect("JSON");
-    model.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-    let refused = || (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":{"message":"broken"}}"#).into_response();
-    if model.down.load(Ordering::Relaxed) {
-        return refused();
-    }
-    let (text, ends) = match model.behaviour {
-        Behaviour::FailsHalf(_) if asked.is_multiple_of(2) => return refused(),
-        Behaviour::Says(text) | Behaviour::FailsHalf(text) => (text, true),
-        Behaviour::StallsAfter(text) => (text, false),
-    };
-    let token =
-        |token: &str| format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": token } }] }));
-    let mut events: Vec<String> = text.split_inclusive(' ').map(token).collect();
-    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    events.extend(ends.then(|| end.to_owned()));
-    let said = stream::iter(events).map(Ok::<_, std::io::Error>);
-    let said = if ends { said.boxed() } else { said.chain(stream::pending()).boxed() };
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(said)).into_response()
-}
-
-/// A configuration with these models, in order.
-fn engines(urls: &[&str]) -> String {
-    let engine = |url: &&str| format!("{{ engine = \"openai\", base_url = \"{url}\", model = \"m\" }}");
-    format!("engines = [{}]\n", urls.iter().map(engine).collect::<Vec<_>>().join(", "))
-}
-
 /// The simulated stack with other language models, and what else is to be configured.
 fn place(urls: &[&str], more: &str) -> Place {
-    let place = Place::new(more);
-    let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
-    place.write("antiphon.toml", &config.replace("[tts]", &format!("{}[tts]", engines(urls))));
-    place
+    with_models(Place::new(more), urls)
 }
 
 /// What is answered to a typed turn, and the longest time in which nothing of it came.

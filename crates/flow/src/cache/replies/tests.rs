@@ -52,7 +52,6 @@ impl Llm for Counting {
 }
 
 struct Place {
-    engine: Arc<Counting>,
     llm: CachedLlm,
     cache: Arc<Cache>,
     now: Arc<AtomicU64>,
@@ -63,8 +62,7 @@ fn place(rules: ReplyRules) -> Place {
     let clock = now.clone();
     let options = CacheOptions { kind: Kind::Reply, max_bytes: 1 << 20, ttl: Duration::from_hours(1) };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(move || clock.load(Ordering::Relaxed))));
-    let engine = Arc::<Counting>::default();
-    Place { llm: CachedLlm::new(engine.clone(), cache.clone(), rules), engine, cache, now }
+    Place { llm: CachedLlm::new(Arc::<Counting>::default(), cache.clone(), rules), cache, now }
 }
 
 impl Place {

@@ -103,8 +103,8 @@ async fn a_model_that_stalls_after_five_tokens_is_gone_on_from_within_a_second()
         let (text, ends, longest, error) = ask(&fallback, request()).await;
         assert_eq!((text.as_str(), ends, error), (REPLY, 1, None), "{repeated}");
         assert!(longest < Duration::from_secs(1), "{repeated}: {longest:?}");
-        assert_eq!(counter(&fallback, "llm switches stall"), 1);
-        assert_eq!(counter(&fallback, "llm a requests") + counter(&fallback, "llm b requests"), 2);
+        assert_eq!(counter(&fallback, "switches stall"), 1);
+        assert_eq!(counter(&fallback, "a requests") + counter(&fallback, "b requests"), 2);
         assert_eq!(live.load(Ordering::SeqCst), 0);
     }
 }
@@ -126,7 +126,7 @@ async fn the_third_goes_on_from_the_second() {
     ]);
     let (text, ends, _, error) = ask(&fallback, request()).await;
     assert_eq!((text.as_str(), ends, error), ("The film starts at eight and ends at ten.", 1, None));
-    assert_eq!(counter(&fallback, "llm switches mid-stream"), 2);
+    assert_eq!(counter(&fallback, "switches mid-stream"), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,8 +173,8 @@ async fn a_model_that_fails_every_second_time_is_not_noticed() {
         failures += usize::from(error.is_some() || text != REPLY || ends != 1);
     }
     assert!(failures < 10, "{failures}");
-    assert!(counter(&fallback, "llm a requests") > 100, "it is used again and again");
-    assert!(counter(&fallback, "llm recoveries") > 10);
+    assert!(counter(&fallback, "a requests") > 100, "it is used again and again");
+    assert!(counter(&fallback, "recoveries") > 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,9 +189,9 @@ async fn a_dead_first_model_costs_one_wait() {
         assert_eq!(text, REPLY);
         assert!(longest < Duration::from_millis(200), "{longest:?}");
     }
-    assert_eq!(counter(&fallback, "llm a requests"), 1);
-    assert_eq!(counter(&fallback, "llm switches slow"), 1);
-    assert!(counter(&fallback, "llm probes") > 1);
+    assert_eq!(counter(&fallback, "a requests"), 1);
+    assert_eq!(counter(&fallback, "switches slow"), 1);
+    assert!(counter(&fallback, "probes") > 1);
     assert_eq!(fallback.levels()[0].value, 1.0);
 }
 
@@ -205,15 +205,15 @@ async fn recovery_is_found_within_the_probe_interval() {
     let fallback = fallback(vec![model("a", &live, script), model("b", &live, |_, _| reply(REPLY))]);
     ask(&fallback, request()).await;
     sleep(Duration::from_mins(10)).await;
-    let probes = counter(&fallback, "llm probes");
+    let probes = counter(&fallback, "probes");
     assert!((38..50).contains(&probes), "four a minute: {probes}");
     assert_eq!(fallback.levels()[0].value, 1.0);
     down.store(false, Ordering::SeqCst);
     sleep(Duration::from_secs(16)).await;
     assert_eq!(fallback.levels()[0].value, 0.0);
-    assert_eq!(counter(&fallback, "llm recoveries"), 1);
+    assert_eq!(counter(&fallback, "recoveries"), 1);
     sleep(Duration::from_mins(10)).await;
-    assert!(counter(&fallback, "llm probes") <= probes + 2, "one that is well is not probed");
+    assert!(counter(&fallback, "probes") <= probes + 2, "one that is well is not probed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +283,7 @@ async fn a_refused_request_does_not_speak_against_the_model() {
         assert_eq!(both.levels()[0].value, 0.0);
         let none = fallback(vec![model("a", &live, refuses), model("a", &live, refuses)]);
         assert_eq!(ask(&none, request()).await.3.map(|e| e.kind()), Some(kind));
-        assert_eq!(counter(&none, "llm a 2 requests"), 1);
+        assert_eq!(counter(&none, "a 2 requests"), 1);
     }
 }
 

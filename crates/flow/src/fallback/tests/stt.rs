@@ -126,8 +126,8 @@ async fn another_engine_hears_the_whole_utterance() {
         assert_eq!(flushed[2], told(30), "{:?} {:?}", first.fails, first.deaf);
         assert!(answers.is_sorted_by_key(|t| t.audio_ms), "{answers:?}");
         let switched = u64::from(first.name != "well");
-        let switches = ["error", "slow", "stall", "mid-stream"]
-            .map(|r| counter(&fallback, &format!("stt switches {r}")));
+        let switches =
+            ["error", "slow", "stall", "mid-stream"].map(|r| counter(&fallback, &format!("switches {r}")));
         assert_eq!(switches.iter().sum::<u64>(), switched);
     }
 }

@@ -95,7 +95,7 @@ async fn each_word_is_heard_once_whichever_voice_says_it() {
                 let (heard, _) = words(&fallback).await;
                 assert_eq!(heard, [1, 2, 3, 4, 5, 6], "{rate:?} {second:?} {nth}");
             }
-            assert_eq!(counter(&fallback, "tts switches mid-stream"), 42);
+            assert_eq!(counter(&fallback, "switches mid-stream"), 42);
         }
     }
 }
@@ -109,7 +109,7 @@ async fn a_voice_that_stalls_is_gone_on_from_within_a_second() {
     let (heard, longest) = words(&fallback).await;
     assert_eq!(heard, [1, 2, 3, 4, 5, 6]);
     assert!(longest < Duration::from_secs(1), "{longest:?}");
-    assert_eq!(counter(&fallback, "tts switches stall"), 1);
+    assert_eq!(counter(&fallback, "switches stall"), 1);
     assert_eq!(live.load(Ordering::SeqCst), 0);
 }
 
@@ -120,7 +120,7 @@ async fn a_voice_that_makes_long_chunks_slowly_is_waited_for_while_it_is_heard()
     let well = speaker(SampleRate::HZ_16000, [300, 100], |_| None, &live);
     let fallback = Fallback::new(vec![pauses, well], AnswerBounds::TTS).expect("engines");
     words(&fallback).await;
-    assert_eq!(counter(&fallback, "tts switches stall"), 0, "2.4 s were made in half a second");
+    assert_eq!(counter(&fallback, "switches stall"), 0, "2.4 s were made in half a second");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,9 @@ use super::media::Format;
 use super::session::{MaxTokens, Modalities, Voice};
 use super::tool::{Choice, FunctionTool};
 
+/// The key of a response's metadata that switches the cache for this reply.
+const CACHE: &str = "antiphon_cache";
+
 /// What every event has, and the audio of the one that comes fifty times a second: read without a copy.
 #[derive(Deserialize)]
 pub(super) struct Head<'a> {
@@ -177,7 +180,9 @@ fn create_response(event: ResponseCreate, context: &Context<'_>) -> Result<Comma
         let message = "one session has one format: change it with session.update";
         return Err(Invalid::param("response.audio.output.format", message));
     }
+    let metadata = response.metadata.unwrap_or_default();
     let request = ReplyRequest {
+        reuse: reuse(&metadata)?,
         out_of_band: matches!(response.conversation, Some(Conversation::None)),
         input: input.transpose()?,
         instructions: response.instructions,
@@ -187,9 +192,21 @@ fn create_response(event: ResponseCreate, context: &Context<'_>) -> Result<Comma
         tool_choice: response.tool_choice.map(Into::into),
         temperature: None,
         max_tokens: response.max_output_tokens.and_then(MaxTokens::limit),
-        metadata: response.metadata.unwrap_or_default(),
+        metadata,
     };
     Ok(CommandKind::Reply(Box::new(request)))
+}
+
+/// OpenAI's protocol has no word for it, so a client says it beside: whether the reply may come from the cache.
+fn reuse(metadata: &BTreeMap<String, Value>) -> Result<Option<bool>, Invalid> {
+    match metadata.get(CACHE).map(Value::as_str) {
+        None => Ok(None),
+        Some(Some("on")) => Ok(Some(true)),
+        Some(Some("off")) => Ok(Some(false)),
+        Some(_) => {
+            Err(Invalid::param("response.metadata.antiphon_cache", "antiphon_cache is \"on\" or \"off\""))
+        }
+    }
 }
 
 fn input_item(item: GivenItem, context: &Context<'_>, param: &str) -> Result<ReplyInput, Invalid> {

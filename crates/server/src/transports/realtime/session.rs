@@ -365,6 +365,8 @@ impl Session {
             goodbye: String::new(),
             apology: String::new(),
             person: base.person.clone(),
+            tenant: base.tenant.clone(),
+            reuse: base.reuse,
         }
     }
 }

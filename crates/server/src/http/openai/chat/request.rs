@@ -162,6 +162,8 @@ impl ChatBody {
             seed: self.seed.map(i64::cast_unsigned),
             priority: Priority::Interactive,
             trace: None,
+            // Who sends the same twice may want two answers.
+            reuse: None,
         })
     }
 

@@ -1,0 +1,317 @@
+//! `antiphon cache`
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::remote::{Remote, Server};
+use super::table::table;
+use super::{print, runtime};
+use crate::config::Config;
+
+/// A gigabyte on disk takes a while to clear.
+const CLEARED_WITHIN: Duration = Duration::from_mins(2);
+/// A long reply takes a while to make and to speak.
+const WARMED_WITHIN: Duration = Duration::from_mins(3);
+
+/// Look at, clear and fill the caches of the running server.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  antiphon cache stats\n  antiphon cache list --cache reply\n  \
+    antiphon cache warm questions.txt\n  antiphon cache clear --cache speech")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// What each cache holds, how often it answered, and what that saved.
+    Stats {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is kept, the latest first.
+    List {
+        /// Only of this cache.
+        #[arg(long)]
+        cache: Option<Kind>,
+        /// At most so many, up to 1000.
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget what is kept.
+    Clear {
+        /// Only of this cache.
+        #[arg(long)]
+        cache: Option<Kind>,
+    },
+    /// Forget what has expired, which also happens by itself.
+    ClearExpired {
+        /// Only of this cache.
+        #[arg(long)]
+        cache: Option<Kind>,
+    },
+    /// Make replies ahead: a question a line, answered as the first thing said in a call; lines that begin with `say:` are
+    /// only spoken, empty ones and those that begin with `#` are passed over.
+    Warm {
+        /// The questions; - for standard input.
+        file: PathBuf,
+    },
+    /// Use a cache again that was switched off.
+    Enable {
+        /// Which one.
+        cache: Kind,
+    },
+    /// Use a cache no more until the server stops or it is enabled.
+    Disable {
+        /// Which one.
+        cache: Kind,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Reply,
+    Speech,
+    Embedding,
+    Result,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Speech => "speech",
+            Self::Embedding => "embedding",
+            Self::Result => "result",
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+    let server = arguments.server.open(config)?;
+    runtime()?.block_on(async {
+        match &arguments.command {
+            Command::Stats { json } => stats(&server, *json).await,
+            Command::List { cache, limit, json } => list(&server, *cache, *limit, *json).await,
+            Command::Clear { cache } => clear(&server, *cache, false).await,
+            Command::ClearExpired { cache } => clear(&server, *cache, true).await,
+            Command::Warm { file } => warm(&server, file).await,
+            Command::Enable { cache } => switch(&server, *cache, true).await,
+            Command::Disable { cache } => switch(&server, *cache, false).await,
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    data: Vec<T>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+#[derive(Deserialize)]
+struct CacheView {
+    cache: String,
+    on: bool,
+    hits: u64,
+    misses: u64,
+    hit_rate: Option<f64>,
+    hits_semantic: u64,
+    saved_s: f64,
+    evicted: u64,
+    made_ahead: u64,
+    used_ahead: u64,
+    layers: Vec<LayerView>,
+}
+
+#[derive(Deserialize)]
+struct LayerView {
+    layer: String,
+    entries: u64,
+    bytes: u64,
+    max_bytes: Option<u64>,
+}
+
+async fn stats(server: &Remote, as_json: bool) -> Result<()> {
+    let text = server.get("/api/cache", &[]).await?;
+    if as_json {
+        print(&text);
+        return Ok(());
+    }
+    let page: Page<CacheView> = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
+    let header =
+        ["cache", "hits", "misses", "hit rate", "semantic", "saved", "made ahead", "used", "evicted"];
+    let mut rows = table(header, 1..9);
+    for one in &page.data {
+        let rate = one.hit_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+        let name = if one.on { one.cache.clone() } else { format!("{} (off)", one.cache) };
+        let counts = [one.hits_semantic, one.made_ahead, one.used_ahead, one.evicted].map(|n| n.to_string());
+        let [semantic, ahead, used, evicted] = counts;
+        let (hits, misses, saved) = (one.hits.to_string(), one.misses.to_string(), span(one.saved_s));
+        rows.add_row([name, hits, misses, rate, semantic, saved, ahead, used, evicted]);
+    }
+    print(&rows.to_string());
+    let mut places = table(["cache", "where", "entries", "size", "room"], 2..5);
+    for one in &page.data {
+        for layer in &one.layers {
+            let room = layer.max_bytes.map_or_else(|| "-".to_owned(), size);
+            let (entries, bytes) = (layer.entries.to_string(), size(layer.bytes));
+            places.add_row([one.cache.clone(), layer.layer.clone(), entries, bytes, room]);
+        }
+    }
+    print(&format!("\n{places}"));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct EntryView {
+    cache: String,
+    tenant: String,
+    label: String,
+    bytes: u64,
+    made: f64,
+    expires: f64,
+    cost_s: f64,
+    ahead: bool,
+}
+
+async fn list(server: &Remote, cache: Option<Kind>, limit: usize, as_json: bool) -> Result<()> {
+    let mut query = vec![("limit", limit.to_string())];
+    query.extend(cache.map(|cache| ("cache", cache.name().to_owned())));
+    let text = server.ask(Method::GET, "/api/cache/entries", &query, None, CLEARED_WITHIN).await?;
+    if as_json {
+        print(&text);
+        return Ok(());
+    }
+    let page: Page<EntryView> = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
+    if page.data.is_empty() {
+        print("Nothing is kept.");
+        return Ok(());
+    }
+    let now = antiphon_telemetry::unix_time().as_secs_f64();
+    let mut rows = table(["cache", "tenant", "size", "age", "left", "took", "what"], 2..6);
+    for entry in page.data {
+        let (age, left) = (span(now - entry.made), span((entry.expires - now).max(0.0)));
+        let ahead = if entry.ahead { " (made ahead)" } else { "" };
+        let what = format!("{}{ahead}", shortened(&entry.label));
+        rows.add_row([entry.cache, entry.tenant, size(entry.bytes), age, left, span(entry.cost_s), what]);
+    }
+    print(&rows.to_string());
+    if page.has_more {
+        print("There are more: --limit shows up to 1000.");
+    }
+    Ok(())
+}
+
+async fn clear(server: &Remote, cache: Option<Kind>, expired: bool) -> Result<()> {
+    let mut query: Vec<_> = cache.iter().map(|cache| ("cache", cache.name().to_owned())).collect();
+    query.push(("expired", expired.to_string()));
+    let text = server.ask(Method::DELETE, "/api/cache", &query, None, CLEARED_WITHIN).await?;
+    let cleared: Value = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
+    print(&format!("{} entries forgotten", cleared["cleared"]));
+    let failed: Vec<_> =
+        cleared["failed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !failed.is_empty() {
+        bail!(
+            "not cleared: {}; the server's log says why, and entries there go when they expire",
+            failed.join(", ")
+        );
+    }
+    Ok(())
+}
+
+async fn switch(server: &Remote, cache: Kind, on: bool) -> Result<()> {
+    let path = format!("/api/cache/{}", cache.name());
+    server.ask(Method::PATCH, &path, &[], Some(json!({ "on": on })), CLEARED_WITHIN).await?;
+    print(&format!("The {} cache is {}.", cache.name(), if on { "on" } else { "off" }));
+    Ok(())
+}
+
+async fn warm(server: &Remote, file: &Path) -> Result<()> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+    };
+    let lines: Vec<(usize, &str)> = (1..)
+        .zip(text.lines().map(str::trim))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    if lines.is_empty() {
+        bail!("{} holds no question", file.display());
+    }
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new(lines.len() as u64)
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {eta} left  {wide_msg}")?);
+    let mut failed = 0;
+    for (number, line) in &lines {
+        bar.set_message((*line).to_owned());
+        let body = match line.strip_prefix("say:") {
+            Some(phrase) => json!({ "phrase": phrase.trim() }),
+            None => json!({ "question": line }),
+        };
+        if let Err(error) = server.ask(Method::POST, "/api/cache/warm", &[], Some(body), WARMED_WITHIN).await
+        {
+            failed += 1;
+            bar.suspend(|| eprintln!("antiphon: {}:{number}: {error:#}", file.display()));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    print(&format!("{} of {} prepared", lines.len() - failed, lines.len()));
+    if failed > 0 {
+        bail!("{failed} could not be prepared");
+    }
+    Ok(())
+}
+
+const NOT_UNDERSTOOD: &str = "the server's answer is not understood";
+
+fn shortened(label: &str) -> String {
+    const MOST: usize = 60;
+    if label.chars().count() <= MOST {
+        return label.to_owned();
+    }
+    label.chars().take(MOST - 1).chain(['…']).collect()
+}
+
+/// A span for people: `340 ms`, `12.0 s`, `3 min`, `2.5 h`.
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3_600.0),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_readable() {
+        assert_eq!([0.34, 12.0, 180.0, 9_000.0].map(span), ["340 ms", "12.0 s", "3 min", "2.5 h"]);
+    }
+}

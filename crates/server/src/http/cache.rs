@@ -1,0 +1,335 @@
+//! `/api/cache`: what is kept so that it need not be made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_agent::rehearsal::{rehearse, say_ahead};
+use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::Body;
+use super::error::{ApiError, Problem};
+use super::performance::within;
+use crate::app::App;
+
+/// Entries that are looked through for a page.
+const MAX_LISTED: usize = 100_000;
+const MAX_PAGE: usize = 1_000;
+/// A reply that nobody waits for may take this long; one that takes longer is not prepared.
+const PREPARED_WITHIN: Duration = Duration::from_mins(2);
+/// Longer questions and phrases are refused.
+const MAX_TEXT: usize = 2_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(stats, clear))
+        .routes(routes!(list))
+        .routes(routes!(switch))
+        .routes(routes!(warm))
+}
+
+/// What one cache holds and has done since the start.
+#[derive(Serialize)]
+struct CacheView {
+    cache: &'static str,
+    on: bool,
+    hits: u64,
+    misses: u64,
+    /// Of the requests, those that were answered, 0 to 1; null before the first.
+    hit_rate: Option<f64>,
+    /// Of the hits, those found on disk or in Redis.
+    hits_below_memory: u64,
+    /// Of the hits, those of another wording.
+    hits_semantic: u64,
+    stored: u64,
+    evicted: u64,
+    expired: u64,
+    /// What hits saved whoever waited.
+    saved_s: f64,
+    /// Entries made before anybody asked, and how many of them somebody asked for.
+    made_ahead: u64,
+    used_ahead: u64,
+    ttl_s: u64,
+    /// Where the entries are: memory, disk, Redis.
+    layers: Vec<LayerView>,
+}
+
+#[derive(Serialize)]
+struct LayerView {
+    layer: &'static str,
+    entries: u64,
+    bytes: u64,
+    /// Room; null where the layer does not say.
+    max_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    data: Vec<CacheView>,
+}
+
+/// What the caches hold and have done since the start.
+#[utoipa::path(
+    get, path = "/api/cache", tag = "Operation",
+    responses((status = 200, description = "One object a cache", body = Object)),
+)]
+async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Stats>, Problem> {
+    app.http.auth.check(&headers)?;
+    let caches = caches(&app)?;
+    let mut data = Vec::new();
+    for cache in caches.all() {
+        data.push(view(cache, caches).await);
+    }
+    Ok(Json(Stats { data }))
+}
+
+async fn view(cache: &Cache, caches: &Caches) -> CacheView {
+    let (counts, usage) = (cache.counts(), cache.usage());
+    let asked = counts.hits + counts.misses;
+    let memory = LayerView {
+        layer: "memory",
+        entries: usage.entries,
+        bytes: usage.bytes,
+        max_bytes: Some(cache.max_bytes() as u64),
+    };
+    let below = caches.below(cache.kind()).await.into_iter().map(|(name, usage)| LayerView {
+        layer: name.strip_prefix("cache ").unwrap_or(name),
+        entries: usage.entries,
+        bytes: usage.bytes,
+        max_bytes: None,
+    });
+    CacheView {
+        cache: cache.kind().name(),
+        on: cache.is_on(),
+        hits: counts.hits,
+        misses: counts.misses,
+        hit_rate: (asked > 0).then(|| counts.hits as f64 / asked as f64),
+        hits_below_memory: counts.below,
+        hits_semantic: counts.semantic,
+        stored: counts.stored,
+        evicted: cache.evicted(),
+        expired: counts.expired,
+        saved_s: counts.saved.as_secs_f64(),
+        made_ahead: counts.made_ahead,
+        used_ahead: counts.used_ahead,
+        ttl_s: cache.ttl().as_secs(),
+        layers: std::iter::once(memory).chain(below).collect(),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Page {
+    /// Only of this cache: reply, speech, embedding or result.
+    cache: Option<String>,
+    /// At most so many, 1 to 1000; 100 when missing.
+    limit: Option<usize>,
+    /// Those made before this one.
+    after: Option<String>,
+}
+
+/// An entry, without its value.
+#[derive(Serialize)]
+struct EntryView {
+    id: String,
+    cache: &'static str,
+    tenant: String,
+    /// What it is about: the question, the words spoken.
+    label: String,
+    bytes: usize,
+    /// In seconds since 1970.
+    made: f64,
+    expires: f64,
+    /// How long whoever was first waited for it.
+    cost_s: f64,
+    /// Made before anybody asked, and not asked for yet.
+    ahead: bool,
+}
+
+#[derive(Serialize)]
+struct Entries {
+    data: Vec<EntryView>,
+    /// Whether there are more: ask with `after`, the last one's id.
+    has_more: bool,
+}
+
+/// What is kept, the latest first.
+#[utoipa::path(
+    get, path = "/api/cache/entries", tag = "Operation", params(Page),
+    responses((status = 200, description = "One object an entry", body = Object)),
+)]
+async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(page): Query<Page>,
+) -> Result<Json<Entries>, Problem> {
+    app.http.auth.check(&headers)?;
+    let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
+    let selection = Selection { kind: kind(page.cache.as_deref())?, ..Selection::default() };
+    // Without a cursor no more need be looked through than are shown, and one to see whether there are more.
+    let through = if page.after.is_some() { MAX_LISTED } else { most + 1 };
+    let entries = caches(&app)?.list(&selection, through).await;
+    let after = page.after.and_then(|after| entries.iter().position(|entry| id(entry) == after));
+    let mut data: Vec<_> =
+        entries.iter().skip(after.map_or(0, |at| at + 1)).take(most + 1).map(|entry| shown(entry)).collect();
+    let has_more = data.len() > most;
+    data.truncate(most);
+    Ok(Json(Entries { data, has_more }))
+}
+
+fn id(entry: &Entry) -> String {
+    format!("{}-{:?}", entry.kind.name(), entry.key)
+}
+
+fn shown(entry: &Entry) -> EntryView {
+    EntryView {
+        id: id(entry),
+        cache: entry.kind.name(),
+        tenant: entry.tenant.to_string(),
+        label: entry.label.to_string(),
+        bytes: entry.value.len(),
+        made: entry.made_ms as f64 / 1e3,
+        expires: entry.expires_ms as f64 / 1e3,
+        cost_s: entry.cost.as_secs_f64(),
+        ahead: entry.ahead,
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Which {
+    /// Only of this cache: reply, speech, embedding or result.
+    cache: Option<String>,
+    /// Only those whose time is over.
+    #[serde(default)]
+    expired: bool,
+}
+
+#[derive(Serialize)]
+struct Cleared {
+    /// How many entries were forgotten.
+    cleared: u64,
+    /// Where that could not be done, if anywhere; entries there go when they expire.
+    failed: Vec<&'static str>,
+}
+
+/// Forgets what is kept, in memory, on disk and in Redis.
+#[utoipa::path(
+    delete, path = "/api/cache", tag = "Operation", params(Which),
+    responses((status = 200, description = "How many entries were forgotten", body = Object)),
+)]
+async fn clear(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(which): Query<Which>,
+) -> Result<Json<Cleared>, Problem> {
+    app.http.auth.check(&headers)?;
+    let kind = kind(which.cache.as_deref())?;
+    let expired_ms = which.expired.then(|| antiphon_telemetry::unix_time().as_millis() as u64);
+    let selection = Selection { kind, expired_ms, ..Selection::default() };
+    let (cleared, failed) = caches(&app)?.clear(&selection).await;
+    tracing::info!(cleared, cache = which.cache.as_deref().unwrap_or("all"), "cache cleared");
+    Ok(Json(Cleared { cleared, failed }))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Switch {
+    /// Whether it is used from now on.
+    on: bool,
+}
+
+/// Switches a cache on or off until the server stops; what it holds stays.
+#[utoipa::path(
+    patch, path = "/api/cache/{cache}", tag = "Operation", request_body = Switch,
+    params(("cache" = String, Path, description = "reply, speech, embedding or result")),
+    responses((status = 200, description = "The cache", body = Object)),
+)]
+async fn switch(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    Body(Switch { on }): Body<Switch>,
+) -> Result<Json<CacheView>, Problem> {
+    app.http.auth.check(&headers)?;
+    let caches = caches(&app)?;
+    let cache = kind(Some(&name))?.and_then(|kind| caches.of(kind));
+    let Some(cache) = cache else {
+        let message = format!("the {name} cache is off in the configuration: [cache] {name}");
+        return Err(Problem(ApiError::new(StatusCode::CONFLICT, message)));
+    };
+    cache.set_on(on);
+    tracing::info!(cache = name, on, "cache switched");
+    Ok(Json(view(cache, caches).await))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WarmBody {
+    /// Answered as if it were the first thing said in a call.
+    question: Option<String>,
+    /// Spoken as it is.
+    phrase: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Warmed {
+    /// What is answered, or was said.
+    text: String,
+    /// How much audio that is.
+    audio_s: f64,
+}
+
+/// Makes a reply, or says a phrase, before anybody asks: with the lowest priority.
+#[utoipa::path(
+    post, path = "/api/cache/warm", tag = "Operation", request_body = WarmBody,
+    responses((status = 200, description = "What was prepared", body = Object)),
+)]
+async fn warm(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Body(body): Body<WarmBody>,
+) -> Result<Json<Warmed>, Problem> {
+    app.http.auth.check(&headers)?;
+    caches(&app)?;
+    let session = app.session_config();
+    if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
+        .into_iter()
+        .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))
+    {
+        let message = format!("{name} is empty or longer than {MAX_TEXT} bytes");
+        return Err(Problem(ApiError::invalid_param(name, message)));
+    }
+    match (body.question, body.phrase) {
+        (Some(question), None) => {
+            let made = rehearse(&app.engines, &session, &question, PREPARED_WITHIN).await?;
+            Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
+        }
+        (None, Some(phrase)) => {
+            let audio = say_ahead(&app.engines, &session, &phrase).await?;
+            Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
+        }
+        _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),
+    }
+}
+
+fn caches(app: &App) -> Result<&Arc<Caches>, Problem> {
+    let message = "nothing is kept: [cache] enabled is false";
+    app.caching
+        .as_ref()
+        .map(|caching| &caching.caches)
+        .ok_or_else(|| Problem(ApiError::new(StatusCode::NOT_FOUND, message).code("cache_off")))
+}
+
+fn kind(name: Option<&str>) -> Result<Option<Kind>, Problem> {
+    let Some(name) = name else { return Ok(None) };
+    let names = Kind::ALL.map(Kind::name).join(", ");
+    let message = || format!("there is no cache '{name}'; there are {names}");
+    match Kind::from_name(name) {
+        Some(kind) => Ok(Some(kind)),
+        None => Err(Problem(ApiError::new(StatusCode::NOT_FOUND, message()).param("cache"))),
+    }
+}

@@ -1,0 +1,47 @@
+//! The caches and where they are kept.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use antiphon_flow::cache::{Cache, CacheOptions, Caches, Clock, DiskLayer, Kind, Layer, RedisLayer};
+use anyhow::{Context, Result};
+
+use crate::config::{Config, ReplyCache, Secret};
+
+/// The caches of a configuration, if there are any.
+pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
+    let cache = &config.cache;
+    if !cache.enabled {
+        return Ok(None);
+    }
+    let clock: Clock = Arc::new(unix_ms);
+    // Redis is asked last: what is on this machine is nearer.
+    let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
+    if cache.disk {
+        let folder = super::data_dir(config)?.join("cache");
+        let disk = DiskLayer::open(&folder, cache.disk_mb << 20, clock.clone()).await;
+        layers.push(disk.with_context(|| format!("[cache] disk: {} cannot be used", folder.display()))?);
+    }
+    if let Some(url) = cache.redis_url.as_ref().map(Secret::reveal) {
+        layers.push(RedisLayer::new(url, clock.clone()).context("[cache] redis_url")?);
+    }
+    let kinds = [
+        (Kind::Reply, cache.reply != ReplyCache::Off, cache.reply_mb, cache.reply_ttl_s),
+        (Kind::Speech, cache.speech, cache.speech_mb, cache.speech_ttl_s),
+        (Kind::Embedding, cache.embedding, cache.embedding_mb, cache.embedding_ttl_s),
+        (Kind::Result, cache.result, cache.result_mb, cache.result_ttl_s),
+    ];
+    let caches = kinds.into_iter().filter(|(_, on, ..)| *on).map(|(kind, _, mb, ttl_s)| {
+        let ttl = Duration::from_secs(ttl_s.unwrap_or(cache.ttl_s));
+        let options = CacheOptions { kind, max_bytes: (mb as usize) << 20, ttl };
+        // What searches found is quickly made again, and must not outlive a change that this server does not hear of.
+        let layers = if kind == Kind::Result { Vec::new() } else { layers.clone() };
+        Arc::new(Cache::new(options, layers, clock.clone()))
+    });
+    Ok(Some(Arc::new(Caches::new(caches.collect(), layers))))
+}
+
+/// Milliseconds since 1970.
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

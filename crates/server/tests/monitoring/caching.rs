@@ -1,0 +1,150 @@
+//! Questions that are asked again, and what is kept for them.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::model::{Behaviour, Model, with_models};
+use crate::program::{Place, Program};
+
+/// What was answered to a question typed in a call of its own, and whether the words came from the cache.
+async fn ask(server: &Program, question: &str) -> (String, bool) {
+    let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
+    let typed = json!({ "type": "text", "text": question });
+    socket.send(Message::text(typed.to_string())).await.expect("sent");
+    let (mut said, mut served) = (String::new(), None);
+    let whole = async {
+        while let Some(message) = socket.next().await {
+            let message = message.expect("a message");
+            let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
+                continue;
+            };
+            match event["type"].as_str() {
+                Some("reply_text") => said.push_str(event["delta"].as_str().unwrap_or_default()),
+                Some("latency") => served = event["served_from_cache"].as_bool(),
+                Some("reply_done") => return,
+                Some("error") => panic!("{event}"),
+                _ => {}
+            }
+        }
+        panic!("the server hung up");
+    };
+    tokio::time::timeout(Duration::from_mins(1), whole).await.expect("an answer in time");
+    (said, served.expect("the turn is measured"))
+}
+
+async fn place(more: &str) -> (std::sync::Arc<Model>, Place) {
+    let (model, url) = Model::start(Behaviour::Says("We open at nine.")).await;
+    (model, with_models(Place::with_caches(more), &[&url]))
+}
+
+fn of<'a>(stats: &'a Value, cache: &str) -> &'a Value {
+    let all = stats["data"].as_array().expect("a list");
+    all.iter().find(|one| one["cache"] == cache).unwrap_or_else(|| panic!("no {cache} in {stats}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_again_is_not_made_again() {
+    let (model, place) = place("").await;
+    let server = place.serve().await;
+    let asked = || model.asked.load(Ordering::Relaxed);
+    assert_eq!(ask(&server, "When do you open?").await, ("We open at nine.".to_owned(), false));
+    assert_eq!(ask(&server, "um, when do you open").await, ("We open at nine.".to_owned(), true));
+    assert_eq!(asked(), 1);
+    let stats = server.get("/api/cache").await;
+    let (reply, speech) = (of(&stats, "reply"), of(&stats, "speech"));
+    assert_eq!((&reply["hits"], &reply["misses"]), (&json!(1), &json!(1)), "{stats}");
+    assert!(
+        speech["hits"].as_u64().expect("a count") > 0 && reply["saved_s"].as_f64().expect("s") > 0.0,
+        "{stats}"
+    );
+    let turns = server.get("/api/performance/turns").await;
+    assert_eq!(
+        (&turns["data"][0]["served_from_cache"], &turns["data"][1]["served_from_cache"]),
+        (&json!(true), &json!(false))
+    );
+    let metrics =
+        reqwest::get(format!("{}/metrics", server.url)).await.expect("answers").text().await.expect("text");
+    for line in [
+        r#"antiphon_cache_requests_total{cache="reply",outcome="hit"} 1"#,
+        r#"antiphon_cache_saved_seconds_total{cache="reply"}"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+    // What is kept outlives the server.
+    server.stop().await;
+    let server = place.serve().await;
+    assert_eq!(ask(&server, "When do you open?").await, ("We open at nine.".to_owned(), true));
+    // What is cleared is asked again, and so is everything while the cache is off.
+    command(&place, &server, &["clear", "--cache", "reply"]).await;
+    assert!(!ask(&server, "When do you open?").await.1);
+    command(&place, &server, &["disable", "reply"]).await;
+    assert!(!ask(&server, "When do you open?").await.1);
+    command(&place, &server, &["enable", "reply"]).await;
+    assert!(ask(&server, "When do you open?").await.1);
+    assert_eq!(asked(), 3);
+    server.stop().await;
+}
+
+/// What `antiphon cache` prints.
+async fn command(place: &Place, server: &Program, arguments: &[&str]) -> String {
+    let arguments = [&["cache"], arguments, &["--url", &server.url]].concat();
+    let (code, printed, failed) = place.run(&arguments).await;
+    assert_eq!(code, Some(0), "{failed}");
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_fills_and_clears() {
+    let (model, place) = place("").await;
+    let server = place.serve().await;
+    let questions =
+        place.write("questions.txt", "# opening hours\nWhen do you open?\n\nsay: One moment, please.\n");
+    let printed = command(&place, &server, &["warm", questions.to_str().expect("a path")]).await;
+    assert!(printed.contains("2 of 2 prepared"), "{printed}");
+    assert_eq!(model.asked.load(Ordering::Relaxed), 1);
+    assert!(ask(&server, "When do you open?").await.1, "prepared");
+    let stats = command(&place, &server, &["stats"]).await;
+    assert!(stats.contains("reply") && stats.contains("memory") && stats.contains("disk"), "{stats}");
+    let stats: Value =
+        serde_json::from_str(&command(&place, &server, &["stats", "--json"]).await).expect("JSON");
+    assert_eq!(
+        (&of(&stats, "reply")["made_ahead"], &of(&stats, "reply")["used_ahead"]),
+        (&json!(1), &json!(1))
+    );
+    let listed = command(&place, &server, &["list", "--cache", "speech"]).await;
+    assert!(listed.contains("One moment, please."), "{listed}");
+    let cleared = command(&place, &server, &["clear-expired"]).await;
+    assert!(cleared.contains("0 entries"), "{cleared}");
+    command(&place, &server, &["clear"]).await;
+    assert!(command(&place, &server, &["list"]).await.contains("Nothing"), "all is forgotten");
+    let (code, _, failed) = place.run(&["cache", "warm", "nowhere.txt", "--url", &server.url]).await;
+    assert!(code == Some(1) && failed.contains("nowhere.txt"), "{failed}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_may_do_without() {
+    let (model, place) = place("[agent]\ncache = false\n").await;
+    let server = place.serve().await;
+    for _ in 0..2 {
+        assert!(!ask(&server, "When do you open?").await.1);
+    }
+    assert_eq!(model.asked.load(Ordering::Relaxed), 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_when_switched_off() {
+    let (_, place) = place("[cache]\nenabled = false\n").await;
+    let server = place.serve().await;
+    let answer = reqwest::get(format!("{}/api/cache", server.url)).await.expect("answers");
+    assert_eq!(answer.status().as_u16(), 404);
+    assert!(answer.text().await.expect("text").contains("[cache] enabled"));
+    assert!(!place.path("cache").exists());
+    server.stop().await;
+}
