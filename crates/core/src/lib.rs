@@ -45,6 +45,6 @@ pub use observe::{CallOutcome, CallStart, Observer, RequestOutcome};
 pub use rate::{RateLimit, RateLimits};
 pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
 pub use time::MediaTime;
-pub use tts::{SpeechRequest, Style, Tts, Voice};
+pub use tts::{DEFAULT_TENANT, SpeechRequest, Style, Tts, Voice};
 pub use turn::TurnDetector;
 pub use vad::{Vad, VadStream, VoiceProbability};
