@@ -9,6 +9,7 @@ mod front;
 mod key;
 mod layer;
 mod resident;
+mod speech;
 mod statistics;
 
 pub use entry::{Entry, Kind};
@@ -16,4 +17,5 @@ pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
 pub use resident::Resident;
+pub use speech::{CachedTts, SpeechCodec, SpeechReader};
 pub use statistics::Counts as CacheCounts;
