@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, does I/O or starts a thread. What runs for every frame of a call ([`Ingest`],
 //! [`Resampler`], [`Law`]) allocates nothing once warm.
 
+mod clip;
 mod encode;
 mod file;
 mod g711;
@@ -12,6 +13,7 @@ mod resample;
 #[cfg(test)]
 mod testing;
 
+pub use clip::{ClipError, ClipReader, encode_clip};
 pub use encode::{EncodeError, FileEncoder, FileFormat, encode_file};
 pub use file::{FileDecoder, FileError, decode_file};
 pub use g711::Law;

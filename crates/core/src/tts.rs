@@ -1,5 +1,7 @@
 //! Text to speech.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::{AudioChunk, BoxStream, Priority, Result};
@@ -17,6 +19,10 @@ pub struct SpeechRequest {
     pub style: Style,
     /// How urgent it is.
     pub priority: Priority,
+    /// Whose it is: what one tenant has said is not found by another.
+    pub tenant: Arc<str>,
+    /// Whether a cache may answer it and keep what is said.
+    pub reuse: bool,
 }
 
 /// How a voice should sound: an answer to how the person feels, not a copy of it.
@@ -51,9 +57,17 @@ impl Style {
 }
 
 impl SpeechRequest {
-    /// Says `text` with the engine's default voice at normal speed.
+    /// Says `text` with the engine's default voice at normal speed, for [`DEFAULT_TENANT`].
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), voice: None, speed: 1.0, style: Style::Plain, priority: Priority::LiveTurn }
+        Self {
+            text: text.into(),
+            voice: None,
+            speed: 1.0,
+            style: Style::Plain,
+            priority: Priority::LiveTurn,
+            tenant: DEFAULT_TENANT.into(),
+            reuse: true,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod redis;
 mod replies;
 
 mod resident;
+mod speech;
 mod statistics;
 
 pub use caches::Caches;
@@ -26,4 +27,5 @@ pub use layer::{Layer, Selection, Usage};
 pub use redis::RedisLayer;
 pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
+pub use speech::{CachedTts, SpeechCodec, SpeechReader};
 pub use statistics::Counts as CacheCounts;

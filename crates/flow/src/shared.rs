@@ -1,19 +1,20 @@
 //! Identical requests to a language model, answered by one call: [`Shared`].
 
+mod calls;
 mod key;
 mod talk;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, Priority, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, Result};
 
+pub(crate) use calls::Calls;
 use key::Key;
-use talk::{Reader, Talk};
+pub(crate) use talk::Piece;
 
 /// An engine of which identical requests in flight share one call.
 ///
@@ -27,32 +28,9 @@ use talk::{Reader, Talk};
 /// come on two threads within the same microseconds may make a call each.
 pub struct Shared {
     engine: Arc<dyn Llm>,
-    calls: Arc<Calls>,
+    calls: Arc<Calls<Key, ChatDelta>>,
     requests: AtomicU64,
     joined: AtomicU64,
-}
-
-/// The calls in flight.
-#[derive(Default)]
-struct Calls(Mutex<HashMap<Key, Call>>);
-
-struct Call {
-    talk: Weak<Talk>,
-    priority: Priority,
-}
-
-impl Calls {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Call>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Nobody can join `talk` any more. A later one under the same key stays.
-    fn remove(&self, key: &Key, talk: *const Talk) {
-        let mut calls = self.lock();
-        if calls.get(key).is_some_and(|call| std::ptr::eq(call.talk.as_ptr(), talk)) {
-            calls.remove(key);
-        }
-    }
 }
 
 impl Shared {
@@ -60,13 +38,6 @@ impl Shared {
     pub fn new(engine: Arc<dyn Llm>) -> Self {
         let calls = Arc::new(Calls::default());
         Self { engine, calls, requests: AtomicU64::new(0), joined: AtomicU64::new(0) }
-    }
-
-    /// Somebody else's call, if one can be joined.
-    fn join(&self, key: &Key, priority: Priority) -> Option<Reader> {
-        // Taken out of the lock: the last one to let go of a talk locks the calls.
-        let talk = self.calls.lock().get(key).filter(|call| call.priority <= priority)?.talk.upgrade();
-        talk?.join()
     }
 }
 
@@ -88,18 +59,28 @@ impl Llm for Shared {
         }
         let priority = request.priority;
         let key = Key::new(request);
-        if let Some(reader) = self.join(&key, priority) {
+        if let Some(reader) = self.calls.join(&key, priority) {
             self.joined.fetch_add(1, Ordering::Relaxed);
             return Box::pin(reader);
         }
-        let talk = Arc::new(Talk::new(self.engine.chat(key.request()), key.clone(), Arc::clone(&self.calls)));
-        let reader = Reader::first(&talk);
-        self.calls.lock().insert(key, Call { talk: Arc::downgrade(&talk), priority });
-        Box::pin(reader)
+        let answers = self.engine.chat(key.request());
+        Box::pin(self.calls.begin(key, priority, answers))
     }
 
     fn prepare(&self, request: &ChatRequest) {
         self.engine.prepare(request);
+    }
+}
+
+impl Piece for ChatDelta {
+    fn heap(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::ToolCall { id, name, arguments, .. } => {
+                arguments.len() + id.as_ref().map_or(0, String::len) + name.as_ref().map_or(0, String::len)
+            }
+            Self::FromCache(_) | Self::Done { .. } => 0,
+        }
     }
 }
 

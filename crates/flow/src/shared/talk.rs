@@ -1,42 +1,47 @@
-//! One call of a model and its readers.
+//! One call of an engine and its readers.
 //!
-//! Whichever reader is polled asks the model for more; all of them are woken when there is some. So nothing runs that
+//! Whichever reader is polled asks the engine for more; all of them are woken when there is some. So nothing runs that
 //! nobody reads, and a reader that stalls holds up no other one.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use antiphon_core::{BoxStream, ChatDelta, Error, Result, Stream};
+use antiphon_core::{BoxStream, Error, Result, Stream};
 
 use super::Calls;
-use super::key::Key;
 
-/// What a call keeps of what was said: the longest replies of any model, some 100,000 tokens, are not larger.
+/// What a call keeps of what was said: the longest replies of any model, some 100,000 tokens, are not larger, and no
+/// clause takes the minute and a half that this is of speech at 48 kHz.
 const MAX_KEPT: usize = 8 << 20;
 
-type Piece = Result<ChatDelta>;
+/// A part of an answer, of which each reader gets a clone.
+pub(crate) trait Piece: Clone + Send + 'static {
+    /// Bytes it takes beside its own.
+    fn heap(&self) -> usize;
+}
 
-pub(super) struct Talk {
-    key: Key,
-    calls: Arc<Calls>,
-    said: Mutex<Said>,
+pub(super) struct Talk<K: Eq + Hash, T> {
+    key: K,
+    calls: Arc<Calls<K, T>>,
+    said: Mutex<Said<T>>,
     readers: Arc<Readers>,
 }
 
-struct Said {
+struct Said<T> {
     /// `None` when it has ended.
-    answers: Option<BoxStream<'static, Piece>>,
-    pieces: VecDeque<Piece>,
+    answers: Option<BoxStream<'static, Result<T>>>,
+    pieces: VecDeque<Result<T>>,
     /// Of `pieces`.
     bytes: usize,
     /// Pieces before those that are kept.
     dropped: usize,
 }
 
-impl Said {
-    fn keep(&mut self, piece: Piece) {
+impl<T: Piece> Said<T> {
+    fn keep(&mut self, piece: Result<T>) {
         self.bytes += size(&piece);
         self.pieces.push_back(piece);
         while self.bytes > MAX_KEPT
@@ -48,25 +53,18 @@ impl Said {
     }
 }
 
-fn size(piece: &Piece) -> usize {
-    let text = match piece {
-        Ok(ChatDelta::Text(text)) => text.len(),
-        Ok(ChatDelta::ToolCall { id, name, arguments, .. }) => {
-            arguments.len() + id.as_ref().map_or(0, String::len) + name.as_ref().map_or(0, String::len)
-        }
-        Ok(ChatDelta::FromCache(_) | ChatDelta::Done { .. }) | Err(_) => 0,
-    };
-    size_of::<Piece>() + text
+fn size<T: Piece>(piece: &Result<T>) -> usize {
+    size_of::<Result<T>>() + piece.as_ref().map_or(0, T::heap)
 }
 
-impl Talk {
-    pub(super) fn new(answers: BoxStream<'static, Piece>, key: Key, calls: Arc<Calls>) -> Self {
+impl<K: Eq + Hash, T: Piece> Talk<K, T> {
+    pub(super) fn new(answers: BoxStream<'static, Result<T>>, key: K, calls: Arc<Calls<K, T>>) -> Self {
         let said = Said { answers: Some(answers), pieces: VecDeque::new(), bytes: 0, dropped: 0 };
         Self { key, calls, said: Mutex::new(said), readers: Arc::default() }
     }
 
     /// A reader from the start; `None` if the call has ended or its start is not kept any more.
-    pub(super) fn join(self: Arc<Self>) -> Option<Reader> {
+    pub(super) fn join(self: Arc<Self>) -> Option<Reader<K, T>> {
         let joinable = {
             let said = self.said();
             said.answers.is_some() && said.dropped == 0
@@ -74,8 +72,8 @@ impl Talk {
         joinable.then(|| Reader::first(&self))
     }
 
-    /// Asks the model for what nobody has read yet.
-    fn more(&self, said: &mut Said, reader: u64, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+    /// Asks the engine for what nobody has read yet.
+    fn more(&self, said: &mut Said<T>, reader: u64, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let Some(answers) = &mut said.answers else { return Poll::Ready(None) };
         self.readers.wait(reader, cx.waker());
         let waker = Waker::from(Arc::clone(&self.readers));
@@ -92,41 +90,41 @@ impl Talk {
         Poll::Ready(piece)
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
+    fn said(&self) -> MutexGuard<'_, Said<T>> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Talk {
+impl<K: Eq + Hash, T> Drop for Talk<K, T> {
     fn drop(&mut self) {
         self.calls.remove(&self.key, self);
     }
 }
 
 /// Everything that is said, from the start.
-pub(super) struct Reader {
-    talk: Arc<Talk>,
+pub(crate) struct Reader<K: Eq + Hash, T> {
+    talk: Arc<Talk<K, T>>,
     number: u64,
     /// Pieces read; `None` once it has lost the thread.
     at: Option<usize>,
 }
 
-impl Reader {
-    pub(super) fn first(talk: &Arc<Talk>) -> Self {
+impl<K: Eq + Hash, T> Reader<K, T> {
+    pub(super) fn first(talk: &Arc<Talk<K, T>>) -> Self {
         Self { number: talk.readers.enter(), talk: Arc::clone(talk), at: Some(0) }
     }
 }
 
-impl Stream for Reader {
-    type Item = Piece;
+impl<K: Eq + Hash, T: Piece> Stream for Reader<K, T> {
+    type Item = Result<T>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let this = self.get_mut();
         let Some(at) = this.at else { return Poll::Ready(None) };
         let mut said = this.talk.said();
         let Some(kept) = at.checked_sub(said.dropped) else {
             this.at = None;
-            let message = "the reply was read so slowly that its middle is gone; read faster or ask again";
+            let message = "the answer was read so slowly that its middle is gone; read faster or ask again";
             return Poll::Ready(Some(Err(Error::unavailable(message))));
         };
         let piece = match said.pieces.get(kept) {
@@ -138,7 +136,7 @@ impl Stream for Reader {
     }
 }
 
-impl Drop for Reader {
+impl<K: Eq + Hash, T> Drop for Reader<K, T> {
     fn drop(&mut self) {
         self.talk.readers.leave(self.number);
     }

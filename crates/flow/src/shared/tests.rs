@@ -1,7 +1,8 @@
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use antiphon_core::{Error, FinishReason, Message, Role, Usage};
+use antiphon_core::{Error, FinishReason, Message, Priority, Role, Usage};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -84,7 +85,7 @@ async fn who_joins_late_hears_the_start_at_once_and_then_the_rest() {
     let (first, late) = futures_util::join!(words(first), words(late));
     assert_eq!((first.as_str(), late.as_str()), ("c d .", "c d ."));
     assert_eq!(calls(&model), (1, 1));
-    assert!(shared.calls.lock().is_empty());
+    assert!(shared.calls.is_empty());
     let count = |at: usize| shared.counters()[at].value;
     assert_eq!((count(0), count(1)), (2, 1));
     assert_eq!(words(shared.chat(ask("a b c d"))).await, "a b c d .", "anew");
@@ -139,7 +140,7 @@ async fn the_call_is_cancelled_with_its_last_reader() {
     assert_eq!(calls(&model), (2, 1));
     drop(third);
     assert_eq!(calls(&model), (2, 2));
-    assert!(shared.calls.lock().is_empty());
+    assert!(shared.calls.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
