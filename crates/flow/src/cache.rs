@@ -4,16 +4,21 @@
 //! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; what is found
 //! below is put above. Decorators round the core traits use it.
 
+mod embeddings;
 mod entry;
+mod floats;
 mod front;
 mod key;
 mod layer;
 mod resident;
+mod results;
 mod statistics;
 
+pub use embeddings::CachedEmbed;
 pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
 pub use resident::Resident;
+pub use results::{CachedKnowledge, CachedMemories, Changes, SearchCache};
 pub use statistics::Counts as CacheCounts;

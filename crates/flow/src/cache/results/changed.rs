@@ -1,0 +1,40 @@
+//! Which queries a change may concern.
+
+use super::record;
+use crate::cache::floats;
+
+/// A query and a text at least so close have to do with each other: where the text comes or goes, what was found for
+/// the query is forgotten.
+const CLOSE: f32 = 0.2;
+/// Engines embed a text a little differently in each company.
+const ROUNDING: f32 = 1e-3;
+
+/// Texts that came or went.
+#[derive(Default)]
+pub(super) struct Changed {
+    pub(super) texts: Vec<String>,
+    pub(super) vectors: Vec<Vec<f32>>,
+}
+
+impl Changed {
+    /// Whether the record of a query may have to be another one now. If one of the texts was found, or overlaps what
+    /// was found: whoever keeps a text may cut it. Or if it is close enough to be found: closer than the last one that
+    /// was. So it is right for a store of any floor that goes by closeness, as long as it finds as much as is asked
+    /// for, or nothing less close than [`CLOSE`]. In doubt it does.
+    pub(super) fn concerns(&self, record: &[u8]) -> bool {
+        let Some((query, rows)) = record::open(record) else { return true };
+        let (mut found, mut enough) = (false, CLOSE);
+        for row in rows {
+            let Some(row) = row else { return true };
+            let overlaps = |text: &String| text.contains(row.text) || row.text.contains(text.trim());
+            if self.texts.iter().any(overlaps) {
+                return true;
+            }
+            found = true;
+            enough = enough.min(row.relevance - ROUNDING);
+        }
+        let close =
+            |vector: &Vec<f32>| floats::product(query, vector).is_none_or(|cosine| !(cosine < enough));
+        !found || self.vectors.iter().any(close)
+    }
+}
