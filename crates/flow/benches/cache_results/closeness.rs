@@ -13,6 +13,8 @@ use crate::given;
 
 /// Passages a search finds at most, as many as a turn is given.
 const LIMIT: usize = 3;
+/// Embedded at once.
+const BATCH: usize = 32;
 /// What `antiphon-memory` calls related: it finds nothing less close.
 const FLOOR: f32 = 0.35;
 const THRESHOLDS: [f32; 8] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
@@ -87,7 +89,10 @@ fn share(all: &[f32], meant: impl Fn(f32) -> bool) -> f64 {
 }
 
 fn cosines(runtime: &Runtime, embed: &dyn Embed, set: &Set) -> Vec<Vec<f32>> {
-    let vectors = |texts: Vec<String>| runtime.block_on(embed.embed(texts, Priority::Batch)).expect("embeds");
+    let vectors = |texts: Vec<String>| -> Vec<Vec<f32>> {
+        let batches = texts.chunks(BATCH).map(|batch| embed.embed(batch.to_vec(), Priority::Batch));
+        batches.flat_map(|vectors| runtime.block_on(vectors).expect("embeds")).collect()
+    };
     let texts = vectors(set.texts.clone());
     let queries = vectors(set.queries.iter().map(|(query, _)| query.clone()).collect());
     let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
