@@ -40,7 +40,7 @@ fn main() {
     invalidation(&runtime, &cached, &questions);
 }
 
-fn cached(engine: &Arc<dyn Embed>) -> Arc<dyn Embed> {
+fn cached(engine: &Arc<dyn Embed>) -> Arc<CachedEmbed> {
     let options = CacheOptions { kind: Kind::Embedding, max_bytes: ROOM, ttl: TTL };
     let cache = Cache::new(options, Vec::new(), Arc::new(clock));
     Arc::new(CachedEmbed::new(Arc::clone(engine), Arc::new(cache)))
@@ -89,7 +89,7 @@ impl Same {
         Self(vec![passage; LIMIT])
     }
 
-    fn cached(self, embed: &Arc<dyn Embed>) -> CachedKnowledge {
+    fn cached(self, embed: &Arc<CachedEmbed>) -> CachedKnowledge {
         let results = SearchCache::new(ROOM, TTL, Arc::new(clock), Arc::clone(embed));
         CachedKnowledge::new(Arc::new(self), &results, "tenant", "documents")
     }
@@ -103,7 +103,7 @@ impl Knowledge for Same {
 }
 
 /// How long it takes to be given what was found before.
-fn hits(embed: &Arc<dyn Embed>, about: &str) {
+fn hits(embed: &Arc<CachedEmbed>, about: &str) {
     for words in [1, 150] {
         let store = Same::new(words).cached(embed);
         let search = || {
@@ -119,10 +119,13 @@ fn hits(embed: &Arc<dyn Embed>, about: &str) {
 }
 
 /// How long it takes to forget what a text concerns, of which the vector is known.
-fn invalidation(runtime: &Runtime, embed: &Arc<dyn Embed>, questions: &[String]) {
+fn invalidation(runtime: &Runtime, embed: &Arc<CachedEmbed>, questions: &[String]) {
     let store = Same::new(150).cached(embed);
     let more = questions.iter().map(|question| format!("{question} Please tell me."));
     let queries: Vec<_> = questions.iter().cloned().chain(more).take(QUERIES).collect();
+    for text in &queries {
+        runtime.block_on(embed.embed(vec![text.clone()], Priority::Batch)).expect("embeds");
+    }
     let spans = queries.iter().take(UNCACHED).map(|text| {
         for about in &queries {
             runtime.block_on(store.search(about.clone(), LIMIT)).expect("works");

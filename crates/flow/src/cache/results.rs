@@ -14,15 +14,12 @@ mod record;
 mod scope;
 mod search;
 #[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_core::Embed;
-
-use super::{Cache, CacheOptions, Clock, Kind};
+use super::{Cache, CacheOptions, CachedEmbed, Clock, Kind};
 pub use changes::Changes;
 pub use knowledge::CachedKnowledge;
 pub use memory::CachedMemories;
@@ -34,7 +31,7 @@ const MAX_SCOPES: usize = 10_000;
 /// The results of searches in all stores.
 pub struct SearchCache {
     cache: Arc<Cache>,
-    embed: Arc<dyn Embed>,
+    embed: Arc<CachedEmbed>,
     scopes: Mutex<HashMap<Name, Arc<Scope>>>,
 }
 
@@ -47,9 +44,9 @@ struct Name {
 }
 
 impl SearchCache {
-    /// Keeps results for `ttl` in at most `max_bytes`. How close texts are is told by `embed`: it should be what the
-    /// stores embed with, behind a [`CachedEmbed`](super::CachedEmbed), so that nothing is embedded twice.
-    pub fn new(max_bytes: usize, ttl: Duration, clock: Clock, embed: Arc<dyn Embed>) -> Self {
+    /// Keeps results for `ttl` in at most `max_bytes`. How close texts are is told by `embed`, with which the stores embed
+    /// what is asked for: of one that does it in another way all is forgotten whenever it changes.
+    pub fn new(max_bytes: usize, ttl: Duration, clock: Clock, embed: Arc<CachedEmbed>) -> Self {
         let options = CacheOptions { kind: Kind::Result, max_bytes, ttl };
         let cache = Arc::new(Cache::new(options, Vec::new(), clock));
         Self { cache, embed, scopes: Mutex::default() }

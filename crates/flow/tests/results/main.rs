@@ -8,8 +8,10 @@ mod stores;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Knowledge, Memories, Memory};
-use antiphon_flow::cache::{CachedKnowledge, CachedMemories, SearchCache};
+use antiphon_core::{BoxFuture, Embed, Knowledge, Memories, Memory};
+use antiphon_flow::cache::{
+    Cache, CacheOptions, CachedEmbed, CachedKnowledge, CachedMemories, Kind, SearchCache,
+};
 use antiphon_memory::InProcessMemories;
 use futures_util::FutureExt;
 use proptest::prelude::*;
@@ -17,9 +19,16 @@ use stores::{Letters, Persons, Texts};
 
 const LIMIT: usize = 3;
 
-fn results() -> Arc<SearchCache> {
-    let ttl = Duration::from_hours(1);
-    Arc::new(SearchCache::new(16 << 20, ttl, Arc::new(|| 0), Arc::new(Letters)))
+const TTL: Duration = Duration::from_hours(1);
+const ROOM: usize = 64 << 20;
+
+fn embed(engine: Arc<dyn Embed>) -> Arc<CachedEmbed> {
+    let options = CacheOptions { kind: Kind::Embedding, max_bytes: ROOM, ttl: TTL };
+    Arc::new(CachedEmbed::new(engine, Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))))
+}
+
+fn results(embed: &Arc<CachedEmbed>) -> Arc<SearchCache> {
+    Arc::new(SearchCache::new(ROOM, TTL, Arc::new(|| 0), Arc::clone(embed)))
 }
 
 /// Asked alone, until it is answered.
@@ -116,8 +125,9 @@ proptest! {
     #[test]
     fn a_search_finds_what_the_store_would_find(steps in steps(), (counts, told) in told()) {
         in_time(|| {
-            let results = results();
-            let store = Texts::new(Arc::new(Letters), counts);
+            let embed = embed(Arc::new(Letters));
+            let results = results(&embed);
+            let store = Texts::new(embed, counts);
             let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
             let cached = Arc::new(cached);
             let mut under_way = UnderWay::default();
@@ -189,9 +199,10 @@ proptest! {
     #[test]
     fn everybody_recalls_what_is_remembered_of_them_alone(deeds in deeds(), counts: bool) {
         in_time(|| {
-            let results = results();
+            let embed = embed(Arc::new(Letters));
+            let results = results(&embed);
             // One of each tenant, of the same name and with persons of the same names.
-            let stores = [0, 1].map(|_| Arc::new(Persons::new(Arc::new(Letters), counts)));
+            let stores = [0, 1].map(|_| Arc::new(Persons::new(embed.clone(), counts)));
             let cached = [0, 1].map(|at| {
                 let store: Arc<dyn Memories> = stores[at].clone();
                 CachedMemories::new(store, results.clone(), ["one", "other"][at], "memories")
@@ -218,7 +229,8 @@ proptest! {
 }
 
 fn knowledge(counts: bool) -> (Texts, CachedKnowledge, Arc<SearchCache>) {
-    let (results, store) = (results(), Texts::new(Arc::new(Letters), counts));
+    let embed = embed(Arc::new(Letters));
+    let (results, store) = (results(&embed), Texts::new(embed, counts));
     let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
     (store, cached, results)
 }
@@ -317,8 +329,9 @@ async fn switched_off_and_on_again_nothing_stale_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_remembered_is_recalled() {
     // It forgets the oldest without a word when it is full, and does not count: all is forgotten each time.
-    let store = Arc::new(InProcessMemories::new(Arc::new(Letters)));
-    let cached = CachedMemories::new(store, results(), "tenant", "memories");
+    let embed = embed(Arc::new(Letters));
+    let store = Arc::new(InProcessMemories::new(embed.clone()));
+    let cached = CachedMemories::new(store, results(&embed), "tenant", "memories");
     let ada = cached.of("ada");
     for n in 0..600 {
         let said = format!("{} {n}", ["abc", "xyz"][n % 2]);

@@ -1,15 +1,14 @@
 //! With a real model and real passages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use antiphon_core::Knowledge;
-use antiphon_flow::cache::{Cache, CacheOptions, CachedEmbed, CachedKnowledge, Kind, SearchCache};
+use antiphon_flow::cache::CachedKnowledge;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::given;
 use crate::stores::Texts;
+use crate::{embed, given, results};
 
 const QUESTIONS: usize = 200;
 const CHANGES: usize = 60;
@@ -17,11 +16,8 @@ const CHANGES: usize = 60;
 #[tokio::test]
 async fn no_answer_is_stale() {
     let (Some(model), Some(testdata)) = (given::minilm(), given::testdata()) else { return };
-    let ttl = Duration::from_hours(1);
-    let options = CacheOptions { kind: Kind::Embedding, max_bytes: 64 << 20, ttl };
-    let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
-    let embed = Arc::new(CachedEmbed::new(model.embed.clone(), cache));
-    let results = SearchCache::new(64 << 20, ttl, Arc::new(|| 0), embed.clone());
+    let embed = embed(model.embed.clone());
+    let results = results(&embed);
     let store = Texts::new(embed, true);
     let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
 

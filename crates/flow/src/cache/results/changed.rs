@@ -21,17 +21,17 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    /// Whether the record of a query may have to be another one now. If one of the texts was found, or overlaps what
-    /// was found: whoever keeps a text may cut it. Or if it is close enough to be found: closer than the last one that
-    /// was. So it is right for a store of any floor that goes by closeness, as long as it finds as much as is asked
-    /// for, or nothing less close than [`CLOSE`]. In doubt it does.
+    /// Whether the record of a query may have to be another one now. If one of the texts was found: all of it or its
+    /// beginning, for whoever keeps a text may cut it. Or if it is close enough to be found: closer than the last one
+    /// that was. So it is right for a store that goes by closeness, as long as it finds as much as is asked for, or
+    /// nothing less close than [`CLOSE`]. In doubt, yes.
     pub(super) fn concerns(&self, record: &[u8]) -> bool {
         let Some((query, rows)) = record::open(record) else { return true };
         let (mut found, mut enough) = (false, CLOSE);
         for row in rows {
             let Some(row) = row else { return true };
-            let overlaps = |text: &String| text.contains(row.text) || row.text.contains(text.trim());
-            if self.texts.iter().any(overlaps) {
+            let was_found = |text: &String| text.starts_with(row.text) || row.text.starts_with(text.as_str());
+            if self.texts.iter().any(was_found) {
                 return true;
             }
             found = true;

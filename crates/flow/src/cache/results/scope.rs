@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Name;
 use super::changed::Changed;
-use crate::cache::{Cache, Draft, Entry, Key, KeyBuilder, Kind};
+use crate::cache::{Cache, CachedEmbed, Draft, Entry, Key, KeyBuilder, Kind};
 
 /// Results kept of one scope; then the oldest goes. To look at all of them when something changes takes a few
 /// milliseconds at most (`cargo bench -p antiphon-flow --bench cache_results`).
@@ -25,8 +25,8 @@ const WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Scope {
     tenant: Arc<str>,
     name: Key,
-    pub(super) cache: Arc<Cache>,
-    pub(super) embed: Arc<dyn Embed>,
+    cache: Arc<Cache>,
+    pub(super) embed: Arc<CachedEmbed>,
     state: Mutex<State>,
 }
 
@@ -88,7 +88,7 @@ impl State {
 }
 
 impl Scope {
-    pub(super) fn new(name: Name, cache: Arc<Cache>, embed: Arc<dyn Embed>) -> Self {
+    pub(super) fn new(name: Name, cache: Arc<Cache>, embed: Arc<CachedEmbed>) -> Self {
         let mut key = KeyBuilder::new(Kind::Result, &name.tenant);
         key.add(&*name.store);
         if let Some(person) = &name.person {

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Embed, Priority, Result};
-use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use antiphon_core::{BoxFuture, Result};
 use tokio::time::Instant;
 
 use super::record::{self, Found};
@@ -18,15 +16,13 @@ pub(super) trait Store: Clone + Send + 'static {
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
 }
 
-type Searched<F> = Result<Vec<F>>;
-
 /// What is kept, at once; or what the store finds.
 pub(super) fn search<S: Store>(
     scope: &Arc<Scope>,
     store: &S,
     about: String,
     limit: usize,
-) -> BoxFuture<'static, Searched<S::Found>> {
+) -> BoxFuture<'static, Result<Vec<S::Found>>> {
     let place = match scope.look_up(&normalised(&about), limit, store.version()) {
         Looked::Found(entry) => match record::read(&entry.value) {
             Some(found) => return Box::pin(std::future::ready(Ok(found))),
@@ -37,34 +33,13 @@ pub(super) fn search<S: Store>(
     };
     let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
     Box::pin(async move {
-        let (found, vector) =
-            with_vector(store.search(about.clone(), limit), &*scope.embed, about.clone()).await;
-        let found = found?;
+        let found = store.search(about.clone(), limit).await?;
+        // The store has embedded it; where nothing is found it is not needed: whatever comes may be the first.
+        let vector = (!found.is_empty()).then(|| scope.embed.known(&about)).flatten().unwrap_or_default();
         let record = record::write(&vector, &found);
         scope.keep(&place, store.version(), about, record, began.elapsed());
         Ok(found)
     })
-}
-
-/// What is found, and the vector of what was asked for: empty if that is not there by then.
-///
-/// The store embeds the same text: behind a cache it is embedded once. Nobody waits for it, and where nothing is found
-/// it is not needed: whatever comes may be the first to be found.
-async fn with_vector<F>(
-    search: BoxFuture<'static, Searched<F>>,
-    embed: &dyn Embed,
-    about: String,
-) -> (Searched<F>, Vec<f32>) {
-    let vector = embed.embed(vec![about], Priority::LiveTurn);
-    let (found, vector) = match select(search, vector).await {
-        Either::Left((found @ Ok(_), vector)) if !found.as_ref().is_ok_and(Vec::is_empty) => {
-            (found, vector.now_or_never())
-        }
-        Either::Left((found, _)) => (found, None),
-        Either::Right((vector, search)) => (search.await, Some(vector)),
-    };
-    let vectors = vector.and_then(Result::ok).unwrap_or_default();
-    (found, vectors.into_iter().next().unwrap_or_default())
 }
 
 /// Without white space round the words and with one space between them. Nothing else: how words are written makes a
