@@ -23,6 +23,14 @@ pub trait Memory: Send + Sync {
 
     /// What is worth knowing of the person whatever is talked about, such as their name; in words, at most `limit`.
     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>>;
+
+    /// Tells whether what is remembered has changed; 0 for what does not count its changes.
+    ///
+    /// It rises as [`Knowledge::version`](crate::Knowledge::version) does, with every turn that is kept: by one, if what
+    /// the person said in it was added as it was said and nothing was forgotten for it; by more otherwise.
+    fn version(&self) -> u64 {
+        0
+    }
 }
 
 /// The memories of everybody.

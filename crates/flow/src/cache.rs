@@ -6,7 +6,9 @@
 
 mod caches;
 mod disk;
+mod embeddings;
 mod entry;
+mod floats;
 mod front;
 mod key;
 mod layer;
@@ -20,6 +22,10 @@ mod statistics;
 
 pub use caches::Caches;
 pub use disk::DiskLayer;
+mod results;
+mod statistics;
+
+pub use embeddings::CachedEmbed;
 pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
@@ -28,4 +34,5 @@ pub use redis::RedisLayer;
 pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
 pub use speech::{CachedTts, SpeechCodec, SpeechReader};
+pub use results::{CachedKnowledge, CachedMemories, Changes, SearchCache};
 pub use statistics::Counts as CacheCounts;

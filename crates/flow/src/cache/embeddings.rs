@@ -1,0 +1,225 @@
+//! Embeddings that are made once: [`CachedEmbed`].
+
+mod flights;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_core::{BoxFuture, Embed, Error, ErrorKind, Priority, Result};
+use bytes::Bytes;
+use futures_util::future::try_join;
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Cache, Draft, Entry, Key, KeyBuilder, Kind, floats};
+use flights::{Flights, Landing, Lead, Place};
+
+/// Whose all vectors are. A vector is a function of the text and of a model that everybody can have: from a hit nobody
+/// learns more than that somebody asked for the very same words before, and that only by the time it takes. The text
+/// itself is not kept, not even as a label. So tenants share vectors, as they share the model.
+const TENANT: &str = "all";
+/// Texts looked for in the layers at a time: as many as a store answers in one go, and few enough for any pool.
+const LOOKED_UP: usize = 32;
+/// Nobody waits longer for a text that somebody else has embedded: that is the time of a batch of documents on one slow
+/// core. Whoever holds it up may have stopped asking for the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An engine that embeds each text once.
+///
+/// Vectors are found by the model's name, their length and the text without white space round it, in all layers of the
+/// cache. One call of the engine embeds what is missing of a request, in order, each text once. What somebody else has
+/// embedded just now is waited for, unless that is less urgent than the request; if whoever asked for it goes away,
+/// another one takes over. Errors are not kept.
+pub struct CachedEmbed(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<dyn Embed>,
+    cache: Arc<Cache>,
+    tenant: Arc<str>,
+    label: String,
+    /// Begun with what all keys have in common.
+    keys: KeyBuilder,
+    flights: Arc<Flights>,
+}
+
+/// A text to be embedded.
+struct Missing {
+    key: Key,
+    text: String,
+    /// It was waited for long enough.
+    alone: bool,
+}
+
+type Found = Vec<(Key, Vec<f32>)>;
+
+impl CachedEmbed {
+    /// Keeps what `engine` gives in `cache`, which is one of [`Kind::Embedding`].
+    pub fn new(engine: Arc<dyn Embed>, cache: Arc<Cache>) -> Self {
+        let mut keys = KeyBuilder::new(Kind::Embedding, TENANT);
+        keys.add(engine.model()).add((engine.dimensions() as u64).to_le_bytes());
+        let label = engine.model().to_owned();
+        Self(Arc::new(Inner { engine, cache, tenant: TENANT.into(), label, keys, flights: Arc::default() }))
+    }
+
+    /// The vector of a text that was embedded lately, without counting.
+    pub(super) fn known(&self, text: &str) -> Option<Vec<f32>> {
+        self.0.read(self.0.cache.peek(TENANT, &self.0.key(text)).as_deref())
+    }
+}
+
+impl Embed for CachedEmbed {
+    fn name(&self) -> &'static str {
+        self.0.engine.name()
+    }
+
+    fn model(&self) -> &str {
+        self.0.engine.model()
+    }
+
+    fn dimensions(&self) -> usize {
+        self.0.engine.dimensions()
+    }
+
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        let inner = &self.0;
+        if !inner.cache.is_on() {
+            return inner.engine.embed(texts, priority);
+        }
+        let keys: Vec<_> = texts.iter().map(|text| inner.key(text)).collect();
+        let found: Vec<_> =
+            keys.iter().map(|key| inner.read(inner.cache.get_now(TENANT, key).as_deref())).collect();
+        if found.iter().all(Option::is_some) {
+            return Box::pin(std::future::ready(Ok(found.into_iter().flatten().collect())));
+        }
+        let inner = Arc::clone(inner);
+        Box::pin(async move {
+            let mut seen = HashMap::new();
+            let missing = keys.iter().zip(texts).zip(&found).filter_map(|((key, text), found)| {
+                let first = found.is_none() && seen.insert(*key, Vec::new()).is_none();
+                first.then(|| Missing { key: *key, text: text.trim().to_owned(), alone: false })
+            });
+            let missing = missing.collect();
+            for (key, vector) in inner.complete(missing, priority).await? {
+                seen.insert(key, vector);
+            }
+            let vectors = keys.iter().zip(found).map(|(key, found)| found.or_else(|| seen.get(key).cloned()));
+            Ok(vectors.flatten().collect())
+        })
+    }
+}
+
+impl Inner {
+    fn key(&self, text: &str) -> Key {
+        self.keys.clone().add(text.trim()).build()
+    }
+
+    fn read(&self, entry: Option<&Entry>) -> Option<Vec<f32>> {
+        floats::read(&entry?.value, self.engine.dimensions())
+    }
+
+    /// From the layers, from others who embed the same just now, or from the engine.
+    async fn complete(&self, missing: Vec<Missing>, priority: Priority) -> Result<Found> {
+        let looked_up = stream::iter(missing).map(|missing| async {
+            let entry = self.cache.get(TENANT, &missing.key).await;
+            (self.read(entry.as_deref()), missing)
+        });
+        let mut looked_up = looked_up.buffered(LOOKED_UP);
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        while let Some((vector, text)) = looked_up.next().await {
+            match vector {
+                Some(vector) => found.push((text.key, vector)),
+                None => missing.push(text),
+            }
+        }
+        while !missing.is_empty() {
+            let (mut led, mut followed) = (Vec::new(), Vec::new());
+            for text in missing {
+                match self.flights.enter(text.key, priority, text.alone) {
+                    Place::Follow(landing) => followed.push((text, landing)),
+                    // Whoever embedded it may have ended since it was looked for.
+                    Place::Lead(lead) => match self.read(self.cache.peek(TENANT, &text.key).as_deref()) {
+                        Some(vector) => found.push((text.key, vector)),
+                        None => led.push((text, lead)),
+                    },
+                }
+            }
+            let (embedded, (waited_for, left)) =
+                try_join(self.lead(led, priority), self.follow(followed)).await?;
+            found.extend(embedded);
+            found.extend(waited_for);
+            missing = left;
+        }
+        Ok(found)
+    }
+
+    /// Embeds the texts in one call, for whoever waits for them as well.
+    async fn lead(&self, led: Vec<(Missing, Lead)>, priority: Priority) -> Result<Found> {
+        if led.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (texts, leads): (Vec<_>, Vec<_>) =
+            led.into_iter().map(|(text, lead)| (text.text, (text.key, lead))).unzip();
+        let began = Instant::now();
+        let vectors = self.engine.embed(texts, priority).await;
+        let cost = began.elapsed() / leads.len() as u32;
+        match vectors.and_then(|vectors| self.check(vectors, leads.len())) {
+            Ok(vectors) => {
+                let found = leads.into_iter().zip(vectors).map(|((key, lead), vector)| {
+                    let mut value = Vec::with_capacity(size_of_val(&*vector));
+                    floats::write(&mut value, &vector);
+                    let value = Bytes::from(value);
+                    self.keep(key, value.clone(), cost, priority);
+                    lead.land(Ok(value));
+                    (key, vector)
+                });
+                Ok(found.collect())
+            }
+            // Which of several texts was refused is not known: whoever waits for one of them asks again.
+            Err(error) if error.kind() == ErrorKind::Invalid && leads.len() > 1 => Err(error),
+            Err(error) => {
+                for (_, lead) in leads {
+                    lead.land(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for texts that others embed. Gives what came and what has to be asked for again.
+    async fn follow(&self, followed: Vec<(Missing, Landing)>) -> Result<(Found, Vec<Missing>)> {
+        let (mut found, mut left) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + PATIENCE;
+        for (text, mut landing) in followed {
+            let landed = timeout_at(deadline, landing.wait_for(Option::is_some)).await;
+            let alone = landed.is_err();
+            let value = landed.ok().and_then(|landed| landed.ok()?.clone()).transpose()?;
+            match value.and_then(|value| floats::read(&value, self.engine.dimensions())) {
+                Some(vector) => found.push((text.key, vector)),
+                None => left.push(Missing { alone, ..text }),
+            }
+        }
+        Ok((found, left))
+    }
+
+    fn keep(&self, key: Key, value: Bytes, cost: Duration, priority: Priority) {
+        let (tenant, label) = (Arc::clone(&self.tenant), self.label.clone());
+        self.cache.put(Draft { key, tenant, label, value, cost, priority });
+    }
+
+    fn check(&self, vectors: Vec<Vec<f32>>, texts: usize) -> Result<Vec<Vec<f32>>> {
+        let (name, dimensions) = (self.engine.name(), self.engine.dimensions());
+        let whole = |vector: &Vec<f32>| vector.len() == dimensions && vector.iter().all(|x| x.is_finite());
+        if vectors.len() == texts && vectors.iter().all(whole) {
+            return Ok(vectors);
+        }
+        let given = vectors.len();
+        let message = format!(
+            "{name} gave {given} vectors for {texts} texts, or some not of {dimensions} finite numbers: check its model \
+             and URL"
+        );
+        Err(Error::new(ErrorKind::Protocol, message))
+    }
+}

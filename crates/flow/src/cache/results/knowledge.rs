@@ -1,0 +1,49 @@
+//! Knowledge of which searches are cached.
+
+use std::sync::Arc;
+
+use antiphon_core::{BoxFuture, Knowledge, Passage, Result};
+
+use super::search::{Store, search};
+use super::{Changes, Name, Scope, SearchCache};
+
+/// A tenant's documents, of which what was found is kept.
+pub struct CachedKnowledge {
+    store: Arc<dyn Knowledge>,
+    scope: Arc<Scope>,
+}
+
+impl CachedKnowledge {
+    /// Keeps what is found in `store`, which is the tenant's one of this `name`, in `results`.
+    pub fn new(store: Arc<dyn Knowledge>, results: &SearchCache, tenant: &str, name: &str) -> Self {
+        let scope = results.scope(Name { tenant: tenant.into(), store: name.into(), person: None });
+        Self { store, scope }
+    }
+
+    /// For whoever changes the documents.
+    pub fn changes(&self) -> Changes {
+        Changes::new(Arc::clone(&self.scope))
+    }
+}
+
+impl Knowledge for CachedKnowledge {
+    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        search(&self.scope, &self.store, about, limit)
+    }
+
+    fn version(&self) -> u64 {
+        self.store.version()
+    }
+}
+
+impl Store for Arc<dyn Knowledge> {
+    type Found = Passage;
+
+    fn version(&self) -> u64 {
+        Knowledge::version(&**self)
+    }
+
+    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        Knowledge::search(&**self, about, limit)
+    }
+}

@@ -1,0 +1,91 @@
+//! Memories of which searches are cached.
+
+use std::sync::Arc;
+
+use antiphon_core::{BoxFuture, Memories, Memory, Recollection, Result};
+use futures_util::future::join;
+
+use super::search::{Store, search};
+use super::{Changes, Name, Scope, SearchCache};
+
+/// The memories of everybody, of which what was found is kept.
+pub struct CachedMemories {
+    memories: Arc<dyn Memories>,
+    results: Arc<SearchCache>,
+    tenant: Arc<str>,
+    name: Arc<str>,
+}
+
+impl CachedMemories {
+    /// Keeps what is found in `memories`, which are the tenant's ones of this `name`, in `results`.
+    pub fn new(memories: Arc<dyn Memories>, results: Arc<SearchCache>, tenant: &str, name: &str) -> Self {
+        Self { memories, results, tenant: tenant.into(), name: name.into() }
+    }
+
+    /// For whoever changes what is remembered of `person` in another way than by [`Memory::remember`].
+    pub fn changes(&self, person: &str) -> Changes {
+        Changes::new(self.scope(person))
+    }
+
+    fn scope(&self, person: &str) -> Arc<Scope> {
+        let (tenant, store) = (Arc::clone(&self.tenant), Arc::clone(&self.name));
+        self.results.scope(Name { tenant, store, person: Some(person.into()) })
+    }
+}
+
+impl Memories for CachedMemories {
+    fn of(&self, person: &str) -> Arc<dyn Memory> {
+        Arc::new(CachedMemory { store: self.memories.of(person), scope: self.scope(person) })
+    }
+}
+
+/// One person's.
+struct CachedMemory {
+    store: Arc<dyn Memory>,
+    scope: Arc<Scope>,
+}
+
+impl Memory for CachedMemory {
+    /// What was found before and may be another now is forgotten before it ends, however it ends.
+    fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>> {
+        let (store, before) = (Arc::clone(&self.store), self.store.version());
+        let change = self.scope.begin(Some(before));
+        let changed = Arc::clone(&self.scope).changed(vec![person_said.clone()]);
+        let remembered = store.remember(person_said, agent_said);
+        Box::pin(async move {
+            let (remembered, changed) = join(remembered, changed).await;
+            let after = store.version();
+            // Only then it is known that nothing but what was said has come.
+            let by_one = after.checked_sub(before) == Some(1);
+            if let Some(changed) = changed.filter(|_| by_one && remembered.is_ok()) {
+                change.end(after, &changed);
+            }
+            remembered
+        })
+    }
+
+    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        search(&self.scope, &self.store, about, limit)
+    }
+
+    /// Each turn that is remembered may change it: it is not kept.
+    fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+        self.store.profile(limit)
+    }
+
+    fn version(&self) -> u64 {
+        self.store.version()
+    }
+}
+
+impl Store for Arc<dyn Memory> {
+    type Found = Recollection;
+
+    fn version(&self) -> u64 {
+        Memory::version(&**self)
+    }
+
+    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        self.recall(about, limit)
+    }
+}
