@@ -6,6 +6,7 @@
 
 mod entry;
 mod front;
+pub mod guards;
 mod key;
 mod layer;
 mod resident;
