@@ -10,6 +10,7 @@ mod embeddings;
 mod entry;
 mod floats;
 mod front;
+pub mod guards;
 mod key;
 mod layer;
 mod question;
