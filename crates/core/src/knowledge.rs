@@ -15,11 +15,6 @@ pub struct Passage {
 
 /// The documents of one tenant. Whoever holds it may read all of them.
 pub trait Knowledge: Send + Sync {
-    /// Changes whenever what is known changes: answers made from it before are not used any more.
-    fn version(&self) -> u64 {
-        0
-    }
-
     /// What fits `about` best, the best first, at most `limit`.
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>>;
 

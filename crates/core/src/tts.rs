@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{AudioChunk, BoxStream, Priority, Result};
+use crate::{AudioChunk, BoxStream, DEFAULT_TENANT, Priority, Result};
 
 /// One clause to say.
 #[derive(Clone, Debug, PartialEq)]

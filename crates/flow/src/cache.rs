@@ -16,16 +16,13 @@ mod layer;
 mod question;
 mod redis;
 mod replies;
-
 mod resident;
+mod results;
 mod speech;
 mod statistics;
 
 pub use caches::Caches;
 pub use disk::DiskLayer;
-mod results;
-mod statistics;
-
 pub use embeddings::CachedEmbed;
 pub use entry::{Entry, Kind};
 pub use front::{Cache, CacheOptions, Clock, Draft};
@@ -34,6 +31,6 @@ pub use layer::{Layer, Selection, Usage};
 pub use redis::RedisLayer;
 pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
-pub use speech::{CachedTts, SpeechCodec, SpeechReader};
 pub use results::{CachedKnowledge, CachedMemories, Changes, SearchCache};
+pub use speech::{CachedTts, SpeechCodec, SpeechReader};
 pub use statistics::Counts as CacheCounts;

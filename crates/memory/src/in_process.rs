@@ -49,6 +49,8 @@ struct Persons {
 #[derive(Default)]
 struct Person {
     said: VecDeque<Said>,
+    /// See [`Memory::version`].
+    version: u64,
 }
 
 struct Said {
@@ -89,13 +91,18 @@ impl Memory for OfOne {
         let (person, embed) = (self.person.clone(), self.embed.clone());
         Box::pin(async move {
             let mut text = person_said;
+            let length = text.len();
             text.truncate(text.floor_char_boundary(MAX_TEXT));
             let vector = one(&embed, text.clone(), Priority::Extraction).await?;
             let mut person = lock(&person);
+            let before = person.said.len();
             person.said.retain(|said| said.text != text);
             if person.said.len() == MAX_MEMORIES {
                 person.said.pop_front();
             }
+            // What was said before and is said again is only nearer in time; what had to go is gone from any search.
+            let added_alone = person.said.len() == before && text.len() == length;
+            person.version += if added_alone { 1 } else { 2 };
             person.said.push_back(Said { text, vector });
             Ok(())
         })
@@ -127,6 +134,10 @@ impl Memory for OfOne {
         let known =
             person.said.iter().rev().filter(of_me).take(limit).map(|said| said.text.clone()).collect();
         Box::pin(std::future::ready(Ok(known)))
+    }
+
+    fn version(&self) -> u64 {
+        lock(&self.person).version
     }
 }
 

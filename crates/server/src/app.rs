@@ -62,7 +62,7 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, reporting } = measuring;
+        let Measuring { parts, requests, store, overlay, prices, caching, placement, reporting } = measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
@@ -74,10 +74,10 @@ impl App {
         components.extend([live.clone() as Arc<dyn Component>, process]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
-        // One thread is kept for each kind; what is computed beside calls may have all cores for a while.
-        let threads = PoolBounds { min: 1, max: crate::machine::cores() };
-        let placement = Arc::new(Placement::new(threads, PoolBounds { min: 1, max: 1 })?);
-        components.push(placement.component());
+        let placement = match placement {
+            Some(placement) => placement,
+            None => Arc::new(Placement::new(PoolBounds { min: 1, max: 1 }, PoolBounds { min: 1, max: 1 })?),
+        };
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
         let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone(), pipeline.clone(), live.clone()];
@@ -125,6 +125,8 @@ pub struct Measuring {
     pub prices: Option<Prices>,
     /// What is kept so that it need not be made again.
     pub caching: Option<Caching>,
+    /// The threads for what is computed beside calls; a few of its own without.
+    pub placement: Option<Arc<Placement>>,
     /// Who is told.
     pub reporting: Reporting,
 }

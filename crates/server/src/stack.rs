@@ -2,6 +2,7 @@
 
 mod builder;
 mod caches;
+mod codec;
 mod embed;
 mod layers;
 mod llm;
@@ -14,9 +15,11 @@ use std::sync::Arc;
 
 use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
-use antiphon_core::{Embed, EmotionClassifier, Llm, Memories, RateLimits, Stt, Tts};
-use antiphon_flow::LateObserver;
-use antiphon_flow::cache::Caches;
+use antiphon_core::{
+    DEFAULT_TENANT, Embed, EmotionClassifier, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
+};
+use antiphon_flow::cache::{CachedEmbed, CachedKnowledge, CachedMemories, Caches, Kind, SearchCache};
+use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -43,6 +46,8 @@ pub struct Stack {
     pub requests: Arc<LateObserver>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
+    /// The threads for what is computed beside calls.
+    pub placement: Arc<Placement>,
     /// Kept alive as long as the engines are.
     pub pool: ModelPool,
 }
@@ -82,10 +87,13 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
+    // One thread is kept for each kind; what is computed beside calls may have all cores for a while.
+    let computing = PoolBounds { min: 1, max: machine::cores() };
+    let placement = Arc::new(Placement::new(computing, PoolBounds { min: 1, max: 1 })?);
     let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
     let turn = builder.turn()?;
-    let mut layers = Layers::new(config, caches.map(Arc::as_ref));
+    let mut layers = Layers::new(config, caches.map(Arc::as_ref), &placement);
     layers.description.push(match config.vad.engine {
         VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
         VadEngine::Energy => "vad    energy".to_owned(),
@@ -94,16 +102,17 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let stt = builder.stt(&mut layers)?;
     let (llm, models) = builder.llm(&mut layers)?;
     let tts = builder.tts(&mut layers)?;
-    let embed = builder.embed(&mut layers)?;
-    let knowledge = knowledge(config, &embed)?.map(Arc::new);
+    let (embed, cached_embed) = builder.embed(&mut layers)?;
+    let known = knowledge(config, &embed)?.map(Arc::new);
+    let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
+    let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
+    let memories = config.memory.enabled.then(|| memories(&embed, results.as_ref()));
+    let knowledge = known.clone().map(|known| searched(known, results.as_deref()));
     let emotion = emotion(config, &embed)?;
     let engines = Engines {
         emotion: emotion.clone().map(|emotion| Arc::new(emotion) as Arc<dyn EmotionClassifier>),
-        memories: config
-            .memory
-            .enabled
-            .then(|| Arc::new(InProcessMemories::new(embed.clone())) as Arc<dyn Memories>),
-        knowledge: knowledge.clone().map(|knowledge| knowledge as _),
+        memories,
+        knowledge,
         foresight: None,
         vad,
         turn,
@@ -118,7 +127,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         ("emotion", engines.emotion.is_some()),
         ("memory", engines.memories.is_some()),
         ("profile", engines.memories.is_some()),
-        ("knowledge", knowledge.is_some()),
+        ("knowledge", known.is_some()),
     ];
     let plan: Vec<_> = there.into_iter().filter(|(_, there)| *there).map(|(step, _)| step).collect();
     description
@@ -128,7 +137,8 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    Ok(Stack { engines, components: components.collect(), description, requests, knowledge, pool })
+    let components = components.chain([placement.component()]).collect();
+    Ok(Stack { engines, components, description, requests, knowledge: known, placement, pool })
 }
 
 /// Reads what is to be known.
@@ -155,7 +165,8 @@ impl Builder<'_> {
         let engines = listed(stt, &stt.engines).map(|stt| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, stt.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, stt.max_concurrent);
+            Ok(Engine { inner, max_concurrent, name, settings: settings(stt)?, limits })
         });
         layers.stt(engines.collect::<Result<_>>()?)
     }
@@ -169,7 +180,8 @@ impl Builder<'_> {
             let name = llm::engine(llm).to_owned();
             let (inner, component) = self.one_llm(llm, &limits)?;
             measured.push(component);
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, llm.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, llm.max_concurrent);
+            Ok(Engine { inner, max_concurrent, name, settings: settings(llm)?, limits })
         });
         let engines = engines.collect::<Result<_>>()?;
         Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
@@ -180,19 +192,39 @@ impl Builder<'_> {
         let engines = listed(tts, &tts.engines).map(|tts| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, tts.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, tts.max_concurrent);
+            Ok(Engine { inner, max_concurrent, name, settings: settings(tts)?, limits })
         });
         layers.tts(engines.collect::<Result<_>>()?)
     }
 
-    fn embed(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Embed>> {
+    fn embed(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Embed>, Option<Arc<CachedEmbed>>)> {
         let embed = &self.config.embed;
         let engines = listed(embed, &embed.engines).map(|embed| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, embed.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, embed.max_concurrent);
+            Ok(Engine { inner, max_concurrent, name, settings: settings(embed)?, limits })
         });
         layers.embed(engines.collect::<Result<_>>()?, embed.max_batch)
+    }
+}
+
+/// What was found in each store before is kept in `results`, by this name.
+const IN_PROCESS: &str = "in process";
+
+fn memories(embed: &Arc<dyn Embed>, results: Option<&Arc<SearchCache>>) -> Arc<dyn Memories> {
+    let memories = Arc::new(InProcessMemories::new(embed.clone()));
+    match results {
+        Some(results) => Arc::new(CachedMemories::new(memories, results.clone(), DEFAULT_TENANT, IN_PROCESS)),
+        None => memories,
+    }
+}
+
+fn searched(known: Arc<InProcessKnowledge>, results: Option<&SearchCache>) -> Arc<dyn Knowledge> {
+    match results {
+        Some(results) => Arc::new(CachedKnowledge::new(known, results, DEFAULT_TENANT, IN_PROCESS)),
+        None => known,
     }
 }
 
@@ -205,6 +237,11 @@ fn emotion(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<EmotionMode
             Ok(Some(EmotionModel::new(embed.clone()).context("[emotion] engine = \"minilm\"")?))
         }
     }
+}
+
+/// All that is configured of an engine; secrets are not in it.
+fn settings(section: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(section).context("a section of the configuration cannot be written")
 }
 
 /// The passages of the configured files.

@@ -90,7 +90,9 @@ impl Same {
     }
 
     fn cached(self, embed: &Arc<CachedEmbed>) -> CachedKnowledge {
-        let results = SearchCache::new(ROOM, TTL, Arc::new(clock), Arc::clone(embed));
+        let options = CacheOptions { kind: Kind::Result, max_bytes: ROOM, ttl: TTL };
+        let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(clock)));
+        let results = SearchCache::new(cache, Arc::clone(embed));
         CachedKnowledge::new(Arc::new(self), &results, "tenant", "documents")
     }
 }

@@ -39,14 +39,15 @@ pub struct ReplyRules {
 /// called; answers that call a tool, are cut short or fail; and, unless allowed, what is soon out of date.
 pub struct CachedLlm {
     engine: Arc<dyn Llm>,
+    model: String,
     cache: Arc<Cache>,
     rules: ReplyRules,
 }
 
 impl CachedLlm {
-    /// Keeps the answers of `engine` in `cache`.
-    pub fn new(engine: Arc<dyn Llm>, cache: Arc<Cache>, rules: ReplyRules) -> Self {
-        Self { engine, cache, rules }
+    /// Keeps the answers of `engine` in `cache`. `model` names the engine and its model: what another one said is not used.
+    pub fn new(engine: Arc<dyn Llm>, model: String, cache: Arc<Cache>, rules: ReplyRules) -> Self {
+        Self { engine, model, cache, rules }
     }
 
     /// What the request asks, if its answer may come from the cache.
@@ -60,12 +61,10 @@ impl CachedLlm {
         if words.is_empty() || (!self.rules.time_dependent && is_time_dependent(&words)) {
             return None;
         }
-        let model =
-            format!("{}/{}", self.engine.name(), request.model.as_deref().unwrap_or(self.engine.model()));
-        let key = key(request, reuse, &model, &words, true);
+        let key = key(request, reuse, &self.model, &words, true);
         let mut keys = vec![key];
         if self.rules.standalone && stands_alone(&words) {
-            let alone = self::key(request, reuse, &model, &words, false);
+            let alone = self::key(request, reuse, &self.model, &words, false);
             keys.extend(Some(alone).filter(|alone| *alone != key));
         }
         let (tenant, label) = (reuse.tenant.clone(), asked.content.clone());
@@ -129,7 +128,10 @@ impl Llm for CachedLlm {
 /// The key of `words`, with what was said before them or without.
 fn key(request: &ChatRequest, reuse: &Reuse, model: &str, words: &str, with_conversation: bool) -> Key {
     let mut key = KeyBuilder::new(Kind::Reply, &reuse.tenant);
-    key.add(model).add(reuse.person.as_deref().unwrap_or_default()).add(reuse.knowledge.to_le_bytes());
+    key.add(model)
+        .add(request.model.as_deref().unwrap_or_default())
+        .add(reuse.person.as_deref().unwrap_or_default())
+        .add(reuse.knowledge.to_le_bytes());
     let number = |value: Option<f32>| value.map_or([0xFF; 4], f32::to_le_bytes);
     key.add(number(request.temperature)).add(number(request.top_p));
     key.add(request.max_tokens.map_or([0xFF; 4], u32::to_le_bytes));

@@ -13,13 +13,11 @@ mod memory;
 mod record;
 mod scope;
 mod search;
-#[cfg(test)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use super::{Cache, CacheOptions, CachedEmbed, Clock, Kind};
+use super::{Cache, CachedEmbed};
 pub use changes::Changes;
 pub use knowledge::CachedKnowledge;
 pub use memory::CachedMemories;
@@ -44,11 +42,9 @@ struct Name {
 }
 
 impl SearchCache {
-    /// Keeps results for `ttl` in at most `max_bytes`. How close texts are is told by `embed`, with which the stores embed
-    /// what is asked for: of one that does it in another way all is forgotten whenever it changes.
-    pub fn new(max_bytes: usize, ttl: Duration, clock: Clock, embed: Arc<CachedEmbed>) -> Self {
-        let options = CacheOptions { kind: Kind::Result, max_bytes, ttl };
-        let cache = Arc::new(Cache::new(options, Vec::new(), clock));
+    /// Keeps results in `cache`, one of [`super::Kind::Result`] without layers. How close texts are is told by `embed`, with which
+    /// the stores embed what is asked for: of one that does it in another way all is forgotten whenever it changes.
+    pub fn new(cache: Arc<Cache>, embed: Arc<CachedEmbed>) -> Self {
         Self { cache, embed, scopes: Mutex::default() }
     }
 

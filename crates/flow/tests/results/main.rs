@@ -28,7 +28,9 @@ fn embed(engine: Arc<dyn Embed>) -> Arc<CachedEmbed> {
 }
 
 fn results(embed: &Arc<CachedEmbed>) -> Arc<SearchCache> {
-    Arc::new(SearchCache::new(ROOM, TTL, Arc::new(|| 0), Arc::clone(embed)))
+    let options = CacheOptions { kind: Kind::Result, max_bytes: ROOM, ttl: TTL };
+    let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
+    Arc::new(SearchCache::new(cache, Arc::clone(embed)))
 }
 
 /// Asked alone, until it is answered.

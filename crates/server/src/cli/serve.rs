@@ -53,6 +53,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             prices: prices(config),
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
+            placement: Some(stack.placement),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm }),
         };
         let session = stack::session_config(config);

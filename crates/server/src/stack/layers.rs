@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
-use antiphon_flow::cache::{CachedLlm, Caches, Kind, ReplyRules};
+use antiphon_flow::cache::{CachedEmbed, CachedLlm, CachedTts, Caches, Kind, ReplyRules};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
-    Observed, Shared, Target, Targets,
+    Observed, Placement, Shared, Target, Targets,
 };
 use anyhow::Result;
 
+use super::codec::Clips;
 use crate::config::{self, Cache, Config};
 
 /// How long an engine may take after which nobody comes: a call gives up at the same time.
@@ -29,6 +30,8 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) inner: Arc<E>,
     /// As the configuration calls it.
     pub(super) name: String,
+    /// All that is configured of it: what another one makes is not used in its place.
+    pub(super) settings: String,
     /// Told what its server says.
     pub(super) limits: Arc<RateLimits>,
     /// The most requests at a time, for those elsewhere.
@@ -39,6 +42,7 @@ pub(super) struct Engine<E: ?Sized> {
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
     caches: Option<&'a Caches>,
+    placement: Arc<Placement>,
     rules: ReplyRules,
     targets: Arc<Targets>,
     /// Told how each request ends.
@@ -48,11 +52,12 @@ pub(super) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>) -> Self {
+    pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>, placement: &Arc<Placement>) -> Self {
         let Cache { reply_standalone, reply_time_dependent, .. } = config.cache;
         Self {
             config: &config.fallback,
             caches,
+            placement: placement.clone(),
             rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },
             targets: Arc::default(),
             observer: Arc::default(),
@@ -72,12 +77,12 @@ impl<'a> Layers<'a> {
         let (replies, rules) = (self.cache(Kind::Reply), self.rules);
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
-            self.guard("llm", engines, bounds, |engine, observer, target| {
+            self.guard("llm", engines, bounds, |engine, settings, observer, target| {
                 let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine, observer));
                 let guarded: Arc<dyn Llm> = Arc::new(Guarded::new(observed, target));
                 // Each engine's own answers: what another said in its place is not its.
                 match replies {
-                    Some(cache) => Arc::new(CachedLlm::new(guarded, cache.clone(), rules)),
+                    Some(cache) => Arc::new(CachedLlm::new(guarded, settings, cache.clone(), rules)),
                     None => guarded,
                 }
             });
@@ -95,12 +100,20 @@ impl<'a> Layers<'a> {
 
     pub(super) fn tts(&mut self, engines: Vec<Engine<dyn Tts>>) -> Result<Arc<dyn Tts>> {
         let bounds = bounds(self.config.tts_first_ms, self.config.tts_stall_ms);
+        let (clauses, placement, mut components) =
+            (self.cache(Kind::Speech), self.placement.clone(), Vec::new());
         self.describe("tts", &engines, "");
         let mut guarded: Vec<Arc<dyn Tts>> =
-            self.guard("tts", engines, bounds, |engine, observer, target| {
+            self.guard("tts", engines, bounds, |engine, settings, observer, target| {
                 let observed: Arc<dyn Tts> = Arc::new(Observed::new(engine, observer));
-                Arc::new(Guarded::new(observed, target)) as Arc<dyn Tts>
+                let guarded: Arc<dyn Tts> = Arc::new(Guarded::new(observed, target));
+                let Some(cache) = clauses else { return guarded };
+                let (cache, codec, placement) = (cache.clone(), Arc::new(Clips), placement.clone());
+                let cached = Arc::new(CachedTts::new(guarded, settings, cache, codec, placement));
+                components.push(cached.clone() as Arc<dyn Component>);
+                cached
             });
+        self.components.extend(components);
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
             let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
@@ -113,7 +126,7 @@ impl<'a> Layers<'a> {
     pub(super) fn stt(&mut self, engines: Vec<Engine<dyn Stt>>) -> Result<Arc<dyn Stt>> {
         let bounds = bounds(self.config.stt_first_ms, self.config.stt_first_ms);
         self.describe("stt", &engines, "");
-        let guarded = self.guard("stt", engines, bounds, |engine, observer, target| {
+        let guarded = self.guard("stt", engines, bounds, |engine, _, observer, target| {
             let observed: Arc<dyn Stt> = Arc::new(Observed::new(engine, observer));
             Arc::new(Guarded::new(observed, target)) as Arc<dyn Stt>
         });
@@ -124,10 +137,10 @@ impl<'a> Layers<'a> {
         &mut self,
         engines: Vec<Engine<dyn Embed>>,
         max_batch: usize,
-    ) -> Result<Arc<dyn Embed>> {
+    ) -> Result<(Arc<dyn Embed>, Option<Arc<CachedEmbed>>)> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
-        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
+        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, _, observer, target| {
             let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine, observer));
             Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>
         });
@@ -136,7 +149,11 @@ impl<'a> Layers<'a> {
         let max_runs = if remote { defaults.max_runs } else { AT_ONCE };
         let batched = Batched::new(engine, BatchLimits { max_batch, max_runs, ..defaults });
         self.components.push(batched.statistics());
-        Ok(Arc::new(batched))
+        let batched: Arc<dyn Embed> = Arc::new(batched);
+        // Outermost: engines in each other's place are of the same model.
+        let vectors = self.cache(Kind::Embedding);
+        let cached = vectors.map(|cache| Arc::new(CachedEmbed::new(batched.clone(), cache.clone())));
+        Ok((cached.clone().map_or(batched, |cached| cached as Arc<dyn Embed>), cached))
     }
 
     fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_flow::cache::Cache>> {
@@ -149,7 +166,7 @@ impl<'a> Layers<'a> {
         stage: &str,
         engines: Vec<Engine<E>>,
         bounds: AnswerBounds,
-        guard: impl Fn(Arc<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
+        mut guard: impl FnMut(Arc<E>, String, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
     ) -> Vec<Arc<E>> {
         let last = engines.len() - 1;
         let mut names: Vec<String> = Vec::new();
@@ -168,7 +185,8 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            guard(engine.inner, self.observer.clone(), self.targets.add(name, bounds, limit, engine.limits))
+            let target = self.targets.add(name, bounds, limit, engine.limits);
+            guard(engine.inner, engine.settings, self.observer.clone(), target)
         });
         guarded.collect()
     }
@@ -192,7 +210,18 @@ impl<'a> Layers<'a> {
         let names: Vec<_> = engines.iter().map(|engine| engine.name.as_str()).collect();
         let names = names.join(", else ");
         let hedged = self.config.hedge && matches!(stage, "llm" | "tts");
-        let layers = ["guarded", if hedged { "hedged" } else { "" }, outermost];
+        let kind = match stage {
+            "llm" => Some(Kind::Reply),
+            "tts" => Some(Kind::Speech),
+            "embed" => Some(Kind::Embedding),
+            _ => None,
+        };
+        let cached = if kind.is_some_and(|kind| self.cache(kind).is_some()) { "cached" } else { "" };
+        let hedged = if hedged { "hedged" } else { "" };
+        let layers = match stage {
+            "embed" => ["guarded", hedged, outermost, cached],
+            _ => ["guarded", cached, hedged, outermost],
+        };
         let layers: Vec<_> = layers.into_iter().filter(|layer| !layer.is_empty()).collect();
         self.description.push(format!("{stage:6} {names}  ({})", layers.join(", ")));
     }

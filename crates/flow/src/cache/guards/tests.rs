@@ -15,7 +15,9 @@ fn dump() {
         if d.is_none() || format!("{:?}", d.unwrap()).to_lowercase() != g {
             println!("{g} {d:?} | {a} | {b}\n   {:?}\n   {:?}", show(a), show(b));
         }
-        if differs(b, a) != d { println!("ASYM"); }
+        if differs(b, a) != d {
+            println!("ASYM");
+        }
         bad += usize::from(d.is_none());
     }
     println!("MISSED {bad}");

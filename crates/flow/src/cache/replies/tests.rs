@@ -62,7 +62,11 @@ fn place(rules: ReplyRules) -> Place {
     let clock = now.clone();
     let options = CacheOptions { kind: Kind::Reply, max_bytes: 1 << 20, ttl: Duration::from_hours(1) };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(move || clock.load(Ordering::Relaxed))));
-    Place { llm: CachedLlm::new(Arc::<Counting>::default(), cache.clone(), rules), cache, now }
+    Place {
+        llm: CachedLlm::new(Arc::<Counting>::default(), "counting m".to_owned(), cache.clone(), rules),
+        cache,
+        now,
+    }
 }
 
 impl Place {
