@@ -2,7 +2,8 @@
 //!
 //! 100,000 entries of a reply's and of a short clause's size are put, then asked for in random order: one at a time, eight
 //! at a time, and one at a time while others are written. All of it lies in the page cache of the system by then: a disk
-//! that has to be read adds its own time.
+//! that has to be read adds its own time. What it takes to ask another thread anything is printed beside: no get can take
+//! less, and on a machine that does other things as well it is most of what the slowest take.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
@@ -15,6 +16,7 @@ use antiphon_flow::cache::{DiskLayer, Entry, Key, KeyBuilder, Kind, Layer};
 use futures_util::{StreamExt, stream};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 
 const ENTRIES: u64 = 100_000;
@@ -27,7 +29,8 @@ const GAP: Duration = Duration::from_millis(2);
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    println!("                         p50 us    p99 us    max us");
+    println!("                              p50 us    p99 us    max us");
+    print_spans("a thread that does nothing", &runtime.block_on(hops()));
     for (kind, bytes) in [(Kind::Reply, 2_000), (Kind::Speech, 10_000)] {
         let folder = tempfile::tempdir().expect("a folder");
         runtime.block_on(async {
@@ -41,9 +44,7 @@ fn main() {
                 ("eight at a time", gets(&*layer, kind, 8).await),
                 ("while others write", gets_among_puts(&layer, kind, bytes).await),
             ] {
-                let [p50, p99, max] = [spans.percentile(0.5), spans.percentile(0.99), spans.max()]
-                    .map(|span| span.as_secs_f64() * 1e6);
-                println!("{:<6} {name:<18} {p50:8.1}  {p99:8.1}  {max:8.1}", kind.name());
+                print_spans(&format!("{:<6} {name}", kind.name()), &spans);
             }
             let rate = ENTRIES as f64 / seconds;
             println!("{:<6} put: {rate:.0}/s, {:.1} MB/s", kind.name(), rate * bytes as f64 / 1e6);
@@ -54,6 +55,34 @@ fn main() {
         let (stored, put) = (size(folder.path()), (ENTRIES * bytes as u64) as f64);
         println!("{:<6} file: {:.0} MB, {:.2} of the bytes put", kind.name(), stored / 1e6, stored / put);
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn print_spans(name: &str, spans: &Snapshot) {
+    let [p50, p99, max] =
+        [spans.percentile(0.5), spans.percentile(0.99), spans.max()].map(|span| span.as_secs_f64() * 1e6);
+    println!("{name:<27} {p50:8.1}  {p99:8.1}  {max:8.1}");
+}
+
+/// Questions to another thread, which has the answer.
+async fn hops() -> Snapshot {
+    let (ask, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
+    let thread = std::thread::spawn(move || {
+        while let Some(answer) = asked.blocking_recv() {
+            let _ = answer.send(());
+        }
+    });
+    let spans = Histogram::default();
+    for _ in 0..GETS {
+        let began = Instant::now();
+        let (answer, answered) = oneshot::channel();
+        ask.send(answer).await.expect("it listens");
+        answered.await.expect("it answers");
+        spans.record(began.elapsed());
+    }
+    drop(ask);
+    thread.join().expect("it ends");
+    spans.snapshot()
 }
 
 fn key(kind: Kind, n: u64) -> Key {

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Stage};
-use antiphon_core::{BoxFuture, Error, Result};
+use antiphon_core::{BoxFuture, Result};
 use tokio::time::timeout;
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
@@ -29,7 +29,7 @@ use queue::{Order, Queue};
 use readers::Readers;
 use statistics::{Statistics, Timed};
 use tables::Kept;
-use trouble::Trouble;
+use trouble::{Trouble, paused};
 use writer::Writer;
 
 /// An empty database takes a part of it.
@@ -98,7 +98,7 @@ impl Layer for DiskLayer {
     fn get(&self, kind: Kind, key: Key) -> BoxFuture<'static, Result<Option<Arc<Entry>>>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
+            let readers = shared.readers().ok_or_else(paused)?;
             let _timed = Timed::new(&shared.statistics.get);
             let id = tables::id(kind, &key);
             let found = shared.answered(&queue, &readers, find(&readers, id).await);
@@ -134,7 +134,7 @@ impl Layer for DiskLayer {
     fn list(&self, selection: Selection, limit: usize) -> BoxFuture<'static, Result<Vec<Arc<Entry>>>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
+            let readers = shared.readers().ok_or_else(paused)?;
             let now = (shared.clock)();
             let found = list(&readers, &selection, limit, now).await;
             let found = shared.answered(&queue, &readers, found)?;
@@ -146,7 +146,7 @@ impl Layer for DiskLayer {
     fn usage(&self, kind: Kind) -> BoxFuture<'static, Result<Usage>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
+            let readers = shared.readers().ok_or_else(paused)?;
             shared.answered(&queue, &readers, usage(&readers, kind).await)
         })
     }
@@ -222,10 +222,6 @@ impl Shared {
     fn take_used(&self) -> HashMap<i64, u64> {
         std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn absent() -> Error {
-    Error::unavailable("the cache on disk is in trouble: it is tried again in a while")
 }
 
 async fn find(readers: &Readers, id: i64) -> Result<Option<Kept>, Trouble> {

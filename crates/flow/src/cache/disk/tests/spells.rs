@@ -61,7 +61,7 @@ impl Subscriber for Listener {
 }
 
 /// Moves tokio's clock.
-async fn later(span: Duration) {
+pub(super) async fn later(span: Duration) {
     tokio::time::pause();
     tokio::time::advance(span).await;
     tokio::time::resume();
