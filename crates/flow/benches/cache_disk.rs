@@ -1,9 +1,9 @@
 //! What a cache on disk takes: `cargo bench -p antiphon-flow --bench cache_disk`.
 //!
-//! 100,000 entries of a reply's and of a short clause's size are put, then asked for in random order: one at a time, eight
-//! at a time, and one at a time while others are written. All of it lies in the page cache of the system by then: a disk
-//! that has to be read adds its own time. What it takes to ask another thread anything is printed beside: no get can take
-//! less, and on a machine that does other things as well it is most of what the slowest take.
+//! 100,000 entries of a reply's and of a short clause's size are put, then asked for in random order: one every millisecond,
+//! as a server does, the same while others are written, and one and eight at a time without a pause. All of it lies in the
+//! page cache of the system by then: a disk that has to be read adds its own time. What it takes to ask another thread
+//! anything, every millisecond, is printed beside: no get can take less.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
@@ -20,7 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 
 const ENTRIES: u64 = 100_000;
+/// Without a pause.
 const GETS: u64 = 100_000;
+/// One a millisecond.
+const PACED: u64 = 10_000;
+const PACE: Duration = Duration::from_millis(1);
 /// Put before the next flush: half of what the queue takes.
 const AT_ONCE: u64 = 512;
 /// Between one entry and the next while others are asked for: more than a server makes.
@@ -40,9 +44,10 @@ fn main() {
             put(&*layer, kind, bytes).await;
             let seconds = began.elapsed().as_secs_f64();
             for (name, spans) in [
+                ("every ms", paced_gets(&*layer, kind).await),
+                ("every ms, among puts", gets_among_puts(&layer, kind, bytes).await),
                 ("one at a time", gets(&*layer, kind, 1).await),
                 ("eight at a time", gets(&*layer, kind, 8).await),
-                ("while others write", gets_among_puts(&layer, kind, bytes).await),
             ] {
                 print_spans(&format!("{:<6} {name}", kind.name()), &spans);
             }
@@ -73,7 +78,9 @@ async fn hops() -> Snapshot {
         }
     });
     let spans = Histogram::default();
-    for _ in 0..GETS {
+    let mut pace = interval(PACE);
+    for _ in 0..PACED {
+        pace.tick().await;
         let began = Instant::now();
         let (answer, answered) = oneshot::channel();
         ask.send(answer).await.expect("it listens");
@@ -129,6 +136,20 @@ async fn gets(layer: &dyn Layer, kind: Kind, at_a_time: usize) -> Snapshot {
     spans.snapshot()
 }
 
+async fn paced_gets(layer: &dyn Layer, kind: Kind) -> Snapshot {
+    let spans = Histogram::default();
+    let mut random = SmallRng::seed_from_u64(2);
+    let mut pace = interval(PACE);
+    for _ in 0..PACED {
+        let key = key(kind, random.random_range(0..ENTRIES));
+        pace.tick().await;
+        let began = Instant::now();
+        assert!(matches!(layer.get(kind, key).await, Ok(Some(_))), "all are there");
+        spans.record(began.elapsed());
+    }
+    spans.snapshot()
+}
+
 async fn gets_among_puts(layer: &Arc<DiskLayer>, kind: Kind, bytes: usize) -> Snapshot {
     let writing = layer.clone();
     let writer = tokio::spawn(async move {
@@ -138,7 +159,7 @@ async fn gets_among_puts(layer: &Arc<DiskLayer>, kind: Kind, bytes: usize) -> Sn
             writing.put(entry(kind, n, bytes));
         }
     });
-    let spans = gets(&**layer, kind, 1).await;
+    let spans = paced_gets(&**layer, kind).await;
     writer.abort();
     spans
 }

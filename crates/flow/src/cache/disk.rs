@@ -101,7 +101,7 @@ impl Layer for DiskLayer {
             let readers = shared.readers().ok_or_else(paused)?;
             let _timed = Timed::new(&shared.statistics.get);
             let id = tables::id(kind, &key);
-            let found = shared.answered(&queue, &readers, find(&readers, id).await);
+            let found = answered(&queue, &readers, find(&readers, id).await);
             let Some(kept) = found.inspect_err(|_| shared.statistics.get.fail())? else { return Ok(None) };
             let entry = shared.whole(&queue, &kept).filter(|entry| entry.kind == kind && entry.key == key);
             let now = (shared.clock)();
@@ -137,7 +137,7 @@ impl Layer for DiskLayer {
             let readers = shared.readers().ok_or_else(paused)?;
             let now = (shared.clock)();
             let found = list(&readers, &selection, limit, now).await;
-            let found = shared.answered(&queue, &readers, found)?;
+            let found = answered(&queue, &readers, found)?;
             let whole = found.iter().filter_map(|kept| shared.whole(&queue, kept));
             Ok(whole.filter(|entry| entry.is_fresh(now) && selection.matches(entry)).collect())
         })
@@ -147,7 +147,7 @@ impl Layer for DiskLayer {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
             let readers = shared.readers().ok_or_else(paused)?;
-            shared.answered(&queue, &readers, usage(&readers, kind).await)
+            answered(&queue, &readers, usage(&readers, kind).await)
         })
     }
 
@@ -191,14 +191,6 @@ impl Shared {
         std::mem::replace(&mut *now, readers.map(Arc::new))
     }
 
-    /// What was read; if nothing could be, the writer is told.
-    fn answered<T>(&self, queue: &Queue, readers: &Arc<Readers>, answer: Result<T, Trouble>) -> Result<T> {
-        answer.map_err(|trouble| {
-            queue.hint(Order::Failed(readers.clone(), trouble.clone()));
-            trouble.into()
-        })
-    }
-
     /// The entry; one that is damaged is not served, but removed.
     fn whole(&self, queue: &Queue, kept: &Kept) -> Option<Arc<Entry>> {
         let entry = kept.entry();
@@ -222,6 +214,14 @@ impl Shared {
     fn take_used(&self) -> HashMap<i64, u64> {
         std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// What was read; if nothing could be, the writer is told.
+fn answered<T>(queue: &Queue, readers: &Arc<Readers>, answer: Result<T, Trouble>) -> Result<T> {
+    answer.map_err(|trouble| {
+        queue.hint(Order::Failed(readers.clone(), trouble.clone()));
+        trouble.into()
+    })
 }
 
 async fn find(readers: &Readers, id: i64) -> Result<Option<Kept>, Trouble> {
