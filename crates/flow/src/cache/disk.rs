@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Stage};
-use antiphon_core::{BoxFuture, Error, Result};
+use antiphon_core::{BoxFuture, Result};
 use tokio::time::timeout;
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
@@ -29,7 +29,7 @@ use queue::{Order, Queue};
 use readers::Readers;
 use statistics::{Statistics, Timed};
 use tables::Kept;
-use trouble::Trouble;
+use trouble::{Trouble, paused};
 use writer::Writer;
 
 /// An empty database takes a part of it.
@@ -98,10 +98,10 @@ impl Layer for DiskLayer {
     fn get(&self, kind: Kind, key: Key) -> BoxFuture<'static, Result<Option<Arc<Entry>>>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
+            let readers = shared.readers().ok_or_else(paused)?;
             let _timed = Timed::new(&shared.statistics.get);
             let id = tables::id(kind, &key);
-            let found = shared.answered(&queue, &readers, find(&readers, id).await);
+            let found = answered(&queue, &readers, find(&readers, id).await);
             let Some(kept) = found.inspect_err(|_| shared.statistics.get.fail())? else { return Ok(None) };
             let entry = shared.whole(&queue, &kept).filter(|entry| entry.kind == kind && entry.key == key);
             let now = (shared.clock)();
@@ -134,10 +134,10 @@ impl Layer for DiskLayer {
     fn list(&self, selection: Selection, limit: usize) -> BoxFuture<'static, Result<Vec<Arc<Entry>>>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
+            let readers = shared.readers().ok_or_else(paused)?;
             let now = (shared.clock)();
             let found = list(&readers, &selection, limit, now).await;
-            let found = shared.answered(&queue, &readers, found)?;
+            let found = answered(&queue, &readers, found)?;
             let whole = found.iter().filter_map(|kept| shared.whole(&queue, kept));
             Ok(whole.filter(|entry| entry.is_fresh(now) && selection.matches(entry)).collect())
         })
@@ -146,8 +146,8 @@ impl Layer for DiskLayer {
     fn usage(&self, kind: Kind) -> BoxFuture<'static, Result<Usage>> {
         let (shared, queue) = (self.shared.clone(), self.queue.clone());
         Box::pin(async move {
-            let readers = shared.readers().ok_or_else(absent)?;
-            shared.answered(&queue, &readers, usage(&readers, kind).await)
+            let readers = shared.readers().ok_or_else(paused)?;
+            answered(&queue, &readers, usage(&readers, kind).await)
         })
     }
 
@@ -191,14 +191,6 @@ impl Shared {
         std::mem::replace(&mut *now, readers.map(Arc::new))
     }
 
-    /// What was read; if nothing could be, the writer is told.
-    fn answered<T>(&self, queue: &Queue, readers: &Arc<Readers>, answer: Result<T, Trouble>) -> Result<T> {
-        answer.map_err(|trouble| {
-            queue.hint(Order::Failed(readers.clone(), trouble.clone()));
-            trouble.into()
-        })
-    }
-
     /// The entry; one that is damaged is not served, but removed.
     fn whole(&self, queue: &Queue, kept: &Kept) -> Option<Arc<Entry>> {
         let entry = kept.entry();
@@ -224,8 +216,12 @@ impl Shared {
     }
 }
 
-fn absent() -> Error {
-    Error::unavailable("the cache on disk is in trouble: it is tried again in a while")
+/// What was read; if nothing could be, the writer is told.
+fn answered<T>(queue: &Queue, readers: &Arc<Readers>, answer: Result<T, Trouble>) -> Result<T> {
+    answer.map_err(|trouble| {
+        queue.hint(Order::Failed(readers.clone(), trouble.clone()));
+        trouble.into()
+    })
 }
 
 async fn find(readers: &Readers, id: i64) -> Result<Option<Kept>, Trouble> {

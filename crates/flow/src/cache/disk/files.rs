@@ -15,8 +15,8 @@ use super::trouble::Trouble;
 
 /// Another process may write: somebody empties the cache from the command line.
 const BUSY: Duration = Duration::from_secs(1);
-/// Of 4, 8 and 16 KiB the one that wastes the least on entries of 2 and of 10 kB: `cargo bench -p antiphon-flow --bench
-/// cache_disk`.
+/// What is longer than half a page but not than a page takes all of it: half of 4 KiB would be lost on a reply of 2 kB, and
+/// half of 16 KiB on a clause of 10 kB.
 const PAGE: u32 = 8_192;
 /// What the log is cut to after it had to be longer.
 const LOG_BYTES: &str = "16777216";

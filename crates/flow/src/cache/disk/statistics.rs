@@ -17,7 +17,7 @@ pub(super) struct Statistics {
     pub(super) damaged: Count,
     pub(super) evicted: Count,
     pub(super) expired: Count,
-    /// Questions the disk did not answer, and changes it did not take.
+    /// Times that the database turned out not to be usable.
     pub(super) failures: Count,
     /// What the file holds, in bytes.
     pub(super) used_bytes: AtomicU64,

@@ -46,6 +46,11 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
+/// The answer while nothing is tried.
+pub(super) fn paused() -> Error {
+    Error::unavailable("the cache on disk is in trouble: it is tried again in a while")
+}
+
 impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
         Self::unavailable(format!("the cache on disk cannot be used: {}", trouble.message))

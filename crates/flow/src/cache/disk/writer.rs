@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use antiphon_core::{Error, Result};
+use antiphon_core::Result;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::super::Selection;
 use super::Shared;
@@ -16,11 +16,11 @@ use super::files::Files;
 use super::queue::Order;
 use super::statistics::Timed;
 use super::tables::{self, Change, STEP};
-use super::trouble::{Cause, Spell, Trouble};
+use super::trouble::{Cause, Spell, Trouble, paused};
 
 /// Orders that are carried out together.
 const BATCH: usize = 256;
-/// How long the first of them waits for others: a transaction costs as much as ten entries in it.
+/// How long the first of them waits for others: the entries of a turn come together, and each page is written once.
 const WINDOW: Duration = Duration::from_millis(10);
 /// How often what has expired is looked for, and whether the file is still there.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -205,7 +205,6 @@ impl Writer {
 
     /// The connection, unless there is trouble; opens the database if it is not.
     pub(super) async fn ready(&mut self) -> Result<&mut SqliteConnection> {
-        let paused = || Error::unavailable("the cache on disk is in trouble: it is tried again in a while");
         if !self.spell.may_try(Instant::now()) {
             return Err(paused());
         }
@@ -266,11 +265,11 @@ impl Writer {
 
 /// Waits a moment for more orders, unless there are enough, or somebody waits for one.
 async fn gather(orders: &mut mpsc::Receiver<Order>, batch: &mut Vec<Order>) {
-    if batch.len() < BATCH && !batch.iter().any(Order::is_awaited) {
-        sleep(WINDOW).await;
-        while batch.len() < BATCH {
-            let Ok(order) = orders.try_recv() else { break };
-            batch.push(order);
-        }
+    let until = Instant::now() + WINDOW;
+    let mut awaited = batch.iter().any(Order::is_awaited);
+    while !awaited && batch.len() < BATCH {
+        let Ok(Some(order)) = timeout_at(until, orders.recv()).await else { break };
+        awaited = order.is_awaited();
+        batch.push(order);
     }
 }
