@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use antiphon_core::measure::{Component, Histogram};
-use antiphon_flow::cache::{Entry, Key, KeyBuilder, Kind, Layer, RedisLayer};
+use antiphon_flow::cache::{Entry, Key, KeyBuilder, Kind, Layer, RedisLayer, Selection};
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
@@ -19,13 +19,15 @@ use support::RedisServer;
 const ENTRIES: u32 = 1_000;
 const GETS: u32 = 40_000;
 const PUTS: u32 = 100_000;
+const OTHERS: u32 = 1_000_000;
 /// Between two flushes: not more than the queue holds.
 const PUTS_AT_ONCE: u32 = 1_000;
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1 << 10), ("6 KiB", 6 << 10), ("100 KiB", 100 << 10)];
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 fn main() {
-    let server = RedisServer::start(&["--appendonly", "no"]).expect("redis-server starts");
+    let options = ["--appendonly", "no", "--enable-debug-command", "local"];
+    let server = RedisServer::start(&options).expect("redis-server starts");
     let Some(mut server) = server else { return };
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -41,13 +43,28 @@ fn main() {
         }
         println!("gets                callers      gets/s    p50 us    p99 us    max us    failed");
         for (name, size) in SIZES {
-            for callers in [1, 100] {
+            // More of the large at a time would measure how fast memory is copied.
+            for callers in [1, if size > 10_000 { 10 } else { 100 }] {
+                reached(&layer).await;
                 fill(&layer, size).await;
                 let (spans, rate, failed) = get(&layer, callers).await;
                 let [p50, p99, max] =
                     [0.5, 0.99, 1.0].map(|share| spans.percentile(share).as_secs_f64() * 1e6);
                 println!("  of {name:<10} {callers:12} {rate:11.0} {p50:9.1} {p99:9.1} {max:9.1} {failed:9}");
             }
+        }
+        let mut redis = server.connection().expect("a connection");
+        redis::cmd("DEBUG").arg("POPULATE").arg(OTHERS).exec(&mut redis).expect("others' keys");
+        let own = Selection { tenant: Some("bench".into()), ..Selection::default() };
+        let others = Selection { kind: Some(Kind::Speech), ..Selection::default() };
+        for (what, selection) in [("1,000 of a tenant's entries", own), ("nothing", others)] {
+            reached(&layer).await;
+            let began = Instant::now();
+            let cleared = layer.clear(selection).await.expect("cleared");
+            println!(
+                "{what} ({cleared}) cleared among {OTHERS} other keys: {:.2} s",
+                began.elapsed().as_secs_f64()
+            );
         }
         server.kill().expect("killed");
         while layer.levels().iter().any(|level| level.name == "breaker" && level.value < 2.0) {
@@ -107,13 +124,16 @@ async fn put(layer: &RedisLayer, size: usize) -> (f64, u64) {
     let entries: Vec<Arc<Entry>> = (0..at_once).map(|n| entry(n, size)).collect();
     let began = Instant::now();
     for _ in 0..(PUTS / at_once).min(((2 << 30) / size) as u32 / at_once) {
-        entries.iter().for_each(|entry| layer.put(entry.clone()));
+        for entry in &entries {
+            layer.put(entry.clone());
+        }
         layer.flush().await;
     }
     ((counter("written") - written) as f64 / began.elapsed().as_secs_f64(), counter("dropped") - dropped)
 }
 
-/// How long gets took, how many there were in a second, and how many failed.
+/// How long gets took, how many there were in a second, and how many found nothing: an answer was late, or several were
+/// and the breaker kept the next from asking.
 async fn get(layer: &Arc<RedisLayer>, callers: u32) -> (antiphon_core::measure::Snapshot, f64, u32) {
     let spans = Arc::new(Histogram::default());
     let began = Instant::now();
