@@ -521,6 +521,15 @@ async fn what_is_on_its_way_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_layer_that_is_dropped_leaves_no_task() {
+    let server = server!();
+    let layer = connected(&server.url()).await;
+    layer.put(Arc::new(entry("a", "the last")));
+    drop(layer);
+    until!("its tasks end", tokio::runtime::Handle::current().metrics().num_alive_tasks() == 0);
+}
+
+#[tokio::test]
 async fn more_than_there_is_room_for_is_dropped_and_counted() {
     let url = format!("redis://127.0.0.1:{}", free_port().expect("a port"));
     let layer = RedisLayer::new(&url, clock()).expect("a URL");
