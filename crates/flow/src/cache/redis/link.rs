@@ -41,6 +41,19 @@ struct Line {
     connection: Option<MultiplexedConnection>,
     /// How often there was a new connection: tells the present one from those before.
     opened: u64,
+    /// When the breaker was last told of a failure.
+    failed: Option<Instant>,
+}
+
+impl Line {
+    /// Whether a request that began then and failed now says more than the failure before.
+    fn is_news(&mut self, began: Instant, now: Instant) -> bool {
+        let is_news = self.failed.is_none_or(|failed| failed <= began);
+        if is_news {
+            self.failed = Some(now);
+        }
+        is_news
+    }
 }
 
 impl Link {
@@ -136,12 +149,13 @@ impl Link {
 
     /// Connects if need be and asks for a sign of life; gives how long to wait before the next.
     async fn probe(&self, ticket: Ticket) -> Duration {
+        let began = Instant::now();
         let (mut connection, serial) = match self.connected() {
             Some(connected) => connected,
             None => match self.connect().await {
                 Ok(connection) => self.set_connection(connection),
                 Err(error) => {
-                    self.failed(ticket, &error);
+                    self.failed(ticket, &error, began);
                     return RETRY;
                 }
             },
@@ -159,6 +173,7 @@ impl Link {
         ticket: Ticket,
         serial: u64,
     ) -> Result<T> {
+        let began = Instant::now();
         let (error, broken) = match timeout(within, answer).await {
             Ok(Ok(answer)) => {
                 ticket.ok(Instant::now());
@@ -170,7 +185,7 @@ impl Link {
                 (Error::new(ErrorKind::Timeout, late), false)
             }
         };
-        self.failed(ticket, &error);
+        self.failed(ticket, &error, began);
         // What made the breaker open may be the connection: the next probe has a new one.
         if broken || self.state() != BreakerState::Closed {
             self.disconnect(serial);
@@ -178,9 +193,13 @@ impl Link {
         Err(error)
     }
 
-    fn failed(&self, ticket: Ticket, error: &Error) {
+    /// A hiccup or a lost connection is seen by all requests under way, which may be a hundred: the breaker is told once.
+    fn failed(&self, ticket: Ticket, error: &Error, began: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        ticket.failed(error, Instant::now());
+        let now = Instant::now();
+        if self.line().is_news(began, now) {
+            ticket.failed(error, now);
+        }
     }
 
     fn connected(&self) -> Option<(MultiplexedConnection, u64)> {
@@ -206,5 +225,19 @@ impl Link {
     /// Nothing panics while it holds this lock.
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_see_at_once_counts_once() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        let ms = |ms| start + Duration::from_millis(ms);
+        assert!(line.is_news(ms(0), ms(15)));
+        assert!(!line.is_news(ms(0), ms(15)) && !line.is_news(ms(14), ms(29)), "they were under way then");
+        assert!(line.is_news(ms(15), ms(30)), "this one began after it");
     }
 }

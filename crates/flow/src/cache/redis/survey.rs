@@ -16,7 +16,7 @@ use super::read;
 use crate::cache::{Kind, Selection, Usage};
 
 /// Keys looked at in one step: Redis is busy for a fraction of a millisecond.
-const STEP: usize = 500;
+const STEP: usize = 2_000;
 /// Entries read in one step: at most 8 MiB.
 const READ_AT_ONCE: usize = 8;
 /// Where the tenant stands in what [`Entry::to_bytes`](crate::cache::Entry::to_bytes) writes, its length before it.
