@@ -14,6 +14,7 @@ mod record;
 mod scope;
 mod search;
 #[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
