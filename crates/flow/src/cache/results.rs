@@ -13,6 +13,8 @@ mod memory;
 mod record;
 mod scope;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

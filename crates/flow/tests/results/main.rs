@@ -8,7 +8,7 @@ mod stores;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Embed, Knowledge, Memories, Memory};
+use antiphon_core::{BoxFuture, Embed, Knowledge, Memories};
 use antiphon_flow::cache::{
     Cache, CacheOptions, CachedEmbed, CachedKnowledge, CachedMemories, Kind, SearchCache,
 };
@@ -16,6 +16,7 @@ use antiphon_memory::InProcessMemories;
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use stores::{Letters, Persons, Texts};
+use tokio::runtime::{Builder, Runtime};
 
 const LIMIT: usize = 3;
 
@@ -31,11 +32,6 @@ fn results(embed: &Arc<CachedEmbed>) -> Arc<SearchCache> {
     let options = CacheOptions { kind: Kind::Result, max_bytes: ROOM, ttl: TTL };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
     Arc::new(SearchCache::new(cache, Arc::clone(embed)))
-}
-
-/// Asked alone, until it is answered.
-fn now<T>(mut work: impl Future<Output = T> + Unpin) -> T {
-    (0..100).find_map(|_| (&mut work).now_or_never()).expect("answers in a few steps")
 }
 
 /// Work that goes on step by step, and may be dropped before it ends.
@@ -114,11 +110,19 @@ fn told() -> impl Strategy<Value = (bool, Told)> {
     ]
 }
 
-fn in_time<T>(work: impl FnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime");
-    let _inside = runtime.enter();
-    work()
+/// What is asked alone, until it is answered. Time passes as it has to: who waits for somebody who does not go on takes
+/// over.
+struct Alone(Runtime);
+
+impl Alone {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        Self(runtime.expect("a runtime"))
+    }
+
+    fn ask<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
+    }
 }
 
 proptest! {
@@ -126,7 +130,8 @@ proptest! {
 
     #[test]
     fn a_search_finds_what_the_store_would_find(steps in steps(), (counts, told) in told()) {
-        in_time(|| {
+            let alone = Alone::new();
+            let _inside = alone.0.enter();
             let embed = embed(Arc::new(Letters));
             let results = results(&embed);
             let store = Texts::new(embed, counts);
@@ -136,8 +141,8 @@ proptest! {
             for step in steps {
                 let changed = match step {
                     Step::Search(about) => {
-                        let expected = now(Knowledge::search(&store, about.clone(), LIMIT));
-                        assert_eq!(now(cached.search(about.clone(), LIMIT)), expected, "{about}");
+                        let expected = alone.ask(Knowledge::search(&store, about.clone(), LIMIT));
+                        assert_eq!(alone.ask(cached.search(about.clone(), LIMIT)), expected, "{about}");
                         None
                     }
                     Step::BeginSearch(about) => {
@@ -145,7 +150,7 @@ proptest! {
                         None
                     }
                     Step::Add(text) => {
-                        let version = now(store.add(&text).boxed()).expect("works");
+                        let version = alone.ask(store.add(&text)).expect("works");
                         Some((text, version))
                     }
                     Step::Remove(at) => store.remove(at),
@@ -166,7 +171,6 @@ proptest! {
                     }
                 }
             }
-        });
     }
 }
 
@@ -200,7 +204,8 @@ proptest! {
 
     #[test]
     fn everybody_recalls_what_is_remembered_of_them_alone(deeds in deeds(), counts: bool) {
-        in_time(|| {
+            let alone = Alone::new();
+            let _inside = alone.0.enter();
             let embed = embed(Arc::new(Letters));
             let results = results(&embed);
             // One of each tenant, of the same name and with persons of the same names.
@@ -215,18 +220,17 @@ proptest! {
                 let (store, cached) = (stores[tenant].of(person), cached[tenant].of(person));
                 match deed {
                     Deed::Recall(about) => {
-                        let expected = now(store.recall(about.clone(), LIMIT));
-                        assert_eq!(now(cached.recall(about, LIMIT)), expected);
-                        assert_eq!(now(cached.profile(LIMIT)), now(store.profile(LIMIT)));
+                        let expected = alone.ask(store.recall(about.clone(), LIMIT));
+                        assert_eq!(alone.ask(cached.recall(about, LIMIT)), expected);
+                        assert_eq!(alone.ask(cached.profile(LIMIT)), alone.ask(store.profile(LIMIT)));
                     }
                     Deed::BeginRecall(about) => under_way.begin(cached.recall(about, LIMIT)),
-                    Deed::Remember(text) => now(cached.remember(text, String::new())).expect("works"),
+                    Deed::Remember(text) => alone.ask(cached.remember(text, String::new())).expect("works"),
                     Deed::BeginRemember(text) => under_way.begin(cached.remember(text, String::new())),
                     Deed::GoOn(at) => under_way.step(at),
                     Deed::Cancel(at) => under_way.cancel(at),
                 }
             }
-        });
     }
 }
 

@@ -16,10 +16,10 @@ use crate::cache::{Cache, CachedEmbed, Draft, Entry, Key, KeyBuilder, Kind};
 
 /// Results kept of one scope; then the oldest goes. To look at all of them when something changes takes a few
 /// milliseconds at most (`cargo bench -p antiphon-flow --bench cache_results`).
-const MAX_KEPT: usize = 4_096;
+pub(super) const MAX_KEPT: usize = 4_096;
 /// A text that is not embedded by then is taken to concern everything. Meanwhile the store is asked: a second of that
 /// costs less than to have nothing cached, more would not.
-const WITHIN: Duration = Duration::from_secs(1);
+pub(super) const WITHIN: Duration = Duration::from_secs(1);
 
 /// The results of one scope.
 pub(super) struct Scope {
