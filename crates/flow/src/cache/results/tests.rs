@@ -1,9 +1,11 @@
 use antiphon_core::{BoxFuture, Embed, Priority, Result};
 use bytes::Bytes;
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::scope::{Looked, MAX_KEPT, WITHIN};
 use super::*;
+use crate::cache::{CacheOptions, Kind};
 
 /// Takes ten times longer than anybody waits.
 struct Slow;
@@ -30,11 +32,12 @@ impl Embed for Slow {
 }
 
 fn results() -> SearchCache {
-    let (max_bytes, ttl) = (16 << 20, Duration::from_hours(1));
-    let options = CacheOptions { kind: Kind::Embedding, max_bytes, ttl };
-    let cache = Cache::new(options, Vec::new(), Arc::new(|| 0));
-    let embed = CachedEmbed::new(Arc::new(Slow), Arc::new(cache));
-    SearchCache::new(max_bytes, ttl, Arc::new(|| 0), Arc::new(embed))
+    let cache = |kind| {
+        let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
+        Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
+    };
+    let embed = CachedEmbed::new(Arc::new(Slow), cache(Kind::Embedding));
+    SearchCache::new(cache(Kind::Result), Arc::new(embed))
 }
 
 fn person(name: &str) -> Name {

@@ -1,0 +1,162 @@
+//! What a clause from the cache costs: `cargo bench -p antiphon-flow --bench cache_speech`.
+//!
+//! The speech is real: telephone prompts at 8 kHz, and read speech at 16 kHz, which is resampled for the other rates. The
+//! folder of the test data is named in `ANTIPHON_TESTDATA`.
+
+#![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
+
+#[path = "../tests/support/clips.rs"]
+mod clips;
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
+use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_flow::cache::{Cache, CacheOptions, CachedTts, Kind, SpeechCodec};
+use antiphon_flow::{Placement, PoolBounds};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+
+use clips::Clips;
+
+const RATES: [u32; 5] = [8_000, 16_000, 22_050, 24_000, 48_000];
+const HITS: usize = 5_000;
+const ROUNDS: usize = 5;
+/// Recordings of each rate.
+const CLAUSES: usize = 24;
+const LONGEST: Duration = Duration::from_mins(1);
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn main() {
+    let data = std::env::var_os("ANTIPHON_TESTDATA").expect("ANTIPHON_TESTDATA names the test data");
+    let data = PathBuf::from(data);
+    println!("  rate  clauses  seconds   of WAV: all  most    encode x real time   decode x real time");
+    let mut clauses = Vec::new();
+    for hz in RATES {
+        let rate = SampleRate::new(hz).expect("a rate");
+        let said = recordings(&data, rate);
+        let seconds: f64 = said.iter().map(|audio| audio.duration().as_secs_f64()).sum();
+        let kept: Vec<Bytes> = said.iter().map(encode).collect();
+        let shares = said.iter().zip(&kept).map(|(audio, kept)| kept.len() as f64 / wav(audio) as f64);
+        let most = shares.fold(0.0, f64::max);
+        let all =
+            kept.iter().map(Bytes::len).sum::<usize>() as f64 / said.iter().map(wav).sum::<usize>() as f64;
+        let encoding = best(|| said.iter().for_each(|audio| _ = black_box(encode(audio))));
+        let decoding = best(|| kept.iter().for_each(|kept| _ = black_box(decode(kept))));
+        println!(
+            "{hz:6}  {:7}  {seconds:7.1}  {:11.1} % {:4.1} %  {:10.1} ms/s {:4.0}  {:12.2} ms/s {:4.0}",
+            said.len(),
+            100.0 * all,
+            100.0 * most,
+            encoding / seconds * 1e3,
+            seconds / encoding,
+            decoding / seconds * 1e3,
+            seconds / decoding,
+        );
+        clauses.push(said.into_iter().next().expect("a recording"));
+    }
+    println!();
+    println!("from speak() to the first chunk on a hit in memory      p50       p99");
+    for audio in clauses {
+        let (hz, [p50, p99]) = (audio.rate.hz(), hits(audio));
+        println!("{hz:6}  {p50:46.1} {p99:9.1} us");
+    }
+}
+
+/// Clauses of real speech.
+fn recordings(data: &Path, rate: SampleRate) -> Vec<AudioChunk> {
+    let folder =
+        data.join(if rate == SampleRate::HZ_8000 { "telephone_speech" } else { "librispeech_other" });
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("test data")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "wav" || ending == "flac"))
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let file = std::fs::read(path).expect("readable");
+        resample(&decode_file(&file, LONGEST).expect("a recording"), rate)
+    };
+    paths.into_iter().take(CLAUSES).map(read).collect()
+}
+
+fn resample(audio: &AudioChunk, rate: SampleRate) -> AudioChunk {
+    let mut resampler = Resampler::new(audio.rate, rate);
+    let mut samples = Vec::new();
+    resampler.process(&audio.samples, &mut samples);
+    resampler.flush(&mut samples);
+    AudioChunk::new(rate, samples)
+}
+
+fn wav(audio: &AudioChunk) -> usize {
+    encode_file(FileFormat::Wav, audio).expect("written").len()
+}
+
+fn encode(audio: &AudioChunk) -> Bytes {
+    Clips.encode(audio.rate, &audio.samples).expect("written").into()
+}
+
+/// How many samples it holds.
+fn decode(kept: &Bytes) -> usize {
+    Clips.decode(kept.clone()).expect("a clip").map(|chunk| chunk.expect("whole").samples.len()).sum()
+}
+
+/// Seconds of the fastest round, so that what else the machine does counts least.
+fn best(mut round: impl FnMut()) -> f64 {
+    let time = |_| {
+        let began = Instant::now();
+        round();
+        began.elapsed().as_secs_f64()
+    };
+    (0..ROUNDS).map(time).fold(f64::INFINITY, f64::min)
+}
+
+/// Says the same, whatever it is asked.
+struct Parrot(AudioChunk);
+
+impl Tts for Parrot {
+    fn name(&self) -> &'static str {
+        "parrot"
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        Vec::new()
+    }
+
+    fn speak(&self, _: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        stream::iter([Ok(self.0.clone())]).boxed()
+    }
+}
+
+/// Microseconds: the median and the 99th percentile.
+fn hits(audio: AudioChunk) -> [f64; 2] {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let options = CacheOptions { kind: Kind::Speech, max_bytes: 1 << 24, ttl: Duration::from_hours(1) };
+    let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
+    let bounds = PoolBounds { min: 1, max: 1 };
+    let placement = Arc::new(Placement::new(bounds, bounds).expect("threads"));
+    let parrot = Arc::new(Parrot(audio));
+    let cached = CachedTts::new(parrot, "parrot".to_owned(), cache.clone(), Arc::new(Clips), placement);
+    let clause = || SpeechRequest::new("I can help you with that, let me just look it up.");
+    runtime.block_on(async {
+        cached.speak(clause()).collect::<Vec<_>>().await;
+        while cache.counts().stored == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let mut spans: Vec<f64> = (0..HITS)
+        .map(|_| {
+            let request = clause();
+            let began = Instant::now();
+            let chunk = cached.speak(request).next().now_or_never();
+            let span = began.elapsed().as_secs_f64() * 1e6;
+            assert!(black_box(chunk).is_some(), "a hit");
+            span
+        })
+        .collect();
+    spans.sort_by(f64::total_cmp);
+    [0.5, 0.99].map(|share| spans[(share * HITS as f64) as usize])
+}
