@@ -5,6 +5,7 @@
 //! below is put above. Decorators round the core traits use it.
 
 mod entry;
+mod foresight;
 mod front;
 mod key;
 mod layer;
@@ -14,6 +15,7 @@ mod resident;
 mod statistics;
 
 pub use entry::{Entry, Kind};
+pub use foresight::{ForesightBudget, IsIdle, Transitions};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
