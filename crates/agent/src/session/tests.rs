@@ -1,6 +1,8 @@
 //! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
 
+mod foresee;
 mod lookup;
+mod rehearsal;
 mod stage;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use super::stage::{Lookups, Stage};
 
 /// Feels anger, knows one fact, remembers what it is told.
 #[derive(Default)]
-struct Scripted {
+pub(super) struct Scripted {
     told: Mutex<Vec<String>>,
     /// How long each look-up takes, in ms.
     took: u64,
@@ -72,7 +72,7 @@ impl Memory for Shared {
     }
 }
 
-fn lookups(scripted: &Arc<Scripted>) -> Lookups {
+pub(super) fn lookups(scripted: &Arc<Scripted>) -> Lookups {
     Lookups {
         emotion: Some(scripted.clone()),
         memories: Some(Arc::new(Shared(scripted.clone()))),

@@ -55,6 +55,7 @@ pub(super) struct Stage {
     config: SessionConfig,
     pacing: Pacing,
     lookups: Lookups,
+    foresight: Option<Arc<dyn Foresight>>,
 }
 
 /// What can be looked up.
@@ -84,7 +85,7 @@ impl Default for Stage {
             ..SessionConfig::default()
         };
         let pacing = Pacing::Server { lead: Duration::from_millis(200) };
-        Self { script, config, pacing, lookups: Lookups::default() }
+        Self { script, config, pacing, lookups: Lookups::default(), foresight: None }
     }
 }
 
@@ -142,12 +143,27 @@ impl Stage {
         self
     }
 
+    pub(super) fn foresees(mut self, foresight: Arc<dyn Foresight>) -> Self {
+        self.foresight = Some(foresight);
+        self
+    }
+
+    pub(super) fn configured(mut self, change: impl FnOnce(&mut SessionConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
     pub(super) fn streams(&self) -> Streams {
         Streams(self.script.alive.clone())
     }
 
     /// The call begins.
     pub(super) fn call(self) -> Person {
+        self.scene().call()
+    }
+
+    /// All is ready for the call.
+    pub(super) fn scene(self) -> Scene {
         let script = Arc::new(self.script);
         let engines = Engines {
             vad: Arc::new(FakeVad),
@@ -159,19 +175,38 @@ impl Stage {
             emotion: self.lookups.emotion,
             memories: self.lookups.memories,
             knowledge: self.lookups.knowledge,
+            foresight: self.foresight,
         };
+        Scene { script, engines, config: self.config, pacing: self.pacing }
+    }
+}
+
+/// Before the call.
+pub(super) struct Scene {
+    script: Arc<Script>,
+    pub(super) engines: Engines,
+    pub(super) config: SessionConfig,
+    pacing: Pacing,
+}
+
+impl Scene {
+    pub(super) fn speeches(&self) -> Vec<SpeechRequest> {
+        lock(&self.script.speeches).clone()
+    }
+
+    pub(super) fn call(self) -> Person {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
         let line = Line { received, sent, pacing: self.pacing };
         let call = run_call(
             CallContext::new(None),
-            Arc::new(engines),
+            Arc::new(self.engines),
             self.config,
             Arc::new(Nobody),
             line,
             std::future::pending(),
         );
-        Person { script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
+        Person { script: self.script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
     }
 }
 

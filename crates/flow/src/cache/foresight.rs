@@ -1,0 +1,193 @@
+//! What is likely said next, learned from what was said in calls: [`Transitions`].
+
+mod agents;
+mod budget;
+mod chain;
+mod space;
+#[cfg(test)]
+mod tests;
+mod worth;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_core::measure::{Component, Counter, Level};
+use antiphon_core::{AgentId, Foresight, Preparation, PreparationOutcome, Said};
+use tokio::time::Instant;
+
+use super::Cache;
+use super::question::normalise;
+use agents::Agents;
+use budget::Budget;
+pub use budget::ForesightBudget;
+use space::Space;
+use worth::{Made, Worth};
+
+/// Preparations after one reply, at most: a person speaks again after some seconds, and what is third likeliest is rarely
+/// said.
+const MAX_AFTER_A_REPLY: usize = 3;
+
+/// Whether engines have so little to do that work nobody waits for may begin.
+pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Predictive caching: what is said after what is learned for each agent of each tenant (`chain.rs`), and the answers to
+/// what is likely said next are prepared while that pays (`worth.rs`), within a budget (`budget.rs`), while engines are
+/// idle and where they push nothing out of the caches (`space.rs`).
+pub struct Transitions {
+    learned: Mutex<Learned>,
+    space: Space,
+    is_idle: IsIdle,
+    counts: Counts,
+}
+
+struct Learned {
+    agents: Agents,
+    budget: Budget,
+    worth: Worth,
+}
+
+#[derive(Default)]
+struct Counts {
+    learned: AtomicU64,
+    prepared: AtomicU64,
+    used: AtomicU64,
+    found: AtomicU64,
+    dropped: AtomicU64,
+    load: AtomicU64,
+    budget: AtomicU64,
+    space: AtomicU64,
+    not_paying: AtomicU64,
+}
+
+impl Transitions {
+    /// Knows nothing yet. What is prepared is kept in `replies` and `speech`.
+    pub fn new(budget: ForesightBudget, replies: Arc<Cache>, speech: Arc<Cache>, is_idle: IsIdle) -> Self {
+        let learned = Learned {
+            agents: Agents::default(),
+            budget: Budget::new(budget, Instant::now()),
+            worth: Worth::default(),
+        };
+        let space = Space::new(replies, speech);
+        Self { learned: Mutex::new(learned), space, is_idle, counts: Counts::default() }
+    }
+
+    /// Why nothing may be prepared now: what to count.
+    fn obstacle(&self, learned: &mut Learned, is_idle: bool, now: Instant) -> Option<&AtomicU64> {
+        if !learned.worth.pays(now) {
+            Some(&self.counts.not_paying)
+        } else if !is_idle {
+            Some(&self.counts.load)
+        } else if !self.space.has_room(learned.worth.unused(now)) {
+            Some(&self.counts.space)
+        } else if !learned.budget.take(now) {
+            Some(&self.counts.budget)
+        } else {
+            None
+        }
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Foresight for Transitions {
+    fn learn(&self, agent: &AgentId, said: &Said<'_>) {
+        let words = normalise(said.text);
+        if words.is_empty() {
+            return;
+        }
+        let before = said.before.map(normalise);
+        let mut learned = self.learned();
+        if said.from_cache && learned.worth.used(agent, &words, Instant::now()) {
+            count(&self.counts.used);
+        }
+        let asked =
+            chain::Asked { by: said.by, before: before.as_deref(), words: &words, wording: said.text };
+        if learned.agents.open(agent).learn(&asked) {
+            count(&self.counts.learned);
+        }
+    }
+
+    fn next(&self, agent: &AgentId, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
+        if already.len() >= MAX_AFTER_A_REPLY {
+            return None;
+        }
+        let before = before.map(normalise);
+        let already: Vec<String> = already.iter().map(|text| normalise(text)).collect();
+        let (is_idle, now) = ((self.is_idle)(), Instant::now());
+        let mut learned = self.learned();
+        let at_least = learned.worth.break_even();
+        let likely = learned.agents.get(agent)?.likely(before.as_deref(), &already, at_least)?;
+        if let Some(skipped) = self.obstacle(&mut learned, is_idle, now) {
+            count(skipped);
+            return None;
+        }
+        Some(likely)
+    }
+
+    fn prepared(&self, agent: &AgentId, preparation: &Preparation<'_>) {
+        let Preparation { question, took, outcome } = *preparation;
+        let mut learned = self.learned();
+        learned.budget.spent(took);
+        match outcome {
+            PreparationOutcome::Made { saves, clauses } => {
+                count(&self.counts.prepared);
+                let (agent, question, at) = (agent.clone(), normalise(question), Instant::now());
+                learned.worth.made(Made { agent, question, at, took, saves, clauses, used: false });
+            }
+            PreparationOutcome::Found => {
+                count(&self.counts.found);
+                learned.budget.give_back();
+            }
+            PreparationOutcome::Dropped => count(&self.counts.dropped),
+        }
+    }
+}
+
+impl Component for Transitions {
+    fn name(&self) -> &'static str {
+        "foresight"
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let all = [
+            ("learned", &self.counts.learned),
+            ("prepared", &self.counts.prepared),
+            ("prepared and used", &self.counts.used),
+            ("found prepared", &self.counts.found),
+            ("dropped", &self.counts.dropped),
+            ("skipped for load", &self.counts.load),
+            ("skipped for budget", &self.counts.budget),
+            ("skipped for space", &self.counts.space),
+            ("skipped as not paying", &self.counts.not_paying),
+        ];
+        let counter = |(name, value): (&'static str, &AtomicU64)| Counter {
+            name: name.into(),
+            value: value.load(Ordering::Relaxed),
+        };
+        all.into_iter().map(counter).collect()
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let learned = self.learned();
+        let level = |name: &'static str, value: f64, limit: Option<f64>, unit: &'static str| Level {
+            name: name.into(),
+            value,
+            limit,
+            unit: unit.into(),
+        };
+        let worth = &learned.worth;
+        let on = f64::from(u8::from(!worth.rests(Instant::now())));
+        vec![
+            level("on", on, None, "0 or 1"),
+            level("hit rate", worth.hit_rate(), Some(1.0), "of those prepared lately"),
+            level("hit rate that pays", worth.break_even(), None, "of those prepared"),
+            level("questions", learned.agents.questions() as f64, None, "questions"),
+        ]
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

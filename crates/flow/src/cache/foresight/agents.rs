@@ -1,0 +1,83 @@
+//! What was learned of each agent: nothing is shared between agents, and so not between tenants.
+
+use std::collections::HashMap;
+
+use antiphon_core::AgentId;
+
+use super::chain::Chain;
+
+/// Agents remembered, at most; each takes up to a quarter of a megabyte (see `chain.rs`).
+const MAX_AGENTS: usize = 128;
+
+/// The chains of all agents.
+#[derive(Default)]
+pub(super) struct Agents {
+    chains: HashMap<AgentId, Known>,
+    /// Counts what is learned.
+    now: u64,
+}
+
+struct Known {
+    chain: Chain,
+    /// When something was learned of it last.
+    latest: u64,
+}
+
+impl Agents {
+    /// What is known of an agent.
+    pub(super) fn get(&self, agent: &AgentId) -> Option<&Chain> {
+        self.chains.get(agent).map(|known| &known.chain)
+    }
+
+    /// What is known of an agent, to learn more. Another may have to go.
+    pub(super) fn open(&mut self, agent: &AgentId) -> &mut Chain {
+        if !self.chains.contains_key(agent) && self.chains.len() >= MAX_AGENTS {
+            self.forget_one();
+        }
+        self.now += 1;
+        let known =
+            self.chains.entry(agent.clone()).or_insert_with(|| Known { chain: Chain::default(), latest: 0 });
+        known.latest = self.now;
+        &mut known.chain
+    }
+
+    /// Questions known, of all agents.
+    pub(super) fn questions(&self) -> usize {
+        self.chains.values().map(|known| known.chain.questions()).sum()
+    }
+
+    /// Of the tenant that has most agents, the one that was spoken to longest ago: a tenant whose instructions are different
+    /// in each call pushes out only its own.
+    fn forget_one(&mut self) {
+        let mut agents: HashMap<&str, usize> = HashMap::new();
+        for agent in self.chains.keys() {
+            *agents.entry(agent.tenant()).or_default() += 1;
+        }
+        let most = |agent: &AgentId| agents.get(agent.tenant()).copied().unwrap_or_default();
+        let first = self.chains.iter().min_by_key(|(agent, known)| (usize::MAX - most(agent), known.latest));
+        if let Some(agent) = first.map(|(agent, _)| agent.clone()) {
+            self.chains.remove(&agent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_with_ever_new_agents_pushes_out_only_its_own() {
+        let mut agents = Agents::default();
+        let quiet: Vec<AgentId> = (0..3).map(|n| AgentId::new("quiet".into(), &n.to_string())).collect();
+        for agent in &quiet {
+            agents.open(agent);
+        }
+        let loud = |n: usize| AgentId::new("loud".into(), &n.to_string());
+        for n in 0..1_000 {
+            agents.open(&loud(n));
+        }
+        assert_eq!(agents.chains.len(), MAX_AGENTS);
+        assert!(quiet.iter().all(|agent| agents.get(agent).is_some()));
+        assert!(agents.get(&loud(999)).is_some() && agents.get(&loud(0)).is_none(), "the oldest go");
+    }
+}
