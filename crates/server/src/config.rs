@@ -157,6 +157,25 @@ fn check(config: &Config) -> Result<()> {
     if !(0.25..=4.0).contains(&config.tts.speed) {
         bail!("[tts] speed = {} is not between 0.25 and 4", config.tts.speed);
     }
+    check_prices(config)
+}
+
+fn check_prices(config: &Config) -> Result<()> {
+    let Config { stt, llm, tts, .. } = config;
+    let stt = [stt].into_iter().chain(&stt.engines).map(|stt| ("[stt] hour_price", stt.hour_price));
+    let llm = [llm].into_iter().chain(&llm.engines).flat_map(|llm| {
+        [
+            ("[llm] input_price", llm.input_price),
+            ("[llm] cached_price", llm.cached_price),
+            ("[llm] output_price", llm.output_price),
+        ]
+    });
+    let tts = [tts].into_iter().chain(&tts.engines).map(|tts| ("[tts] million_price", tts.million_price));
+    for (key, price) in stt.chain(llm).chain(tts) {
+        if let Some(price) = price.filter(|price| !(0.0..f64::INFINITY).contains(price)) {
+            bail!("{key} = {price} is no price: give what it costs, or leave it out");
+        }
+    }
     Ok(())
 }
 
@@ -240,6 +259,8 @@ mod tests {
             assert!(error(&format!("[server]\nframe_ms = {frame_ms}"), &[]).contains("frame_ms"));
         }
         assert!(error("[server]\nworker_threads = 0", &[]).contains("worker_threads"));
+        assert!(error("[stt]\nhour_price = -0.5", &[]).contains("[stt] hour_price"));
+        assert!(error("[tts]\nengines = [{ million_price = nan }]", &[]).contains("[tts] million_price"));
     }
 
     #[test]

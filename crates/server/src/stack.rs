@@ -151,7 +151,8 @@ impl Builder<'_> {
         let engines = listed(stt, &stt.engines).map(|stt| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, stt.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, stt.max_concurrent);
+            Ok(Engine { inner, max_concurrent, price: stt.hour_price, name, limits })
         });
         layers.stt(engines.collect::<Result<_>>()?)
     }
@@ -165,7 +166,8 @@ impl Builder<'_> {
             let name = llm::engine(llm).to_owned();
             let (inner, component) = self.one_llm(llm, &limits)?;
             measured.push(component);
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, llm.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, llm.max_concurrent);
+            Ok(Engine { inner, max_concurrent, price: None, name, limits })
         });
         let engines = engines.collect::<Result<_>>()?;
         Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
@@ -176,7 +178,8 @@ impl Builder<'_> {
         let engines = listed(tts, &tts.engines).map(|tts| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, tts.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, tts.max_concurrent);
+            Ok(Engine { inner, max_concurrent, price: tts.million_price, name, limits })
         });
         layers.tts(engines.collect::<Result<_>>()?)
     }
@@ -186,7 +189,8 @@ impl Builder<'_> {
         let engines = listed(embed, &embed.engines).map(|embed| {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
-            Ok(Engine { inner, max_concurrent: max_concurrent(&name, embed.max_concurrent), name, limits })
+            let max_concurrent = max_concurrent(&name, embed.max_concurrent);
+            Ok(Engine { inner, max_concurrent, price: None, name, limits })
         });
         layers.embed(engines.collect::<Result<_>>()?, embed.max_batch)
     }

@@ -75,9 +75,14 @@ async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
     Ok(capacity.calls)
 }
 
+/// `None` when nothing has a price. What engines of speech cost, their stack knows.
 fn prices(config: &Config) -> Option<Prices> {
-    let llm = &config.llm;
-    (llm.input_price.is_some() || llm.output_price.is_some()).then(|| Prices {
+    let Config { stt, llm, tts, .. } = config;
+    let priced = llm.input_price.is_some()
+        || llm.output_price.is_some()
+        || stack::listed(stt, &stt.engines).any(|stt| stt.hour_price.is_some())
+        || stack::listed(tts, &tts.engines).any(|tts| tts.million_price.is_some());
+    priced.then(|| Prices {
         input_million: llm.input_price.unwrap_or_default(),
         cached_million: llm.cached_price.or(llm.input_price).unwrap_or_default(),
         output_million: llm.output_price.unwrap_or_default(),

@@ -205,6 +205,8 @@ section! {
         keyterms: Vec<String> = Vec::new(),
         /// ISO 639-1.
         language: Option<String> = None,
+        /// What an hour of audio sent costs, in any currency, the same for all sections.
+        hour_price: Option<f64> = None,
         /// With `sim`: from the question to the answer.
         delay_ms: u64 = 100,
         /// With `sim`: what is understood.
@@ -250,7 +252,7 @@ section! {
         threads: Option<usize> = None,
         /// With `llama`: tokens of a prompt read in one step beside replies under way, 8 to 512.
         prompt_batch: usize = 32,
-        /// What a million tokens read cost, in any currency.
+        /// What a million tokens read cost, in any currency, the same for all sections.
         input_price: Option<f64> = None,
         /// The same of tokens read from a cache; as `input_price` when not set.
         cached_price: Option<f64> = None,
@@ -295,6 +297,8 @@ section! {
         voices: Vec<String> = Vec::new(),
         /// Speed of speech.
         speed: f32 = 1.0,
+        /// What a million characters sent cost, in any currency, the same for all sections.
+        million_price: Option<f64> = None,
         /// With `sim`: until the first audio of a clause.
         first_audio_ms: u64 = 80,
         /// With `sim`: length of a clause.

@@ -8,7 +8,7 @@ use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
-    Observed, Shared, Target, Targets,
+    Meters, Observed, Shared, Target, Targets,
 };
 use anyhow::Result;
 
@@ -34,12 +34,16 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) limits: Arc<RateLimits>,
     /// The most requests at a time, for those elsewhere.
     pub(super) max_concurrent: Option<usize>,
+    /// What it is sent costs, as its section sells it; of speech alone.
+    pub(super) price: Option<f64>,
 }
 
 /// Puts the layers on, and keeps what of them is measured.
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
     targets: Arc<Targets>,
+    /// Of what engines of speech are sent.
+    meters: Arc<Meters>,
     /// Told how each request ends.
     pub(super) observer: Arc<LateObserver>,
     components: Vec<Arc<dyn Component>>,
@@ -51,6 +55,7 @@ impl<'a> Layers<'a> {
         Self {
             config: &config.fallback,
             targets: Arc::default(),
+            meters: Arc::default(),
             observer: Arc::default(),
             components: Vec::new(),
             description: Vec::new(),
@@ -58,8 +63,9 @@ impl<'a> Layers<'a> {
     }
 
     pub(super) fn components(self) -> Vec<Arc<dyn Component>> {
-        let Self { targets, mut components, .. } = self;
+        let Self { targets, meters, mut components, .. } = self;
         components.extend(targets.components());
+        components.push(meters);
         components
     }
 
@@ -68,7 +74,7 @@ impl<'a> Layers<'a> {
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
             self.guard("llm", engines, bounds, |engine, observer, target| {
-                let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine, observer));
+                let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine.inner, observer));
                 Arc::new(Guarded::new(observed, target)) as Arc<dyn Llm>
             });
         if self.config.hedge {
@@ -88,8 +94,9 @@ impl<'a> Layers<'a> {
         self.describe("tts", &engines, "");
         let mut guarded: Vec<Arc<dyn Tts>> =
             self.guard("tts", engines, bounds, |engine, observer, target| {
-                let observed: Arc<dyn Tts> = Arc::new(Observed::new(engine, observer));
-                Arc::new(Guarded::new(observed, target)) as Arc<dyn Tts>
+                let observed = Observed::<dyn Tts>::new(engine.inner, observer);
+                let observed = observed.metered(&self.meters, target.name(), engine.price);
+                Arc::new(Guarded::<dyn Tts>::new(Arc::new(observed), target)) as Arc<dyn Tts>
             });
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
@@ -104,8 +111,9 @@ impl<'a> Layers<'a> {
         let bounds = bounds(self.config.stt_first_ms, self.config.stt_first_ms);
         self.describe("stt", &engines, "");
         let guarded = self.guard("stt", engines, bounds, |engine, observer, target| {
-            let observed: Arc<dyn Stt> = Arc::new(Observed::new(engine, observer));
-            Arc::new(Guarded::new(observed, target)) as Arc<dyn Stt>
+            let observed = Observed::<dyn Stt>::new(engine.inner, observer);
+            let observed = observed.metered(&self.meters, target.name(), engine.price);
+            Arc::new(Guarded::<dyn Stt>::new(Arc::new(observed), target)) as Arc<dyn Stt>
         });
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
@@ -118,7 +126,7 @@ impl<'a> Layers<'a> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
-            let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine, observer));
+            let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine.inner, observer));
             Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>
         });
         let engine = self.fall_back(guarded, AnswerBounds::EMBED, |fallback| fallback as Arc<dyn Embed>)?;
@@ -135,7 +143,7 @@ impl<'a> Layers<'a> {
         stage: &str,
         engines: Vec<Engine<E>>,
         bounds: AnswerBounds,
-        guard: impl Fn(Arc<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
+        guard: impl Fn(Engine<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
     ) -> Vec<Arc<E>> {
         let last = engines.len() - 1;
         let mut names: Vec<String> = Vec::new();
@@ -153,7 +161,8 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            guard(engine.inner, self.observer.clone(), self.targets.add(name, bounds, limit, engine.limits))
+            let target = self.targets.add(name, bounds, limit, engine.limits.clone());
+            guard(engine, self.observer.clone(), target)
         });
         guarded.collect()
     }
