@@ -2,7 +2,7 @@
 import { spark } from "/dashboard/chart.js";
 import { component, counter, isBreaker, level, levels } from "/dashboard/data.js";
 import { h } from "/dashboard/dom.js";
-import { bytes, count, measure, money, ms, NONE, percent, words } from "/dashboard/format.js";
+import { bytes, count, measure, money, ms, NONE, percent, span, words } from "/dashboard/format.js";
 
 // Limits shown although nothing is near them.
 const ALWAYS_SHOWN = 8;
@@ -193,7 +193,13 @@ export function guards({ performance }) {
   ];
 }
 
-/** What calls take: tokens, CPU, memory and money. */
+/** Of all engines of a stage: audio or text that they were sent. */
+function sent(performance, what) {
+  const counters = component(performance, "usage")?.counters ?? [];
+  return counters.filter(({ name }) => name.endsWith(` ${what}`)).reduce((sum, { value }) => sum + value, 0);
+}
+
+/** What calls take: tokens, speech, CPU, memory and money. */
 export function cost({ performance, calls }) {
   const llm = component(performance, "llm");
   const [input, cached, output] = ["input_tokens", "cached_tokens", "output_tokens"].map((name) => counter(llm, name));
@@ -213,6 +219,8 @@ export function cost({ performance, calls }) {
         : "since the start",
     ),
     entry("Tokens written", count(output), "since the start"),
+    entry("Audio transcribed", span(sent(performance, "seconds")), "sent to engines since the start"),
+    entry("Characters spoken", count(sent(performance, "characters")), "sent to engines since the start"),
     entry(
       "CPU for a second of call",
       ms(cpu),

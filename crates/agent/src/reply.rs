@@ -106,7 +106,7 @@ impl ReplyTimes {
     }
 
     /// Whether its words came from a cache, and how.
-    pub(crate) fn from_cache(&self) -> Option<CacheHit> {
+    pub(crate) fn cache_hit(&self) -> Option<CacheHit> {
         self.from_cache
     }
 

@@ -112,7 +112,7 @@ pub struct Level {
     pub unit: Cow<'static, str>,
 }
 
-/// One line of a Prometheus metric.
+/// One line of a Prometheus metric: of a counter, if the name ends in `_total`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
     /// Such as `antiphon_breaker_state`.

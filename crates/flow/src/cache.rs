@@ -11,7 +11,6 @@ mod entry;
 mod floats;
 mod foresight;
 mod front;
-pub mod guards;
 mod key;
 mod layer;
 mod question;

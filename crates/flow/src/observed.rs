@@ -4,25 +4,54 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use antiphon_core::measure::account::SpeechUnit;
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Observer, Priority, RequestOutcome,
     Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts, Voice,
 };
+use futures_util::StreamExt;
+
+use crate::meter::{Bill, Meter, Meters};
 
 /// An engine whose requests are told to an observer.
 pub struct Observed<E: ?Sized> {
     engine: Arc<E>,
     observer: Arc<dyn Observer>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl<E: ?Sized> Observed<E> {
     /// Tells `observer` how each request to `engine` ends.
     pub fn new(engine: Arc<E>, observer: Arc<dyn Observer>) -> Self {
-        Self { engine, observer }
+        Self { engine, observer, meter: None }
     }
 
     fn request(&self, engine: &'static str) -> Request {
         Request { observer: Arc::clone(&self.observer), engine, outcome: RequestOutcome::Cancelled }
+    }
+
+    /// What a request is sent is charged to the call that this thread works for.
+    fn bill(&self) -> Option<Bill> {
+        self.meter.as_ref().map(Bill::open)
+    }
+}
+
+impl Observed<dyn Stt> {
+    /// Counts the audio that the engine takes, as `name` ("stt deepgram"). An hour of it costs `hour_price`.
+    #[must_use]
+    pub fn metered(mut self, meters: &Meters, name: &Arc<str>, hour_price: Option<f64>) -> Self {
+        self.meter = Some(meters.add(name, SpeechUnit::Sample, hour_price));
+        self
+    }
+}
+
+impl Observed<dyn Tts> {
+    /// Counts the characters that the engine is asked to speak, as `name` ("tts piper"). A million of them cost
+    /// `million_price`.
+    #[must_use]
+    pub fn metered(mut self, meters: &Meters, name: &Arc<str>, million_price: Option<f64>) -> Self {
+        self.meter = Some(meters.add(name, SpeechUnit::Character, million_price));
+        self
     }
 }
 
@@ -36,6 +65,10 @@ impl Stt for Observed<dyn Stt> {
         options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
+        let audio = match self.bill() {
+            Some(bill) => metered(audio, bill),
+            None => audio,
+        };
         let answers = self.engine.transcribe(options, audio);
         Box::pin(Counted {
             answers,
@@ -75,6 +108,9 @@ impl Tts for Observed<dyn Tts> {
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        if let Some(mut bill) = self.bill() {
+            bill.add(request.text.chars().count());
+        }
         let answers = self.engine.speak(request);
         Box::pin(Counted { answers, answered: |_: &AudioChunk| false, request: self.request(self.name()) })
     }
@@ -102,6 +138,16 @@ impl Embed for Observed<dyn Embed> {
             vectors
         })
     }
+}
+
+/// The audio of one utterance, billed piece by piece as the engine takes it.
+fn metered(audio: BoxStream<'static, SttInput>, mut bill: Bill) -> BoxStream<'static, SttInput> {
+    let count = move |input: &SttInput| {
+        if let SttInput::Audio(samples) = input {
+            bill.add(samples.len());
+        }
+    };
+    audio.inspect(count).boxed()
 }
 
 /// One request, counted when it is dropped.
@@ -150,61 +196,4 @@ impl<T> Stream for Counted<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use antiphon_core::{CallId, CallOutcome, CallStart, Error, Event, FinishReason, Usage};
-    use futures_util::{StreamExt, stream};
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Seen(Mutex<Vec<(&'static str, RequestOutcome)>>);
-
-    impl Observer for Seen {
-        fn call_started(&self, _: &CallStart) {}
-
-        fn event(&self, _: &CallId, _: &Event) {}
-
-        fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
-
-        fn request_ended(&self, engine: &'static str, outcome: RequestOutcome) {
-            self.0.lock().expect("no test panics while it holds a lock").push((engine, outcome));
-        }
-    }
-
-    /// Answers, fails, or never ends, as the request's temperature says.
-    struct Model;
-
-    impl Llm for Model {
-        fn name(&self) -> &'static str {
-            "model"
-        }
-
-        fn model(&self) -> &'static str {
-            "m"
-        }
-
-        fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
-            let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
-            match request.temperature {
-                None => stream::iter([Ok(ChatDelta::Text("a".to_owned())), Ok(done)]).boxed(),
-                Some(_) => stream::iter([Err(Error::unavailable("down"))]).boxed(),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn every_request_is_told_once_however_it_ends() {
-        let seen = Arc::new(Seen::default());
-        let model: Arc<dyn Llm> = Arc::new(Model);
-        let observed = Observed::new(model, seen.clone());
-        let request = ChatRequest::new(Vec::new());
-        observed.chat(request.clone()).collect::<Vec<_>>().await;
-        observed.chat(ChatRequest { temperature: Some(1.0), ..request.clone() }).collect::<Vec<_>>().await;
-        drop(observed.chat(request).next().await);
-        let seen = seen.0.lock().expect("no test panics while it holds a lock").clone();
-        let outcomes = [RequestOutcome::Ok, RequestOutcome::Error, RequestOutcome::Cancelled];
-        assert_eq!(seen, outcomes.map(|outcome| ("model", outcome)));
-    }
-}
+mod tests;

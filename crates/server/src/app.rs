@@ -1,6 +1,6 @@
 //! What every request and every call of one server shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use antiphon_agent::Engines;
@@ -62,10 +62,15 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, placement, reporting } = measuring;
+        let Measuring { parts, requests, store, overlay, prices, caching, placement, calls_for, reporting } =
+            measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
         let calls = Calls::new(http.max_calls);
+        if let Some(told) = calls_for {
+            // It is told once.
+            let _ = told.set(calls.clone());
+        }
         let admitted = calls.clone();
         let process = Arc::new(Process::new(move || admitted.active()));
         let mut components = pipeline.components();
@@ -127,6 +132,8 @@ pub struct Measuring {
     pub caching: Option<Caching>,
     /// The threads for what is computed beside calls; a few of its own without.
     pub placement: Option<Arc<Placement>>,
+    /// Told of the calls there are.
+    pub calls_for: Option<Arc<OnceLock<Calls>>>,
     /// Who is told.
     pub reporting: Reporting,
 }
@@ -147,6 +154,14 @@ struct CallsState {
 }
 
 impl Calls {
+    /// Nothing is made ahead while more than one in so many of the calls there may be are held.
+    const IDLE_SHARE: usize = 4;
+
+    /// Whether there is time for what nobody waits for.
+    pub fn are_few(&self) -> bool {
+        self.active() * Self::IDLE_SHARE <= self.max
+    }
+
     /// At most `max` calls at a time.
     pub fn new(max: usize) -> Self {
         Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }

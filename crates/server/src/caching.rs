@@ -10,8 +10,6 @@ use crate::app::App;
 
 /// How often it is seen to that what the agent says by itself is there; it is made anew in the last quarter of its life.
 const WARMED_EVERY: Duration = Duration::from_mins(5);
-/// Nothing is made ahead while more than one in so many of the calls there may be are held.
-const IDLE_SHARE: usize = 4;
 
 /// The caches of a server, and how they are kept.
 #[derive(Clone)]
@@ -45,7 +43,7 @@ pub(crate) async fn finish(app: &App) {
 async fn say_fixed_texts(app: &App) {
     let session = app.session_config();
     for text in fixed_texts(&session) {
-        if !is_idle(app) {
+        if !app.calls.are_few() {
             return;
         }
         if let Err(error) = say_ahead(&app.engines, &session, text).await {
@@ -54,9 +52,4 @@ async fn say_fixed_texts(app: &App) {
             return;
         }
     }
-}
-
-/// Whether there is time for what nobody waits for.
-fn is_idle(app: &App) -> bool {
-    app.calls.active() * IDLE_SHARE <= app.http.max_calls
 }

@@ -11,20 +11,23 @@ mod stt;
 mod tts;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
 use antiphon_core::{
-    DEFAULT_TENANT, Embed, EmotionClassifier, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
+    DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
 };
-use antiphon_flow::cache::{CachedEmbed, CachedKnowledge, CachedMemories, Caches, Kind, SearchCache};
+use antiphon_flow::cache::{
+    CachedEmbed, CachedKnowledge, CachedMemories, Caches, ForesightBudget, Kind, SearchCache, Transitions,
+};
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 
+use crate::app::Calls;
 use crate::config::{self, Config, EmotionEngine, VadEngine};
 use crate::machine;
 use crate::tunables::ServerTunables;
@@ -48,6 +51,8 @@ pub struct Stack {
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
     pub placement: Arc<Placement>,
+    /// How many calls there are, once it is known: when few are, there is time for what nobody waits for.
+    pub calls: Arc<OnceLock<Calls>>,
     /// Kept alive as long as the engines are.
     pub pool: ModelPool,
 }
@@ -106,6 +111,8 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let known = knowledge(config, &embed)?.map(Arc::new);
     let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
     let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
+    let calls = Arc::<OnceLock<Calls>>::default();
+    let foresight = caches.filter(|_| config.cache.predict).and_then(|caches| foresight(caches, &calls));
     let memories = config.memory.enabled.then(|| memories(&embed, results.as_ref()));
     let knowledge = known.clone().map(|known| searched(known, results.as_deref()));
     let emotion = emotion(config, &embed)?;
@@ -113,7 +120,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         emotion: emotion.clone().map(|emotion| Arc::new(emotion) as Arc<dyn EmotionClassifier>),
         memories,
         knowledge,
-        foresight: None,
+        foresight: foresight.clone().map(|foresight| foresight as Arc<dyn Foresight>),
         vad,
         turn,
         stt,
@@ -137,8 +144,9 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    let components = components.chain([placement.component()]).collect();
-    Ok(Stack { engines, components, description, requests, knowledge: known, placement, pool })
+    let foresight = foresight.map(|foresight| foresight as Arc<dyn Component>);
+    let components = components.chain([placement.component()]).chain(foresight).collect();
+    Ok(Stack { engines, components, description, requests, knowledge: known, placement, calls, pool })
 }
 
 /// Reads what is to be known.
@@ -166,7 +174,14 @@ impl Builder<'_> {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_stt(stt, &limits)?, stt.engine.clone());
             let max_concurrent = max_concurrent(&name, stt.max_concurrent);
-            Ok(Engine { inner, max_concurrent, name, settings: settings(stt)?, limits })
+            Ok(Engine {
+                inner,
+                max_concurrent,
+                price: stt.hour_price,
+                name,
+                settings: settings(stt)?,
+                limits,
+            })
         });
         layers.stt(engines.collect::<Result<_>>()?)
     }
@@ -181,7 +196,7 @@ impl Builder<'_> {
             let (inner, component) = self.one_llm(llm, &limits)?;
             measured.push(component);
             let max_concurrent = max_concurrent(&name, llm.max_concurrent);
-            Ok(Engine { inner, max_concurrent, name, settings: settings(llm)?, limits })
+            Ok(Engine { inner, max_concurrent, price: None, name, settings: settings(llm)?, limits })
         });
         let engines = engines.collect::<Result<_>>()?;
         Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
@@ -193,7 +208,14 @@ impl Builder<'_> {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_tts(tts, &limits)?, tts.engine.clone());
             let max_concurrent = max_concurrent(&name, tts.max_concurrent);
-            Ok(Engine { inner, max_concurrent, name, settings: settings(tts)?, limits })
+            Ok(Engine {
+                inner,
+                max_concurrent,
+                price: tts.million_price,
+                name,
+                settings: settings(tts)?,
+                limits,
+            })
         });
         layers.tts(engines.collect::<Result<_>>()?)
     }
@@ -204,10 +226,18 @@ impl Builder<'_> {
             let limits = Arc::<RateLimits>::default();
             let (inner, name) = (self.one_embed(embed, &limits)?, embed.engine.clone());
             let max_concurrent = max_concurrent(&name, embed.max_concurrent);
-            Ok(Engine { inner, max_concurrent, name, settings: settings(embed)?, limits })
+            Ok(Engine { inner, max_concurrent, price: None, name, settings: settings(embed)?, limits })
         });
         layers.embed(engines.collect::<Result<_>>()?, embed.max_batch)
     }
+}
+
+/// Prepares what is likely asked next, where replies and speech are kept.
+fn foresight(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Transitions>> {
+    let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
+    let calls = calls.clone();
+    let is_idle = Arc::new(move || calls.get().is_some_and(Calls::are_few));
+    Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle)))
 }
 
 /// What was found in each store before is kept in `results`, by this name.

@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_core::dialog::Phase;
-use antiphon_core::measure::account::Account;
+use antiphon_core::measure::account::{Account, SpeechUnit};
 use antiphon_core::measure::{Component, Level};
 use antiphon_core::{
-    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, Step, TurnLatency, Usage,
+    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, SampleRate, Step, TurnLatency, Usage,
 };
 use serde::Serialize;
 
@@ -60,7 +60,11 @@ pub struct CallView {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// What the tokens cost; null when no prices are configured.
+    /// Audio that was sent to be transcribed.
+    pub stt_seconds: f64,
+    /// Characters that were sent to be spoken.
+    pub tts_characters: u64,
+    /// What tokens and speech cost; null when no prices at all are configured.
     pub cost: Option<f64>,
 }
 
@@ -110,7 +114,7 @@ struct Live {
 }
 
 impl LiveCalls {
-    /// At most `max` calls are let in.
+    /// At most `max` calls are let in. `prices` is `None` when nothing has a price, speech included.
     pub fn new(max: usize, prices: Option<Prices>) -> Self {
         Self { max, prices, state: Mutex::default() }
     }
@@ -136,6 +140,8 @@ impl LiveCalls {
     }
 
     fn view(&self, id: &CallId, live: &Live) -> CallView {
+        let speech = live.account.cost_micros() as f64 / 1e6;
+        let heard = live.account.sent(SpeechUnit::Sample) as f64;
         CallView {
             id: id.to_string(),
             transport: live.transport,
@@ -148,7 +154,9 @@ impl LiveCalls {
             busy_ms: live.account.busy().as_secs_f64() * 1_000.0,
             input_tokens: live.usage.input_tokens,
             output_tokens: live.usage.output_tokens,
-            cost: self.prices.map(|prices| prices.of(live.usage)),
+            stt_seconds: heard / f64::from(SampleRate::HZ_16000.hz()),
+            tts_characters: live.account.sent(SpeechUnit::Character),
+            cost: self.prices.map(|prices| prices.of(live.usage) + speech),
         }
     }
 
@@ -240,4 +248,47 @@ impl Observer for LiveCalls {
     }
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::{ReplyId, ReplyStatus, TurnId};
+
+    use super::*;
+
+    /// A call of 1,000,000 tokens read, a quarter of them from a cache, and 3 s of audio that cost 0.25.
+    fn call(prices: Option<Prices>) -> CallView {
+        let calls = LiveCalls::new(1, prices);
+        let start = crate::testing::call("c", "talk");
+        calls.call_started(&start);
+        let usage = Usage { input_tokens: 1_000_000, cached_tokens: 250_000, output_tokens: 0 };
+        let done = Event::ReplyDone {
+            reply: ReplyId::new("r"),
+            turn: TurnId(1),
+            status: ReplyStatus::Completed,
+            usage,
+            output: Vec::new(),
+        };
+        calls.event(&start.id, &done);
+        start.account.bill(SpeechUnit::Sample, 48_000, 250_000);
+        start.account.bill(SpeechUnit::Character, 11, 0);
+        calls.calls().remove(0)
+    }
+
+    #[test]
+    fn a_call_costs_what_its_tokens_and_its_speech_cost() {
+        let call = call(Some(Prices { input_million: 4.0, cached_million: 1.0, output_million: 9.0 }));
+        assert_eq!((call.stt_seconds, call.tts_characters), (3.0, 11));
+        assert_eq!(call.cost, Some(3.0 + 0.25 + 0.25));
+    }
+
+    #[test]
+    fn speech_has_a_cost_where_tokens_have_none() {
+        assert_eq!(call(Some(Prices::default())).cost, Some(0.25));
+    }
+
+    #[test]
+    fn without_any_price_nothing_is_said_of_cost() {
+        assert_eq!(call(None).cost, None);
+    }
 }

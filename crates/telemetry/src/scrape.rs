@@ -124,16 +124,26 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
     Ok(())
 }
 
-/// What components call by names of their own; the lines of a metric stand together, whoever they are from.
+/// What components call by names of their own; the lines of a metric stand together, whoever they are from. The encoder
+/// gives counters their `_total` itself.
 fn named(encoder: &mut DescriptorEncoder, components: &[Arc<dyn Component>]) -> Result<(), fmt::Error> {
     let mut gauges: Vec<_> = components.iter().flat_map(|part| part.gauges()).collect();
     gauges.sort_by_key(|gauge| gauge.name);
     for metric in gauges.chunk_by(|a, b| a.name == b.name) {
-        let mut lines = family(encoder, metric[0].name, metric[0].help)?;
+        let (name, help) = (metric[0].name, metric[0].help);
+        let counted = name.strip_suffix("_total");
+        let mut lines = match counted {
+            Some(name) => encoder.encode_descriptor(name, help, None, MetricType::Counter)?,
+            None => family(encoder, name, help)?,
+        };
         for gauge in metric {
             let labels: Vec<(&str, &str)> =
                 gauge.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            lines.encode_family(&labels)?.encode_gauge(&gauge.value)?;
+            let mut line = lines.encode_family(&labels)?;
+            match counted {
+                Some(_) => ConstCounter::new(gauge.value).encode(line)?,
+                None => line.encode_gauge(&gauge.value)?,
+            }
         }
     }
     Ok(())
@@ -153,4 +163,42 @@ fn one<const N: usize>(
     value: f64,
 ) -> Result<(), fmt::Error> {
     family.encode_family(labels)?.encode_gauge(&value)
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::measure::Gauge;
+
+    use super::*;
+    use crate::{Metrics, Monitor};
+
+    /// A component of one metric of its own.
+    struct Sold(&'static str);
+
+    impl Component for Sold {
+        fn name(&self) -> &'static str {
+            "sold"
+        }
+
+        fn gauges(&self) -> Vec<Gauge> {
+            vec![Gauge { name: self.0, help: "H", labels: vec![("engine", "a".to_owned())], value: 0.25 }]
+        }
+    }
+
+    #[test]
+    fn what_is_named_as_a_total_is_a_counter_and_all_else_a_gauge() {
+        let metrics = Metrics::new();
+        let components: Vec<Arc<dyn Component>> =
+            vec![Arc::new(Sold("antiphon_cost_total")), Arc::new(Sold("antiphon_price"))];
+        metrics.watch(&Arc::new(Watcher::new(Monitor::new(components), None)));
+        let text = metrics.encode().expect("text");
+        for line in [
+            "# TYPE antiphon_cost counter",
+            "antiphon_cost_total{engine=\"a\"} 0.25",
+            "# TYPE antiphon_price gauge",
+            "antiphon_price{engine=\"a\"} 0.25",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+        }
+    }
 }

@@ -120,6 +120,8 @@ async function made(page) {
   );
   check("a full queue says so", (await text(page, '#limits [data-key="process open_files"]')).includes("filling up"));
   check("the cost is there", (await text(page, "#cost")).includes("812.3K"));
+  const spoken = await text(page, '#cost [data-key="Characters spoken"]');
+  check("what was spoken is there", spoken.includes("48.2K"), spoken);
   const { data } = await api("/api/calls");
   for (const { id, phase } of data) {
     const row = await text(page, `#calls [data-key="${id}"]`);

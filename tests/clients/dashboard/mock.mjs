@@ -44,6 +44,8 @@ function calls(newest) {
     busy_ms: 12.5 * (i + 1),
     input_tokens: 412 * i,
     output_tokens: 97 * i,
+    stt_seconds: 21.5 * i,
+    tts_characters: 610 * i,
     cost: 0.0011 * i,
   }));
   return { data, limit: 1000, has_more: false };
@@ -102,6 +104,9 @@ function performance(minutes, firing) {
     component("pool", {
       levels: [level("waiting", firing ? 960 : 3, "jobs", 1024)],
       tunables: [{ name: "threads", value: 2, min: 1, max: 2, unit: "threads", live: false }],
+    }),
+    component("usage", {
+      counts: { "stt deepgram seconds": 7_200, "stt moonshine seconds": 60, "tts cartesia characters": 48_213 },
     }),
     component("cache replies", { counts: { hits: 612, misses: 188 } }),
     component("cache speech", { counts: { hits: 0, misses: 0 } }),

@@ -92,7 +92,7 @@ impl Drop for Begun {
 
 async fn make(reply: Reply, mut begun: Begun) {
     begun.outcome = match timeout(WITHIN, drain(reply)).await {
-        Ok(Ok(Drained { times, .. })) if times.from_cache().is_some() => PreparationOutcome::Found,
+        Ok(Ok(Drained { times, .. })) if times.cache_hit().is_some() => PreparationOutcome::Found,
         Ok(Ok(Drained { times, clauses, .. })) => PreparationOutcome::Made { saves: times.made(), clauses },
         Ok(Err(error)) => {
             tracing::debug!(%error, "a reply could not be prepared");
@@ -113,7 +113,7 @@ impl<T: Transport> Session<T> {
         }
         if let Some(question) = run.times.question() {
             let by = self.config.person.as_deref().unwrap_or(self.call.id.as_str());
-            let (before, from_cache) = (foreseeing.before.as_deref(), run.times.from_cache().is_some());
+            let (before, from_cache) = (foreseeing.before.as_deref(), run.times.cache_hit().is_some());
             let said = Said { by, before, text: question, from_cache };
             foreseeing.foresight.learn(&foreseeing.agent, &said);
             foreseeing.before = Some(question.clone());

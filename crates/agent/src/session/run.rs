@@ -258,7 +258,7 @@ impl<T: Transport> Session<T> {
             };
             let step = |(name, from, to)| Step { name, start_us: since(from), end_us: since(to) };
             let steps = steps.map(step).collect();
-            let from_cache = times.from_cache();
+            let from_cache = times.cache_hit();
             self.emit(Event::Latency { turn, latency, steps, from_cache });
             if let Some(looked) = times.looked() {
                 self.emit(Event::Gathered { turn, emotion: looked.emotion, steps: looked.steps.clone() });

@@ -1,5 +1,5 @@
-//! For whom and for what a thread works just now: so that time can be charged to calls, and a profiler's samples
-//! attributed to calls and components.
+//! For whom and for what a thread works just now: so that time and money can be charged to calls, and a profiler's
+//! samples attributed to calls and components.
 //!
 //! A thread carries a tag; whoever hands work to another thread takes the call's account along.
 
@@ -14,13 +14,31 @@ pub struct Account {
     number: u32,
     /// Nanoseconds.
     busy: AtomicU64,
+    /// By [`SpeechUnit`].
+    sent: [AtomicU64; 2],
+    /// Millionths of the currency.
+    cost: AtomicU64,
+}
+
+/// What those who sell speech count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeechUnit {
+    /// 16 kHz samples of audio that is transcribed.
+    Sample,
+    /// Characters of text that is spoken: Unicode scalar values.
+    Character,
 }
 
 impl Account {
     /// A new call's.
     pub fn open() -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        Arc::new(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), busy: AtomicU64::new(0) })
+        Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            busy: AtomicU64::new(0),
+            sent: [const { AtomicU64::new(0) }; 2],
+            cost: AtomicU64::new(0),
+        })
     }
 
     /// Stands for the call in a [`Tag`]; never 0, and unique among some 4 billion calls.
@@ -37,6 +55,22 @@ impl Account {
     /// How long threads have worked for the call: nearly its CPU time, as long as there are cores enough.
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+
+    /// An engine was sent this for the call, at a cost in millionths of the currency.
+    pub fn bill(&self, unit: SpeechUnit, amount: u64, micros: u64) {
+        self.sent[unit as usize].fetch_add(amount, Ordering::Relaxed);
+        self.cost.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// How much engines were sent for the call.
+    pub fn sent(&self, unit: SpeechUnit) -> u64 {
+        self.sent[unit as usize].load(Ordering::Relaxed)
+    }
+
+    /// What that cost, in millionths of the currency.
+    pub fn cost_micros(&self) -> u64 {
+        self.cost.load(Ordering::Relaxed)
     }
 }
 
@@ -150,5 +184,15 @@ mod tests {
         }
         assert_eq!((tag(), call.busy()), (Tag::default(), Duration::from_millis(3)));
         assert_eq!(Worker::new("model").0, model.0, "names are kept once");
+    }
+
+    #[test]
+    fn what_was_sent_is_billed_by_its_unit_and_its_cost_is_one_sum() {
+        let call = Account::open();
+        call.bill(SpeechUnit::Sample, 320, 2);
+        call.bill(SpeechUnit::Character, 12, 180);
+        call.bill(SpeechUnit::Sample, 320, 3);
+        let sent = [SpeechUnit::Sample, SpeechUnit::Character].map(|unit| call.sent(unit));
+        assert_eq!((sent, call.cost_micros()), ([640, 12], 185));
     }
 }

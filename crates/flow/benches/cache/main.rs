@@ -12,8 +12,8 @@ mod trace;
 use trace::Trace;
 
 fn main() {
-    //published();
-    //own();
+    published();
+    own();
     latency::print();
 }
 

@@ -150,12 +150,6 @@ impl Cache {
         self.peek(tenant, key).filter(|entry| entry.is_fresh((self.clock)() + margin))
     }
 
-    /// Counts a hit on `entry`, of another wording, that [`Self::peek`] gave.
-    pub fn hit_semantic(&self, entry: &Arc<Entry>) {
-        self.hit(entry);
-        self.statistics.semantic();
-    }
-
     /// Keeps a value, here and in every layer. Returns at once.
     pub fn put(&self, draft: Draft) {
         if !self.is_on() {
@@ -258,7 +252,6 @@ impl Component for Cache {
         let all = [
             ("hits", counts.hits),
             ("hits below memory", counts.below),
-            ("hits semantic", counts.semantic),
             ("misses", counts.misses),
             ("stored", counts.stored),
             ("evicted", self.resident.evicted()),

@@ -21,8 +21,8 @@ impl Key {
 
     /// The first eight bytes, for tables that need no more.
     pub fn short(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let (first, _) = self.0.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        u64::from_le_bytes(*first)
     }
 }
 

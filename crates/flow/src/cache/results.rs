@@ -61,7 +61,9 @@ impl SearchCache {
             // A scope that somebody holds has to stay the only one of its name: changes are told to it.
             scopes.retain(|_, scope| Arc::strong_count(scope) > 1);
         }
-        let new = || Arc::new(Scope::new(name.clone(), Arc::clone(&self.cache), Arc::clone(&self.embed)));
-        Arc::clone(scopes.entry(name.clone()).or_insert_with(new))
+        let new = |name: &Name| {
+            Arc::new(Scope::new(name.clone(), Arc::clone(&self.cache), Arc::clone(&self.embed)))
+        };
+        Arc::clone(scopes.entry(name).or_insert_with_key(new))
     }
 }

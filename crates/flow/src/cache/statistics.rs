@@ -9,8 +9,6 @@ pub(super) struct CacheStatistics {
     hits: AtomicU64,
     /// Of the hits, those found below memory.
     below: AtomicU64,
-    /// Of the hits, those of another wording.
-    semantic: AtomicU64,
     misses: AtomicU64,
     stored: AtomicU64,
     expired: AtomicU64,
@@ -26,8 +24,6 @@ pub struct Counts {
     pub hits: u64,
     /// Of them, from disk or Redis.
     pub below: u64,
-    /// Of them, by the entry of another wording.
-    pub semantic: u64,
     /// Requests that were not.
     pub misses: u64,
     /// Entries made.
@@ -49,7 +45,6 @@ impl CacheStatistics {
         Counts {
             hits: read(&self.hits),
             below: read(&self.below),
-            semantic: read(&self.semantic),
             misses: read(&self.misses),
             stored: read(&self.stored),
             expired: read(&self.expired),
@@ -68,11 +63,6 @@ impl CacheStatistics {
     /// The last hit was found below memory.
     pub(super) fn below(&self) {
         add(&self.below, 1);
-    }
-
-    /// The last hit was of another wording.
-    pub(super) fn semantic(&self) {
-        add(&self.semantic, 1);
     }
 
     pub(super) fn miss(&self) {

@@ -130,7 +130,6 @@ struct CacheView {
     hits: u64,
     misses: u64,
     hit_rate: Option<f64>,
-    hits_semantic: u64,
     saved_s: f64,
     evicted: u64,
     made_ahead: u64,
@@ -153,16 +152,14 @@ async fn stats(server: &Remote, as_json: bool) -> Result<()> {
         return Ok(());
     }
     let page: Page<CacheView> = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
-    let header =
-        ["cache", "hits", "misses", "hit rate", "semantic", "saved", "made ahead", "used", "evicted"];
-    let mut rows = table(header, 1..9);
+    let header = ["cache", "hits", "misses", "hit rate", "saved", "made ahead", "used", "evicted"];
+    let mut rows = table(header, 1..8);
     for one in &page.data {
         let rate = one.hit_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
         let name = if one.on { one.cache.clone() } else { format!("{} (off)", one.cache) };
-        let counts = [one.hits_semantic, one.made_ahead, one.used_ahead, one.evicted].map(|n| n.to_string());
-        let [semantic, ahead, used, evicted] = counts;
+        let [ahead, used, evicted] = [one.made_ahead, one.used_ahead, one.evicted].map(|n| n.to_string());
         let (hits, misses, saved) = (one.hits.to_string(), one.misses.to_string(), span(one.saved_s));
-        rows.add_row([name, hits, misses, rate, semantic, saved, ahead, used, evicted]);
+        rows.add_row([name, hits, misses, rate, saved, ahead, used, evicted]);
     }
     print(&rows.to_string());
     let mut places = table(["cache", "where", "entries", "size", "room"], 2..5);

@@ -54,6 +54,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
             placement: Some(stack.placement),
+            calls_for: Some(stack.calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm }),
         };
         let session = stack::session_config(config);
@@ -80,9 +81,14 @@ async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
     Ok(capacity.calls)
 }
 
+/// `None` when nothing has a price. What engines of speech cost, their stack knows.
 fn prices(config: &Config) -> Option<Prices> {
-    let llm = &config.llm;
-    (llm.input_price.is_some() || llm.output_price.is_some()).then(|| Prices {
+    let Config { stt, llm, tts, .. } = config;
+    let priced = llm.input_price.is_some()
+        || llm.output_price.is_some()
+        || stack::listed(stt, &stt.engines).any(|stt| stt.hour_price.is_some())
+        || stack::listed(tts, &tts.engines).any(|tts| tts.million_price.is_some());
+    priced.then(|| Prices {
         input_million: llm.input_price.unwrap_or_default(),
         cached_million: llm.cached_price.or(llm.input_price).unwrap_or_default(),
         output_million: llm.output_price.unwrap_or_default(),

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 /// The stages that may have several engines.
 const STAGES: [&str; 4] = ["stt", "llm", "tts", "embed"];
 /// What belongs to one engine and says nothing of another.
-const OWN: [&str; 11] = [
+const OWN: [&str; 14] = [
     "engine",
     "engines",
     "model",
@@ -16,7 +16,10 @@ const OWN: [&str; 11] = [
     "voices",
     "dimensions",
     "input_price",
+    "cached_price",
     "output_price",
+    "hour_price",
+    "million_price",
 ];
 
 /// Gives each engine of a list what the section says of all. A name stands for an engine with the section's keys: all of
@@ -86,6 +89,21 @@ mod tests {
             (Some("llama"), None, None)
         );
         assert!(engines.iter().all(|engine| engine["temperature"].as_float() == Some(0.5)));
+    }
+
+    #[test]
+    fn an_engine_does_not_cost_what_another_does() {
+        let text = r#"
+            [stt]
+            engine = "deepgram"
+            hour_price = 0.5
+            engines = ["deepgram", { engine = "assemblyai", hour_price = 0.25 }, "moonshine"]
+        "#;
+        let table = expanded(text).expect("good");
+        let engines = table["stt"]["engines"].as_array().expect("a list");
+        let prices: Vec<_> =
+            engines.iter().map(|engine| engine.get("hour_price").and_then(Value::as_float)).collect();
+        assert_eq!(prices, [Some(0.5), Some(0.25), None]);
     }
 
     #[test]

@@ -207,6 +207,8 @@ section! {
         keyterms: Vec<String> = Vec::new(),
         /// ISO 639-1.
         language: Option<String> = None,
+        /// What an hour of audio sent costs, in any currency, the same for all sections.
+        hour_price: Option<f64> = None,
         /// With `sim`: from the question to the answer.
         delay_ms: u64 = 100,
         /// With `sim`: what is understood.
@@ -252,7 +254,7 @@ section! {
         threads: Option<usize> = None,
         /// With `llama`: tokens of a prompt read in one step beside replies under way, 8 to 512.
         prompt_batch: usize = 32,
-        /// What a million tokens read cost, in any currency.
+        /// What a million tokens read cost, in any currency, the same for all sections.
         input_price: Option<f64> = None,
         /// The same of tokens read from a cache; as `input_price` when not set.
         cached_price: Option<f64> = None,
@@ -297,6 +299,8 @@ section! {
         voices: Vec<String> = Vec::new(),
         /// Speed of speech.
         speed: f32 = 1.0,
+        /// What a million characters sent cost, in any currency, the same for all sections.
+        million_price: Option<f64> = None,
         /// With `sim`: until the first audio of a clause.
         first_audio_ms: u64 = 80,
         /// With `sim`: length of a clause.
@@ -408,8 +412,6 @@ pub enum ReplyCache {
     Off,
     /// When the same is asked in the same situation.
     Exact,
-    /// Also when the same is asked in other words, where that has proved right.
-    Semantic,
 }
 
 section! {
@@ -419,7 +421,7 @@ section! {
         enabled: bool = true,
         /// How long it may be used, for kinds that do not say themselves.
         ttl_s: u64 = 3_600,
-        /// Replies: `exact`, `semantic` or `off`.
+        /// Replies: `exact` or `off`.
         reply: ReplyCache = ReplyCache::Exact,
         /// How long a reply may be used.
         reply_ttl_s: Option<u64> = None,
@@ -430,8 +432,6 @@ section! {
         reply_standalone: bool = false,
         /// Whether replies are kept that are soon out of date: the time, the weather.
         reply_time_dependent: bool = false,
-        /// With `semantic`: the most of the replies to other words that may be wrong, 0.001 to 0.2.
-        reply_error_bound: f64 = 0.01,
         /// Whether spoken clauses are kept, as Opus.
         speech: bool = true,
         /// How long one may be used.

@@ -45,8 +45,6 @@ struct CacheView {
     hit_rate: Option<f64>,
     /// Of the hits, those found on disk or in Redis.
     hits_below_memory: u64,
-    /// Of the hits, those of another wording.
-    hits_semantic: u64,
     stored: u64,
     evicted: u64,
     expired: u64,
@@ -111,7 +109,6 @@ async fn view(cache: &Cache, caches: &Caches) -> CacheView {
         misses: counts.misses,
         hit_rate: (asked > 0).then(|| counts.hits as f64 / asked as f64),
         hits_below_memory: counts.below,
-        hits_semantic: counts.semantic,
         stored: counts.stored,
         evicted: cache.evicted(),
         expired: counts.expired,

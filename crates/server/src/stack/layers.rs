@@ -9,7 +9,7 @@ use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::cache::{CachedEmbed, CachedLlm, CachedTts, Caches, Kind, ReplyRules};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
-    Observed, Placement, Shared, Target, Targets,
+    Meters, Observed, Placement, Shared, Target, Targets,
 };
 use anyhow::Result;
 
@@ -36,6 +36,8 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) limits: Arc<RateLimits>,
     /// The most requests at a time, for those elsewhere.
     pub(super) max_concurrent: Option<usize>,
+    /// What it is sent costs, as its section sells it; of speech alone.
+    pub(super) price: Option<f64>,
 }
 
 /// Puts the layers on, and keeps what of them is measured.
@@ -45,6 +47,8 @@ pub(super) struct Layers<'a> {
     placement: Arc<Placement>,
     rules: ReplyRules,
     targets: Arc<Targets>,
+    /// Of what engines of speech are sent.
+    meters: Arc<Meters>,
     /// Told how each request ends.
     pub(super) observer: Arc<LateObserver>,
     components: Vec<Arc<dyn Component>>,
@@ -60,6 +64,7 @@ impl<'a> Layers<'a> {
             placement: placement.clone(),
             rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },
             targets: Arc::default(),
+            meters: Arc::default(),
             observer: Arc::default(),
             components: Vec::new(),
             description: Vec::new(),
@@ -67,8 +72,9 @@ impl<'a> Layers<'a> {
     }
 
     pub(super) fn components(self) -> Vec<Arc<dyn Component>> {
-        let Self { targets, mut components, .. } = self;
+        let Self { targets, meters, mut components, .. } = self;
         components.extend(targets.components());
+        components.push(meters);
         components
     }
 
@@ -77,12 +83,12 @@ impl<'a> Layers<'a> {
         let (replies, rules) = (self.cache(Kind::Reply), self.rules);
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
-            self.guard("llm", engines, bounds, |engine, settings, observer, target| {
-                let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine, observer));
+            self.guard("llm", engines, bounds, |engine, observer, target| {
+                let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine.inner, observer));
                 let guarded: Arc<dyn Llm> = Arc::new(Guarded::new(observed, target));
                 // Each engine's own answers: what another said in its place is not its.
                 match replies {
-                    Some(cache) => Arc::new(CachedLlm::new(guarded, settings, cache.clone(), rules)),
+                    Some(cache) => Arc::new(CachedLlm::new(guarded, engine.settings, cache.clone(), rules)),
                     None => guarded,
                 }
             });
@@ -100,16 +106,18 @@ impl<'a> Layers<'a> {
 
     pub(super) fn tts(&mut self, engines: Vec<Engine<dyn Tts>>) -> Result<Arc<dyn Tts>> {
         let bounds = bounds(self.config.tts_first_ms, self.config.tts_stall_ms);
-        let (clauses, placement, mut components) =
-            (self.cache(Kind::Speech), self.placement.clone(), Vec::new());
+        let (clauses, placement, meters) =
+            (self.cache(Kind::Speech), self.placement.clone(), self.meters.clone());
+        let mut components = Vec::new();
         self.describe("tts", &engines, "");
         let mut guarded: Vec<Arc<dyn Tts>> =
-            self.guard("tts", engines, bounds, |engine, settings, observer, target| {
-                let observed: Arc<dyn Tts> = Arc::new(Observed::new(engine, observer));
-                let guarded: Arc<dyn Tts> = Arc::new(Guarded::new(observed, target));
+            self.guard("tts", engines, bounds, |engine, observer, target| {
+                let observed = Observed::<dyn Tts>::new(engine.inner, observer);
+                let observed = observed.metered(&meters, target.name(), engine.price);
+                let guarded: Arc<dyn Tts> = Arc::new(Guarded::<dyn Tts>::new(Arc::new(observed), target));
                 let Some(cache) = clauses else { return guarded };
                 let (cache, codec, placement) = (cache.clone(), Arc::new(Clips), placement.clone());
-                let cached = Arc::new(CachedTts::new(guarded, settings, cache, codec, placement));
+                let cached = Arc::new(CachedTts::new(guarded, engine.settings, cache, codec, placement));
                 components.push(cached.clone() as Arc<dyn Component>);
                 cached
             });
@@ -126,9 +134,10 @@ impl<'a> Layers<'a> {
     pub(super) fn stt(&mut self, engines: Vec<Engine<dyn Stt>>) -> Result<Arc<dyn Stt>> {
         let bounds = bounds(self.config.stt_first_ms, self.config.stt_first_ms);
         self.describe("stt", &engines, "");
-        let guarded = self.guard("stt", engines, bounds, |engine, _, observer, target| {
-            let observed: Arc<dyn Stt> = Arc::new(Observed::new(engine, observer));
-            Arc::new(Guarded::new(observed, target)) as Arc<dyn Stt>
+        let guarded = self.guard("stt", engines, bounds, |engine, observer, target| {
+            let observed = Observed::<dyn Stt>::new(engine.inner, observer);
+            let observed = observed.metered(&self.meters, target.name(), engine.price);
+            Arc::new(Guarded::<dyn Stt>::new(Arc::new(observed), target)) as Arc<dyn Stt>
         });
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
@@ -140,8 +149,8 @@ impl<'a> Layers<'a> {
     ) -> Result<(Arc<dyn Embed>, Option<Arc<CachedEmbed>>)> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
-        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, _, observer, target| {
-            let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine, observer));
+        let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
+            let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine.inner, observer));
             Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>
         });
         let engine = self.fall_back(guarded, AnswerBounds::EMBED, |fallback| fallback as Arc<dyn Embed>)?;
@@ -166,7 +175,7 @@ impl<'a> Layers<'a> {
         stage: &str,
         engines: Vec<Engine<E>>,
         bounds: AnswerBounds,
-        mut guard: impl FnMut(Arc<E>, String, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
+        mut guard: impl FnMut(Engine<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
     ) -> Vec<Arc<E>> {
         let last = engines.len() - 1;
         let mut names: Vec<String> = Vec::new();
@@ -185,8 +194,8 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            let target = self.targets.add(name, bounds, limit, engine.limits);
-            guard(engine.inner, engine.settings, self.observer.clone(), target)
+            let target = self.targets.add(name, bounds, limit, engine.limits.clone());
+            guard(engine, self.observer.clone(), target)
         });
         guarded.collect()
     }

@@ -66,7 +66,7 @@ impl Place {
 async fn what_is_likely_is_prepared_and_found_to_be_used() {
     let place = place(ForesightBudget::default());
     let agent = agent("a");
-    assert_eq!(place.prepares(&agent), [], "nothing is known yet");
+    assert!(place.prepares(&agent).is_empty(), "nothing is known yet");
     place.hears(&agent, &["Where do I park?"]);
     assert_eq!(*place.prepares(&agent)[0], *"Where do I park?");
     let said = Said { by: "c", before: None, text: "um, where do I park", from_cache: true };
@@ -147,7 +147,7 @@ async fn what_is_not_used_switches_itself_off() {
     }
     assert_eq!((place.level("on"), place.level("hit rate")), (0.0, 0.0));
     let skipped = place.counter("skipped as not paying");
-    assert_eq!(place.prepares(&agent), []);
+    assert!(place.prepares(&agent).is_empty());
     assert_eq!(place.counter("skipped as not paying"), skipped + 1);
     tokio::time::advance(Duration::from_mins(11)).await;
     assert_eq!(place.prepares(&agent).len(), 1, "it is tried again");

@@ -88,8 +88,8 @@ impl Place {
     }
 }
 
-fn reuse(tenant: &str) -> Option<Reuse> {
-    Some(Reuse { tenant: tenant.into(), person: None, looked_up: None, knowledge: 0 })
+fn reuse(tenant: &str) -> Reuse {
+    Reuse { tenant: tenant.into(), person: None, looked_up: None, knowledge: 0 }
 }
 
 /// Said in turn by the person and the agent after the instructions; the last by the person.
@@ -99,7 +99,7 @@ fn request(said: &[&str]) -> ChatRequest {
         let role = if (said.len() - at) % 2 == 1 { Role::User } else { Role::Assistant };
         messages.push(Message::new(role, *text));
     }
-    ChatRequest { reuse: reuse("a"), ..ChatRequest::new(messages) }
+    ChatRequest { reuse: Some(reuse("a")), ..ChatRequest::new(messages) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn whatever_the_answer_depends_on_makes_a_difference() {
         with(&|r| r.stop = vec!["x".into()]),
         with(&|r| r.tools = vec![tool.clone()]),
         with(&|r| r.tool_choice = antiphon_core::ToolChoice::None),
-        with(&|r| r.reuse = reuse("b")),
+        with(&|r| r.reuse = Some(reuse("b"))),
         with(&|r| r.reuse.as_mut().unwrap().person = Some("ada".into())),
         with(&|r| r.reuse.as_mut().unwrap().person = Some("bob".into())),
         with(&|r| r.reuse.as_mut().unwrap().knowledge = 1),
@@ -246,7 +246,7 @@ proptest! {
                     Do::Ask { tenant, question } => {
                         let name = ["a", "b", "c"][tenant];
                         let text = format!("where do I find shelf number {question}");
-                        let (text, hit) = place.ask(ChatRequest { reuse: reuse(name), ..request(&[&text]) }).await;
+                        let (text, hit) = place.ask(ChatRequest { reuse: Some(reuse(name)), ..request(&[&text]) }).await;
                         let others = (0..3).filter(|other| *other != tenant);
                         for other in others {
                             prop_assert!(!heard[other].contains(&text));

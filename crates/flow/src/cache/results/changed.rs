@@ -37,8 +37,9 @@ impl Changed {
             found = true;
             enough = enough.min(row.relevance - ROUNDING);
         }
-        let close =
-            |vector: &Vec<f32>| floats::product(query, vector).is_none_or(|cosine| !(cosine < enough));
+        let close = |vector: &Vec<f32>| {
+            floats::product(query, vector).is_none_or(|cosine| cosine.is_nan() || cosine >= enough)
+        };
         !found || self.vectors.iter().any(close)
     }
 }

@@ -125,9 +125,9 @@ impl Naive {
         }
         let victims = self.shrink_to(self.capacity - 1);
         if in_main || is_ghost {
-            self.main.push_back(key)
+            self.main.push_back(key);
         } else {
-            self.small.push_back(key)
+            self.small.push_back(key);
         }
         self.uses.insert(key, uses);
         victims

@@ -1,0 +1,133 @@
+//! What engines of speech are sent, counted as those who sell them bill it: [`Meters`].
+//!
+//! Counted is what goes out, whether or not anything comes back: requests that fail or are cancelled are billed too.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_core::SampleRate;
+use antiphon_core::measure::account::{self, Account, SpeechUnit};
+use antiphon_core::measure::{Component, Counter, Gauge};
+
+/// Audio is sold by the hour.
+const HOUR_SAMPLES: f64 = 3_600.0 * SampleRate::HZ_16000.hz() as f64;
+/// Text is sold by the million characters.
+const MILLION: f64 = 1e6;
+/// Calls are charged in millionths of the currency.
+const MICROS: f64 = 1e6;
+
+/// What one engine was sent.
+pub(crate) struct Meter {
+    /// Its stage and itself: "stt deepgram".
+    name: Arc<str>,
+    unit: SpeechUnit,
+    /// Of one sample or character, in millionths of the currency.
+    price: Option<f64>,
+    sent: AtomicU64,
+}
+
+impl Meter {
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// What this much costs, in millionths of the currency.
+    fn micros(&self, amount: u64) -> u64 {
+        (self.price.unwrap_or_default() * amount as f64).round() as u64
+    }
+
+    fn counter(&self) -> Counter {
+        let (value, what) = match self.unit {
+            SpeechUnit::Sample => (self.sent() / u64::from(SampleRate::HZ_16000.hz()), "seconds"),
+            SpeechUnit::Character => (self.sent(), "characters"),
+        };
+        Counter { name: format!("{} {what}", self.name).into(), value }
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let (stage, engine) = self.name.split_once(' ').unwrap_or(("", &self.name));
+        let sent = self.sent();
+        let (name, help, value) = match self.unit {
+            SpeechUnit::Sample => (
+                "antiphon_stt_audio_seconds_total",
+                "Audio sent to be transcribed",
+                SampleRate::HZ_16000.duration_of(sent as usize).as_secs_f64(),
+            ),
+            SpeechUnit::Character => {
+                ("antiphon_tts_characters_total", "Characters sent to be spoken", sent as f64)
+            }
+        };
+        let of_engine = Gauge { name, help, labels: vec![("engine", engine.to_owned())], value };
+        let cost = self.price.map(|price| Gauge {
+            name: "antiphon_cost_total",
+            help: "What engines of speech were sent, in the currency of the configured prices",
+            labels: vec![("stage", stage.to_owned()), ("engine", engine.to_owned())],
+            value: price * sent as f64 / MICROS,
+        });
+        [of_engine].into_iter().chain(cost).collect()
+    }
+}
+
+/// The meters of all engines of speech.
+#[derive(Default)]
+pub struct Meters(Mutex<Vec<Arc<Meter>>>);
+
+impl Meters {
+    /// A meter for the engine `name`, such as "stt deepgram". An hour of audio, or a million characters, cost `price`.
+    pub(crate) fn add(&self, name: &Arc<str>, unit: SpeechUnit, price: Option<f64>) -> Arc<Meter> {
+        let sold = match unit {
+            SpeechUnit::Sample => HOUR_SAMPLES,
+            SpeechUnit::Character => MILLION,
+        };
+        let price = price.map(|price| price * MICROS / sold);
+        let meter = Arc::new(Meter { name: name.clone(), unit, price, sent: AtomicU64::new(0) });
+        self.meters().push(meter.clone());
+        meter
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn meters(&self) -> MutexGuard<'_, Vec<Arc<Meter>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Component for Meters {
+    fn name(&self) -> &'static str {
+        "usage"
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.meters().iter().map(|meter| meter.counter()).collect()
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.meters().iter().flat_map(|meter| meter.gauges()).collect()
+    }
+}
+
+/// What one request is sent, charged to its call.
+pub(crate) struct Bill {
+    meter: Arc<Meter>,
+    account: Option<Arc<Account>>,
+    sent: u64,
+    /// Charged so far. Charged is how much the rounded sum grows: a piece of audio may cost less than a millionth.
+    micros: u64,
+}
+
+impl Bill {
+    /// For the call that this thread works for.
+    pub(crate) fn open(meter: &Arc<Meter>) -> Self {
+        Self { meter: meter.clone(), account: account::current(), sent: 0, micros: 0 }
+    }
+
+    /// This much more was sent.
+    pub(crate) fn add(&mut self, amount: usize) {
+        let amount = amount as u64;
+        self.meter.sent.fetch_add(amount, Ordering::Relaxed);
+        let Some(account) = &self.account else { return };
+        self.sent += amount;
+        let micros = self.meter.micros(self.sent);
+        account.bill(self.meter.unit, amount, micros.saturating_sub(self.micros));
+        self.micros = micros;
+    }
+}
