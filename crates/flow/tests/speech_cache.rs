@@ -1,4 +1,5 @@
 //! A real voice through the cache, and a real recogniser that listens.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/clips.rs"]
 mod clips;

@@ -25,9 +25,11 @@ pub(crate) async fn run(app: Arc<App>) {
     let Some(Caching { caches, warm }) = app.caching.clone() else { return std::future::pending().await };
     let warming = async {
         caches.fill().await;
-        while warm {
-            say_fixed_texts(&app).await;
-            tokio::time::sleep(WARMED_EVERY).await;
+        if warm {
+            loop {
+                say_fixed_texts(&app).await;
+                tokio::time::sleep(WARMED_EVERY).await;
+            }
         }
     };
     tokio::join!(warming, caches.keep_clean());

@@ -19,7 +19,7 @@ use antiphon_core::{
     DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
 };
 use antiphon_flow::cache::{
-    CachedEmbed, CachedKnowledge, CachedMemories, Caches, ForesightBudget, Kind, SearchCache, Transitions,
+    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Kind, SearchCache, Transitions,
 };
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
@@ -33,7 +33,7 @@ use crate::machine;
 use crate::tunables::ServerTunables;
 use builder::{Builder, Measured};
 pub use caches::caches;
-use layers::{Engine, Layers, max_concurrent};
+use layers::{Embedder, Engine, Layers, max_concurrent};
 pub use llm::probe as probe_llm;
 pub use session::session_config;
 
@@ -220,7 +220,7 @@ impl Builder<'_> {
         layers.tts(engines.collect::<Result<_>>()?)
     }
 
-    fn embed(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Embed>, Option<Arc<CachedEmbed>>)> {
+    fn embed(&self, layers: &mut Layers<'_>) -> Result<Embedder> {
         let embed = &self.config.embed;
         let engines = listed(embed, &embed.engines).map(|embed| {
             let limits = Arc::<RateLimits>::default();

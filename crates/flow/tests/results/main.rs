@@ -1,5 +1,7 @@
 //! Cached searches before stores that change: nothing stale is found, and nobody finds what is another's.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 #[path = "../given/mod.rs"]
 mod given;
 mod real;

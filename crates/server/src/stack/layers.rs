@@ -40,6 +40,9 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) price: Option<f64>,
 }
 
+/// The embedder, and itself again if it is cached: those who look for closeness in the cache want that.
+pub(super) type Embedder = (Arc<dyn Embed>, Option<Arc<CachedEmbed>>);
+
 /// Puts the layers on, and keeps what of them is measured.
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
@@ -142,11 +145,7 @@ impl<'a> Layers<'a> {
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
 
-    pub(super) fn embed(
-        &mut self,
-        engines: Vec<Engine<dyn Embed>>,
-        max_batch: usize,
-    ) -> Result<(Arc<dyn Embed>, Option<Arc<CachedEmbed>>)> {
+    pub(super) fn embed(&mut self, engines: Vec<Engine<dyn Embed>>, max_batch: usize) -> Result<Embedder> {
         self.describe("embed", &engines, "batched");
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
