@@ -11,16 +11,15 @@ mod s3_fifo;
 #[cfg(test)]
 mod tests;
 
-use std::array;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{array, mem};
 
 use super::{Entry, Key, Selection, Usage};
 use hashed::HashedMap;
-use s3_fifo::{Item, S3Fifo, Slot, Uses};
+use s3_fifo::{Item, MAX_USES, S3Fifo, Slot, Verdict};
 
-/// So many that the threads of a large machine seldom meet in one: 32 readers at a time find theirs free of a writer
-/// 98 times in 100.
+/// A reader and whoever writes meet in one of them once in so many times.
 const SHARDS: usize = 64;
 /// Entries looked at, and bytes evicted, while others wait to write: some 50 us of work.
 const STEP: usize = 256;
@@ -29,7 +28,7 @@ const STEP_BYTES: usize = 256 * 1_024;
 /// Entries kept in memory, at most so many bytes of them.
 pub struct Resident {
     shards: [Shard; SHARDS],
-    policy: Mutex<S3Fifo<Arc<Held>>>,
+    policy: Mutex<S3Fifo<Arc<Entry>>>,
     /// Where the next [`Self::sweep`] begins.
     unswept: AtomicUsize,
 }
@@ -39,29 +38,30 @@ pub struct Resident {
 #[derive(Default)]
 struct Shard(RwLock<HashedMap<Key, Place>>);
 
-/// Where an entry is.
+/// An entry, where the policy has it, and how often it was read.
 struct Place {
-    held: Arc<Held>,
-    slot: Slot,
-}
-
-/// An entry, and how often it was read.
-struct Held {
     entry: Arc<Entry>,
-    uses: Uses,
+    slot: Slot,
+    uses: AtomicU8,
 }
 
-impl Item for Arc<Held> {
+impl Place {
+    /// Of two readers at the same time one may not be counted. Nothing is written when there is nothing to count.
+    fn count(&self) {
+        let uses = self.uses.load(Ordering::Relaxed);
+        if uses < MAX_USES {
+            self.uses.store(uses + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Item for Arc<Entry> {
     fn hash(&self) -> u64 {
-        self.entry.key.short()
+        self.key.short()
     }
 
     fn size(&self) -> usize {
-        self.entry.size()
-    }
-
-    fn uses(&self) -> &Uses {
-        &self.uses
+        Entry::size(self)
     }
 }
 
@@ -78,39 +78,43 @@ impl Resident {
     /// The entry, fresh or not: the caller looks at its time.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         let shard = self.shard(key).read();
-        let held = &shard.get(key)?.held;
-        held.uses.count();
-        Some(held.entry.clone())
+        let place = shard.get(key)?;
+        place.count();
+        Some(place.entry.clone())
     }
 
     /// Keeps it; others may have to go. One that takes more than all there is room for is not kept: false. What its key
     /// found before is forgotten either way.
     pub fn put(&self, entry: Arc<Entry>) -> bool {
-        let key = entry.key;
-        let held = Arc::new(Held { entry, uses: Uses::default() });
-        // Outlives the lock: memory is freed while nobody waits.
+        let (key, size) = (entry.key, entry.size());
+        let shard = self.shard(&key);
+        // Outlives the locks: memory is freed while nobody waits.
         let mut gone = Vec::new();
         let mut policy = self.policy();
-        let before = self.shard(&key).read().get(&key).map(|place| place.slot);
-        let slot = policy.insert(held.clone(), before, &mut gone);
-        for victim in &gone {
-            self.shard(&victim.entry.key).write().remove(&victim.entry.key);
+        let replaced = shard.read().get(&key).map(|place| place.slot);
+        let queue = policy.queue_for(key.short(), replaced);
+        if size > policy.capacity() {
+            gone.extend(shard.write().remove(&key).map(|place| place.entry));
+            return false;
         }
-        let mut shard = self.shard(&key).write();
-        let replaced = match slot {
-            Some(slot) => shard.insert(key, Place { held, slot }),
-            None => shard.remove(&key),
-        };
-        gone.extend(replaced.map(|place| place.held));
-        slot.is_some()
+        self.make_room(&mut policy, size, &mut gone);
+        let slot = policy.push(queue, entry.clone());
+        let mut shard = shard.write();
+        if let Some(place) = shard.get_mut(&key) {
+            place.slot = slot;
+            gone.push(mem::replace(&mut place.entry, entry));
+        } else {
+            shard.insert(key, Place { entry, slot, uses: AtomicU8::new(0) });
+        }
+        true
     }
 
     /// Forgets it.
     pub fn remove(&self, key: &Key) -> Option<Arc<Entry>> {
         let mut policy = self.policy();
-        let Place { held, slot } = self.shard(key).write().remove(key)?;
-        policy.remove(slot);
-        Some(held.entry.clone())
+        let place = self.shard(key).write().remove(key)?;
+        policy.remove(place.slot);
+        Some(place.entry)
     }
 
     /// Forgets what is meant; gives how many.
@@ -138,7 +142,7 @@ impl Resident {
         let (mut listed, mut from) = (Vec::new(), Some(0));
         while let Some(at) = from.filter(|_| listed.len() < limit) {
             let policy = self.policy();
-            let entries = policy.items(at, STEP).map(|(_, held)| &held.entry);
+            let entries = policy.items(at, STEP).map(|(_, entry)| entry);
             let room = limit - listed.len();
             listed.extend(entries.filter(|entry| selection.matches(entry)).take(room).cloned());
             from = policy.after(at, STEP);
@@ -168,12 +172,28 @@ impl Resident {
             let mut gone = Vec::new();
             let mut policy = self.policy();
             let next = max_bytes.max(policy.bytes().saturating_sub(STEP_BYTES));
-            policy.set_capacity(next, &mut gone);
-            for victim in &gone {
-                self.shard(&victim.entry.key).write().remove(&victim.entry.key);
-            }
+            policy.set_capacity(next);
+            self.make_room(&mut policy, 0, &mut gone);
             if next == max_bytes {
                 return;
+            }
+        }
+    }
+
+    /// Evicts until there is room for `size` bytes more.
+    fn make_room(&self, policy: &mut S3Fifo<Arc<Entry>>, size: usize, gone: &mut Vec<Arc<Entry>>) {
+        while let Some(key) = policy.next(size).map(|entry| entry.key) {
+            let mut shard = self.shard(&key).write();
+            let uses = shard.get(&key).map_or(0, |place| place.uses.load(Ordering::Relaxed));
+            match policy.judge(uses) {
+                Some(Verdict::Stays(uses)) => {
+                    shard.get(&key).inspect(|place| place.uses.store(uses, Ordering::Relaxed));
+                }
+                Some(Verdict::Goes(entry)) => {
+                    shard.remove(&key);
+                    gone.push(entry);
+                }
+                None => return,
             }
         }
     }
@@ -184,13 +204,13 @@ impl Resident {
         let mut policy = self.policy();
         let meant: Vec<Slot> = policy
             .items(from, most)
-            .filter(|(_, held)| selection.matches(&held.entry))
+            .filter(|(_, entry)| selection.matches(entry))
             .map(|(slot, _)| slot)
             .collect();
         for slot in meant {
-            if let Some(held) = policy.remove(slot) {
-                self.shard(&held.entry.key).write().remove(&held.entry.key);
-                gone.push(held);
+            if let Some(entry) = policy.remove(slot) {
+                self.shard(&entry.key).write().remove(&entry.key);
+                gone.push(entry);
             }
         }
         (gone.len() as u64, policy.after(from, most))
@@ -201,7 +221,7 @@ impl Resident {
         &self.shards[usize::from(key.as_bytes()[31]) % SHARDS]
     }
 
-    fn policy(&self) -> MutexGuard<'_, S3Fifo<Arc<Held>>> {
+    fn policy(&self) -> MutexGuard<'_, S3Fifo<Arc<Entry>>> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,9 +6,12 @@ pub(in super::super) type Slot = u32;
 /// No slot: the end of a queue.
 const NONE: Slot = Slot::MAX;
 
+/// Where an item waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Queue {
+pub(in super::super) enum Queue {
+    /// For those that are new.
     Small,
+    /// For those that were used.
     Main,
 }
 

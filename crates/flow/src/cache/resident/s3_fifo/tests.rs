@@ -1,35 +1,33 @@
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-struct Thing {
-    key: u64,
-    size: usize,
-    uses: Uses,
-}
+/// Its key and its size.
+type Thing = (u64, usize);
 
-impl Item for Rc<Thing> {
+impl Item for Thing {
     fn hash(&self) -> u64 {
-        self.key
+        self.0
     }
 
     fn size(&self) -> usize {
-        self.size
-    }
-
-    fn uses(&self) -> &Uses {
-        &self.uses
+        self.1
     }
 }
 
 /// The policy as a cache uses it.
 struct Subject {
-    policy: S3Fifo<Rc<Thing>>,
-    places: HashMap<u64, (Slot, Rc<Thing>)>,
+    policy: S3Fifo<Thing>,
+    places: HashMap<u64, Place>,
+}
+
+struct Place {
+    slot: Slot,
+    size: usize,
+    uses: u8,
 }
 
 impl Subject {
@@ -38,31 +36,33 @@ impl Subject {
     }
 
     /// Whether it was there.
-    fn get(&self, key: u64) -> bool {
-        self.places.get(&key).inspect(|(_, thing)| thing.uses.count()).is_some()
+    fn get(&mut self, key: u64) -> bool {
+        let place = self.places.get_mut(&key);
+        place.map(|place| place.uses = (place.uses + 1).min(MAX_USES)).is_some()
     }
 
     /// What went for it.
     fn put(&mut self, key: u64, size: usize) -> Vec<u64> {
-        let thing = Rc::new(Thing { key, size, uses: Uses::default() });
-        let mut victims = Vec::new();
-        let before = self.places.remove(&key).map(|(slot, _)| slot);
-        if let Some(slot) = self.policy.insert(thing.clone(), before, &mut victims) {
-            self.places.insert(key, (slot, thing));
+        let replaced = self.places.remove(&key);
+        let queue = self.policy.queue_for(key, replaced.as_ref().map(|place| place.slot));
+        if size > self.policy.capacity() {
+            return Vec::new();
         }
-        self.forget(&victims)
+        let victims = self.make_room(size);
+        let slot = self.policy.push(queue, (key, size));
+        self.places.insert(key, Place { slot, size, uses: replaced.map_or(0, |place| place.uses) });
+        victims
     }
 
     fn remove(&mut self, key: u64) {
-        if let Some((slot, thing)) = self.places.remove(&key) {
-            assert_eq!(self.policy.remove(slot).map(|removed| removed.key), Some(thing.key));
+        if let Some(place) = self.places.remove(&key) {
+            assert_eq!(self.policy.remove(place.slot), Some((key, place.size)));
         }
     }
 
     fn set_capacity(&mut self, capacity: usize) -> Vec<u64> {
-        let mut victims = Vec::new();
-        self.policy.set_capacity(capacity, &mut victims);
-        self.forget(&victims)
+        self.policy.set_capacity(capacity);
+        self.make_room(0)
     }
 
     /// One request: what is missing is put. Whether it was there.
@@ -74,21 +74,30 @@ impl Subject {
         found
     }
 
-    fn forget(&mut self, victims: &[Rc<Thing>]) -> Vec<u64> {
-        for victim in victims {
-            assert!(self.places.remove(&victim.key).is_some(), "{} went twice", victim.key);
+    fn make_room(&mut self, size: usize) -> Vec<u64> {
+        let mut victims = Vec::new();
+        while let Some(&(key, _)) = self.policy.next(size) {
+            let place = self.places.get_mut(&key).expect("what is in a queue has a place");
+            match self.policy.judge(place.uses).expect("there is a next one") {
+                Verdict::Stays(uses) => place.uses = uses,
+                Verdict::Goes((gone, _)) => {
+                    assert_eq!(gone, key);
+                    self.places.remove(&key);
+                    victims.push(key);
+                }
+            }
         }
-        victims.iter().map(|victim| victim.key).collect()
+        victims
     }
 
     /// Bytes are within the bound and what the items take; each item is where it was said to be.
     fn check(&self) {
-        let sizes: usize = self.places.values().map(|(_, thing)| thing.size).sum();
+        let sizes: usize = self.places.values().map(|place| place.size).sum();
         assert_eq!(self.policy.bytes(), sizes);
         assert!(sizes <= self.policy.capacity());
         assert_eq!(self.policy.len(), self.places.len());
-        for (slot, thing) in self.policy.items(0, usize::MAX) {
-            assert_eq!(self.places.get(&thing.key).map(|(slot, _)| *slot), Some(slot));
+        for (slot, (key, _)) in self.policy.items(0, usize::MAX) {
+            assert_eq!(self.places.get(key).map(|place| place.slot), Some(slot));
         }
     }
 }
@@ -125,9 +134,9 @@ impl Naive {
         }
         let victims = self.shrink_to(self.capacity - 1);
         if in_main || is_ghost {
-            self.main.push_back(key);
+            self.main.push_back(key)
         } else {
-            self.small.push_back(key);
+            self.small.push_back(key)
         }
         self.uses.insert(key, uses);
         victims
@@ -323,6 +332,6 @@ fn one_eviction_looks_at_a_bounded_number() {
         });
     }
     assert_eq!(subject.put(10_000, 1).len(), 1);
-    let looked_at = subject.places.values().filter(|(_, thing)| thing.uses.get() < MAX_USES).count();
-    assert_eq!(looked_at, MAX_REPRIEVES + 1, "those passed over and the new one");
+    let looked_at = subject.places.values().filter(|place| place.uses < MAX_USES).count();
+    assert_eq!(looked_at, MAX_PASSED_OVER + 1, "those passed over and the new one");
 }
