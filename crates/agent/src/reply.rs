@@ -1,6 +1,7 @@
 //! A reply: language model -> clauses -> speech, all streaming, all cancelled by dropping.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,11 +56,19 @@ pub(crate) struct Speaker {
     pub(crate) priority: Priority,
 }
 
+/// What is asked of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) text: Arc<str>,
+    /// The conversation before it, hashed.
+    pub(crate) after: u64,
+}
+
 /// When what first happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplyTimes {
     /// What is asked, if the answer may be used again.
-    question: Option<Arc<str>>,
+    question: Option<Question>,
     begun: Option<Instant>,
     /// What was looked up until then.
     gathered: Option<Arc<Looked>>,
@@ -88,15 +97,23 @@ pub(crate) struct Planning {
 }
 
 impl Planning {
-    fn question(&self) -> Option<&str> {
-        let asked = self.request.messages.last().filter(|message| message.role == Role::User)?;
-        self.request.reuse.as_ref().map(|_| asked.content.as_str())
+    /// What is asked, if the answer may be used again.
+    fn question(&self) -> Option<Question> {
+        let (asked, before) = self.request.messages.split_last()?;
+        if self.request.reuse.is_none() || asked.role != Role::User {
+            return None;
+        }
+        let mut after = DefaultHasher::new();
+        for message in before {
+            (message.role, &message.content).hash(&mut after);
+        }
+        Some(Question { text: asked.content.as_str().into(), after: after.finish() })
     }
 }
 
 impl ReplyTimes {
     /// What is asked, if the answer may be used again.
-    pub(crate) fn question(&self) -> Option<&Arc<str>> {
+    pub(crate) fn question(&self) -> Option<&Question> {
         self.question.as_ref()
     }
 
@@ -168,8 +185,11 @@ impl Reply {
     /// Asks the language model once what it needs is looked up; `speaker` says the answer, without one it is only
     /// written.
     pub(crate) fn generate(planning: Planning, speaker: Option<Speaker>) -> Self {
-        let question = planning.question().map(Into::into);
-        let times = ReplyTimes { question, begun: Some(Instant::now()), ..ReplyTimes::default() };
+        let times = ReplyTimes {
+            question: planning.question(),
+            begun: Some(Instant::now()),
+            ..ReplyTimes::default()
+        };
         Self { planning: Some(planning), times, ..Self::new(None, speaker) }
     }
 

@@ -32,6 +32,8 @@ pub struct Said<'a> {
     pub by: &'a str,
     /// What they had said before; `None` when this was the first.
     pub before: Option<&'a str>,
+    /// The conversation until then, hashed: the same in all that went the same way.
+    pub after: u64,
     /// It.
     pub text: &'a str,
     /// The answer had been given or made before.
@@ -43,6 +45,8 @@ pub struct Said<'a> {
 pub struct Preparation<'a> {
     /// The question whose answer was to be prepared.
     pub question: &'a str,
+    /// The conversation until then, as in [`Said::after`].
+    pub after: u64,
     /// How long engines were at it.
     pub took: Duration,
     /// How it ended.

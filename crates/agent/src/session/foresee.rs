@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::Session;
 use crate::Engines;
 use crate::drained::{Drained, drain};
-use crate::reply::Reply;
+use crate::reply::{Question, Reply};
 
 /// A preparation that takes longer is not worth its engines' time: the person has spoken by then.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -66,7 +66,8 @@ impl Foreseeing {
 
     fn make(&mut self, question: Arc<str>, reply: Reply) {
         let (foresight, agent) = (self.foresight.clone(), self.agent.clone());
-        let begun = Begun { foresight, agent, question, since: Instant::now(), outcome: DROPPED };
+        let after = reply.times().question().map_or(0, |question| question.after);
+        let begun = Begun { foresight, agent, question, after, since: Instant::now(), outcome: DROPPED };
         self.work = Work::Making(make(reply, begun).boxed());
     }
 }
@@ -78,14 +79,16 @@ struct Begun {
     foresight: Arc<dyn Foresight>,
     agent: AgentId,
     question: Arc<str>,
+    /// The conversation before it.
+    after: u64,
     since: Instant,
     outcome: PreparationOutcome,
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        let Self { question, since, outcome, .. } = self;
-        let preparation = Preparation { question, took: since.elapsed(), outcome: *outcome };
+        let Self { question, after, since, outcome, .. } = self;
+        let preparation = Preparation { question, after: *after, took: since.elapsed(), outcome: *outcome };
         self.foresight.prepared(&self.agent, &preparation);
     }
 }
@@ -111,12 +114,12 @@ impl<T: Transport> Session<T> {
         if !begun || !(completed || *status == ReplyStatus::Interrupted) {
             return;
         }
-        if let Some(question) = run.times.question() {
+        if let Some(Question { text, after }) = run.times.question() {
             let by = self.config.person.as_deref().unwrap_or(self.call.id.as_str());
             let (before, from_cache) = (foreseeing.before.as_deref(), run.times.cache_hit().is_some());
-            let said = Said { by, before, text: question, from_cache };
+            let said = Said { by, before, after: *after, text, from_cache };
             foreseeing.foresight.learn(&foreseeing.agent, &said);
-            foreseeing.before = Some(question.clone());
+            foreseeing.before = Some(text.clone());
         }
         if completed && !run.hang_up {
             self.foresee();

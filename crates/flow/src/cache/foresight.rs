@@ -99,7 +99,7 @@ impl Foresight for Transitions {
         }
         let before = said.before.map(normalise);
         let mut learned = self.learned();
-        if said.from_cache && learned.worth.used(agent, &words, Instant::now()) {
+        if said.from_cache && learned.worth.used(agent, (said.after, &words), Instant::now()) {
             count(&self.counts.used);
         }
         let asked =
@@ -127,14 +127,14 @@ impl Foresight for Transitions {
     }
 
     fn prepared(&self, agent: &AgentId, preparation: &Preparation<'_>) {
-        let Preparation { question, took, outcome } = *preparation;
+        let Preparation { question, after, took, outcome } = *preparation;
         let mut learned = self.learned();
         learned.budget.spent(took);
         match outcome {
             PreparationOutcome::Made { saves, clauses } => {
                 count(&self.counts.prepared);
                 let (agent, question, at) = (agent.clone(), normalise(question), Instant::now());
-                learned.worth.made(Made { agent, question, at, took, saves, clauses, used: false });
+                learned.worth.made(Made { agent, after, question, at, took, saves, clauses, used: false });
             }
             PreparationOutcome::Found => {
                 count(&self.counts.found);

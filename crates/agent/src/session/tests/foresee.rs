@@ -18,6 +18,8 @@ struct Expecting {
     tenant: &'static str,
     likely: Vec<Arc<str>>,
     told: Mutex<Vec<Told>>,
+    /// What was prepared or said after which conversation.
+    points: Mutex<Vec<(String, u64)>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +31,16 @@ enum Told {
 
 fn expecting(likely: &[&str]) -> Arc<Expecting> {
     let likely = likely.iter().map(|&text| text.into()).collect();
-    Arc::new(Expecting { tenant: "default", likely, told: Mutex::default() })
+    Arc::new(Expecting { tenant: "default", likely, told: Mutex::default(), points: Mutex::default() })
 }
 
 impl Expecting {
     fn tell(&self, told: Told) {
         self.told.lock().expect("no test panics while it holds a lock").push(told);
+    }
+
+    fn point(&self, text: &str, after: u64) {
+        self.points.lock().expect("no test panics while it holds a lock").push((text.to_owned(), after));
     }
 
     fn told(&self) -> Vec<Told> {
@@ -58,7 +64,8 @@ impl Expecting {
 
 impl Foresight for Expecting {
     fn learn(&self, _: &AgentId, said: &Said<'_>) {
-        let Said { by, before, text, .. } = *said;
+        let Said { by, before, after, text, .. } = *said;
+        self.point(text, after);
         self.tell(Told::Learned { by: by.into(), before: before.map(Into::into), said: text.into() });
     }
 
@@ -70,6 +77,7 @@ impl Foresight for Expecting {
     }
 
     fn prepared(&self, _: &AgentId, preparation: &Preparation<'_>) {
+        self.point(preparation.question, preparation.after);
         self.tell(Told::Prepared(preparation.question.into(), preparation.outcome));
     }
 }
@@ -87,7 +95,8 @@ fn unhurried(request: &SpeechRequest) -> SpeechRequest {
 async fn the_likely_question_is_asked_ahead_exactly_as_it_will_be() {
     let next = "and what will that cost me";
     let cost = "It costs two pounds. Is that fine?";
-    let stage = Stage::default().foresees(expecting(&[next])).looks_up(lookups(&Arc::<Scripted>::default()));
+    let foresight = expecting(&[next]);
+    let stage = Stage::default().foresees(foresight.clone()).looks_up(lookups(&Arc::<Scripted>::default()));
     let mut call =
         stage.greeting("Welcome.").answer("Never asked.").answer("Here.").answer(cost).answer(cost).call();
     call.silence(ms(3_000)).await;
@@ -106,6 +115,10 @@ async fn the_likely_question_is_asked_ahead_exactly_as_it_will_be() {
         call.speeches().into_iter().filter(|said| cost.contains(&said.text)).partition(is_ahead);
     assert_eq!(ahead, real.iter().map(unhurried).collect::<Vec<_>>());
     assert_eq!(ahead.len(), 2);
+    let points = foresight.points.lock().expect("free").clone();
+    let [_, parked, (_, before), (said, after), (_, later)] = &points[..] else { panic!("{points:?}") };
+    assert_eq!((said.as_str(), parked.0.as_str()), (next, "where do I park my car"));
+    assert!(before == after && after != later, "prepared at the point at which it was said");
 }
 
 fn is_ahead(said: &SpeechRequest) -> bool {

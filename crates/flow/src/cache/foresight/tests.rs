@@ -38,7 +38,7 @@ impl Place {
         for by in ["a", "b"] {
             for (at, text) in said.iter().enumerate() {
                 let before = at.checked_sub(1).map(|at| said[at]);
-                self.foresight.learn(agent, &Said { by, before, text, from_cache: false });
+                self.foresight.learn(agent, &Said { by, before, after: at as u64, text, from_cache: false });
             }
         }
     }
@@ -48,7 +48,8 @@ impl Place {
         let mut already = Vec::new();
         while let Some(next) = self.foresight.next(agent, None, &already) {
             already.push(next.clone());
-            self.foresight.prepared(agent, &Preparation { question: &next, took: 2 * SECOND, outcome: DEAR });
+            self.foresight
+                .prepared(agent, &Preparation { question: &next, after: 0, took: 2 * SECOND, outcome: DEAR });
         }
         already
     }
@@ -69,7 +70,7 @@ async fn what_is_likely_is_prepared_and_found_to_be_used() {
     assert!(place.prepares(&agent).is_empty(), "nothing is known yet");
     place.hears(&agent, &["Where do I park?"]);
     assert_eq!(*place.prepares(&agent)[0], *"Where do I park?");
-    let said = Said { by: "c", before: None, text: "um, where do I park", from_cache: true };
+    let said = Said { by: "c", before: None, after: 0, text: "um, where do I park", from_cache: true };
     place.foresight.learn(&agent, &said);
     let counts = ["learned", "prepared", "prepared and used"].map(|name| place.counter(name));
     assert_eq!((counts, place.level("hit rate"), place.level("on")), ([3, 1, 1], 1.0, 1.0));
@@ -128,7 +129,9 @@ async fn what_is_there_already_costs_nothing() {
     for _ in 0..100 {
         let question = place.foresight.next(&agent, None, &[]).expect("offered");
         let outcome = PreparationOutcome::Found;
-        place.foresight.prepared(&agent, &Preparation { question: &question, took: Duration::ZERO, outcome });
+        place
+            .foresight
+            .prepared(&agent, &Preparation { question: &question, after: 0, took: Duration::ZERO, outcome });
     }
     assert_eq!((place.counter("found prepared"), place.counter("prepared")), (100, 0));
 }

@@ -38,6 +38,8 @@ const MAX_BREAK_EVEN: f64 = 0.5;
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) agent: AgentId,
+    /// The conversation before it.
+    pub(super) after: u64,
     /// Normalised.
     pub(super) question: String,
     pub(super) at: Instant,
@@ -82,11 +84,12 @@ impl Worth {
         self.made.push_back(made);
     }
 
-    /// Somebody asked `question`, and the answer was there: whether it was there because it had been prepared. Each
+    /// Somebody asked a question, in words and at a point of the conversation, and the answer was there: whether it was there because it had been prepared. Each
     /// preparation is used once; from then on it is an answer like any other.
-    pub(super) fn used(&mut self, agent: &AgentId, question: &str, now: Instant) -> bool {
+    pub(super) fn used(&mut self, agent: &AgentId, (after, question): (u64, &str), now: Instant) -> bool {
         let is_it = |made: &&mut Made| {
-            !made.used && made.question == question && made.agent == *agent && made.age(now) < KEPT
+            let same = made.after == after && made.question == question && made.agent == *agent;
+            same && !made.used && made.age(now) < KEPT
         };
         let found = self.made.iter_mut().rev().find(is_it);
         found.is_some_and(|made| !std::mem::replace(&mut made.used, true))
@@ -208,7 +211,7 @@ mod tests {
                 self.worth.made(made(self.made, self.now));
                 self.made += 1;
                 if self.made.is_multiple_of(self.nth) {
-                    assert!(self.worth.used(&agent(), &(self.made - 1).to_string(), self.now));
+                    assert!(self.worth.used(&agent(), (1, &(self.made - 1).to_string()), self.now));
                 }
             }
             pays
@@ -221,7 +224,7 @@ mod tests {
 
     fn made(n: usize, at: Instant) -> Made {
         let (took, saves) = (SECOND * 2, SECOND / 2);
-        Made { agent: agent(), question: n.to_string(), at, took, saves, clauses: 3, used: false }
+        Made { agent: agent(), after: 1, question: n.to_string(), at, took, saves, clauses: 3, used: false }
     }
 
     #[test]
@@ -290,11 +293,11 @@ mod tests {
     fn a_preparation_is_used_once_by_its_own_agent_while_it_is_kept() {
         let (mut worth, now) = (Worth::default(), Instant::now());
         worth.made(made(0, now));
-        assert!(!worth.used(&AgentId::new("b".into(), ""), "0", now));
-        assert!(!worth.used(&agent(), "1", now));
-        assert!(!worth.used(&agent(), "0", now + KEPT));
+        assert!(!worth.used(&AgentId::new("b".into(), ""), (1, "0"), now));
+        assert!(!worth.used(&agent(), (1, "1"), now) && !worth.used(&agent(), (2, "0"), now));
+        assert!(!worth.used(&agent(), (1, "0"), now + KEPT));
         assert_eq!(worth.unused(now), Unused { replies: 1, clauses: 3 });
-        assert!(worth.used(&agent(), "0", now) && !worth.used(&agent(), "0", now));
+        assert!(worth.used(&agent(), (1, "0"), now) && !worth.used(&agent(), (1, "0"), now));
         assert_eq!(worth.unused(now), Unused::default());
         worth.made(made(1, now));
         assert_eq!(worth.unused(now + KEPT), Unused::default());
