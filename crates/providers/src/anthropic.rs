@@ -73,6 +73,12 @@ impl AnthropicChat {
     }
 }
 
+/// What reads one completion.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
+    events::Messages::default()
+}
+
 impl Llm for AnthropicChat {
     fn name(&self) -> &'static str {
         "anthropic"

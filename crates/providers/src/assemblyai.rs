@@ -70,7 +70,9 @@ pub struct AssemblyAi {
 impl AssemblyAi {
     /// Connects with each utterance.
     pub fn new(options: AssemblyAiOptions) -> Result<Self> {
-        let remote = Remote::new(&options.base_url, "AssemblyAI", "[stt]")?.with_bounds(options.bounds);
+        let remote = Remote::new(&options.base_url, "AssemblyAI", "[stt]")?
+            .with_bounds(options.bounds)
+            .hiding(&options.api_key);
         Ok(Self { remote, options })
     }
 
@@ -111,6 +113,12 @@ impl Stt for AssemblyAi {
         };
         listen(line, Wire { formats: self.options.format_turns }, options.partials, audio)
     }
+}
+
+/// Hears lines as [`listening::fuzz`](crate::remote::listening::fuzz) does.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &Remote, formats: bool, lines: &str) -> Result<()> {
+    crate::remote::listening::fuzz(remote, Wire { formats }, lines)
 }
 
 /// `/v3/ws` on the wire.

@@ -71,7 +71,9 @@ impl Cartesia {
     /// Makes the client; connects when first asked.
     pub fn new(options: CartesiaOptions) -> Result<Self> {
         secret(&options.api_key)?;
-        let remote = Remote::new(&options.base_url, "Cartesia", SECTION)?.with_bounds(options.bounds);
+        let remote = Remote::new(&options.base_url, "Cartesia", SECTION)?
+            .with_bounds(options.bounds)
+            .hiding(&options.api_key);
         let rate = possible(options.rate, &RATES)?;
         Ok(Self {
             connections: Arc::new(Connections::new(remote, options.api_key, rate)),
@@ -85,6 +87,21 @@ impl Cartesia {
     pub fn component(&self) -> Arc<dyn Component> {
         self.connections.clone()
     }
+}
+
+/// Takes messages, one a line, as those of one clause.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &crate::remote::Remote, lines: &str) -> Result<()> {
+    let mut pcm = crate::remote::Pcm::new(remote, SampleRate::HZ_24000);
+    for line in lines.lines() {
+        match wire::answer(remote, line)?.event {
+            wire::Event::Audio(audio) => drop(pcm.push_base64(&audio)?),
+            wire::Event::Done => return pcm.end().map(drop),
+            wire::Event::Failed(error) => return Err(error),
+            wire::Event::Other => {}
+        }
+    }
+    Ok(())
 }
 
 impl Tts for Cartesia {

@@ -1,6 +1,6 @@
 //! Deepgram, or its engine on one's own machines.
 
-mod listen;
+pub(crate) mod listen;
 mod speak;
 
 pub use listen::{DeepgramListen, DeepgramListenOptions};

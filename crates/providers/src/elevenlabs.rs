@@ -139,7 +139,8 @@ impl ElevenLabs {
         }
         let remote = Remote::new(&options.base_url, "ElevenLabs", SECTION)?
             .with_bounds(options.bounds)
-            .with_limits(options.limits.clone());
+            .with_limits(options.limits.clone())
+            .hiding(&options.api_key);
         let voices = Voices::new(options.voices.clone())?;
         Ok(Self { remote, key: secret(&options.api_key)?, voices, options })
     }
@@ -174,6 +175,22 @@ impl ElevenLabs {
         };
         stream::once(begun).try_flatten().boxed()
     }
+}
+
+/// Takes messages, one a line, as those of one clause.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &Remote, lines: &str) -> Result<()> {
+    let mut pcm = Pcm::new(remote, SampleRate::HZ_24000);
+    for line in lines.lines() {
+        let answer = wire::answer(remote, line)?;
+        if let Some(audio) = &answer.audio {
+            pcm.push_base64(audio)?;
+        }
+        if answer.is_final {
+            return pcm.end().map(drop);
+        }
+    }
+    Ok(())
 }
 
 /// An answer that is being read.

@@ -82,6 +82,12 @@ impl GeminiChat {
     }
 }
 
+/// What reads one completion.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
+    events::Contents::new(Arc::default())
+}
+
 impl Llm for GeminiChat {
     fn name(&self) -> &'static str {
         "gemini"

@@ -8,6 +8,8 @@ pub mod elevenlabs;
 pub mod emotion;
 pub mod energy;
 pub mod fake;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod gemini;
 pub mod kokoro;
 #[cfg(feature = "llama")]

@@ -1,10 +1,10 @@
 //! OpenAI and every server that speaks as it does: Azure, Groq, vLLM, llama-server, Ollama.
 
-mod chat;
-mod embeddings;
+pub(crate) mod chat;
+pub(crate) mod embeddings;
 mod server;
 mod speech;
-mod transcription;
+pub(crate) mod transcription;
 
 pub use chat::{OpenAiChat, OpenAiOptions};
 pub use embeddings::{OpenAiEmbed, OpenAiEmbedOptions};

@@ -146,6 +146,13 @@ impl Remote {
         Ok(self)
     }
 
+    /// With a key that is sent otherwise.
+    #[must_use]
+    pub(crate) fn hiding(mut self, key: &str) -> Self {
+        self.key = Some(ApiKey::new(key)).filter(|key| !key.reveal().is_empty());
+        self
+    }
+
     /// A model's name as part of a path: whoever names it must not reach another path with our key.
     pub(crate) fn in_path<'a>(&self, model: &'a str) -> Result<&'a str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':');
@@ -181,14 +188,14 @@ impl Remote {
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let sent = timeout(self.bounds.first, request.send()).await;
         let response = sent.map_err(|_| self.late(self.bounds.first))?.map_err(|e| self.broken(&e))?;
-        if let Some(told) = rate::told(response.headers()) {
-            self.limits.tell(told);
-        }
         self.check(response).await
     }
 
-    /// Turns a refusal into an error that says what the server said.
-    async fn check(&self, response: Response) -> Result<Response> {
+    /// Takes note of what an answer says of limits, and turns a refusal into an error that says what the server said.
+    pub(crate) async fn check(&self, response: Response) -> Result<Response> {
+        if let Some(told) = rate::told(response.headers()) {
+            self.limits.tell(told);
+        }
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -282,9 +289,9 @@ impl Remote {
         Ok(body)
     }
 
-    /// The server did not keep to its own protocol: it sent `what`.
+    /// The server did not keep to its own protocol: it sent `what`, which may quote it.
     pub(crate) fn protocol(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Protocol, format!("{} sent {what}", self.who))
+        Error::new(ErrorKind::Protocol, format!("{} sent {}", self.who, self.repeated(what)))
     }
 
     /// The server failed in the midst of an answer, and says why.

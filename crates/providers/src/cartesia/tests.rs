@@ -210,7 +210,7 @@ async fn a_connection_that_dies_fails_its_clauses_and_the_next_is_new() {
 #[tokio::test]
 async fn a_clause_never_ends_short_without_an_error() {
     type Answers = fn(&str) -> Vec<Value>;
-    let cases: [(Answers, ErrorKind, &str); 9] = [
+    let cases: [(Answers, ErrorKind, &str); 10] = [
         (|id| vec![chunk(id, &bytes(&SAMPLES))], ErrorKind::Unavailable, "broke off"),
         (|id| vec![chunk(id, &bytes(&SAMPLES)[1..]), done(id)], ErrorKind::Unavailable, "broke off"),
         (|id| vec![done(id)], ErrorKind::Protocol, "no audio"),
@@ -228,6 +228,7 @@ async fn a_clause_never_ends_short_without_an_error() {
         (|id| vec![refusal(Some(id), 402, "Payment required")], ErrorKind::Unauthorized, "Payment required"),
         (|id| vec![refusal(Some(id), 404, "Voice not found: x")], ErrorKind::NotFound, "Voice not found"),
         (|_| vec![refusal(None, 429, "Too many requests")], ErrorKind::RateLimited, "Too many requests"),
+        (|id| vec![refusal(Some(id), 401, "Bad key s3cret")], ErrorKind::Unauthorized, "Bad key (the key)"),
     ];
     for (answers, kind, said) in cases {
         let server = answering(answers).await;

@@ -73,7 +73,9 @@ pub struct DeepgramListen {
 impl DeepgramListen {
     /// Connects with each utterance.
     pub fn new(options: DeepgramListenOptions) -> Result<Self> {
-        let remote = Remote::new(&options.base_url, "Deepgram", "[stt]")?.with_bounds(options.bounds);
+        let remote = Remote::new(&options.base_url, "Deepgram", "[stt]")?
+            .with_bounds(options.bounds)
+            .hiding(options.api_key.as_deref().unwrap_or_default());
         Ok(Self { remote, options })
     }
 
@@ -119,6 +121,12 @@ impl Stt for DeepgramListen {
         };
         listen(line, Wire::default(), options.partials, audio)
     }
+}
+
+/// Hears lines as [`listening::fuzz`](crate::remote::listening::fuzz) does.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &Remote, lines: &str) -> Result<()> {
+    crate::remote::listening::fuzz(remote, Wire::default(), lines)
 }
 
 /// `/v1/listen` on the wire.

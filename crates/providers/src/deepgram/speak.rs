@@ -87,7 +87,7 @@ impl DeepgramSpeech {
             addressable("voice", &voice.id)?;
         }
         secret(&options.api_key)?;
-        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?;
+        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?.hiding(&options.api_key);
         Ok(Self {
             remote: remote.with_bounds(options.bounds).with_limits(options.limits),
             key: secret(&format!("Token {}", options.api_key))?,

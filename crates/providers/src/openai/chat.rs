@@ -100,6 +100,12 @@ impl OpenAiChat {
     }
 }
 
+/// What reads one completion.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
+    wire::Completions::default()
+}
+
 impl Llm for OpenAiChat {
     fn name(&self) -> &'static str {
         "openai"

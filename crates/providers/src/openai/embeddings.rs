@@ -138,6 +138,17 @@ impl OpenAiEmbed {
     }
 }
 
+/// Understands an answer as that to two texts with vectors of three numbers.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &Remote, answer: &[u8]) -> Result<()> {
+    let embed = OpenAiEmbed { remote: remote.clone(), model: "m".into(), dimensions: 3, shortened: false };
+    for vector in embed.read(answer, 2)? {
+        let length: f32 = vector.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-3, "{vector:?}");
+    }
+    Ok(())
+}
+
 /// The length of the vectors of OpenAI's own models.
 fn usual_dimensions(model: &str) -> Option<usize> {
     match model {

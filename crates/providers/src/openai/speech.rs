@@ -79,7 +79,8 @@ impl OpenAiSpeech {
     pub fn new(options: OpenAiSpeechOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the voice's server", SECTION)?
             .with_bounds(options.bounds)
-            .with_limits(options.limits);
+            .with_limits(options.limits)
+            .hiding(options.api_key.as_deref().unwrap_or_default());
         let bearer = |key: String| secret(&key).and_then(|_| secret(&format!("Bearer {key}")));
         Ok(Self {
             remote,

@@ -68,9 +68,27 @@ impl OpenAiTranscription {
     pub fn new(options: OpenAiTranscriptionOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the speech recogniser's server", "[stt]")?
             .with_bounds(options.bounds)
-            .with_limits(options.limits.clone());
+            .with_limits(options.limits.clone())
+            .hiding(options.api_key.as_deref().unwrap_or_default());
         Ok(Self { server: Arc::new(Server { remote, options }) })
     }
+}
+
+/// Understands an answer as that to ten seconds, which begin 5 s into an utterance.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(remote: &Remote, body: &[u8]) -> Result<()> {
+    let options = OpenAiTranscriptionOptions {
+        base_url: String::new(),
+        model: String::new(),
+        api_key: None,
+        timestamps: true,
+        limits: Arc::default(),
+        bounds: Bounds::default(),
+    };
+    let heard = Server { remote: remote.clone(), options }.heard(body, 5.0, 15.0)?;
+    let times = || heard.segments.iter().flat_map(|segment| [segment.start_s, segment.end_s]);
+    assert!(times().is_sorted() && times().all(|time| (5.0..=15.0).contains(&time)), "{:?}", heard.segments);
+    Ok(())
 }
 
 impl Stt for OpenAiTranscription {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result, Usage};
+use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result, Stream, Usage};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::RngCore;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -57,21 +57,30 @@ pub(crate) fn completion(
     let remote = remote.clone();
     stream::once(async move {
         let response = remote.send(request).await?;
-        let reading = Reading {
-            strange: strange(&response),
-            events: remote.events(response),
-            remote,
-            dialect,
-            ready: VecDeque::new(),
-            called: false,
-            finish: None,
-            usage: Usage::default(),
-            over: false,
-        };
-        Ok(stream::unfold(Some(reading), |reading| async move { reading?.next().await }))
+        Ok(read(remote, response, dialect))
     })
     .try_flatten()
     .boxed()
+}
+
+/// The pieces of a completion whose answer has begun.
+pub(crate) fn read(
+    remote: Remote,
+    response: Response,
+    dialect: impl Dialect,
+) -> impl Stream<Item = Result<ChatDelta>> {
+    let reading = Reading {
+        strange: strange(&response),
+        events: remote.events(response),
+        remote,
+        dialect,
+        ready: VecDeque::new(),
+        called: false,
+        finish: None,
+        usage: Usage::default(),
+        over: false,
+    };
+    stream::unfold(Some(reading), |reading| async move { reading?.next().await })
 }
 
 /// Why an answer is no stream of events, by what its headers say. Some servers say nothing or the wrong thing of one

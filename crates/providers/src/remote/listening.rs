@@ -130,6 +130,44 @@ pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     query
 }
 
+/// An utterance of which the server says these lines, but for those that are `audio` (50 ms of it), `flush`, `end`,
+/// `late`, `binary` or `closed`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz<D: Dialect>(remote: &Remote, dialect: D, lines: &str) -> Result<()> {
+    use futures_util::FutureExt;
+
+    let (remote, answer_within) = (remote.clone(), Duration::ZERO);
+    let line = Line { remote, path: String::new(), headers: Vec::new(), answer_within };
+    let mut listening = Listening::new(line, dialect, true, stream::empty().boxed());
+    for said in lines.lines() {
+        let idle = listening.question.is_none();
+        // Without a socket nothing waits for anything.
+        let transcript = match said {
+            "audio" if idle => {
+                listening.pieces.push(vec![0; 800].into(), &D::PIECE);
+                while listening.pieces.is_ready(&D::PIECE) {
+                    listening.pieces.take(&D::PIECE);
+                }
+                None
+            }
+            "flush" | "end" if idle => listening.ask(said == "end").now_or_never().transpose()?.flatten(),
+            "late" => listening.time_passed().now_or_never().transpose()?.flatten(),
+            "binary" => listening.understand(Some(Ok(Frame::Binary(Vec::new()))))?,
+            "closed" => listening.understand(None)?,
+            text => listening.understand(Some(Ok(Frame::Text(text.to_owned()))))?,
+        };
+        if let Some(transcript) = transcript {
+            let times = transcript.segments.iter().flat_map(|segment| [segment.start_s, segment.end_s]);
+            assert!(times.is_sorted(), "{transcript:?}");
+            assert!(transcript.audio_ms <= listening.pieces.received_ms(), "{transcript:?}");
+        }
+        if listening.over {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// One utterance under way.
 struct Listening<D> {
     line: Line,

@@ -14,7 +14,12 @@ const LONGEST: Duration = Duration::from_hours(1);
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = || Some(Duration::from_secs_f64(number(headers, "retry-after-ms")? / 1_000.0));
     let seconds = || Some(Duration::from_secs_f64(number(headers, "retry-after")?));
-    milliseconds().or_else(seconds).map(|wait| wait.min(LONGEST))
+    milliseconds().or_else(seconds).map(believed)
+}
+
+/// No longer than any server means it.
+pub(super) fn believed(wait: Duration) -> Duration {
+    wait.min(LONGEST)
 }
 
 /// What the headers of OpenAI and those who copy it, and of Anthropic, say of requests.
@@ -25,7 +30,7 @@ pub(super) fn told(headers: &HeaderMap) -> Option<RateLimit> {
         let text = |what: &str| headers.get(family.replace("{}", what))?.to_str().ok();
         let remaining = text("remaining")?.trim().parse().ok()?;
         let reset = text("reset")?.trim();
-        let reset = span(reset).or_else(|| until(headers, reset))?.min(LONGEST);
+        let reset = believed(span(reset).or_else(|| until(headers, reset))?);
         let limit = text("limit").and_then(|limit| limit.trim().parse().ok());
         Some(RateLimit { remaining, reset, limit })
     })

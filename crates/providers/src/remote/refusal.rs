@@ -40,7 +40,7 @@ impl Refusal {
             (status.is_client_error() || status.is_server_error()).then(|| kind_of(status))
         });
         let delay = details().find_map(|detail| detail.get("retryDelay")?.as_str());
-        Self { said: words(json).to_owned(), told, wait: delay.and_then(rate::span) }
+        Self { said: words(json).to_owned(), told, wait: delay.and_then(rate::span).map(rate::believed) }
     }
 
     /// The kind of a refusal with this status. Two statuses stand for several things, which the codes tell apart: a
@@ -127,6 +127,8 @@ mod tests {
         let wait =
             json!({ "error": { "status": "RESOURCE_EXHAUSTED", "details": [{ "retryDelay": "17s" }] } });
         assert_eq!(Refusal::read(&wait).wait, Some(Duration::from_secs(17)));
+        let days = json!({ "error": { "details": [{ "retryDelay": "604800s" }] } });
+        assert_eq!(Refusal::read(&days).wait, Some(Duration::from_hours(1)), "nobody means that");
     }
 
     proptest! {

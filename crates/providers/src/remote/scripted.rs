@@ -217,6 +217,9 @@ async fn wrong_content(make: Make) {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{said}: {error}");
         assert!(error.to_string().contains(said), "{error}");
     }
+    let echo = sized("401 Unauthorized", "", b"{\"message\":\"Who is s3cret?\"}");
+    let refused = against(make, echo).await.expect_err("refused");
+    assert!(refused.to_string().contains("Who is (the key)?"), "{refused}");
     let odd = against(make, whole(&bytes(&SAMPLES)[1..])).await.expect_err("half a sample");
     assert_eq!(odd.kind(), ErrorKind::Unavailable, "{odd}");
 }

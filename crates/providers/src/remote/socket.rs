@@ -96,7 +96,7 @@ impl Socket {
                 Ok(Message::Close(Some(frame))) if u16::from(frame.code) != 1000 => {
                     let code = u16::from(frame.code);
                     let kind = if code == 1008 { ErrorKind::Unauthorized } else { ErrorKind::Unavailable };
-                    let said: String = frame.reason.chars().take(super::MAX_SAID).collect();
+                    let said = self.remote.repeated(&frame.reason);
                     let message = format!("{} closed the connection ({code}) {said}", self.remote.who);
                     Some(Err(Error::new(kind, message.trim_end())))
                 }

@@ -84,7 +84,12 @@ impl Remote {
         stream::once(begun).try_flatten().boxed()
     }
 
-    fn audio(&self, response: Response, rate: SampleRate) -> BoxStream<'static, Result<AudioChunk>> {
+    /// The audio of an answer that has begun.
+    pub(crate) fn audio(
+        &self,
+        response: Response,
+        rate: SampleRate,
+    ) -> BoxStream<'static, Result<AudioChunk>> {
         if !ends_visibly(&response) {
             let error = self.protocol("audio without a length, whose end looks like a broken connection");
             return stream::once(std::future::ready(Err(error))).boxed();

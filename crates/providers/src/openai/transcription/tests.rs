@@ -184,6 +184,7 @@ async fn failures_say_what_happened_and_never_the_key() {
         (refusal("503 Service Unavailable", ""), ErrorKind::Unavailable, "because"),
         (ok(&json!([])), ErrorKind::Protocol, "no valid transcription"),
         (ok(&json!({ "text": 7 })), ErrorKind::Protocol, "no valid transcription"),
+        (ok(&json!("s3cret")), ErrorKind::Protocol, "\"(the key)\""),
         (ok(&json!({ "text": "x".repeat(2 << 20) })), ErrorKind::Protocol, "more than"),
         ("nonsense\r\n\r\n".to_owned(), ErrorKind::Unavailable, "broke off"),
     ] {

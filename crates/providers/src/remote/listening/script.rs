@@ -181,12 +181,14 @@ pub(crate) async fn fails_clearly(engine: impl Fn(String) -> Arc<dyn Stt>, refus
         (Fault::Close(1008, "because"), ErrorKind::Unauthorized, "(1008) because"),
         (Fault::Close(1011, "because"), ErrorKind::Unavailable, "(1011) because"),
         (Fault::Close(3007, "because"), ErrorKind::Unavailable, "(3007) because"),
+        (Fault::Close(1011, "your s3cret?"), ErrorKind::Unavailable, "(1011) your (the key)?"),
         (Fault::Close(1000, ""), ErrorKind::Unavailable, "broke off"),
         (Fault::Disconnect, ErrorKind::Unavailable, "broke off"),
         (Fault::Binary, ErrorKind::Protocol, "bytes where text was due"),
         (Fault::Huge, ErrorKind::Protocol, "endless"),
         (Fault::Text("{nonsense"), ErrorKind::Protocol, "no valid message"),
         (Fault::Text("7"), ErrorKind::Protocol, "no valid message"),
+        (Fault::Text("\"s3cret\""), ErrorKind::Protocol, "\"(the key)\""),
     ] {
         check(faulty(fault).await, kind, words).await;
     }

@@ -1,0 +1,20 @@
+//! What a cache finds on disk or in Redis, with a checksum that is right and without one: an entry, which is written as
+//! it was read, or nothing.
+#![no_main]
+
+use antiphon_flow::cache::Entry;
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+
+/// The hash that an entry begins with.
+const CHECKSUM: usize = 8;
+
+fuzz_target!(|bytes: &[u8]| {
+    let checksum = blake3::hash(bytes);
+    let whole = [&checksum.as_bytes()[..CHECKSUM], bytes].concat();
+    for bytes in [Bytes::copy_from_slice(bytes), whole.into()] {
+        if let Some(entry) = Entry::from_bytes(&bytes) {
+            assert_eq!(Entry::from_bytes(&entry.to_bytes().into()), Some(entry));
+        }
+    }
+});

@@ -1,0 +1,6 @@
+//! What servers answer over HTTP: refusals, audio, transcriptions, vectors.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| antiphon_providers::fuzzing::http_answer(bytes));
