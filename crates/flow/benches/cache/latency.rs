@@ -116,7 +116,7 @@ fn on_two_threads(call: impl Fn(usize) -> bool + Copy + Send + Sync) -> Figures 
         measure(call)
     };
     let [one, mut two] =
-        thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join()))
+        thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(thread::ScopedJoinHandle::join))
             .map(|figures| figures.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     two.batches.extend(one.batches);
     two.batches.sort_unstable();

@@ -21,9 +21,10 @@ use s3_fifo::{Item, MAX_USES, S3Fifo, Slot, Verdict};
 
 /// A reader and whoever writes meet in one of them once in so many times.
 const SHARDS: usize = 64;
-/// Entries looked at, and bytes evicted, while others wait to write: some 50 us of work.
+/// Entries looked at, or evicted, while others wait to write: less than 100 us of work.
 const STEP: usize = 256;
-const STEP_BYTES: usize = 256 * 1_024;
+/// What so many take if they are as small as can be.
+const STEP_BYTES: usize = STEP * 256;
 
 /// Entries kept in memory, at most so many bytes of them.
 pub struct Resident {

@@ -108,7 +108,7 @@ struct Naive {
     small: VecDeque<u64>,
     main: VecDeque<u64>,
     uses: HashMap<u64, u8>,
-    /// All that ever left the small queue; none where it came back since.
+    /// What left the small queue last; none where it came back since.
     ghosts: Vec<Option<u64>>,
 }
 
@@ -134,9 +134,9 @@ impl Naive {
         }
         let victims = self.shrink_to(self.capacity - 1);
         if in_main || is_ghost {
-            self.main.push_back(key)
+            self.main.push_back(key);
         } else {
-            self.small.push_back(key)
+            self.small.push_back(key);
         }
         self.uses.insert(key, uses);
         victims
@@ -150,16 +150,18 @@ impl Naive {
 
     fn set_capacity(&mut self, capacity: usize) -> Vec<u64> {
         self.capacity = capacity;
-        let victims = self.shrink_to(capacity);
-        let kept = self.ghosts.len().saturating_sub(capacity - capacity / 10);
-        self.ghosts[..kept].fill(None);
-        victims
+        self.trim_ghosts();
+        self.shrink_to(capacity)
     }
 
     fn take_ghost(&mut self, key: u64) -> bool {
-        let kept = self.ghosts.len().saturating_sub(self.capacity - self.capacity / 10);
-        let found = self.ghosts[kept..].iter_mut().rfind(|ghost| **ghost == Some(key));
+        let found = self.ghosts.iter_mut().find(|ghost| **ghost == Some(key));
         found.and_then(Option::take).is_some()
+    }
+
+    fn trim_ghosts(&mut self) {
+        let most = self.capacity - self.capacity / 10;
+        self.ghosts.drain(..self.ghosts.len().saturating_sub(most));
     }
 
     fn shrink_to(&mut self, length: usize) -> Vec<u64> {
@@ -174,6 +176,7 @@ impl Naive {
                     self.uses.remove(&key);
                     self.take_ghost(key);
                     self.ghosts.push(Some(key));
+                    self.trim_ghosts();
                     victims.push(key);
                 }
             } else {
