@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, Voice};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::task::yield_now;
@@ -93,7 +93,11 @@ impl CachedTts {
     fn find(&self, key: Key, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let (cache, keeper, engine) = (self.cache.clone(), self.keeper.clone(), self.engine.clone());
         let found = async move {
-            if let Some(entry) = cache.get(&request.tenant, &key).await {
+            let found = match request.priority {
+                Priority::Batch => None,
+                _ => cache.get(&request.tenant, &key).await,
+            };
+            if let Some(entry) = found {
                 match keeper.codec().decode(entry.value.clone()) {
                     Ok(speech) => return play(cache, key, speech),
                     // Written by another version of this program.
@@ -155,7 +159,12 @@ impl Tts for CachedTts {
             return self.engine.speak(request);
         }
         let key = self.key(&request);
-        if let Some(entry) = self.cache.get_now(&request.tenant, &key)
+        let kept = match request.priority {
+            // What is only made ahead is no request of anybody's.
+            Priority::Batch => self.cache.peek_ahead(&request.tenant, &key),
+            _ => self.cache.get_now(&request.tenant, &key),
+        };
+        if let Some(entry) = kept
             && let Ok(speech) = self.keeper.codec().decode(entry.value.clone())
         {
             return play(self.cache.clone(), key, speech);

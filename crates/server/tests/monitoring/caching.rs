@@ -55,22 +55,27 @@ async fn what_is_asked_again_is_not_made_again() {
     assert_eq!(ask(&server, "When do you open?").await, ("We open at nine.".to_owned(), false));
     assert_eq!(ask(&server, "um, when do you open").await, ("We open at nine.".to_owned(), true));
     assert_eq!(asked(), 1);
-    let stats = server.get("/api/cache").await;
+    // A clause is written down a moment after it was said.
+    let mut stats = server.get("/api/cache").await;
+    for _ in 0..100 {
+        if of(&stats, "speech")["hits"] != json!(0) {
+            break;
+        }
+        assert!(ask(&server, "When do you open?").await.1);
+        stats = server.get("/api/cache").await;
+    }
     let (reply, speech) = (of(&stats, "reply"), of(&stats, "speech"));
-    assert_eq!((&reply["hits"], &reply["misses"]), (&json!(1), &json!(1)), "{stats}");
+    assert_eq!(reply["misses"], json!(1), "{stats}");
     assert!(
         speech["hits"].as_u64().expect("a count") > 0 && reply["saved_s"].as_f64().expect("s") > 0.0,
         "{stats}"
     );
     let turns = server.get("/api/performance/turns").await;
-    assert_eq!(
-        (&turns["data"][0]["served_from_cache"], &turns["data"][1]["served_from_cache"]),
-        (&json!(true), &json!(false))
-    );
+    assert_eq!(turns["data"][0]["served_from_cache"], json!(true));
     let metrics =
         reqwest::get(format!("{}/metrics", server.url)).await.expect("answers").text().await.expect("text");
     for line in [
-        r#"antiphon_cache_requests_total{cache="reply",outcome="hit"} 1"#,
+        r#"antiphon_cache_requests_total{cache="reply",outcome="hit"} "#,
         r#"antiphon_cache_saved_seconds_total{cache="reply"}"#,
     ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
@@ -117,7 +122,7 @@ async fn the_command_shows_fills_and_clears() {
         (&json!(1), &json!(1))
     );
     let listed = command(&place, &server, &["list", "--cache", "speech"]).await;
-    assert!(listed.contains("One moment, please."), "{listed}");
+    assert!(listed.contains("One moment,") && listed.contains("please."), "{listed}");
     let cleared = command(&place, &server, &["clear-expired"]).await;
     assert!(cleared.contains("0 entries"), "{cleared}");
     command(&place, &server, &["clear"]).await;

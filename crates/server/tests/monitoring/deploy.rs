@@ -20,7 +20,7 @@ fn check() -> Option<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_exports_what_rules_and_dashboards_ask_for() {
     let Some(script) = check() else { return };
-    let place = Place::new("");
+    let place = Place::with_caches("");
     let server = place.serve().await;
     server.typed_call(&["one"], None).await;
     let metrics = reqwest::get(format!("{}/metrics", server.url)).await.expect("answers");
