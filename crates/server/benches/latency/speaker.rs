@@ -131,7 +131,9 @@ impl Speaker {
         self.socket.send(Message::text(typed.to_string())).await?;
         let (mut heard, mut served, mut over) = (None, None, false);
         while heard.is_none() || served.is_none() || (to_the_end && !over) {
-            let Ok(message) = tokio::time::timeout_at(asked + PATIENCE, self.socket.next()).await else {
+            // A long answer is spoken in its own time.
+            let due = asked + if to_the_end { 4 * PATIENCE } else { PATIENCE };
+            let Ok(message) = tokio::time::timeout_at(due, self.socket.next()).await else {
                 bail!("no answer within {} s", PATIENCE.as_secs());
             };
             match message.context("the server hung up")?? {
