@@ -28,10 +28,11 @@ use name::Name;
 use survey::Survey;
 use writer::{MAX_ENTRY, Queue};
 
-/// Looking through all entries ends by then: somebody sits before a page and waits. Ten million keys need half of it.
+/// Looking through all entries ends by then: somebody sits before a page and waits. At 0.7 s a million, it is enough
+/// for more than ten million keys.
 const SURVEY_WITHIN: Duration = Duration::from_secs(10);
 
-/// Entries in one Redis (5 or later, no cluster), kept as `antiphon:cache:{kind}:{key}` for as long as they may be used.
+/// Entries in one Redis (no cluster), kept as `antiphon:cache:{kind}:{key}` for as long as they may be used.
 ///
 /// All requests share one connection and go out in pipelines; an answer that does not come within 15 ms is an error. A
 /// [`Breaker`](crate::Breaker) leaves Redis alone while it is slow or gone: then requests fail at once, entries are
@@ -39,9 +40,9 @@ const SURVEY_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// [`Layer::clear`], [`Layer::list`] and [`Layer::usage`] look at every key of the database, in small steps, on a
 /// connection of their own, for at most 10 s, one at a time. "Used" is what Redis takes for it: `OBJECT IDLETIME`, in
-/// whole seconds; among those used last in the same second the newest is first. Before Redis 7.2 to list the entries of
-/// one tenant counts as a use of all entries of the kind, and with eviction policies that count uses Redis does not know
-/// when the last one was.
+/// whole seconds; of those used in the same second the newest is first. Before Redis 7.2 to list the entries of one
+/// tenant counts as a use of all entries of the kind, and with eviction policies that count uses Redis does not know when
+/// the last one was.
 pub struct RedisLayer {
     store: Arc<Store>,
     keeper: AbortHandle,
@@ -215,8 +216,8 @@ impl Store {
     }
 }
 
-/// Reads the entry of a name. GETRANGE is GET of no more than an entry may have: a value that somebody else has put there
-/// comes cut, not in all its size, and nothing comes empty.
+/// Reads the entry of a name. GETRANGE is GET of no more than an entry may have: a value that somebody else has put
+/// there comes cut, not in all its size, and nothing comes empty.
 fn read(name: Vec<u8>) -> Cmd {
     cmd("GETRANGE").arg(name).arg(0).arg(MAX_ENTRY - 1).take()
 }

@@ -17,8 +17,8 @@ use crate::{Breaker, BreakerState, Ticket};
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(15);
 /// A far Redis with TLS needs a few hundred milliseconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// How often Redis is asked for a sign of life: so a connection that broke while nobody used it is a new one by the time
-/// somebody does.
+/// How often Redis is asked for a sign of life: so a connection that broke while nobody used it is a new one by the
+/// time somebody does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// From a failure, or from the first success after an outage, to the next look.
 const RETRY: Duration = Duration::from_millis(100);
@@ -193,7 +193,7 @@ impl Link {
         Err(error)
     }
 
-    /// A hiccup or a lost connection is seen by all requests under way, which may be a hundred: the breaker is told once.
+    /// A hiccup or a lost connection is seen by all requests under way, perhaps a hundred: the breaker is told once.
     fn failed(&self, ticket: Ticket, error: &Error, began: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
