@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use antiphon_core::measure::{Component, Histogram, Snapshot};
 use antiphon_flow::cache::{DiskLayer, Entry, Key, KeyBuilder, Kind, Layer};
@@ -24,6 +24,7 @@ const ENTRIES: u64 = 100_000;
 const GETS: u64 = 100_000;
 /// One a millisecond.
 const PACED: u64 = 10_000;
+const TTL_MS: u64 = 24 * 3_600_000;
 const PACE: Duration = Duration::from_millis(1);
 /// Put before the next flush: half of what the queue takes.
 const AT_ONCE: u64 = 512;
@@ -38,11 +39,11 @@ fn main() {
     for (kind, bytes) in [(Kind::Reply, 2_000), (Kind::Speech, 10_000)] {
         let folder = tempfile::tempdir().expect("a folder");
         runtime.block_on(async {
-            let clock: antiphon_flow::cache::Clock = Arc::new(|| 1);
-            let layer = DiskLayer::open(folder.path(), 1 << 40, clock).await.expect("a layer");
+            let layer = DiskLayer::open(folder.path(), 1 << 40, Arc::new(now_ms)).await.expect("a layer");
             let began = Instant::now();
             put(&*layer, kind, bytes).await;
             let seconds = began.elapsed().as_secs_f64();
+            let written = layer.stages()[1].spans().snapshot();
             for (name, spans) in [
                 ("every ms", paced_gets(&*layer, kind).await),
                 ("every ms, among puts", gets_among_puts(&layer, kind, bytes).await),
@@ -53,7 +54,6 @@ fn main() {
             }
             let rate = ENTRIES as f64 / seconds;
             println!("{:<6} put: {rate:.0}/s, {:.1} MB/s", kind.name(), rate * bytes as f64 / 1e6);
-            let written = layer.stages()[1].spans().snapshot();
             let [p50, p99] = [0.5, 0.99].map(|share| written.percentile(share).as_secs_f64() * 1e3);
             println!("{:<6} a transaction: p50 {p50:.1} ms, p99 {p99:.1} ms", kind.name());
         });
@@ -105,11 +105,15 @@ fn entry(kind: Kind, n: u64, bytes: usize) -> Arc<Entry> {
         tenant: "tenant".into(),
         label: "What time do you open tomorrow?".into(),
         value: value.into(),
-        made_ms: 1,
-        expires_ms: u64::MAX,
+        made_ms: now_ms(),
+        expires_ms: now_ms() + TTL_MS,
         cost: Duration::from_millis(300),
         ahead: false,
     })
+}
+
+fn now_ms() -> u64 {
+    UNIX_EPOCH.elapsed().expect("later than 1970").as_millis() as u64
 }
 
 async fn put(layer: &dyn Layer, kind: Kind, bytes: usize) {
