@@ -39,7 +39,8 @@ impl Space {
 }
 
 fn has_room(cache: &Cache, unused: usize) -> bool {
-    let Some(limit) = cache.levels().iter().find_map(|level| level.limit) else { return true };
+    let memory = cache.levels().into_iter().find(|level| level.name == "memory");
+    let Some(limit) = memory.and_then(|memory| memory.limit) else { return true };
     let usage = cache.usage();
     let mean = usage.bytes as f64 / usage.entries.max(1) as f64;
     (usage.bytes as f64) < NEARLY_FULL * limit || unused as f64 * mean <= SHARE * limit
