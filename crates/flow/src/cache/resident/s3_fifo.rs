@@ -20,11 +20,11 @@ pub(super) use queues::{Queue, Slot};
 /// More uses are not counted; two bits, as in the paper.
 pub(super) const MAX_USES: u8 = 3;
 /// The small queue is one such part of all; as in the paper. A smaller one has some more hits while what is popular
-/// stays so, and far fewer where keys come in bursts: a twentieth gains 0.3 and loses 7 of 100.
+/// stays so, and far fewer where keys come in bursts: a twentieth gains 0.3 and loses up to 6 of 100.
 const SMALL_PART: usize = 10;
 /// Uses in the small queue that bring an item into the main queue; as in the paper.
 const PROMOTED: u8 = 2;
-/// Used items passed over before one must go, whatever its uses: some 50 us. The mean is below one.
+/// Used items passed over before one must go, whatever its uses.
 const MAX_PASSED_OVER: usize = 256;
 
 /// What the policy must know of an item.
