@@ -10,6 +10,7 @@ pub mod guards;
 mod key;
 mod layer;
 mod resident;
+mod semantic;
 mod statistics;
 
 pub use entry::{Entry, Kind};
@@ -17,4 +18,5 @@ pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
 pub use resident::Resident;
+pub use semantic::{Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions};
 pub use statistics::Counts as CacheCounts;

@@ -204,6 +204,7 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("because of", "because"),
     ("next to", "beside"),
     ("such as", "like"),
+    ("even if", "if"),
     ("near here", "nearby"),
     ("around here", "nearby"),
     ("close by", "nearby"),
