@@ -122,9 +122,9 @@ impl Curve {
         level + slope * x
     }
 
-    /// Finds the likeliest parameters from the last ones, by steps that are halved until they make them likelier.
+    /// Finds the likeliest parameters, from the last ones.
     fn fit(&mut self) {
-        /// A ten thousandth of the parameters' deviations.
+        /// Far below the parameters' deviations.
         const CLOSE: f64 = 1e-4;
         for _ in 0..MAX_STEPS {
             let (gradient, [a, b, d]) = self.derivatives();
@@ -138,13 +138,21 @@ impl Curve {
             if step.iter().all(|step| step.abs() < CLOSE) {
                 break;
             }
-            let now = self.log_likelihood(self.parameters);
-            let ahead = |scale: f64| [self.parameters[0] + scale * step[0], self.parameters[1] + scale * step[1]];
-            let scales = (0..MAX_HALVINGS).map(|halvings| 0.5_f64.powi(halvings));
-            let better = scales.map(ahead).find(|parameters| self.log_likelihood(*parameters) > now);
-            let Some(better) = better else { break };
+            let Some(better) = self.likelier(step) else { break };
             self.parameters = better;
         }
+    }
+
+    /// The parameters after the step, which is halved until it makes them likelier; a short one always does.
+    fn likelier(&self, step: [f64; 2]) -> Option<[f64; 2]> {
+        const SHORT: f64 = 0.5;
+        let ahead = |scale: f64| [self.parameters[0] + scale * step[0], self.parameters[1] + scale * step[1]];
+        if step.iter().all(|step| step.abs() < SHORT) {
+            return Some(ahead(1.0));
+        }
+        let now = self.log_likelihood(self.parameters);
+        let scales = (0..MAX_HALVINGS).map(|halvings| 0.5_f64.powi(halvings));
+        scales.map(ahead).find(|parameters| self.log_likelihood(*parameters) > now)
     }
 
     /// Penalised.
