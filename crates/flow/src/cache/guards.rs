@@ -6,6 +6,8 @@
 //! gives no capitals to tell names by. So a question in a language other than English passes only against nearly the
 //! same words.
 
+mod arrangement;
+mod context;
 mod inflection;
 mod lexicon;
 mod numbers;
@@ -35,7 +37,7 @@ pub enum Guard {
     Question,
     /// Whose it is or who does it: mine, yours, theirs.
     Person,
-    /// What was, is or will be.
+    /// What was, is or will be; what does something or has it done to it.
     Tense,
     /// From, to or by.
     Direction,

@@ -6,26 +6,28 @@
 //! probability allows it. Nothing here reads a clock, draws a random number or waits.
 //!
 //! # What differs from the paper
-//! - A neighbour counts only if [`differs`](super::guards::differs) finds no other fact in it.
-//! - The paper learns each entry's threshold from that entry's observations alone, of which it needs at least six; most
-//!   entries never get as many. Here one curve is learned from all entries ([`curve`]) and an entry's own observations
-//!   multiply the risk that the curve gives ([`entry_risk`](curve::Curve::risk)): an entry without any is judged by the
-//!   curve, one with many by themselves.
-//! - The paper serves any request, however hopeless, with a probability that uses its error budget up. Here nothing is
-//!   served whose own risk is above a limit; what may be wrong is never served by lot.
+//! - A neighbour counts only if [`differs`] finds no other fact in it.
+//! - The paper learns each entry's curve from that entry's observations alone and needs at least six of them; most entries
+//!   never get as many. Here one curve is learned from all entries together. An entry's own observations raise its risk
+//!   above the curve's as soon as one of them was wrong (Bayes' rule), and put it below once they alone prove it (Clopper
+//!   and Pearson).
+//! - The paper serves any request, however hopeless, with such a probability that its error budget is used up. Here a
+//!   reply is served only if its own risk is below a limit, never by lot.
 //!
 //! # What is bounded
-//! `hit_error_bound` bounds the share of wrong replies among those served, `error_bound` (the paper's delta) their share
-//! of all questions that were looked up. The second follows from the first: where a share `q` of all questions is served,
-//! each at a risk of at most `error_bound / q`, the share of wrong ones among all is at most `error_bound`. So the limit
-//! on the risk of one reply is the smaller of `hit_error_bound` and `error_bound / q`.
+//! `hit_error_bound` bounds the share of wrong replies among those served. `error_bound`, the delta of the paper, bounds
+//! their share of all questions looked up, those without a neighbour included. The second follows from the first: if a
+//! share `q` of all questions is served, each at a risk of at most `error_bound / q`, then of all questions at most
+//! `error_bound` get a wrong reply. So the limit on one reply's risk is the smaller of `hit_error_bound` and
+//! `error_bound / q`; `q` is measured.
 //!
 //! # What is proven, assumed and measured
-//! Proven: if the risk of each reply served is at most the limit, both bounds hold in expectation. Assumed: that risk is
-//! logistic in the similarity, entries differ by a normally distributed offset, labels are right, and questions come as
-//! they came before; the curve's parameters are then inside their confidence bound 19 times of 20. Measured: a share of
-//! what would be served is explored instead (an audit), which assumes none of this; once the audits show an error above
-//! the limit, nothing is served until new audits show it below ([`SemanticIndex::measured_error`]).
+//! Proven: both bounds hold in expectation if the risk that is computed for each reply is at least the true one. Assumed,
+//! for that: the probability is logistic in the similarity, entries differ by a normally distributed offset, the labels are
+//! right, and questions keep coming as they came. The curve's parameters are estimated; their uncertainty is in the risk,
+//! with a confidence of 95 %. Measured, and free of these assumptions: a random share of what would be served is explored
+//! instead (an audit). Once audits show an error above the limit nothing is served until new audits show it below
+//! ([`SemanticIndex::measured_error`]).
 
 mod audit;
 mod binomial;
