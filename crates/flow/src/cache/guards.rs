@@ -92,7 +92,8 @@ fn persons_agree(a: &BTreeSet<&str>, b: &BTreeSet<&str>) -> bool {
 fn directions_agree(a: &Reading, b: &Reading) -> bool {
     let split = |reading: &Reading| -> (Vec<_>, BTreeSet<_>) {
         let directions = reading.sorted(Guard::Direction).into_iter();
-        let (places, paths): (Vec<_>, Vec<_>) = directions.map(str::to_owned).partition(|word| is_place(word));
+        let (places, paths): (Vec<_>, Vec<_>) =
+            directions.map(str::to_owned).partition(|word| is_place(word));
         (paths, places.into_iter().collect())
     };
     let ((a_paths, a_places), (b_paths, b_places)) = (split(a), split(b));

@@ -44,8 +44,8 @@ use antiphon_core::{Error, Result};
 
 use super::Key;
 use super::guards::differs;
-use audit::{Audit, Share};
 pub use audit::ErrorEstimate;
+use audit::{Audit, Share};
 use curve::{Curve, Observation};
 use store::Store;
 
@@ -128,10 +128,14 @@ impl SemanticIndex {
     pub fn new(options: SemanticOptions) -> Result<Self> {
         let shares = [options.error_bound, options.hit_error_bound, options.audit_share];
         if !shares.iter().all(|share| *share > 0.0 && *share < 1.0) {
-            return Err(Error::invalid("the bounds and the audit share of a semantic cache are between 0 and 1"));
+            return Err(Error::invalid(
+                "the bounds and the audit share of a semantic cache are between 0 and 1",
+            ));
         }
         if options.dimensions == 0 || options.max_entries == 0 || options.max_scope_entries == 0 {
-            return Err(Error::invalid("a semantic cache needs vectors of some length and room for an entry"));
+            return Err(Error::invalid(
+                "a semantic cache needs vectors of some length and room for an entry",
+            ));
         }
         Ok(Self {
             options,
@@ -160,6 +164,11 @@ impl SemanticIndex {
     /// Forgets an entry; whether there was one.
     pub fn remove(&mut self, key: &Key) -> bool {
         self.store.remove(key)
+    }
+
+    /// Whether there is an entry of this key.
+    pub fn contains(&self, key: &Key) -> bool {
+        self.store.observations(key).is_some()
     }
 
     /// How many entries there are.

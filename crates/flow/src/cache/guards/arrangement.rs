@@ -41,9 +41,8 @@ pub(super) fn dates(words: &mut [Word]) {
         if !words[month].is(Guard::Date) {
             continue;
         }
-        let is_day = |word: &Word| {
-            word.is(Guard::Number) && word.text.parse().is_ok_and(|day: u32| day <= LAST_DAY)
-        };
+        let is_day =
+            |word: &Word| word.is(Guard::Number) && word.text.parse().is_ok_and(|day: u32| day <= LAST_DAY);
         let of = usize::from(month > 0 && words[month - 1].text == "of");
         let before = month.checked_sub(1 + of).filter(|at| is_day(&words[*at]));
         let day = before.or_else(|| Some(month + 1).filter(|at| words.get(*at).is_some_and(is_day)));
@@ -59,7 +58,8 @@ pub(super) fn dates(words: &mut [Word]) {
 /// "$5" is "5 dollars".
 pub(super) fn currencies(words: &mut [Word]) {
     for at in 1..words.len() {
-        if words[at].is(Guard::Number) && ["$", "€", "£", "¥", "₹"].contains(&words[at - 1].text.as_str()) {
+        if words[at].is(Guard::Number) && ["$", "€", "£", "¥", "₹"].contains(&words[at - 1].text.as_str())
+        {
             words.swap(at - 1, at);
         }
     }

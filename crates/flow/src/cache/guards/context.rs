@@ -7,40 +7,41 @@ use super::reading::Symbol;
 
 /// Where a clause begins with one, it asks whether.
 pub(super) const AUXILIARIES: [&str; 23] = [
-    "do", "does", "did", "is", "are", "am", "was", "were", "can", "could", "will", "would", "shall", "should", "may",
-    "might", "must", "have", "has", "had", "if", "whether", "cannot",
+    "do", "does", "did", "is", "are", "am", "was", "were", "can", "could", "will", "would", "shall",
+    "should", "may", "might", "must", "have", "has", "had", "if", "whether", "cannot",
 ];
 /// What follows the letter A, but hardly ever the article.
 const AFTER_LETTER: [&str; 22] = [
-    "is", "are", "was", "were", "of", "in", "on", "for", "and", "or", "to", "do", "does", "did", "can", "will", "with",
-    "from", "at", "as", "than", "i",
+    "is", "are", "was", "were", "of", "in", "on", "for", "and", "or", "to", "do", "does", "did", "can",
+    "will", "with", "from", "at", "as", "than", "i",
 ];
 /// What "may" stands behind when it is a month.
 const BEFORE_MONTH: [&str; 19] = [
-    "in", "of", "since", "by", "until", "till", "last", "next", "this", "early", "late", "mid", "during", "from", "to",
-    "before", "after", "for", "on",
+    "in", "of", "since", "by", "until", "till", "last", "next", "this", "early", "late", "mid", "during",
+    "from", "to", "before", "after", "for", "on",
 ];
 /// What "one" stands behind when it is a pronoun.
 const BEFORE_PRONOUN: [&str; 19] = [
-    "which", "this", "that", "the", "any", "some", "each", "every", "another", "other", "new", "old", "only", "good",
-    "better", "best", "right", "wrong", "what",
+    "which", "this", "that", "the", "any", "some", "each", "every", "another", "other", "new", "old", "only",
+    "good", "better", "best", "right", "wrong", "what",
 ];
 /// What "one" stands before when it is a pronoun.
 const AFTER_PRONOUN: [&str; 12] =
     ["of", "who", "that", "which", "another", "is", "are", "can", "should", "would", "do", "does"];
 /// What "had" and "have" stand before as auxiliaries, besides participles.
 const AFTER_HAVE: [&str; 16] = [
-    "been", "not", "never", "just", "already", "ever", "recently", "i", "you", "he", "she", "it", "they", "we", "done",
-    "also",
+    "been", "not", "never", "just", "already", "ever", "recently", "i", "you", "he", "she", "it", "they",
+    "we", "done", "also",
 ];
 /// What a participle stands behind when it says nothing of the past: "a lost card", "is it lost".
 const BEFORE_ADJECTIVE: [&str; 17] = [
-    "a", "an", "the", "my", "your", "our", "his", "her", "their", "this", "is", "are", "am", "be", "being", "get", "it",
+    "a", "an", "the", "my", "your", "our", "his", "her", "their", "this", "is", "are", "am", "be", "being",
+    "get", "it",
 ];
 /// What stands before a noun.
 const DETERMINERS: [&str; 17] = [
-    "a", "an", "the", "this", "that", "these", "those", "my", "your", "his", "her", "its", "our", "their", "some", "any",
-    "all",
+    "a", "an", "the", "this", "that", "these", "those", "my", "your", "his", "her", "its", "our", "their",
+    "some", "any", "all",
 ];
 /// Forms of "be".
 const BE: [&str; 7] = ["is", "are", "am", "was", "were", "be", "been"];
@@ -48,7 +49,8 @@ const BE: [&str; 7] = ["is", "are", "am", "was", "were", "be", "been"];
 const SUBJECTS: [&str; 6] = ["i", "you", "he", "she", "we", "they"];
 /// What "do" stands behind when it is no auxiliary.
 const DOERS: [&str; 16] = [
-    "i", "you", "he", "she", "it", "we", "they", "to", "can", "could", "should", "would", "will", "must", "may", "might",
+    "i", "you", "he", "she", "it", "we", "they", "to", "can", "could", "should", "would", "will", "must",
+    "may", "might",
 ];
 /// What asks for something by itself.
 const WH_WORDS: [&str; 8] = ["what", "which", "where", "when", "why", "how", "who", "whom"];
@@ -112,7 +114,9 @@ impl<'a> Context<'a> {
             "a" => None,
             "may" if self.is_month(before) => symbol(Guard::Date, "may"),
             "who" | "what" | "which" if self.asks_for_object() => symbol(Guard::Question, "whom"),
-            "am" | "pm" if self.is_number(self.at.checked_sub(1)) => symbol(Guard::Unit, time_of_day(self.word)),
+            "am" | "pm" if self.is_number(self.at.checked_sub(1)) => {
+                symbol(Guard::Unit, time_of_day(self.word))
+            }
             "going" if self.is_going_to() => None,
             "to" if self.is_infinitive(self.at) => None,
             "to" => symbol(Guard::Direction, "to"),
@@ -174,7 +178,8 @@ impl<'a> Context<'a> {
     /// "What is in it" is not "what is it".
     fn is_place(&self) -> bool {
         let asked = self.at.checked_sub(2).and_then(|at| text(self.items, at));
-        self.before().is_some_and(|word| BE.contains(&word)) && asked.is_some_and(|word| WH_WORDS.contains(&word))
+        self.before().is_some_and(|word| BE.contains(&word))
+            && asked.is_some_and(|word| WH_WORDS.contains(&word))
     }
 
     /// "Do" as what is done: "what does it do", not "what does it cost".

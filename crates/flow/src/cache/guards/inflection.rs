@@ -73,6 +73,6 @@ fn after_consonant(base: &str, last: char) -> Option<&str> {
 
 /// Verbs of several syllables that may double their last consonant.
 const DOUBLING: [&str; 13] = [
-    "permit", "refer", "prefer", "transfer", "cancel", "travel", "label", "control", "begin", "submit", "forget", "quit",
-    "equip",
+    "permit", "refer", "prefer", "transfer", "cancel", "travel", "label", "control", "begin", "submit",
+    "forget", "quit", "equip",
 ];

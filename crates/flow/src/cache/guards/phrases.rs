@@ -33,10 +33,21 @@ pub(super) fn replace(tokens: Vec<Token>) -> (Vec<Token>, bool) {
 /// "Don't" is "do not"; "what's", "Anna's" and "I'd" lose their ending, which stands for too many things.
 fn expand(token: Token) -> Vec<Token> {
     let word = token.text.as_str();
-    let known = CONTRACTIONS.iter().find(|(contracted, _)| *contracted == word).map(|(_, words)| (*words).to_owned());
-    let endings = [("n't", " not"), ("'re", " are"), ("'m", " am"), ("'ve", " have"), ("'ll", " will"), ("'s", ""), ("'d", " would")];
+    let known =
+        CONTRACTIONS.iter().find(|(contracted, _)| *contracted == word).map(|(_, words)| (*words).to_owned());
+    let endings = [
+        ("n't", " not"),
+        ("'re", " are"),
+        ("'m", " am"),
+        ("'ve", " have"),
+        ("'ll", " will"),
+        ("'s", ""),
+        ("'d", " would"),
+    ];
     let ending = || {
-        endings.iter().find_map(|(ending, word_for)| Some(format!("{}{word_for}", word.strip_suffix(ending)?)))
+        endings
+            .iter()
+            .find_map(|(ending, word_for)| Some(format!("{}{word_for}", word.strip_suffix(ending)?)))
     };
     let Some(words) = known.or_else(ending) else { return vec![token] };
     let mut expanded = Vec::new();
@@ -70,7 +81,9 @@ impl Phrases {
             let phrase = words(phrase);
             replaced.entry(phrase[0]).or_default().push((phrase, words(by)));
         }
-        replaced.values_mut().for_each(|phrases| phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len()));
+        replaced
+            .values_mut()
+            .for_each(|phrases| phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len()));
         let mut openings: Vec<_> = OPENINGS.iter().map(|opening| words(opening)).collect();
         openings.sort_by_key(|opening| usize::MAX - opening.len());
         Self { replaced, openings }

@@ -112,6 +112,6 @@ fn finish(tokens: &mut Vec<Token>, word: &mut String, has_cases: bool) {
 
 /// What is written right behind digits and read as a word of its own. Others are part of a name: `520d`, `3g`.
 const SUFFIXES: [&str; 33] = [
-    "mg", "kg", "ml", "cl", "km", "cm", "mm", "mi", "ft", "lb", "lbs", "oz", "gb", "mb", "tb", "kb", "mph", "kmh", "am",
-    "pm", "st", "nd", "rd", "th", "k", "hr", "hrs", "min", "mins", "sec", "secs", "yr", "yrs",
+    "mg", "kg", "ml", "cl", "km", "cm", "mm", "mi", "ft", "lb", "lbs", "oz", "gb", "mb", "tb", "kb", "mph",
+    "kmh", "am", "pm", "st", "nd", "rd", "th", "k", "hr", "hrs", "min", "mins", "sec", "secs", "yr", "yrs",
 ];

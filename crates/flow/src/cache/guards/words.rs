@@ -16,7 +16,10 @@ pub(super) const SILENT: &str = "
 
 /// Words with a meaning of their own: `class: meaning, words that have it`.
 pub(super) const MEANINGS: &[(Guard, &str)] = &[
-    (Guard::Negation, "not: no never cannot nor neither none nothing nobody nowhere without hardly barely scarcely"),
+    (
+        Guard::Negation,
+        "not: no never cannot nor neither none nothing nobody nowhere without hardly barely scarcely",
+    ),
     (Guard::Negation, "except: excluding besides unless"),
     (Guard::Question, "who"),
     (Guard::Question, "whom"),

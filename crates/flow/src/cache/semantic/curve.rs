@@ -86,7 +86,11 @@ impl Curve {
         let deviation = (variance + 2.0 * x * covariance + x * x * slope_variance).max(0.0).sqrt();
         let odds = self.log_odds(x);
         let risk = logistic(-(odds - ONE_SIDED_95 * deviation));
-        if own.is_empty() { risk } else { (risk * self.own_factor(odds, own)).min(own_bound(similarity, own)) }
+        if own.is_empty() {
+            risk
+        } else {
+            (risk * self.own_factor(odds, own)).min(own_bound(similarity, own))
+        }
     }
 
     /// How many times as likely a wrong reply is of this entry as of one of which nothing was seen: Bayes' rule on its
@@ -189,7 +193,8 @@ impl Curve {
 /// What an entry's own observations show without any curve, if a reply to a nearer question is not wrong more often.
 fn own_bound(similarity: f32, own: &[Observation]) -> f64 {
     let farther = own.iter().filter(|seen| seen.similarity <= similarity);
-    let (seen, wrong) = farther.fold((0, 0), |(seen, wrong), one| (seen + 1, wrong + u32::from(!one.correct)));
+    let (seen, wrong) =
+        farther.fold((0, 0), |(seen, wrong), one| (seen + 1, wrong + u32::from(!one.correct)));
     upper(wrong, seen, OUTSIDE)
 }
 

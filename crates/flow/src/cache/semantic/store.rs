@@ -77,8 +77,12 @@ impl Store {
 
     /// Lets the oldest go until one more entry has room, of the scope and of all.
     pub(super) fn make_room(&mut self, scope: &Key, max_scope_entries: usize, max_entries: usize) {
-        while let Some(oldest) = self.scopes.get(scope).filter(|scope| scope.entries.len() >= max_scope_entries) {
-            let Some(key) = oldest.entries.iter().min_by_key(|entry| entry.age).map(|entry| entry.key) else { break };
+        while let Some(oldest) =
+            self.scopes.get(scope).filter(|scope| scope.entries.len() >= max_scope_entries)
+        {
+            let Some(key) = oldest.entries.iter().min_by_key(|entry| entry.age).map(|entry| entry.key) else {
+                break;
+            };
             self.remove(&key);
         }
         while self.len() >= max_entries {
@@ -136,7 +140,9 @@ impl Store {
     /// Something was seen of an entry; nothing happens if it is gone.
     pub(super) fn observe(&mut self, key: &Key, observation: Observation) {
         let Some(place) = self.places.get(key) else { return };
-        let Some(entry) = self.scopes.get_mut(&place.scope).and_then(|scope| scope.entries.get_mut(place.slot)) else {
+        let Some(entry) =
+            self.scopes.get_mut(&place.scope).and_then(|scope| scope.entries.get_mut(place.slot))
+        else {
             return;
         };
         if entry.observations.len() == MAX_OBSERVATIONS {

@@ -252,7 +252,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let vector = prop::array::uniform4(-1.0_f32..1.0);
-    let insert = (0..3_u32, 0..20_u32, vector).prop_map(|(scope, key, vector)| Step::Insert { scope, key, vector });
+    let insert =
+        (0..3_u32, 0..20_u32, vector).prop_map(|(scope, key, vector)| Step::Insert { scope, key, vector });
     prop::collection::vec(prop_oneof![4 => insert, 1 => (0..20_u32).prop_map(Step::Remove)], 0..60)
 }
 
