@@ -1,0 +1,82 @@
+//! What a question says, as the guards compare it.
+
+use std::borrow::Cow;
+
+use super::Guard;
+use super::arrangement::{Word, currencies, dates, negations, pairs};
+use super::context::{AUXILIARIES, Context, number_symbol};
+use super::lexicon::Lexicon;
+use super::numbers::{Item, merge};
+use super::phrases;
+use super::tokens::tokens;
+
+/// Something that must be in both questions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Symbol {
+    pub(super) guard: Guard,
+    pub(super) text: Cow<'static, str>,
+}
+
+/// What a question says, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) symbols: Vec<Symbol>,
+}
+
+impl Reading {
+    /// Reads a question.
+    pub(super) fn of(text: &str) -> Self {
+        let lexicon = Lexicon::get();
+        let (tokens, opened) = phrases::replace(tokens(text));
+        let items = merge(tokens);
+        let mut reading = Self::default();
+        let mut words: Vec<Word> = Vec::with_capacity(items.len());
+        for at in 0..items.len() {
+            let symbol = match &items[at] {
+                Item::Number(number) => number_symbol(&items, at, number),
+                Item::Word(word) => {
+                    let context = Context { lexicon, items: &items, at, word: &word.text };
+                    reading.note_grammar(&context, opened);
+                    context.symbol()
+                }
+            };
+            words.push(word(&items[at], symbol));
+        }
+        negations(&mut words, lexicon);
+        dates(&mut words);
+        currencies(&mut words);
+        pairs(&mut words);
+        reading.symbols.extend(words.into_iter().filter_map(|word| word.symbol));
+        reading
+    }
+
+    /// Adds what a sentence's form says: that it asks whether, and of which time.
+    fn note_grammar(&mut self, context: &Context<'_>, opened: bool) {
+        let starts = context.at == 0 || context.previous_pauses();
+        let conditional = matches!(context.word, "if" | "whether");
+        let opened = opened && context.at == 0;
+        if starts && AUXILIARIES.contains(&context.word) && (!conditional || opened) {
+            self.add(Guard::Question, "whether");
+        }
+        if matches!(context.word, "will" | "shall") || context.is_going_to() {
+            self.add(Guard::Tense, "future");
+        }
+        if context.is_passive() {
+            self.add(Guard::Tense, "passive");
+        }
+        if context.is_past() {
+            self.add(Guard::Tense, "past");
+        }
+    }
+
+    fn add(&mut self, guard: Guard, text: &'static str) {
+        self.symbols.push(Symbol { guard, text: text.into() });
+    }
+}
+
+fn word(item: &Item, symbol: Option<Symbol>) -> Word {
+    match item {
+        Item::Number(number) => Word { text: number.digits.clone(), pause: number.pause, symbol },
+        Item::Word(token) => Word { text: token.text.clone(), pause: token.pause, symbol },
+    }
+}
