@@ -32,7 +32,7 @@ pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
 pub use redis::RedisLayer;
-pub use replies::{CachedLlm, ReplyRules};
+pub use replies::{CachedLlm, ReplyRules, SemanticReplies, SemanticStatistics};
 pub use resident::Resident;
 pub use results::{CachedKnowledge, CachedMemories, Changes, SearchCache};
 pub use semantic::{Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions};

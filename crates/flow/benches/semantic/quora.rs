@@ -44,7 +44,9 @@ pub(crate) fn report(pairs: &[Pair], vectors: &Vectors) {
     }
     for (name, hits) in [("wrong by people's word", wrong), ("without a label", unlabelled)] {
         println!("\n{} hits {name}, in any of these streams:", hits.len());
-        hits.iter().for_each(|(cached, asked)| println!("  {cached} | {asked}"));
+        for (cached, asked) in hits {
+            println!("  {cached} | {asked}");
+        }
     }
 }
 
@@ -93,7 +95,9 @@ fn fixed(pairs: &[Pair], vectors: &Vectors, labels: &Labels<'_>) {
             let asked = vectors.of(&pair.asked);
             count(&mut alone, closest(&cached, asked), pair, labels);
             let near = index.nearest(&scope(), &pair.asked, asked);
-            near.iter().for_each(|near| *asked_of.entry(near.key).or_default() += 1);
+            if let Some(near) = &near {
+                *asked_of.entry(near.key).or_default() += 1;
+            }
             count(&mut guarded, near.as_ref().map(|near| (&*near.question, near.similarity)), pair, labels);
         }
         often += asked_of.values().filter(|questions| **questions >= PAPER_NEEDS).count();
@@ -102,7 +106,9 @@ fn fixed(pairs: &[Pair], vectors: &Vectors, labels: &Labels<'_>) {
         let lines = THRESHOLDS.iter().zip(tallies);
         lines.for_each(|(threshold, tally)| tally.print(&format!("similarity {threshold} {name}")));
     }
-    println!("vCache as published: {often} entries have the {PAPER_NEEDS} near questions that it needs to serve one");
+    println!(
+        "vCache as published: {often} entries have the {PAPER_NEEDS} near questions that it needs to serve one"
+    );
 }
 
 fn count(tallies: &mut [Tally], near: Option<(&str, f32)>, pair: &Pair, labels: &Labels<'_>) {

@@ -100,10 +100,15 @@ impl Cache {
 
     /// An entry, wherever it is. Counts a hit or a miss.
     pub async fn get(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
-        self.get_first(tenant, std::slice::from_ref(key)).await
+        let found = self.get_first(tenant, std::slice::from_ref(key)).await;
+        if found.is_none() {
+            self.missed();
+        }
+        found
     }
 
-    /// The entry of the first of these keys that has one, wherever it is. Counts a hit or a miss.
+    /// The entry of the first of these keys that has one, wherever it is. Counts a hit, but no miss: whoever has no other
+    /// way to find one says [`Self::missed`].
     pub async fn get_first(&self, tenant: &str, keys: &[Key]) -> Option<Arc<Entry>> {
         if !self.is_on() {
             return None;
@@ -118,8 +123,14 @@ impl Cache {
                 return Some(found);
             }
         }
-        self.statistics.miss();
         None
+    }
+
+    /// Counts a miss.
+    pub fn missed(&self) {
+        if self.is_on() {
+            self.statistics.miss();
+        }
     }
 
     /// An entry of a layer, which is put above it.

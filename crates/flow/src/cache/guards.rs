@@ -75,6 +75,11 @@ pub fn differs(a: &str, b: &str) -> Option<Guard> {
     differs.or_else(|| (a.sequence() != b.sequence()).then_some(Guard::Order))
 }
 
+/// What a text says of one kind, each thing once.
+pub fn says(text: &str, guard: Guard) -> BTreeSet<String> {
+    Reading::of(text).of_guard(guard).map(str::to_owned).collect()
+}
+
 /// "How do I pay" is "how to pay", and "my card" is "the card", but not "a card"; any other person must be named in
 /// both.
 fn persons_agree(a: &BTreeSet<&str>, b: &BTreeSet<&str>) -> bool {

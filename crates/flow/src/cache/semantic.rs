@@ -69,7 +69,7 @@ pub struct SemanticOptions {
     pub dimensions: usize,
     /// Entries of one scope; then the oldest goes.
     pub max_scope_entries: usize,
-    /// Entries of all scopes; then the oldest goes.
+    /// Entries of all scopes; then the oldest goes: 20,000, which take 31 MB with vectors of 384 numbers.
     pub max_entries: usize,
 }
 
@@ -81,7 +81,7 @@ impl Default for SemanticOptions {
             audit_share: 0.02,
             dimensions: 384,
             max_scope_entries: 10_000,
-            max_entries: 50_000,
+            max_entries: 20_000,
         }
     }
 }
@@ -164,6 +164,11 @@ impl SemanticIndex {
     /// Forgets an entry; whether there was one.
     pub fn remove(&mut self, key: &Key) -> bool {
         self.store.remove(key)
+    }
+
+    /// Whether there is an entry in this scope.
+    pub fn has(&self, scope: &Key) -> bool {
+        self.store.has(scope)
     }
 
     /// Whether there is an entry of this key.

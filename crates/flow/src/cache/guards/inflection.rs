@@ -21,12 +21,20 @@ pub(super) fn forms() -> HashMap<String, Form> {
     for line in IRREGULAR.split('/') {
         let mut words = line.split_whitespace();
         let Some(base) = words.next() else { continue };
-        present(base).into_iter().for_each(|form| add(form, base, false));
-        words.for_each(|form| add(form.to_owned(), base, form != base));
+        for form in present(base) {
+            add(form, base, false);
+        }
+        for form in words {
+            add(form.to_owned(), base, form != base);
+        }
     }
     for base in VERBS.split_whitespace() {
-        present(base).into_iter().for_each(|form| add(form, base, false));
-        past(base).into_iter().for_each(|form| add(form, base, true));
+        for form in present(base) {
+            add(form, base, false);
+        }
+        for form in past(base) {
+            add(form, base, true);
+        }
     }
     forms
 }

@@ -118,7 +118,7 @@ fn scale(word: &str) -> Option<usize> {
 
 /// Puts numbers together: "twenty one" is 21, "four eight two one three" 48213, "nineteen eighty four" 1984, "1.5
 /// million" 1500000, "double seven" 77. Several written numbers beside each other stay several, unless all are digits.
-pub(super) fn merge(tokens: Vec<Token>) -> Vec<Item> {
+pub(super) fn merge(tokens: &[Token]) -> Vec<Item> {
     let mut items = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -234,7 +234,7 @@ fn groups(tokens: &[Token]) -> Option<(String, bool, usize)> {
             Some(longer) => cardinal = Some(longer),
             None if joins => break,
             None => {
-                let Some(fresh) = Cardinal::start(part) else { break };
+                let fresh = Cardinal::start(part);
                 digits.extend(cardinal.replace(fresh).map(|done| done.value().to_string()));
             }
         }
@@ -261,15 +261,15 @@ struct Cardinal {
 }
 
 impl Cardinal {
-    fn start(part: Said) -> Option<Self> {
+    fn start(part: Said) -> Self {
         let below = match part {
             Said::Digit(n) | Said::Teen(n) | Said::Ten(n) => n,
             Said::Hundred => 100,
             Said::Scale(zeros) => {
-                return Some(Self { above: power(zeros), below: 0, scale: zeros, last: part });
+                return Self { above: power(zeros), below: 0, scale: zeros, last: part };
             }
         };
-        Some(Self { above: 0, below, scale: usize::MAX, last: part })
+        Self { above: 0, below, scale: usize::MAX, last: part }
     }
 
     /// The longer number, if the part continues this one.

@@ -62,9 +62,12 @@ fn push<'a>(tokens: &mut Vec<Token>, words: impl IntoIterator<Item = &'a str>, p
     }
 }
 
+/// A phrase, and the words that it is read as.
+type Replacement = (Vec<&'static str>, Vec<&'static str>);
+
 /// The lists by their first words, the longest first.
 struct Phrases {
-    replaced: HashMap<&'static str, Vec<(Vec<&'static str>, Vec<&'static str>)>>,
+    replaced: HashMap<&'static str, Vec<Replacement>>,
     openings: Vec<Vec<&'static str>>,
 }
 
@@ -76,14 +79,14 @@ impl Phrases {
 
     fn new() -> Self {
         let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
-        let mut replaced: HashMap<_, Vec<_>> = HashMap::new();
+        let mut replaced: HashMap<_, Vec<Replacement>> = HashMap::new();
         for (phrase, by) in PHRASES {
             let phrase = words(phrase);
             replaced.entry(phrase[0]).or_default().push((phrase, words(by)));
         }
-        replaced
-            .values_mut()
-            .for_each(|phrases| phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len()));
+        for phrases in replaced.values_mut() {
+            phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len());
+        }
         let mut openings: Vec<_> = OPENINGS.iter().map(|opening| words(opening)).collect();
         openings.sort_by_key(|opening| usize::MAX - opening.len());
         Self { replaced, openings }

@@ -28,7 +28,7 @@ impl Reading {
     pub(super) fn of(text: &str) -> Self {
         let lexicon = Lexicon::get();
         let (tokens, opened) = phrases::replace(tokens(text));
-        let items = merge(tokens);
+        let items = merge(&tokens);
         let mut reading = Self::default();
         let mut words: Vec<Word> = Vec::with_capacity(items.len());
         for at in 0..items.len() {

@@ -1,12 +1,14 @@
+mod semantic;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_core::{Error, Message, ToolCall};
+use antiphon_core::{Error, Message, Reuse, ToolCall};
 use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
-use crate::cache::CacheOptions;
+use crate::cache::{CacheOptions, Kind};
 
 /// Answers with the number of the request, 100 ms after it came; fails when asked to.
 #[derive(Default)]

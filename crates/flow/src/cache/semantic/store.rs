@@ -57,6 +57,10 @@ impl Store {
         self.places.len()
     }
 
+    pub(super) fn has(&self, scope: &Key) -> bool {
+        self.scopes.contains_key(scope)
+    }
+
     /// The vector at length one, if it can be.
     pub(super) fn unit(&self, vector: &[f32]) -> Option<Vec<f32>> {
         let length = dot(vector, vector).sqrt();
