@@ -1,15 +1,20 @@
-//! What is done for the caches beside calls: filled when the server starts, warmed while few call, cleaned all the time.
+//! What is done for the caches beside calls: filled when the server starts, warmed while few call, cleaned all the time; and
+//! what was learned of replies by their meaning is written down now and then.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::rehearsal::{fixed_texts, say_ahead};
-use antiphon_flow::cache::Caches;
+use antiphon_flow::cache::{Caches, Key, SemanticReplies};
 
 use crate::app::App;
 
 /// How often it is seen to that what the agent says by itself is there; it is made anew in the last quarter of its life.
 const WARMED_EVERY: Duration = Duration::from_mins(5);
+/// How often what was learned is written down: a crash loses no more.
+const WRITTEN_EVERY: Duration = Duration::from_mins(5);
 
 /// The caches of a server, and how they are kept.
 #[derive(Clone)]
@@ -18,11 +23,54 @@ pub struct Caching {
     pub caches: Arc<Caches>,
     /// Whether what the agent says by itself is spoken ahead.
     pub warm: bool,
+    /// What is known of replies by their meaning, of each engine.
+    pub semantic: Vec<Learned>,
+}
+
+/// What is known of an engine's replies by their meaning, and where that is written down.
+#[derive(Clone)]
+pub struct Learned {
+    /// It.
+    pub replies: Arc<SemanticReplies>,
+    file: Option<PathBuf>,
+}
+
+impl Learned {
+    /// Takes up what was written down in `folder` of the engine and embedder that are `id`.
+    pub fn new(replies: Arc<SemanticReplies>, folder: Option<&Path>, id: Key) -> Self {
+        let file = folder.map(|folder| folder.join(format!("semantic-{id:?}")));
+        if let Some(file) = &file {
+            match std::fs::read(file) {
+                Ok(evidence) if replies.restore(&evidence) => {}
+                Ok(_) => tracing::warn!(file = %file.display(), "damaged: what replies mean is learned anew"),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!(file = %file.display(), %error, "what replies mean is learned anew");
+                }
+            }
+        }
+        Self { replies, file }
+    }
+
+    /// Replaces what was written down: whole or not at all.
+    async fn write(&self) {
+        let Some(file) = &self.file else { return };
+        let beside = file.with_extension("new");
+        let written = async {
+            tokio::fs::write(&beside, self.replies.evidence()).await?;
+            tokio::fs::rename(&beside, file).await
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(file = %file.display(), %error, "what was learned of replies is not written down");
+        }
+    }
 }
 
 /// Looks after the caches, for ever.
 pub(crate) async fn run(app: Arc<App>) {
-    let Some(Caching { caches, warm }) = app.caching.clone() else { return std::future::pending().await };
+    let Some(Caching { caches, warm, semantic }) = app.caching.clone() else {
+        return std::future::pending().await;
+    };
     let warming = async {
         caches.fill().await;
         if warm {
@@ -32,13 +80,24 @@ pub(crate) async fn run(app: Arc<App>) {
             }
         }
     };
-    tokio::join!(warming, caches.keep_clean());
+    let writing = async {
+        loop {
+            tokio::time::sleep(WRITTEN_EVERY).await;
+            for learned in &semantic {
+                learned.write().await;
+            }
+        }
+    };
+    tokio::join!(warming, writing, caches.keep_clean());
 }
 
 /// Writes what is to be written, when the server stops.
 pub(crate) async fn finish(app: &App) {
     if let Some(caching) = &app.caching {
         caching.caches.flush().await;
+        for learned in &caching.semantic {
+            learned.write().await;
+        }
     }
 }
 

@@ -201,6 +201,9 @@ fn check_cache(cache: &Cache) -> Result<()> {
     if let Some((key, mb)) = rooms.into_iter().find(|(_, mb)| !(1..=1 << 20).contains(mb)) {
         bail!("[cache] {key} = {mb} is not between 1 and 1048576");
     }
+    if !(0.001..=0.2).contains(&cache.reply_error_bound) {
+        bail!("[cache] reply_error_bound = {} is not between 0.001 and 0.2", cache.reply_error_bound);
+    }
     let redis = cache.redis_url.as_ref().map(Secret::reveal);
     if redis.is_some_and(|url| !["redis://", "rediss://", "unix:"].iter().any(|s| url.starts_with(s))) {
         bail!("[cache] redis_url does not begin with redis://, rediss:// or unix:");

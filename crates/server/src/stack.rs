@@ -19,7 +19,8 @@ use antiphon_core::{
     DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
 };
 use antiphon_flow::cache::{
-    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Kind, SearchCache, Transitions,
+    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
+    Transitions,
 };
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
@@ -47,6 +48,8 @@ pub struct Stack {
     pub description: Vec<String>,
     /// Told how each request to an engine ends, once somebody listens.
     pub requests: Arc<LateObserver>,
+    /// What is known of replies by their meaning, and of which engine and embedder.
+    pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
@@ -105,9 +108,9 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     });
     layers.description.push(format!("turn   {}", turn.as_ref().map_or("silence", |turn| turn.name())));
     let stt = builder.stt(&mut layers)?;
-    let (llm, models) = builder.llm(&mut layers)?;
-    let tts = builder.tts(&mut layers)?;
     let (embed, cached_embed) = builder.embed(&mut layers)?;
+    let (llm, models) = builder.llm(&mut layers, &embed)?;
+    let tts = builder.tts(&mut layers)?;
     let known = knowledge(config, &embed)?.map(Arc::new);
     let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
     let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
@@ -129,6 +132,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         embed,
     };
     let requests = layers.observer.clone();
+    let semantic = std::mem::take(&mut layers.semantic);
     let mut description = std::mem::take(&mut layers.description);
     let there = [
         ("emotion", engines.emotion.is_some()),
@@ -146,7 +150,17 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let components = measured.chain(pool.components()).chain(layers.components());
     let foresight = foresight.map(|foresight| foresight as Arc<dyn Component>);
     let components = components.chain([placement.component()]).chain(foresight).collect();
-    Ok(Stack { engines, components, description, requests, knowledge: known, placement, calls, pool })
+    Ok(Stack {
+        engines,
+        components,
+        description,
+        requests,
+        semantic,
+        knowledge: known,
+        placement,
+        calls,
+        pool,
+    })
 }
 
 /// Reads what is to be known.
@@ -187,7 +201,7 @@ impl Builder<'_> {
     }
 
     /// The language model, and what of the embedded ones is measured.
-    fn llm(&self, layers: &mut Layers<'_>) -> Result<(Arc<dyn Llm>, Components)> {
+    fn llm(&self, layers: &mut Layers<'_>, embed: &Arc<dyn Embed>) -> Result<(Arc<dyn Llm>, Components)> {
         let llm = &self.config.llm;
         let mut measured: Vec<Measured> = Vec::new();
         let engines = listed(llm, &llm.engines).map(|llm| {
@@ -199,7 +213,7 @@ impl Builder<'_> {
             Ok(Engine { inner, max_concurrent, price: None, name, settings: settings(llm)?, limits })
         });
         let engines = engines.collect::<Result<_>>()?;
-        Ok((layers.llm(engines)?, measured.into_iter().flatten().collect()))
+        Ok((layers.llm(engines, embed)?, measured.into_iter().flatten().collect()))
     }
 
     fn tts(&self, layers: &mut Layers<'_>) -> Result<Arc<dyn Tts>> {

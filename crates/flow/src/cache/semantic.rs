@@ -225,6 +225,11 @@ impl SemanticIndex {
         self.audit.estimate()
     }
 
+    /// Whether anything could be served: the reply of an entry as near as can be of which nothing was seen.
+    pub fn may_serve(&self) -> bool {
+        self.curve.risk(1.0, &[]) <= self.limit()
+    }
+
     /// Whether audits keep replies from being served.
     pub fn is_halted(&self) -> bool {
         self.audit.halted()

@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::remote::{Remote, Server};
+use comfy_table::Table;
+
 use super::table::table;
 use super::{print, runtime};
 use crate::config::Config;
@@ -138,6 +140,25 @@ struct CacheView {
 }
 
 #[derive(Deserialize)]
+struct Stats {
+    data: Vec<CacheView>,
+    semantic: Vec<SemanticView>,
+}
+
+#[derive(Deserialize)]
+struct SemanticView {
+    engine: String,
+    gives: String,
+    hits: u64,
+    agreed: u64,
+    disagreed: u64,
+    audited: u64,
+    wrong: u64,
+    error_upper_95: f64,
+    error_bound: f64,
+}
+
+#[derive(Deserialize)]
 struct LayerView {
     layer: String,
     entries: u64,
@@ -151,11 +172,11 @@ async fn stats(server: &Remote, as_json: bool) -> Result<()> {
         print(&text);
         return Ok(());
     }
-    let page: Page<CacheView> = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
+    let page: Stats = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
     let header = ["cache", "hits", "misses", "hit rate", "saved", "made ahead", "used", "evicted"];
     let mut rows = table(header, 1..8);
     for one in &page.data {
-        let rate = one.hit_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+        let rate = one.hit_rate.map_or_else(|| "-".to_owned(), share);
         let name = if one.on { one.cache.clone() } else { format!("{} (off)", one.cache) };
         let [ahead, used, evicted] = [one.made_ahead, one.used_ahead, one.evicted].map(|n| n.to_string());
         let (hits, misses, saved) = (one.hits.to_string(), one.misses.to_string(), span(one.saved_s));
@@ -171,7 +192,29 @@ async fn stats(server: &Remote, as_json: bool) -> Result<()> {
         }
     }
     print(&format!("\n{places}"));
+    if !page.semantic.is_empty() {
+        print(&format!("\n{}", by_meaning(&page.semantic)));
+    }
     Ok(())
+}
+
+/// Of replies that were found by their meaning.
+fn by_meaning(engines: &[SemanticView]) -> Table {
+    let header =
+        ["by meaning", "given", "hits", "agreed", "disagreed", "audited", "wrong", "error below", "bound"];
+    let mut rows = table(header, 2..9);
+    for one in engines {
+        let [hits, agreed, disagreed] = [one.hits, one.agreed, one.disagreed].map(|n| n.to_string());
+        let (audited, wrong) = (one.audited.to_string(), one.wrong.to_string());
+        let error = if one.audited == 0 { "-".to_owned() } else { share(one.error_upper_95) };
+        let (engine, gives) = (one.engine.clone(), one.gives.clone());
+        rows.add_row([engine, gives, hits, agreed, disagreed, audited, wrong, error, share(one.error_bound)]);
+    }
+    rows
+}
+
+fn share(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
-use crate::caching::Caching;
+use crate::caching::{Caching, Learned};
 use crate::config::{Config, Secret};
 use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
@@ -46,6 +46,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
         let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
+        let learned = config.cache.disk.then(|| folder.join("cache"));
+        let semantic = stack.semantic.into_iter();
+        let semantic = semantic.map(|(id, replies)| Learned::new(replies, learned.as_deref(), id)).collect();
         let measuring = Measuring {
             parts: stack.components,
             requests: stack.requests,
@@ -55,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             overlay: Some(Overlay::of(&folder)),
             placement: Some(stack.placement),
             calls_for: Some(stack.calls),
-            caching: caches.map(|caches| Caching { caches, warm: config.cache.warm }),
+            caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic }),
         };
         let session = stack::session_config(config);
         let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring)?;

@@ -412,6 +412,8 @@ pub enum ReplyCache {
     Off,
     /// When the same is asked in the same situation.
     Exact,
+    /// Also when it is asked in other words, as far as answers were seen to agree.
+    Semantic,
 }
 
 section! {
@@ -421,8 +423,10 @@ section! {
         enabled: bool = true,
         /// How long it may be used, for kinds that do not say themselves.
         ttl_s: u64 = 3_600,
-        /// Replies: `exact` or `off`.
+        /// Replies: `exact`, `semantic` or `off`.
         reply: ReplyCache = ReplyCache::Exact,
+        /// With `semantic`: the share of all questions that may get a wrong reply, 0.001 to 0.2.
+        reply_error_bound: f64 = 0.01,
         /// How long a reply may be used.
         reply_ttl_s: Option<u64> = None,
         /// Room in memory.

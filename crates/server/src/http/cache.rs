@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::rehearsal::{rehearse, say_ahead};
-use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection};
+use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -67,9 +67,34 @@ struct LayerView {
     max_bytes: Option<u64>,
 }
 
+/// How answers to questions in other words fare, of one engine.
+#[derive(Serialize)]
+struct SemanticView {
+    engine: String,
+    /// Questions whose answers can be found by their meaning.
+    entries: usize,
+    hits: u64,
+    /// Answers that were made although one was near, by whether they say the same as it, as the model sees it.
+    agreed: u64,
+    disagreed: u64,
+    not_compared: u64,
+    /// The share of all questions that may get a wrong answer.
+    error_bound: f64,
+    /// Recent answers that could have been given and were made anew, to measure the error; and how many were wrong.
+    audited: u32,
+    wrong: u32,
+    /// With a confidence of 95 % no more of what is given is wrong; 1 before anything was audited.
+    error_upper_95: f64,
+    /// Whether answers are given: `yes`; `learning` while too little was compared; `halted` after too much error; or
+    /// `unfit` if the model cannot compare answers.
+    gives: &'static str,
+}
+
 #[derive(Serialize)]
 struct Stats {
     data: Vec<CacheView>,
+    /// Of replies found by their meaning; nothing unless `[cache] reply = "semantic"`.
+    semantic: Vec<SemanticView>,
 }
 
 /// What the caches hold and have done since the start.
@@ -84,7 +109,31 @@ async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<S
     for cache in caches.all() {
         data.push(view(cache, caches).await);
     }
-    Ok(Json(Stats { data }))
+    let semantic = app.caching.iter().flat_map(|caching| &caching.semantic);
+    let semantic = semantic.map(|learned| by_meaning(&learned.replies.statistics())).collect();
+    Ok(Json(Stats { data, semantic }))
+}
+
+fn by_meaning(seen: &SemanticStatistics) -> SemanticView {
+    let gives = match seen {
+        SemanticStatistics { is_judge_fit: Some(false), .. } => "unfit",
+        SemanticStatistics { is_halted: true, .. } => "halted",
+        SemanticStatistics { may_serve: false, .. } => "learning",
+        _ => "yes",
+    };
+    SemanticView {
+        engine: seen.engine.to_string(),
+        entries: seen.entries,
+        hits: seen.hits,
+        agreed: seen.agreed,
+        disagreed: seen.disagreed,
+        not_compared: seen.not_compared,
+        error_bound: seen.error_bound,
+        audited: seen.error.audited,
+        wrong: seen.error.wrong,
+        error_upper_95: seen.error.upper_95,
+        gives,
+    }
 }
 
 async fn view(cache: &Cache, caches: &Caches) -> CacheView {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
-use antiphon_flow::cache::{CachedEmbed, CachedLlm, CachedTts, Caches, Kind, ReplyRules};
+use antiphon_flow::cache::{
+    CachedEmbed, CachedLlm, CachedTts, Caches, Key, KeyBuilder, Kind, ReplyRules, SemanticReplies,
+};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
     Meters, Observed, Placement, Shared, Target, Targets,
@@ -14,7 +16,7 @@ use antiphon_flow::{
 use anyhow::Result;
 
 use super::codec::Clips;
-use crate::config::{self, Cache, Config};
+use crate::config::{self, Cache, Config, ReplyCache};
 
 /// How long an engine may take after which nobody comes: a call gives up at the same time.
 const LAST: AnswerBounds = AnswerBounds { first: Duration::from_secs(20), stall: Duration::from_secs(10) };
@@ -49,6 +51,10 @@ pub(super) struct Layers<'a> {
     caches: Option<&'a Caches>,
     placement: Arc<Placement>,
     rules: ReplyRules,
+    /// The share of questions that may get a wrong reply, where replies answer other words.
+    error_bound: Option<f64>,
+    /// What is known of replies by their meaning, and of which engine and embedder.
+    pub(super) semantic: Vec<(Key, Arc<SemanticReplies>)>,
     targets: Arc<Targets>,
     /// Of what engines of speech are sent.
     meters: Arc<Meters>,
@@ -60,12 +66,14 @@ pub(super) struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>, placement: &Arc<Placement>) -> Self {
-        let Cache { reply_standalone, reply_time_dependent, .. } = config.cache;
+        let Cache { reply, reply_error_bound, reply_standalone, reply_time_dependent, .. } = config.cache;
         Self {
             config: &config.fallback,
             caches,
             placement: placement.clone(),
             rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },
+            error_bound: (reply == ReplyCache::Semantic).then_some(reply_error_bound),
+            semantic: Vec::new(),
             targets: Arc::default(),
             meters: Arc::default(),
             observer: Arc::default(),
@@ -81,20 +89,33 @@ impl<'a> Layers<'a> {
         components
     }
 
-    pub(super) fn llm(&mut self, engines: Vec<Engine<dyn Llm>>) -> Result<Arc<dyn Llm>> {
+    pub(super) fn llm(
+        &mut self,
+        engines: Vec<Engine<dyn Llm>>,
+        embed: &Arc<dyn Embed>,
+    ) -> Result<Arc<dyn Llm>> {
         let bounds = bounds(self.config.llm_first_ms, self.config.llm_stall_ms);
         let (replies, rules) = (self.cache(Kind::Reply), self.rules);
+        let mut semantic = Vec::new();
         self.describe("llm", &engines, "shared");
         let mut guarded: Vec<Arc<dyn Llm>> =
             self.guard("llm", engines, bounds, |engine, observer, target| {
                 let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine.inner, observer));
+                let name = target.name().to_owned();
                 let guarded: Arc<dyn Llm> = Arc::new(Guarded::new(observed, target));
                 // Each engine's own answers: what another said in its place is not its.
-                match replies {
-                    Some(cache) => Arc::new(CachedLlm::new(guarded, engine.settings, cache.clone(), rules)),
-                    None => guarded,
-                }
-            });
+                let Some(cache) = replies else { return Ok(guarded) };
+                let by_meaning = self.error_bound.map(|bound| {
+                    SemanticReplies::new(name, guarded.clone(), embed.clone(), bound).map(Arc::new)
+                });
+                let by_meaning = by_meaning.transpose()?;
+                let id = KeyBuilder::new(Kind::Reply, "").add(&engine.settings).add(embed.model()).build();
+                semantic.extend(by_meaning.iter().map(|replies| (id, replies.clone())));
+                let cached = CachedLlm::new(guarded, engine.settings, cache.clone(), rules);
+                Ok(Arc::new(cached.with_semantic(by_meaning)))
+            })?;
+        self.components.extend(semantic.iter().map(|(_, replies)| replies.clone() as Arc<dyn Component>));
+        self.semantic = semantic;
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
             let hedge = Arc::new(Hedge::new(guarded[0].clone(), second, self.config.hedge_share));
@@ -118,12 +139,12 @@ impl<'a> Layers<'a> {
                 let observed = Observed::<dyn Tts>::new(engine.inner, observer);
                 let observed = observed.metered(&meters, target.name(), engine.price);
                 let guarded: Arc<dyn Tts> = Arc::new(Guarded::<dyn Tts>::new(Arc::new(observed), target));
-                let Some(cache) = clauses else { return guarded };
+                let Some(cache) = clauses else { return Ok(guarded) };
                 let (cache, codec, placement) = (cache.clone(), Arc::new(Clips), placement.clone());
                 let cached = Arc::new(CachedTts::new(guarded, engine.settings, cache, codec, placement));
                 components.push(cached.clone() as Arc<dyn Component>);
-                cached
-            });
+                Ok(cached)
+            })?;
         self.components.extend(components);
         if self.config.hedge {
             let second = guarded[1 % guarded.len()].clone();
@@ -140,8 +161,8 @@ impl<'a> Layers<'a> {
         let guarded = self.guard("stt", engines, bounds, |engine, observer, target| {
             let observed = Observed::<dyn Stt>::new(engine.inner, observer);
             let observed = observed.metered(&self.meters, target.name(), engine.price);
-            Arc::new(Guarded::<dyn Stt>::new(Arc::new(observed), target)) as Arc<dyn Stt>
-        });
+            Ok(Arc::new(Guarded::<dyn Stt>::new(Arc::new(observed), target)) as Arc<dyn Stt>)
+        })?;
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
 
@@ -150,8 +171,8 @@ impl<'a> Layers<'a> {
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
             let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine.inner, observer));
-            Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>
-        });
+            Ok(Arc::new(Guarded::new(observed, target)) as Arc<dyn Embed>)
+        })?;
         let engine = self.fall_back(guarded, AnswerBounds::EMBED, |fallback| fallback as Arc<dyn Embed>)?;
         let defaults = BatchLimits::default();
         let max_runs = if remote { defaults.max_runs } else { AT_ONCE };
@@ -174,8 +195,8 @@ impl<'a> Layers<'a> {
         stage: &str,
         engines: Vec<Engine<E>>,
         bounds: AnswerBounds,
-        mut guard: impl FnMut(Engine<E>, Arc<dyn Observer>, Arc<Target>) -> Arc<E>,
-    ) -> Vec<Arc<E>> {
+        mut guard: impl FnMut(Engine<E>, Arc<dyn Observer>, Arc<Target>) -> Result<Arc<E>>,
+    ) -> Result<Vec<Arc<E>>> {
         let last = engines.len() - 1;
         let mut names: Vec<String> = Vec::new();
         let guarded = engines.into_iter().enumerate().map(|(at, engine)| {

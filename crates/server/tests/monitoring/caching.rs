@@ -11,7 +11,7 @@ use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
 /// What was answered to a question typed in a call of its own, and whether the words came from the cache.
-async fn ask(server: &Program, question: &str) -> (String, bool) {
+pub(crate) async fn ask(server: &Program, question: &str) -> (String, bool) {
     let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
     let typed = json!({ "type": "text", "text": question });
@@ -96,7 +96,7 @@ async fn what_is_asked_again_is_not_made_again() {
 }
 
 /// What `antiphon cache` prints.
-async fn command(place: &Place, server: &Program, arguments: &[&str]) -> String {
+pub(crate) async fn command(place: &Place, server: &Program, arguments: &[&str]) -> String {
     let arguments = [&["cache"], arguments, &["--url", &server.url]].concat();
     let (code, printed, failed) = place.run(&arguments).await;
     assert_eq!(code, Some(0), "{failed}");

@@ -11,10 +11,14 @@ mod benchmark;
 mod caching;
 mod deploy;
 mod history;
+mod instances;
 mod load;
+mod meaning;
 mod model;
 mod profile;
 mod program;
+#[path = "../../../flow/tests/support/mod.rs"]
+mod redis_server;
 mod resilience;
 #[path = "../support/tools.rs"]
 mod tools;

@@ -19,6 +19,8 @@ use crate::program::Place;
 pub(crate) enum Behaviour {
     /// Says this and ends.
     Says(&'static str),
+    /// Says what this makes of the last message.
+    Answers(fn(&str) -> String),
     /// Says this, then nothing more.
     StallsAfter(&'static str),
     /// Refuses every other request.
@@ -56,7 +58,9 @@ impl Model {
 
 async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
     let asked = model.asked.fetch_add(1, Ordering::Relaxed);
-    let request = serde_json::from_str(&body).expect("JSON");
+    let request: Value = serde_json::from_str(&body).expect("JSON");
+    let asked_last = request["messages"].as_array().and_then(|all| all.last()).map(|last| &last["content"]);
+    let asked_last = asked_last.and_then(Value::as_str).unwrap_or_default().to_owned();
     model.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     let refused = || (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":{"message":"broken"}}"#).into_response();
     if model.down.load(Ordering::Relaxed) {
@@ -64,8 +68,9 @@ async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
     }
     let (text, ends) = match model.behaviour {
         Behaviour::FailsHalf(_) if asked.is_multiple_of(2) => return refused(),
-        Behaviour::Says(text) | Behaviour::FailsHalf(text) => (text, true),
-        Behaviour::StallsAfter(text) => (text, false),
+        Behaviour::Says(text) | Behaviour::FailsHalf(text) => (text.to_owned(), true),
+        Behaviour::Answers(answer) => (answer(&asked_last), true),
+        Behaviour::StallsAfter(text) => (text.to_owned(), false),
     };
     let token =
         |token: &str| format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": token } }] }));

@@ -28,7 +28,7 @@ const GONE: usize = 8;
 /// [`SemanticIndex`]. Where a reply may not be given yet, the model answers, and afterwards it is asked whether both answers
 /// say the same: from that is learned.
 pub struct SemanticReplies {
-    engine: String,
+    engine: Arc<str>,
     index: RwLock<SemanticIndex>,
     embed: Arc<dyn Embed>,
     judge: Judge,
@@ -50,7 +50,7 @@ struct Counts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SemanticStatistics {
     /// The engine and its model.
-    pub engine: String,
+    pub engine: Arc<str>,
     /// Questions whose answers can be found by their meaning.
     pub entries: usize,
     /// Answers given to a question in other words.
@@ -65,6 +65,8 @@ pub struct SemanticStatistics {
     pub error_bound: f64,
     /// The error of what is given, as audits saw it.
     pub error: ErrorEstimate,
+    /// Enough agreed that an answer to nearly the same words may be given.
+    pub may_serve: bool,
     /// Audits showed more error than is allowed: nothing is given until they show less.
     pub is_halted: bool,
     /// Whether the model can tell answers apart; `None` before it was tried.
@@ -104,7 +106,12 @@ impl SemanticReplies {
     ///
     /// # Errors
     /// `Invalid` if the bound is not between 0 and 1.
-    pub fn new(name: String, engine: Arc<dyn Llm>, embed: Arc<dyn Embed>, error_bound: f64) -> Result<Self> {
+    pub fn new(
+        name: Arc<str>,
+        engine: Arc<dyn Llm>,
+        embed: Arc<dyn Embed>,
+        error_bound: f64,
+    ) -> Result<Self> {
         let options =
             SemanticOptions { error_bound, dimensions: embed.dimensions(), ..SemanticOptions::default() };
         Ok(Self {
@@ -147,6 +154,7 @@ impl SemanticReplies {
             not_compared: count(&self.counts.not_compared),
             error_bound: self.error_bound,
             error: index.measured_error(),
+            may_serve: index.may_serve(),
             is_halted: index.is_halted(),
             is_judge_fit: self.judge.is_fit(),
         }

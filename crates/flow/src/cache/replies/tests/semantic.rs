@@ -123,8 +123,7 @@ struct Meaning {
 fn meaning(scholar: Scholar, takes: Duration) -> Meaning {
     let mut place = place(ReplyRules::default());
     let scholar = Arc::new(scholar);
-    let semantic =
-        SemanticReplies::new("scholar".to_owned(), scholar.clone(), Arc::new(Topics { takes }), 0.05);
+    let semantic = SemanticReplies::new("scholar".into(), scholar.clone(), Arc::new(Topics { takes }), 0.05);
     let semantic = Arc::new(semantic.expect("a good bound"));
     let llm = CachedLlm::new(scholar.clone(), "m".to_owned(), place.cache.clone(), ReplyRules::default());
     place.llm = llm.with_semantic(Some(semantic.clone()));

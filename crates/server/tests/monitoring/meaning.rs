@@ -1,0 +1,91 @@
+//! Questions that are asked again in other words.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::caching::{ask, command};
+use crate::model::{Behaviour, Model, with_models};
+use crate::program::Place;
+use crate::tools::models;
+
+const THINGS: &str = "book shirt lamp phone table chair sofa carpet mirror kettle toaster blender fridge oven camera \
+    printer laptop keyboard monitor speaker guitar piano violin drum bicycle scooter helmet jacket sweater scarf hat \
+    glove boot sandal backpack suitcase umbrella wallet watch ring necklace bracelet pillow blanket towel curtain \
+    candle vase clock frame knife spoon bottle basket hammer ladder bucket broom tent canoe";
+
+fn wordings(thing: &str) -> [String; 2] {
+    [
+        format!("How do I return the {thing} that I bought?"),
+        format!("How can I return the {thing} that I bought?"),
+    ]
+}
+
+/// Says the same of a thing in two ways, and compares answers.
+fn answer(asked: &str) -> String {
+    if asked.starts_with("Question: ") {
+        return (if are_same(asked) { "yes" } else { "no" }).to_owned();
+    }
+    let thing =
+        THINGS.split_whitespace().find(|thing| asked.contains(&format!(" {thing} "))).unwrap_or("thing");
+    if asked.contains("How do") {
+        format!("Send the {thing} back to our shop.")
+    } else {
+        format!("Put it in a parcel: the address of the shop where you bought the {thing} is all it needs.")
+    }
+}
+
+fn are_same(asked: &str) -> bool {
+    let [question, first, second] = ["Question: ", "First answer: ", "Second answer: "].map(|label| {
+        let from = asked.find(label).expect(label) + label.len();
+        asked[from..].lines().next().unwrap_or_default()
+    });
+    let examination = include_str!("../../../flow/src/cache/replies/examination.tsv");
+    let mut pairs = examination.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    match pairs.find(|pair| pair[1] == question && pair[2..].contains(&first) && pair[2..].contains(&second))
+    {
+        Some(pair) => pair[0] == "same",
+        None => THINGS.split_whitespace().all(|thing| first.contains(thing) == second.contains(thing)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right() {
+    let Some(models) = models() else { return };
+    let (model, url) = Model::start(Behaviour::Answers(answer)).await;
+    let cache = "[cache]\nreply = \"semantic\"\nreply_error_bound = 0.2\n";
+    let place = with_models(Place::with_caches(cache), &[&url]);
+    std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
+    let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
+    place
+        .write("antiphon.toml", &config.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\""));
+    let server = place.serve().await;
+    let mut hits = 0;
+    let mut things = THINGS.split_whitespace();
+    for thing in things.by_ref().take(50) {
+        let [first, second] = wordings(thing);
+        assert!(!ask(&server, &first).await.1, "nobody asked that before");
+        let (said, from_cache) = ask(&server, &second).await;
+        assert!(said.contains(thing), "{said}");
+        hits += usize::from(from_cache);
+    }
+    let stats = server.get("/api/cache").await;
+    let seen = &stats["semantic"][0];
+    assert!(hits > 0 && seen["hits"] == json!(hits) && seen["gives"] == "yes", "{hits} {stats}");
+    assert_eq!(seen["disagreed"], json!(0), "{stats}");
+    assert!(command(&place, &server, &["stats"]).await.contains("by meaning"));
+    let turns = server.get("/api/performance/turns").await;
+    let turns = turns["data"].as_array().expect("a list");
+    assert!(turns.iter().any(|turn| turn["served_from_cache"] == json!(true)), "{turns:?}");
+    // What was learned outlives the server, and other things are still others.
+    server.stop().await;
+    let server = place.serve().await;
+    assert_eq!(server.get("/api/cache").await["semantic"][0]["gives"], "yes");
+    let asked = model.asked.load(Ordering::Relaxed);
+    for thing in things {
+        let (said, from_cache) = ask(&server, &wordings(thing)[0]).await;
+        assert!(said.contains(thing) && !from_cache, "{said}");
+    }
+    assert!(model.asked.load(Ordering::Relaxed) > asked);
+    server.stop().await;
+}
