@@ -15,7 +15,7 @@ use antiphon_flow::{Placement, PoolBounds};
 use tokio::time::{sleep, timeout};
 
 use clips::Clips;
-use listening::{Models, say};
+use listening::{CONTROLS, Models, say};
 
 /// Nothing that is waited for here takes this long.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -84,13 +84,10 @@ async fn what_was_said_is_said_again_word_for_word_from_a_tenth_of_the_space() {
         assert!(written * 10 <= wav, "{text}: {written} of {wav} bytes");
 
         let heard = models.listen(&fresh, &again).await;
-        println!(
-            "{:5.1} %  {:?}  {:?}  {:?}",
-            100.0 * written as f64 / wav as f64,
-            heard.same,
-            heard.fresh,
-            heard.kept
-        );
+        let share = 100.0 * written as f64 / wav as f64;
+        let changed = CONTROLS.iter().zip(heard.same).filter(|(_, same)| !same);
+        let edge: Vec<_> = changed.map(|(control, _)| control.name).collect();
+        println!("{share:5.1} %  {:?}  {:?}  {edge:?}", heard.fresh, heard.kept);
         stable += usize::from(heard.is_stable());
         if heard.is_stable() && !heard.is_kept() {
             otherwise.push(format!("{:?} as {:?}", heard.fresh, heard.kept));

@@ -65,8 +65,7 @@ impl Models {
         let models = models()?;
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
-        let recogniser =
-            Moonshine::open(&runtime, &pool, &models.join("moonshine-tiny-en")).expect("opens");
+        let recogniser = Moonshine::open(&runtime, &pool, &models.join("moonshine-tiny-en")).expect("opens");
         let settings = tempfile::tempdir().expect("a folder");
         let voice = steady_voice(&models, settings.path());
         let voice = Piper::open(&runtime, &pool, &Arc::new(Phonemizer::new()), &voice).expect("opens");
