@@ -79,8 +79,8 @@ fn costs(data: &Path) {
     for audio in clauses {
         let hz = audio.rate.hz();
         let [alike, mixed] = hits(audio);
-        println!("{hz:6}  after a clip of this rate  {:19.1} {:9.1} us", alike[0], alike[1]);
-        println!("{hz:6}  after one of {ANOTHER} Hz  {:21.1} {:9.1} us", mixed[0], mixed[1]);
+        println!("{hz:6}  after a clip of this rate {:20.1} {:9.1} us", alike[0], alike[1]);
+        println!("{hz:6}  after one of {ANOTHER} Hz {:24.1} {:9.1} us", mixed[0], mixed[1]);
     }
 }
 
@@ -88,31 +88,37 @@ fn costs(data: &Path) {
 fn hearing(data: &Path) {
     let Some(models) = Models::open() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    print!("heard as before       clauses");
-    CONTROLS.iter().for_each(|control| print!("  {}", control.name));
-    println!("  from the cache    unmoved by all controls  of them from the cache");
+    let listen = |audio: AudioChunk| runtime.block_on(models.listen(&audio, &read(&encode(&audio))));
+    print!("heard with the same words    clauses");
+    CONTROLS.iter().for_each(|control| print!("  {:>12}", control.name));
+    println!("  {:>12}", "kept");
     let said = sentences(data).into_iter().map(|text| runtime.block_on(say(&*models.voice, &text)));
-    let listen = |name: &str, clauses: &mut dyn Iterator<Item = AudioChunk>| {
-        let listen = |audio: AudioChunk| runtime.block_on(models.listen(&audio, &read(&encode(&audio))));
-        let heard: Vec<Heard> = clauses.map(listen).collect();
-        let share = |part: usize, of: usize| 100.0 * part as f64 / of as f64;
-        let count = |same: &dyn Fn(&Heard) -> bool| heard.iter().filter(|heard| same(heard)).count();
-        print!("{name:21} {:7}", heard.len());
-        for (n, control) in CONTROLS.iter().enumerate() {
-            let width = control.name.len();
-            print!("  {:width$.1} %", share(count(&|heard| heard.same[n]), heard.len()), width = width - 2);
-        }
-        let stable = count(&Heard::is_stable);
-        let both = count(&|heard| heard.is_stable() && heard.is_kept());
-        let kept = share(count(&Heard::is_kept), heard.len());
-        println!("  {kept:12.1} %  {stable:25}  {both:22}");
-    };
-    listen("Piper, 22050 Hz", &mut said.into_iter());
+    print_heard("Piper", 22_050, &said.map(listen).collect::<Vec<_>>());
     for hz in RATES.into_iter().filter(|hz| *hz != 22_050) {
         let name = if hz == 8_000 { "telephone prompts" } else { "read speech" };
-        let rate = SampleRate::new(hz).expect("a rate");
-        listen(&format!("{name}, {hz} Hz"), &mut recordings(data, rate));
+        let said = recordings(data, SampleRate::new(hz).expect("a rate"));
+        print_heard(name, hz, &said.map(listen).collect::<Vec<_>>());
     }
+}
+
+/// How many of all clauses have the same words after each change, and how many of those that no other control changes.
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn print_heard(name: &str, hz: u32, heard: &[Heard]) {
+    let clauses: Vec<_> = heard.iter().map(|heard| [&heard.same[..], &[heard.is_kept()]].concat()).collect();
+    print!("{name:17}  {hz:5} Hz  {:9}", clauses.len());
+    for change in 0..=CONTROLS.len() {
+        let same = clauses.iter().filter(|same| same[change]).count();
+        print!("  {:10.1} %", 100.0 * same as f64 / clauses.len() as f64);
+    }
+    print!("\n  that no other control changes     ");
+    for change in 0..=CONTROLS.len() {
+        let no_other =
+            |same: &&Vec<bool>| (0..CONTROLS.len()).all(|control| control == change || same[control]);
+        let of = clauses.iter().filter(no_other).count();
+        let same = clauses.iter().filter(no_other).filter(|same| same[change]).count();
+        print!("  {:>12}", format!("{same} of {of}"));
+    }
+    println!();
 }
 
 fn sentences(data: &Path) -> Vec<String> {

@@ -88,8 +88,8 @@ async fn what_was_said_is_said_again_word_for_word_from_a_tenth_of_the_space() {
         let changed = CONTROLS.iter().zip(heard.same).filter(|(_, same)| !same);
         let edge: Vec<_> = changed.map(|(control, _)| control.name).collect();
         println!("{share:5.1} %  {:?}  {:?}  {edge:?}", heard.fresh, heard.kept);
-        stable += usize::from(heard.is_stable());
-        if heard.is_stable() && !heard.is_kept() {
+        stable += usize::from(edge.is_empty());
+        if edge.is_empty() && !heard.is_kept() {
             otherwise.push(format!("{:?} as {:?}", heard.fresh, heard.kept));
         }
     }

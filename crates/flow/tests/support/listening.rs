@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What leaves the words as they are, to whoever does not hear them at the edge of what can be told apart.
+/// Where one of these changes the words, the recogniser hears them at the edge of what it can tell apart.
 pub(crate) const CONTROLS: [Control; 4] = [
     Control { name: "noise -50 dB", change: |audio| with_noise(audio, -50.0) },
     Control { name: "noise -40 dB", change: |audio| with_noise(audio, -40.0) },
@@ -40,11 +40,6 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// The recogniser is not at its edge.
-    pub(crate) fn is_stable(&self) -> bool {
-        self.same.iter().all(|same| *same)
-    }
-
     /// The words are the same from the cache.
     pub(crate) fn is_kept(&self) -> bool {
         letters(&self.kept) == letters(&self.fresh)
@@ -74,13 +69,12 @@ impl Models {
 
     /// Listens to a clause as it was said, to what was kept of it, and to what the controls make of it.
     pub(crate) async fn listen(&self, fresh: &AudioChunk, kept: &AudioChunk) -> Heard {
-        let (fresh_words, kept) = (self.hear(fresh).await, self.hear(kept).await);
+        let words = self.hear(fresh).await;
         let mut same = [false; CONTROLS.len()];
         for (same, control) in same.iter_mut().zip(&CONTROLS) {
-            let heard = self.hear(&(control.change)(fresh)).await;
-            *same = letters(&heard) == letters(&fresh_words);
+            *same = letters(&self.hear(&(control.change)(fresh)).await) == letters(&words);
         }
-        Heard { fresh: fresh_words, kept, same }
+        Heard { fresh: words, kept: self.hear(kept).await, same }
     }
 
     async fn hear(&self, audio: &AudioChunk) -> String {
