@@ -105,7 +105,7 @@ fn bitrate(rate: SampleRate, coded: SampleRate) -> i32 {
     match coded {
         SampleRate::HZ_8000 => 11_000,
         SampleRate::HZ_16000 => 20_000,
-        // 8.5 % of PCM: with fewer bits, a small recogniser hears another word now and then.
+        // Fullband's, or 8.5 % of PCM at lower rates.
         SampleRate::HZ_24000 => (i64::from(rate.hz()) * 16 * 85 / 1_000).min(30_000) as i32,
         _ => 32_000,
     }

@@ -90,8 +90,10 @@ fn hearing(data: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let listen = |audio: AudioChunk| runtime.block_on(models.listen(&audio, &read(&encode(&audio))));
     print!("heard with the same words    clauses");
-    CONTROLS.iter().for_each(|control| print!("  {:>12}", control.name));
-    println!("  {:>12}", "kept");
+    for name in CONTROLS.iter().map(|control| control.name).chain(["kept"]) {
+        print!("  {name:>12}");
+    }
+    println!();
     let said = sentences(data).into_iter().map(|text| runtime.block_on(say(&*models.voice, &text)));
     print_heard("Piper", 22_050, &said.map(listen).collect::<Vec<_>>());
     for hz in RATES.into_iter().filter(|hz| *hz != 22_050) {
