@@ -48,6 +48,8 @@ pub trait SpeechCodec: Send + Sync {
 /// What a hit saves, the cost of an entry, is the time from asking the engine to its first audio: nobody waits for the
 /// rest.
 ///
+/// Requests that may not be reused, and all while the cache is off, go straight to the engine.
+///
 /// Stands before one engine, below any [`crate::Fallback`]: what another voice said in its place would be kept as its
 /// own.
 pub struct CachedTts {
