@@ -1,4 +1,4 @@
-use antiphon_core::{BoxFuture, Embed, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, Error, Memories, Memory, Priority, Recollection, Result};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -28,6 +28,32 @@ impl Embed for Slow {
             sleep(WITHIN * 10).await;
             Ok(vec![vec![1.0]; texts.len()])
         })
+    }
+}
+
+/// Remembers nothing: it is down, or has changed in a way that nobody knows.
+struct Forgetful {
+    is_down: bool,
+}
+
+impl Memories for Forgetful {
+    fn of(&self, _: &str) -> Arc<dyn Memory> {
+        Arc::new(Self { ..*self })
+    }
+}
+
+impl Memory for Forgetful {
+    fn remember(&self, _: String, _: String) -> BoxFuture<'static, Result<()>> {
+        let remembered = if self.is_down { Err(Error::unavailable("down")) } else { Ok(()) };
+        Box::pin(std::future::ready(remembered))
+    }
+
+    fn recall(&self, _: String, _: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn profile(&self, _: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 
@@ -87,6 +113,21 @@ async fn nobody_waits_for_an_engine_that_is_slow() {
     Changes::new(scope.clone()).changed(vec!["text".to_owned()], 0).await;
     assert_eq!(began.elapsed(), WITHIN);
     assert!(!is_kept(&scope, "query"), "in doubt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_remembered_is_told_at_once_and_all_is_forgotten() {
+    for is_down in [true, false] {
+        let results = Arc::new(results());
+        let scope = results.scope(person("ada"));
+        keep(&scope, "query");
+        let memories =
+            CachedMemories::new(Arc::new(Forgetful { is_down }), results.clone(), "tenant", "memories");
+        let began = Instant::now();
+        let remembered = memories.of("ada").remember("text".to_owned(), String::new()).await;
+        assert_eq!((remembered.is_err(), began.elapsed()), (is_down, Duration::ZERO));
+        assert!(!is_kept(&scope, "query"), "in doubt");
+    }
 }
 
 #[tokio::test(start_paused = true)]
