@@ -176,7 +176,7 @@ impl Change {
     pub(super) fn end(mut self, version: u64, changed: &Changed) {
         let kept = {
             let mut state = self.scope.state();
-            if version > state.version + 1 {
+            if version.saturating_sub(state.version) > 1 {
                 // Something else has changed as well.
                 return;
             }

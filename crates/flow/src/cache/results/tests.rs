@@ -145,3 +145,14 @@ async fn changes_at_the_same_time_forget_all() {
         assert!(!is_kept(&scope, "query"));
     }
 }
+
+#[test]
+fn a_version_may_be_as_high_as_can_be() {
+    let results = results();
+    let scope = results.scope(person("ada"));
+    let Looked::Missing(place) = scope.look_up("query", 1, u64::MAX) else { panic!("known already") };
+    let found = [Recollection { text: "found".to_owned(), relevance: 1.0 }];
+    scope.keep(&place, u64::MAX, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
+    scope.begin(Some(u64::MAX)).end(u64::MAX, &changed::Changed::default());
+    assert!(matches!(scope.look_up("query", 1, u64::MAX), Looked::Found(_)), "it concerned nothing");
+}
