@@ -34,6 +34,12 @@ impl Kind {
         }
     }
 
+    /// Whether entries may be kept below memory. What a search found may not: it would outlive a change of the store that
+    /// this process does not hear of.
+    pub(super) const fn outlives_memory(self) -> bool {
+        !matches!(self, Self::Result)
+    }
+
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

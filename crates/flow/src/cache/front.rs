@@ -62,9 +62,11 @@ pub struct Draft {
 }
 
 impl Cache {
-    /// An empty cache before `layers`, which are asked in order.
+    /// An empty cache before `layers`, which are asked in order. One of [`Kind::Result`] has none, whatever is given: what
+    /// a search found must not outlive a change that this process does not hear of.
     pub fn new(options: CacheOptions, layers: Vec<Arc<dyn Layer>>, clock: Clock) -> Self {
         let CacheOptions { kind, max_bytes, ttl } = options;
+        let layers = if kind.outlives_memory() { layers } else { Vec::new() };
         Self {
             kind,
             ttl,
@@ -169,9 +171,9 @@ impl Cache {
         }
     }
 
-    /// Takes an entry into memory that a layer holds.
+    /// Takes an entry into memory that a layer holds, and may hold.
     pub fn admit(&self, entry: Arc<Entry>) {
-        if entry.kind == self.kind && entry.is_fresh((self.clock)()) {
+        if entry.kind == self.kind && self.kind.outlives_memory() && entry.is_fresh((self.clock)()) {
             self.resident.put(entry);
         }
     }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use super::scope::{Looked, MAX_KEPT, WITHIN};
 use super::*;
-use crate::cache::{CacheOptions, Kind};
+use crate::cache::CacheOptions;
 
 /// Takes ten times longer than anybody waits.
 struct Slow;
@@ -57,11 +57,12 @@ impl Memory for Forgetful {
     }
 }
 
+fn cache(kind: Kind) -> Arc<Cache> {
+    let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
+    Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
+}
+
 fn results() -> SearchCache {
-    let cache = |kind| {
-        let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
-        Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
-    };
     let embed = CachedEmbed::new(Arc::new(Slow), cache(Kind::Embedding));
     SearchCache::new(cache(Kind::Result), Arc::new(embed))
 }
@@ -155,4 +156,10 @@ fn a_version_may_be_as_high_as_can_be() {
     scope.keep(&place, u64::MAX, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
     scope.begin(Some(u64::MAX)).end(u64::MAX, &changed::Changed::default());
     assert!(matches!(scope.look_up("query", 1, u64::MAX), Looked::Found(_)), "it concerned nothing");
+}
+
+#[test]
+fn nothing_is_kept_in_a_cache_of_another_kind() {
+    let results = SearchCache::new(cache(Kind::Embedding), results().embed);
+    assert!(matches!(results.scope(person("ada")).look_up("query", 1, 0), Looked::Unknown));
 }
