@@ -194,9 +194,15 @@ impl Cache {
         self.resident.clear(&Selection { kind: Some(self.kind), ..selection.clone() })
     }
 
-    /// Looks at some more entries and forgets those whose time is over: to be called now and then.
+    /// Looks at some more entries, forgets those whose time is over, and tells the layers which are used: what is served
+    /// from memory would look unused to them. To be called now and then.
     pub fn sweep(&self) {
-        self.statistics.expired(self.resident.sweep((self.clock)(), SWEPT));
+        let now_ms = (self.clock)();
+        self.statistics.expired(self.resident.sweep(now_ms, SWEPT));
+        let used = self.resident.take_used(now_ms, SWEPT);
+        for layer in self.layers.iter().filter(|_| !used.is_empty()) {
+            layer.touch(self.kind, &used);
+        }
     }
 
     /// Entries in memory that are meant, at most `limit`.

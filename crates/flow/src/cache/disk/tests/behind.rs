@@ -43,3 +43,29 @@ async fn results_are_kept_in_memory_alone() {
         assert_eq!(emptied.usage().entries, below, "{kind:?}");
     }
 }
+
+#[tokio::test]
+async fn what_memory_serves_is_not_the_first_to_go() {
+    let place = Place::new(4 << 20).await;
+    let cache = place.cache(Kind::Reply);
+    let put = async |numbers: std::ops::Range<u64>| {
+        for n in numbers {
+            place.time.pass(1);
+            cache.put(draft(n));
+            place.layer.flush().await;
+        }
+    };
+    let is_on_disk = async |n| place.layer.get(Kind::Reply, key(n)).await.unwrap().is_some();
+    put(0..200).await;
+    place.time.pass(2 * USED_STEP_MS);
+    for n in 0..20 {
+        assert!(cache.get_now("somebody", &key(n)).is_some());
+    }
+    cache.sweep();
+    put(200..500).await;
+    assert!(place.count("evicted") >= 128, "others of their age went");
+    assert!(!is_on_disk(20).await && !is_on_disk(100).await);
+    for n in 0..20 {
+        assert!(is_on_disk(n).await, "{n}");
+    }
+}
