@@ -1,10 +1,12 @@
-//! How often the cache in memory has what is asked for, and how soon: `cargo bench -p antiphon-flow --bench cache`.
+//! How often the cache in memory has what is asked for, how soon, and what it takes:
+//! `cargo bench -p antiphon-flow --bench cache`.
 //!
 //! The hit ratios are those of seeded traces, the same on every machine. The published ones are those in TinyUFO's
 //! `benches/bench_hit_ratio.rs` (<https://github.com/cloudflare/pingora>), whose traces the first table repeats.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod footprint;
 mod latency;
 mod policies;
 mod trace;
@@ -12,6 +14,7 @@ mod trace;
 use trace::Trace;
 
 fn main() {
+    footprint::print();
     published();
     own();
     latency::print();
