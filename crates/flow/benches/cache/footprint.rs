@@ -1,5 +1,7 @@
 //! What an entry takes in memory beside its value and its label, as the system sees it.
 
+use std::env;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,67 +13,83 @@ use bytes::Bytes;
 const ENTRIES: [u32; 2] = [95_000, 125_000];
 const VALUE: usize = 1_024;
 const LABEL: &str = "What time do you open tomorrow?";
-const TENANT: &str = "bench";
+const TENANT: &str = "a tenant of somebody";
+/// What this program is told to measure one of [`WAYS`].
+const MEASURE: &str = "footprint";
 
-/// To be called first: memory that was freed before would be used again, and not be seen.
+/// How a cache is filled. The second leaves ghosts.
+const WAYS: [(&str, Fill); 3] =
+    [("put", put), ("put, each for another one", put_twice), ("read from a layer, the same", read_twice)];
+
+type Fill = fn(&Cache, u32);
+
+/// Each in a process of its own: memory that was freed before would be used again, and not be seen.
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 pub(crate) fn print() {
-    // Kept to the end, for the same reason.
-    let mut caches = Vec::new();
-    println!("bytes an entry takes, beside value and label   measured  counted");
-    for (name, fill) in [
-        ("put", put as fn(&Cache, u32)),
-        ("put, each for another one", put_twice),
-        ("read from a layer", read),
-    ] {
+    println!("bytes an entry takes, beside value and label  measured  counted");
+    for way in 0..WAYS.len() {
         for entries in ENTRIES {
-            let Some(before) = resident_bytes() else { return };
-            let cache = cache(entries);
-            fill(&cache, entries);
-            let Some(after) = resident_bytes() else { return };
-            let usage = cache.usage();
-            let [measured, counted] = [after - before, usage.bytes].map(|bytes| bytes / usage.entries);
-            let beside = (VALUE + LABEL.len()) as u64;
-            println!("  {name:<30} {entries:>9} {:>10} {:>9}", measured - beside, counted - beside);
-            caches.push(cache);
+            let Ok(program) = env::current_exe() else { return };
+            let measured =
+                Command::new(program).args([MEASURE, &way.to_string(), &entries.to_string()]).status();
+            assert!(measured.is_ok_and(|status| status.success()), "{MEASURE} {way} {entries} does not work");
         }
     }
     println!();
 }
 
+/// Whether this process is one of those; then it has measured.
+pub(crate) fn is_asked_for() -> bool {
+    let arguments: Vec<String> = env::args().collect();
+    let [_, measure, way, entries] = &arguments[..] else { return false };
+    let (Ok(way), Ok(entries)) = (way.parse::<usize>(), entries.parse()) else { return false };
+    if measure == MEASURE && way < WAYS.len() {
+        measure_one(WAYS[way], entries);
+        return true;
+    }
+    false
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn measure_one((name, fill): (&str, Fill), entries: u32) {
+    let cache = cache(entries);
+    let Some(before) = resident_bytes() else { return };
+    fill(&cache, entries);
+    let Some(after) = resident_bytes() else { return };
+    let usage = cache.usage();
+    let beside = (VALUE + LABEL.len()) as u64;
+    let [measured, counted] = [after - before, usage.bytes].map(|bytes| bytes / usage.entries - beside);
+    println!("  {name:<30} {entries:>9} {measured:>10} {counted:>9}");
+}
+
 /// Room for so many entries.
 fn cache(entries: u32) -> Cache {
-    let size = entry(0).size();
-    let options =
-        CacheOptions { kind: Kind::Reply, max_bytes: size * entries as usize, ttl: Duration::from_hours(1) };
+    let max_bytes = entry(0).size() * entries as usize;
+    let options = CacheOptions { kind: Kind::Reply, max_bytes, ttl: Duration::from_hours(1) };
     Cache::new(options, Vec::new(), Arc::new(|| 0))
 }
 
 fn put(cache: &Cache, entries: u32) {
-    put_from(cache, 0, entries);
-}
-
-/// Of the first half ghosts stay.
-fn put_twice(cache: &Cache, entries: u32) {
-    put_from(cache, 0, entries);
-    put_from(cache, entries, entries);
-    assert_eq!(cache.evicted(), u64::from(entries), "each for another one");
-}
-
-fn put_from(cache: &Cache, first: u32, entries: u32) {
     let tenant: Arc<str> = TENANT.into();
-    for number in first..first + entries {
+    for number in 0..entries {
         let Entry { key, value, cost, .. } = entry(number);
         let (tenant, label) = (tenant.clone(), LABEL.to_owned());
         cache.put(Draft { key, tenant, label, value, cost, priority: Priority::LiveTurn });
     }
 }
 
-fn read(cache: &Cache, entries: u32) {
-    for number in 0..entries {
+/// The first half goes.
+fn put_twice(cache: &Cache, entries: u32) {
+    put(cache, 2 * entries);
+    assert_eq!(cache.evicted(), u64::from(entries), "each for another one");
+}
+
+fn read_twice(cache: &Cache, entries: u32) {
+    for number in 0..2 * entries {
         let read = Entry::from_bytes(&entry(number).to_bytes().into());
         read.into_iter().for_each(|entry| cache.admit(Arc::new(entry)));
     }
+    assert_eq!(cache.evicted(), u64::from(entries), "each for another one");
 }
 
 fn entry(number: u32) -> Entry {

@@ -76,9 +76,9 @@ fn key(number: u32) -> Key {
     KeyBuilder::new(Kind::Reply, TENANT).add(number.to_le_bytes()).build()
 }
 
-/// Its clock is the system's, and there is room for a quarter more. Each entry was used.
+/// Its clock is the system's, and there is room for some more. Each entry was used.
 fn filled() -> Cache {
-    let max_bytes = ENTRIES as usize * (BYTES + 256) * 5 / 4;
+    let max_bytes = ENTRIES as usize * BYTES * 3 / 2;
     let options = CacheOptions { kind: Kind::Reply, max_bytes, ttl: Duration::from_hours(1) };
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let cache = Cache::new(options, Vec::new(), Arc::new(clock));

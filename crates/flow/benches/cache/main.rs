@@ -14,6 +14,9 @@ mod trace;
 use trace::Trace;
 
 fn main() {
+    if footprint::is_asked_for() {
+        return;
+    }
     footprint::print();
     published();
     own();
@@ -54,7 +57,7 @@ fn own() {
             ("zipf 1.0", Trace::zipf(KEYS, 1.0, REQUESTS)),
             ("zipf 1.2", Trace::zipf(KEYS, 1.2, REQUESTS)),
             ("zipf 1.0 between scans", Trace::zipf(KEYS, 1.0, REQUESTS).with_scans(scan)),
-            ("zipf 1.0, sizes 0.3 to 30 kB", Trace::zipf(KEYS, 1.0, REQUESTS).with_sizes()),
+            ("zipf 1.0, sizes 0.5 to 50 kB", Trace::zipf(KEYS, 1.0, REQUESTS).with_sizes()),
             ("zipf 1.0, popularity moves", Trace::zipf(KEYS, 1.0, REQUESTS).with_moves()),
             ("zipf 1.0 and as many bursts", Trace::zipf(KEYS, 1.0, REQUESTS).with_bursts()),
         ];

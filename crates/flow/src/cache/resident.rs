@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{array, mem};
 
+use super::entry::OVERHEAD;
 use super::{Entry, Key, Selection, Usage};
 use hashed::HashedMap;
 use s3_fifo::{Item, MAX_USES, S3Fifo, Slot, Verdict};
@@ -24,7 +25,7 @@ const SHARDS: usize = 64;
 /// Entries looked at, or evicted, while others wait to write: less than 100 us of work.
 const STEP: usize = 256;
 /// What so many take if they are as small as can be.
-const STEP_BYTES: usize = STEP * 256;
+const STEP_BYTES: usize = STEP * OVERHEAD;
 
 /// That an entry was used is told once in so long: more often would change nothing about who goes first below.
 const TOLD_EVERY_MS: u64 = 60_000;

@@ -8,7 +8,7 @@ use super::*;
 use crate::cache::{KeyBuilder, Kind};
 
 /// What an entry takes without a value.
-const BARE: usize = 256;
+const BARE: usize = OVERHEAD;
 
 fn key(number: u32) -> Key {
     KeyBuilder::new(Kind::Reply, "a").add(number.to_le_bytes()).build()
