@@ -27,8 +27,9 @@ const STEP: usize = 256;
 /// What so many take if they are as small as can be.
 const STEP_BYTES: usize = STEP * OVERHEAD;
 
-/// That an entry was used is told once in so long: more often would change nothing about who goes first below.
-const TOLD_EVERY_MS: u64 = 60_000;
+/// That an entry was used is told once in so long. A disk of a gigabyte takes hours to fill: more often would change nothing
+/// about who goes first there, and to write it down takes some 80 us (`cargo bench -p antiphon-flow --bench cache_disk`).
+const TOLD_EVERY_MS: u64 = 600_000;
 
 /// Entries kept in memory, at most so many bytes of them.
 pub struct Resident {
@@ -83,7 +84,7 @@ impl Place {
     }
 }
 
-/// In which period a time lies; after 45 days they begin again.
+/// In which period a time lies; after 455 days they begin again.
 fn period(ms: u64) -> u16 {
     (ms / TOLD_EVERY_MS) as u16
 }
@@ -171,8 +172,8 @@ impl Resident {
         forgotten
     }
 
-    /// The keys of entries that were read since they were given here the last time, once a minute at most, looking at some
-    /// `most` entries at a time; where the last look ended, the next one begins.
+    /// The keys of entries that were read since they were given here the last time, each once in [`TOLD_EVERY_MS`], looking
+    /// at some `most` entries at a time; where the last look ended, the next one begins.
     pub(super) fn take_used(&self, now_ms: u64, most: usize) -> Vec<Key> {
         let (from, period) = (self.untold.load(Ordering::Relaxed), period(now_ms));
         let policy = self.policy();

@@ -152,7 +152,7 @@ fn sweeps_begin_again_and_leave_what_is_fresh() {
 }
 
 #[test]
-fn a_use_is_told_once_a_minute() {
+fn a_use_is_told_once_in_a_while() {
     let resident = filled(100);
     let told_of = |now_ms| (0..4).map(|_| resident.take_used(now_ms, 25).len()).collect::<Vec<_>>();
     let reads = |numbers: std::ops::Range<u32>| {
