@@ -102,9 +102,7 @@ fn fixed(pairs: &[Pair], vectors: &Vectors, labels: &Labels<'_>) {
         let lines = THRESHOLDS.iter().zip(tallies);
         lines.for_each(|(threshold, tally)| tally.print(&format!("similarity {threshold} {name}")));
     }
-    println!(
-        "vCache as published: {often} entries have the {PAPER_NEEDS} near questions that it needs to serve one"
-    );
+    println!("vCache as published: {often} entries have the {PAPER_NEEDS} near questions that it needs to serve one");
 }
 
 fn count(tallies: &mut [Tally], near: Option<(&str, f32)>, pair: &Pair, labels: &Labels<'_>) {
