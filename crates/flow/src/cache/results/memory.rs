@@ -64,7 +64,9 @@ impl Memory for CachedMemory {
             };
             match try_join(remembered, changed.map(Ok)).await {
                 Ok((after, changed)) => {
-                    changed.inspect(|changed| change.end(after, changed));
+                    if let Some(changed) = changed {
+                        change.end(after, &changed);
+                    }
                     Ok(())
                 }
                 Err(remembered) => remembered,
