@@ -3,7 +3,8 @@
 //! 100,000 entries of a reply's and of a short clause's size are put, then asked for in random order: one every millisecond,
 //! as a server does, the same while others are written, and one and eight at a time without a pause. All of it lies in the
 //! page cache of the system by then: a disk that has to be read adds its own time. What it takes to ask another thread
-//! anything, every millisecond, is printed beside: no get can take less.
+//! anything, every millisecond, is printed beside: no get can take less. Last comes what it takes to write down that
+//! entries were used which memory serves, as many as one sweep tells of.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
@@ -26,6 +27,9 @@ const GETS: u64 = 100_000;
 const PACED: u64 = 10_000;
 const TTL_MS: u64 = 24 * 3_600_000;
 const PACE: Duration = Duration::from_millis(1);
+/// Used entries that a sweep tells of at most, and how many sweeps.
+const TOUCHED: usize = 256;
+const TOUCHES: usize = 500;
 /// Put before the next flush: half of what the queue takes.
 const AT_ONCE: u64 = 512;
 /// Between one entry and the next while others are asked for: more than a server makes.
@@ -49,6 +53,7 @@ fn main() {
                 ("every ms, among puts", gets_among_puts(&layer, kind, bytes).await),
                 ("one at a time", gets(&*layer, kind, 1).await),
                 ("eight at a time", gets(&*layer, kind, 8).await),
+                ("256 touched", touches(&*layer, kind).await),
             ] {
                 print_spans(&format!("{:<6} {name}", kind.name()), &spans);
             }
@@ -166,6 +171,20 @@ async fn gets_among_puts(layer: &Arc<DiskLayer>, kind: Kind, bytes: usize) -> Sn
     let spans = paced_gets(&**layer, kind).await;
     writer.abort();
     spans
+}
+
+/// Until it is written.
+async fn touches(layer: &dyn Layer, kind: Kind) -> Snapshot {
+    let spans = Histogram::default();
+    let mut random = SmallRng::seed_from_u64(3);
+    for _ in 0..TOUCHES {
+        let keys: Vec<Key> = (0..TOUCHED).map(|_| key(kind, random.random_range(0..ENTRIES))).collect();
+        let began = Instant::now();
+        layer.touch(kind, &keys);
+        layer.flush().await;
+        spans.record(began.elapsed());
+    }
+    spans.snapshot()
 }
 
 /// Of the database: its log is the same for any.

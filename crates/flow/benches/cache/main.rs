@@ -1,10 +1,12 @@
-//! How often the cache in memory has what is asked for, and how soon: `cargo bench -p antiphon-flow --bench cache`.
+//! How often the cache in memory has what is asked for, how soon, and what it takes:
+//! `cargo bench -p antiphon-flow --bench cache`.
 //!
 //! The hit ratios are those of seeded traces, the same on every machine. The published ones are those in TinyUFO's
 //! `benches/bench_hit_ratio.rs` (<https://github.com/cloudflare/pingora>), whose traces the first table repeats.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
+mod footprint;
 mod latency;
 mod policies;
 mod trace;
@@ -12,6 +14,10 @@ mod trace;
 use trace::Trace;
 
 fn main() {
+    if footprint::is_asked_for() {
+        return;
+    }
+    footprint::print();
     published();
     own();
     latency::print();
@@ -51,7 +57,7 @@ fn own() {
             ("zipf 1.0", Trace::zipf(KEYS, 1.0, REQUESTS)),
             ("zipf 1.2", Trace::zipf(KEYS, 1.2, REQUESTS)),
             ("zipf 1.0 between scans", Trace::zipf(KEYS, 1.0, REQUESTS).with_scans(scan)),
-            ("zipf 1.0, sizes 0.3 to 30 kB", Trace::zipf(KEYS, 1.0, REQUESTS).with_sizes()),
+            ("zipf 1.0, sizes 0.5 to 50 kB", Trace::zipf(KEYS, 1.0, REQUESTS).with_sizes()),
             ("zipf 1.0, popularity moves", Trace::zipf(KEYS, 1.0, REQUESTS).with_moves()),
             ("zipf 1.0 and as many bursts", Trace::zipf(KEYS, 1.0, REQUESTS).with_bursts()),
         ];

@@ -16,7 +16,7 @@ use crate::trace::{Request, Trace};
 pub(crate) const NAMES: [&str; 5] = ["fifo", "lru", "quick", "ours", "fixed"];
 
 /// What any entry's value is a part of.
-static ZEROS: [u8; 32_768] = [0; 32_768];
+static ZEROS: [u8; 65_536] = [0; 65_536];
 
 /// Something that keeps some of what is asked for.
 pub(crate) trait Policy {

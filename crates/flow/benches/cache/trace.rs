@@ -71,10 +71,10 @@ impl Trace {
         self
     }
 
-    /// Sizes from 0.3 to 30 kB, as many between 0.3 and 3 as between 3 and 30.
+    /// Sizes from 0.5 to 50 kB, as many between 0.5 and 5 as between 5 and 50.
     pub(crate) fn with_sizes(mut self) -> Self {
         let mut random = SmallRng::seed_from_u64(SEED);
-        self.sizes.fill_with(|| (300.0 * 100_f64.powf(random.random())) as usize);
+        self.sizes.fill_with(|| (500.0 * 100_f64.powf(random.random())) as usize);
         self
     }
 

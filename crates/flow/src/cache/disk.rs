@@ -106,8 +106,8 @@ impl Layer for DiskLayer {
             let entry = shared.whole(&queue, &kept).filter(|entry| entry.kind == kind && entry.key == key);
             let now = (shared.clock)();
             let fresh = entry.filter(|entry| entry.is_fresh(now));
-            if fresh.is_some() {
-                shared.used(&kept, now);
+            if fresh.is_some() && kept.used_ms.saturating_add(USED_STEP_MS) <= now {
+                shared.used([kept.id], now);
             }
             Ok(fresh)
         })
@@ -118,6 +118,10 @@ impl Layer for DiskLayer {
         if !fits || !self.queue.put(entry) {
             self.shared.statistics.dropped.add(1);
         }
+    }
+
+    fn touch(&self, kind: Kind, keys: &[Key]) {
+        self.shared.used(keys.iter().map(|key| tables::id(kind, key)), (self.shared.clock)());
     }
 
     fn remove(&self, kind: Kind, keys: Vec<Key>) -> BoxFuture<'static, Result<()>> {
@@ -201,12 +205,12 @@ impl Shared {
         entry
     }
 
-    /// An entry was used now.
-    fn used(&self, kept: &Kept, now_ms: u64) {
-        if kept.used_ms.saturating_add(USED_STEP_MS) <= now_ms {
-            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+    /// These entries were used now.
+    fn used(&self, ids: impl IntoIterator<Item = i64>, now_ms: u64) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
             if used.len() < MAX_USED {
-                used.insert(kept.id, now_ms);
+                used.insert(id, now_ms);
             }
         }
     }

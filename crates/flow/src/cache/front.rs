@@ -62,9 +62,11 @@ pub struct Draft {
 }
 
 impl Cache {
-    /// An empty cache before `layers`, which are asked in order.
+    /// An empty cache before `layers`, which are asked in order. One of [`Kind::Result`] has none, whatever is given: what
+    /// a search found must not outlive a change that this process does not hear of.
     pub fn new(options: CacheOptions, layers: Vec<Arc<dyn Layer>>, clock: Clock) -> Self {
         let CacheOptions { kind, max_bytes, ttl } = options;
+        let layers = if kind.outlives_memory() { layers } else { Vec::new() };
         Self {
             kind,
             ttl,
@@ -180,9 +182,9 @@ impl Cache {
         }
     }
 
-    /// Takes an entry into memory that a layer holds.
+    /// Takes an entry into memory that a layer holds, and may hold.
     pub fn admit(&self, entry: Arc<Entry>) {
-        if entry.kind == self.kind && entry.is_fresh((self.clock)()) {
+        if entry.kind == self.kind && self.kind.outlives_memory() && entry.is_fresh((self.clock)()) {
             self.resident.put(entry);
         }
     }
@@ -203,9 +205,15 @@ impl Cache {
         self.resident.clear(&Selection { kind: Some(self.kind), ..selection.clone() })
     }
 
-    /// Looks at some more entries and forgets those whose time is over: to be called now and then.
+    /// Looks at some more entries, forgets those whose time is over, and tells the layers which are used: what is served
+    /// from memory would look unused to them. To be called now and then.
     pub fn sweep(&self) {
-        self.statistics.expired(self.resident.sweep((self.clock)(), SWEPT));
+        let now_ms = (self.clock)();
+        self.statistics.expired(self.resident.sweep(now_ms, SWEPT));
+        let used = self.resident.take_used(now_ms, SWEPT);
+        for layer in self.layers.iter().filter(|_| !used.is_empty()) {
+            layer.touch(self.kind, &used);
+        }
     }
 
     /// Entries in memory that are meant, at most `limit`.

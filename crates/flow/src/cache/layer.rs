@@ -45,6 +45,10 @@ pub trait Layer: Component {
     /// Keeps the entry. Returns at once; what it cannot keep up with is dropped and counted.
     fn put(&self, entry: Arc<Entry>);
 
+    /// These were used where they are kept above: they are not those to go first here. Returns at once; what it cannot keep
+    /// up with is forgotten.
+    fn touch(&self, _kind: Kind, _keys: &[Key]) {}
+
     /// Forgets the entries of these keys.
     fn remove(&self, kind: Kind, keys: Vec<Key>) -> BoxFuture<'static, Result<()>>;
 

@@ -11,10 +11,11 @@ mod s3_fifo;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{array, mem};
 
+use super::entry::OVERHEAD;
 use super::{Entry, Key, Selection, Usage};
 use hashed::HashedMap;
 use s3_fifo::{Item, MAX_USES, S3Fifo, Slot, Verdict};
@@ -24,7 +25,11 @@ const SHARDS: usize = 64;
 /// Entries looked at, or evicted, while others wait to write: less than 100 us of work.
 const STEP: usize = 256;
 /// What so many take if they are as small as can be.
-const STEP_BYTES: usize = STEP * 256;
+const STEP_BYTES: usize = STEP * OVERHEAD;
+
+/// That an entry was used is told once in so long. A disk of a gigabyte takes hours to fill: more often would change nothing
+/// about who goes first there, and to write it down takes some 80 us (`cargo bench -p antiphon-flow --bench cache_disk`).
+const TOLD_EVERY_MS: u64 = 600_000;
 
 /// Entries kept in memory, at most so many bytes of them.
 pub struct Resident {
@@ -32,6 +37,8 @@ pub struct Resident {
     policy: Mutex<S3Fifo<Arc<Entry>>>,
     /// Where the next [`Self::sweep`] begins.
     unswept: AtomicUsize,
+    /// Where the next [`Self::take_used`] begins.
+    untold: AtomicUsize,
 }
 
 /// On a cache line of its own: shards are locked at the same time.
@@ -39,21 +46,47 @@ pub struct Resident {
 #[derive(Default)]
 struct Shard(RwLock<HashedMap<Key, Place>>);
 
-/// An entry, where the policy has it, and how often it was read.
+/// An entry, where the policy has it, and how it was read.
 struct Place {
     entry: Arc<Entry>,
     slot: Slot,
     uses: AtomicU8,
+    /// It was read since that was told.
+    is_used: AtomicBool,
+    /// When it was told, or made: the layers know of that.
+    told: AtomicU16,
 }
 
 impl Place {
+    fn new(entry: Arc<Entry>, slot: Slot) -> Self {
+        let (uses, is_used, told) = (AtomicU8::new(0), AtomicBool::new(false), period(entry.made_ms).into());
+        Self { entry, slot, uses, is_used, told }
+    }
+
     /// Of two readers at the same time one may not be counted. Nothing is written when there is nothing to count.
     fn count(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
         if uses < MAX_USES {
             self.uses.store(uses + 1, Ordering::Relaxed);
         }
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
     }
+
+    /// Whether its use is to be told now; this is said once.
+    fn tell(&self, period: u16) -> bool {
+        let tell = self.told.load(Ordering::Relaxed) != period && self.is_used.swap(false, Ordering::Relaxed);
+        if tell {
+            self.told.store(period, Ordering::Relaxed);
+        }
+        tell
+    }
+}
+
+/// In which period a time lies; after 455 days they begin again.
+fn period(ms: u64) -> u16 {
+    (ms / TOLD_EVERY_MS) as u16
 }
 
 impl Item for Arc<Entry> {
@@ -73,6 +106,7 @@ impl Resident {
             shards: array::from_fn(|_| Shard::default()),
             policy: Mutex::new(S3Fifo::new(max_bytes)),
             unswept: AtomicUsize::new(0),
+            untold: AtomicUsize::new(0),
         }
     }
 
@@ -105,7 +139,7 @@ impl Resident {
             place.slot = slot;
             gone.push(mem::replace(&mut place.entry, entry));
         } else {
-            shard.insert(key, Place { entry, slot, uses: AtomicU8::new(0) });
+            shard.insert(key, Place::new(entry, slot));
         }
         true
     }
@@ -136,6 +170,18 @@ impl Resident {
         let (forgotten, next) = self.forget(&expired, self.unswept.load(Ordering::Relaxed), most);
         self.unswept.store(next.unwrap_or(0), Ordering::Relaxed);
         forgotten
+    }
+
+    /// The keys of entries that were read since they were given here the last time, each once in [`TOLD_EVERY_MS`], looking
+    /// at some `most` entries at a time; where the last look ended, the next one begins.
+    pub(super) fn take_used(&self, now_ms: u64, most: usize) -> Vec<Key> {
+        let (from, period) = (self.untold.load(Ordering::Relaxed), period(now_ms));
+        let policy = self.policy();
+        let keys = policy.items(from, most).map(|(_, entry)| entry.key);
+        let used = keys.filter(|key| self.shard(key).read().get(key).is_some_and(|place| place.tell(period)));
+        let used = used.collect();
+        self.untold.store(policy.after(from, most).unwrap_or(0), Ordering::Relaxed);
+        used
     }
 
     /// What is meant, at most `limit`, in no order.

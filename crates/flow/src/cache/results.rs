@@ -19,7 +19,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Cache, CachedEmbed};
+use super::{Cache, CachedEmbed, Kind};
 pub use changes::Changes;
 pub use knowledge::CachedKnowledge;
 pub use memory::CachedMemories;
@@ -44,9 +44,14 @@ struct Name {
 }
 
 impl SearchCache {
-    /// Keeps results in `cache`, one of [`super::Kind::Result`] without layers. How close texts are is told by `embed`, with which
-    /// the stores embed what is asked for: of one that does it in another way all is forgotten whenever it changes.
+    /// Keeps results in `cache`, one of [`Kind::Result`]; nothing in one of another kind, which may have layers, and this is
+    /// told once. How close texts are is told by `embed`, with which the stores embed what is asked for: of one that does
+    /// it in another way all is forgotten whenever it changes.
     pub fn new(cache: Arc<Cache>, embed: Arc<CachedEmbed>) -> Self {
+        if cache.kind() != Kind::Result {
+            let kind = cache.kind().name();
+            tracing::warn!(kind, "what searches find is not kept: give it a cache of results");
+        }
         Self { cache, embed, scopes: Mutex::default() }
     }
 

@@ -1,3 +1,4 @@
+mod behind;
 mod crash;
 mod damage;
 mod spells;

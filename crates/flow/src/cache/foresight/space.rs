@@ -53,6 +53,7 @@ mod tests {
     use antiphon_core::Priority;
 
     use super::*;
+    use crate::cache::entry::OVERHEAD;
     use crate::cache::{CacheOptions, Draft, KeyBuilder, Kind};
 
     const MAX_BYTES: usize = 100_000;
@@ -65,7 +66,7 @@ mod tests {
                 key: KeyBuilder::new(kind, "a").add(n.to_le_bytes()).build(),
                 tenant: "a".into(),
                 label: String::new(),
-                value: vec![0; 744].into(),
+                value: vec![0; 1_000 - OVERHEAD].into(),
                 cost: Duration::ZERO,
                 priority: Priority::LiveTurn,
             });

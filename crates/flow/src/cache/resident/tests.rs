@@ -8,7 +8,7 @@ use super::*;
 use crate::cache::{KeyBuilder, Kind};
 
 /// What an entry takes without a value.
-const BARE: usize = 256;
+const BARE: usize = OVERHEAD;
 
 fn key(number: u32) -> Key {
     KeyBuilder::new(Kind::Reply, "a").add(number.to_le_bytes()).build()
@@ -149,6 +149,22 @@ fn sweeps_begin_again_and_leave_what_is_fresh() {
     assert_eq!((0..4).map(|_| resident.sweep(599, 300)).sum::<u64>(), 100);
     assert_eq!(resident.usage().entries, 400);
     check(&resident);
+}
+
+#[test]
+fn a_use_is_told_once_in_a_while() {
+    let resident = filled(100);
+    let told_of = |now_ms| (0..4).map(|_| resident.take_used(now_ms, 25).len()).collect::<Vec<_>>();
+    let reads = |numbers: std::ops::Range<u32>| {
+        assert!(numbers.into_iter().all(|number| resident.get(&key(number)).is_some()));
+    };
+    reads(20..30);
+    assert_eq!(told_of(TOLD_EVERY_MS - 1), [0; 4], "that they were made is known");
+    assert_eq!(told_of(TOLD_EVERY_MS), [5, 5, 0, 0]);
+    reads(20..100);
+    assert_eq!(told_of(2 * TOLD_EVERY_MS - 1), [0, 20, 25, 25]);
+    assert_eq!(told_of(2 * TOLD_EVERY_MS), [5, 5, 0, 0], "later, but not never");
+    assert_eq!(told_of(3 * TOLD_EVERY_MS), [0; 4]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use antiphon_core::{BoxFuture, Memories, Memory, Recollection, Result};
-use futures_util::future::join;
+use futures_util::FutureExt;
+use futures_util::future::try_join;
 
 use super::search::{Store, search};
 use super::{Changes, Name, Scope, SearchCache};
@@ -46,21 +47,30 @@ struct CachedMemory {
 }
 
 impl Memory for CachedMemory {
-    /// What was found before and may be another now is forgotten before it ends, however it ends.
+    /// What was found before and may be another now is forgotten before it ends, however it ends. What the turn concerns
+    /// is waited for only if nothing else can have changed; without it all is forgotten.
     fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>> {
         let (store, before) = (Arc::clone(&self.store), self.store.version());
         let change = self.scope.begin(Some(before));
         let changed = Arc::clone(&self.scope).changed(vec![person_said.clone()]);
         let remembered = store.remember(person_said, agent_said);
         Box::pin(async move {
-            let (remembered, changed) = join(remembered, changed).await;
-            let after = store.version();
-            // Only then it is known that nothing but what was said has come.
-            let by_one = after.checked_sub(before) == Some(1);
-            if let Some(changed) = changed.filter(|_| by_one && remembered.is_ok()) {
-                change.end(after, &changed);
+            let remembered = async {
+                let remembered = remembered.await;
+                let after = store.version();
+                // Only then it is known that nothing but what was said has come.
+                let by_one = after.checked_sub(before) == Some(1);
+                if by_one && remembered.is_ok() { Ok(after) } else { Err(remembered) }
+            };
+            match try_join(remembered, changed.map(Ok)).await {
+                Ok((after, changed)) => {
+                    if let Some(changed) = changed {
+                        change.end(after, &changed);
+                    }
+                    Ok(())
+                }
+                Err(remembered) => remembered,
             }
-            remembered
         })
     }
 

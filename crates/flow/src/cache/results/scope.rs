@@ -103,7 +103,9 @@ impl Scope {
     pub(super) fn look_up(&self, query: &str, limit: usize, version: u64) -> Looked {
         let (generation, moment) = {
             let mut state = self.state();
-            if state.changes > 0 || !self.cache.is_on() {
+            // One of another kind may have layers, which outlive the process: its generations begin anew.
+            let is_used = self.cache.kind() == Kind::Result && self.cache.is_on();
+            if state.changes > 0 || !is_used {
                 return Looked::Unknown;
             }
             state.at(version);
@@ -112,7 +114,7 @@ impl Scope {
         let mut key = KeyBuilder::new(Kind::Result, &self.tenant);
         key.add(self.name.as_bytes()).add(generation.to_le_bytes());
         let key = key.add((limit as u64).to_le_bytes()).add(query).build();
-        // There are no layers: it is known at once.
+        // A cache of results has no layers: it is known at once.
         match self.cache.get(&self.tenant, &key).now_or_never().flatten() {
             Some(entry) => Looked::Found(entry),
             None => Looked::Missing(Place { key, moment }),
@@ -176,7 +178,7 @@ impl Change {
     pub(super) fn end(mut self, version: u64, changed: &Changed) {
         let kept = {
             let mut state = self.scope.state();
-            if version > state.version + 1 {
+            if version.saturating_sub(state.version) > 1 {
                 // Something else has changed as well.
                 return;
             }

@@ -1,11 +1,11 @@
-use antiphon_core::{BoxFuture, Embed, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, Error, Memories, Memory, Priority, Recollection, Result};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::scope::{Looked, MAX_KEPT, WITHIN};
 use super::*;
-use crate::cache::{CacheOptions, Kind};
+use crate::cache::CacheOptions;
 
 /// Takes ten times longer than anybody waits.
 struct Slow;
@@ -31,11 +31,38 @@ impl Embed for Slow {
     }
 }
 
+/// Remembers nothing: it is down, or has changed in a way that nobody knows.
+struct Forgetful {
+    is_down: bool,
+}
+
+impl Memories for Forgetful {
+    fn of(&self, _: &str) -> Arc<dyn Memory> {
+        Arc::new(Self { ..*self })
+    }
+}
+
+impl Memory for Forgetful {
+    fn remember(&self, _: String, _: String) -> BoxFuture<'static, Result<()>> {
+        let remembered = if self.is_down { Err(Error::unavailable("down")) } else { Ok(()) };
+        Box::pin(std::future::ready(remembered))
+    }
+
+    fn recall(&self, _: String, _: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn profile(&self, _: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+fn cache(kind: Kind) -> Arc<Cache> {
+    let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
+    Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
+}
+
 fn results() -> SearchCache {
-    let cache = |kind| {
-        let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
-        Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
-    };
     let embed = CachedEmbed::new(Arc::new(Slow), cache(Kind::Embedding));
     SearchCache::new(cache(Kind::Result), Arc::new(embed))
 }
@@ -90,6 +117,21 @@ async fn nobody_waits_for_an_engine_that_is_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_remembered_is_told_at_once_and_all_is_forgotten() {
+    for is_down in [true, false] {
+        let results = Arc::new(results());
+        let scope = results.scope(person("ada"));
+        keep(&scope, "query");
+        let memories =
+            CachedMemories::new(Arc::new(Forgetful { is_down }), results.clone(), "tenant", "memories");
+        let began = Instant::now();
+        let remembered = memories.of("ada").remember("text".to_owned(), String::new()).await;
+        assert_eq!((remembered.is_err(), began.elapsed()), (is_down, Duration::ZERO));
+        assert!(!is_kept(&scope, "query"), "in doubt");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn changes_at_the_same_time_forget_all() {
     let results = results();
     let scope = results.scope(person("ada"));
@@ -103,4 +145,21 @@ async fn changes_at_the_same_time_forget_all() {
         other.end(0, &nothing);
         assert!(!is_kept(&scope, "query"));
     }
+}
+
+#[test]
+fn a_version_may_be_as_high_as_can_be() {
+    let results = results();
+    let scope = results.scope(person("ada"));
+    let Looked::Missing(place) = scope.look_up("query", 1, u64::MAX) else { panic!("known already") };
+    let found = [Recollection { text: "found".to_owned(), relevance: 1.0 }];
+    scope.keep(&place, u64::MAX, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
+    scope.begin(Some(u64::MAX)).end(u64::MAX, &changed::Changed::default());
+    assert!(matches!(scope.look_up("query", 1, u64::MAX), Looked::Found(_)), "it concerned nothing");
+}
+
+#[test]
+fn nothing_is_kept_in_a_cache_of_another_kind() {
+    let results = SearchCache::new(cache(Kind::Embedding), results().embed);
+    assert!(matches!(results.scope(person("ada")).look_up("query", 1, 0), Looked::Unknown));
 }
