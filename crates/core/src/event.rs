@@ -187,6 +187,8 @@ pub enum Event {
         usage: Usage,
         /// Its items.
         output: Vec<Item>,
+        /// Whether its words were kept from an earlier one.
+        from_cache: Option<CacheHit>,
     },
     /// The person cut the reply off.
     Interrupted {

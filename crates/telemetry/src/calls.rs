@@ -268,6 +268,7 @@ mod tests {
             status: ReplyStatus::Completed,
             usage,
             output: Vec::new(),
+            from_cache: None,
         };
         calls.event(&start.id, &done);
         start.account.bill(SpeechUnit::Sample, 48_000, 250_000);

@@ -304,6 +304,7 @@ mod tests {
                 status: ReplyStatus::Completed,
                 usage,
                 output: Vec::new(),
+                from_cache: None,
             },
         );
         recorder.call_ended(&id, "talk", CallOutcome::Completed);

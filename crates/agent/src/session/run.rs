@@ -308,14 +308,14 @@ impl<T: Transport> Session<T> {
         let Some(run) = &mut self.reply else { return };
         let begun = std::mem::replace(&mut run.stage, Stage::Told) == Stage::Begun;
         let done = run.output.close(status.item_status());
-        let (reply, turn, usage) = (run.id.clone(), run.turn, run.usage);
+        let (reply, turn, usage, from_cache) = (run.id.clone(), run.turn, run.usage, run.times.cache_hit());
         for event in done {
             self.tell_output(event);
         }
         let output = self.reply.as_ref().map(|r| r.output.items().to_vec()).unwrap_or_default();
         self.remember(&output);
         self.answered(&status, begun);
-        self.emit(Event::ReplyDone { reply, turn, status, usage, output });
+        self.emit(Event::ReplyDone { reply, turn, status, usage, output, from_cache });
     }
 
     /// Keeps what the person said, after the reply to it.

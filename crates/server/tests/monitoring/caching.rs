@@ -153,3 +153,75 @@ async fn nothing_is_kept_when_switched_off() {
     assert!(!place.path("cache").exists());
     server.stop().await;
 }
+
+/// The response to a typed question, over OpenAI's protocol in a session of its own.
+async fn response(server: &Program, question: &str, metadata: Value) -> Value {
+    let url = format!("{}/v1/realtime?model=any", server.url.replacen("http", "ws", 1));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
+    let content = json!([{ "type": "input_text", "text": question }]);
+    let item = json!({ "type": "message", "role": "user", "content": content });
+    let response = json!({ "output_modalities": ["text"], "metadata": metadata });
+    for event in [
+        json!({ "type": "conversation.item.create", "item": item }),
+        json!({ "type": "response.create", "response": response }),
+    ] {
+        socket.send(Message::text(event.to_string())).await.expect("sent");
+    }
+    let done = async {
+        while let Some(message) = socket.next().await {
+            let message = message.expect("a message");
+            let event: Value = serde_json::from_str(message.to_text().unwrap_or_default()).expect("JSON");
+            match event["type"].as_str() {
+                Some("response.done") => return event["response"].clone(),
+                Some("error") => panic!("{event}"),
+                _ => {}
+            }
+        }
+        panic!("the server hung up");
+    };
+    tokio::time::timeout(Duration::from_mins(1), done).await.expect("an answer in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_openais_protocol_hears_of_the_cache_and_may_do_without() {
+    let (model, place) = place("").await;
+    let server = place.serve().await;
+    let question = "When do you open?";
+    let served = |response: &Value| response["metadata"]["antiphon_served_from_cache"].clone();
+    assert_eq!(served(&response(&server, question, Value::Null).await), Value::Null);
+    assert_eq!(served(&response(&server, question, Value::Null).await), "exact");
+    let mine = response(&server, question, json!({ "mine": "1" })).await;
+    assert_eq!((served(&mine), &mine["metadata"]["mine"]), (json!("exact"), &json!("1")));
+    let anew = response(&server, question, json!({ "antiphon_cache": "off" })).await;
+    assert_eq!((served(&anew), &anew["metadata"]["antiphon_cache"]), (Value::Null, &json!("off")));
+    assert_eq!(model.asked.load(Ordering::Relaxed), 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speech_may_be_asked_for_anew() {
+    let (_, place) = place("").await;
+    let server = place.serve().await;
+    let say = async |control: &str| {
+        let body = json!({ "model": "any", "voice": "any", "input": "Please hold the line." }).to_string();
+        let request = reqwest::Client::new().post(format!("{}/v1/audio/speech", server.url)).body(body);
+        let request = request.header("content-type", "application/json").header("cache-control", control);
+        assert!(request.send().await.expect("answers").bytes().await.expect("audio").len() > 1_000);
+    };
+    let counts = async || {
+        let stats = server.get("/api/cache").await;
+        let speech = of(&stats, "speech");
+        (speech["hits"].as_u64().expect("a count"), speech["stored"].as_u64().expect("a count"))
+    };
+    say("no-cache").await;
+    say("private, No-Store").await;
+    assert_eq!(counts().await, (0, 0));
+    say("max-age=60").await;
+    // A clause is written down a moment after it was said.
+    while counts().await.1 == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    say("max-age=60").await;
+    assert!(counts().await.0 > 0);
+    server.stop().await;
+}

@@ -64,7 +64,8 @@ impl<T: Transport> Session<T> {
             self.emit(event);
         }
         let output = run.output.items().to_vec();
-        self.emit(Event::ReplyDone { reply: run.id, turn: run.turn, status, usage: run.usage, output });
+        let (turn, usage, from_cache) = (run.turn, run.usage, run.times.cache_hit());
+        self.emit(Event::ReplyDone { reply: run.id, turn, status, usage, output, from_cache });
     }
 
     /// Which reply outside the conversation this is.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SpeechRequest, Tts};
 use axum::body::Body as HttpBody;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -47,7 +47,7 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// Says a text; the audio comes while it is being made.
+/// Says a text; the audio comes while it is being made. `Cache-Control: no-cache` has it made anew.
 #[utoipa::path(
     post, path = "/v1/audio/speech", tag = "OpenAI", request_body = SpeechBody,
     responses((status = 200, content(
@@ -57,10 +57,11 @@ struct Usage {
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     Body(body): Body<SpeechBody>,
 ) -> Result<Response, ApiError> {
     let say = body.into_request()?;
-    let mut spoken = speak(&app.engines.tts, &say).peekable();
+    let mut spoken = speak(&app.engines.tts, &say, may_reuse(&headers)).peekable();
     // The status is sent only once there is audio, so that a failure before that is a plain error.
     let rate = match Pin::new(&mut spoken).peek().await {
         Some(Ok(chunk)) => chunk.rate,
@@ -74,8 +75,16 @@ pub(super) async fn create(
     Ok(([(header::CONTENT_TYPE, say.format.content_type())], HttpBody::from_stream(bytes)).into_response())
 }
 
+/// Whether what was said before may be said again: as HTTP has it (RFC 9111, section 5.2.1).
+fn may_reuse(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let mut directives = values.flat_map(|value| value.split(','));
+    !directives
+        .any(|directive| ["no-cache", "no-store"].iter().any(|it| directive.trim().eq_ignore_ascii_case(it)))
+}
+
 /// The clauses one after the other, each as soon as the one before is made.
-fn speak(engine: &Arc<dyn Tts>, say: &Say) -> BoxStream<'static, Result<AudioChunk>> {
+fn speak(engine: &Arc<dyn Tts>, say: &Say, reuse: bool) -> BoxStream<'static, Result<AudioChunk>> {
     let engine = Arc::clone(engine);
     let (voice, speed) = (say.voice.clone(), say.speed);
     stream::iter(say.clauses.clone())
@@ -84,6 +93,7 @@ fn speak(engine: &Arc<dyn Tts>, say: &Say) -> BoxStream<'static, Result<AudioChu
                 voice: voice.clone(),
                 speed,
                 priority: Priority::Interactive,
+                reuse,
                 ..SpeechRequest::new(text)
             });
             patience::bounded(audio, engine.name(), Arc::default())

@@ -12,6 +12,8 @@ use super::session::Session;
 use crate::stable_text::StableText;
 use antiphon_agent::ids;
 
+/// In a response's metadata, as OpenAI's protocol has no word for it: `exact` or `semantic` if its words were kept.
+const SERVED_FROM_CACHE: &str = "antiphon_served_from_cache";
 /// Utterances whose words are still being told, at most.
 const MAX_USERS: usize = 16;
 
@@ -244,11 +246,14 @@ impl Teller {
                 ));
                 events
             }
-            Event::ReplyDone { reply, status, usage, output, .. } => {
+            Event::ReplyDone { reply, status, usage, output, from_cache, .. } => {
                 let Some(at) = self.replies.iter().position(|known| known.id == *reply) else {
                     return Vec::new();
                 };
-                let reply = self.replies.remove(at);
+                let mut reply = self.replies.remove(at);
+                if let Some(hit) = from_cache {
+                    reply.metadata[SERVED_FROM_CACHE] = json!(hit);
+                }
                 let (status, details) = status_json(status);
                 let response = self.response(&reply, session, status, &details, output, Some(usage));
                 vec![
