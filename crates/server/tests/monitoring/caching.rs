@@ -200,7 +200,7 @@ async fn a_client_of_openais_protocol_hears_of_the_cache_and_may_do_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn speech_may_be_asked_for_anew() {
-    let (_, place) = place("").await;
+    let (_, place) = place("[cache]\nwarm = false\n").await;
     let server = place.serve().await;
     let say = async |control: &str| {
         let body = json!({ "model": "any", "voice": "any", "input": "Please hold the line." }).to_string();
