@@ -201,7 +201,9 @@ fn the_oldest_goes_first_of_the_scope_and_of_all() {
     let options = SemanticOptions { max_scope_entries: 2, max_entries: 3, ..OPTIONS };
     let mut index = SemanticIndex::new(options).expect("good options");
     let mut insert = |scope, n| index.insert(key(scope), key(n), "what is it", &[1.0; 4]).expect("good");
-    [(0, 1), (1, 2), (0, 3), (0, 4), (1, 5)].into_iter().for_each(|(scope, n)| insert(scope, n));
+    for (scope, n) in [(0, 1), (1, 2), (0, 3), (0, 4), (1, 5)] {
+        insert(scope, n);
+    }
     let kept: Vec<u32> = (0..9).filter(|n| index.remove(&key(*n))).collect();
     assert_eq!(kept, [3, 4, 5], "1 was the oldest of scope 0, then 2 of all");
     assert!(index.is_empty());
