@@ -13,6 +13,7 @@ mod lexicon;
 mod numbers;
 mod phrases;
 mod reading;
+mod symbol;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -20,7 +21,8 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use reading::{Reading, Symbol};
+use reading::Reading;
+use symbol::Symbol;
 
 /// In what two questions differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use super::Guard;
 use super::context::AUXILIARIES;
 use super::lexicon::Lexicon;
-use super::reading::Symbol;
+use super::symbol::Symbol;
 
 /// A word of the question and what it says, if that matters.
 pub(super) struct Word {

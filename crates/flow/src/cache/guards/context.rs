@@ -3,7 +3,7 @@
 use super::Guard;
 use super::lexicon::Lexicon;
 use super::numbers::{Item, Number};
-use super::reading::Symbol;
+use super::symbol::Symbol;
 
 /// Where a clause begins with one, it asks whether.
 pub(super) const AUXILIARIES: [&str; 23] = [

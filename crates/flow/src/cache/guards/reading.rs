@@ -1,21 +1,13 @@
 //! What a question says, as the guards compare it.
 
-use std::borrow::Cow;
-
 use super::Guard;
 use super::arrangement::{Word, currencies, dates, negations, pairs};
 use super::context::{AUXILIARIES, Context, number_symbol};
 use super::lexicon::Lexicon;
 use super::numbers::{Item, merge};
 use super::phrases;
+use super::symbol::Symbol;
 use super::tokens::tokens;
-
-/// Something that must be in both questions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Symbol {
-    pub(super) guard: Guard,
-    pub(super) text: Cow<'static, str>,
-}
 
 /// What a question says, in its order.
 #[derive(Debug, Default)]

@@ -4,7 +4,6 @@
 //! counts: it gets pairs of answers that say the same and pairs that nearly do. A model that takes one of the latter for
 //! the same, as the smallest do, is asked no more, and nothing is learned from it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ impl Judge {
         if normalise(a) == normalise(b) || differs(a, b).is_none() {
             return Some(true);
         }
-        let facts = |text: &str| -> Vec<BTreeSet<String>> { FACTS.map(|guard| says(text, guard)).into() };
+        let facts = |text: &str| FACTS.map(|guard| says(text, guard));
         if facts(a) != facts(b) {
             return Some(false);
         }
