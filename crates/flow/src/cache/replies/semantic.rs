@@ -278,19 +278,23 @@ impl Component for SemanticReplies {
 
     fn gauges(&self) -> Vec<Gauge> {
         let seen = self.statistics();
+        let gauge = |name, help, value| Gauge {
+            name,
+            help,
+            labels: vec![("engine", seen.engine.to_string())],
+            value,
+        };
         vec![
-            Gauge {
-                name: "antiphon_cache_semantic_hits_total",
-                help: "Answers given to a question in other words",
-                labels: Vec::new(),
-                value: seen.hits as f64,
-            },
-            Gauge {
-                name: "antiphon_cache_semantic_error",
-                help: "With a confidence of 95 %, no more of these answers are wrong",
-                labels: Vec::new(),
-                value: seen.error.upper_95,
-            },
+            gauge(
+                "antiphon_cache_semantic_hits_total",
+                "Answers given to a question in other words",
+                seen.hits as f64,
+            ),
+            gauge(
+                "antiphon_cache_semantic_error",
+                "With a confidence of 95 %, no more of these answers are wrong",
+                seen.error.upper_95,
+            ),
         ]
     }
 }
