@@ -174,7 +174,7 @@ async fn what_was_learned_outlives_the_server() {
     assert!(after.foresight.restore(&before.foresight.to_bytes()));
     let said = Said { by: "d", ..said };
     after.foresight.learn(&agent("c"), &said);
-    assert_eq!(after.prepares(&agent("c")), [said.text.into()], "who asked first is known");
+    assert_eq!(after.prepares(&agent("c")), [Arc::from(said.text)], "who asked first is known");
 }
 
 proptest! {
