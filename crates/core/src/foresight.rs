@@ -1,6 +1,5 @@
 //! What is likely said next, so that the answer can be there before it is asked for.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,24 @@ pub struct AgentId {
 impl AgentId {
     /// The agent that is told `instructions`.
     pub fn new(tenant: Arc<str>, instructions: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        instructions.trim().hash(&mut hasher);
-        Self { tenant, instructions: hasher.finish() }
+        let hash = blake3::hash(instructions.trim().as_bytes());
+        let (first, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+        Self::restored(tenant, u64::from_le_bytes(*first))
+    }
+
+    /// The agent whose [`Self::instructions`] these are.
+    pub fn restored(tenant: Arc<str>, instructions: u64) -> Self {
+        Self { tenant, instructions }
     }
 
     /// Whose it is.
     pub fn tenant(&self) -> &str {
         &self.tenant
+    }
+
+    /// What it is told, hashed with BLAKE3: the same wherever the server is started.
+    pub fn instructions(&self) -> u64 {
+        self.instructions
     }
 }
 
@@ -94,5 +103,6 @@ mod tests {
         assert_eq!(one, AgentId::new("a".into(), " Be kind.\n"));
         assert_ne!(one, AgentId::new("b".into(), "Be kind."));
         assert_ne!(one, AgentId::new("a".into(), "Be rude."));
+        assert_eq!(one, AgentId::restored("a".into(), one.instructions()));
     }
 }

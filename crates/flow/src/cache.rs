@@ -22,6 +22,7 @@ mod results;
 mod semantic;
 mod speech;
 mod statistics;
+mod written;
 
 pub use caches::Caches;
 pub use disk::DiskLayer;

@@ -1,13 +1,13 @@
 //! What is done for the caches beside calls: filled when the server starts, warmed while few call, cleaned all the time; and
-//! what was learned of replies by their meaning is written down now and then.
+//! what was learned is written down now and then.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::rehearsal::{fixed_texts, say_ahead};
-use antiphon_flow::cache::{Caches, Key, SemanticReplies};
+use antiphon_flow::cache::{Caches, SemanticReplies, Transitions};
 
 use crate::app::App;
 
@@ -24,51 +24,76 @@ pub struct Caching {
     /// Whether what the agent says by itself is spoken ahead.
     pub warm: bool,
     /// What is known of replies by their meaning, of each engine.
-    pub semantic: Vec<Learned>,
+    pub semantic: Vec<Arc<SemanticReplies>>,
+    /// What outlives the server beside the entries.
+    pub learned: Vec<Learned>,
 }
 
-/// What is known of an engine's replies by their meaning, and where that is written down.
+/// Something that learns while the server runs.
+pub trait Learner: Send + Sync {
+    /// What it learned.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// Takes up what was learned; false if the bytes are damaged.
+    fn restore(&self, bytes: &[u8]) -> bool;
+}
+
+impl Learner for SemanticReplies {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.evidence()
+    }
+
+    fn restore(&self, bytes: &[u8]) -> bool {
+        Self::restore(self, bytes)
+    }
+}
+
+impl Learner for Transitions {
+    fn to_bytes(&self) -> Vec<u8> {
+        Self::to_bytes(self)
+    }
+
+    fn restore(&self, bytes: &[u8]) -> bool {
+        Self::restore(self, bytes)
+    }
+}
+
+/// What was learned, and where that is written down.
 #[derive(Clone)]
 pub struct Learned {
-    /// It.
-    pub replies: Arc<SemanticReplies>,
-    file: Option<PathBuf>,
+    learner: Arc<dyn Learner>,
+    file: PathBuf,
 }
 
 impl Learned {
-    /// Takes up what was written down in `folder` of the engine and embedder that are `id`.
-    pub fn new(replies: Arc<SemanticReplies>, folder: Option<&Path>, id: Key) -> Self {
-        let file = folder.map(|folder| folder.join(format!("semantic-{id:?}")));
-        if let Some(file) = &file {
-            match std::fs::read(file) {
-                Ok(evidence) if replies.restore(&evidence) => {}
-                Ok(_) => tracing::warn!(file = %file.display(), "damaged: what replies mean is learned anew"),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => {
-                    tracing::warn!(file = %file.display(), %error, "what replies mean is learned anew");
-                }
-            }
+    /// Takes up what was written down.
+    pub fn new(learner: Arc<dyn Learner>, file: PathBuf) -> Self {
+        match std::fs::read(&file) {
+            Ok(bytes) if learner.restore(&bytes) => {}
+            Ok(_) => tracing::warn!(file = %file.display(), "damaged: what it held is learned anew"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(file = %file.display(), %error, "what it holds is learned anew"),
         }
-        Self { replies, file }
+        Self { learner, file }
     }
 
     /// Replaces what was written down: whole or not at all.
     async fn write(&self) {
-        let Some(file) = &self.file else { return };
-        let beside = file.with_extension("new");
-        let written = async {
-            tokio::fs::write(&beside, self.replies.evidence()).await?;
-            tokio::fs::rename(&beside, file).await
-        };
-        if let Err(error) = written.await {
-            tracing::warn!(file = %file.display(), %error, "what was learned of replies is not written down");
+        let Self { learner, file } = self.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let beside = file.with_extension("new");
+            std::fs::write(&beside, learner.to_bytes())?;
+            std::fs::rename(&beside, &file)
+        });
+        if let Err(error) = writing.await.map_err(std::io::Error::other).flatten() {
+            tracing::warn!(file = %self.file.display(), %error, "what was learned is not written down");
         }
     }
 }
 
 /// Looks after the caches, for ever.
 pub(crate) async fn run(app: Arc<App>) {
-    let Some(Caching { caches, warm, semantic }) = app.caching.clone() else {
+    let Some(Caching { caches, warm, learned, .. }) = app.caching.clone() else {
         return std::future::pending().await;
     };
     let warming = async {
@@ -83,7 +108,7 @@ pub(crate) async fn run(app: Arc<App>) {
     let writing = async {
         loop {
             tokio::time::sleep(WRITTEN_EVERY).await;
-            for learned in &semantic {
+            for learned in &learned {
                 learned.write().await;
             }
         }
@@ -95,7 +120,7 @@ pub(crate) async fn run(app: Arc<App>) {
 pub(crate) async fn finish(app: &App) {
     if let Some(caching) = &app.caching {
         caching.caches.flush().await;
-        for learned in &caching.semantic {
+        for learned in &caching.learned {
             learned.write().await;
         }
     }

@@ -50,6 +50,8 @@ pub struct Stack {
     pub requests: Arc<LateObserver>,
     /// What is known of replies by their meaning, and of which engine and embedder.
     pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
+    /// What is known of what is asked after what, where that is learned.
+    pub foresight: Option<Arc<Transitions>>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
@@ -148,14 +150,15 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    let foresight = foresight.map(|foresight| foresight as Arc<dyn Component>);
-    let components = components.chain([placement.component()]).chain(foresight).collect();
+    let foreseen = foresight.clone().map(|foresight| foresight as Arc<dyn Component>);
+    let components = components.chain([placement.component()]).chain(foreseen).collect();
     Ok(Stack {
         engines,
         components,
         description,
         requests,
         semantic,
+        foresight,
         knowledge: known,
         placement,
         calls,
@@ -250,7 +253,8 @@ impl Builder<'_> {
 fn foresight(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Transitions>> {
     let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
     let calls = calls.clone();
-    let is_idle = Arc::new(move || calls.get().is_some_and(Calls::are_few));
+    // A call that is alone has the engines to itself while nobody speaks, however few calls there may be.
+    let is_idle = Arc::new(move || calls.get().is_some_and(|calls| calls.active() <= 1 || calls.are_few()));
     Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle)))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Key;
+use super::{Key, written};
 
 /// What an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,8 +77,6 @@ pub(super) const OVERHEAD: usize = 450;
 pub(super) const MAX_LABEL: usize = 200;
 /// The version of the written form; entries of another are not read.
 const VERSION: u8 = 1;
-/// The hash of what follows it.
-const CHECKSUM: usize = 8;
 
 impl Entry {
     /// What it takes in memory, roughly: the value, the label, and all else with its share of the tables.
@@ -93,7 +91,7 @@ impl Entry {
 
     /// For disk and Redis: a checksum, then version, kind, key, times, texts and value.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![0; CHECKSUM];
+        let mut out = written::begin();
         out.reserve(96 + self.tenant.len() + self.label.len() + self.value.len());
         out.extend([VERSION, self.kind as u8, u8::from(self.ahead)]);
         out.extend(self.key.as_bytes());
@@ -102,54 +100,28 @@ impl Entry {
             out.extend(number.to_le_bytes());
         }
         for text in [&self.tenant, &self.label] {
-            out.extend((text.len() as u32).to_le_bytes());
-            out.extend(text.as_bytes());
+            written::put(&mut out, text.as_bytes());
         }
         out.extend(&self.value[..]);
-        let checksum = checksum(&out[CHECKSUM..]);
-        out[..CHECKSUM].copy_from_slice(&checksum);
-        out
+        written::seal(out)
     }
 
     /// The entry these bytes are; `None` if they are damaged, cut short or of another version.
     pub fn from_bytes(bytes: &Bytes) -> Option<Self> {
-        let mut rest = bytes.get(CHECKSUM..)?;
-        if checksum(rest) != bytes[..CHECKSUM] {
-            return None;
-        }
-        let [version, kind, ahead] = take::<3>(&mut rest)?;
+        let mut rest = written::open(bytes)?;
+        let [version, kind, ahead] = written::take::<3>(&mut rest)?;
         if version != VERSION {
             return None;
         }
         let kind = *Kind::ALL.get(usize::from(kind))?;
-        let key = Key::from_bytes(take::<32>(&mut rest)?);
-        let mut number = || Some(u64::from_le_bytes(take::<8>(&mut rest)?));
+        let key = Key::from_bytes(written::take(&mut rest)?);
+        let mut number = || Some(u64::from_le_bytes(written::take(&mut rest)?));
         let (made_ms, expires_ms, cost) = (number()?, number()?, Duration::from_micros(number()?));
-        let (tenant, label) = (text(&mut rest)?, text(&mut rest)?);
+        let (tenant, label) = (written::text(&mut rest)?.into(), written::text(&mut rest)?.into());
         // A slice would keep all of the bytes.
         let value = Bytes::copy_from_slice(rest);
         Some(Self { kind, key, tenant, label, value, made_ms, expires_ms, cost, ahead: ahead != 0 })
     }
-}
-
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let hash = blake3::hash(bytes);
-    let mut first = [0; CHECKSUM];
-    first.copy_from_slice(&hash.as_bytes()[..CHECKSUM]);
-    first
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(*taken)
-}
-
-fn text(rest: &mut &[u8]) -> Option<Arc<str>> {
-    let length = u32::from_le_bytes(take(rest)?) as usize;
-    let (text, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(std::str::from_utf8(text).ok()?.into())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod agents;
 mod budget;
 mod chain;
+mod form;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,23 @@ impl Transitions {
         };
         let space = Space::new(replies, speech);
         Self { learned: Mutex::new(learned), space, is_idle, counts: Counts::default() }
+    }
+
+    /// What was learned of what is said after what, to be taken up again after a restart: at most 8 MiB, 64 KiB for each agent.
+    /// Whether predictions pay is learned anew: it is soon found out, and may be different by then.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let agents = self.learned().agents.all();
+        // Locked for one agent at a time: calls go on meanwhile.
+        let chain = |agent| Some((agent, self.learned().agents.get(agent)?.to_bytes()));
+        form::to_bytes(agents.iter().filter_map(chain))
+    }
+
+    /// Takes up what [`Self::to_bytes`] gave instead of what is known; false, and nothing is changed, if the bytes are damaged
+    /// or of another version.
+    pub fn restore(&self, bytes: &[u8]) -> bool {
+        let Some(agents) = form::from_bytes(bytes) else { return false };
+        self.learned().agents = agents;
+        true
     }
 
     /// Why nothing may be prepared now: what to count.

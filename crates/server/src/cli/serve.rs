@@ -1,10 +1,12 @@
 //! `antiphon serve`
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
+use antiphon_flow::cache::{Key, SemanticReplies, Transitions};
 use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;
@@ -46,9 +48,12 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
         let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
-        let learned = config.cache.disk.then(|| folder.join("cache"));
-        let semantic = stack.semantic.into_iter();
-        let semantic = semantic.map(|(id, replies)| Learned::new(replies, learned.as_deref(), id)).collect();
+        let learned = if config.cache.disk {
+            learned(&stack.semantic, stack.foresight, &folder.join("cache"))
+        } else {
+            Vec::new()
+        };
+        let semantic = stack.semantic.into_iter().map(|(_, replies)| replies).collect();
         let measuring = Measuring {
             parts: stack.components,
             requests: stack.requests,
@@ -58,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             overlay: Some(Overlay::of(&folder)),
             placement: Some(stack.placement),
             calls_for: Some(stack.calls),
-            caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic }),
+            caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
         let session = stack::session_config(config);
         let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring)?;
@@ -70,6 +75,20 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     // The engines have gone with the app; now their threads may.
     drop(stack.pool);
     Ok(())
+}
+
+/// What is learned, with what an earlier server wrote down of it in `folder`.
+fn learned(
+    semantic: &[(Key, Arc<SemanticReplies>)],
+    foresight: Option<Arc<Transitions>>,
+    folder: &Path,
+) -> Vec<Learned> {
+    let semantic = semantic.iter();
+    let mut learned: Vec<_> = semantic
+        .map(|(id, replies)| Learned::new(replies.clone(), folder.join(format!("semantic-{id:?}"))))
+        .collect();
+    learned.extend(foresight.map(|foresight| Learned::new(foresight, folder.join("foresight"))));
+    learned
 }
 
 /// As configured, else as measured.

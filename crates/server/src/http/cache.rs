@@ -110,7 +110,7 @@ async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<S
         data.push(view(cache, caches).await);
     }
     let semantic = app.caching.iter().flat_map(|caching| &caching.semantic);
-    let semantic = semantic.map(|learned| by_meaning(&learned.replies.statistics())).collect();
+    let semantic = semantic.map(|replies| by_meaning(&replies.statistics())).collect();
     Ok(Json(Stats { data, semantic }))
 }
 

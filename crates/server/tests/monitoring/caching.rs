@@ -5,36 +5,51 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
+/// A call in which questions are typed.
+pub(crate) struct Call(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Call {
+    pub(crate) async fn begin(server: &Program) -> Self {
+        let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
+        Self(tokio_tungstenite::connect_async(url).await.expect("connects").0)
+    }
+
+    /// What was answered, and whether the words came from the cache.
+    pub(crate) async fn ask(&mut self, question: &str) -> (String, bool) {
+        let typed = json!({ "type": "text", "text": question });
+        self.0.send(Message::text(typed.to_string())).await.expect("sent");
+        let (mut said, mut served) = (String::new(), None);
+        let whole = async {
+            while let Some(message) = self.0.next().await {
+                let message = message.expect("a message");
+                let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
+                    continue;
+                };
+                match event["type"].as_str() {
+                    Some("reply_text") => said.push_str(event["delta"].as_str().unwrap_or_default()),
+                    Some("latency") => served = event["served_from_cache"].as_bool(),
+                    Some("reply_done") => return,
+                    Some("error") => panic!("{event}"),
+                    _ => {}
+                }
+            }
+            panic!("the server hung up");
+        };
+        tokio::time::timeout(Duration::from_mins(1), whole).await.expect("an answer in time");
+        (said, served.expect("the turn is measured"))
+    }
+}
+
 /// What was answered to a question typed in a call of its own, and whether the words came from the cache.
 pub(crate) async fn ask(server: &Program, question: &str) -> (String, bool) {
-    let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
-    let typed = json!({ "type": "text", "text": question });
-    socket.send(Message::text(typed.to_string())).await.expect("sent");
-    let (mut said, mut served) = (String::new(), None);
-    let whole = async {
-        while let Some(message) = socket.next().await {
-            let message = message.expect("a message");
-            let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
-                continue;
-            };
-            match event["type"].as_str() {
-                Some("reply_text") => said.push_str(event["delta"].as_str().unwrap_or_default()),
-                Some("latency") => served = event["served_from_cache"].as_bool(),
-                Some("reply_done") => return,
-                Some("error") => panic!("{event}"),
-                _ => {}
-            }
-        }
-        panic!("the server hung up");
-    };
-    tokio::time::timeout(Duration::from_mins(1), whole).await.expect("an answer in time");
-    (said, served.expect("the turn is measured"))
+    Call::begin(server).await.ask(question).await
 }
 
 async fn place(more: &str) -> (std::sync::Arc<Model>, Place) {
@@ -42,7 +57,7 @@ async fn place(more: &str) -> (std::sync::Arc<Model>, Place) {
     (model, with_models(Place::with_caches(more), &[&url]))
 }
 
-fn of<'a>(stats: &'a Value, cache: &str) -> &'a Value {
+pub(crate) fn of<'a>(stats: &'a Value, cache: &str) -> &'a Value {
     let all = stats["data"].as_array().expect("a list");
     all.iter().find(|one| one["cache"] == cache).unwrap_or_else(|| panic!("no {cache} in {stats}"))
 }

@@ -41,6 +41,20 @@ impl Agents {
         &mut known.chain
     }
 
+    /// Takes up what was known of an agent; false if something of it is known, or there is no room.
+    pub(super) fn add(&mut self, agent: AgentId, chain: Chain) -> bool {
+        let room = self.chains.len() < MAX_AGENTS;
+        self.now += 1;
+        room && self.chains.insert(agent, Known { chain, latest: self.now }).is_none()
+    }
+
+    /// All agents, the one that was spoken to longest ago first.
+    pub(super) fn all(&self) -> Vec<AgentId> {
+        let mut agents: Vec<_> = self.chains.iter().collect();
+        agents.sort_unstable_by_key(|(_, known)| known.latest);
+        agents.into_iter().map(|(agent, _)| agent.clone()).collect()
+    }
+
     /// Questions known, of all agents.
     pub(super) fn questions(&self) -> usize {
         self.chains.values().map(|known| known.chain.questions()).sum()

@@ -4,10 +4,12 @@
 //! at all (a hierarchical Dirichlet prior, MacKay and Peto, 1995): where little is known of a question, what the agent is
 //! asked most is likeliest.
 
+mod form;
+
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::super::Key;
 use super::super::question::is_time_dependent;
 
 /// Questions remembered, at most: what a service is asked often are some hundreds.
@@ -16,6 +18,8 @@ const MAX_QUESTIONS: usize = 512;
 const MAX_FOLLOWERS: usize = 8;
 /// Longer ones are stories, in bytes: nobody tells the same one twice.
 const MAX_LENGTH: usize = 160;
+/// The same with the sounds of somebody who thinks.
+const MAX_WORDING: usize = 256;
 /// What is thought likely before anything is seen weighs as so many observations.
 const PRIOR: f64 = 4.0;
 /// After so many questions all counts are halved, so that what people used to ask is forgotten in the course of weeks
@@ -73,7 +77,7 @@ impl Chain {
     pub(super) fn learn(&mut self, asked: &Asked<'_>) -> bool {
         self.now += 1;
         self.age();
-        let learned = is_general(asked.words).then(|| self.ask(asked));
+        let learned = is_general(asked.words, asked.wording).then(|| self.ask(asked));
         let followers = match asked.before {
             None => Some(&mut self.first),
             Some(before) => self.questions.get_mut(before).map(|question| &mut question.next),
@@ -197,14 +201,16 @@ impl Followers {
 }
 
 /// Whether a question may be one that others ask as well.
-fn is_general(words: &str) -> bool {
-    !words.is_empty() && words.len() <= MAX_LENGTH && !words.chars().any(char::is_numeric)
+fn is_general(words: &str, wording: &str) -> bool {
+    !words.is_empty()
+        && words.len() <= MAX_LENGTH
+        && wording.len() <= MAX_WORDING
+        && !words.chars().any(char::is_numeric)
 }
 
+/// The same wherever the server is started.
 fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    Key::from_bytes(blake3::hash(text.as_bytes()).into()).short()
 }
 
 #[cfg(test)]

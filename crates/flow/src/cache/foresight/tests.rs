@@ -3,6 +3,8 @@ mod simulation;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::cache::{CacheOptions, Kind};
 
@@ -154,4 +156,38 @@ async fn what_is_not_used_switches_itself_off() {
     assert_eq!(place.counter("skipped as not paying"), skipped + 1);
     tokio::time::advance(Duration::from_mins(11)).await;
     assert_eq!(place.prepares(&agent).len(), 1, "it is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_learned_outlives_the_server() {
+    let before = place(ForesightBudget::default());
+    before.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
+    before.hears(&agent("b"), &["Who are you?"]);
+    let after = place(ForesightBudget::default());
+    assert!(after.foresight.restore(&before.foresight.to_bytes()));
+    assert_eq!(after.level("questions"), 3.0);
+    for tenant in ["a", "b", "c"] {
+        assert_eq!(after.prepares(&agent(tenant)), before.prepares(&agent(tenant)));
+    }
+    let said = Said { by: "c", before: None, after: 0, text: "Who are you?", from_cache: false };
+    before.foresight.learn(&agent("c"), &said);
+    assert!(after.foresight.restore(&before.foresight.to_bytes()));
+    let said = Said { by: "d", ..said };
+    after.foresight.learn(&agent("c"), &said);
+    assert_eq!(after.prepares(&agent("c")), [Arc::from(said.text)], "who asked first is known");
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_are_refused(at: prop::sample::Index, bit in 0_u8..8, bytes: Vec<u8>) {
+        let place = place(ForesightBudget::default());
+        place.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
+        let mut learned = place.foresight.to_bytes();
+        prop_assert!(!place.foresight.restore(&bytes));
+        prop_assert!(!place.foresight.restore(&learned[..at.index(learned.len())]));
+        let at = at.index(learned.len());
+        learned[at] ^= 1 << bit;
+        prop_assert!(!place.foresight.restore(&learned));
+        prop_assert_eq!(place.level("questions"), 2.0, "nothing is changed");
+    }
 }

@@ -4,6 +4,7 @@ use antiphon_core::{Passage, Recollection};
 use bytes::Bytes;
 
 use crate::cache::floats;
+use crate::cache::written::{self, part, take, text};
 
 /// Something that a search finds.
 pub(super) trait Found: Send + Sized + 'static {
@@ -48,8 +49,7 @@ pub(super) fn write<F: Found>(vector: &[f32], found: &[F]) -> Bytes {
     for Row { text, source, relevance } in found.iter().map(Found::row) {
         out.extend(relevance.to_le_bytes());
         for text in [text, source] {
-            out.extend((text.len() as u32).to_le_bytes());
-            out.extend(text.as_bytes());
+            written::put(&mut out, text.as_bytes());
         }
     }
     out.into()
@@ -73,18 +73,8 @@ pub(super) fn open(mut bytes: &[u8]) -> Option<(&[u8], impl Iterator<Item = Opti
 }
 
 fn row<'a>(rest: &mut &'a [u8]) -> Option<Row<'a>> {
-    let (relevance, after) = rest.split_first_chunk()?;
-    *rest = after;
-    let [text, source] = [part(rest)?, part(rest)?];
-    let relevance = f32::from_le_bytes(*relevance);
-    Some(Row { text: std::str::from_utf8(text).ok()?, source: std::str::from_utf8(source).ok()?, relevance })
-}
-
-fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk()?;
-    let (part, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = after;
-    Some(part)
+    let relevance = f32::from_le_bytes(take(rest)?);
+    Some(Row { text: text(rest)?, source: text(rest)?, relevance })
 }
 
 #[cfg(test)]
