@@ -202,7 +202,7 @@ impl Cache {
 
     /// Forgets what is meant in memory; gives how many.
     pub fn clear(&self, selection: &Selection) -> u64 {
-        self.resident.clear(&Selection { kind: Some(self.kind), ..selection.clone() })
+        self.resident.clear(selection)
     }
 
     /// Looks at some more entries, forgets those whose time is over, and tells the layers which are used: what is served
@@ -218,7 +218,7 @@ impl Cache {
 
     /// Entries in memory that are meant, at most `limit`.
     pub fn list(&self, selection: &Selection, limit: usize) -> Vec<Arc<Entry>> {
-        self.resident.list(&Selection { kind: Some(self.kind), ..selection.clone() }, limit)
+        self.resident.list(selection, limit)
     }
 
     /// How many entries had to leave memory for others.

@@ -13,37 +13,57 @@ use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
 /// A call in which questions are typed.
-pub(crate) struct Call(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Call {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The last reply has been heard out.
+    listens: bool,
+}
 
 impl Call {
     pub(crate) async fn begin(server: &Program) -> Self {
         let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
-        Self(tokio_tungstenite::connect_async(url).await.expect("connects").0)
+        Self { socket: tokio_tungstenite::connect_async(url).await.expect("connects").0, listens: true }
     }
 
     /// What was answered, and whether the words came from the cache.
     pub(crate) async fn ask(&mut self, question: &str) -> (String, bool) {
+        // Whoever speaks before has not heard it: the agent then answers both questions.
+        while !self.listens {
+            self.event().await;
+        }
         let typed = json!({ "type": "text", "text": question });
-        self.0.send(Message::text(typed.to_string())).await.expect("sent");
+        self.socket.send(Message::text(typed.to_string())).await.expect("sent");
+        self.listens = false;
         let (mut said, mut served) = (String::new(), None);
-        let whole = async {
-            while let Some(message) = self.0.next().await {
+        loop {
+            let event = self.event().await;
+            match event["type"].as_str() {
+                Some("reply_text") => said.push_str(event["delta"].as_str().unwrap_or_default()),
+                Some("latency") => served = event["served_from_cache"].as_bool(),
+                Some("reply_done") => return (said, served.expect("the turn is measured")),
+                _ => {}
+            }
+        }
+    }
+
+    /// What the server says next, but for audio.
+    async fn event(&mut self) -> Value {
+        let next = async {
+            while let Some(message) = self.socket.next().await {
                 let message = message.expect("a message");
                 let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
                     continue;
                 };
-                match event["type"].as_str() {
-                    Some("reply_text") => said.push_str(event["delta"].as_str().unwrap_or_default()),
-                    Some("latency") => served = event["served_from_cache"].as_bool(),
-                    Some("reply_done") => return,
-                    Some("error") => panic!("{event}"),
-                    _ => {}
-                }
+                assert_ne!(event["type"], "error", "{event}");
+                return event;
             }
             panic!("the server hung up");
         };
-        tokio::time::timeout(Duration::from_mins(1), whole).await.expect("an answer in time");
-        (said, served.expect("the turn is measured"))
+        let event = tokio::time::timeout(Duration::from_mins(1), next).await.expect("an answer in time");
+        if event["type"] == "phase" {
+            self.listens = event["phase"] == "listening";
+        }
+        event
     }
 }
 
@@ -138,6 +158,12 @@ async fn the_command_shows_fills_and_clears() {
     );
     let listed = command(&place, &server, &["list", "--cache", "speech"]).await;
     assert!(listed.contains("One moment,") && listed.contains("please."), "{listed}");
+    // One cache is shown and cleared without the others.
+    let listed = command(&place, &server, &["list", "--cache", "reply"]).await;
+    assert!(listed.contains("When do you open?") && !listed.contains("please."), "{listed}");
+    command(&place, &server, &["clear", "--cache", "reply"]).await;
+    let left = command(&place, &server, &["list"]).await;
+    assert!(!left.contains("When do you open?") && left.contains("please."), "{left}");
     let cleared = command(&place, &server, &["clear-expired"]).await;
     assert!(cleared.contains("0 entries"), "{cleared}");
     command(&place, &server, &["clear"]).await;

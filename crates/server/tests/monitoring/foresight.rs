@@ -41,7 +41,6 @@ async fn is_made_ahead(server: &Program, question: &str, id: &Value) -> bool {
 async fn foresight(server: &Program, list: &str, name: &str) -> f64 {
     let report = server.get("/api/performance?component=foresight").await;
     let numbers = report["components"][0][list].as_array().cloned().unwrap_or_default();
-    println!("{report}");
     numbers.iter().find(|one| one["name"] == name).and_then(|one| one["value"].as_f64()).unwrap_or_default()
 }
 
