@@ -31,6 +31,8 @@ const QUESTIONS: [&str; 4] = [
     "How do I boil an egg?",
     "What is two plus two?",
 ];
+/// Nobody types before the page is there; by then the end of the call before is over, too.
+const TYPED_AFTER: Duration = Duration::from_millis(200);
 /// How often each is asked again.
 const REPEATED: usize = 25;
 /// An answer that is long enough to be interrupted.
@@ -136,6 +138,7 @@ async fn asked_again(server: &Server) -> anyhow::Result<(Asked, Asked)> {
     for time in 0..=REPEATED {
         for question in QUESTIONS {
             let mut speaker = Speaker::connect(&server.socket("/talk/ws")).await?;
+            tokio::time::sleep(TYPED_AFTER).await;
             let asked = speaker.ask(question, time == 0).await?;
             if time == 0 { &mut first } else { &mut repeated }.push(asked);
         }
