@@ -70,6 +70,7 @@ fn stream(
             let category = question.category.as_str();
             tally.ask(cached.values().any(|cached| *cached == category));
             let vector = vectors.of(&question.text);
+            index.asked();
             if let Some(near) = index.nearest(&scope, &question.text, vector) {
                 let right = cached.get(&near.key) == Some(&category);
                 let decision = decide(&mut index, &near, random.random());

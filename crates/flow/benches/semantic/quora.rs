@@ -154,6 +154,7 @@ impl Stream<'_> {
             insert(&mut index, pair, vectors);
             let tally = &mut halves[usize::from(n * 2 >= pairs.len())];
             tally.ask(pair.same);
+            index.asked();
             let near = index.nearest(&scope(), &pair.asked, vectors.of(&pair.asked));
             let Some(near) = near else { continue };
             let label = labels.of(&near.question, &pair.asked);

@@ -186,9 +186,13 @@ impl SemanticIndex {
         self.len() == 0
     }
 
+    /// A question is looked up: to be said once of each, also of those without a neighbour.
+    pub fn asked(&self) {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The nearest entry of the scope that asks for the same facts. Takes time in proportion to the scope's entries.
     pub fn nearest(&self, scope: &Key, question: &str, vector: &[f32]) -> Option<Neighbour> {
-        self.lookups.fetch_add(1, Ordering::Relaxed);
         let unit = self.store.unit(vector)?;
         let near = self.store.nearest::<CANDIDATES>(scope, &unit, MIN_SIMILARITY);
         near.into_iter().find(|neighbour| differs(question, &neighbour.question).is_none())

@@ -167,8 +167,12 @@ impl SemanticReplies {
 
     /// Looks for a question that means the same.
     pub(super) async fn find(&self, cache: &Cache, question: &Question) -> Near {
-        if !question.scopes.iter().any(|scope| self.read().has(scope)) {
-            return Near::Nothing;
+        {
+            let index = self.read();
+            index.asked();
+            if !question.scopes.iter().any(|scope| index.has(scope)) {
+                return Near::Nothing;
+            }
         }
         let vector = timeout(FOUND_WITHIN, self.vector(&question.asked, question.priority)).await;
         let Ok(Some(vector)) = vector else { return Near::Nothing };
