@@ -71,6 +71,7 @@ impl Asking<'_> {
             person: self.config.person.as_deref().map(Into::into),
             looked_up: None,
             knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
+            other_words: self.config.other_words,
         })
     }
 

@@ -177,6 +177,8 @@ pub struct SessionConfig {
     pub tenant: Arc<str>,
     /// Whether replies may be used again, and replies given before may answer.
     pub reuse: bool,
+    /// Whether that is so of replies to other words as well, where the server keeps them by their meaning.
+    pub other_words: bool,
 }
 
 impl Default for SessionConfig {
@@ -204,6 +206,7 @@ impl Default for SessionConfig {
             person: None,
             tenant: DEFAULT_TENANT.into(),
             reuse: true,
+            other_words: true,
         }
     }
 }

@@ -136,6 +136,8 @@ pub struct Reuse {
     pub looked_up: Option<usize>,
     /// [`crate::Knowledge::version`] of what it was looked up in.
     pub knowledge: u64,
+    /// Also answers given to the same question in other words.
+    pub other_words: bool,
 }
 
 impl ChatRequest {

@@ -19,7 +19,7 @@ use super::question::{is_time_dependent, normalise, stands_alone};
 use super::{Cache, Entry, Key};
 use kept::{Kept, Said};
 use key::{Before, Situation};
-use semantic::{Answered, Near};
+use semantic::{Answered, Near, Trial};
 pub use semantic::{SemanticReplies, SemanticStatistics};
 
 /// Longer questions are never asked twice.
@@ -82,7 +82,7 @@ impl CachedLlm {
             let nothing = alone.then(|| key(Before::Nothing)).filter(|nothing| *nothing != said);
             std::iter::once(said).chain(nothing).collect()
         };
-        let by_meaning = self.semantic.is_some() && reuse.person.is_none();
+        let by_meaning = self.semantic.is_some() && reuse.other_words && reuse.person.is_none();
         Some(Question {
             tenant: reuse.tenant.clone(),
             keys: all(&|before| situation.key(&words, before)),
@@ -91,16 +91,6 @@ impl CachedLlm {
             priority: request.priority,
         })
     }
-
-    /// An answer that is given to the same words is also to be found by its meaning: after a restart it is not yet.
-    fn note(&self, question: &Question, key: Key) {
-        if let Some((semantic, scope)) = self.semantic.as_ref().zip(question.scopes.first())
-            && !semantic.knows(&key)
-        {
-            let asked = question.asked.clone();
-            semantic.learn(Answered { scope: *scope, key, question: asked, trial: None });
-        }
-    }
 }
 
 /// A question that may have been answered before.
@@ -108,10 +98,28 @@ struct Question {
     tenant: Arc<str>,
     /// What the answer may be found by; it is kept by the first.
     keys: Vec<Key>,
-    /// Within which it may be found by its meaning; it is kept in the first. None if it may not.
+    /// Within which it may be found by its meaning, one for each of the keys. None if it may not.
     scopes: Vec<Key>,
     asked: String,
     priority: Priority,
+}
+
+impl Question {
+    /// Its answer under `key`, to be taken in; `None` if it may not be found by its meaning.
+    fn answered(&self, key: &Key, trial: Option<(Trial, String)>) -> Option<Answered> {
+        let scopes = self.keys.iter().zip(&self.scopes);
+        let (_, scope) = scopes.into_iter().find(|(own, _)| *own == key)?;
+        Some(Answered { scope: *scope, key: *key, question: self.asked.clone(), trial })
+    }
+}
+
+/// An answer that is given to the same words is also to be found by its meaning: after a restart it is not yet.
+fn note(semantic: Option<&Arc<SemanticReplies>>, question: &Question, key: &Key) {
+    if let Some(semantic) = semantic.filter(|semantic| !semantic.knows(key))
+        && let Some(answered) = question.answered(key, None)
+    {
+        semantic.learn(answered);
+    }
 }
 
 impl Llm for CachedLlm {
@@ -137,7 +145,7 @@ impl Llm for CachedLlm {
         if let Some(entry) = now
             && let Some(answer) = given(&entry, CacheHit::Exact)
         {
-            self.note(&question, entry.key);
+            note(self.semantic.as_ref(), &question, &entry.key);
             return answer;
         }
         let (engine, cache, rules, semantic) =
@@ -146,7 +154,10 @@ impl Llm for CachedLlm {
             let mut trial = None;
             if !is_ahead {
                 let exact = cache.get_first(&question.tenant, &question.keys).await;
-                if let Some(answer) = exact.and_then(|entry| given(&entry, CacheHit::Exact)) {
+                if let Some(entry) = exact
+                    && let Some(answer) = given(&entry, CacheHit::Exact)
+                {
+                    note(semantic.as_ref(), &question, &entry.key);
                     return answer;
                 }
                 let near = match &semantic {

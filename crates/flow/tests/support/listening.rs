@@ -1,6 +1,10 @@
 //! A voice that says a text the same each time, a recogniser that listens, and speech that is changed less than anybody
 //! would notice.
 
+#[path = "../../../providers/src/testing.rs"]
+#[expect(dead_code, reason = "tests of providers find speech in it, too")]
+mod testing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,7 +61,7 @@ pub(crate) struct Models {
 impl Models {
     /// `None`, with a word about it, when there are no models and this is not CI.
     pub(crate) fn open() -> Option<Self> {
-        let models = models()?;
+        let models = testing::models()?;
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let recogniser = Moonshine::open(&runtime, &pool, &models.join("moonshine-tiny-en")).expect("opens");
@@ -84,23 +88,6 @@ impl Models {
         let heard: Vec<_> = heard.try_collect().await.expect("heard");
         heard.last().expect("an answer").text.clone()
     }
-}
-
-fn models() -> Option<PathBuf> {
-    let data = std::env::var_os("ANTIPHON_SERVER__DATA_DIR").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-        home.map(|home| home.join("antiphon"))
-    });
-    let found = data.map(|data| data.join("models")).filter(|models| models.is_dir());
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "no models: `antiphon models pull` fetches them"
-    );
-    if found.is_none() {
-        eprintln!("skipped: no models: `antiphon models pull` fetches them");
-    }
-    found
 }
 
 /// Piper as it is delivered says a text differently each time: it draws how the voice sounds (`noise_scale`) and how long

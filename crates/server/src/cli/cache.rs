@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use comfy_table::Table;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::remote::{Remote, Server};
-use comfy_table::Table;
-
 use super::table::table;
 use super::{print, runtime};
 use crate::config::Config;

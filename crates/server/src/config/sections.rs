@@ -481,6 +481,8 @@ section! {
         goodbye: String = "Goodbye.".to_owned(),
         /// Whether its replies may come from the cache and go there.
         cache: bool = true,
+        /// With `[cache] reply = "semantic"`: whether also those to the same question in other words.
+        cache_other_words: bool = true,
     }
 }
 

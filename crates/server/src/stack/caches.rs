@@ -34,9 +34,7 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
     let caches = kinds.into_iter().filter(|(_, on, ..)| *on).map(|(kind, _, mb, ttl_s)| {
         let ttl = Duration::from_secs(ttl_s.unwrap_or(cache.ttl_s));
         let options = CacheOptions { kind, max_bytes: (mb as usize) << 20, ttl };
-        // What searches found is quickly made again, and must not outlive a change that this server does not hear of.
-        let layers = if kind == Kind::Result { Vec::new() } else { layers.clone() };
-        Arc::new(Cache::new(options, layers, clock.clone()))
+        Arc::new(Cache::new(options, layers.clone(), clock.clone()))
     });
     Ok(Some(Arc::new(Caches::new(caches.collect(), layers))))
 }

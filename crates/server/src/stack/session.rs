@@ -36,6 +36,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
         goodbye: config.agent.goodbye.clone(),
         reuse: config.agent.cache,
+        other_words: config.agent.cache_other_words,
         apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
         ..SessionConfig::default()
     }

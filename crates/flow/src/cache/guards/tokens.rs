@@ -11,8 +11,8 @@ pub(super) struct Token {
 /// Signs that say something.
 const SIGNS: &str = "$€£¥₹%°=<>^*×÷[]{}~|";
 
-/// The words of a text. Punctuation is left out but for where it makes a pause; `1,000` is `1000`, `10:30` is `1030`,
-/// `a.m.` is `am`, `5mg` is `5 mg`; `C++` and `C#` stay what they are.
+/// The words of a text. Punctuation is left out but for where it makes a pause; `1,000` is `1000`, `a.m.` is
+/// `am`, `5mg` is `5 mg`; `C++` and `C#` stay what they are.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let text = text.replace(['’', '‘', '`'], "'");
     // Recognisers and hurried people write everything in one case, where this says nothing.
@@ -64,12 +64,12 @@ fn part(chars: &[char], at: usize, before: char, after: char) -> Part {
         c if c.is_alphanumeric() => Part::Inside,
         '\'' if before.is_alphanumeric() && after.is_alphabetic() => Part::Inside,
         '.' if between_digits => Part::Inside,
-        ':' if between_digits => Part::Nothing,
         ',' if between_digits && is_grouping(chars, at) => Part::Nothing,
         '.' if before.is_alphabetic() && is_initial(chars, at) => Part::Nothing,
         '+' | '#' if (before.is_alphabetic() || before == '+') && !after.is_alphanumeric() => Part::Inside,
         '-' if after.is_ascii_digit() && before.is_whitespace() => Part::Minus,
-        '+' | '/' if between_digits => Part::Sign,
+        // "1-2 days" are not 12, nor is "1:10" what "110" is.
+        '+' | '/' | '-' | ':' if between_digits => Part::Sign,
         '+' if before.is_whitespace() && after.is_whitespace() => Part::Sign,
         c if SIGNS.contains(c) => Part::Sign,
         c => Part::Gap { pause: ".,;:!?()".contains(c) },

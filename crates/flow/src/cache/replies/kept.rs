@@ -6,7 +6,7 @@ use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::semantic::{Answered, SemanticReplies, Trial};
+use super::semantic::{SemanticReplies, Trial};
 use super::{Question, ReplyRules};
 use crate::cache::question::{normalise, tells_the_time};
 use crate::cache::{Cache, Draft};
@@ -62,10 +62,12 @@ impl Kept {
         if !self.rules.time_dependent && tells_the_time(&normalise(&text)) {
             return;
         }
-        let Question { tenant, keys, scopes, asked, priority } = &self.question;
-        if let Some((semantic, scope)) = self.semantic.as_ref().zip(scopes.first()) {
-            let trial = self.trial.take().map(|trial| (trial, text.clone()));
-            semantic.learn(Answered { scope: *scope, key: keys[0], question: asked.clone(), trial });
+        let trial = self.trial.take().map(|trial| (trial, text.clone()));
+        let Question { tenant, keys, asked, priority, .. } = &self.question;
+        if let Some(semantic) = &self.semantic
+            && let Some(answered) = self.question.answered(&keys[0], trial)
+        {
+            semantic.learn(answered);
         }
         self.cache.put(Draft {
             key: keys[0],

@@ -91,7 +91,7 @@ impl Place {
 }
 
 fn reuse(tenant: &str) -> Reuse {
-    Reuse { tenant: tenant.into(), person: None, looked_up: None, knowledge: 0 }
+    Reuse { tenant: tenant.into(), person: None, looked_up: None, knowledge: 0, other_words: true }
 }
 
 /// Said in turn by the person and the agent after the instructions; the last by the person.

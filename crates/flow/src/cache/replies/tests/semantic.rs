@@ -225,6 +225,18 @@ async fn what_came_of_memories_is_given_to_the_same_words_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_may_want_the_same_words_only() {
+    let meaning = meaning(Scholar::default(), Duration::from_millis(5));
+    meaning.ask_of(0..MANY).await;
+    for topic in 0..20 {
+        let mut strict = request(&[&format!("How could I handle {}", &wordings(topic)[0][16..])]);
+        strict.reuse = Some(Reuse { other_words: false, ..reuse("a") });
+        assert_eq!(meaning.place.ask(strict.clone()).await.1, None);
+        assert_eq!(meaning.place.ask(strict).await.1, Some(CacheHit::Exact));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_tenant_is_not_answered() {
     let meaning = meaning(Scholar::default(), Duration::from_millis(5));
     meaning.ask_of(0..MANY).await;
