@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::call::{ReplyRequest, SessionConfig};
+use antiphon_core::call::{ReplyRequest, ReplyReuse, SessionConfig};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{ChatRequest, Item, ItemId, Part, Priority, Reuse, Role, Style};
 
@@ -65,13 +65,14 @@ impl Asking<'_> {
 
     /// Whether the answer may be used again, and by whom.
     fn reuse(&self, asked: &ReplyRequest) -> Option<Reuse> {
-        let allowed = asked.reuse.unwrap_or(self.config.reuse) && asked.input.is_none();
+        let reuse = self.config.reuse;
+        let allowed = asked.reuse.unwrap_or(reuse != ReplyReuse::Never) && asked.input.is_none();
         allowed.then(|| Reuse {
             tenant: self.config.tenant.clone(),
             person: self.config.person.as_deref().map(Into::into),
             looked_up: None,
             knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
-            other_words: self.config.other_words,
+            other_words: reuse == ReplyReuse::OtherWords,
         })
     }
 

@@ -175,10 +175,19 @@ pub struct SessionConfig {
     pub person: Option<String>,
     /// Whose agent this is: nothing of another tenant's is seen.
     pub tenant: Arc<str>,
-    /// Whether replies may be used again, and replies given before may answer.
-    pub reuse: bool,
-    /// Whether that is so of replies to other words as well, where the server keeps them by their meaning.
-    pub other_words: bool,
+    /// Whether replies may be used again, and which replies given before may answer.
+    pub reuse: ReplyReuse,
+}
+
+/// Which replies given before may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyReuse {
+    /// None.
+    Never,
+    /// Those to the same words.
+    SameWords,
+    /// Those to other words as well, where the server keeps replies by their meaning.
+    OtherWords,
 }
 
 impl Default for SessionConfig {
@@ -205,8 +214,7 @@ impl Default for SessionConfig {
             apology: String::new(),
             person: None,
             tenant: DEFAULT_TENANT.into(),
-            reuse: true,
-            other_words: true,
+            reuse: ReplyReuse::OtherWords,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::SessionConfig;
+use antiphon_core::call::{ReplyReuse, SessionConfig};
 use antiphon_core::{
     AgentId, BoxFuture, Foresight, Preparation, PreparationOutcome, Priority, ReplyStatus, Said, Transport,
 };
@@ -42,7 +42,10 @@ enum Work {
 impl Foreseeing {
     /// `None` where nothing is foreseen, or nothing would be kept.
     pub(super) fn new(engines: &Engines, config: &SessionConfig) -> Option<Self> {
-        let foresight = engines.foresight.clone().filter(|_| config.reuse && !config.transcribe_only)?;
+        let foresight = engines
+            .foresight
+            .clone()
+            .filter(|_| config.reuse != ReplyReuse::Never && !config.transcribe_only)?;
         let agent = AgentId::new(config.tenant.clone(), &config.instructions);
         Some(Self { foresight, agent, before: None, already: Vec::new(), work: Work::Nothing })
     }

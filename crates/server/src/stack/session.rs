@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::call::{IdleReply, ReplyReuse, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 
 use crate::config::{Config, TurnEngine};
@@ -35,8 +35,11 @@ pub fn session_config(config: &Config) -> SessionConfig {
         greeting: config.agent.greeting.clone(),
         idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
         goodbye: config.agent.goodbye.clone(),
-        reuse: config.agent.cache,
-        other_words: config.agent.cache_other_words,
+        reuse: match (config.agent.cache, config.agent.cache_other_words) {
+            (false, _) => ReplyReuse::Never,
+            (true, false) => ReplyReuse::SameWords,
+            (true, true) => ReplyReuse::OtherWords,
+        },
         apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
         ..SessionConfig::default()
     }

@@ -265,7 +265,9 @@ async fn another_tenants_agent_is_offered_nothing() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_foreseen_where_replies_may_not_be_used_again() {
     let foresight = expecting(&["how much is it"]);
-    let stage = Stage::default().foresees(foresight.clone()).configured(|config| config.reuse = false);
+    let stage = Stage::default()
+        .foresees(foresight.clone())
+        .configured(|config| config.reuse = antiphon_core::call::ReplyReuse::Never);
     let mut call = stage.greeting("Welcome.").answer("Here.").call();
     call.silence(ms(2_000)).await;
     call.says("where do I park", ms(800)).await;
