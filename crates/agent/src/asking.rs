@@ -1,25 +1,27 @@
-//! How a reply is asked for: in calls, ahead of their turns and in rehearsals alike, so that what was made for one serves
-//! another.
+//! How a reply is asked for: in calls, ahead of their turns and during warm-up alike, so that what was made for one
+//! serves another.
 
 use std::sync::Arc;
 
-use antiphon_core::call::{ReplyRequest, ReplyReuse, SessionConfig};
+use antiphon_core::session::{ReplyRequest, ReplyReuse, SessionConfig};
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{ChatRequest, Item, ItemId, Part, Priority, Reuse, Role, Style};
+use antiphon_core::{ChatRequest, Identity, Item, ItemId, Part, Priority, Reuse, Role, Style};
 
-use crate::Engines;
 use crate::history::History;
-use crate::lookup::{Lookup, Sources};
 use crate::plan::Plan;
 use crate::prompt;
 use crate::reply::{Planning, Reply, Speaker};
+use crate::turn_context::{Sources, TurnContext};
+use crate::{Agent, Engines};
 
 /// Who is asked, and as whose agent.
 pub(crate) struct Asking<'a> {
     pub(crate) engines: &'a Engines,
+    pub(crate) agent: &'a Agent,
+    pub(crate) identity: &'a Identity,
     pub(crate) config: &'a SessionConfig,
     pub(crate) sources: &'a Sources,
-    pub(crate) lookup: &'a Arc<Plan<Lookup>>,
+    pub(crate) lookup: &'a Arc<Plan<TurnContext>>,
     pub(crate) trace: Option<TraceContext>,
 }
 
@@ -31,7 +33,11 @@ impl Asking<'_> {
         items: impl Iterator<Item = &'i Item>,
         priority: Priority,
     ) -> ChatRequest {
-        ChatRequest { trace: self.trace, ..prompt::chat_request(self.config, asked, items, priority) }
+        let requester = self.identity.requester();
+        let mut request = prompt::chat_request(requester, self.config, asked, items);
+        (request.priority, request.trace) = (priority, self.trace);
+        self.agent.add_tools(&mut request.tools);
+        request
     }
 
     /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
@@ -41,7 +47,7 @@ impl Asking<'_> {
         request.reuse = self.reuse(asked);
         let said = if asked.input.is_some() { String::new() } else { said };
         let planning = Planning {
-            planned: self.lookup.clone().start(Lookup::new(said, priority)),
+            planned: self.lookup.clone().start(TurnContext::new(said, priority)),
             llm: self.engines.llm.clone(),
             request,
             confidence: self.sources.confidence(),
@@ -65,11 +71,10 @@ impl Asking<'_> {
 
     /// Whether the answer may be used again, and by whom.
     fn reuse(&self, asked: &ReplyRequest) -> Option<Reuse> {
-        let reuse = self.config.reuse;
+        let reuse = self.agent.reuse;
         let allowed = asked.reuse.unwrap_or(reuse != ReplyReuse::Never) && asked.input.is_none();
         allowed.then(|| Reuse {
-            tenant: self.config.tenant.clone(),
-            person: self.config.person.as_deref().map(Into::into),
+            person: self.identity.person.clone(),
             looked_up: None,
             knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
             other_words: reuse == ReplyReuse::OtherWords,
@@ -77,10 +82,11 @@ impl Asking<'_> {
     }
 
     fn speaker(&self, asked: &ReplyRequest, priority: Priority) -> Option<Speaker> {
-        asked.spoken.unwrap_or(self.config.spoken).then(|| Speaker {
+        asked.spoken.unwrap_or(self.config.voice.spoken).then(|| Speaker {
             tts: self.engines.tts.clone(),
-            voice: asked.voice.clone().or_else(|| self.config.voice.clone()),
-            speed: self.config.speed,
+            requester: self.identity.requester(),
+            voice: asked.voice.clone().or_else(|| self.config.voice.name.clone()),
+            speed: self.config.voice.speed,
             style: Style::Plain,
             priority,
         })

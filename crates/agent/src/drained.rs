@@ -10,7 +10,7 @@ use crate::reply::{Reply, ReplyPart, ReplyTimes, STALLED, stalled};
 
 /// All of a reply.
 #[derive(Default)]
-pub(crate) struct Drained {
+pub(crate) struct DrainedStream {
     pub(crate) text: String,
     pub(crate) clauses: usize,
     pub(crate) audio: Duration,
@@ -21,8 +21,8 @@ pub(crate) struct Drained {
 ///
 /// # Errors
 /// The engines', and `Timeout` when nothing new comes for [`STALLED`].
-pub(crate) async fn drain(mut reply: Reply) -> Result<Drained> {
-    let mut drained = Drained::default();
+pub(crate) async fn drain(mut reply: Reply) -> Result<DrainedStream> {
+    let mut drained = DrainedStream::default();
     loop {
         // An engine that always has more to say does not keep the thread.
         tokio::task::coop::consume_budget().await;

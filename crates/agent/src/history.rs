@@ -19,6 +19,8 @@ struct Entry {
     item: Item,
     /// How long the item's audio is, if it has any.
     audio: Duration,
+    /// Read by the model, and not shown to the client.
+    hidden: bool,
 }
 
 impl History {
@@ -29,11 +31,22 @@ impl History {
             Place::First => 0,
             Place::After(id) => self.position(id).ok_or_else(|| id.clone())? + 1,
         };
-        self.entries.insert(at, Entry { item, audio: Duration::ZERO });
+        let id = item.id.clone();
+        self.entries.insert(at, Entry { item, audio: Duration::ZERO, hidden: false });
+        self.bound();
+        Ok(self.previous(&id))
+    }
+
+    /// Appends an item that the client is not shown.
+    pub(crate) fn push_hidden(&mut self, item: Item) {
+        self.entries.push(Entry { item, audio: Duration::ZERO, hidden: true });
+        self.bound();
+    }
+
+    fn bound(&mut self) {
         if self.entries.len() > MAX_ITEMS {
             self.entries.remove(0);
         }
-        Ok(at.checked_sub(1).and_then(|before| self.entries.get(before)).map(|e| e.item.id.clone()))
     }
 
     /// Appends an item and gives the one before it.
@@ -41,15 +54,14 @@ impl History {
         self.insert(item, &Place::Last).unwrap_or_default()
     }
 
-    /// The last item's identity.
+    /// The identity of the last item that the client knows.
     pub(crate) fn last(&self) -> Option<ItemId> {
-        self.entries.last().map(|e| e.item.id.clone())
+        last_shown(&self.entries)
     }
 
-    /// The item before this one.
+    /// The item before this one, as the client sees it.
     pub(crate) fn previous(&self, id: &ItemId) -> Option<ItemId> {
-        let at = self.position(id)?.checked_sub(1)?;
-        Some(self.entries[at].item.id.clone())
+        last_shown(&self.entries[..self.position(id)?])
     }
 
     /// The item.
@@ -102,6 +114,10 @@ impl History {
         // The items asked for are nearly always the latest.
         self.entries.iter().rposition(|e| e.item.id == *id)
     }
+}
+
+fn last_shown(entries: &[Entry]) -> Option<ItemId> {
+    entries.iter().rfind(|entry| !entry.hidden).map(|entry| entry.item.id.clone())
 }
 
 #[cfg(test)]

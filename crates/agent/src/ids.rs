@@ -16,24 +16,14 @@ pub fn unique(prefix: &str) -> String {
     id
 }
 
-/// A call and the trace it belongs to.
-#[derive(Clone, Debug)]
-pub struct CallContext {
-    /// Its name.
-    pub id: CallId,
-    /// Its span.
-    pub trace: TraceContext,
-    /// The span of whoever called, if it told.
-    pub parent: Option<TraceContext>,
+/// The name of a new call.
+pub fn new_call() -> CallId {
+    CallId::new(unique("call_"))
 }
 
-impl CallContext {
-    /// A new call, within the caller's trace or one of its own.
-    pub fn new(parent: Option<TraceContext>) -> Self {
-        let mut rng = rand::rng();
-        let (trace_id, span_id): (NonZeroU128, NonZeroU64) = (rng.random(), rng.random());
-        let own = TraceContext { trace_id, span_id, sampled: true };
-        let trace = parent.map_or(own, |parent| parent.child(span_id));
-        Self { id: CallId::new(unique("call_")), trace, parent }
-    }
+/// The span of a new call, within the caller's trace or one of its own.
+pub fn new_span(parent: Option<TraceContext>) -> TraceContext {
+    let mut rng = rand::rng();
+    let (trace_id, span_id): (NonZeroU128, NonZeroU64) = (rng.random(), rng.random());
+    parent.map_or(TraceContext { trace_id, span_id, sampled: true }, |parent| parent.child(span_id))
 }

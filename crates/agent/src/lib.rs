@@ -7,7 +7,6 @@ mod drained;
 mod ear;
 mod history;
 pub mod ids;
-mod lookup;
 mod output;
 pub mod plan;
 mod playback;
@@ -16,17 +15,19 @@ pub mod rehearsal;
 mod reply;
 mod session;
 mod speech;
+mod turn_context;
 
 use std::sync::Arc;
 
-pub use session::run_call;
+pub use session::{Call, run_call};
 pub use speech::clauses;
 
+use antiphon_core::session::{ReplyReuse, SessionConfig};
 use antiphon_core::{
-    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, Stt, Tts, TurnDetector, Vad,
+    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, Stt, Tool, Tools, Tts, TurnDetector, Vad,
 };
 
-/// The engines all calls share.
+/// The engines that all calls share.
 #[derive(Clone)]
 pub struct Engines {
     /// Voice activity.
@@ -43,10 +44,35 @@ pub struct Engines {
     pub embed: Arc<dyn Embed>,
     /// How a person feels.
     pub emotion: Option<Arc<dyn EmotionClassifier>>,
-    /// What is remembered of whom.
+}
+
+/// An agent of a tenant: how it behaves, and what it knows, remembers and can do. Shared by its calls.
+#[derive(Clone, Default)]
+pub struct Agent {
+    /// How the agent behaves in a new call, before its client changes anything.
+    pub session: SessionConfig,
+    /// Whether replies may be used again, and which replies given before may answer.
+    pub reuse: ReplyReuse,
+    /// What is remembered of persons.
     pub memories: Option<Arc<dyn Memories>>,
-    /// What is known.
+    /// What the agent's tenant knows.
     pub knowledge: Option<Arc<dyn Knowledge>>,
-    /// What is likely said next: of use only if a cache stands below `llm` and `tts`.
+    /// What is likely said next: of use only if a cache stands below the language model and the voice.
     pub foresight: Option<Arc<dyn Foresight>>,
+    /// What the agent may call and the server runs.
+    pub tools: Option<Arc<dyn Tools>>,
+}
+
+impl Agent {
+    /// Adds the server's tools to those that the client runs. A client that brings a tool of the same name replaces the
+    /// server's.
+    pub(crate) fn add_tools(&self, tools: &mut Vec<Tool>) {
+        let Some(ours) = &self.tools else { return };
+        let new = |tool: &Tool, there: &[Tool]| there.iter().all(|known| known.name != tool.name);
+        for tool in ours.list() {
+            if new(&tool, tools) {
+                tools.push(tool);
+            }
+        }
+    }
 }

@@ -1,15 +1,15 @@
 //! What the language model reads: instructions first and unchanging, so that engines can cache them, then the
 //! conversation as it was heard.
 
-use antiphon_core::call::{ReplyRequest, SessionConfig};
-use antiphon_core::{ChatRequest, Item, ItemContent, Message, Part, Priority, Role};
+use antiphon_core::session::{ReplyRequest, SessionConfig};
+use antiphon_core::{ChatRequest, Item, ItemContent, Message, Part, Requester, Role};
 
 /// The request for a reply to `items`, with what `asked` changes.
 pub(crate) fn chat_request<'a>(
+    requester: Requester,
     config: &SessionConfig,
     asked: &ReplyRequest,
     items: impl Iterator<Item = &'a Item>,
-    priority: Priority,
 ) -> ChatRequest {
     let instructions = asked.instructions.as_ref().unwrap_or(&config.instructions);
     let mut messages = Vec::new();
@@ -20,13 +20,12 @@ pub(crate) fn chat_request<'a>(
         append(&mut messages, item);
     }
     ChatRequest {
-        model: config.model.clone(),
-        tools: asked.tools.clone().unwrap_or_else(|| config.tools.clone()),
-        tool_choice: asked.tool_choice.clone().unwrap_or_else(|| config.tool_choice.clone()),
-        temperature: asked.temperature.or(config.temperature),
-        max_tokens: asked.max_tokens.or(config.max_tokens),
-        priority,
-        ..ChatRequest::new(messages)
+        model: config.model.name.clone(),
+        tools: asked.tools.clone().unwrap_or_else(|| config.model.tools.clone()),
+        tool_choice: asked.tool_choice.clone().unwrap_or_else(|| config.model.tool_choice.clone()),
+        temperature: asked.temperature.or(config.model.temperature),
+        max_tokens: asked.max_tokens.or(config.model.max_tokens),
+        ..ChatRequest::new(requester, messages)
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use antiphon_core::call::{IdleReply, SessionConfig};
-use antiphon_core::{Error, ErrorKind, Item, ItemId, Part, Priority, Result, Role};
+use antiphon_core::session::{IdleReply, SessionConfig};
+use antiphon_core::{Error, ErrorKind, Identity, Item, ItemId, Part, Priority, Result, Role};
 use tokio::time::timeout;
 
-use crate::Engines;
 use crate::asking::Asking;
 use crate::drained::drain;
 use crate::history::History;
-use crate::lookup::{self, Sources};
+use crate::turn_context::{self, Sources};
+use crate::{Agent, Engines};
 
 /// A reply that was made before the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +28,13 @@ pub struct Rehearsed {
 /// `Invalid` for an empty question and for an agent that never replies, `Timeout` after `within`, and the engines'.
 pub async fn rehearse(
     engines: &Engines,
-    config: &SessionConfig,
+    agent: &Agent,
+    identity: &Identity,
     question: &str,
     within: Duration,
 ) -> Result<Rehearsed> {
-    if config.transcribe_only {
+    let config = &agent.session;
+    if config.listening.transcribe_only {
         return Err(Error::invalid("an agent that only transcribes has no replies to rehearse"));
     }
     if question.trim().is_empty() {
@@ -43,8 +45,9 @@ pub async fn rehearse(
         let part = Part::Audio { transcript: Some(greeting.to_owned()) };
         history.push(Item::message(ItemId::new(""), Role::Assistant, part));
     }
-    let reply =
-        with_asking(engines, config, |asking| asking.answer(&history, question.to_owned(), Priority::Batch));
+    let reply = with_asking(engines, agent, identity, |asking| {
+        asking.answer(&history, question.to_owned(), Priority::Batch)
+    });
     let late = |_| {
         let message = format!("the reply to '{question}' was not made within {} s", within.as_secs());
         Error::new(ErrorKind::Timeout, message)
@@ -57,22 +60,27 @@ pub async fn rehearse(
 ///
 /// # Errors
 /// The engine's, and `Timeout` when it stalls.
-pub async fn say_ahead(engines: &Engines, config: &SessionConfig, text: &str) -> Result<Duration> {
-    let reply = with_asking(engines, config, |asking| asking.say(text, Priority::Batch));
+pub async fn say_ahead(
+    engines: &Engines,
+    agent: &Agent,
+    identity: &Identity,
+    text: &str,
+) -> Result<Duration> {
+    let reply = with_asking(engines, agent, identity, |asking| asking.say(text, Priority::Batch));
     Ok(drain(reply).await?.audio)
 }
 
 /// What an agent says without a model: greeting, apology and, where it speaks up in silence, what it says then; each once.
 pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
-    if config.transcribe_only {
+    if config.listening.transcribe_only {
         return Vec::new();
     }
-    let mut texts = vec![config.greeting.as_str(), &config.apology];
-    if config.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some()) {
-        if let IdleReply::Say(idle) = &config.idle {
+    let mut texts = vec![config.sayings.greeting.as_str(), &config.sayings.apology];
+    if config.listening.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some()) {
+        if let IdleReply::Say(idle) = &config.sayings.idle {
             texts.extend(idle.iter().map(String::as_str));
         }
-        texts.push(&config.goodbye);
+        texts.push(&config.sayings.goodbye);
     }
     let mut once: Vec<&str> = Vec::with_capacity(texts.len());
     for text in texts {
@@ -85,12 +93,19 @@ pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
 
 /// What an agent says first, if anything.
 pub(crate) fn greeting(config: &SessionConfig) -> Option<&str> {
-    Some(config.greeting.as_str()).filter(|text| !text.trim().is_empty() && !config.transcribe_only)
+    Some(config.sayings.greeting.as_str())
+        .filter(|text| !text.trim().is_empty() && !config.listening.transcribe_only)
 }
 
 /// Asks as a call would that has just begun.
-fn with_asking<R>(engines: &Engines, config: &SessionConfig, ask: impl FnOnce(&Asking<'_>) -> R) -> R {
-    let sources = Sources::new(engines, config);
-    let lookup = lookup::plan(&sources);
-    ask(&Asking { engines, config, sources: &sources, lookup: &lookup, trace: None })
+fn with_asking<R>(
+    engines: &Engines,
+    agent: &Agent,
+    identity: &Identity,
+    ask: impl FnOnce(&Asking<'_>) -> R,
+) -> R {
+    let sources = Sources::new(engines, agent, identity);
+    let lookup = turn_context::plan(&sources);
+    let config = &agent.session;
+    ask(&Asking { engines, agent, identity, config, sources: &sources, lookup: &lookup, trace: None })
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use antiphon_core::{
     AudioChunk, BoxStream, CacheHit, ChatDelta, ChatRequest, Emotion, Error, ErrorKind, FinishReason, Llm,
-    Priority, Result, Role, SpeechRequest, StepReport, Style, Tts, Usage,
+    Priority, Requester, Result, Role, SpeechRequest, StepReport, Style, Tts, Usage,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
-use crate::lookup::{Gathered, Lookup};
 use crate::plan::Planned;
 use crate::prompt;
 use crate::speech::Clauses;
+use crate::turn_context::{Findings, TurnContext};
 
 /// A reply of which nothing new came for this long has failed.
 pub(crate) const STALLED: Duration = Duration::from_secs(20);
@@ -50,6 +50,7 @@ pub(crate) enum ReplyPart {
 #[derive(Clone)]
 pub(crate) struct Speaker {
     pub(crate) tts: Arc<dyn Tts>,
+    pub(crate) requester: Requester,
     pub(crate) voice: Option<String>,
     pub(crate) speed: f32,
     pub(crate) style: Style,
@@ -71,7 +72,7 @@ pub(crate) struct ReplyTimes {
     question: Option<Question>,
     begun: Option<Instant>,
     /// What was looked up until then.
-    gathered: Option<Arc<Looked>>,
+    context: Option<Arc<ContextReport>>,
     requested: Option<Instant>,
     first_token: Option<Instant>,
     /// Its words were said before.
@@ -82,14 +83,14 @@ pub(crate) struct ReplyTimes {
 
 /// What was looked up for a reply.
 #[derive(Debug)]
-pub(crate) struct Looked {
+pub(crate) struct ContextReport {
     pub(crate) emotion: Option<(Emotion, f32)>,
     pub(crate) steps: Vec<StepReport>,
 }
 
 /// A request to the language model that waits for what is looked up for it.
 pub(crate) struct Planning {
-    pub(crate) planned: Planned<Lookup>,
+    pub(crate) planned: Planned<TurnContext>,
     pub(crate) llm: Arc<dyn Llm>,
     pub(crate) request: ChatRequest,
     /// How sure an emotion must be to be acted on.
@@ -118,8 +119,8 @@ impl ReplyTimes {
     }
 
     /// What was looked up for it.
-    pub(crate) fn looked(&self) -> Option<&Looked> {
-        self.gathered.as_deref()
+    pub(crate) fn context(&self) -> Option<&ContextReport> {
+        self.context.as_deref()
     }
 
     /// Whether its words came from a cache, and how.
@@ -220,7 +221,14 @@ impl Reply {
         self.times.clone()
     }
 
-    /// It was only prepared, and is wanted now.
+    /// This goes on with a reply that called a tool: what it was asked, and since when somebody waits, stays.
+    pub(crate) fn following(mut self, earlier: &ReplyTimes) -> Self {
+        self.times.question.clone_from(&earlier.question);
+        self.times.begun = earlier.begun.or(self.times.begun);
+        self
+    }
+
+    /// Somebody waits for the reply now, which was made on speculation.
     pub(crate) fn adopt(&mut self) {
         if let Some(speaker) = &mut self.speaker {
             speaker.priority = Priority::LiveTurn;
@@ -234,7 +242,7 @@ impl Reply {
             return;
         }
         let Some(Planning { planned, llm, mut request, confidence }) = self.planning.take() else { return };
-        let found: &Gathered = &planned.turn().found;
+        let found: &Findings = &planned.turn().found;
         let looked_up =
             found.prompt(confidence).map(|context| prompt::add_context(&mut request.messages, context));
         if let Some(reuse) = &mut request.reuse {
@@ -245,7 +253,7 @@ impl Reply {
             speaker.style = found.style(confidence);
         }
         let emotion = found.emotion.map(|scores| scores.top());
-        self.times.gathered = Some(Arc::new(Looked { emotion, steps: planned.reports().to_vec() }));
+        self.times.context = Some(Arc::new(ContextReport { emotion, steps: planned.reports().to_vec() }));
         self.times.requested = Some(Instant::now());
         self.llm = Some(llm.chat(request));
     }
@@ -326,7 +334,7 @@ impl Reply {
             speed: speaker.speed,
             style: speaker.style,
             priority: speaker.priority,
-            ..SpeechRequest::new(text.clone())
+            ..SpeechRequest::new(speaker.requester.clone(), text.clone())
         };
         let audio = speaker.tts.speak(request);
         Some(Clause { text: Some(text), audio, made: VecDeque::new(), length: Duration::ZERO, ended: false })

@@ -2,19 +2,20 @@
 //!
 //! 1. [`Session::next`]: the transport gives audio (16 kHz), which goes to the ear and the VAD.
 //! 2. The VAD's probabilities, transcripts and the turn detector's answers go into the `Dialog`.
-//! 3. The `Dialog` says what to do ([`Session::obey`]): transcribe, prepare a reply, start it, hold it, drop it.
+//! 3. The `Dialog` says what to do ([`Session::obey`]): transcribe, speculate on a reply, start it, hold it, drop it.
 //! 4. A reply streams: language model -> clauses -> speech ([`Reply`]).
 //! 5. [`Playback`] paces its audio into the transport and knows what was heard.
 //!
 //! Everything under way is a field; dropping the field cancels the work.
 
-mod afterwards;
+mod active_reply;
+mod background_work;
 mod begin;
 mod commands;
 mod foresee;
-mod run;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod turn;
 
 use std::future::poll_fn;
@@ -23,84 +24,90 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{Inbound, Outbound, SessionConfig, Transport};
+use antiphon_core::call::{Inbound, Outbound, Transport};
 use antiphon_core::dialog::{Dialog, EndOfTurn, Input, PauseId, Phase, TurnConfig};
-use antiphon_core::measure::account::Account;
+use antiphon_core::session::SessionConfig;
 use antiphon_core::{
-    BoxFuture, BoxStream, CallOutcome, CallStart, Event, ItemId, MediaTime, Observer, Result, Transcript,
-    TurnId, VadStream, VoiceProbability,
+    BoxFuture, BoxStream, CallControl, CallEnd, CallStart, Error, Event, HangUpReason, ItemId, MediaTime,
+    Observer, Result, Transcript, TurnId, VadStream, VoiceProbability,
 };
 use futures_util::stream::SelectAll;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::Engines;
 use crate::accounted::Accounted;
 use crate::clock::MediaClock;
 use crate::ear::{Ear, Transcripts};
 use crate::history::History;
-use crate::ids::CallContext;
-use crate::lookup::{self, Lookup, Sources};
 use crate::plan::Plan;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
-use afterwards::Afterwards;
-use begin::{Prepared, Wanted};
+use crate::turn_context::{self, Sources, TurnContext};
+use crate::{Agent, Engines};
+use active_reply::{ActiveReply, OutOfBandReply};
+use background_work::BackgroundWork;
+use begin::{PendingReply, SpeculativeReply};
 use foresee::Foreseeing;
-use run::{Run, Side};
+use tools::ToolRun;
 use turn::Committed;
 
 /// Audio received but not judged, at most. In a call the judge is two windows behind: 64 ms.
 const MAX_BEHIND: Duration = Duration::from_millis(250);
 /// Replies outside the conversation that may run at once.
-const MAX_SIDE_REPLIES: usize = 4;
+const MAX_OUT_OF_BAND: usize = 4;
 /// A goodbye that is not played by then is cut off: a call that should end, ends.
 const HANGUP_AFTER: Duration = Duration::from_secs(15);
 
-/// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
-pub async fn run_call(
-    context: CallContext,
-    engines: Arc<Engines>,
-    config: SessionConfig,
-    observer: Arc<dyn Observer>,
-    transport: impl Transport,
-    stop: impl Future<Output = ()>,
-) -> CallOutcome {
-    let CallContext { id, trace, parent } = context;
-    let (name, account) = (transport.name(), Account::open());
-    let start = CallStart { id: id.clone(), transport: name, account: account.clone(), trace, parent };
-    let call = async {
-        observer.call_started(&start);
-        let mut session = Session::new(start.clone(), engines, config, observer.clone(), transport);
-        let ended = tokio::select! {
-            outcome = session.run() => Some(outcome),
-            () = stop => None,
-        };
-        let outcome = match ended {
-            Some(outcome) => outcome,
-            None => session.hang_up().await,
-        };
-        session.stop_foreseeing();
-        session.afterwards.finish().await;
-        outcome
-    };
-    let outcome = Accounted::new(account, call).await;
-    observer.call_ended(&id, name, outcome);
-    outcome
+/// A call that is about to begin.
+pub struct Call {
+    /// The facts about it.
+    pub start: CallStart,
+    /// The engines it shares with all others.
+    pub engines: Arc<Engines>,
+    /// The agent that answers.
+    pub agent: Arc<Agent>,
+    /// How the agent behaves at first: as [`Agent::session`] says, with what the client asked for when it connected.
+    pub config: SessionConfig,
+    /// What watches the call.
+    pub observer: Arc<dyn Observer>,
 }
 
-struct Session<T> {
+/// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
+pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Future<Output = ()>) -> CallEnd {
+    let (start, observer) = (call.start.clone(), call.observer.clone());
+    let held = async {
+        observer.call_started(&start);
+        let mut session = Session::new(call, transport);
+        let ended = tokio::select! {
+            end = session.run() => Some(end),
+            () = stop => None,
+        };
+        let end = match ended {
+            Some(end) => end,
+            None => session.hang_up(HangUpReason::Draining).await,
+        };
+        session.stop_foreseeing();
+        session.background_work.finish().await;
+        end
+    };
+    let end = Accounted::new(start.account.clone(), held).await;
+    observer.call_ended(&start, &end);
+    end
+}
+
+struct Session {
     call: CallStart,
     engines: Arc<Engines>,
+    agent: Arc<Agent>,
     config: SessionConfig,
     observer: Arc<dyn Observer>,
-    transport: T,
+    transport: Box<dyn Transport>,
     /// What is looked up for a turn, and where.
     sources: Sources,
-    lookup: Arc<Plan<Lookup>>,
+    lookup: Arc<Plan<TurnContext>>,
     /// What is done after a turn, beside the call.
-    afterwards: Afterwards,
-    /// What is prepared for the next turn; only where something is foreseen.
+    background_work: BackgroundWork,
+    /// What is made ahead for the next turn; only where something is foreseen.
     foreseeing: Option<Foreseeing>,
 
     clock: MediaClock,
@@ -119,16 +126,17 @@ struct Session<T> {
     /// Turns that are over but whose words are not known yet.
     committed: Vec<Committed>,
 
-    /// A reply prepared in a pause, not yet wanted.
-    prepared: Option<Prepared>,
+    /// A reply made on speculation in a pause: nobody waits for it yet.
+    speculative: Option<SpeculativeReply>,
     /// The reply in the conversation.
-    reply: Option<Run>,
+    reply: Option<ActiveReply>,
     playback: Playback,
     /// Replies outside the conversation.
-    sides: Vec<Side>,
-    /// A reply wanted as soon as the turn's words are known or the present reply is over.
-    wanted: Option<Wanted>,
-    hangup_at: Option<Instant>,
+    out_of_band: Vec<OutOfBandReply>,
+    /// A reply that begins as soon as the turn's words are known and the present reply is over.
+    pending: Option<PendingReply>,
+    /// When the server ends the call, and why.
+    hang_up: Option<(Instant, HangUpReason)>,
     times: turn::Times,
     /// Whose turn it is to be asked first: the transport's or the replies'.
     inbound_first: bool,
@@ -137,36 +145,33 @@ struct Session<T> {
 /// What woke the session.
 enum Step {
     Inbound(Option<Inbound>),
-    Lost,
+    Lost(Error),
     Voice(VoiceProbability),
     Transcript(ItemId, Option<Result<Transcript>>),
     TurnScore(PauseId, Result<f32>),
-    Prepared(Option<Result<ReplyPart>>),
+    SpeculativeReply(Option<Result<ReplyPart>>),
     Reply(Option<Result<ReplyPart>>),
-    Side(usize, Option<Result<ReplyPart>>),
+    ToolsRan(Vec<ToolRun>),
+    OutOfBandReply(usize, Option<Result<ReplyPart>>),
     Foreseen,
     Timer,
 }
 
-impl<T: Transport> Session<T> {
-    fn new(
-        call: CallStart,
-        engines: Arc<Engines>,
-        config: SessionConfig,
-        observer: Arc<dyn Observer>,
-        transport: T,
-    ) -> Self {
-        let turns = config.turns.clone().unwrap_or_else(manual_turns);
-        let playback = Playback::new(transport.output(), config.audio_frame);
-        let ear = Ear::new(config.prefix_padding, engines.turn.is_some());
-        let sources = Sources::new(&engines, &config);
+impl Session {
+    fn new(call: Call, transport: Box<dyn Transport>) -> Self {
+        let Call { start: call, engines, agent, config, observer } = call;
+        let turns = config.listening.turns.clone().unwrap_or_else(manual_turns);
+        let playback = Playback::new(transport.output(), config.voice.frame);
+        let ear = Ear::new(config.listening.prefix_padding, engines.turn.is_some());
+        let sources = Sources::new(&engines, &agent, &call.identity);
         let mut session = Self {
-            lookup: lookup::plan(&sources),
+            lookup: turn_context::plan(&sources),
             sources,
-            afterwards: Afterwards::default(),
-            foreseeing: Foreseeing::new(&engines, &config),
+            background_work: BackgroundWork::default(),
+            foreseeing: Foreseeing::new(&agent, &call.identity, &config),
             call,
             engines,
+            agent,
             config,
             observer,
             transport,
@@ -181,12 +186,12 @@ impl<T: Transport> Session<T> {
             transcripts: SelectAll::new(),
             turn_score: None,
             committed: Vec::new(),
-            prepared: None,
+            speculative: None,
             reply: None,
             playback,
-            sides: Vec::new(),
-            wanted: None,
-            hangup_at: None,
+            out_of_band: Vec::new(),
+            pending: None,
+            hang_up: None,
             times: turn::Times::default(),
             inbound_first: false,
         };
@@ -194,14 +199,14 @@ impl<T: Transport> Session<T> {
         session
     }
 
-    /// The server stops.
-    async fn hang_up(&mut self) -> CallOutcome {
-        self.transport.send(Outbound::Hangup);
+    /// The server ends the call.
+    async fn hang_up(&mut self, reason: HangUpReason) -> CallEnd {
+        self.transport.send(Outbound::Control(CallControl::HangUp(reason)));
         self.flush_last().await;
-        CallOutcome::Drained
+        CallEnd::Server(reason)
     }
 
-    async fn run(&mut self) -> CallOutcome {
+    async fn run(&mut self) -> CallEnd {
         self.emit(Event::Configured(Box::new(self.config.clone())));
         self.greet();
         let mut timer = pin!(sleep_until(Instant::now()));
@@ -209,21 +214,22 @@ impl<T: Transport> Session<T> {
             self.settle();
             tokio::task::coop::consume_budget().await;
             match self.next(timer.as_mut()).await {
-                Step::Inbound(Some(Inbound::Hangup) | None) => return CallOutcome::Completed,
-                Step::Lost => return CallOutcome::Lost,
+                Step::Inbound(Some(Inbound::Hangup) | None) => return CallEnd::Caller,
+                Step::Lost(error) => return CallEnd::Lost(error),
                 Step::Inbound(Some(inbound)) => self.receive(inbound),
                 Step::Voice(voice) => self.judge(voice),
                 Step::Transcript(item, transcript) => self.understand(&item, transcript),
                 Step::TurnScore(pause, score) => self.score(pause, score),
-                Step::Prepared(part) => self.prepare_on(part),
+                Step::SpeculativeReply(part) => self.speculate_on(part),
                 Step::Reply(part) => self.reply_on(part),
-                Step::Side(at, part) => self.side_on(at, part),
+                Step::ToolsRan(runs) => self.go_on_with(runs),
+                Step::OutOfBandReply(at, part) => self.out_of_band_on(at, part),
                 Step::Foreseen => self.foresee_on(),
                 Step::Timer => {
-                    if self.hangup_at.is_some_and(|at| Instant::now() >= at) {
-                        self.transport.send(Outbound::Hangup);
-                        self.flush_last().await;
-                        return CallOutcome::Completed;
+                    if let Some((at, reason)) = self.hang_up
+                        && Instant::now() >= at
+                    {
+                        return self.hang_up(reason).await;
                     }
                     self.input(Input::Tick);
                 }
@@ -247,15 +253,15 @@ impl<T: Transport> Session<T> {
             voice,
             transcripts,
             turn_score,
-            prepared,
+            speculative,
             reply,
-            sides,
-            afterwards,
+            out_of_band,
+            background_work,
             foreseeing,
             ..
         } = self;
         poll_fn(|cx| {
-            afterwards.poll(cx);
+            background_work.poll(cx);
             if timer.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Step::Timer);
             }
@@ -269,8 +275,8 @@ impl<T: Transport> Session<T> {
                 *turn_score = None;
                 return Poll::Ready(Step::TurnScore(pause, score));
             }
-            if transport.poll_flush(cx).map(|r| r.is_err()) == Poll::Ready(true) {
-                return Poll::Ready(Step::Lost);
+            if let Poll::Ready(Err(error)) = transport.poll_flush(cx) {
+                return Poll::Ready(Step::Lost(error));
             }
             if inbound_first
                 && hears
@@ -278,7 +284,7 @@ impl<T: Transport> Session<T> {
             {
                 return Poll::Ready(Step::Inbound(inbound));
             }
-            if let Poll::Ready(step) = poll_replies(cx, playing, reply, prepared, sides) {
+            if let Poll::Ready(step) = poll_replies(cx, playing, reply, speculative, out_of_band) {
                 return Poll::Ready(step);
             }
             if !inbound_first
@@ -288,7 +294,7 @@ impl<T: Transport> Session<T> {
                 return Poll::Ready(Step::Inbound(inbound));
             }
             match foreseeing {
-                Some(foreseeing) => foreseeing.poll(cx, afterwards.is_done()).map(|()| Step::Foreseen),
+                Some(foreseeing) => foreseeing.poll(cx, background_work.is_done()).map(|()| Step::Foreseen),
                 None => Poll::Pending,
             }
         })
@@ -301,8 +307,9 @@ impl<T: Transport> Session<T> {
         const AT_LEAST: Duration = Duration::from_hours(1);
         let dialog = self.dialog.wake_at().map(|at| self.clock.wall(at));
         let watchdog = self.watchdog();
+        let hang_up = self.hang_up.map(|(at, _)| at);
         let look_up = (!self.hears()).then(|| Instant::now() + MAX_BEHIND);
-        [dialog, self.playback.due(), self.reply_ends_at(), self.hangup_at, watchdog, look_up]
+        [dialog, self.playback.due(), self.reply_ends_at(), hang_up, watchdog, look_up]
             .into_iter()
             .flatten()
             .min()
@@ -315,7 +322,7 @@ impl<T: Transport> Session<T> {
             self.obey(output);
         }
         self.play();
-        self.start_wanted();
+        self.start_pending();
         while let Some(output) = self.dialog.poll() {
             self.obey(output);
         }
@@ -379,7 +386,7 @@ impl<T: Transport> Session<T> {
 
     /// Applies the configuration's turn rules.
     fn open_vad(&mut self) {
-        let turns = self.config.turns.clone();
+        let turns = self.config.listening.turns.clone();
         if turns.is_none() {
             self.vad = None;
             self.voice = futures_util::stream::empty().boxed();
@@ -389,7 +396,7 @@ impl<T: Transport> Session<T> {
             self.voice = output;
         }
         self.dialog.configure(turns.unwrap_or_else(manual_turns));
-        self.ear.set_padding(self.config.prefix_padding);
+        self.ear.set_padding(self.config.listening.prefix_padding);
     }
 
     /// Gives the last words a moment to leave.
@@ -410,30 +417,35 @@ impl<T: Transport> Session<T> {
     }
 }
 
-/// The first part that any reply has ready.
+/// The first that any reply has ready. Parts wait until their audio can be played; tools do not.
 fn poll_replies(
     cx: &mut Context<'_>,
     playing: bool,
-    reply: &mut Option<Run>,
-    prepared: &mut Option<Prepared>,
-    sides: &mut [Side],
+    reply: &mut Option<ActiveReply>,
+    speculative: &mut Option<SpeculativeReply>,
+    out_of_band: &mut [OutOfBandReply],
 ) -> Poll<Step> {
+    if let Some(active) = reply
+        && let Poll::Ready(runs) = active.calls.poll_answers(cx)
+    {
+        return Poll::Ready(Step::ToolsRan(runs));
+    }
     if !playing {
         return Poll::Pending;
     }
-    if let Some(run) = reply
-        && let Poll::Ready(part) = run.poll_part(cx)
+    if let Some(active) = reply
+        && let Poll::Ready(part) = active.poll_part(cx)
     {
         return Poll::Ready(Step::Reply(part));
     }
-    if let Some(prepared) = prepared
-        && let Poll::Ready(part) = prepared.poll_part(cx)
+    if let Some(speculative) = speculative
+        && let Poll::Ready(part) = speculative.poll_part(cx)
     {
-        return Poll::Ready(Step::Prepared(part));
+        return Poll::Ready(Step::SpeculativeReply(part));
     }
-    for (at, side) in sides.iter_mut().enumerate() {
-        if let Poll::Ready(part) = side.run.poll_part(cx) {
-            return Poll::Ready(Step::Side(at, part));
+    for (at, other) in out_of_band.iter_mut().enumerate() {
+        if let Poll::Ready(part) = other.active.poll_part(cx) {
+            return Poll::Ready(Step::OutOfBandReply(at, part));
         }
     }
     Poll::Pending

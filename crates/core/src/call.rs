@@ -1,17 +1,14 @@
 //! One call as a transport sees it: what comes in, what goes out.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::chat::{Tool, ToolChoice};
+use crate::control::CallControl;
 use crate::event::Event;
 use crate::id::{ItemId, ReplyId};
 use crate::item::Item;
-use crate::{DEFAULT_TENANT, Result, SampleRate, TurnId};
+use crate::session::{ReplyRequest, SessionConfig};
+use crate::{Result, SampleRate, TurnId};
 
 /// A connection that carries one call. Polled by the session's own task: no task, lock or channel of its own.
 pub trait Transport: Send {
@@ -37,6 +34,11 @@ pub trait Transport: Send {
     /// Writes what is queued. Ready when all is written; an error when the other side is gone or reads too
     /// slowly to keep the queue within its bound.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Whether the other side can do this; the session tells the model when it cannot.
+    fn can(&self, control: &CallControl) -> bool {
+        matches!(control, CallControl::HangUp(_))
+    }
 }
 
 /// How a transport wants its audio.
@@ -132,138 +134,6 @@ pub enum Place {
     After(ItemId),
 }
 
-/// How the agent behaves in one call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SessionConfig {
-    /// What the agent is told about itself.
-    pub instructions: String,
-    /// Whether replies are spoken (with a transcript) or only written.
-    pub spoken: bool,
-    /// A voice of the speech engine.
-    pub voice: Option<String>,
-    /// Speed of speech; 1 is normal.
-    pub speed: f32,
-    /// The most audio of a reply in one [`Outbound::Audio`].
-    pub audio_frame: Duration,
-    /// A model of the language engine.
-    pub model: Option<String>,
-    /// What the agent may call; the client runs it.
-    pub tools: Vec<Tool>,
-    /// Whether it may, must or must not.
-    pub tool_choice: ToolChoice,
-    /// Randomness of replies.
-    pub temperature: Option<f32>,
-    /// The longest reply in tokens.
-    pub max_tokens: Option<u32>,
-    /// Language of the person's speech, ISO 639-1.
-    pub language: Option<String>,
-    /// When turns begin and end; `None`: only by [`CommandKind::CommitInput`].
-    pub turns: Option<crate::dialog::TurnConfig>,
-    /// Audio kept from before speech was noticed.
-    pub prefix_padding: Duration,
-    /// Only transcribe; never reply.
-    pub transcribe_only: bool,
-    /// Said first, if not empty.
-    pub greeting: String,
-    /// What is said after long silence.
-    pub idle: IdleReply,
-    /// Said before the call is ended for silence.
-    pub goodbye: String,
-    /// Said when an engine failed and nothing else can be said.
-    pub apology: String,
-    /// Who calls, if that is known: a name that means one person in every call. What they say is remembered.
-    pub person: Option<String>,
-    /// Whose agent this is: nothing of another tenant's is seen.
-    pub tenant: Arc<str>,
-    /// Whether replies may be used again, and which replies given before may answer.
-    pub reuse: ReplyReuse,
-}
-
-/// Which replies given before may answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyReuse {
-    /// None.
-    Never,
-    /// Those to the same words.
-    SameWords,
-    /// Those to other words as well, where the server keeps replies by their meaning.
-    OtherWords,
-}
-
-impl Default for SessionConfig {
-    /// An agent that is told nothing about itself, says nothing first and nothing of its own accord.
-    fn default() -> Self {
-        Self {
-            instructions: String::new(),
-            spoken: true,
-            voice: None,
-            speed: 1.0,
-            audio_frame: Duration::from_millis(100),
-            model: None,
-            tools: Vec::new(),
-            tool_choice: ToolChoice::Auto,
-            temperature: None,
-            max_tokens: None,
-            language: None,
-            turns: Some(crate::dialog::TurnConfig::default()),
-            prefix_padding: Duration::from_millis(300),
-            transcribe_only: false,
-            greeting: String::new(),
-            idle: IdleReply::Generate,
-            goodbye: String::new(),
-            apology: String::new(),
-            person: None,
-            tenant: DEFAULT_TENANT.into(),
-            reuse: ReplyReuse::OtherWords,
-        }
-    }
-}
-
-/// What is said after long silence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdleReply {
-    /// These sentences, one after the other.
-    Say(Vec<String>),
-    /// Whatever the model makes of it.
-    Generate,
-}
-
-/// A reply that was asked for, with what differs from the session.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReplyRequest {
-    /// Not part of the conversation: neither stored nor limiting other replies.
-    pub out_of_band: bool,
-    /// What to answer instead of the conversation.
-    pub input: Option<Vec<ReplyInput>>,
-    /// Instead of the session's.
-    pub instructions: Option<String>,
-    /// Instead of the session's.
-    pub spoken: Option<bool>,
-    /// Instead of the session's.
-    pub voice: Option<String>,
-    /// Instead of the session's.
-    pub tools: Option<Vec<Tool>>,
-    /// Instead of the session's.
-    pub tool_choice: Option<ToolChoice>,
-    /// Instead of the session's.
-    pub temperature: Option<f32>,
-    /// Instead of the session's.
-    pub max_tokens: Option<u32>,
-    /// Instead of the session's.
-    pub reuse: Option<bool>,
-    /// Given back with the reply.
-    pub metadata: BTreeMap<String, Value>,
-}
-
-/// An item that a reply is to answer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReplyInput {
-    /// This one, which is not in the conversation.
-    Item(Item),
-    /// The one of the conversation.
-    Reference(ItemId),
-}
-
 /// What goes out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outbound {
@@ -282,6 +152,6 @@ pub enum Outbound {
     Clear,
     /// Something happened.
     Event(Event),
-    /// End the call, after what was sent.
-    Hangup,
+    /// Do something with the call itself. [`CallControl::HangUp`] every transport can; it ignores what it cannot.
+    Control(CallControl),
 }

@@ -1,10 +1,9 @@
 //! What is said to a language model.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::identity::{PersonId, Requester};
 use crate::trace::TraceContext;
 
 /// Who speaks.
@@ -99,6 +98,8 @@ pub enum Priority {
 /// A request for a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
+    /// On whose behalf it is asked.
+    pub requester: Requester,
     /// `None` or an unknown name gives the engine's default.
     pub model: Option<String>,
     /// The conversation, oldest first.
@@ -121,17 +122,15 @@ pub struct ChatRequest {
     pub priority: Priority,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
-    /// Whose answers may be used again and may answer this; `None`: it is asked afresh, and nothing is kept.
+    /// Which of the tenant's earlier answers may answer this; `None`: it is asked afresh, and nothing is kept.
     pub reuse: Option<Reuse>,
 }
 
 /// Within which bounds an answer may be used again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reuse {
-    /// Whose customer asks: nobody else's answers are used.
-    pub tenant: Arc<str>,
     /// Whose memories are among what the model reads: nobody else gets the answer.
-    pub person: Option<Arc<str>>,
+    pub person: Option<PersonId>,
     /// Which of the messages was looked up for this question: another wording may have found other words of the same.
     pub looked_up: Option<usize>,
     /// [`crate::Knowledge::version`] of what it was looked up in.
@@ -142,8 +141,9 @@ pub struct Reuse {
 
 impl ChatRequest {
     /// A request with the engine's defaults.
-    pub fn new(messages: Vec<Message>) -> Self {
+    pub fn new(requester: Requester, messages: Vec<Message>) -> Self {
         Self {
+            requester,
             model: None,
             messages,
             tools: Vec::new(),
@@ -169,6 +169,14 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Written.
     pub output_tokens: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.output_tokens += other.output_tokens;
+    }
 }
 
 /// Why a completion ended.

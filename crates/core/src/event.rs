@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::SessionConfig;
 use crate::chat::Usage;
 use crate::dialog::Phase;
 use crate::emotion::Emotion;
@@ -14,6 +13,7 @@ use crate::error::Error;
 use crate::id::{ItemId, ReplyId};
 use crate::item::{Item, ItemStatus};
 use crate::llm::CacheHit;
+use crate::session::SessionConfig;
 use crate::{MediaTime, TurnId};
 
 /// Something that happened.
@@ -215,8 +215,19 @@ pub enum Event {
         /// Whether its words came from a cache, and how.
         from_cache: Option<CacheHit>,
     },
+    /// The server has run a tool that a reply called.
+    ToolRan {
+        /// The reply.
+        reply: ReplyId,
+        /// The tool's name.
+        tool: String,
+        /// How long it took.
+        took: Duration,
+        /// Why it failed, if it did: the model is told.
+        error: Option<Error>,
+    },
     /// What was looked up for a reply; once for each reply to a turn, when it goes out.
-    Gathered {
+    TurnContext {
         /// The turn.
         turn: TurnId,
         /// How the person seems to feel, and how sure that is, 0 to 1.

@@ -3,28 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::TenantId;
+
 /// An agent of a tenant: what was said to it says something of what will be, whoever speaks to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AgentId {
-    tenant: Arc<str>,
+pub struct AgentVersion {
+    tenant: TenantId,
     instructions: u64,
 }
 
-impl AgentId {
+impl AgentVersion {
     /// The agent that is told `instructions`.
-    pub fn new(tenant: Arc<str>, instructions: &str) -> Self {
+    pub fn new(tenant: TenantId, instructions: &str) -> Self {
         let hash = blake3::hash(instructions.trim().as_bytes());
         let (first, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
         Self::restored(tenant, u64::from_le_bytes(*first))
     }
 
     /// The agent whose [`Self::instructions`] these are.
-    pub fn restored(tenant: Arc<str>, instructions: u64) -> Self {
+    pub fn restored(tenant: TenantId, instructions: u64) -> Self {
         Self { tenant, instructions }
     }
 
     /// Whose it is.
-    pub fn tenant(&self) -> &str {
+    pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
@@ -82,15 +84,15 @@ pub enum PreparationOutcome {
 /// once.
 pub trait Foresight: Send + Sync {
     /// Somebody said something to `agent`.
-    fn learn(&self, agent: &AgentId, said: &Said<'_>);
+    fn learn(&self, agent: &AgentVersion, said: &Said<'_>);
 
     /// What is likely said next to `agent`, after `before` (`None`: at the beginning of the call), and is to be prepared
     /// now: the likeliest that is not among `already`. `None` when nothing is likely enough or this is not the time for it.
     /// Whoever is given something tells [`Self::prepared`] what became of it.
-    fn next(&self, agent: &AgentId, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>>;
+    fn next(&self, agent: &AgentVersion, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>>;
 
     /// What became of something that [`Self::next`] gave.
-    fn prepared(&self, agent: &AgentId, preparation: &Preparation<'_>);
+    fn prepared(&self, agent: &AgentVersion, preparation: &Preparation<'_>);
 }
 
 #[cfg(test)]
@@ -99,10 +101,10 @@ mod tests {
 
     #[test]
     fn agents_differ_by_tenant_and_by_what_they_are_told() {
-        let one = AgentId::new("a".into(), "Be kind.");
-        assert_eq!(one, AgentId::new("a".into(), " Be kind.\n"));
-        assert_ne!(one, AgentId::new("b".into(), "Be kind."));
-        assert_ne!(one, AgentId::new("a".into(), "Be rude."));
-        assert_eq!(one, AgentId::restored("a".into(), one.instructions()));
+        let one = AgentVersion::new(TenantId::new("a"), "Be kind.");
+        assert_eq!(one, AgentVersion::new(TenantId::new("a"), " Be kind.\n"));
+        assert_ne!(one, AgentVersion::new(TenantId::new("b"), "Be kind."));
+        assert_ne!(one, AgentVersion::new(TenantId::new("a"), "Be rude."));
+        assert_eq!(one, AgentVersion::restored(TenantId::new("a"), one.instructions()));
     }
 }

@@ -43,6 +43,18 @@ macro_rules! text_id {
             }
         }
 
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self::new(id)
+            }
+        }
+
+        impl From<&$name> for Arc<str> {
+            fn from(id: &$name) -> Self {
+                Self::clone(&id.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -51,6 +63,18 @@ macro_rules! text_id {
     };
 }
 
+text_id!(
+    /// A business or household that shares the server with others.
+    TenantId
+);
+text_id!(
+    /// One agent of a tenant.
+    AgentId
+);
+text_id!(
+    /// Stands for an API key in logs, metrics and call records, and tells nothing of the key itself.
+    KeyId
+);
 text_id!(
     /// One call, in every log line and span. Unique in time and between servers.
     CallId
@@ -63,3 +87,20 @@ text_id!(
     /// One reply of the agent, OpenAI's "response".
     ReplyId
 );
+
+/// What a server with one tenant and one agent calls both.
+const ONLY: &str = "default";
+
+impl TenantId {
+    /// The tenant of a server that has only one.
+    pub fn only() -> Self {
+        Self::new(ONLY)
+    }
+}
+
+impl AgentId {
+    /// The agent of a tenant that has only one.
+    pub fn only() -> Self {
+        Self::new(ONLY)
+    }
+}

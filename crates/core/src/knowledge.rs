@@ -1,6 +1,17 @@
 //! What a business or a household knows.
 
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Requester, Result};
+
+/// A search of what is known or remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// On whose behalf it is searched.
+    pub requester: Requester,
+    /// What is looked for, in words.
+    pub about: String,
+    /// The most that is found.
+    pub limit: usize,
+}
 
 /// A passage that may answer a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +26,8 @@ pub struct Passage {
 
 /// The documents of one tenant. Whoever holds it may read all of them.
 pub trait Knowledge: Send + Sync {
-    /// What fits `about` best, the best first, at most `limit`.
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>>;
+    /// What fits the search best, the best first.
+    fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>>;
 
     /// Tells whether what is known has changed; 0 for what never changes, or does not count its changes.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, PersonId, Result, Search, TenantId};
 
 /// Something remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,8 @@ pub trait Memory: Send + Sync {
     /// Keeps what was said in a turn.
     fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>>;
 
-    /// What fits `about` best, the best first, at most `limit`.
-    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>>;
+    /// What fits the search best, the best first.
+    fn recall(&self, search: Search) -> BoxFuture<'static, Result<Vec<Recollection>>>;
 
     /// What is worth knowing of the person whatever is talked about, such as their name; in words, at most `limit`.
     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>>;
@@ -35,6 +35,6 @@ pub trait Memory: Send + Sync {
 
 /// The memories of everybody.
 pub trait Memories: Send + Sync {
-    /// What is remembered of `person`, a name that means one person wherever it is used.
-    fn of(&self, person: &str) -> Arc<dyn Memory>;
+    /// What is remembered of a person by a tenant: another tenant knows nothing of it.
+    fn of(&self, tenant: &TenantId, person: &PersonId) -> Arc<dyn Memory>;
 }

@@ -2,23 +2,40 @@
 
 use std::sync::Arc;
 
+use crate::control::CallEnd;
 use crate::measure::account::Account;
 use crate::trace::TraceContext;
-use crate::{CallId, Event};
+use crate::{CallId, Event, Identity, KeyId};
 
-/// A call that begins.
+/// The facts about a call, fixed when it begins: enough to write a call record from. No secret is among them.
 #[derive(Clone, Debug)]
 pub struct CallStart {
-    /// Its name.
+    /// The call's name.
     pub id: CallId,
+    /// Who calls, and whose agent answers.
+    pub identity: Identity,
     /// The transport's name.
     pub transport: &'static str,
-    /// What it will have used.
+    /// The calling number or address, where it is verified.
+    pub from: Option<Arc<str>>,
+    /// The number or address that was called.
+    pub to: Option<Arc<str>>,
+    /// Stands for the key that let the caller in, if there was one.
+    pub key_id: Option<KeyId>,
+    /// What the call will have used.
     pub account: Arc<Account>,
-    /// Its span.
+    /// The call's span.
     pub trace: TraceContext,
-    /// The span of whoever called, if it told.
+    /// The span of whoever called, if the client named one.
     pub parent: Option<TraceContext>,
+}
+
+impl CallStart {
+    /// A call of which no more is known than who is who.
+    pub fn new(id: CallId, identity: Identity, transport: &'static str, trace: TraceContext) -> Self {
+        let account = Account::open();
+        Self { id, identity, transport, from: None, to: None, key_id: None, account, trace, parent: None }
+    }
 }
 
 /// Watches calls and engines. Called on the hot path: must neither block nor allocate much.
@@ -30,7 +47,7 @@ pub trait Observer: Send + Sync {
     fn event(&self, call: &CallId, event: &Event);
 
     /// The call is over.
-    fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome);
+    fn call_ended(&self, call: &CallStart, end: &CallEnd);
 
     /// A request to an engine ended.
     fn request_ended(&self, engine: &'static str, outcome: RequestOutcome);
@@ -54,28 +71,6 @@ impl RequestOutcome {
             Self::Ok => "ok",
             Self::Error => "error",
             Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallOutcome {
-    /// Either side hung up.
-    Completed,
-    /// The connection was lost, or the client read too slowly.
-    Lost,
-    /// The server is stopping.
-    Drained,
-}
-
-impl CallOutcome {
-    /// The label in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Lost => "lost",
-            Self::Drained => "drained",
         }
     }
 }

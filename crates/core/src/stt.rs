@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxStream, Priority, Result};
+use crate::{BoxStream, Priority, Requester, Result};
 
 /// What goes into a transcription, in order.
 #[derive(Clone, Debug)]
@@ -17,8 +17,10 @@ pub enum SttInput {
 }
 
 /// How to transcribe.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SttOptions {
+    /// On whose behalf it is transcribed.
+    pub requester: Requester,
     /// ISO 639-1, such as "en"; `None` lets the engine decide.
     pub language: Option<String>,
     /// Words that are likely to occur; engines without such a bias ignore it.
@@ -27,6 +29,13 @@ pub struct SttOptions {
     pub partials: bool,
     /// How urgent it is.
     pub priority: Priority,
+}
+
+impl SttOptions {
+    /// Only the final transcript, in whatever language the engine decides on, for somebody who waits in silence.
+    pub fn new(requester: Requester) -> Self {
+        Self { requester, language: None, prompt: None, partials: false, priority: Priority::LiveTurn }
+    }
 }
 
 /// What has been understood of an utterance so far. Each transcript replaces the one before.

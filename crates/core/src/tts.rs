@@ -1,14 +1,14 @@
 //! Text to speech.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
-use crate::{AudioChunk, BoxStream, DEFAULT_TENANT, Priority, Result};
+use crate::{AudioChunk, BoxStream, Priority, Requester, Result};
 
 /// One clause to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechRequest {
+    /// On whose behalf it is said.
+    pub requester: Requester,
     /// Plain text as written by a language model; the engine normalises it for speech.
     pub text: String,
     /// A voice of [`Tts::voices`]; `None` or an unknown one gives the engine's default.
@@ -19,8 +19,6 @@ pub struct SpeechRequest {
     pub style: Style,
     /// How urgent it is.
     pub priority: Priority,
-    /// Whose it is: what one tenant has said is not found by another.
-    pub tenant: Arc<str>,
     /// Whether a cache may answer it and keep what is said.
     pub reuse: bool,
 }
@@ -57,15 +55,15 @@ impl Style {
 }
 
 impl SpeechRequest {
-    /// Says `text` with the engine's default voice at normal speed, for [`DEFAULT_TENANT`].
-    pub fn new(text: impl Into<String>) -> Self {
+    /// Says `text` with the engine's default voice at normal speed.
+    pub fn new(requester: Requester, text: impl Into<String>) -> Self {
         Self {
+            requester,
             text: text.into(),
             voice: None,
             speed: 1.0,
             style: Style::Plain,
             priority: Priority::LiveTurn,
-            tenant: DEFAULT_TENANT.into(),
             reuse: true,
         }
     }

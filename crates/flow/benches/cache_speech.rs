@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_audio::{FileFormat, decode_file, encode_file};
-use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Requester, Result, SampleRate, SpeechRequest, Tts, Voice};
 use antiphon_flow::cache::{Cache, CacheOptions, CachedTts, Kind, SpeechCodec};
 use antiphon_flow::{Placement, PoolBounds};
 use bytes::Bytes;
@@ -214,7 +214,8 @@ fn hits(audio: AudioChunk) -> [[f64; 2]; 2] {
     let placement = Arc::new(Placement::new(bounds, bounds).expect("threads"));
     let parrot = Arc::new(Parrot(audio));
     let cached = CachedTts::new(parrot, "parrot".to_owned(), cache.clone(), Arc::new(Clips), placement);
-    let clause = || SpeechRequest::new("I can help you with that, let me just look it up.");
+    let clause =
+        || SpeechRequest::new(Requester::local(), "I can help you with that, let me just look it up.");
     runtime.block_on(async {
         cached.speak(clause()).collect::<Vec<_>>().await;
         while cache.counts().stored == 0 {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::measure::Component;
-use antiphon_core::{AgentId, Foresight, Preparation, PreparationOutcome, Said};
+use antiphon_core::{AgentVersion, Foresight, Preparation, PreparationOutcome, Said};
 use antiphon_flow::cache::{Cache, CacheOptions, ForesightBudget, Kind, Transitions};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -107,7 +107,7 @@ impl Figures {
 /// A service that is called.
 struct Replay {
     foresight: Option<Transitions>,
-    agent: AgentId,
+    agent: AgentVersion,
     /// Until when the answer at each point of a conversation is kept.
     answers: HashMap<String, Instant>,
     kept: Duration,
@@ -127,7 +127,7 @@ impl Replay {
         });
         Self {
             foresight,
-            agent: AgentId::new("tenant".into(), ""),
+            agent: AgentVersion::new("tenant".into(), ""),
             answers: HashMap::new(),
             kept,
             said: HashSet::new(),

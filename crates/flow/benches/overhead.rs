@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_core::measure::Stage;
 use antiphon_core::{
-    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Priority, RateLimits, Result, Usage,
+    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Priority, RateLimits, Requester, Result, Usage,
 };
 use antiphon_flow::{AnswerBounds, Breaker, Guarded, LimitBounds, Scheduler, Targets};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -81,7 +81,7 @@ fn scheduler() -> f64 {
 
 /// Takes the whole answer, which is ready.
 fn ask(llm: &dyn Llm) {
-    black_box(llm.chat(ChatRequest::new(Vec::new())).count().now_or_never());
+    black_box(llm.chat(ChatRequest::new(Requester::local(), Vec::new())).count().now_or_never());
 }
 
 /// Nanoseconds of one step.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use antiphon_core::{CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome};
+use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome};
 
 /// Tells whoever is named; until then nobody is told.
 #[derive(Default)]
@@ -29,9 +29,9 @@ impl Observer for LateObserver {
         }
     }
 
-    fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome) {
+    fn call_ended(&self, call: &CallStart, end: &CallEnd) {
         if let Some(observer) = self.0.get() {
-            observer.call_ended(call, transport, outcome);
+            observer.call_ended(call, end);
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use antiphon_core::{
-    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, Priority, Recollection, Result,
+    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
+    Search, TenantId,
 };
 
 use crate::nearest::nearest;
@@ -41,10 +42,13 @@ pub struct InProcessMemories {
 
 #[derive(Default)]
 struct Persons {
-    known: HashMap<String, Arc<Mutex<Person>>>,
+    known: HashMap<Who, Arc<Mutex<Person>>>,
     /// Who was heard of, the latest last.
-    order: VecDeque<String>,
+    order: VecDeque<Who>,
 }
+
+/// A person is one for each tenant: what they told one business, another does not know.
+type Who = (TenantId, PersonId);
 
 #[derive(Default)]
 struct Person {
@@ -66,16 +70,17 @@ impl InProcessMemories {
 }
 
 impl Memories for InProcessMemories {
-    fn of(&self, person: &str) -> Arc<dyn Memory> {
+    fn of(&self, tenant: &TenantId, person: &PersonId) -> Arc<dyn Memory> {
+        let who = (tenant.clone(), person.clone());
         let mut persons = lock(&self.persons);
-        persons.order.retain(|other| other != person);
-        persons.order.push_back(person.to_owned());
+        persons.order.retain(|other| *other != who);
+        persons.order.push_back(who.clone());
         if persons.order.len() > MAX_PERSONS
             && let Some(forgotten) = persons.order.pop_front()
         {
             persons.known.remove(&forgotten);
         }
-        let person = persons.known.entry(person.to_owned()).or_default().clone();
+        let person = persons.known.entry(who).or_default().clone();
         Arc::new(OfOne { person, embed: self.embed.clone() })
     }
 }
@@ -108,16 +113,16 @@ impl Memory for OfOne {
         })
     }
 
-    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+    fn recall(&self, search: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
         let (person, embed) = (self.person.clone(), self.embed.clone());
         Box::pin(async move {
             if lock(&person).said.is_empty() {
                 return Ok(Vec::new());
             }
-            let query = one(&embed, about, Priority::LiveTurn).await?;
+            let query = one(&embed, search.about, Priority::LiveTurn).await?;
             let person = lock(&person);
             let vectors = person.said.iter().map(|said| said.vector.as_slice());
-            let found = nearest(&query, vectors, limit, RELATED);
+            let found = nearest(&query, vectors, search.limit, RELATED);
             Ok(found
                 .into_iter()
                 .map(|(at, relevance)| Recollection { text: person.said[at].text.clone(), relevance })
@@ -192,12 +197,12 @@ impl InProcessKnowledge {
 }
 
 impl Knowledge for InProcessKnowledge {
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
+    fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
         let (embed, known) = (self.embed.clone(), self.known.clone());
         Box::pin(async move {
             let Some(vectors) = known.vectors.get() else { return Ok(Vec::new()) };
-            let query = one(&embed, about, Priority::LiveTurn).await?;
-            let found = nearest(&query, vectors.iter().map(Vec::as_slice), limit, RELATED);
+            let query = one(&embed, search.about, Priority::LiveTurn).await?;
+            let found = nearest(&query, vectors.iter().map(Vec::as_slice), search.limit, RELATED);
             Ok(found
                 .into_iter()
                 .map(|(at, relevance)| Passage { relevance, ..known.passages[at].clone() })
@@ -218,6 +223,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::Requester;
+
     use super::*;
 
     /// Counts letters: texts of the same letters are near.
@@ -250,33 +257,52 @@ mod tests {
         }
     }
 
+    fn of(memories: &InProcessMemories, person: &str) -> Arc<dyn Memory> {
+        memories.of(&TenantId::only(), &PersonId::parse(person).expect("a name"))
+    }
+
+    fn about(words: &str, limit: usize) -> Search {
+        Search { requester: Requester::local(), about: words.to_owned(), limit }
+    }
+
+    #[tokio::test]
+    async fn a_person_is_another_for_each_tenant() {
+        let memories = InProcessMemories::new(Arc::new(Letters));
+        let ada = PersonId::parse("ada").expect("a name");
+        let (shop, bank) = (TenantId::new("shop"), TenantId::new("bank"));
+        let told = memories.of(&shop, &ada).remember("My name is Ada.".to_owned(), String::new());
+        told.await.expect("works");
+        assert_eq!(memories.of(&shop, &ada).profile(4).await.expect("works"), ["My name is Ada."]);
+        assert!(memories.of(&bank, &ada).profile(4).await.expect("works").is_empty());
+    }
+
     #[tokio::test]
     async fn a_person_is_remembered_and_nobody_else_sees_it() {
         let memories = InProcessMemories::new(Arc::new(Letters));
-        let ada = memories.of("ada");
+        let ada = of(&memories, "ada");
         ada.remember("My name is Ada.".to_owned(), String::new()).await.expect("works");
         ada.remember("The zebra zigzags.".to_owned(), String::new()).await.expect("works");
-        let again = memories.of("ada");
-        let recalled = again.recall("zigzag zebra".to_owned(), 1).await.expect("works");
+        let again = of(&memories, "ada");
+        let recalled = again.recall(about("zigzag zebra", 1)).await.expect("works");
         assert_eq!(recalled[0].text, "The zebra zigzags.");
         assert_eq!(again.profile(4).await.expect("works"), ["My name is Ada."]);
-        let bob = memories.of("bob");
-        assert!(bob.recall("zigzag zebra".to_owned(), 1).await.expect("works").is_empty());
+        let bob = of(&memories, "bob");
+        assert!(bob.recall(about("zigzag zebra", 1)).await.expect("works").is_empty());
         assert!(bob.profile(4).await.expect("works").is_empty());
     }
 
     #[tokio::test]
     async fn what_is_kept_is_bounded() {
         let memories = InProcessMemories::new(Arc::new(Letters));
-        let ada = memories.of("ada");
+        let ada = of(&memories, "ada");
         for n in 0..MAX_MEMORIES + 10 {
             ada.remember(format!("My name is number {n}."), String::new()).await.expect("works");
         }
         assert_eq!(ada.profile(1_000).await.expect("works").len(), MAX_MEMORIES);
         for n in 0..MAX_PERSONS {
-            memories.of(&n.to_string());
+            of(&memories, &n.to_string());
         }
-        assert!(memories.of("ada").profile(1).await.expect("works").is_empty(), "forgotten");
+        assert!(of(&memories, "ada").profile(1).await.expect("works").is_empty(), "forgotten");
     }
 
     #[tokio::test]
@@ -284,9 +310,9 @@ mod tests {
         let passages = ["We open at nine.", "Zebras zigzag.", "Parking is free."];
         let passages = passages.map(|text| ("faq".to_owned(), text.to_owned())).to_vec();
         let knowledge = InProcessKnowledge::new(Arc::new(Letters), passages).expect("few");
-        assert!(knowledge.search("zebra".to_owned(), 2).await.expect("works").is_empty(), "not read yet");
+        assert!(knowledge.search(about("zebra", 2)).await.expect("works").is_empty(), "not read yet");
         knowledge.read().await.expect("works");
-        let found = knowledge.search("a zigzagging zebra".to_owned(), 2).await.expect("works");
+        let found = knowledge.search(about("a zigzagging zebra", 2)).await.expect("works");
         assert_eq!(found[0].text, "Zebras zigzag.");
         assert!(found[0].relevance > 0.5 && found.len() <= 2);
     }

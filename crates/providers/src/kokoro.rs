@@ -164,6 +164,8 @@ impl Tts for Kokoro {
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::Requester;
+
     use super::*;
 
     #[tokio::test]
@@ -181,7 +183,7 @@ mod tests {
         crate::spec::tts(&kokoro).await;
         let say = async |voice: Option<&str>| -> Vec<i16> {
             let voice = voice.map(str::to_owned);
-            let request = SpeechRequest { voice, ..SpeechRequest::new("It is noon.") };
+            let request = SpeechRequest { voice, ..SpeechRequest::new(Requester::local(), "It is noon.") };
             let chunks: Vec<AudioChunk> = kokoro.speak(request).try_collect().await.expect("works");
             chunks.iter().flat_map(|chunk| chunk.samples.to_vec()).collect()
         };

@@ -233,6 +233,8 @@ impl Llm for Llama {
 mod tests {
     use antiphon_core::{ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
 
+    use antiphon_core::Requester;
+
     use super::*;
 
     fn open() -> Option<Llama> {
@@ -246,7 +248,11 @@ mod tests {
     fn ask(text: &str) -> ChatRequest {
         let system = "You are a helpful voice assistant. Answer in one short sentence.";
         let messages = vec![Message::new(Role::System, system), Message::new(Role::User, text)];
-        ChatRequest { temperature: Some(0.0), max_tokens: Some(24), ..ChatRequest::new(messages) }
+        ChatRequest {
+            temperature: Some(0.0),
+            max_tokens: Some(24),
+            ..ChatRequest::new(Requester::local(), messages)
+        }
     }
 
     async fn answer(llama: &Llama, request: ChatRequest) -> (String, ChatDelta) {
@@ -300,8 +306,11 @@ mod tests {
             messages.push(Message::new(Role::Assistant, format!("I will remember {n}.")));
         }
         messages.push(Message::new(Role::User, "Say hello."));
-        let (text, _) =
-            answer(&llama, ChatRequest { max_tokens: Some(8), ..ChatRequest::new(messages) }).await;
+        let (text, _) = answer(
+            &llama,
+            ChatRequest { max_tokens: Some(8), ..ChatRequest::new(Requester::local(), messages) },
+        )
+        .await;
         assert!(!text.is_empty(), "old messages give way");
     }
 

@@ -212,6 +212,8 @@ impl Stream for Listening {
 mod tests {
     use futures_util::stream;
 
+    use antiphon_core::Requester;
+
     use super::*;
 
     fn open() -> Option<(ModelPool, Moonshine)> {
@@ -227,7 +229,7 @@ mod tests {
     }
 
     async fn transcribe(model: &Moonshine, inputs: Vec<SttInput>, partials: bool) -> Vec<Transcript> {
-        let options = SttOptions { partials, ..SttOptions::default() };
+        let options = SttOptions { partials, ..SttOptions::new(Requester::local()) };
         model.transcribe(options, stream::iter(inputs).boxed()).map(|t| t.expect("works")).collect().await
     }
 

@@ -182,6 +182,8 @@ impl Tts for Piper {
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::Requester;
+
     use super::*;
 
     #[tokio::test]
@@ -192,7 +194,7 @@ mod tests {
         let model = models.join("piper-en_US-joe-medium/en_US-joe-medium.onnx");
         let voice = Piper::open(&runtime, &pool, &Arc::new(Phonemizer::new()), &model).expect("opens");
         let say = async |text: &str, speed| -> f32 {
-            let request = SpeechRequest { speed, ..SpeechRequest::new(text) };
+            let request = SpeechRequest { speed, ..SpeechRequest::new(Requester::local(), text) };
             let chunks: Vec<_> = voice.speak(request).try_collect().await.expect("works");
             chunks.iter().map(|c: &AudioChunk| c.duration().as_secs_f32()).sum()
         };

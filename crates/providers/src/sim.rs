@@ -339,6 +339,8 @@ impl Embed for SimEmbed {
 mod tests {
     use antiphon_core::Message;
 
+    use antiphon_core::Requester;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -351,7 +353,10 @@ mod tests {
             faults: Faults::default(),
         };
         let start = tokio::time::Instant::now();
-        let request = ChatRequest::new(vec![Message::new(antiphon_core::Role::User, "hello there")]);
+        let request = ChatRequest::new(
+            Requester::local(),
+            vec![Message::new(antiphon_core::Role::User, "hello there")],
+        );
         let deltas: Vec<_> = sim.engine().chat(request).collect().await;
         assert_eq!(start.elapsed(), Duration::from_millis(240));
         let text: String = deltas
@@ -369,11 +374,13 @@ mod tests {
         let audio = || SttInput::Audio(vec![0; 160].into());
         let inputs = vec![audio(), SttInput::Flush, audio()];
         let engine = sim.engine();
-        let transcripts = engine.transcribe(SttOptions::default(), stream::iter(inputs).boxed());
+        let transcripts =
+            engine.transcribe(SttOptions::new(Requester::local()), stream::iter(inputs).boxed());
         let transcripts: Vec<_> = transcripts.map(|t| t.expect("works").audio_ms).collect().await;
         assert_eq!(transcripts, [10, 20]);
         let inputs = vec![audio(), SttInput::Flush];
-        let transcripts = engine.transcribe(SttOptions::default(), stream::iter(inputs).boxed());
+        let transcripts =
+            engine.transcribe(SttOptions::new(Requester::local()), stream::iter(inputs).boxed());
         assert_eq!(transcripts.count().await, 1);
     }
 
@@ -386,7 +393,8 @@ mod tests {
             faults: Faults::default(),
         };
         let start = tokio::time::Instant::now();
-        let chunks: Vec<_> = sim.engine().speak(SpeechRequest::new("Hello.")).collect().await;
+        let chunks: Vec<_> =
+            sim.engine().speak(SpeechRequest::new(Requester::local(), "Hello.")).collect().await;
         assert_eq!(start.elapsed(), Duration::from_millis(80 + 1_900));
         let length: Duration = chunks.iter().map(|c| c.as_ref().expect("works").duration()).sum();
         assert_eq!(length, Duration::from_secs(2));
@@ -401,7 +409,7 @@ mod tests {
             let engine = sim.engine();
             let mut failed = Vec::new();
             for n in 0..200 {
-                let first = engine.speak(SpeechRequest::new("x")).next().await;
+                let first = engine.speak(SpeechRequest::new(Requester::local(), "x")).next().await;
                 if first.is_some_and(|f| f.is_err()) {
                     failed.push(n);
                 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, ChatDelta, ChatRequest, Embed, Llm, MediaTime, Message, Priority, Role, SpeechRequest, Stt,
-    SttInput, SttOptions, Transcript, Tts, Vad,
+    AudioChunk, ChatDelta, ChatRequest, Embed, Llm, MediaTime, Message, Priority, Requester, Role,
+    SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, Vad,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -32,7 +32,7 @@ pub(crate) async fn vad(engine: &dyn Vad) {
 
 /// A question is answered once, an ended stream ends, and what was heard only grows.
 pub(crate) async fn stt(engine: &dyn Stt, speech: &[i16]) {
-    let options = |partials| SttOptions { partials, ..SttOptions::default() };
+    let options = |partials| SttOptions { partials, ..SttOptions::new(Requester::local()) };
     let audio = || speech.chunks(1_600).map(|piece| SttInput::Audio(piece.into()));
     let transcribe = |input: Vec<SttInput>, partials| {
         within(
@@ -68,7 +68,7 @@ pub(crate) async fn llm(engine: &dyn Llm) {
     assert!(!engine.name().is_empty() && !engine.model().is_empty());
     let question =
         vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "Say hello to me.")];
-    let request = ChatRequest { max_tokens: Some(16), ..ChatRequest::new(question) };
+    let request = ChatRequest { max_tokens: Some(16), ..ChatRequest::new(Requester::local(), question) };
     engine.prepare(&request);
     for _ in 0..2 {
         let deltas: Vec<ChatDelta> = within(engine.chat(request.clone()).try_collect()).await.expect("works");
@@ -102,7 +102,8 @@ pub(crate) async fn tts(engine: &dyn Tts) {
     let voices = engine.voices();
     assert!(!voices.is_empty() && voices.iter().all(|voice| !voice.id.is_empty()), "{voices:?}");
     let say = async |text: &str, voice: Option<&str>| -> Vec<AudioChunk> {
-        let request = SpeechRequest { voice: voice.map(str::to_owned), ..SpeechRequest::new(text) };
+        let request =
+            SpeechRequest { voice: voice.map(str::to_owned), ..SpeechRequest::new(Requester::local(), text) };
         within(engine.speak(request).try_collect()).await.expect("works")
     };
     let length = |chunks: &[AudioChunk]| chunks.iter().map(AudioChunk::duration).sum::<Duration>();
@@ -113,7 +114,7 @@ pub(crate) async fn tts(engine: &dyn Tts) {
     for silent in ["", " \n", "***", "🙂"] {
         assert_eq!(length(&say(silent, None).await), Duration::ZERO, "{silent:?}");
     }
-    drop(engine.speak(SpeechRequest::new("This is not heard by anybody.")));
+    drop(engine.speak(SpeechRequest::new(Requester::local(), "This is not heard by anybody.")));
 }
 
 /// One unit vector a text, in order, the same alone as in company.

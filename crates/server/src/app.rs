@@ -1,21 +1,20 @@
 //! What every request and every call of one server shares.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use antiphon_agent::Engines;
-use antiphon_core::call::SessionConfig;
+use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
-use antiphon_core::{Error, Observer};
+use antiphon_core::{AgentId, Error, Identity, Observer, Share, TenantId};
+use antiphon_desk::{Calls, Desk, OneAgent, ShortLived};
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::caching::Caching;
 use crate::http::Settings;
 use crate::optimize::overlay::Overlay;
 use crate::reporting::Reporting;
-use crate::transports::realtime::ClientSecrets;
+use crate::transports::realtime::Session;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
 ///
@@ -23,16 +22,14 @@ use crate::transports::realtime::ClientSecrets;
 pub struct App {
     /// Whom the server lets in, what it refuses, and when it gives up.
     pub http: Settings,
-    /// The engines all calls share.
-    pub engines: Arc<Engines>,
-    /// What watches every call.
-    pub observer: Arc<dyn Observer>,
+    /// Where calls are answered.
+    pub desk: Desk,
+    /// The agent of the configuration file.
+    pub agent: Arc<Agent>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// What every component times, counts and holds, and what is wrong with it.
     pub watcher: Arc<Watcher>,
-    /// What the steps of all calls take.
-    pub pipeline: Arc<Pipeline>,
     /// The calls there are now.
     pub live: Arc<LiveCalls>,
     /// What searches found for this server.
@@ -41,27 +38,19 @@ pub struct App {
     pub(crate) reporting: Reporting,
     /// What is kept so that it need not be made again, if anything.
     pub caching: Option<Caching>,
-    /// Who may call now.
-    pub calls: Calls,
     /// The places for REST requests.
     pub requests: Arc<Semaphore>,
     /// The threads for what is computed beside calls.
     pub(crate) placement: Arc<Placement>,
-    /// The keys that browsers hold.
-    pub(crate) client_secrets: ClientSecrets,
+    /// The keys that browsers hold, and the Realtime sessions that they open.
+    pub(crate) client_secrets: ShortLived<Session>,
     /// When the server began, in seconds since 1970.
     pub started: u64,
-    session: SessionConfig,
 }
 
 impl App {
-    /// A server whose calls begin as `session` says. Fails when the machine has no threads left.
-    pub fn new(
-        http: Settings,
-        session: SessionConfig,
-        engines: Engines,
-        measuring: Measuring,
-    ) -> Result<Self, Error> {
+    /// A server whose calls `agent` answers. Fails when the machine has no threads left.
+    pub fn new(http: Settings, agent: Agent, engines: Engines, measuring: Measuring) -> Result<Self, Error> {
         let Measuring { parts, requests, store, overlay, prices, caching, placement, calls_for, reporting } =
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
@@ -89,29 +78,35 @@ impl App {
         observers.extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Observers(observers));
         requests.tell(Arc::clone(&observer));
-        Ok(Self {
+        let agent = Arc::new(agent);
+        let desk = Desk {
+            keys: Arc::new(http.keys.clone()),
             calls,
+            directory: Arc::new(OneAgent::new(agent.clone())),
+            engines: Arc::new(engines),
+            observer,
+            pipeline,
+        };
+        Ok(Self {
+            desk,
+            agent,
             caching,
             placement,
             requests: Arc::new(Semaphore::new(http.max_requests)),
-            client_secrets: ClientSecrets::default(),
+            client_secrets: ShortLived::default(),
             started: antiphon_telemetry::unix_time().as_secs(),
             http,
-            engines: Arc::new(engines),
-            observer,
             watcher,
-            pipeline,
             live,
             overlay,
             reporting,
             metrics,
-            session,
         })
     }
 
-    /// How the agent behaves in a new call, before its client changes anything.
-    pub fn session_config(&self) -> SessionConfig {
-        self.session.clone()
+    /// As whom the server itself asks what its agent will need.
+    pub(crate) fn own_identity(&self) -> Identity {
+        Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
     }
 }
 
@@ -136,171 +131,4 @@ pub struct Measuring {
     pub calls_for: Option<Arc<OnceLock<Calls>>>,
     /// Who is told.
     pub reporting: Reporting,
-}
-
-/// Admission: how many calls there are, how many there may be, and whether new ones may begin.
-#[derive(Clone)]
-pub struct Calls {
-    max: usize,
-    state: Arc<watch::Sender<CallsState>>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct CallsState {
-    active: usize,
-    draining: bool,
-    /// Calls are ended now.
-    ending: bool,
-}
-
-impl Calls {
-    /// Nothing is made ahead while more than one in so many of the calls there may be are held.
-    const IDLE_SHARE: usize = 4;
-
-    /// Whether there is time for what nobody waits for.
-    pub fn are_few(&self) -> bool {
-        self.active() * Self::IDLE_SHARE <= self.max
-    }
-
-    /// At most `max` calls at a time.
-    pub fn new(max: usize) -> Self {
-        Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }
-    }
-
-    /// Lets one more call in; it counts until the guard is dropped. `transport` is for the log.
-    pub fn admit(&self, transport: &'static str) -> Result<CallGuard, Busy> {
-        let mut refused = None;
-        self.state.send_if_modified(|state| {
-            refused = self.refusal(*state);
-            state.active += usize::from(refused.is_none());
-            refused.is_none()
-        });
-        match refused {
-            None => Ok(CallGuard { state: Arc::clone(&self.state) }),
-            Some(busy) => {
-                tracing::warn!(transport, %busy, "call refused");
-                Err(busy)
-            }
-        }
-    }
-
-    /// Why a call would not be let in now, if so.
-    pub fn busy(&self) -> Option<Busy> {
-        self.refusal(*self.state.borrow())
-    }
-
-    fn refusal(&self, state: CallsState) -> Option<Busy> {
-        match state {
-            CallsState { draining: true, .. } => Some(Busy::Draining),
-            CallsState { active, .. } if active >= self.max => Some(Busy::Full(self.max)),
-            CallsState { .. } => None,
-        }
-    }
-
-    /// How many calls there are now.
-    pub fn active(&self) -> usize {
-        self.state.borrow().active
-    }
-
-    /// Whether new calls are refused because the server is stopping.
-    pub fn draining(&self) -> bool {
-        self.state.borrow().draining
-    }
-
-    /// Ends all calls.
-    pub fn end(&self) {
-        self.state.send_modify(|state| state.ending = true);
-    }
-
-    /// Refuses new calls and waits, at most this long, until the last one is over; answers how many are left.
-    pub async fn drain(&self, patience: Duration) -> usize {
-        self.state.send_modify(|state| state.draining = true);
-        let mut state = self.state.subscribe();
-        let over = state.wait_for(|state| state.active == 0);
-        drop(tokio::time::timeout(patience, over).await);
-        self.active()
-    }
-}
-
-/// One call that was let in. Dropping it makes room for another.
-#[must_use]
-pub struct CallGuard {
-    state: Arc<watch::Sender<CallsState>>,
-}
-
-impl Drop for CallGuard {
-    fn drop(&mut self) {
-        self.state.send_modify(|state| state.active -= 1);
-    }
-}
-
-impl CallGuard {
-    /// Comes when the call must end because the server stops.
-    pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut state = self.state.subscribe();
-        async move {
-            if state.wait_for(|state| state.ending).await.is_err() {
-                // Nobody can end it any more.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
-
-/// Why a call was not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Busy {
-    /// There are as many calls as there may be.
-    #[error("all {0} lines are taken; call again later, or raise `max_calls` in [server.limits]")]
-    Full(usize),
-    /// The server is stopping.
-    #[error("the server is shutting down and takes no new calls; connect again in a moment")]
-    Draining,
-}
-
-impl Busy {
-    /// When to try again: calls last minutes, a restart lasts seconds; neither is known better.
-    const RETRY_AFTER: Duration = Duration::from_secs(5);
-}
-
-impl From<Busy> for Error {
-    fn from(busy: Busy) -> Self {
-        Error::unavailable(busy.to_string()).with_retry_after(Busy::RETRY_AFTER)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_over_the_limit_is_refused_until_one_ends() {
-        let calls = Calls::new(1);
-        let first = calls.admit("test").expect("the first call");
-        assert_eq!(calls.admit("test").err(), Some(Busy::Full(1)));
-        drop(first);
-        assert_eq!(calls.active(), 0);
-        assert!(calls.admit("test").is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn draining_refuses_new_calls_and_waits_for_the_last_one() {
-        let calls = Calls::new(2);
-        let guard = calls.admit("test").expect("a call");
-        let draining = tokio::spawn({
-            let calls = calls.clone();
-            async move { calls.drain(Duration::from_mins(1)).await }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(calls.admit("test").err(), Some(Busy::Draining));
-        drop(guard);
-        assert_eq!(draining.await.expect("drained"), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn draining_waits_no_longer_than_told() {
-        let calls = Calls::new(2);
-        let _guard = calls.admit("test").expect("a call");
-        assert_eq!(calls.drain(Duration::from_secs(1)).await, 1);
-    }
 }

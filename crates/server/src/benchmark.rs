@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
-use antiphon_core::{SampleRate, SpeechRequest};
+use antiphon_core::{Requester, SampleRate, SpeechRequest};
 use antiphon_telemetry::Usage;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
@@ -47,7 +47,12 @@ impl Bench {
             let audio = decode_file(bytes, LONGEST)?;
             (audio.rate, audio.samples)
         } else {
-            let said: Vec<_> = stack.engines.tts.speak(SpeechRequest::new(QUESTION)).try_collect().await?;
+            let said: Vec<_> = stack
+                .engines
+                .tts
+                .speak(SpeechRequest::new(Requester::local(), QUESTION))
+                .try_collect()
+                .await?;
             let rate = said.first().context("the configured voice says nothing")?.rate;
             (rate, said.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect())
         };

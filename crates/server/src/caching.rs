@@ -127,12 +127,12 @@ pub(crate) async fn finish(app: &App) {
 }
 
 async fn say_fixed_texts(app: &App) {
-    let session = app.session_config();
-    for text in fixed_texts(&session) {
-        if !app.calls.are_few() {
+    let asker = app.own_identity();
+    for text in fixed_texts(&app.agent.session) {
+        if !app.desk.calls.are_few() {
             return;
         }
-        if let Err(error) = say_ahead(&app.engines, &session, text).await {
+        if let Err(error) = say_ahead(&app.desk.engines, &app.agent, &asker, text).await {
             // A call would hear of it soon enough.
             tracing::warn!(%error, "the agent's own words are not spoken ahead");
             return;

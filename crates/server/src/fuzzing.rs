@@ -1,6 +1,6 @@
 //! What the fuzzer feeds: the parsers of everything that strangers send or people write.
 
-use antiphon_core::call::SessionConfig;
+use antiphon_core::session::SessionConfig;
 
 /// The configuration file.
 pub fn config(text: &str) {

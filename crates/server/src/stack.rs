@@ -8,16 +8,18 @@ mod layers;
 mod llm;
 mod session;
 mod stt;
+mod tools;
 mod tts;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use antiphon_agent::Engines;
+use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
 use antiphon_core::{
-    DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
+    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, TenantId, Tts,
 };
+use antiphon_desk::Calls;
 use antiphon_flow::cache::{
     CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
     Transitions,
@@ -28,7 +30,6 @@ use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 
-use crate::app::Calls;
 use crate::config::{self, Config, EmotionEngine, VadEngine};
 use crate::machine;
 use crate::tunables::ServerTunables;
@@ -42,6 +43,8 @@ pub use session::session_config;
 pub struct Stack {
     /// The engines.
     pub engines: Engines,
+    /// The agent that the configuration describes.
+    pub agent: Agent,
     /// What of them is measured.
     pub components: Vec<Arc<dyn Component>>,
     /// One line an engine.
@@ -123,9 +126,6 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion(config, &embed)?;
     let engines = Engines {
         emotion: emotion.clone().map(|emotion| Arc::new(emotion) as Arc<dyn EmotionClassifier>),
-        memories,
-        knowledge,
-        foresight: foresight.clone().map(|foresight| foresight as Arc<dyn Foresight>),
         vad,
         turn,
         stt,
@@ -133,13 +133,21 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         tts,
         embed,
     };
+    let agent = Agent {
+        session: session_config(config),
+        reuse: session::reply_reuse(config),
+        memories,
+        knowledge,
+        foresight: foresight.clone().map(|foresight| foresight as Arc<dyn Foresight>),
+        tools: tools::of(config)?,
+    };
     let requests = layers.observer.clone();
     let semantic = std::mem::take(&mut layers.semantic);
     let mut description = std::mem::take(&mut layers.description);
     let there = [
         ("emotion", engines.emotion.is_some()),
-        ("memory", engines.memories.is_some()),
-        ("profile", engines.memories.is_some()),
+        ("memory", agent.memories.is_some()),
+        ("profile", agent.memories.is_some()),
         ("knowledge", known.is_some()),
     ];
     let plan: Vec<_> = there.into_iter().filter(|(_, there)| *there).map(|(step, _)| step).collect();
@@ -154,6 +162,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let components = components.chain([placement.component()]).chain(foreseen).collect();
     Ok(Stack {
         engines,
+        agent,
         components,
         description,
         requests,
@@ -264,14 +273,14 @@ const IN_PROCESS: &str = "in process";
 fn memories(embed: &Arc<dyn Embed>, results: Option<&Arc<SearchCache>>) -> Arc<dyn Memories> {
     let memories = Arc::new(InProcessMemories::new(embed.clone()));
     match results {
-        Some(results) => Arc::new(CachedMemories::new(memories, results.clone(), DEFAULT_TENANT, IN_PROCESS)),
+        Some(results) => Arc::new(CachedMemories::new(memories, results.clone(), IN_PROCESS)),
         None => memories,
     }
 }
 
 fn searched(known: Arc<InProcessKnowledge>, results: Option<&SearchCache>) -> Arc<dyn Knowledge> {
     match results {
-        Some(results) => Arc::new(CachedKnowledge::new(known, results, DEFAULT_TENANT, IN_PROCESS)),
+        Some(results) => Arc::new(CachedKnowledge::new(known, results, TenantId::only(), IN_PROCESS)),
         None => known,
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use antiphon_server::http::auth::Auth;
+use antiphon_desk::Keys;
 use antiphon_server::http::{Settings, Tls};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -38,7 +38,7 @@ async fn run(interpreter: &Path, packages: &Path, script: &str, tls: Option<Tls>
         println!("skipped: not installed: {}", packages.display());
         return;
     }
-    let server = Server::start(Settings { auth: Auth::new([KEY]), tls, ..Settings::default() });
+    let server = Server::start(Settings { keys: Keys::new([KEY]), tls, ..Settings::default() });
     let script = Command::new(interpreter)
         .arg(clients().join(script))
         .env("ANTIPHON_URL", server.url(""))
@@ -54,7 +54,7 @@ async fn run(interpreter: &Path, packages: &Path, script: &str, tls: Option<Tls>
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{printed}");
     assert!(output.status.success(), "{printed}\n{errors}");
-    until("every call is over", || server.app.calls.active() == 0).await;
+    until("every call is over", || server.app.desk.calls.active() == 0).await;
     server.stop().await;
 }
 

@@ -7,7 +7,7 @@ use antiphon_core::dialog::Phase;
 use antiphon_core::measure::account::{Account, SpeechUnit};
 use antiphon_core::measure::{Component, Level};
 use antiphon_core::{
-    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, SampleRate, Step, TurnLatency, Usage,
+    CallEnd, CallId, CallStart, Event, Observer, RequestOutcome, SampleRate, Step, TurnLatency, Usage,
 };
 use serde::Serialize;
 
@@ -243,8 +243,8 @@ impl Observer for LiveCalls {
         }
     }
 
-    fn call_ended(&self, call: &CallId, _: &'static str, _: CallOutcome) {
-        self.state().calls.remove(call);
+    fn call_ended(&self, call: &CallStart, _: &CallEnd) {
+        self.state().calls.remove(&call.id);
     }
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{
-    CallId, CallOutcome, CallStart, Emotion, Error, Event, Observer, RequestOutcome, StepOutcome, StepReport,
+    CallEnd, CallId, CallStart, Emotion, Error, Event, Observer, RequestOutcome, StepOutcome, StepReport,
     TurnLatency,
 };
 use prometheus_client::encoding::EncodeLabelSet;
@@ -202,7 +202,7 @@ impl Observer for Metrics {
     fn event(&self, _: &CallId, event: &Event) {
         match event {
             Event::Latency { latency, .. } => self.turn(latency),
-            Event::Gathered { emotion, steps, .. } => {
+            Event::TurnContext { emotion, steps, .. } => {
                 self.gathered(emotion.map(|(emotion, _)| emotion), steps);
             }
             Event::Interrupted { latency, .. } => {
@@ -223,9 +223,10 @@ impl Observer for Metrics {
         }
     }
 
-    fn call_ended(&self, _: &CallId, transport: &'static str, outcome: CallOutcome) {
+    fn call_ended(&self, call: &CallStart, end: &CallEnd) {
         self.calls_active.dec();
-        self.calls.get_or_create(&CallLabels { transport, outcome: outcome.label() }).inc();
+        let (transport, outcome) = (call.transport, end.outcome().label());
+        self.calls.get_or_create(&CallLabels { transport, outcome }).inc();
     }
 
     fn request_ended(&self, provider: &'static str, outcome: RequestOutcome) {
@@ -263,7 +264,8 @@ mod tests {
     fn a_call_moves_its_counters() {
         let metrics = Metrics::new();
         let call = CallId::new("c");
-        metrics.call_started(&crate::testing::call("c", "realtime"));
+        let start = crate::testing::call("c", "realtime");
+        metrics.call_started(&start);
         let text = metrics.encode().unwrap();
         assert_eq!(value(&text, "antiphon_calls_active"), Some(1.0));
 
@@ -271,7 +273,7 @@ mod tests {
         metrics
             .event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new(), from_cache: None });
         metrics.event(&call, &Event::Failed(Error::unavailable("down")));
-        metrics.call_ended(&call, "realtime", CallOutcome::Completed);
+        metrics.call_ended(&start, &CallEnd::Caller);
         let text = metrics.encode().unwrap();
         for (series, expected) in [
             ("antiphon_calls_active", 0.0),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome};
+use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome};
 
 /// Tells each of them everything.
 pub struct Observers(pub Vec<Arc<dyn Observer>>);
@@ -20,9 +20,9 @@ impl Observer for Observers {
         }
     }
 
-    fn call_ended(&self, call: &CallId, transport: &'static str, outcome: CallOutcome) {
+    fn call_ended(&self, call: &CallStart, end: &CallEnd) {
         for observer in &self.0 {
-            observer.call_ended(call, transport, outcome);
+            observer.call_ended(call, end);
         }
     }
 

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Stage};
-use antiphon_core::{
-    CallId, CallOutcome, CallStart, Event, Observer, RequestOutcome, StepOutcome, StepReport,
-};
+use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome, StepOutcome, StepReport};
 
 /// A component of stages and counters alone.
 #[derive(Debug)]
@@ -141,7 +139,7 @@ impl Observer for Pipeline {
                 self.llm.took(0, latency.llm_ttft);
                 self.tts.took(0, latency.tts_ttfb);
             }
-            Event::Gathered { steps, .. } => steps.iter().for_each(|report| self.looked_up(report)),
+            Event::TurnContext { steps, .. } => steps.iter().for_each(|report| self.looked_up(report)),
             Event::Interrupted { latency, .. } => {
                 self.whole.count(1, 1);
                 self.turn.took(1, latency.unwrap_or_default());
@@ -164,8 +162,8 @@ impl Observer for Pipeline {
         }
     }
 
-    fn call_ended(&self, _: &CallId, _: &'static str, outcome: CallOutcome) {
-        self.transport.count(1 + outcome as usize, 1);
+    fn call_ended(&self, _: &CallStart, end: &CallEnd) {
+        self.transport.count(1 + end.outcome() as usize, 1);
     }
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
@@ -173,7 +171,7 @@ impl Observer for Pipeline {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::{TurnId, TurnLatency};
+    use antiphon_core::{HangUpReason, TurnId, TurnLatency};
 
     use super::*;
 
@@ -181,12 +179,13 @@ mod tests {
     fn a_turn_is_timed_in_every_component_it_passed() {
         let pipeline = Pipeline::default();
         let call = CallId::new("c");
-        pipeline.call_started(&crate::testing::call("c", "talk"));
+        let start = crate::testing::call("c", "talk");
+        pipeline.call_started(&start);
         let ms = Duration::from_millis;
         let latency = TurnLatency { end_of_turn: ms(224), total: ms(400), ..TurnLatency::default() };
         pipeline
             .event(&call, &Event::Latency { turn: TurnId(1), latency, steps: Vec::new(), from_cache: None });
-        pipeline.call_ended(&call, "talk", CallOutcome::Drained);
+        pipeline.call_ended(&start, &CallEnd::Server(HangUpReason::Draining));
         let components = pipeline.components();
         let stage = |component: usize, stage: usize| components[component].stages()[stage].spans().snapshot();
         assert_eq!(stage(0, 0).max(), ms(400));

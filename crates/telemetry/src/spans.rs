@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{
-    CallId, CallOutcome, CallStart, Event, Observer, ReplyStatus, RequestOutcome, Step, TurnId, Usage,
+    CallEnd, CallId, CallStart, Event, Observer, ReplyStatus, RequestOutcome, Step, TurnId, Usage,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
@@ -199,9 +199,9 @@ impl Observer for SpanRecorder {
         state.push(ended);
     }
 
-    fn call_ended(&self, call: &CallId, _: &'static str, outcome: CallOutcome) {
+    fn call_ended(&self, call: &CallStart, end: &CallEnd) {
         let mut state = self.state();
-        let Some(mut open) = state.calls.remove(call) else { return };
+        let Some(mut open) = state.calls.remove(&call.id) else { return };
         let mut spans = self.end_turn(&mut open);
         let own = open.start.trace;
         let mut whole = span("conversation", own, own, open.began, unix_nanos());
@@ -212,7 +212,10 @@ impl Observer for SpanRecorder {
             text("call_id", open.start.id.as_str()),
             text("gen_ai.conversation.id", open.start.id.as_str()),
             text("antiphon.transport", open.start.transport),
-            text("antiphon.outcome", outcome.label()),
+            text("antiphon.outcome", end.outcome().label()),
+            text("antiphon.end_reason", end.reason()),
+            text("antiphon.tenant", open.start.identity.tenant.as_str()),
+            text("antiphon.agent", open.start.identity.agent.as_str()),
             number("antiphon.turns", open.turns),
         ];
         if let Some(message) = open.failed {
@@ -268,7 +271,6 @@ fn unix_nanos() -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use antiphon_core::measure::account::Account;
     use antiphon_core::{ReplyId, TurnLatency};
 
     use super::*;
@@ -286,8 +288,9 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
         let trace = parent.child(NonZeroU64::MIN);
         let id = CallId::new("call_1");
-        let (account, transport) = (Account::open(), "talk");
-        recorder.call_started(&CallStart { id: id.clone(), transport, account, trace, parent: Some(parent) });
+        let start = CallStart::new(id.clone(), crate::testing::nobody(), "talk", trace);
+        let start = CallStart { parent: Some(parent), ..start };
+        recorder.call_started(&start);
         assert!(recorder.take_request(100).is_none(), "nothing is over");
         let latency = TurnLatency { total: Duration::from_millis(400), ..TurnLatency::default() };
         let steps = vec![
@@ -307,7 +310,7 @@ mod tests {
                 from_cache: None,
             },
         );
-        recorder.call_ended(&id, "talk", CallOutcome::Completed);
+        recorder.call_ended(&start, &CallEnd::Caller);
         let spans = spans(&recorder);
         let named = |name: &str| spans.iter().find(|span| span.name == name).expect("a span");
         let (whole, turn, stt, llm) = (named("conversation"), named("turn"), named("stt"), named("chat m"));
@@ -326,20 +329,16 @@ mod tests {
         let recorder = SpanRecorder::new("antiphon", "0.1.0", "openai", "m");
         let trace: TraceContext =
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().expect("valid");
-        let start = |trace: TraceContext, n: usize| CallStart {
-            id: CallId::new(format!("call_{n}")),
-            transport: "talk",
-            account: Account::open(),
-            trace,
-            parent: None,
+        let start = |trace: TraceContext, n: usize| {
+            CallStart::new(CallId::new(format!("call_{n}")), crate::testing::nobody(), "talk", trace)
         };
         recorder.call_started(&start(trace, 0));
-        recorder.call_ended(&CallId::new("call_0"), "talk", CallOutcome::Completed);
+        recorder.call_ended(&start(trace, 0), &CallEnd::Caller);
         assert!(recorder.take_request(100).is_none());
         for n in 0..MAX_WAITING + 3 {
             let call = start(TraceContext { sampled: true, ..trace }, n);
             recorder.call_started(&call);
-            recorder.call_ended(&call.id, "talk", CallOutcome::Completed);
+            recorder.call_ended(&call, &CallEnd::Caller);
         }
         assert_eq!(recorder.counters()[0].value, 3);
     }

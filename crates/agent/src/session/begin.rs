@@ -1,12 +1,12 @@
-//! How replies come to be: wanted, prepared in a pause, begun.
+//! How replies come to be: asked for, made on speculation in a pause, begun.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{ReplyInput, ReplyRequest};
 use antiphon_core::dialog::Input;
-use antiphon_core::{ChatRequest, Item, ItemContent, ItemId, Priority, Result, Role, Transport, TurnId};
+use antiphon_core::session::{ReplyInput, ReplyRequest};
+use antiphon_core::{CallControl, ChatRequest, Item, ItemContent, ItemId, Priority, Result, Role, TurnId};
 use futures_util::StreamExt;
 
 use super::Session;
@@ -15,18 +15,19 @@ use crate::playback::Playback;
 use crate::rehearsal::greeting;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
 
-/// A prepared reply makes no more audio than this: it may be thrown away.
-const PREPARED_AUDIO: Duration = Duration::from_secs(2);
+/// A speculative reply makes no more audio than this: it may be thrown away.
+const SPECULATIVE_AUDIO: Duration = Duration::from_secs(2);
 
 /// A reply that is wanted but not begun.
-pub(super) struct Wanted {
+pub(super) struct PendingReply {
     turn: TurnId,
     /// The person's message it answers, whose words may still be missing.
     answers: Option<ItemId>,
     /// A client asked for it: it comes whatever the person said.
     asked: bool,
     prompt: Prompt,
-    hang_up: bool,
+    /// What is done with the call once the reply has been heard.
+    then: Option<CallControl>,
 }
 
 /// What a reply is made from.
@@ -37,27 +38,27 @@ enum Prompt {
     Text(String),
 }
 
-impl Wanted {
+impl PendingReply {
     pub(super) fn answering(turn: TurnId, answers: Option<ItemId>) -> Self {
         let prompt = Prompt::Model(ReplyRequest::default());
-        Self { turn, answers, asked: false, prompt, hang_up: false }
+        Self { turn, answers, asked: false, prompt, then: None }
     }
 
     pub(super) fn asked(turn: TurnId, answers: Option<ItemId>, request: ReplyRequest) -> Self {
-        Self { turn, answers, asked: true, prompt: Prompt::Model(request), hang_up: false }
+        Self { turn, answers, asked: true, prompt: Prompt::Model(request), then: None }
     }
 
     pub(super) fn saying(turn: TurnId, text: String) -> Self {
-        Self { turn, answers: None, asked: false, prompt: Prompt::Text(text), hang_up: false }
+        Self { turn, answers: None, asked: false, prompt: Prompt::Text(text), then: None }
     }
 
-    pub(super) fn then_hang_up(self) -> Self {
-        Self { hang_up: true, ..self }
+    pub(super) fn then(self, control: CallControl) -> Self {
+        Self { then: Some(control), ..self }
     }
 }
 
-/// A reply prepared in a pause.
-pub(super) struct Prepared {
+/// A reply made on speculation in a pause, in case the turn is over.
+pub(super) struct SpeculativeReply {
     /// What it answers.
     text: String,
     reply: Option<Reply>,
@@ -66,27 +67,27 @@ pub(super) struct Prepared {
     audio: Duration,
 }
 
-impl Prepared {
+impl SpeculativeReply {
     pub(super) fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyPart>>> {
         match &mut self.reply {
-            Some(reply) if self.audio < PREPARED_AUDIO => reply.poll_next_unpin(cx),
+            Some(reply) if self.audio < SPECULATIVE_AUDIO => reply.poll_next_unpin(cx),
             _ => Poll::Pending,
         }
     }
 }
 
-impl<T: Transport> Session<T> {
+impl Session {
     /// Says the greeting; where there is none, the person is awaited.
     pub(super) fn greet(&mut self) {
         match greeting(&self.config).map(str::to_owned) {
-            Some(greeting) => self.want(Wanted::saying(TurnId::default(), greeting)),
+            Some(greeting) => self.want(PendingReply::saying(TurnId::default(), greeting)),
             None => self.foresee(),
         }
     }
 
     /// Asks for a reply as soon as the floor is free.
-    pub(super) fn want(&mut self, wanted: Wanted) {
-        self.wanted = Some(wanted);
+    pub(super) fn want(&mut self, wanted: PendingReply) {
+        self.pending = Some(wanted);
     }
 
     /// The request to the model.
@@ -108,6 +109,8 @@ impl<T: Transport> Session<T> {
     pub(super) fn asking(&self) -> Asking<'_> {
         Asking {
             engines: &self.engines,
+            agent: &self.agent,
+            identity: &self.call.identity,
             config: &self.config,
             sources: &self.sources,
             lookup: &self.lookup,
@@ -121,26 +124,31 @@ impl<T: Transport> Session<T> {
         self.history.items().filter(of_person).last().map(Item::text).unwrap_or_default()
     }
 
-    /// Prepares a reply to `text`, which is not yet part of the conversation.
-    pub(super) fn prepare(&mut self, text: String) {
-        if self.prepared.as_ref().is_some_and(|p| p.text == text) {
+    /// Begins a reply to `text`, which is not yet part of the conversation.
+    pub(super) fn speculate_reply(&mut self, text: String) {
+        if self.speculative.as_ref().is_some_and(|p| p.text == text) {
             return;
         }
         let reply = self.asking().answer(&self.history, text.clone(), Priority::Speculation);
         let times = reply.times();
-        self.prepared =
-            Some(Prepared { text, reply: Some(reply), times, made: VecDeque::new(), audio: Duration::ZERO });
+        self.speculative = Some(SpeculativeReply {
+            text,
+            reply: Some(reply),
+            times,
+            made: VecDeque::new(),
+            audio: Duration::ZERO,
+        });
     }
 
-    /// A part of the prepared reply came.
-    pub(super) fn prepare_on(&mut self, part: Option<Result<ReplyPart>>) {
-        let Some(prepared) = &mut self.prepared else { return };
+    /// A part of the speculative reply came.
+    pub(super) fn speculate_on(&mut self, part: Option<Result<ReplyPart>>) {
+        let Some(prepared) = &mut self.speculative else { return };
         if let Some(reply) = &prepared.reply {
             prepared.times = reply.times();
         }
         match part {
-            // A failed preparation is no failure yet: the reply is tried again when it is due.
-            Some(Err(_)) => self.prepared = None,
+            // A failed speculation is no failure yet: the reply is tried again when it is due.
+            Some(Err(_)) => self.speculative = None,
             Some(Ok(part)) => {
                 if let ReplyPart::Audio(chunk) = &part {
                     prepared.audio += chunk.duration();
@@ -152,53 +160,53 @@ impl<T: Transport> Session<T> {
     }
 
     /// Begins the wanted reply once its words are known and the one before is over.
-    pub(super) fn start_wanted(&mut self) {
+    pub(super) fn start_pending(&mut self) {
         self.give_up_late_words();
-        let Some(wanted) = &self.wanted else { return };
+        let Some(wanted) = &self.pending else { return };
         let waits = wanted.answers.as_ref().is_some_and(|item| self.awaits_words(item));
         if waits || self.reply.is_some() {
             return;
         }
-        let Some(wanted) = self.wanted.take() else { return };
+        let Some(wanted) = self.pending.take() else { return };
         let words =
             wanted.answers.as_ref().map(|item| self.history.get(item).map(Item::text).unwrap_or_default());
         if !wanted.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
-            self.prepared = None;
+            self.speculative = None;
             self.input(Input::ReplyFinished);
             return;
         }
         self.begin(wanted, words.as_deref());
     }
 
-    fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
-        let Wanted { turn, prompt, hang_up, .. } = wanted;
+    fn begin(&mut self, wanted: PendingReply, words: Option<&str>) {
+        let PendingReply { turn, prompt, then, .. } = wanted;
         self.stop_foreseeing();
         self.input(Input::ReplyRequested);
-        self.playback = Playback::new(self.transport.output(), self.config.audio_frame);
-        let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);
+        self.playback = Playback::new(self.transport.output(), self.config.voice.frame);
+        let prepared = self.speculative.take().filter(|p| Some(p.text.as_str()) == words);
         let generated = matches!(prompt, Prompt::Model(_));
-        let mut run = match prompt {
+        let mut active = match prompt {
             Prompt::Text(text) => {
                 let reply = self.asking().say(&text, Priority::LiveTurn);
-                self.open_run(turn, ReplyRequest::default(), Some(reply))
+                self.open_reply(turn, ReplyRequest::default(), Some(reply))
             }
             Prompt::Model(request) => {
                 let adopted = prepared.filter(|_| request == ReplyRequest::default());
-                if let Some(Prepared { mut reply, times, made, .. }) = adopted {
+                if let Some(SpeculativeReply { mut reply, times, made, .. }) = adopted {
                     if let Some(reply) = &mut reply {
                         reply.adopt();
                     }
-                    let mut run = self.open_run(turn, request, reply);
-                    (run.times, run.made) = (times, made);
-                    run
+                    let mut active = self.open_reply(turn, request, reply);
+                    (active.times, active.made) = (times, made);
+                    active
                 } else {
                     let chat = self.chat_request(&request);
                     let reply = self.asking().generate(self.last_said(), chat, &request);
-                    self.open_run(turn, request, Some(reply))
+                    self.open_reply(turn, request, Some(reply))
                 }
             }
         };
-        (run.generated, run.hang_up) = (generated, hang_up);
-        self.reply = Some(run);
+        (active.generated, active.then) = (generated, then);
+        self.reply = Some(active);
     }
 }

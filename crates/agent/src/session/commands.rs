@@ -1,11 +1,12 @@
 //! What a client may ask of the session.
 
-use antiphon_core::call::{Command, CommandKind, Place, ReplyInput, ReplyRequest, SessionConfig};
+use antiphon_core::call::{Command, CommandKind, Place};
 use antiphon_core::dialog::Input;
-use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus, Transport};
+use antiphon_core::session::{ReplyInput, ReplyRequest, SessionConfig};
+use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus};
 
 use super::Session;
-use super::begin::Wanted;
+use super::begin::PendingReply;
 
 /// Why a command could not be carried out.
 struct Refusal {
@@ -21,7 +22,7 @@ fn no_item<V>(id: &ItemId) -> Result<V, Refusal> {
     refuse("item_not_found", format!("no item '{id}' in the conversation"))
 }
 
-impl<T: Transport> Session<T> {
+impl Session {
     /// Carries out a command, or tells why not.
     pub(super) fn carry_out(&mut self, command: Command) {
         self.stop_foreseeing();
@@ -113,7 +114,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn asked_to_reply(&mut self, request: ReplyRequest) -> Result<(), Refusal> {
-        if self.config.transcribe_only {
+        if self.config.listening.transcribe_only {
             return refuse("invalid_session_type", "a transcription session does not reply");
         }
         for input in request.input.iter().flatten() {
@@ -124,7 +125,7 @@ impl<T: Transport> Session<T> {
             }
         }
         if request.out_of_band {
-            if self.begin_side(request) {
+            if self.begin_out_of_band(request) {
                 return Ok(());
             }
             return refuse(
@@ -141,14 +142,13 @@ impl<T: Transport> Session<T> {
         // What still plays at the client's is the client's to stop.
         self.end_playing();
         let answers = self.latest_committed();
-        self.want(Wanted::asked(self.turn(), answers, request));
+        self.want(PendingReply::asked(self.turn(), answers, request));
         Ok(())
     }
 
     fn cancel_reply(&mut self, id: Option<&ReplyId>) -> Result<(), Refusal> {
-        let side = id.and_then(|id| self.side(id));
-        if let Some(at) = side {
-            self.end_side(at, Some(ReplyStatus::Cancelled));
+        if let Some(at) = id.and_then(|id| self.out_of_band_reply(id)) {
+            self.end_out_of_band(at, Some(ReplyStatus::Cancelled));
             return Ok(());
         }
         match (self.active_reply(), id) {

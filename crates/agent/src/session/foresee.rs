@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{ReplyReuse, SessionConfig};
+use antiphon_core::session::{ReplyReuse, SessionConfig};
 use antiphon_core::{
-    AgentId, BoxFuture, Foresight, Preparation, PreparationOutcome, Priority, ReplyStatus, Said, Transport,
+    AgentVersion, BoxFuture, Foresight, Identity, PersonId, Preparation, PreparationOutcome, Priority,
+    ReplyStatus, Said,
 };
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::Session;
-use crate::Engines;
-use crate::drained::{Drained, drain};
+use crate::Agent;
+use crate::drained::{DrainedStream, drain};
 use crate::reply::{Question, Reply};
 
 /// A preparation that takes longer is not worth its engines' time: the person has spoken by then.
@@ -23,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// What is likely said next in this call, and the work on it.
 pub(super) struct Foreseeing {
     foresight: Arc<dyn Foresight>,
-    agent: AgentId,
+    agent: AgentVersion,
     /// What the person said last that was answered.
     before: Option<Arc<str>>,
     /// What was taken on since then.
@@ -41,12 +42,12 @@ enum Work {
 
 impl Foreseeing {
     /// `None` where nothing is foreseen, or nothing would be kept.
-    pub(super) fn new(engines: &Engines, config: &SessionConfig) -> Option<Self> {
-        let foresight = engines
+    pub(super) fn new(agent: &Agent, identity: &Identity, config: &SessionConfig) -> Option<Self> {
+        let foresight = agent
             .foresight
             .clone()
-            .filter(|_| config.reuse != ReplyReuse::Never && !config.transcribe_only)?;
-        let agent = AgentId::new(config.tenant.clone(), &config.instructions);
+            .filter(|_| agent.reuse != ReplyReuse::Never && !config.listening.transcribe_only)?;
+        let agent = AgentVersion::new(identity.tenant.clone(), &config.instructions);
         Some(Self { foresight, agent, before: None, already: Vec::new(), work: Work::Nothing })
     }
 
@@ -80,7 +81,7 @@ const DROPPED: PreparationOutcome = PreparationOutcome::Dropped;
 /// A preparation under way; tells what became of it, whatever becomes of it.
 struct Begun {
     foresight: Arc<dyn Foresight>,
-    agent: AgentId,
+    agent: AgentVersion,
     question: Arc<str>,
     /// The conversation before it.
     after: u64,
@@ -98,8 +99,10 @@ impl Drop for Begun {
 
 async fn make(reply: Reply, mut begun: Begun) {
     begun.outcome = match timeout(WITHIN, drain(reply)).await {
-        Ok(Ok(Drained { times, .. })) if times.cache_hit().is_some() => PreparationOutcome::Found,
-        Ok(Ok(Drained { times, clauses, .. })) => PreparationOutcome::Made { saves: times.made(), clauses },
+        Ok(Ok(DrainedStream { times, .. })) if times.cache_hit().is_some() => PreparationOutcome::Found,
+        Ok(Ok(DrainedStream { times, clauses, .. })) => {
+            PreparationOutcome::Made { saves: times.made(), clauses }
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a reply could not be prepared");
             DROPPED
@@ -108,7 +111,7 @@ async fn make(reply: Reply, mut begun: Begun) {
     };
 }
 
-impl<T: Transport> Session<T> {
+impl Session {
     /// A reply is over, of which something was heard if it had `begun`: what it answered is learned, and what may be asked
     /// next is prepared.
     pub(super) fn answered(&mut self, status: &ReplyStatus, begun: bool) {
@@ -118,13 +121,13 @@ impl<T: Transport> Session<T> {
             return;
         }
         if let Some(Question { text, after }) = run.times.question() {
-            let by = self.config.person.as_deref().unwrap_or(self.call.id.as_str());
+            let by = self.call.identity.person.as_ref().map_or(self.call.id.as_str(), PersonId::as_str);
             let (before, from_cache) = (foreseeing.before.as_deref(), run.times.cache_hit().is_some());
             let said = Said { by, before, after: *after, text, from_cache };
             foreseeing.foresight.learn(&foreseeing.agent, &said);
             foreseeing.before = Some(text.clone());
         }
-        if completed && !run.hang_up {
+        if completed && run.then.is_none() {
             self.foresee();
         }
     }
@@ -139,7 +142,7 @@ impl<T: Transport> Session<T> {
 
     /// Prepares the next, if there is one.
     pub(super) fn foresee_on(&mut self) {
-        let busy = self.wanted.is_some() || self.active_reply().is_some() || self.ear.utterance().is_some();
+        let busy = self.pending.is_some() || self.active_reply().is_some() || self.ear.utterance().is_some();
         let Some(foreseeing) = self.foreseeing.as_mut() else { return };
         foreseeing.work = Work::Nothing;
         if busy {
@@ -162,7 +165,7 @@ impl<T: Transport> Session<T> {
     /// The agent is another from now on.
     pub(super) fn foresee_anew(&mut self) {
         let before = self.foreseeing.take().and_then(|foreseeing| foreseeing.before);
-        self.foreseeing =
-            Foreseeing::new(&self.engines, &self.config).map(|anew| Foreseeing { before, ..anew });
+        self.foreseeing = Foreseeing::new(&self.agent, &self.call.identity, &self.config)
+            .map(|anew| Foreseeing { before, ..anew });
     }
 }

@@ -1,13 +1,15 @@
 //! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
 
 mod foresee;
-mod lookup;
 mod rehearsal;
 mod stage;
+mod tools;
+mod turn_context;
 
 use std::time::Duration;
 
-use antiphon_core::call::{Command, CommandKind, Pacing, Place, ReplyRequest};
+use antiphon_core::call::{Command, CommandKind, Pacing, Place};
+use antiphon_core::session::ReplyRequest;
 use antiphon_core::{Event, Item, ItemContent, ItemId, Part, ReplyStatus, Role};
 
 use stage::Stage;

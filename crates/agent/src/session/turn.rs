@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use antiphon_core::dialog::{Input, Output, PauseId, Phase};
 use antiphon_core::{
-    Error, ErrorKind, Event, Item, ItemId, MediaTime, Part, ReplyStatus, Result, Role, SttOptions,
-    Transcript, Transport, TurnId,
+    CallControl, Error, ErrorKind, Event, HangUpReason, Item, ItemId, MediaTime, Part, ReplyStatus, Result,
+    Role, SttOptions, Transcript, TurnId,
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::Session;
-use super::begin::Wanted;
+use super::begin::PendingReply;
 use crate::ear::Utterance;
 use crate::ids;
-use antiphon_core::call::{IdleReply, Outbound, ReplyRequest};
+use antiphon_core::call::Outbound;
+use antiphon_core::session::{IdleReply, ReplyRequest};
 
 /// Speech recognition that has not answered by then is given up for this turn. Ten times the slowest embedded
 /// model on the longest segment.
@@ -59,7 +60,7 @@ impl Times {
     }
 }
 
-impl<T: Transport> Session<T> {
+impl Session {
     /// Does what the dialog asks.
     pub(super) fn obey(&mut self, output: Output) {
         match output {
@@ -77,7 +78,8 @@ impl<T: Transport> Session<T> {
             }
             Output::Reprompt(n) => self.reprompt(n),
             Output::Goodbye => {
-                self.want(Wanted::saying(self.turn(), self.config.goodbye.clone()).then_hang_up());
+                let goodbye = PendingReply::saying(self.turn(), self.config.sayings.goodbye.clone());
+                self.want(goodbye.then(CallControl::HangUp(HangUpReason::Silence)));
             }
         }
     }
@@ -88,9 +90,9 @@ impl<T: Transport> Session<T> {
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.transcribed = None;
         self.times.stopped_after = None;
-        let item = self.begin_utterance(received.saturating_sub(self.config.prefix_padding));
+        let item = self.begin_utterance(received.saturating_sub(self.config.listening.prefix_padding));
         self.emit(Event::SpeechStarted { item, at: received });
-        if !self.config.transcribe_only {
+        if !self.config.listening.transcribe_only {
             // What was said so far can be read while the person speaks.
             self.engines.llm.prepare(&self.chat_request(&ReplyRequest::default()));
         }
@@ -99,11 +101,15 @@ impl<T: Transport> Session<T> {
     /// Starts the transcription of what is said from `at` of the audio received.
     pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
         let item = ItemId::new(ids::unique("item_"));
-        let options =
-            SttOptions { language: self.config.language.clone(), partials: true, ..SttOptions::default() };
+        let options = SttOptions { partials: true, ..self.stt_options() };
         let transcripts = self.ear.begin(self.engines.stt.as_ref(), options, item.clone(), at);
         self.transcripts.push(transcripts);
         item
+    }
+
+    fn stt_options(&self) -> SttOptions {
+        let requester = self.call.identity.requester();
+        SttOptions { language: self.config.listening.language.clone(), ..SttOptions::new(requester) }
     }
 
     fn speech_paused(&mut self) {
@@ -130,7 +136,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn speech_resumed(&mut self) {
-        self.prepared = None;
+        self.speculative = None;
         self.turn_score = None;
         if let Some(utterance) = self.ear.utterance() {
             utterance.resume();
@@ -138,7 +144,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn utterance_dropped(&mut self) {
-        self.prepared = None;
+        self.speculative = None;
         self.turn_score = None;
         if let Some(utterance) = self.ear.end() {
             let at = self.ear.received();
@@ -191,10 +197,11 @@ impl<T: Transport> Session<T> {
 
     /// Prepares a reply to what was said up to the pause, in case it was all.
     fn speculate(&mut self, text: String) {
-        let replies = self.config.turns.as_ref().is_some_and(|t| t.respond) && !self.config.transcribe_only;
+        let replies = self.config.listening.turns.as_ref().is_some_and(|t| t.respond)
+            && !self.config.listening.transcribe_only;
         let free = self.reply.is_none() && self.dialog.phase() == Phase::PossibleEnd;
         if replies && free && !text.trim().is_empty() {
-            self.prepare(text);
+            self.speculate_reply(text);
         }
     }
 
@@ -205,11 +212,11 @@ impl<T: Transport> Session<T> {
         let item = self.commit_utterance(speech_end);
         // While the agent may not be interrupted, its reply to this turn waits for the one before.
         let later = self.reply.is_some() && self.dialog.config().respond;
-        if self.config.transcribe_only || !(respond || later) {
+        if self.config.listening.transcribe_only || !(respond || later) {
             self.input(Input::ReplyFinished);
             return;
         }
-        self.wanted = Some(Wanted::answering(turn, item));
+        self.pending = Some(PendingReply::answering(turn, item));
     }
 
     /// The utterance becomes a message of the conversation.
@@ -257,7 +264,7 @@ impl<T: Transport> Session<T> {
 
     /// Finds the words of a message whose audio came with it.
     pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
-        let options = SttOptions { language: self.config.language.clone(), ..SttOptions::default() };
+        let options = self.stt_options();
         let (mut utterance, transcripts) = Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
         utterance.pause();
         self.transcripts.push(transcripts);
@@ -331,7 +338,7 @@ impl<T: Transport> Session<T> {
             match output {
                 Output::TurnEnded { turn, .. } => {
                     self.times.turn_end = Some(Instant::now());
-                    self.wanted = Some(Wanted::answering(turn, Some(item.clone())));
+                    self.pending = Some(PendingReply::answering(turn, Some(item.clone())));
                 }
                 other => self.obey(other),
             }
@@ -347,12 +354,12 @@ impl<T: Transport> Session<T> {
         let (item, to) = (ItemId::new(ids::unique("item_")), self.ear.received());
         let waited = self.dialog.config().reprompt.unwrap_or_default();
         self.emit(Event::IdleTimeout { item, from: to.saturating_sub(waited), to });
-        let wanted = match &self.config.idle {
+        let wanted = match &self.config.sayings.idle {
             IdleReply::Say(texts) if !texts.is_empty() => {
                 let text = &texts[(n as usize - 1).min(texts.len() - 1)];
-                Wanted::saying(self.turn(), text.clone())
+                PendingReply::saying(self.turn(), text.clone())
             }
-            IdleReply::Say(_) | IdleReply::Generate => Wanted::answering(self.turn(), None),
+            IdleReply::Say(_) | IdleReply::Generate => PendingReply::answering(self.turn(), None),
         };
         self.want(wanted);
     }

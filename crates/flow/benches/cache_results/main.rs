@@ -10,7 +10,7 @@ mod given;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_core::{BoxFuture, Embed, Knowledge, Passage, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, Knowledge, Passage, Priority, Requester, Result, Search};
 use antiphon_flow::cache::{Cache, CacheOptions, CachedEmbed, CachedKnowledge, Kind, SearchCache};
 use antiphon_memory::InProcessKnowledge;
 use futures_util::FutureExt;
@@ -73,11 +73,15 @@ fn searches(runtime: &Runtime, embed: &Arc<dyn Embed>, passages: Vec<String>, qu
     let passages = passages.into_iter().map(|passage| ("article".to_owned(), passage)).collect();
     let store = InProcessKnowledge::new(Arc::clone(embed), passages).expect("few");
     runtime.block_on(store.read()).expect("embeds");
-    let search = |about: &String| runtime.block_on(store.search(about.clone(), LIMIT)).expect("works");
+    let find = |about: &String| runtime.block_on(store.search(search(about))).expect("works");
     print(
         "a search in 120 passages, by MiniLM",
-        questions.iter().take(UNCACHED).map(|about| time(|| search(about))),
+        questions.iter().take(UNCACHED).map(|about| time(|| find(about))),
     );
+}
+
+fn search(about: &str) -> Search {
+    Search { requester: Requester::local(), about: about.to_owned(), limit: LIMIT }
 }
 
 /// Finds the same passages for everything.
@@ -93,13 +97,13 @@ impl Same {
         let options = CacheOptions { kind: Kind::Result, max_bytes: ROOM, ttl: TTL };
         let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(clock)));
         let results = SearchCache::new(cache, Arc::clone(embed));
-        CachedKnowledge::new(Arc::new(self), &results, "tenant", "documents")
+        CachedKnowledge::new(Arc::new(self), &results, Requester::local().tenant, "documents")
     }
 }
 
 impl Knowledge for Same {
-    fn search(&self, _: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        let found = self.0.iter().take(limit).cloned().collect();
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        let found = self.0.iter().take(asked.limit).cloned().collect();
         Box::pin(std::future::ready(Ok(found)))
     }
 }
@@ -108,14 +112,14 @@ impl Knowledge for Same {
 fn hits(embed: &Arc<CachedEmbed>, about: &str) {
     for words in [1, 150] {
         let store = Same::new(words).cached(embed);
-        let search = || {
-            let about = about.to_owned();
-            time(|| store.search(about, LIMIT).now_or_never().expect("known"))
+        let searched = || {
+            let about = search(about);
+            time(|| store.search(about).now_or_never().expect("known"))
         };
-        search();
+        searched();
         print(
             &format!("a search, known: {LIMIT} passages of {} bytes", words * 5),
-            (0..HITS).map(|_| search()),
+            (0..HITS).map(|_| searched()),
         );
     }
 }
@@ -130,7 +134,7 @@ fn invalidation(runtime: &Runtime, embed: &Arc<CachedEmbed>, questions: &[String
     }
     let spans = queries.iter().take(UNCACHED).map(|text| {
         for about in &queries {
-            runtime.block_on(store.search(about.clone(), LIMIT)).expect("works");
+            runtime.block_on(store.search(search(about))).expect("works");
         }
         let changed = store.changes().changed(vec![text.clone()], 0);
         time(|| runtime.block_on(changed))

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_core::measure::{Component, Counter, Level};
-use antiphon_core::{AgentId, Foresight, Preparation, PreparationOutcome, Said};
+use antiphon_core::{AgentVersion, Foresight, Preparation, PreparationOutcome, Said};
 use tokio::time::Instant;
 
 use super::Cache;
@@ -110,7 +110,7 @@ impl Transitions {
 }
 
 impl Foresight for Transitions {
-    fn learn(&self, agent: &AgentId, said: &Said<'_>) {
+    fn learn(&self, agent: &AgentVersion, said: &Said<'_>) {
         let words = normalise(said.text);
         if words.is_empty() {
             return;
@@ -127,7 +127,7 @@ impl Foresight for Transitions {
         }
     }
 
-    fn next(&self, agent: &AgentId, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
+    fn next(&self, agent: &AgentVersion, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
         if already.len() >= MAX_AFTER_A_REPLY {
             return None;
         }
@@ -144,7 +144,7 @@ impl Foresight for Transitions {
         Some(likely)
     }
 
-    fn prepared(&self, agent: &AgentId, preparation: &Preparation<'_>) {
+    fn prepared(&self, agent: &AgentVersion, preparation: &Preparation<'_>) {
         let Preparation { question, after, took, outcome } = *preparation;
         let mut learned = self.learned();
         learned.budget.spent(took);

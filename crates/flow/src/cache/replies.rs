@@ -84,7 +84,7 @@ impl CachedLlm {
         };
         let by_meaning = self.semantic.is_some() && reuse.other_words && reuse.person.is_none();
         Some(Question {
-            tenant: reuse.tenant.clone(),
+            tenant: (&request.requester.tenant).into(),
             keys: all(&|before| situation.key(&words, before)),
             scopes: if by_meaning { all(&|before| situation.scope(before)) } else { Vec::new() },
             asked: asked.content.clone(),

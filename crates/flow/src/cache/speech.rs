@@ -81,8 +81,8 @@ impl CachedTts {
 
     fn key(&self, request: &SpeechRequest) -> Key {
         // Taken apart so that a field that is new is not forgotten here.
-        let SpeechRequest { text, voice, speed, style, tenant, priority: _, reuse: _ } = request;
-        KeyBuilder::new(Kind::Speech, tenant)
+        let SpeechRequest { requester, text, voice, speed, style, priority: _, reuse: _ } = request;
+        KeyBuilder::new(Kind::Speech, requester.tenant.as_str())
             .add(as_spoken(text))
             .add(voice.as_deref().unwrap_or(&self.default_voice))
             .add(&self.model)
@@ -97,7 +97,7 @@ impl CachedTts {
         let found = async move {
             let found = match request.priority {
                 Priority::Batch => None,
-                _ => cache.get(&request.tenant, &key).await,
+                _ => cache.get(request.requester.tenant.as_str(), &key).await,
             };
             if let Some(entry) = found {
                 match keeper.codec().decode(entry.value.clone()) {
@@ -163,8 +163,8 @@ impl Tts for CachedTts {
         let key = self.key(&request);
         let kept = match request.priority {
             // What is only made ahead is no request of anybody's.
-            Priority::Batch => self.cache.peek_ahead(&request.tenant, &key),
-            _ => self.cache.get_now(&request.tenant, &key),
+            Priority::Batch => self.cache.peek_ahead(request.requester.tenant.as_str(), &key),
+            _ => self.cache.get_now(request.requester.tenant.as_str(), &key),
         };
         if let Some(entry) = kept
             && let Ok(speech) = self.keeper.codec().decode(entry.value.clone())

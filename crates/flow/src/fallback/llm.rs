@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_core::{
-    BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Message, Priority, Result, Role,
+    BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Message, Priority, Requester,
+    Result, Role,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ impl FallbackStage for dyn Llm {
         let request = ChatRequest {
             max_tokens: Some(1),
             priority: Priority::Batch,
-            ..ChatRequest::new(vec![Message::new(Role::User, "Hi")])
+            ..ChatRequest::new(Requester::local(), vec![Message::new(Role::User, "Hi")])
         };
         let mut answers = self.chat(request);
         Box::pin(async move {

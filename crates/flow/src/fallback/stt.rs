@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{
-    BoxFuture, BoxStream, Error, ErrorKind, Priority, Result, SampleRate, Stt, SttInput, SttOptions,
-    Transcript,
+    BoxFuture, BoxStream, Error, ErrorKind, Priority, Requester, Result, SampleRate, Stt, SttInput,
+    SttOptions, Transcript,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
@@ -27,7 +27,7 @@ impl FallbackStage for dyn Stt {
 
     fn probe(&self) -> BoxFuture<'static, Result<()>> {
         let audio = stream::iter([SttInput::Audio(vec![0; PROBE_SAMPLES].into()), SttInput::Flush]);
-        let options = SttOptions { priority: Priority::Batch, ..SttOptions::default() };
+        let options = SttOptions { priority: Priority::Batch, ..SttOptions::new(Requester::local()) };
         let mut answers = self.transcribe(options, audio.boxed());
         Box::pin(async move {
             let silent = || Err(Error::new(ErrorKind::Protocol, "the recogniser ended without an answer"));

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxFuture, BoxStream, Priority, Requester, Result, SampleRate, SpeechRequest, Tts, Voice,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -22,7 +22,8 @@ impl FallbackStage for dyn Tts {
     }
 
     fn probe(&self) -> BoxFuture<'static, Result<()>> {
-        let request = SpeechRequest { priority: Priority::Batch, ..SpeechRequest::new("Yes.") };
+        let request =
+            SpeechRequest { priority: Priority::Batch, ..SpeechRequest::new(Requester::local(), "Yes.") };
         let mut audio = self.speak(request);
         Box::pin(async move { audio.next().await.map_or(Ok(()), |chunk| chunk.map(drop)) })
     }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use antiphon_core::measure::Component;
-use antiphon_core::{Error, ErrorKind, FinishReason, RateLimit, RateLimits, SampleRate, Usage};
+use antiphon_core::{Error, ErrorKind, FinishReason, RateLimit, RateLimits, Requester, SampleRate, Usage};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use rand::rngs::SmallRng;
@@ -185,7 +185,7 @@ impl Setup {
     }
 
     async fn chat(&self) -> Vec<Result<ChatDelta>> {
-        self.llm().chat(ChatRequest::new(Vec::new())).collect().await
+        self.llm().chat(ChatRequest::new(Requester::local(), Vec::new())).collect().await
     }
 
     /// The error that the answer ends with.
@@ -201,7 +201,7 @@ impl Setup {
 #[tokio::test(start_paused = true)]
 async fn an_answer_passes_through_and_frees_its_place_at_its_last_piece() {
     let setup = setup(&[Act::Say(""), Act::Say("a"), Act::Say("b"), Act::Done, Act::Hang]);
-    let mut answer = setup.llm().chat(ChatRequest::new(Vec::new()));
+    let mut answer = setup.llm().chat(ChatRequest::new(Requester::local(), Vec::new()));
     assert_eq!(setup.engine.asked(), 0, "nobody waits for it yet");
     let text = |text: &str| Some(Ok(ChatDelta::Text(text.to_owned())));
     assert_eq!(answer.next().await, text("a"), "what is empty is left out");
@@ -238,7 +238,7 @@ async fn an_engine_that_stalls_after_five_tokens_is_left_within_the_bound() {
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_slowly_makes_no_engine_slow() {
     let setup = setup(&[Act::Say("a"), Act::Wait(SECOND), Act::Say("b"), Act::Done]);
-    let mut answer = setup.llm().chat(ChatRequest::new(Vec::new()));
+    let mut answer = setup.llm().chat(ChatRequest::new(Requester::local(), Vec::new()));
     answer.next().await.expect("a").expect("works");
     sleep(10 * SECOND).await;
     answer.next().await.expect("b").expect("works");
@@ -285,7 +285,7 @@ async fn first_tokens(llm: &Arc<Guarded<dyn Llm>>) -> Vec<Duration> {
         let llm = llm.clone();
         turns.push(tokio::spawn(async move {
             let since = Instant::now();
-            let mut answer = llm.chat(ChatRequest::new(Vec::new()));
+            let mut answer = llm.chat(ChatRequest::new(Requester::local(), Vec::new()));
             answer.next().await.expect("answers").expect("in time");
             let first = since.elapsed();
             answer.count().await;
@@ -308,7 +308,8 @@ async fn a_flood_of_batch_requests_hardly_delays_first_tokens() {
     let unloaded = percentile(&first_tokens(&guarded()).await);
     let llm = guarded();
     let batch = || {
-        let request = ChatRequest { priority: Priority::Batch, ..ChatRequest::new(Vec::new()) };
+        let request =
+            ChatRequest { priority: Priority::Batch, ..ChatRequest::new(Requester::local(), Vec::new()) };
         tokio::spawn(llm.chat(request).any(async |piece| piece.is_err()))
     };
     let flood: Vec<_> = (0..1_000).map(|_| batch()).collect();
@@ -332,7 +333,7 @@ async fn callers_of_a_dead_engine_get_errors_at_once_and_it_gets_only_probes() {
     };
     assert!(errors.iter().all(rejected));
     assert_eq!((since.elapsed(), setup.engine.asked()), (Duration::ZERO, 5));
-    setup.llm().prepare(&ChatRequest::new(Vec::new()));
+    setup.llm().prepare(&ChatRequest::new(Requester::local(), Vec::new()));
     assert_eq!(setup.engine.asked(), 5);
     sleep(2 * SECOND).await;
     join_all((0..200).map(|_| setup.error())).await;
@@ -384,7 +385,7 @@ async fn an_expired_key_is_tried_once_a_minute_and_said_to_all() {
 async fn requests_that_are_dropped_say_nothing_and_leave_nothing() {
     let setup = setup(&[Act::Say("a"), Act::Hang]);
     for _ in 0..100 {
-        drop(setup.llm().chat(ChatRequest::new(Vec::new())).next().await);
+        drop(setup.llm().chat(ChatRequest::new(Requester::local(), Vec::new())).next().await);
     }
     assert!(setup.is_idle());
     assert_eq!(setup.target.breaker().state(), BreakerState::Closed);
@@ -404,7 +405,7 @@ async fn a_spent_rate_limit_is_waited_for() {
 async fn speech_and_vectors_must_come_in_time_too() {
     let setup = setup(&[Act::Say(""), Act::Say("ab"), Act::Hang]);
     let tts: Guarded<dyn Tts> = Guarded::new(setup.engine.clone(), setup.target.clone());
-    let chunks: Vec<_> = tts.speak(SpeechRequest::new("x")).collect().await;
+    let chunks: Vec<_> = tts.speak(SpeechRequest::new(Requester::local(), "x")).collect().await;
     assert!(chunks[0].as_ref().is_ok_and(|chunk| chunk.samples.len() == 2));
     assert!(chunks[1].as_ref().is_err_and(|error| error.to_string().contains("no further audio")));
     let embed: Guarded<dyn Embed> = Guarded::new(setup.engine.clone(), setup.target.clone());
@@ -413,7 +414,10 @@ async fn speech_and_vectors_must_come_in_time_too() {
     assert_eq!((late.kind(), since.elapsed()), (ErrorKind::Timeout, BOUNDS.first));
     setup.engine.play(&[]);
     assert_eq!(embed.embed(vec!["x".to_owned()], Priority::Batch).await.expect("works").len(), 1);
-    assert!(tts.speak(SpeechRequest::new("...")).next().await.is_none(), "nothing to say is no failure");
+    assert!(
+        tts.speak(SpeechRequest::new(Requester::local(), "...")).next().await.is_none(),
+        "nothing to say is no failure"
+    );
     assert!(setup.is_idle());
 }
 
@@ -431,19 +435,21 @@ fn audio() -> BoxStream<'static, SttInput> {
 async fn transcripts_are_due_from_the_pause_and_need_no_place() {
     let setup = setup(&[Act::Wait(SECOND), Act::Say("hello")]);
     let stt: Guarded<dyn Stt> = Guarded::new(setup.engine.clone(), setup.target.clone());
-    let utterances = (0..20).map(|_| stt.transcribe(SttOptions::default(), audio()).take(2).count());
+    let utterances =
+        (0..20).map(|_| stt.transcribe(SttOptions::new(Requester::local()), audio()).take(2).count());
     assert_eq!(join_all(utterances).await, [2; 20]);
     assert_eq!(setup.target.scheduler().in_flight(), 0);
     setup.engine.play(&[Act::Hang]);
     let since = Instant::now();
-    let transcripts: Vec<_> = stt.transcribe(SttOptions::default(), audio()).collect().await;
+    let transcripts: Vec<_> = stt.transcribe(SttOptions::new(Requester::local()), audio()).collect().await;
     assert_eq!((transcripts.len(), since.elapsed()), (1, SECOND + BOUNDS.first));
     let error = transcripts[0].as_ref().expect_err("hangs");
     assert_eq!(error.to_string(), "llm test gave no transcript within 1.5 s of the pause");
     for _ in 0..4 {
-        stt.transcribe(SttOptions::default(), audio()).count().await;
+        stt.transcribe(SttOptions::new(Requester::local()), audio()).count().await;
     }
-    let error = stt.transcribe(SttOptions::default(), audio()).next().await.and_then(Result::err);
+    let error =
+        stt.transcribe(SttOptions::new(Requester::local()), audio()).next().await.and_then(Result::err);
     assert_eq!((error.map(|error| error.kind()), setup.engine.asked()), (Some(ErrorKind::Unavailable), 25));
 }
 

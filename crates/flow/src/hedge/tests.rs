@@ -1,4 +1,4 @@
-use antiphon_core::{ErrorKind, FinishReason, Usage};
+use antiphon_core::{ErrorKind, FinishReason, Requester, Usage};
 
 use super::*;
 use crate::fallback::tests::{Do, Live, play};
@@ -43,7 +43,8 @@ async fn times(llm: &dyn Llm, requests: usize, priority: Priority) -> Vec<Durati
     let mut times = Vec::new();
     for _ in 0..requests {
         let since = Instant::now();
-        let mut answers = llm.chat(ChatRequest { priority, ..ChatRequest::new(Vec::new()) });
+        let mut answers =
+            llm.chat(ChatRequest { priority, ..ChatRequest::new(Requester::local(), Vec::new()) });
         answers.next().await.expect("some").expect("text");
         times.push(since.elapsed());
         assert_eq!(answers.count().await, 1, "one end");
@@ -99,7 +100,7 @@ async fn the_loser_is_cancelled_and_an_error_wins_only_against_another() {
     times(&hedge, 100, Priority::LiveTurn).await;
     let slow =
         Hedge { first: model(100, false, &live), second: hedge.second.clone(), pace: hedge.pace.clone() };
-    let mut answers = slow.chat(ChatRequest::new(Vec::new()));
+    let mut answers = slow.chat(ChatRequest::new(Requester::local(), Vec::new()));
     answers.next().await.expect("some").expect("text");
     assert_eq!(live.load(Ordering::SeqCst), 1);
     drop(answers);
@@ -107,8 +108,17 @@ async fn the_loser_is_cancelled_and_an_error_wins_only_against_another() {
     let failing =
         Hedge { first: model(100, false, &live), second: model(0, true, &live), pace: hedge.pace.clone() };
     let since = Instant::now();
-    failing.chat(ChatRequest::new(Vec::new())).next().await.expect("some").expect("the first, late");
+    failing
+        .chat(ChatRequest::new(Requester::local(), Vec::new()))
+        .next()
+        .await
+        .expect("some")
+        .expect("the first, late");
     assert_eq!(since.elapsed(), Duration::from_secs(3));
     let both = Hedge { first: model(100, true, &live), second: model(0, true, &live), pace: hedge.pace };
-    both.chat(ChatRequest::new(Vec::new())).next().await.expect("some").expect_err("both fail");
+    both.chat(ChatRequest::new(Requester::local(), Vec::new()))
+        .next()
+        .await
+        .expect("some")
+        .expect_err("both fail");
 }

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use antiphon_core::measure::Component;
 use antiphon_core::measure::account::{Account, Worker};
-use antiphon_core::{CallId, CallOutcome, CallStart, Error, Event, FinishReason, SampleRate, Usage};
+use antiphon_core::{CallEnd, CallId, CallStart, Error, Event, FinishReason, Requester, SampleRate, Usage};
 use futures_util::{FutureExt, stream};
 
 use super::*;
@@ -15,7 +15,7 @@ impl Observer for Seen {
 
     fn event(&self, _: &CallId, _: &Event) {}
 
-    fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
+    fn call_ended(&self, _: &CallStart, _: &CallEnd) {}
 
     fn request_ended(&self, engine: &'static str, outcome: RequestOutcome) {
         self.0.lock().expect("no test panics while it holds a lock").push((engine, outcome));
@@ -48,7 +48,7 @@ async fn every_request_is_told_once_however_it_ends() {
     let seen = Arc::new(Seen::default());
     let model: Arc<dyn Llm> = Arc::new(Model);
     let observed = Observed::new(model, seen.clone());
-    let request = ChatRequest::new(Vec::new());
+    let request = ChatRequest::new(Requester::local(), Vec::new());
     observed.chat(request.clone()).collect::<Vec<_>>().await;
     observed.chat(ChatRequest { temperature: Some(1.0), ..request.clone() }).collect::<Vec<_>>().await;
     drop(observed.chat(request).next().await);
@@ -128,8 +128,8 @@ async fn a_call_pays_for_the_audio_that_the_engine_took() {
     let (meters, call) = (Meters::default(), Account::open());
     let ears = ears(&meters, Some(36.0));
     let working = Worker::new("session").begin_for(Some(call.clone()));
-    let answers = ears.transcribe(SttOptions::default(), audio());
-    let failing = SttOptions { language: Some("xx".to_owned()), ..SttOptions::default() };
+    let answers = ears.transcribe(SttOptions::new(Requester::local()), audio());
+    let failing = SttOptions { language: Some("xx".to_owned()), ..SttOptions::new(Requester::local()) };
     let failed = ears.transcribe(failing, audio());
     drop(working);
     answers.collect::<Vec<_>>().await;
@@ -145,10 +145,10 @@ fn a_cancelled_clause_is_paid_in_full() {
     let (meters, call) = (Meters::default(), Account::open());
     let mouth = mouth(&meters, Some(15.0));
     let working = Worker::new("session").begin_for(Some(call.clone()));
-    let mut audio = mouth.speak(SpeechRequest::new("Grüß Gott!"));
+    let mut audio = mouth.speak(SpeechRequest::new(Requester::local(), "Grüß Gott!"));
     assert!(audio.next().now_or_never().is_none());
     drop((audio, working));
-    drop(mouth.speak(SpeechRequest::new("For no call.")));
+    drop(mouth.speak(SpeechRequest::new(Requester::local(), "For no call.")));
     assert_eq!((call.sent(SpeechUnit::Character), call.cost_micros()), (10, 150));
     assert_eq!(counted(&meters), [("tts mouth characters".to_owned(), 22)]);
 }
@@ -167,8 +167,11 @@ fn costs_of_less_than_a_millionth_add_up() {
 fn what_has_no_price_is_counted_all_the_same() {
     let meters = Meters::default();
     let (ears, mouth) = (ears(&meters, None), mouth(&meters, Some(20.0)));
-    ears.transcribe(SttOptions::default(), audio()).for_each(async |_| ()).now_or_never().expect("ready");
-    drop(mouth.speak(SpeechRequest::new("Hello")));
+    ears.transcribe(SttOptions::new(Requester::local()), audio())
+        .for_each(async |_| ())
+        .now_or_never()
+        .expect("ready");
+    drop(mouth.speak(SpeechRequest::new(Requester::local(), "Hello")));
     let gauges = meters.gauges();
     let lines: Vec<_> = gauges.iter().map(|gauge| (gauge.name, gauge.labels.len(), gauge.value)).collect();
     assert_eq!(

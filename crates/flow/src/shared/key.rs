@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_core::{ChatRequest, Message, Tool, ToolCall, ToolChoice};
 
-/// A request to which priority and trace make no difference. Clones share it.
+/// A request to which priority, trace and whose account it is counted on make no difference. Clones share it.
 #[derive(Clone)]
 pub(super) struct Key(Arc<ChatRequest>);
 
@@ -25,6 +25,7 @@ impl PartialEq for Key {
         let bits = |value: Option<f32>| value.map(f32::to_bits);
         // Taken apart so that a field that is new is not forgotten here.
         let ChatRequest {
+            requester,
             model,
             messages,
             tools,
@@ -39,7 +40,8 @@ impl PartialEq for Key {
             reuse,
         } = &*self.0;
         let them = &*other.0;
-        *model == them.model
+        requester.tenant == them.requester.tenant
+            && *model == them.model
             && *messages == them.messages
             && *tools == them.tools
             && *tool_choice == them.tool_choice

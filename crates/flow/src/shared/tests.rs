@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use antiphon_core::{Error, FinishReason, Message, Priority, Role, Usage};
+use antiphon_core::{Error, FinishReason, Message, Priority, Requester, Role, Usage};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -56,7 +56,7 @@ fn shared() -> (Shared, Arc<Model>) {
 
 fn ask(text: &str) -> ChatRequest {
     let messages = vec![Message::new(Role::User, text)];
-    ChatRequest { temperature: Some(0.0), ..ChatRequest::new(messages) }
+    ChatRequest { temperature: Some(0.0), ..ChatRequest::new(Requester::local(), messages) }
 }
 
 fn calls(model: &Model) -> (usize, usize) {

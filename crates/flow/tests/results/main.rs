@@ -10,7 +10,7 @@ mod stores;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Embed, Knowledge, Memories};
+use antiphon_core::{BoxFuture, Embed, Knowledge, Memories, PersonId, Requester, Search, TenantId};
 use antiphon_flow::cache::{
     Cache, CacheOptions, CachedEmbed, CachedKnowledge, CachedMemories, Kind, SearchCache,
 };
@@ -21,6 +21,19 @@ use stores::{Letters, Persons, Texts};
 use tokio::runtime::{Builder, Runtime};
 
 const LIMIT: usize = 3;
+
+/// The tenant of tests that have but one.
+fn tenant() -> TenantId {
+    TenantId::new("tenant")
+}
+
+fn person(name: &str) -> PersonId {
+    PersonId::parse(name).expect("a name")
+}
+
+fn search(about: impl Into<String>) -> Search {
+    Search { requester: Requester::server(tenant()), about: about.into(), limit: LIMIT }
+}
 
 const TTL: Duration = Duration::from_hours(1);
 const ROOM: usize = 64 << 20;
@@ -137,18 +150,18 @@ proptest! {
             let embed = embed(Arc::new(Letters));
             let results = results(&embed);
             let store = Texts::new(embed, counts);
-            let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
+            let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
             let cached = Arc::new(cached);
             let mut under_way = UnderWay::default();
             for step in steps {
                 let changed = match step {
                     Step::Search(about) => {
-                        let expected = alone.ask(Knowledge::search(&store, about.clone(), LIMIT));
-                        assert_eq!(alone.ask(cached.search(about.clone(), LIMIT)), expected, "{about}");
+                        let expected = alone.ask(Knowledge::search(&store, search(&about)));
+                        assert_eq!(alone.ask(cached.search(search(&about))), expected, "{about}");
                         None
                     }
                     Step::BeginSearch(about) => {
-                        under_way.begin(cached.search(about, LIMIT));
+                        under_way.begin(cached.search(search(about)));
                         None
                     }
                     Step::Add(text) => {
@@ -214,19 +227,20 @@ proptest! {
             let stores = [0, 1].map(|_| Arc::new(Persons::new(embed.clone(), counts)));
             let cached = [0, 1].map(|at| {
                 let store: Arc<dyn Memories> = stores[at].clone();
-                CachedMemories::new(store, results.clone(), ["one", "other"][at], "memories")
+                CachedMemories::new(store, results.clone(), "memories")
             });
             let mut under_way = UnderWay::default();
             for (tenant, person, deed) in deeds {
                 let person = ["ada", "bob", "ad"][person];
-                let (store, cached) = (stores[tenant].of(person), cached[tenant].of(person));
+                let (of, person) = (TenantId::new(["one", "other"][tenant]), self::person(person));
+                let (store, cached) = (stores[tenant].of(&of, &person), cached[tenant].of(&of, &person));
                 match deed {
                     Deed::Recall(about) => {
-                        let expected = alone.ask(store.recall(about.clone(), LIMIT));
-                        assert_eq!(alone.ask(cached.recall(about, LIMIT)), expected);
+                        let expected = alone.ask(store.recall(search(&about)));
+                        assert_eq!(alone.ask(cached.recall(search(about))), expected);
                         assert_eq!(alone.ask(cached.profile(LIMIT)), alone.ask(store.profile(LIMIT)));
                     }
-                    Deed::BeginRecall(about) => under_way.begin(cached.recall(about, LIMIT)),
+                    Deed::BeginRecall(about) => under_way.begin(cached.recall(search(about))),
                     Deed::Remember(text) => alone.ask(cached.remember(text, String::new())).expect("works"),
                     Deed::BeginRemember(text) => under_way.begin(cached.remember(text, String::new())),
                     Deed::GoOn(at) => under_way.step(at),
@@ -239,12 +253,12 @@ proptest! {
 fn knowledge(counts: bool) -> (Texts, CachedKnowledge, Arc<SearchCache>) {
     let embed = embed(Arc::new(Letters));
     let (results, store) = (results(&embed), Texts::new(embed, counts));
-    let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
+    let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
     (store, cached, results)
 }
 
 async fn found(knowledge: &dyn Knowledge, about: &str) -> Vec<String> {
-    let found = knowledge.search(about.to_owned(), LIMIT).await.expect("works");
+    let found = knowledge.search(search(about)).await.expect("works");
     found.into_iter().map(|passage| passage.text).collect()
 }
 
@@ -272,13 +286,14 @@ async fn limits_tenants_and_stores_are_kept_apart() {
     store.add("aaa").await.expect("works");
     store.add("aab").await.expect("works");
     assert_eq!(found(&cached, "a").await.len(), 2);
-    assert_eq!(cached.search("a".to_owned(), 1).await.map(|found| found.len()), Ok(1));
+    assert_eq!(cached.search(Search { limit: 1, ..search("a") }).await.map(|found| found.len()), Ok(1));
     for (tenant, name) in [("tenant", "other"), ("other", "documents"), ("tenantdocuments", "")] {
         let empty = Texts::new(Arc::new(Letters), true);
-        let other = CachedKnowledge::new(Arc::new(empty), &results, tenant, name);
-        assert!(found(&other, "a").await.is_empty());
+        let other = CachedKnowledge::new(Arc::new(empty), &results, tenant.into(), name);
+        let asked = Search { requester: Requester::server(tenant.into()), ..search("a") };
+        assert_eq!(other.search(asked).await.map(|found| found.len()), Ok(0));
     }
-    let same = CachedKnowledge::new(Arc::new(store), &results, "tenant", "documents");
+    let same = CachedKnowledge::new(Arc::new(store), &results, tenant(), "documents");
     assert_eq!(found(&same, "a").now_or_never().map(|found| found.len()), Some(2), "the same store, at once");
 }
 
@@ -339,12 +354,16 @@ async fn a_turn_that_is_remembered_is_recalled() {
     // It forgets the oldest without a word when it is full, and does not count: all is forgotten each time.
     let embed = embed(Arc::new(Letters));
     let store = Arc::new(InProcessMemories::new(embed.clone()));
-    let cached = CachedMemories::new(store, results(&embed), "tenant", "memories");
-    let ada = cached.of("ada");
+    let cached = CachedMemories::new(store, results(&embed), "memories");
+    let ada = cached.of(&tenant(), &person("ada"));
     for n in 0..600 {
         let said = format!("{} {n}", ["abc", "xyz"][n % 2]);
         ada.remember(said.clone(), String::new()).await.expect("works");
-        let recalled = cached.of("ada").recall(["cba", "zyx"][n % 2].to_owned(), 1_000).await.expect("works");
+        let recalled = cached
+            .of(&tenant(), &person("ada"))
+            .recall(Search { limit: 1_000, ..search(["cba", "zyx"][n % 2]) })
+            .await
+            .expect("works");
         assert!(recalled.iter().any(|recollection| recollection.text == said));
         assert!(recalled.len() <= 250 + 1);
     }

@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::stores::Texts;
-use crate::{embed, given, results};
+use crate::{embed, given, results, search, tenant};
 
 const QUESTIONS: usize = 200;
 const CHANGES: usize = 60;
@@ -19,7 +19,7 @@ async fn no_answer_is_stale() {
     let embed = embed(model.embed.clone());
     let results = results(&embed);
     let store = Texts::new(embed, true);
-    let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, "tenant", "documents");
+    let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
 
     let (passages, questions) = given::xquad(&testdata);
     let (mut absent, present) = passages.split_at(passages.len() / 2);
@@ -31,8 +31,8 @@ async fn no_answer_is_stale() {
     let asked: Vec<_> = asked.collect();
     for _ in 0..CHANGES {
         for question in &asked {
-            let expected = Knowledge::search(&store, (*question).clone(), 3).await;
-            assert_eq!(cached.search((*question).clone(), 3).await, expected, "{question}");
+            let expected = Knowledge::search(&store, search(*question)).await;
+            assert_eq!(cached.search(search(*question)).await, expected, "{question}");
         }
         let (text, version) = match absent.split_first() {
             Some((passage, rest)) if random.random() => {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use antiphon_core::{
-    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, Priority, Recollection, Result,
+    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
+    Search, TenantId,
 };
 use tokio::task::yield_now;
 
@@ -90,8 +91,8 @@ impl Texts {
 }
 
 impl Knowledge for Texts {
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        let found = self.clone().find(about, limit);
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        let found = self.clone().find(asked.about, asked.limit);
         let passage = |(text, relevance)| Passage { text, source: "documents".to_owned(), relevance };
         Box::pin(async move { Ok(found.await?.into_iter().map(passage).collect()) })
     }
@@ -121,8 +122,8 @@ impl Memory for Texts {
         })
     }
 
-    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
-        let found = self.clone().find(about, limit);
+    fn recall(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        let found = self.clone().find(asked.about, asked.limit);
         let recollection = |(text, relevance)| Recollection { text, relevance };
         Box::pin(async move { Ok(found.await?.into_iter().map(recollection).collect()) })
     }
@@ -141,7 +142,7 @@ impl Memory for Texts {
 pub(crate) struct Persons {
     embed: Arc<dyn Embed>,
     counts: bool,
-    known: Mutex<HashMap<String, Texts>>,
+    known: Mutex<HashMap<PersonId, Texts>>,
 }
 
 impl Persons {
@@ -151,10 +152,10 @@ impl Persons {
 }
 
 impl Memories for Persons {
-    fn of(&self, person: &str) -> Arc<dyn Memory> {
+    fn of(&self, _: &TenantId, person: &PersonId) -> Arc<dyn Memory> {
         let mut known = self.known.lock().expect("not poisoned");
         let new = || Texts::new(Arc::clone(&self.embed), self.counts);
-        Arc::new(known.entry(person.to_owned()).or_insert_with(new).clone())
+        Arc::new(known.entry(person.clone()).or_insert_with(new).clone())
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_audio::Resampler;
-use antiphon_core::{AudioChunk, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Tts};
+use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Tts};
 use antiphon_providers::moonshine::Moonshine;
 use antiphon_providers::onnx::OnnxRuntime;
 use antiphon_providers::phonemes::Phonemizer;
@@ -84,7 +84,7 @@ impl Models {
     async fn hear(&self, audio: &AudioChunk) -> String {
         let samples = resample(audio, SampleRate::HZ_16000).samples;
         let input = stream::iter([SttInput::Audio(samples), SttInput::Flush]).boxed();
-        let heard = self.recogniser.transcribe(SttOptions::default(), input);
+        let heard = self.recogniser.transcribe(SttOptions::new(Requester::local()), input);
         let heard: Vec<_> = heard.try_collect().await.expect("heard");
         heard.last().expect("an answer").text.clone()
     }
@@ -107,7 +107,8 @@ fn steady_voice(models: &Path, folder: &Path) -> PathBuf {
 
 /// All of a clause, as one chunk.
 pub(crate) async fn say(tts: &dyn Tts, text: &str) -> AudioChunk {
-    let chunks: Vec<AudioChunk> = tts.speak(SpeechRequest::new(text)).try_collect().await.expect("said");
+    let chunks: Vec<AudioChunk> =
+        tts.speak(SpeechRequest::new(Requester::local(), text)).try_collect().await.expect("said");
     assert!(chunks.iter().all(|chunk| chunk.rate == chunks[0].rate), "one rate");
     let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
     AudioChunk::new(chunks[0].rate, samples)

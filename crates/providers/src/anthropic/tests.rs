@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Role, Tool, ToolCall, ToolChoice, Usage};
+use antiphon_core::{
+    ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, ToolCall, ToolChoice, Usage,
+};
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -205,7 +207,7 @@ fn a_conversation_is_put_as_anthropic_wants_it() {
         temperature: Some(1.5),
         top_p: Some(0.9),
         stop: vec!["\n".into(), "END".into()],
-        ..ChatRequest::new(messages)
+        ..ChatRequest::new(Requester::local(), messages)
     };
     let text = |text: &str| json!({ "type": "text", "text": text });
     let result = |id: &str| json!({ "type": "tool_result", "tool_use_id": id, "content": "1" });
@@ -233,7 +235,7 @@ fn a_request_says_what_it_was_asked_to() {
         model: Some("n".into()),
         max_tokens: Some(5),
         top_p: Some(0.5),
-        ..ChatRequest::new(vec![Message::new(Role::Assistant, "Hello.")])
+        ..ChatRequest::new(Requester::local(), vec![Message::new(Role::Assistant, "Hello.")])
     };
     let body = body(&request);
     assert_eq!((&body["model"], &body["max_tokens"], &body["top_p"]), (&json!("n"), &json!(5), &json!(0.5)));
@@ -269,7 +271,7 @@ proptest! {
 #[tokio::test]
 async fn a_stream_that_is_dropped_is_gone() {
     let server = Server::sending(events(ANSWER)).await;
-    let mut stream = chat(&server).chat(ChatRequest::new(Vec::new()));
+    let mut stream = chat(&server).chat(ChatRequest::new(Requester::local(), Vec::new()));
     assert!(stream.next().await.is_some_and(|delta| delta.is_ok()));
     drop(stream);
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind};
+use antiphon_core::{Error, ErrorKind, Requester};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::SinkExt;
@@ -25,7 +25,7 @@ fn cartesia(url: &str, bounds: Bounds) -> Cartesia {
 }
 
 async fn hello(voice: &Cartesia) -> Result<Vec<i16>> {
-    say(voice, SpeechRequest::new("Hello.")).await
+    say(voice, SpeechRequest::new(Requester::local(), "Hello.")).await
 }
 
 /// What the client sent next; `None` when it has gone.
@@ -137,7 +137,9 @@ async fn twenty_clauses_on_one_connection_arrive_each_whole() {
     })
     .await;
     let voice = cartesia(&server.url, Bounds::default());
-    let said = join_all((1..=CLAUSES).map(|n| say(&voice, SpeechRequest::new(n.to_string())))).await;
+    let said =
+        join_all((1..=CLAUSES).map(|n| say(&voice, SpeechRequest::new(Requester::local(), n.to_string()))))
+            .await;
     for (number, said) in (1..).zip(said) {
         assert_eq!(said.expect("whole"), [-number; 500], "clause {number}");
     }
@@ -170,8 +172,8 @@ async fn one_that_is_dropped_is_cancelled_and_the_others_go_on() {
     })
     .await;
     let voice = cartesia(&server.url, Bounds::default());
-    let mut first = voice.speak(SpeechRequest::new("First."));
-    let mut second = voice.speak(SpeechRequest::new("Second."));
+    let mut first = voice.speak(SpeechRequest::new(Requester::local(), "First."));
+    let mut second = voice.speak(SpeechRequest::new(Requester::local(), "Second."));
     assert_eq!(*first.next().await.expect("audio").expect("works").samples, SAMPLES);
     let begun = second.next().await.expect("audio").expect("works");
     assert_eq!(*begun.samples, SAMPLES);
@@ -257,8 +259,8 @@ async fn one_bad_clause_leaves_the_others_alone() {
     .await;
     let voice = cartesia(&server.url, Bounds::default());
     let (bad, refused, good) = tokio::join!(
-        say(&voice, SpeechRequest::new("Bad.")),
-        say(&voice, SpeechRequest::new("Refused.")),
+        say(&voice, SpeechRequest::new(Requester::local(), "Bad.")),
+        say(&voice, SpeechRequest::new(Requester::local(), "Refused.")),
         hello(&voice)
     );
     assert!(bad.expect_err("no audio").to_string().contains("HTML"));
@@ -284,7 +286,7 @@ async fn a_call_that_does_not_listen_keeps_nobody_waiting() {
     })
     .await;
     let voice = cartesia(&server.url, Bounds::default());
-    let mut slow = voice.speak(SpeechRequest::new("Long."));
+    let mut slow = voice.speak(SpeechRequest::new(Requester::local(), "Long."));
     let first = slow.next().await.expect("audio").expect("works");
     let minute = hello(&voice).await.expect("nobody waits for the slow one").len();
     assert_eq!(minute, 60 * 24_000);
@@ -343,7 +345,8 @@ async fn one_clause_that_stalls_is_cancelled_alone() {
     })
     .await;
     let voice = cartesia(&server.url, Bounds { between: Duration::from_secs(2), ..Bounds::default() });
-    let (stalled, went) = tokio::join!(say(&voice, SpeechRequest::new("Stall.")), hello(&voice));
+    let (stalled, went) =
+        tokio::join!(say(&voice, SpeechRequest::new(Requester::local(), "Stall.")), hello(&voice));
     assert_eq!(stalled.expect_err("stalled").kind(), ErrorKind::Timeout);
     assert!(!went.expect("went on").is_empty());
 }

@@ -129,6 +129,8 @@ mod tests {
     use antiphon_core::ErrorKind;
     use proptest::prelude::*;
 
+    use antiphon_core::Requester;
+
     use super::*;
 
     fn read(text: &str) -> Result<Answer> {
@@ -138,7 +140,7 @@ mod tests {
     fn asked(style: Style, speed: f32) -> Value {
         let voice = Voice { id: "v".to_owned(), language: "en-US".to_owned() };
         let say = Say { id: "c", model: "sonic-3", voice: &voice, rate: SampleRate::HZ_16000, text: "Hi." };
-        let wanted = SpeechRequest { style, speed, ..SpeechRequest::new("Hi.") };
+        let wanted = SpeechRequest { style, speed, ..SpeechRequest::new(Requester::local(), "Hi.") };
         serde_json::from_str(&request(&say, &wanted)).expect("JSON")
     }
 

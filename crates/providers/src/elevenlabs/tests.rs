@@ -1,4 +1,4 @@
-use antiphon_core::{ErrorKind, Style};
+use antiphon_core::{ErrorKind, Requester, Style};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::SinkExt;
@@ -75,7 +75,7 @@ async fn a_clause_over_http_says_how_it_is_to_sound() {
     let server = scripted::http(scripted::chunked("audio/pcm", &[&[0; 960]]), false).await;
     let options =
         ElevenLabsOptions { language: Some("de".to_owned()), ..options(&server.url, Bounds::default()) };
-    let request = SpeechRequest { style: Style::Calm, ..SpeechRequest::new("Hallo.") };
+    let request = SpeechRequest { style: Style::Calm, ..SpeechRequest::new(Requester::local(), "Hallo.") };
     say(&ElevenLabs::new(options).expect("made"), request).await.expect("said");
     let asked = server.asked().remove(0);
     let path = "POST /v1/text-to-speech/JBFqnCBsd6RMkjVDRZzb/stream?output_format=pcm_24000 HTTP/1.1";
@@ -128,7 +128,7 @@ fn done() -> Message {
 
 async fn hello(answers: Vec<Message>) -> Result<Vec<i16>> {
     let server = answering(answers, false).await;
-    say(&over_socket(&server.url, Bounds::default()), SpeechRequest::new("Hello.")).await
+    say(&over_socket(&server.url, Bounds::default()), SpeechRequest::new(Requester::local(), "Hello.")).await
 }
 
 #[tokio::test]
@@ -171,7 +171,8 @@ async fn a_socket_never_gives_less_than_all_without_an_error() {
     }
     let stalling = answering(vec![audio(&whole)], true).await;
     let bounds = Bounds { between: Duration::from_millis(100), ..Bounds::default() };
-    let error = say(&over_socket(&stalling.url, bounds), SpeechRequest::new("Hello.")).await;
+    let error =
+        say(&over_socket(&stalling.url, bounds), SpeechRequest::new(Requester::local(), "Hello.")).await;
     assert_eq!(error.expect_err("stalled").kind(), ErrorKind::Timeout);
 }
 
@@ -185,10 +186,16 @@ async fn a_refused_socket_says_why_and_for_how_long() {
         response
     };
     let server = sockets(Some(refuse), |_, _| async {}).await;
-    let error = say(&over_socket(&server.url, Bounds::default()), SpeechRequest::new("Hello.")).await;
+    let error =
+        say(&over_socket(&server.url, Bounds::default()), SpeechRequest::new(Requester::local(), "Hello."))
+            .await;
     let error = error.expect_err("refused");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(3))));
-    let gone = say(&over_socket("http://127.0.0.1:9", Bounds::default()), SpeechRequest::new("Hello.")).await;
+    let gone = say(
+        &over_socket("http://127.0.0.1:9", Bounds::default()),
+        SpeechRequest::new(Requester::local(), "Hello."),
+    )
+    .await;
     assert_eq!(gone.expect_err("nobody there").kind(), ErrorKind::Unavailable);
 }
 

@@ -134,6 +134,8 @@ mod tests {
     use antiphon_core::ErrorKind;
     use proptest::prelude::*;
 
+    use antiphon_core::Requester;
+
     use super::*;
 
     fn read(text: &str) -> Result<Answer> {
@@ -144,7 +146,7 @@ mod tests {
     fn a_style_departs_from_the_settings_within_their_ranges() {
         let options = ElevenLabsOptions::default();
         let styled = |style, speed| {
-            let request = SpeechRequest { style, speed, ..SpeechRequest::new("Hello.") };
+            let request = SpeechRequest { style, speed, ..SpeechRequest::new(Requester::local(), "Hello.") };
             voice_settings(&options, &request)
         };
         let plain = json!({ "stability": 0.5, "similarity_boost": 0.75, "style": 0.0, "speed": 1.0 });
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(styled(Style::Cheerful, 4.0)["speed"], 1.2);
         assert_eq!(styled(Style::Gentle, 0.25)["speed"], 0.7);
         let v3 = ElevenLabsOptions { model: "eleven_v3".to_owned(), ..ElevenLabsOptions::default() };
-        let calm = SpeechRequest { style: Style::Calm, ..SpeechRequest::new("Hello.") };
+        let calm = SpeechRequest { style: Style::Calm, ..SpeechRequest::new(Requester::local(), "Hello.") };
         assert_eq!(voice_settings(&v3, &calm)["stability"], 0.5);
     }
 

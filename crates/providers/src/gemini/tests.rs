@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice, Usage};
+use antiphon_core::{ErrorKind, FinishReason, Message, Requester, Role, Tool, ToolCall, ToolChoice, Usage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ async fn calls_get_identities_and_keep_their_signatures() {
         Message { tool_calls: vec![foreign], ..Message::new(Role::Assistant, "") },
         Message { tool_calls: vec![f, g], ..Message::new(Role::Assistant, "") },
     ];
-    let _: Vec<_> = engine.chat(ChatRequest::new(messages)).collect().await;
+    let _: Vec<_> = engine.chat(ChatRequest::new(Requester::local(), messages)).collect().await;
     let sent = server.requests()[1].json();
     assert_eq!(
         sent["contents"][1]["parts"][0]["thoughtSignature"],
@@ -162,7 +162,8 @@ async fn errors_say_what_the_server_said() {
 #[tokio::test]
 async fn a_model_is_no_path() {
     let server = Server::sending(events(ANSWER)).await;
-    let other = ChatRequest { model: Some("../files?x".into()), ..ChatRequest::new(Vec::new()) };
+    let other =
+        ChatRequest { model: Some("../files?x".into()), ..ChatRequest::new(Requester::local(), Vec::new()) };
     let error = chat(&server).chat(other).next().await.expect("answers").expect_err("no name");
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Invalid, 0), "{error}");
     assert!(GeminiChat::new(GeminiOptions::new("models/x")).is_err());
@@ -190,7 +191,7 @@ fn a_conversation_is_put_as_google_wants_it() {
         max_tokens: Some(5),
         seed: Some(u64::MAX),
         stop: (0..6).map(|n| n.to_string()).collect(),
-        ..ChatRequest::new(messages)
+        ..ChatRequest::new(Requester::local(), messages)
     };
     let options = GeminiOptions { thinking_budget: Some(0), ..GeminiOptions::new("m") };
     let called = json!({ "functionCall": { "name": "f", "args": { "x": 1 } } });
@@ -215,8 +216,12 @@ fn a_conversation_is_put_as_google_wants_it() {
         },
     });
     assert_eq!(request::body(&options, "gemini-2.5-flash", &request, &Signatures::default()), wanted);
-    let plain =
-        request::body(&GeminiOptions::new("m"), "m", &ChatRequest::new(Vec::new()), &Signatures::default());
+    let plain = request::body(
+        &GeminiOptions::new("m"),
+        "m",
+        &ChatRequest::new(Requester::local(), Vec::new()),
+        &Signatures::default(),
+    );
     assert_eq!(plain.as_object().expect("an object").len(), 1, "{plain}");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{AudioChunk, Error, ErrorKind, Result, SpeechRequest, Tts};
+use antiphon_core::{AudioChunk, Error, ErrorKind, Requester, Result, SpeechRequest, Tts};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -166,7 +166,7 @@ pub(crate) async fn say(voice: &dyn Tts, request: SpeechRequest) -> Result<Vec<i
 }
 
 async fn hello(voice: &dyn Tts) -> Result<Vec<i16>> {
-    say(voice, SpeechRequest::new("Hello.")).await
+    say(voice, SpeechRequest::new(Requester::local(), "Hello.")).await
 }
 
 /// Makes a voice whose server is at this address, with these bounds.
@@ -247,7 +247,7 @@ async fn stalls(make: Make) {
         lock(&asked).push("let go".to_owned());
     })
     .await;
-    let mut audio = make(&endless.url, bounds()).speak(SpeechRequest::new("Hello."));
+    let mut audio = make(&endless.url, bounds()).speak(SpeechRequest::new(Requester::local(), "Hello."));
     audio.try_next().await.expect("works").expect("audio");
     drop(audio);
     until(|| !endless.asked().is_empty()).await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, ChatDelta, ChatRequest, ErrorKind, Llm, Message, Result, Role};
+use antiphon_core::{BoxFuture, ChatDelta, ChatRequest, ErrorKind, Llm, Message, Requester, Result, Role};
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,7 +149,7 @@ pub(crate) fn data_events(chunks: &[&str]) -> Vec<u8> {
 /// Asks for a completion as a call would; an error if it failed.
 pub(crate) async fn converse(engine: &dyn Llm) -> Result<Vec<ChatDelta>> {
     let messages = vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "Hello?")];
-    let pieces: Vec<_> = engine.chat(ChatRequest::new(messages)).collect().await;
+    let pieces: Vec<_> = engine.chat(ChatRequest::new(Requester::local(), messages)).collect().await;
     let ends = pieces.iter().filter(|piece| matches!(piece, Err(_) | Ok(ChatDelta::Done { .. }))).count();
     assert!(
         ends == 1 && pieces.last().is_some_and(|p| matches!(p, Err(_) | Ok(ChatDelta::Done { .. }))),

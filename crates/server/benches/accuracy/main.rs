@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_audio::{Resampler, decode_file};
-use antiphon_core::{AudioChunk, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts};
+use antiphon_core::{
+    AudioChunk, Requester, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts,
+};
 use antiphon_server::{config, stack};
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -82,15 +84,18 @@ async fn transcribe(stt: &dyn Stt, audio: &AudioChunk) -> Result<String> {
     resampler.process(&audio.samples, &mut samples);
     resampler.flush(&mut samples);
     let pieces: Vec<SttInput> = samples.chunks(1_600).map(|piece| SttInput::Audio(piece.into())).collect();
-    let transcripts: Vec<Transcript> =
-        stt.transcribe(SttOptions::default(), stream::iter(pieces).boxed()).try_collect().await?;
+    let transcripts: Vec<Transcript> = stt
+        .transcribe(SttOptions::new(Requester::local()), stream::iter(pieces).boxed())
+        .try_collect()
+        .await?;
     Ok(transcripts.into_iter().next_back().unwrap_or_default().text)
 }
 
 async fn round_trip(tts: &dyn Tts, stt: &dyn Stt, verbose: bool) -> Result<Errors> {
     let mut all = Errors::default();
     for question in questions()? {
-        let chunks: Vec<AudioChunk> = tts.speak(SpeechRequest::new(question.clone())).try_collect().await?;
+        let chunks: Vec<AudioChunk> =
+            tts.speak(SpeechRequest::new(Requester::local(), question.clone())).try_collect().await?;
         let rate = chunks.first().context("nothing was said")?.rate;
         let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
         let heard = transcribe(stt, &AudioChunk::new(rate, samples)).await?;

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_agent::ids::CallContext;
-use antiphon_agent::run_call;
 use antiphon_audio::{Law, Resampler};
 use antiphon_core::{
-    ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Priority, Role, SampleRate, SpeechRequest, Stt, SttInput,
-    SttOptions,
+    Caller, ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Priority, Requester, Role, SampleRate,
+    SpeechRequest, Stt, SttInput, SttOptions,
 };
+use antiphon_desk::{Connected, Desk};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
 use super::Bench;
-use crate::stack;
-use crate::transports::file::{FileTransport, Said};
+use crate::stack::{Stack, engine_names};
+use crate::transports::file::{self, FileTransport, Said};
 
 /// Tokens of a measured reply: a spoken sentence.
 const TOKENS: u32 = 24;
@@ -121,7 +120,7 @@ impl Case {
             Self::Llm => format!("{} {}", engines.llm.name(), engines.llm.model()),
             Self::Tts => engines.tts.name().to_owned(),
             Self::Embed => format!("{} {}", engines.embed.name(), engines.embed.model()),
-            Self::Reply | Self::Replies | Self::Pipeline => stack::engine_names(&bench.config),
+            Self::Reply | Self::Replies | Self::Pipeline => engine_names(&bench.config),
         }
     }
 
@@ -217,7 +216,7 @@ fn frames(speech: &[i16]) -> Duration {
 async fn words(stt: &dyn Stt, speech: &[i16]) -> Result<String> {
     let audio = speech.chunks(1_600).map(|piece| SttInput::Audio(piece.into()));
     let inputs: Vec<SttInput> = audio.chain([SttInput::Flush]).collect();
-    let mut transcripts = stt.transcribe(SttOptions::default(), stream::iter(inputs).boxed());
+    let mut transcripts = stt.transcribe(SttOptions::new(Requester::local()), stream::iter(inputs).boxed());
     let mut text = String::new();
     while let Some(transcript) = transcripts.next().await {
         text = transcript?.text;
@@ -233,7 +232,11 @@ fn question(n: usize) -> ChatRequest {
         ),
         Message::new(Role::User, format!("My number is {n}. What is the capital of France?")),
     ];
-    ChatRequest { temperature: Some(0.0), max_tokens: Some(TOKENS), ..ChatRequest::new(messages) }
+    ChatRequest {
+        temperature: Some(0.0),
+        max_tokens: Some(TOKENS),
+        ..ChatRequest::new(Requester::local(), messages)
+    }
 }
 
 async fn written(bench: &Bench, n: usize) -> Result<Iteration> {
@@ -249,7 +252,7 @@ async fn written(bench: &Bench, n: usize) -> Result<Iteration> {
 
 async fn said(bench: &Bench, text: &str) -> Result<Iteration> {
     let began = Instant::now();
-    let mut chunks = bench.stack.engines.tts.speak(SpeechRequest::new(text));
+    let mut chunks = bench.stack.engines.tts.speak(SpeechRequest::new(Requester::local(), text));
     let (mut first, mut audio) = (None, Duration::ZERO);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
@@ -281,7 +284,7 @@ async fn reply(bench: &Bench, n: usize) -> Result<Iteration> {
     drop(deltas);
     let llm = began.elapsed();
     let clause = if clause.trim().is_empty() { SENTENCE.to_owned() } else { clause };
-    let mut chunks = engines.tts.speak(SpeechRequest::new(clause));
+    let mut chunks = engines.tts.speak(SpeechRequest::new(Requester::local(), clause));
     chunks.next().await.context("the voice said nothing")??;
     let total = began.elapsed();
     Ok(vec![
@@ -296,9 +299,13 @@ async fn reply(bench: &Bench, n: usize) -> Result<Iteration> {
 /// A call in which the speech is the person's only turn.
 async fn turn(bench: &Bench) -> Result<Iteration> {
     let (transport, mut said) = FileTransport::new(bench.speech.to_vec(), false);
-    let (engines, session) = (Arc::new(bench.stack.engines.clone()), stack::session_config(&bench.config));
-    let end = std::future::pending();
-    let call = run_call(CallContext::new(None), engines, session, Arc::new(Metrics::new()), transport, end);
+    let Stack { engines, agent, .. } = &bench.stack;
+    let desk = Desk::local(engines.clone(), agent.clone(), Arc::new(Metrics::new()));
+    let call = async move {
+        let line = desk.admit(file::NAME)?;
+        desk.take(line, Caller::by(file::NAME), |agent| Connected::to(agent, transport)).await?;
+        anyhow::Ok(())
+    };
     let call = tokio::spawn(call);
     let mut answered = None;
     while let Some(said) = said.recv().await {

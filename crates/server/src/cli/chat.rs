@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Role};
+use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Requester, Role};
 use anyhow::Result;
 use futures_util::StreamExt;
 
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
 async fn answer(llm: &dyn Llm, messages: &mut Vec<Message>) -> Result<()> {
     let mut out = std::io::stdout();
     let mut text = String::new();
-    let mut deltas = llm.chat(ChatRequest::new(messages.clone()));
+    let mut deltas = llm.chat(ChatRequest::new(Requester::local(), messages.clone()));
     while let Some(delta) = deltas.next().await {
         if let ChatDelta::Text(delta) = delta? {
             write!(out, "{delta}")?;

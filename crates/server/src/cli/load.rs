@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_audio::{FileFormat, encode_file};
-use antiphon_core::{AudioChunk, SpeechRequest};
+use antiphon_core::{AudioChunk, Requester, SpeechRequest};
 use antiphon_lab::load::{self, Figures, Plan, Report, ServerUsage, Speech, Target, Window, html};
 use antiphon_telemetry::Store;
 use anyhow::{Context, Result, bail};
@@ -213,7 +213,7 @@ fn spoken(config: &Config) -> Result<Vec<Vec<u8>>> {
     let runtime = super::runtime()?;
     let say = |question: &&str| {
         let chunks: Vec<AudioChunk> =
-            runtime.block_on(voice.speak(SpeechRequest::new(*question)).try_collect())?;
+            runtime.block_on(voice.speak(SpeechRequest::new(Requester::local(), *question)).try_collect())?;
         let rate = chunks.first().context("the voice says nothing")?.rate;
         let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
         Ok(encode_file(FileFormat::Wav, &AudioChunk::new(rate, samples))?)

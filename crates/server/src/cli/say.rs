@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_audio::{FileFormat, encode_file};
-use antiphon_core::{AudioChunk, SpeechRequest};
+use antiphon_core::{AudioChunk, Requester, SpeechRequest};
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let request = SpeechRequest {
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
-        ..SpeechRequest::new(arguments.text.clone())
+        ..SpeechRequest::new(Requester::local(), arguments.text.clone())
     };
     let chunks: Vec<AudioChunk> = runtime()?.block_on(stack.engines.tts.speak(request).try_collect())?;
     let Some(rate) = chunks.first().map(|chunk| chunk.rate) else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
+use antiphon_desk::Keys;
 use antiphon_flow::cache::{Key, SemanticReplies, Transitions};
 use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
@@ -15,7 +16,6 @@ use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
 use crate::caching::{Caching, Learned};
 use crate::config::{Config, Secret};
-use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
 use crate::optimize::overlay::Overlay;
 use crate::reporting::{Reporting, Traces, Webhook};
@@ -65,8 +65,8 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             calls_for: Some(stack.calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
-        let session = stack::session_config(config);
-        let app = App::new(Settings { max_calls, ..settings(config) }, session, stack.engines, measuring)?;
+        let settings = Settings { max_calls, ..settings(config) };
+        let app = App::new(settings, stack.agent, stack.engines, measuring)?;
         let stop = stop_signals()?;
         print(&format!("Antiphon listens on {scheme}://{bound}"));
         serve(Arc::new(app), listener, stop).await?;
@@ -138,7 +138,7 @@ fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
 fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
-        auth: Auth::new(server.api_keys.iter().map(Secret::reveal)),
+        keys: Keys::new(server.api_keys.iter().map(Secret::reveal)),
         tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::ids::CallContext;
-use antiphon_agent::run_call;
 use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
-use antiphon_core::{AudioChunk, Event, SampleRate};
+use antiphon_core::{AudioChunk, Caller, Event, SampleRate};
+use antiphon_desk::{Connected, Desk};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
 use crate::config::Config;
 use crate::stack;
-use crate::transports::file::{FileTransport, RATE, Said};
-use crate::transports::microphone::Microphone;
+use crate::transports::file::{self, FileTransport, RATE, Said};
+use crate::transports::microphone::{self, Microphone};
 use crate::transports::turns::{Turn, Turns};
 
 /// Hold a conversation on the local microphone, or from file to file: then a recording is the person, and waits while
@@ -75,15 +74,12 @@ async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> 
     let stack = stack::build(config, caches.as_ref())?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
-    let engines = Arc::new(stack.engines);
-    let call = run_call(
-        CallContext::new(None),
-        engines,
-        stack::session_config(config),
-        Arc::new(Metrics::new()),
-        transport,
-        std::future::pending(),
-    );
+    let desk = Desk::local(stack.engines, stack.agent, Arc::new(Metrics::new()));
+    let call = async move {
+        let line = desk.admit(file::NAME)?;
+        desk.take(line, Caller::by(file::NAME), |agent| Connected::to(agent, transport)).await?;
+        anyhow::Ok(())
+    };
     let call = tokio::spawn(call);
     let mut audio = Vec::new();
     let mut failed = None;
@@ -94,7 +90,7 @@ async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> 
             Said::Failed(error) => failed = Some(error),
         }
     }
-    call.await?;
+    call.await??;
     if let Some(caches) = caches {
         caches.flush().await;
     }
@@ -127,9 +123,18 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
         "Speak; interrupt whenever you like. With loudspeakers the agent hears itself: use headphones."
     );
     eprintln!("Ctrl-C ends the conversation.");
-    let (engines, session) = (Arc::new(stack.engines), stack::session_config(config));
-    let end = async { drop(tokio::signal::ctrl_c().await) };
-    let call = run_call(CallContext::new(None), engines, session, Arc::new(Metrics::new()), microphone, end);
+    let desk = Desk::local(stack.engines, stack.agent, Arc::new(Metrics::new()));
+    let calls = desk.calls.clone();
+    let call = async move {
+        let line = desk.admit(microphone::NAME)?;
+        let taken = desk.take(line, Caller::by(microphone::NAME), |agent| Connected::to(agent, microphone));
+        taken.await?;
+        anyhow::Ok(())
+    };
+    let interrupted = tokio::spawn(async move {
+        drop(tokio::signal::ctrl_c().await);
+        calls.end();
+    });
     let call = tokio::spawn(call);
     let mut turns = Turns::default();
     let mut screen = Screen { live: std::io::stdout().is_terminal(), line: String::new() };
@@ -141,7 +146,8 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
             show(&turn, true)?;
         }
     }
-    call.await?;
+    call.await??;
+    interrupted.abort();
     drop(stack.pool);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
-use antiphon_core::{SampleRate, Segment, Stt, SttInput, SttOptions};
+use antiphon_core::{Requester, SampleRate, Segment, Stt, SttInput, SttOptions};
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -57,7 +57,7 @@ async fn transcribe(file: &Path, stt: &dyn Stt, config: &Config) -> Result<Trans
     resampler.process(&audio.samples, &mut samples);
     resampler.flush(&mut samples);
     let pieces: Vec<SttInput> = samples.chunks(1_600).map(|piece| SttInput::Audio(piece.into())).collect();
-    let options = SttOptions { language: config.stt.language.clone(), ..SttOptions::default() };
+    let options = SttOptions { language: config.stt.language.clone(), ..SttOptions::new(Requester::local()) };
     let mut transcripts = stt.transcribe(options, stream::iter(pieces).boxed());
     let mut last = antiphon_core::Transcript::default();
     while let Some(transcript) = transcripts.next().await {

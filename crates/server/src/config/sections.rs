@@ -479,6 +479,8 @@ section! {
         greeting: String = String::new(),
         /// Said before the call is ended for silence.
         goodbye: String = "Goodbye.".to_owned(),
+        /// Tools that the server runs itself when the language model calls them: `time` tells the time and date.
+        tools: Vec<String> = Vec::new(),
         /// Whether its replies may come from the cache and go there.
         cache: bool = true,
         /// With `[cache] reply = "semantic"`: whether also those to the same question in other words.

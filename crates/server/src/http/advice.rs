@@ -7,13 +7,12 @@ use antiphon_lab::grade::{Measured, Metric, grade};
 use antiphon_telemetry::{Report, Series, StageReport};
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::performance::{List, unreadable};
+use super::routes::{Access, Routes};
 use crate::app::App;
 use crate::machine;
 use crate::optimize::overlay::Overlay;
@@ -24,8 +23,8 @@ const WINDOW: Duration = Duration::from_hours(1);
 /// Fewer turns say nothing about a percentile.
 const MIN_TURNS: u64 = 20;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(graded)).routes(routes!(recommendations))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.described(Access::Key, routes!(graded)).described(Access::Key, routes!(recommendations))
 }
 
 #[derive(Serialize)]
@@ -47,8 +46,7 @@ struct ReasonView {
     get, path = "/api/performance/grade", tag = "Operation",
     responses((status = 200, description = "The grade", body = Object)),
 )]
-async fn graded(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Graded>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn graded(State(app): State<Arc<App>>) -> Result<Json<Graded>, Problem> {
     let report = app.watcher.report(WINDOW, None).await.map_err(|error| unreadable(&error))?;
     let series = app.watcher.series(WINDOW, 1).await.map_err(|error| unreadable(&error))?;
     let grade = grade(&measured(&report, &series));
@@ -102,11 +100,7 @@ struct Recommendation {
     get, path = "/api/performance/recommendations", tag = "Operation",
     responses((status = 200, description = "One object a recommendation", body = Object)),
 )]
-async fn recommendations(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-) -> Result<Json<List<Recommendation>>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn recommendations(State(app): State<Arc<App>>) -> Result<Json<List<Recommendation>>, Problem> {
     let proposed = app.overlay.as_ref().is_some_and(Overlay::is_proposed);
     let Some(store) = app.watcher.store().filter(|_| proposed) else {
         return Ok(Json(List { data: Vec::new() }));

@@ -7,15 +7,15 @@ use antiphon_agent::rehearsal::{rehearse, say_ahead};
 use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Body;
 use super::error::{ApiError, Problem};
 use super::performance::within;
+use super::routes::{Access, Routes};
 use crate::app::App;
 
 /// Entries that are looked through for a page.
@@ -26,12 +26,12 @@ const PREPARED_WITHIN: Duration = Duration::from_mins(2);
 /// Longer questions and phrases are refused.
 const MAX_TEXT: usize = 2_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(stats, clear))
-        .routes(routes!(list))
-        .routes(routes!(switch))
-        .routes(routes!(warm))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .described(Access::Key, routes!(stats, clear))
+        .described(Access::Key, routes!(list))
+        .described(Access::Key, routes!(switch))
+        .described(Access::Key, routes!(warm))
 }
 
 /// What one cache holds and has done since the start.
@@ -102,8 +102,7 @@ struct Stats {
     get, path = "/api/cache", tag = "Operation",
     responses((status = 200, description = "One object a cache", body = Object)),
 )]
-async fn stats(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Stats>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn stats(State(app): State<Arc<App>>) -> Result<Json<Stats>, Problem> {
     let caches = caches(&app)?;
     let mut data = Vec::new();
     for cache in caches.all() {
@@ -209,12 +208,7 @@ struct Entries {
     get, path = "/api/cache/entries", tag = "Operation", params(Page),
     responses((status = 200, description = "One object an entry", body = Object)),
 )]
-async fn list(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Query(page): Query<Page>,
-) -> Result<Json<Entries>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn list(State(app): State<Arc<App>>, Query(page): Query<Page>) -> Result<Json<Entries>, Problem> {
     let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
     let selection = Selection { kind: kind(page.cache.as_deref())?, ..Selection::default() };
     // Without a cursor no more need be looked through than are shown, and one to see whether there are more.
@@ -268,12 +262,7 @@ struct Cleared {
     delete, path = "/api/cache", tag = "Operation", params(Which),
     responses((status = 200, description = "How many entries were forgotten", body = Object)),
 )]
-async fn clear(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Query(which): Query<Which>,
-) -> Result<Json<Cleared>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn clear(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Result<Json<Cleared>, Problem> {
     let kind = kind(which.cache.as_deref())?;
     let expired_ms = which.expired.then(|| antiphon_telemetry::unix_time().as_millis() as u64);
     let selection = Selection { kind, expired_ms, ..Selection::default() };
@@ -296,11 +285,9 @@ struct Switch {
 )]
 async fn switch(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Path(name): Path<String>,
     Body(Switch { on }): Body<Switch>,
 ) -> Result<Json<CacheView>, Problem> {
-    app.http.auth.check(&headers)?;
     let caches = caches(&app)?;
     let cache = kind(Some(&name))?.and_then(|kind| caches.of(kind));
     let Some(cache) = cache else {
@@ -334,14 +321,9 @@ struct Warmed {
     post, path = "/api/cache/warm", tag = "Operation", request_body = WarmBody,
     responses((status = 200, description = "What was prepared", body = Object)),
 )]
-async fn warm(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Body(body): Body<WarmBody>,
-) -> Result<Json<Warmed>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result<Json<Warmed>, Problem> {
     caches(&app)?;
-    let session = app.session_config();
+    let asker = app.own_identity();
     if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
         .into_iter()
         .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))
@@ -351,11 +333,11 @@ async fn warm(
     }
     match (body.question, body.phrase) {
         (Some(question), None) => {
-            let made = rehearse(&app.engines, &session, &question, PREPARED_WITHIN).await?;
+            let made = rehearse(&app.desk.engines, &app.agent, &asker, &question, PREPARED_WITHIN).await?;
             Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
         }
         (None, Some(phrase)) => {
-            let audio = say_ahead(&app.engines, &session, &phrase).await?;
+            let audio = say_ahead(&app.desk.engines, &app.agent, &asker, &phrase).await?;
             Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
         }
         _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),

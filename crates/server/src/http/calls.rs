@@ -5,20 +5,19 @@ use std::sync::Arc;
 use antiphon_telemetry::CallView;
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::performance::within;
+use super::routes::{Access, Routes};
 use crate::app::App;
 
 const MAX_PAGE: usize = 1_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.described(Access::Key, routes!(list))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -45,12 +44,7 @@ struct Calls {
     get, path = "/api/calls", tag = "Operation", params(Page),
     responses((status = 200, description = "One object a call", body = Object)),
 )]
-async fn list(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Query(page): Query<Page>,
-) -> Result<Json<Calls>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn list(State(app): State<Arc<App>>, Query(page): Query<Page>) -> Result<Json<Calls>, Problem> {
     let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
     let calls = app.live.calls();
     let active = calls.len();

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind};
+use antiphon_desk::{Busy, Unauthorized};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-
-use crate::app::Busy;
 
 /// An error with its HTTP status. As a response it has OpenAI's shape: `{"error": {message, type, param, code}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +109,22 @@ impl From<Error> for ApiError {
         };
         let retry_after = error.retry_after();
         Self { status, message: error.to_string(), param: None, code, retry_after }
+    }
+}
+
+impl From<Unauthorized> for ApiError {
+    fn from(error: Unauthorized) -> Self {
+        match error {
+            Unauthorized::Signature => {
+                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("invalid_signature")
+            }
+            Unauthorized::NoKey | Unauthorized::WrongKey => {
+                Self::new(StatusCode::UNAUTHORIZED, error.to_string()).code("invalid_api_key")
+            }
+            Unauthorized::ForeignOrigin => {
+                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("origin_not_allowed")
+            }
+        }
     }
 }
 

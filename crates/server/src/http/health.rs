@@ -9,15 +9,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
+use super::routes::{Access, Routes};
 use crate::app::App;
 
 /// `/healthz`, `/readyz` and `/metrics`, all without a key.
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .described(Access::Public, routes!(live))
+        .described(Access::Public, routes!(ready))
+        .described(Access::Public, routes!(metrics))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -40,7 +43,7 @@ async fn live() -> Json<Status> {
     responses((status = 200, description = "Ready", body = Status), (status = 503, description = "Shutting down")),
 )]
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
-    if app.calls.draining() {
+    if app.desk.calls.draining() {
         let message = "the server is shutting down: it finishes the calls it has and takes no new ones";
         return Err(Problem(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).code("draining")));
     }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use antiphon_desk::{Keys, is_local_origin};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -15,7 +16,6 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
-use super::auth::{Auth, is_local_origin};
 use super::error::ApiError;
 use crate::app::App;
 
@@ -28,7 +28,7 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     routes
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors(&app.http.auth))
+        .layer(cors(&app.desk.keys))
         .layer(from_fn_with_state(Arc::clone(app), observe))
 }
 
@@ -74,8 +74,8 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// With keys, any page may call: it must have one. Without, only pages of this machine.
-fn cors(auth: &Auth) -> CorsLayer {
-    let open = auth.is_open();
+fn cors(keys: &Keys) -> CorsLayer {
+    let open = keys.is_open();
     let origins =
         AllowOrigin::predicate(move |origin, _| !open || origin.to_str().is_ok_and(is_local_origin));
     CorsLayer::new()

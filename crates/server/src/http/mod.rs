@@ -1,7 +1,6 @@
 //! HTTP: the router of everything the server answers, and the server itself.
 
 mod advice;
-pub mod auth;
 pub(crate) mod body;
 mod cache;
 mod calls;
@@ -13,6 +12,7 @@ mod openapi;
 mod pages;
 mod performance;
 mod profile;
+pub(crate) mod routes;
 mod serve;
 mod settings;
 mod tls;
@@ -24,29 +24,38 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
+pub use routes::{Access, Route};
 pub use serve::{serve, stop_signals};
 pub use settings::{Settings, Telephony, Tls};
 
 use crate::app::App;
-use crate::transports::realtime;
+use crate::transports::{realtime, talk, twilio};
 use error::{ApiError, Problem};
+use routes::Routes;
 
 /// Everything the server answers.
 pub fn router(app: Arc<App>) -> Router {
-    let described =
-        openapi::described().merge(health::routes()).merge(openai::routes(&app)).merge(realtime::routes());
-    let described = described.merge(performance::routes()).merge(profile::routes()).merge(calls::routes());
-    let described = described.merge(advice::routes()).merge(cache::routes());
-    let (routes, api) = described.split_for_parts();
-    let routes = routes
-        .merge(openapi::routes(&api))
-        .merge(pages::routes())
-        .merge(crate::transports::talk::routes())
-        .merge(crate::transports::twilio::routes())
+    let routes = registered(&app)
+        .behind_keys(&app)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(app.http.max_json_bytes));
     layers::wrap(routes, &app).with_state(app)
+}
+
+/// Every route, and who may use it.
+pub fn routes(app: &Arc<App>) -> Vec<Route> {
+    registered(app).recorded().to_vec()
+}
+
+fn registered(app: &Arc<App>) -> Routes {
+    let routes = Routes::new(openapi::description());
+    let routes = openai::routes(health::routes(routes), app);
+    let routes = realtime::routes(routes);
+    let routes = calls::routes(profile::routes(performance::routes(routes)));
+    let routes = cache::routes(advice::routes(routes));
+    let routes = pages::routes(openapi::routes(routes));
+    twilio::routes(talk::routes(routes))
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::routing::get;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::App;
+use super::routes::{Access, Routes};
 
 /// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
 const WEB_SOCKETS: [(&str, &str); 5] = [
@@ -55,14 +53,14 @@ impl Modify for WebSockets {
     }
 }
 
-/// A router whose routes describe themselves.
-pub(super) fn described() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Description::openapi())
+/// What the document says beside the paths.
+pub(super) fn description() -> utoipa::openapi::OpenApi {
+    Description::openapi()
 }
 
-/// `/openapi.json` itself.
-pub(super) fn routes(api: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
-    let text: Arc<str> = serde_json::to_string(api).unwrap_or_default().into();
+/// `/openapi.json` itself, which describes the routes so far.
+pub(super) fn routes(mut routes: Routes) -> Routes {
+    let text: Arc<str> = serde_json::to_string(&routes.document()).unwrap_or_default().into();
     let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
-    Router::new().route("/openapi.json", get(answer))
+    routes.plain(Access::Public, &[Method::GET], "/openapi.json", get(answer))
 }

@@ -1,13 +1,10 @@
 //! The talk page and the dashboard: their files, built into the program.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::app::App;
+use super::routes::{Access, Routes};
 
 /// A page may load and connect to nothing but its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; \
@@ -61,8 +58,10 @@ const FILES: &[File] = &[
     script!("/dashboard/turns.js"),
 ];
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(async move || answer(file))))
+pub(super) fn routes(routes: Routes) -> Routes {
+    FILES.iter().fold(routes, |routes, file| {
+        routes.plain(Access::Public, &[Method::GET], file.path, get(async move || answer(file)))
+    })
 }
 
 fn answer(file: &'static File) -> Response {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use antiphon_telemetry::{Alert, Report, Series, StoreError, TurnView};
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
+use super::routes::{Access, Routes};
 use crate::app::App;
 
 /// A year.
@@ -22,12 +22,12 @@ const MINUTES: u64 = 60;
 const MAX_POINTS: usize = 2_000;
 const MAX_TURNS: usize = 500;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(report))
-        .routes(routes!(history))
-        .routes(routes!(turns))
-        .routes(routes!(alerts))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .described(Access::Key, routes!(report))
+        .described(Access::Key, routes!(history))
+        .described(Access::Key, routes!(turns))
+        .described(Access::Key, routes!(alerts))
 }
 
 /// A list, as all lists of the server's own API.
@@ -49,12 +49,7 @@ struct Wanted {
     get, path = "/api/performance", tag = "Operation", params(Wanted),
     responses((status = 200, description = "One object a component", body = Object)),
 )]
-async fn report(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Report>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn report(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Result<Json<Report>, Problem> {
     let names = app.watcher.monitor().names();
     if let Some(name) = wanted.component.as_deref().filter(|name| !names.contains(name)) {
         let message = format!("there is no component '{name}'; there are {}", names.join(", "));
@@ -81,10 +76,8 @@ struct WantedHistory {
 )]
 async fn history(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Query(wanted): Query<WantedHistory>,
 ) -> Result<Json<Series>, Problem> {
-    app.http.auth.check(&headers)?;
     let points = within("points", wanted.points.unwrap_or(120), MAX_POINTS)?;
     Ok(Json(app.watcher.series(window(wanted.minutes)?, points).await.map_err(|error| unreadable(&error))?))
 }
@@ -102,10 +95,8 @@ struct Limit {
 )]
 async fn turns(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Query(wanted): Query<Limit>,
 ) -> Result<Json<List<TurnView>>, Problem> {
-    app.http.auth.check(&headers)?;
     let limit = within("limit", wanted.limit.unwrap_or(50), MAX_TURNS)?;
     Ok(Json(List { data: app.live.turns(limit) }))
 }
@@ -115,8 +106,7 @@ async fn turns(
     get, path = "/api/performance/alerts", tag = "Operation",
     responses((status = 200, description = "One object an alert", body = Object)),
 )]
-async fn alerts(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<List<Alert>>, Problem> {
-    app.http.auth.check(&headers)?;
+async fn alerts(State(app): State<Arc<App>>) -> Result<Json<List<Alert>>, Problem> {
     Ok(Json(List { data: app.watcher.alerts() }))
 }
 

@@ -10,18 +10,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
 use super::performance::within;
+use super::routes::{Access, Routes};
 use crate::app::App;
 
 const MAX_SECONDS: usize = 600;
 const SECONDS: usize = 10;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(take))
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.described(Access::Key, routes!(take))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -46,10 +46,9 @@ struct Wanted {
 )]
 async fn take(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.http.auth.check(&headers)?;
     let seconds = within("seconds", wanted.seconds.unwrap_or(SECONDS), MAX_SECONDS)?;
     let duration = Duration::from_secs(seconds as u64);
     let component = wanted.component.clone();

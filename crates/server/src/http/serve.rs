@@ -70,8 +70,8 @@ pub async fn serve(
     let stopping = async {
         stop.next().await;
         tokio::select! {
-            left = app.calls.drain(app.http.drain) => left,
-            _ = stop.next() => app.calls.active(),
+            left = app.desk.calls.drain(app.http.drain) => left,
+            _ = stop.next() => app.desk.calls.active(),
         }
     };
     tokio::pin!(stopping);
@@ -97,11 +97,11 @@ pub async fn serve(
             left = &mut stopping => break left,
         }
     };
-    app.calls.end();
+    app.desk.calls.end();
     drop((listener, close));
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
-    app.calls.drain(LAST_REQUESTS).await;
+    app.desk.calls.drain(LAST_REQUESTS).await;
     reporting::finish(&app).await;
     caching::finish(&app).await;
     tracing::info!(calls_left, "stopped");
@@ -118,7 +118,7 @@ pub fn stop_signals() -> io::Result<impl Stream<Item = ()>> {
 
 /// Without keys everybody who reaches the server may use it: that must be this machine alone.
 fn refuse_strangers(app: &App, listen: SocketAddr) -> io::Result<()> {
-    if !app.http.auth.is_open() || listen.ip().is_loopback() {
+    if !app.desk.keys.is_open() || listen.ip().is_loopback() {
         return Ok(());
     }
     let message = format!(

@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use antiphon_desk::{Keys, is_local_origin};
 use axum::http::{HeaderMap, Uri, header};
-
-use super::auth::{Auth, is_local_origin};
 
 /// The resolved settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Whom to let in.
-    pub auth: Auth,
+    pub keys: Keys,
     /// Certificate and key; without them connections are not encrypted.
     pub tls: Option<Tls>,
     /// Calls at a time.
@@ -79,7 +78,7 @@ impl Default for Settings {
     /// a flood early.
     fn default() -> Self {
         Self {
-            auth: Auth::default(),
+            keys: Keys::default(),
             tls: None,
             max_calls: 1_000,
             max_requests: 64,

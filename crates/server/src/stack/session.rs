@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use antiphon_core::call::{IdleReply, ReplyReuse, SessionConfig};
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+use antiphon_core::session::{
+    IdleReply, ListeningConfig, ModelConfig, ReplyReuse, Sayings, SessionConfig, VoiceConfig,
+};
 
 use crate::config::{Config, TurnEngine};
 
@@ -27,20 +29,32 @@ pub fn session_config(config: &Config) -> SessionConfig {
     };
     SessionConfig {
         instructions: config.agent.instructions.clone(),
-        voice: config.agent.voice.clone(),
-        speed: config.tts.speed,
-        audio_frame: ms(config.server.frame_ms),
-        language: config.stt.language.clone(),
-        turns: Some(turns),
-        greeting: config.agent.greeting.clone(),
-        idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
-        goodbye: config.agent.goodbye.clone(),
-        reuse: match (config.agent.cache, config.agent.cache_other_words) {
-            (false, _) => ReplyReuse::Never,
-            (true, false) => ReplyReuse::SameWords,
-            (true, true) => ReplyReuse::OtherWords,
+        model: ModelConfig::default(),
+        voice: VoiceConfig {
+            name: config.agent.voice.clone(),
+            speed: config.tts.speed,
+            frame: ms(config.server.frame_ms),
+            ..VoiceConfig::default()
         },
-        apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
-        ..SessionConfig::default()
+        listening: ListeningConfig {
+            language: config.stt.language.clone(),
+            turns: Some(turns),
+            ..ListeningConfig::default()
+        },
+        sayings: Sayings {
+            greeting: config.agent.greeting.clone(),
+            idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
+            goodbye: config.agent.goodbye.clone(),
+            apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
+        },
+    }
+}
+
+/// Which replies given before may answer.
+pub(super) fn reply_reuse(config: &Config) -> ReplyReuse {
+    match (config.agent.cache, config.agent.cache_other_words) {
+        (false, _) => ReplyReuse::Never,
+        (true, false) => ReplyReuse::SameWords,
+        (true, true) => ReplyReuse::OtherWords,
     }
 }

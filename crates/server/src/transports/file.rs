@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::turns::{Turn, Turns};
 
+/// The transport's name, for logs and metrics.
+pub(crate) const NAME: &str = "file";
+
 /// The person is silent for this long after the recording before the conversation is over.
 const REST: Duration = Duration::from_secs(3);
 /// Rate of the replies' audio.
@@ -106,7 +109,7 @@ impl FileTransport {
 
 impl Transport for FileTransport {
     fn name(&self) -> &'static str {
-        "file"
+        NAME
     }
 
     fn output(&self) -> OutputAudio {
@@ -134,7 +137,7 @@ impl Transport for FileTransport {
         match outbound {
             Outbound::Audio { samples, .. } => self.audio.extend(samples),
             Outbound::Event(event) => self.event(&event),
-            Outbound::Clear | Outbound::Hangup => {}
+            Outbound::Clear | Outbound::Control(_) => {}
         }
     }
 

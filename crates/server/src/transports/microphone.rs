@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use antiphon_audio::Ingest;
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
-use antiphon_core::{Error, Event, Result, SampleRate};
+use antiphon_core::{CallControl, Error, Event, Result, SampleRate};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+
+/// The transport's name, for logs and metrics.
+pub(crate) const NAME: &str = "microphone";
 
 /// Covers a player that is woken late.
 const LEAD: Duration = Duration::from_millis(200);
@@ -99,7 +102,7 @@ fn works(test: &[&str]) -> bool {
 
 impl Transport for Microphone {
     fn name(&self) -> &'static str {
-        "microphone"
+        NAME
     }
 
     fn output(&self) -> OutputAudio {
@@ -133,7 +136,8 @@ impl Transport for Microphone {
             Outbound::Clear => self.player.forget(),
             // Nobody may be listening any more.
             Outbound::Event(event) => drop(self.events.send(event)),
-            Outbound::Hangup => self.over = true,
+            Outbound::Control(CallControl::HangUp(_)) => self.over = true,
+            Outbound::Control(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_server::http::auth::Auth;
+use antiphon_desk::Keys;
 use antiphon_server::http::{Settings, Tls, serve};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::support::tools::until;
 use crate::support::{Server, app};
 
 fn with_key() -> Settings {
-    Settings { auth: Auth::new(["sk-test"]), ..Settings::default() }
+    Settings { keys: Keys::new(["sk-test"]), ..Settings::default() }
 }
 
 #[tokio::test]
@@ -170,10 +170,10 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
     let server = Server::start(Settings { drain: Duration::from_secs(30), ..Settings::default() });
     let app = std::sync::Arc::clone(&server.app);
     let (ready, models) = (server.url("/readyz"), server.url("/v1/models"));
-    let call = app.calls.admit("test").unwrap();
+    let call = app.desk.calls.admit("test").unwrap();
     let stopped = tokio::spawn(server.stop());
-    until("the server drains", || app.calls.draining()).await;
-    assert!(app.calls.admit("test").is_err());
+    until("the server drains", || app.desk.calls.draining()).await;
+    assert!(app.desk.calls.admit("test").is_err());
     let response = reqwest::get(ready).await.unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.text().await.unwrap().contains("shutting down"));

@@ -1,7 +1,7 @@
 //! What the server says about its own speed.
 
+use antiphon_desk::Keys;
 use antiphon_server::http::Settings;
-use antiphon_server::http::auth::Auth;
 use serde_json::Value;
 
 use crate::support::Server;
@@ -33,6 +33,6 @@ async fn what_cannot_be_reported_is_refused() {
     assert_eq!(status, 404);
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("pipeline")), "{problem}");
     assert_eq!(get(&server, "/api/performance?minutes=0").await.0, 400);
-    let keyed = Server::start(Settings { auth: Auth::new(["sk-1"]), ..Settings::default() });
+    let keyed = Server::start(Settings { keys: Keys::new(["sk-1"]), ..Settings::default() });
     assert_eq!(get(&keyed, "/api/performance").await.0, 401);
 }

@@ -1,7 +1,7 @@
 //! Who may connect, and how.
 
+use antiphon_desk::Keys;
 use antiphon_server::http::Settings;
-use antiphon_server::http::auth::Auth;
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -11,7 +11,7 @@ use crate::support::Server;
 use crate::support::schema::assert_is;
 
 fn keyed() -> Server {
-    Server::start(Settings { auth: Auth::new(["sk-test"]), ..Settings::default() })
+    Server::start(Settings { keys: Keys::new(["sk-test"]), ..Settings::default() })
 }
 
 /// Connects with a header; gives the answered subprotocol, or the status and the error.

@@ -63,7 +63,7 @@ async fn a_client_that_goes_away_in_mid_reply_leaves_nothing_behind() {
     client.send(json!({ "type": "response.create" })).await;
     client.until("response.output_audio.delta").await;
     drop(client);
-    until("the call is over", || server.app.calls.active() == 0).await;
+    until("the call is over", || server.app.desk.calls.active() == 0).await;
 }
 
 /// What is sent to a client that does not read is bounded, and so is the time that it may go on like this.
@@ -73,7 +73,7 @@ async fn a_client_that_never_reads_is_dropped() {
     let mut client = Client::connect(&server, "").await;
     client.says("endless").await;
     client.send(json!({ "type": "response.create" })).await;
-    until_within(Duration::from_mins(1), "the call is over", || server.app.calls.active() == 0).await;
+    until_within(Duration::from_mins(1), "the call is over", || server.app.desk.calls.active() == 0).await;
     let metrics = server.app.metrics.encode().unwrap();
     assert!(metrics.contains("antiphon_calls_total{transport=\"realtime\",outcome=\"lost\"} 1"), "{metrics}");
     drop(client);

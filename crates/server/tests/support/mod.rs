@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::Engines;
-use antiphon_core::call::SessionConfig;
+use antiphon_agent::{Agent, Engines};
+use antiphon_core::session::{ListeningConfig, SessionConfig};
 use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
 use antiphon_server::app::{App, Measuring};
 use antiphon_server::http::{Settings, serve};
@@ -37,9 +37,8 @@ impl Server {
     pub(crate) fn start_speaking(settings: Settings) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let session = SessionConfig::default();
-        let app = Arc::new(App::new(settings, session, engines(), Measuring::default()).expect("threads"));
-        Self::serve(app, listener, address)
+        let app = App::new(settings, Agent::default(), engines(), Measuring::default()).expect("threads");
+        Self::serve(Arc::new(app), listener, address)
     }
 
     fn serve(app: Arc<App>, listener: TcpListener, address: SocketAddr) -> Self {
@@ -71,7 +70,7 @@ impl Server {
 
 /// What a server with these settings shares.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
-    Arc::new(App::new(settings, session(), engines(), Measuring::default()).expect("threads"))
+    Arc::new(App::new(settings, agent(), engines(), Measuring::default()).expect("threads"))
 }
 
 fn engines() -> Engines {
@@ -83,12 +82,12 @@ fn engines() -> Engines {
         tts: Arc::new(FakeTts),
         embed: Arc::new(FakeEmbed),
         emotion: None,
-        memories: None,
-        knowledge: None,
-        foresight: None,
     }
 }
 
-fn session() -> SessionConfig {
-    SessionConfig { turns: None, prefix_padding: Duration::ZERO, ..SessionConfig::default() }
+/// An agent whose turns only the client ends.
+fn agent() -> Agent {
+    let listening =
+        ListeningConfig { turns: None, prefix_padding: Duration::ZERO, ..ListeningConfig::default() };
+    Agent { session: SessionConfig { listening, ..SessionConfig::default() }, ..Agent::default() }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_audio::Law;
+use antiphon_desk::Keys;
 use antiphon_providers::fake::under_way;
-use antiphon_server::http::auth::Auth;
 use antiphon_server::http::{Settings, Telephony};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -134,7 +134,7 @@ async fn a_caller_is_heard_answered_and_may_interrupt() {
         assert!(heard.iter().any(|message| message["event"] == "clear"), "{heard:#?}");
         phone.send(json!({ "event": "mark", "streamSid": "MZ1", "mark": { "name": "x" } })).await;
         phone.send(json!({ "event": "stop", "streamSid": "MZ1", "stop": { "callSid": "CA1" } })).await;
-        until("the call is over", || server.app.calls.active() == 0).await;
+        until("the call is over", || server.app.desk.calls.active() == 0).await;
     }
     until("all work is dropped", || under_way() == 0).await;
 }
@@ -155,15 +155,15 @@ async fn nonsense_does_not_end_a_call_but_a_stream_that_never_starts_ends() {
     phone.socket.send(Message::binary(vec![1, 2, 3])).await.expect("sent");
     phone.speaks(true, Duration::from_millis(1_100)).await;
     phone.speaks(false, Duration::from_millis(800)).await;
-    assert_eq!(server.app.calls.active(), 1, "the call goes on");
+    assert_eq!(server.app.desk.calls.active(), 1, "the call goes on");
     drop(phone);
-    until("the call is over", || server.app.calls.active() == 0).await;
+    until("the call is over", || server.app.desk.calls.active() == 0).await;
 
     let (mut silent, _) = connect_async(server.socket("/ws")).await.expect("connects");
     silent.send(Message::text("{\"event\":\"start\"}")).await.expect("sent");
     let end = tokio::time::timeout(PATIENCE, silent.next()).await.expect("ended in time");
     assert!(matches!(end, None | Some(Err(_) | Ok(Message::Close(_)))), "{end:?}");
-    until("the call is over", || server.app.calls.active() == 0).await;
+    until("the call is over", || server.app.desk.calls.active() == 0).await;
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
         public_url: Some("https://voice.example.com".parse().unwrap()),
         twilio_auth_token: Some("12345".to_owned()),
     };
-    let signed = Server::start(Settings { telephony, auth: Auth::new(["sk-1"]), ..Settings::default() });
+    let signed = Server::start(Settings { telephony, keys: Keys::new(["sk-1"]), ..Settings::default() });
     let post = |signature: &str| {
         let client = reqwest::Client::new();
         let post =
@@ -230,7 +230,7 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
 async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_progress_goes_on() {
     let server = Server::start_speaking(Settings { max_calls: 1, ..Settings::default() });
     let mut phone = Phone::dial(&server, "/telephony/twilio/media").await;
-    until("the call is held", || server.app.calls.active() == 1).await;
+    until("the call is held", || server.app.desk.calls.active() == 1).await;
     let webhook = async || {
         let client = reqwest::Client::new();
         let post =
@@ -242,8 +242,8 @@ async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_p
     let Err(Error::Http(refused)) = connect_async(server.socket("/ws")).await else { panic!("not let in") };
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
     phone.speaks(true, Duration::from_millis(400)).await;
-    assert_eq!(server.app.calls.active(), 1, "nobody was cut off");
+    assert_eq!(server.app.desk.calls.active(), 1, "nobody was cut off");
     phone.send(json!({ "event": "stop", "streamSid": "MZ1" })).await;
-    until("the line is free", || server.app.calls.active() == 0).await;
+    until("the line is free", || server.app.desk.calls.active() == 0).await;
     assert!(webhook().await.contains("<Stream"), "the next is let in");
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use antiphon_core::call::CommandKind;
 use antiphon_core::{
-    AgentId, ChatRequest, Foresight, Preparation, PreparationOutcome, Priority, Said, SpeechRequest,
+    AgentVersion, ChatRequest, Foresight, Preparation, PreparationOutcome, Priority, Said, SpeechRequest,
 };
 use tokio::time::Instant;
 
-use super::lookup::{Scripted, lookups};
 use super::stage::Stage;
+use super::turn_context::{Scripted, lookups};
 use super::{command, ms};
 
 /// Expects the same after everything, of the agents of one tenant.
@@ -63,20 +63,22 @@ impl Expecting {
 }
 
 impl Foresight for Expecting {
-    fn learn(&self, _: &AgentId, said: &Said<'_>) {
+    fn learn(&self, _: &AgentVersion, said: &Said<'_>) {
         let Said { by, before, after, text, .. } = *said;
         self.point(text, after);
         self.tell(Told::Learned { by: by.into(), before: before.map(Into::into), said: text.into() });
     }
 
-    fn next(&self, agent: &AgentId, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
-        let next =
-            self.likely.iter().find(|text| !already.contains(text) && agent.tenant() == self.tenant)?;
+    fn next(&self, agent: &AgentVersion, before: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
+        let next = self
+            .likely
+            .iter()
+            .find(|text| !already.contains(text) && agent.tenant().as_str() == self.tenant)?;
         self.tell(Told::Given(before.map(Into::into), next.to_string()));
         Some(next.clone())
     }
 
-    fn prepared(&self, _: &AgentId, preparation: &Preparation<'_>) {
+    fn prepared(&self, _: &AgentVersion, preparation: &Preparation<'_>) {
         self.point(preparation.question, preparation.after);
         self.tell(Told::Prepared(preparation.question.into(), preparation.outcome));
     }
@@ -224,7 +226,7 @@ async fn what_was_answered_is_learned_with_what_came_before() {
     let foresight = expecting(&[]);
     let long = "One two three four five six seven eight nine ten eleven twelve. And so it goes on for long.";
     let stage = Stage::default().foresees(foresight.clone()).answer("Here.").answer(long).fail().fail();
-    let mut call = stage.configured(|config| config.person = Some("ada".to_owned())).call();
+    let mut call = stage.called_by("ada").call();
     call.says("where do I park", ms(800)).await;
     call.silence(ms(3_000)).await;
     call.says("how much is it", ms(800)).await;
@@ -255,8 +257,9 @@ async fn an_unknown_person_is_known_by_the_call() {
 async fn another_tenants_agent_is_offered_nothing() {
     for (tenant, asked) in [("default", 1), ("other", 0)] {
         let foresight = expecting(&["how much is it"]);
-        let stage = Stage::default().foresees(foresight.clone()).configured(|c| c.tenant = tenant.into());
-        let mut call = stage.call();
+        let mut scene = Stage::default().foresees(foresight.clone()).scene();
+        scene.identity.tenant = tenant.into();
+        let mut call = scene.call();
         call.silence(ms(1_000)).await;
         assert_eq!(call.requests().len(), asked);
     }
@@ -265,9 +268,8 @@ async fn another_tenants_agent_is_offered_nothing() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_foreseen_where_replies_may_not_be_used_again() {
     let foresight = expecting(&["how much is it"]);
-    let stage = Stage::default()
-        .foresees(foresight.clone())
-        .configured(|config| config.reuse = antiphon_core::call::ReplyReuse::Never);
+    let stage =
+        Stage::default().foresees(foresight.clone()).reusing(antiphon_core::session::ReplyReuse::Never);
     let mut call = stage.greeting("Welcome.").answer("Here.").call();
     call.silence(ms(2_000)).await;
     call.says("where do I park", ms(800)).await;

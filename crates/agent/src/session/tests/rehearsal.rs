@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::call::IdleReply;
+use antiphon_core::session::IdleReply;
 use antiphon_core::{ChatRequest, ErrorKind, Priority, SpeechRequest};
 
-use super::lookup::{Scripted, lookups};
 use super::ms;
 use super::stage::{Stage, spoken};
+use super::turn_context::{Scripted, lookups};
 use crate::rehearsal::{Rehearsed, fixed_texts, rehearse, say_ahead};
 
 const QUESTION: &str = "where do I park my car";
@@ -20,11 +20,13 @@ async fn a_rehearsal_asks_what_a_call_will_ask() {
     for greeting in ["Welcome. How may I help?", ""] {
         let stage = Stage::default().looks_up(lookups(&Arc::<Scripted>::default())).greeting(greeting);
         let stage = stage.configured(|config| {
-            (config.voice, config.speed) = (Some("v".to_owned()), 1.5);
-            (config.temperature, config.tenant) = (Some(0.5), "a".into());
+            (config.voice.name, config.voice.speed) = (Some("v".to_owned()), 1.5);
+            config.model.temperature = Some(0.5);
         });
-        let scene = stage.answer(ANSWER).answer(ANSWER).scene();
-        let rehearsed = rehearse(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
+        let mut scene = stage.answer(ANSWER).answer(ANSWER).scene();
+        scene.identity.tenant = "a".into();
+        let rehearsed =
+            rehearse(&scene.engines, &scene.agent, &scene.identity, QUESTION, SOON).await.expect("made");
         assert_eq!(
             rehearsed,
             Rehearsed { text: ANSWER.to_owned(), audio: spoken("Behind the house.It is free.") }
@@ -54,12 +56,12 @@ fn at_leisure(said: SpeechRequest) -> SpeechRequest {
 async fn all_that_an_agent_says_by_itself_is_spoken_ahead_as_it_will_be() {
     let stage =
         Stage::default().reprompt(Duration::from_secs(5)).greeting("Welcome. How may I help?").fail().fail();
-    let scene = stage.configured(|config| config.voice = Some("v".to_owned())).scene();
-    let texts = fixed_texts(&scene.config);
+    let scene = stage.configured(|config| config.voice.name = Some("v".to_owned())).scene();
+    let texts = fixed_texts(&scene.agent.session);
     assert_eq!(texts, ["Welcome. How may I help?", "Sorry.", "Hello?", "Bye."]);
     let mut audio = Duration::ZERO;
     for text in texts {
-        audio += say_ahead(&scene.engines, &scene.config, text).await.expect("spoken");
+        audio += say_ahead(&scene.engines, &scene.agent, &scene.identity, text).await.expect("spoken");
     }
     let mut ahead = scene.speeches();
     assert_eq!(audio, spoken("Welcome.How may I help?Sorry.Hello?Bye."));
@@ -78,23 +80,27 @@ async fn all_that_an_agent_says_by_itself_is_spoken_ahead_as_it_will_be() {
 
 #[tokio::test(start_paused = true)]
 async fn only_what_will_be_said_is_among_the_fixed_texts() {
-    let mut config = Stage::default().reprompt(SOON).greeting("Bye.").scene().config;
-    config.apology = " ".to_owned();
-    config.idle = IdleReply::Generate;
+    let mut config = Stage::default().reprompt(SOON).greeting("Bye.").scene().agent.session;
+    config.sayings.apology = " ".to_owned();
+    config.sayings.idle = IdleReply::Generate;
     assert_eq!(fixed_texts(&config), ["Bye."], "once, and nothing empty");
-    config.greeting.clear();
-    config.turns = None;
+    config.sayings.greeting.clear();
+    config.listening.turns = None;
     assert_eq!(fixed_texts(&config), Vec::<&str>::new(), "nobody is asked again");
-    config.apology = "Sorry.".to_owned();
-    config.transcribe_only = true;
+    config.sayings.apology = "Sorry.".to_owned();
+    config.listening.transcribe_only = true;
     assert_eq!(fixed_texts(&config), Vec::<&str>::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_writes_says_nothing_ahead() {
-    let scene = Stage::default().configured(|config| config.spoken = false).answer(ANSWER).scene();
-    assert_eq!(say_ahead(&scene.engines, &scene.config, "Bye.").await.expect("done"), Duration::ZERO);
-    let rehearsed = rehearse(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
+    let scene = Stage::default().configured(|config| config.voice.spoken = false).answer(ANSWER).scene();
+    assert_eq!(
+        say_ahead(&scene.engines, &scene.agent, &scene.identity, "Bye.").await.expect("done"),
+        Duration::ZERO
+    );
+    let rehearsed =
+        rehearse(&scene.engines, &scene.agent, &scene.identity, QUESTION, SOON).await.expect("made");
     assert_eq!((rehearsed.text.as_str(), rehearsed.audio), (ANSWER, Duration::ZERO));
     assert_eq!(scene.speeches(), []);
 }
@@ -103,8 +109,9 @@ async fn an_agent_that_writes_says_nothing_ahead() {
 async fn a_rehearsal_that_cannot_be_says_why() {
     let scene = Stage::default().fail().first_token(ms(100)).scene();
     let kind = async |question: &str, transcribe_only, within| {
-        let config = antiphon_core::call::SessionConfig { transcribe_only, ..scene.config.clone() };
-        rehearse(&scene.engines, &config, question, within).await.expect_err("refused").kind()
+        let mut agent = scene.agent.clone();
+        agent.session.listening.transcribe_only = transcribe_only;
+        rehearse(&scene.engines, &agent, &scene.identity, question, within).await.expect_err("refused").kind()
     };
     assert_eq!(kind(QUESTION, true, SOON).await, ErrorKind::Invalid);
     assert_eq!(kind(" ", false, SOON).await, ErrorKind::Invalid);

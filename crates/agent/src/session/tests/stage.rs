@@ -5,17 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{
-    Command, IdleReply, Inbound, Outbound, OutputAudio, Pacing, SessionConfig, Transport,
-};
+use antiphon_core::call::{Command, Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::dialog::TurnConfig;
+use antiphon_core::session::{IdleReply, ReplyReuse, Sayings, SessionConfig};
 use antiphon_core::*;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::ids::CallContext;
-use crate::{Engines, run_call};
+use crate::{Agent, Call, Engines, ids, run_call};
 
 const RATE: SampleRate = SampleRate::HZ_8000;
 /// Speech lasts this long for each letter.
@@ -55,7 +53,10 @@ pub(super) struct Stage {
     config: SessionConfig,
     pacing: Pacing,
     lookups: Lookups,
+    person: Option<PersonId>,
     foresight: Option<Arc<dyn Foresight>>,
+    tools: Option<Arc<dyn Tools>>,
+    reuse: ReplyReuse,
 }
 
 /// What can be looked up.
@@ -79,13 +80,26 @@ impl Default for Stage {
         };
         let config = SessionConfig {
             instructions: "You are a test.".to_owned(),
-            idle: IdleReply::Say(vec!["Hello?".to_owned()]),
-            goodbye: "Bye.".to_owned(),
-            apology: "Sorry.".to_owned(),
+            sayings: Sayings {
+                idle: IdleReply::Say(vec!["Hello?".to_owned()]),
+                goodbye: "Bye.".to_owned(),
+                apology: "Sorry.".to_owned(),
+                ..Sayings::default()
+            },
             ..SessionConfig::default()
         };
         let pacing = Pacing::Server { lead: Duration::from_millis(200) };
-        Self { script, config, pacing, lookups: Lookups::default(), foresight: None }
+        let lookups = Lookups::default();
+        Self {
+            script,
+            config,
+            pacing,
+            lookups,
+            person: None,
+            foresight: None,
+            tools: None,
+            reuse: ReplyReuse::default(),
+        }
     }
 }
 
@@ -117,17 +131,17 @@ impl Stage {
     }
 
     pub(super) fn greeting(mut self, text: &str) -> Self {
-        self.config.greeting = text.to_owned();
+        self.config.sayings.greeting = text.to_owned();
         self
     }
 
     pub(super) fn reprompt(mut self, after: Duration) -> Self {
-        self.config.turns = Some(TurnConfig { reprompt: Some(after), ..TurnConfig::default() });
+        self.config.listening.turns = Some(TurnConfig { reprompt: Some(after), ..TurnConfig::default() });
         self
     }
 
     pub(super) fn manual(mut self) -> Self {
-        self.config.turns = None;
+        self.config.listening.turns = None;
         self
     }
 
@@ -137,14 +151,28 @@ impl Stage {
     }
 
     /// Ada calls.
-    pub(super) fn looks_up(mut self, lookups: Lookups) -> Self {
-        self.lookups = lookups;
-        self.config.person = Some("ada".to_owned());
+    pub(super) fn looks_up(self, lookups: Lookups) -> Self {
+        Self { lookups, ..self }.called_by("ada")
+    }
+
+    pub(super) fn called_by(mut self, person: &str) -> Self {
+        self.person = PersonId::parse(person);
+        self
+    }
+
+    pub(super) fn reusing(mut self, reuse: ReplyReuse) -> Self {
+        self.reuse = reuse;
         self
     }
 
     pub(super) fn foresees(mut self, foresight: Arc<dyn Foresight>) -> Self {
         self.foresight = Some(foresight);
+        self
+    }
+
+    /// The server runs these.
+    pub(super) fn tools(mut self, tools: Arc<dyn Tools>) -> Self {
+        self.tools = Some(tools);
         self
     }
 
@@ -173,11 +201,22 @@ impl Stage {
             tts: script.clone(),
             embed: script.clone(),
             emotion: self.lookups.emotion,
+        };
+        let agent = Agent {
+            session: self.config,
             memories: self.lookups.memories,
             knowledge: self.lookups.knowledge,
             foresight: self.foresight,
+            tools: self.tools,
+            reuse: self.reuse,
         };
-        Scene { script, engines, config: self.config, pacing: self.pacing }
+        let identity = Identity {
+            tenant: TenantId::only(),
+            agent: AgentId::only(),
+            person: self.person,
+            share: Share::Server,
+        };
+        Scene { script, engines, agent, identity, pacing: self.pacing }
     }
 }
 
@@ -185,7 +224,8 @@ impl Stage {
 pub(super) struct Scene {
     script: Arc<Script>,
     pub(super) engines: Engines,
-    pub(super) config: SessionConfig,
+    pub(super) agent: Agent,
+    pub(super) identity: Identity,
     pacing: Pacing,
 }
 
@@ -198,14 +238,11 @@ impl Scene {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
         let line = Line { received, sent, pacing: self.pacing };
-        let call = run_call(
-            CallContext::new(None),
-            Arc::new(self.engines),
-            self.config,
-            Arc::new(Nobody),
-            line,
-            std::future::pending(),
-        );
+        let start = CallStart::new(ids::new_call(), self.identity, "test", ids::new_span(None));
+        let config = self.agent.session.clone();
+        let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
+        let call = Call { start, engines, agent, config, observer: Arc::new(Nobody) };
+        let call = run_call(call, Box::new(line), std::future::pending());
         Person { script: self.script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
     }
 }
@@ -226,7 +263,7 @@ pub(super) struct Person {
     input: mpsc::UnboundedSender<(Inbound, Vec<i16>)>,
     output: mpsc::UnboundedReceiver<Outbound>,
     seen: Vec<Outbound>,
-    call: tokio::task::JoinHandle<CallOutcome>,
+    call: tokio::task::JoinHandle<CallEnd>,
 }
 
 impl Person {
@@ -332,7 +369,7 @@ impl Person {
     }
 
     pub(super) fn hung_up(&self) -> bool {
-        self.seen.contains(&Outbound::Hangup)
+        self.seen.iter().any(|o| matches!(o, Outbound::Control(CallControl::HangUp(_))))
     }
 }
 
@@ -341,7 +378,7 @@ struct Nobody;
 impl Observer for Nobody {
     fn call_started(&self, _: &CallStart) {}
     fn event(&self, _: &CallId, _: &Event) {}
-    fn call_ended(&self, _: &CallId, _: &'static str, _: CallOutcome) {}
+    fn call_ended(&self, _: &CallStart, _: &CallEnd) {}
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
 }

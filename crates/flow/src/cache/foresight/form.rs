@@ -1,6 +1,6 @@
 //! What was learned, as bytes: the version, then the tenant, the instructions and the chain of each agent.
 
-use antiphon_core::AgentId;
+use antiphon_core::{AgentVersion, TenantId};
 
 use super::agents::Agents;
 use super::chain::Chain;
@@ -10,11 +10,11 @@ use crate::cache::written::{self, part, put, take, text};
 const VERSION: u8 = 1;
 
 /// The agents and what their chains gave, that which was spoken to longest ago first.
-pub(super) fn to_bytes<'a>(chains: impl Iterator<Item = (&'a AgentId, Vec<u8>)>) -> Vec<u8> {
+pub(super) fn to_bytes<'a>(chains: impl Iterator<Item = (&'a AgentVersion, Vec<u8>)>) -> Vec<u8> {
     let mut out = written::begin();
     out.push(VERSION);
     for (agent, chain) in chains {
-        put(&mut out, agent.tenant().as_bytes());
+        put(&mut out, agent.tenant().as_str().as_bytes());
         out.extend(agent.instructions().to_le_bytes());
         put(&mut out, &chain);
     }
@@ -29,8 +29,8 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Option<Agents> {
     }
     let mut agents = Agents::default();
     while !rest.is_empty() {
-        let tenant = text(&mut rest)?.into();
-        let agent = AgentId::restored(tenant, u64::from_le_bytes(take(&mut rest)?));
+        let tenant = TenantId::new(text(&mut rest)?);
+        let agent = AgentVersion::restored(tenant, u64::from_le_bytes(take(&mut rest)?));
         let chain = Chain::from_bytes(part(&mut rest)?)?;
         if !agents.add(agent, chain) {
             return None;
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_comes_twice_is_damage() {
-        let agent = AgentId::new("a".into(), "Be kind.");
+        let agent = AgentVersion::new("a".into(), "Be kind.");
         let chain = || (&agent, Chain::default().to_bytes());
         assert!(from_bytes(&to_bytes([chain()].into_iter())).is_some());
         assert!(from_bytes(&to_bytes([chain(), chain()].into_iter())).is_none());

@@ -30,13 +30,13 @@ fn place(budget: ForesightBudget) -> Place {
     Place { foresight, replies, is_idle }
 }
 
-fn agent(tenant: &str) -> AgentId {
-    AgentId::new(tenant.into(), "Be kind.")
+fn agent(tenant: &str) -> AgentVersion {
+    AgentVersion::new(tenant.into(), "Be kind.")
 }
 
 impl Place {
     /// Two people ask these, one after the other.
-    fn hears(&self, agent: &AgentId, said: &[&str]) {
+    fn hears(&self, agent: &AgentVersion, said: &[&str]) {
         for by in ["a", "b"] {
             for (at, text) in said.iter().enumerate() {
                 let before = at.checked_sub(1).map(|at| said[at]);
@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// What is prepared at the beginning of a call, each in 2 s.
-    fn prepares(&self, agent: &AgentId) -> Vec<Arc<str>> {
+    fn prepares(&self, agent: &AgentVersion) -> Vec<Arc<str>> {
         let mut already = Vec::new();
         while let Some(next) = self.foresight.next(agent, None, &already) {
             already.push(next.clone());
@@ -82,7 +82,7 @@ async fn what_is_likely_is_prepared_and_found_to_be_used() {
 async fn nothing_is_offered_to_another_tenant_or_agent() {
     let place = place(ForesightBudget::default());
     place.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
-    let other = AgentId::new("a".into(), "Be rude.");
+    let other = AgentVersion::new("a".into(), "Be rude.");
     for agent in [agent("b"), other] {
         for before in [None, Some("Where do I park?"), Some("How much is it?")] {
             assert_eq!(place.foresight.next(&agent, before, &[]), None);

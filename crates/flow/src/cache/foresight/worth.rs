@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use antiphon_core::AgentId;
+use antiphon_core::AgentVersion;
 use tokio::time::Instant;
 
 use super::space::Unused;
@@ -37,7 +37,7 @@ const MAX_BREAK_EVEN: f64 = 0.5;
 /// A reply that was prepared.
 #[derive(Debug)]
 pub(super) struct Made {
-    pub(super) agent: AgentId,
+    pub(super) agent: AgentVersion,
     /// The conversation before it.
     pub(super) after: u64,
     /// Normalised.
@@ -86,7 +86,12 @@ impl Worth {
 
     /// Somebody asked a question, in words and at a point of the conversation, and the answer was there: whether it was there because it had been prepared. Each
     /// preparation is used once; from then on it is an answer like any other.
-    pub(super) fn used(&mut self, agent: &AgentId, (after, question): (u64, &str), now: Instant) -> bool {
+    pub(super) fn used(
+        &mut self,
+        agent: &AgentVersion,
+        (after, question): (u64, &str),
+        now: Instant,
+    ) -> bool {
         let is_it = |made: &&mut Made| {
             let same = made.after == after && made.question == question && made.agent == *agent;
             same && !made.used && made.age(now) < KEPT
@@ -218,8 +223,8 @@ mod tests {
         }
     }
 
-    fn agent() -> AgentId {
-        AgentId::new("a".into(), "")
+    fn agent() -> AgentVersion {
+        AgentVersion::new("a".into(), "")
     }
 
     fn made(n: usize, at: Instant) -> Made {
@@ -293,7 +298,7 @@ mod tests {
     fn a_preparation_is_used_once_by_its_own_agent_while_it_is_kept() {
         let (mut worth, now) = (Worth::default(), Instant::now());
         worth.made(made(0, now));
-        assert!(!worth.used(&AgentId::new("b".into(), ""), (1, "0"), now));
+        assert!(!worth.used(&AgentVersion::new("b".into(), ""), (1, "0"), now));
         assert!(!worth.used(&agent(), (1, "1"), now) && !worth.used(&agent(), (2, "0"), now));
         assert!(!worth.used(&agent(), (1, "0"), now + KEPT));
         assert_eq!(worth.unused(now), Unused { replies: 1, clauses: 3 });

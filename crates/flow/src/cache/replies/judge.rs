@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Priority, Role};
+use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Priority, Requester, Role};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -105,7 +105,7 @@ impl Judge {
             temperature: Some(0.0),
             max_tokens: Some(MAX_TOKENS),
             priority: Priority::Batch,
-            ..ChatRequest::new(messages)
+            ..ChatRequest::new(Requester::local(), messages)
         };
         let said = async {
             let mut answer = self.engine.chat(request);

@@ -1,6 +1,6 @@
 //! What an answer is found by.
 
-use antiphon_core::{ChatRequest, Reuse, Role};
+use antiphon_core::{ChatRequest, PersonId, Reuse, Role};
 
 use crate::cache::{Key, KeyBuilder, Kind};
 
@@ -35,10 +35,10 @@ impl Situation<'_> {
 
     fn builder(&self, before: Before, with_looked_up: bool) -> KeyBuilder {
         let Self { request, reuse, model } = self;
-        let mut key = KeyBuilder::new(Kind::Reply, &reuse.tenant);
+        let mut key = KeyBuilder::new(Kind::Reply, request.requester.tenant.as_str());
         key.add(model)
             .add(request.model.as_deref().unwrap_or_default())
-            .add(reuse.person.as_deref().unwrap_or_default())
+            .add(reuse.person.as_ref().map_or("", PersonId::as_str))
             .add(reuse.knowledge.to_le_bytes());
         let number = |value: Option<f32>| value.map_or([0xFF; 4], f32::to_le_bytes);
         key.add(number(request.temperature)).add(number(request.top_p));

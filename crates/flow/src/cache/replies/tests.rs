@@ -3,7 +3,7 @@ mod semantic;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_core::{Error, Message, Reuse, ToolCall};
+use antiphon_core::{Error, Message, PersonId, Requester, Reuse, ToolCall};
 use proptest::prelude::*;
 use tokio::time::sleep;
 
@@ -90,8 +90,13 @@ impl Place {
     }
 }
 
-fn reuse(tenant: &str) -> Reuse {
-    Reuse { tenant: tenant.into(), person: None, looked_up: None, knowledge: 0, other_words: true }
+fn reuse() -> Reuse {
+    Reuse { person: None, looked_up: None, knowledge: 0, other_words: true }
+}
+
+/// The same request by another tenant.
+fn of_tenant(tenant: &str, request: ChatRequest) -> ChatRequest {
+    ChatRequest { requester: Requester::server(tenant.into()), ..request }
 }
 
 /// Said in turn by the person and the agent after the instructions; the last by the person.
@@ -101,7 +106,7 @@ fn request(said: &[&str]) -> ChatRequest {
         let role = if (said.len() - at) % 2 == 1 { Role::User } else { Role::Assistant };
         messages.push(Message::new(role, *text));
     }
-    ChatRequest { reuse: Some(reuse("a")), ..ChatRequest::new(messages) }
+    ChatRequest { reuse: Some(reuse()), ..ChatRequest::new(Requester::server("a".into()), messages) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,9 +147,9 @@ async fn whatever_the_answer_depends_on_makes_a_difference() {
         with(&|r| r.stop = vec!["x".into()]),
         with(&|r| r.tools = vec![tool.clone()]),
         with(&|r| r.tool_choice = antiphon_core::ToolChoice::None),
-        with(&|r| r.reuse = Some(reuse("b"))),
-        with(&|r| r.reuse.as_mut().unwrap().person = Some("ada".into())),
-        with(&|r| r.reuse.as_mut().unwrap().person = Some("bob".into())),
+        with(&|r| r.requester.tenant = "b".into()),
+        with(&|r| r.reuse.as_mut().unwrap().person = PersonId::parse("ada")),
+        with(&|r| r.reuse.as_mut().unwrap().person = PersonId::parse("bob")),
         with(&|r| r.reuse.as_mut().unwrap().knowledge = 1),
         request(&["I have a boat.", "Nice.", "Where do I park?"]),
         request(&["I have a car.", "Nice.", "Where do I park?"]),
@@ -248,7 +253,7 @@ proptest! {
                     Do::Ask { tenant, question } => {
                         let name = ["a", "b", "c"][tenant];
                         let text = format!("where do I find shelf number {question}");
-                        let (text, hit) = place.ask(ChatRequest { reuse: Some(reuse(name)), ..request(&[&text]) }).await;
+                        let (text, hit) = place.ask(of_tenant(name, request(&[&text]))).await;
                         let others = (0..3).filter(|other| *other != tenant);
                         for other in others {
                             prop_assert!(!heard[other].contains(&text));

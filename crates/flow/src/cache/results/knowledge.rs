@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Knowledge, Passage, Result};
+use antiphon_core::{BoxFuture, Knowledge, Passage, Result, Search, TenantId};
 
 use super::search::{Store, search};
 use super::{Changes, Name, Scope, SearchCache};
@@ -10,14 +10,15 @@ use super::{Changes, Name, Scope, SearchCache};
 /// A tenant's documents, of which what was found is kept.
 pub struct CachedKnowledge {
     store: Arc<dyn Knowledge>,
+    tenant: TenantId,
     scope: Arc<Scope>,
 }
 
 impl CachedKnowledge {
     /// Keeps what is found in `store`, which is the tenant's one of this `name`, in `results`.
-    pub fn new(store: Arc<dyn Knowledge>, results: &SearchCache, tenant: &str, name: &str) -> Self {
-        let scope = results.scope(Name { tenant: tenant.into(), store: name.into(), person: None });
-        Self { store, scope }
+    pub fn new(store: Arc<dyn Knowledge>, results: &SearchCache, tenant: TenantId, name: &str) -> Self {
+        let scope = results.scope(Name { tenant: (&tenant).into(), store: name.into(), person: None });
+        Self { store, tenant, scope }
     }
 
     /// For whoever changes the documents.
@@ -27,8 +28,13 @@ impl CachedKnowledge {
 }
 
 impl Knowledge for CachedKnowledge {
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        search(&self.scope, &self.store, about, limit)
+    /// What is kept answers the tenant whose documents they are; a store may refuse others.
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        if asked.requester.tenant == self.tenant {
+            search(&self.scope, &self.store, asked)
+        } else {
+            self.store.search(asked)
+        }
     }
 
     fn version(&self) -> u64 {
@@ -43,7 +49,7 @@ impl Store for Arc<dyn Knowledge> {
         Knowledge::version(&**self)
     }
 
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        Knowledge::search(&**self, about, limit)
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        Knowledge::search(&**self, asked)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Memories, Memory, Recollection, Result};
+use antiphon_core::{BoxFuture, Memories, Memory, PersonId, Recollection, Result, Search, TenantId};
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
@@ -13,30 +13,29 @@ use super::{Changes, Name, Scope, SearchCache};
 pub struct CachedMemories {
     memories: Arc<dyn Memories>,
     results: Arc<SearchCache>,
-    tenant: Arc<str>,
     name: Arc<str>,
 }
 
 impl CachedMemories {
-    /// Keeps what is found in `memories`, which are the tenant's ones of this `name`, in `results`.
-    pub fn new(memories: Arc<dyn Memories>, results: Arc<SearchCache>, tenant: &str, name: &str) -> Self {
-        Self { memories, results, tenant: tenant.into(), name: name.into() }
+    /// Keeps what is found in `memories`, the store of this `name`, in `results`.
+    pub fn new(memories: Arc<dyn Memories>, results: Arc<SearchCache>, name: &str) -> Self {
+        Self { memories, results, name: name.into() }
     }
 
     /// For whoever changes what is remembered of `person` in another way than by [`Memory::remember`].
-    pub fn changes(&self, person: &str) -> Changes {
-        Changes::new(self.scope(person))
+    pub fn changes(&self, tenant: &TenantId, person: &PersonId) -> Changes {
+        Changes::new(self.scope(tenant, person))
     }
 
-    fn scope(&self, person: &str) -> Arc<Scope> {
-        let (tenant, store) = (Arc::clone(&self.tenant), Arc::clone(&self.name));
+    fn scope(&self, tenant: &TenantId, person: &PersonId) -> Arc<Scope> {
+        let (tenant, store) = (tenant.into(), Arc::clone(&self.name));
         self.results.scope(Name { tenant, store, person: Some(person.into()) })
     }
 }
 
 impl Memories for CachedMemories {
-    fn of(&self, person: &str) -> Arc<dyn Memory> {
-        Arc::new(CachedMemory { store: self.memories.of(person), scope: self.scope(person) })
+    fn of(&self, tenant: &TenantId, person: &PersonId) -> Arc<dyn Memory> {
+        Arc::new(CachedMemory { store: self.memories.of(tenant, person), scope: self.scope(tenant, person) })
     }
 }
 
@@ -74,8 +73,8 @@ impl Memory for CachedMemory {
         })
     }
 
-    fn recall(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
-        search(&self.scope, &self.store, about, limit)
+    fn recall(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        search(&self.scope, &self.store, asked)
     }
 
     /// Each turn that is remembered may change it: it is not kept.
@@ -95,7 +94,7 @@ impl Store for Arc<dyn Memory> {
         Memory::version(&**self)
     }
 
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
-        self.recall(about, limit)
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+        self.recall(asked)
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Result};
+use antiphon_core::{BoxFuture, Result, Search};
 use tokio::time::Instant;
 
 use super::record::{self, Found};
@@ -13,27 +13,27 @@ use super::scope::{Looked, Scope};
 pub(super) trait Store: Clone + Send + 'static {
     type Found: Found;
     fn version(&self) -> u64;
-    fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
 }
 
 /// What is kept, at once; or what the store finds.
 pub(super) fn search<S: Store>(
     scope: &Arc<Scope>,
     store: &S,
-    about: String,
-    limit: usize,
+    asked: Search,
 ) -> BoxFuture<'static, Result<Vec<S::Found>>> {
-    let place = match scope.look_up(&normalised(&about), limit, store.version()) {
+    let place = match scope.look_up(&normalised(&asked.about), asked.limit, store.version()) {
         Looked::Found(entry) => match record::read(&entry.value) {
             Some(found) => return Box::pin(std::future::ready(Ok(found))),
-            None => return store.search(about, limit),
+            None => return store.search(asked),
         },
-        Looked::Unknown => return store.search(about, limit),
+        Looked::Unknown => return store.search(asked),
         Looked::Missing(place) => place,
     };
     let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
     Box::pin(async move {
-        let found = store.search(about.clone(), limit).await?;
+        let about = asked.about.clone();
+        let found = store.search(asked).await?;
         // The store has embedded it; where nothing is found it is not needed: whatever comes may be the first.
         let vector = (!found.is_empty()).then(|| scope.embed.known(&about)).flatten().unwrap_or_default();
         let record = record::write(&vector, &found);

@@ -1,4 +1,6 @@
-use antiphon_core::{BoxFuture, Embed, Error, Memories, Memory, Priority, Recollection, Result};
+use antiphon_core::{
+    BoxFuture, Embed, Error, Memories, Memory, PersonId, Priority, Recollection, Result, Search, TenantId,
+};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -37,7 +39,7 @@ struct Forgetful {
 }
 
 impl Memories for Forgetful {
-    fn of(&self, _: &str) -> Arc<dyn Memory> {
+    fn of(&self, _: &TenantId, _: &PersonId) -> Arc<dyn Memory> {
         Arc::new(Self { ..*self })
     }
 }
@@ -48,7 +50,7 @@ impl Memory for Forgetful {
         Box::pin(std::future::ready(remembered))
     }
 
-    fn recall(&self, _: String, _: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+    fn recall(&self, _: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
@@ -122,10 +124,12 @@ async fn what_is_not_remembered_is_told_at_once_and_all_is_forgotten() {
         let results = Arc::new(results());
         let scope = results.scope(person("ada"));
         keep(&scope, "query");
-        let memories =
-            CachedMemories::new(Arc::new(Forgetful { is_down }), results.clone(), "tenant", "memories");
+        let memories = CachedMemories::new(Arc::new(Forgetful { is_down }), results.clone(), "memories");
         let began = Instant::now();
-        let remembered = memories.of("ada").remember("text".to_owned(), String::new()).await;
+        let remembered = memories
+            .of(&"tenant".into(), &PersonId::parse("ada").expect("a name"))
+            .remember("text".to_owned(), String::new())
+            .await;
         assert_eq!((remembered.is_err(), began.elapsed()), (is_down, Duration::ZERO));
         assert!(!is_kept(&scope, "query"), "in doubt");
     }

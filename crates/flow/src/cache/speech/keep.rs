@@ -117,7 +117,7 @@ impl Recording {
     pub(super) fn start(keeper: Arc<Keeper>, key: Key, engine: &dyn Tts, request: SpeechRequest) -> Self {
         let said = Said {
             key,
-            tenant: request.tenant.clone(),
+            tenant: (&request.requester.tenant).into(),
             text: request.text.clone(),
             priority: request.priority,
             asked: Instant::now(),

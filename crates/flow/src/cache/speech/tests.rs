@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Error, Priority, Style};
+use antiphon_core::{BoxFuture, Error, Priority, Requester, Style};
 use tokio::time::{Instant, sleep};
 
 use super::keep::MAX_WAITING;
@@ -176,7 +176,7 @@ async fn say(cached: &CachedTts, request: SpeechRequest) -> Vec<i16> {
 }
 
 fn clause(text: &str) -> SpeechRequest {
-    SpeechRequest::new(text)
+    SpeechRequest::new(Requester::local(), text)
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +233,7 @@ async fn whatever_is_heard_makes_a_difference_and_nothing_else() {
         SpeechRequest { voice: Some("bert".to_owned()), ..base.clone() },
         SpeechRequest { speed: 1.1, ..base.clone() },
         SpeechRequest { style: Style::Calm, ..base.clone() },
-        SpeechRequest { tenant: "other".into(), ..base.clone() },
+        SpeechRequest { requester: Requester::server("other".into()), ..base.clone() },
     ];
     let first = say(&cached, base.clone()).await;
     for (n, other) in others.into_iter().enumerate() {
@@ -318,7 +318,7 @@ async fn a_clause_goes_on_for_whoever_still_listens() {
 #[tokio::test(start_paused = true)]
 async fn tenants_share_no_synthesis() {
     let (cached, engine) = cached();
-    let other = SpeechRequest { tenant: "other".into(), ..clause("a b") };
+    let other = SpeechRequest { requester: Requester::server("other".into()), ..clause("a b") };
     let (one, two) = futures_util::join!(heard(cached.speak(clause("a b"))), heard(cached.speak(other)));
     assert_ne!(one.expect("works"), two.expect("works"));
     assert_eq!(calls(&engine), 2);
@@ -388,7 +388,7 @@ async fn below_memory_it_is_found_as_soon_as_it_is_read() {
 /// Puts `value` where the clause "a" is looked for.
 fn plant(cached: &CachedTts, value: &'static [u8]) {
     let key = cached.key(&clause("a"));
-    let tenant = antiphon_core::DEFAULT_TENANT.into();
+    let tenant = (&Requester::local().tenant).into();
     let (label, value) = ("a".to_owned(), Bytes::from_static(value));
     let draft = Draft { key, tenant, label, value, cost: Duration::ZERO, priority: Priority::LiveTurn };
     cached.cache.put(draft);

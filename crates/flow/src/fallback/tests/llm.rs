@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, Message, Role, Usage};
+use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, Message, Requester, Role, Usage};
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn reply(text: &str) -> Vec<Do<ChatDelta>> {
 }
 
 fn request() -> ChatRequest {
-    ChatRequest::new(vec![Message::new(Role::User, "What is on?")])
+    ChatRequest::new(Requester::local(), vec![Message::new(Role::User, "What is on?")])
 }
 
 fn fallback(engines: Vec<Arc<dyn Llm>>) -> Fallback<dyn Llm> {

@@ -1,4 +1,4 @@
-use antiphon_core::{Stt, SttInput, SttOptions, Transcript};
+use antiphon_core::{Requester, Stt, SttInput, SttOptions, Transcript};
 
 use super::*;
 
@@ -117,7 +117,7 @@ async fn another_engine_hears_the_whole_utterance() {
     ] {
         let fallback = fallback(first);
         let answers: Vec<_> =
-            fallback.transcribe(SttOptions::default(), speech(30, &[5, 17])).collect().await;
+            fallback.transcribe(SttOptions::new(Requester::local()), speech(30, &[5, 17])).collect().await;
         let answers: Vec<Transcript> = answers.into_iter().map(|a| a.expect("understood")).collect();
         let flushed: Vec<_> = answers.iter().filter(|t| t.flushed).map(|t| t.text.clone()).collect();
         // What comes while an engine is waited for is covered, too.
@@ -138,7 +138,7 @@ async fn a_flush_is_answered_within_the_bound_of_the_first_engine() {
     for waits in [true, false] {
         let input = stream::iter([piece(1), SttInput::Flush]).chain(stream::pending()).boxed();
         let since = Instant::now();
-        let mut answers = fallback.transcribe(SttOptions::default(), input);
+        let mut answers = fallback.transcribe(SttOptions::new(Requester::local()), input);
         while !answers.next().await.expect("some").expect("understood").flushed {}
         let bound = if waits { AnswerBounds::STT.first } else { Duration::ZERO };
         assert!(since.elapsed() < bound + Duration::from_millis(50), "{:?}", since.elapsed());
@@ -151,7 +151,7 @@ async fn what_was_answered_is_not_answered_again() {
     let input =
         [piece(1), SttInput::Flush, piece(2), SttInput::Flush, SttInput::Flush, piece(3), SttInput::Flush];
     let answers: Vec<_> =
-        fallback.transcribe(SttOptions::default(), stream::iter(input).boxed()).collect().await;
+        fallback.transcribe(SttOptions::new(Requester::local()), stream::iter(input).boxed()).collect().await;
     let flushed = answers.into_iter().map(|a| a.expect("understood")).filter(|t| t.flushed);
     let texts: Vec<_> = flushed.map(|t| t.text).collect();
     assert_eq!(texts, ["1", "1 2", "1 2", "1 2 3"]);
@@ -161,7 +161,7 @@ async fn what_was_answered_is_not_answered_again() {
 async fn a_long_recording_is_heard_whole_or_not_at_all() {
     // At once, not in real time: the input waits for the engine.
     let recording = || stream::iter((1..=10_000).map(piece)).boxed();
-    let options = SttOptions { priority: Priority::Batch, ..SttOptions::default() };
+    let options = SttOptions { priority: Priority::Batch, ..SttOptions::new(Requester::local()) };
     let well = fallback(WELL);
     let answers: Vec<_> = well.transcribe(options.clone(), recording()).collect().await;
     assert_eq!(answers.last().cloned().expect("some").expect("understood").text, told(10_000));

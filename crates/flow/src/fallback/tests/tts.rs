@@ -1,4 +1,4 @@
-use antiphon_core::{AudioChunk, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, Voice};
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn speaker(
 async fn words(tts: &dyn Tts) -> (Vec<i16>, Duration) {
     let (mut levels, mut longest, mut rate) = (Vec::new(), Duration::ZERO, None);
     let mut run: (i16, usize) = (0, 0);
-    let mut audio = tts.speak(SpeechRequest::new(TEXT));
+    let mut audio = tts.speak(SpeechRequest::new(Requester::local(), TEXT));
     let mut plays_until = Instant::now();
     while let Some(chunk) = audio.next().await {
         let chunk = chunk.expect("speech");

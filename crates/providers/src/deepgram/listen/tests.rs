@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use antiphon_core::Segment;
+use antiphon_core::{Requester, Segment};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -130,10 +130,13 @@ async fn it_is_asked_for_what_the_options_say() {
         let answers = engine(own).transcribe(options, audio);
         futures_util::StreamExt::collect::<Vec<_>>(answers).await
     };
-    let german =
-        SttOptions { language: Some("de".to_owned()), prompt: Some("Ada".to_owned()), ..Default::default() };
+    let german = SttOptions {
+        language: Some("de".to_owned()),
+        prompt: Some("Ada".to_owned()),
+        ..SttOptions::new(Requester::local())
+    };
     ask(own, german).await;
-    ask(older, SttOptions::default()).await;
+    ask(older, SttOptions::new(Requester::local())).await;
     let common = "&encoding=linear16&sample_rate=16000&channels=1&interim_results=true&punctuate=true\
         &smart_format=true&endpointing=false";
     let expected = [

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, Style};
+use antiphon_core::{ErrorKind, Requester, Style};
 
 use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
@@ -63,7 +63,7 @@ async fn the_voice_is_the_model_and_a_style_its_pace() {
     let wanted = |style| SpeechRequest {
         voice: Some("aura-2-apollo-en".to_owned()),
         style,
-        ..SpeechRequest::new("Hello.")
+        ..SpeechRequest::new(Requester::local(), "Hello.")
     };
     let voice = DeepgramSpeech::new(options(&server.url, Bounds::default())).expect("made");
     say(&voice, wanted(Style::Plain)).await.expect("said");

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Role, Tool, Usage};
+use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, Usage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -68,7 +68,8 @@ async fn it_survives_its_server() {
 async fn a_reply_streams_and_counts() {
     let server = Server::sending(events(ANSWER)).await;
     let trace = Some(TRACE.parse().expect("valid"));
-    let request = ChatRequest { trace, ..ChatRequest::new(vec![Message::new(Role::User, "hi")]) };
+    let request =
+        ChatRequest { trace, ..ChatRequest::new(Requester::local(), vec![Message::new(Role::User, "hi")]) };
     let deltas: Vec<_> = chat(&server).chat(request).map(|delta| delta.expect("works")).collect().await;
     let usage = Usage { input_tokens: 12, cached_tokens: 8, output_tokens: 3 };
     assert_eq!(
@@ -103,7 +104,8 @@ async fn azure_has_its_own_key_and_paths() {
         "{heads:?}"
     );
     assert!(heads[2].starts_with("GET /openai/models?api-version=2024-10-21 "), "{heads:?}");
-    let elsewhere = ChatRequest { model: Some("../../files".into()), ..ChatRequest::new(Vec::new()) };
+    let elsewhere =
+        ChatRequest { model: Some("../../files".into()), ..ChatRequest::new(Requester::local(), Vec::new()) };
     let error = older.chat(elsewhere).next().await.expect("answers").expect_err("no name");
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Invalid, 3), "{error}");
 }
@@ -118,7 +120,7 @@ fn body(base_url: &str, change: impl Fn(&mut OpenAiOptions), request: &ChatReque
 #[test]
 fn servers_are_told_what_they_understand() {
     let messages = vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "hi")];
-    let request = ChatRequest { max_tokens: Some(9), ..ChatRequest::new(messages) };
+    let request = ChatRequest { max_tokens: Some(9), ..ChatRequest::new(Requester::local(), messages) };
     let openai = body("https://api.openai.com/v1", |_| {}, &request);
     assert_eq!((&openai["max_completion_tokens"], &openai["max_tokens"]), (&json!(9), &Value::Null));
     assert_eq!(openai["prompt_cache_key"], json!("antiphon-82218ced4e7eff32"), "the same for ever");
@@ -136,7 +138,7 @@ fn servers_are_told_what_they_understand() {
         (&asked["prompt_cache_key"], &asked["reasoning_effort"]),
         (&openai["prompt_cache_key"], &json!("minimal"))
     );
-    let without = ChatRequest::new(vec![Message::new(Role::User, "hi")]);
+    let without = ChatRequest::new(Requester::local(), vec![Message::new(Role::User, "hi")]);
     assert_eq!(body("https://api.openai.com/v1", |_| {}, &without)["prompt_cache_key"], Value::Null);
 }
 
@@ -153,7 +155,7 @@ fn a_request_says_everything() {
         temperature: Some(0.5),
         seed: Some(7),
         stop: vec!["x".into()],
-        ..ChatRequest::new(messages)
+        ..ChatRequest::new(Requester::local(), messages)
     };
     let body = body("http://localhost/v1", |_| {}, &request);
     assert_eq!(body["messages"][0]["tool_calls"][0]["function"]["arguments"], json!("{}"));

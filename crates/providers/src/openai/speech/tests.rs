@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::ErrorKind;
+use antiphon_core::{ErrorKind, Requester};
 
 use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
@@ -73,7 +73,7 @@ async fn a_style_becomes_instructions_or_pace() {
         voice: Some("coral".to_owned()),
         speed: 2.0,
         style: Style::Gentle,
-        ..SpeechRequest::new("**All** is well 🙂.")
+        ..SpeechRequest::new(Requester::local(), "**All** is well 🙂.")
     };
     let limits = Arc::default();
     let base = Some("Speak as a nurse.".to_owned());

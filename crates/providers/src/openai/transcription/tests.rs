@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, RateLimit};
+use antiphon_core::{ErrorKind, RateLimit, Requester};
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -100,8 +100,11 @@ async fn it_obeys_the_spec() {
 #[tokio::test]
 async fn a_question_is_a_file_and_all_that_helps_to_understand_it() {
     let (url, mut told) = serve(words).await;
-    let options =
-        SttOptions { language: Some("de".to_owned()), prompt: Some("Ada".to_owned()), ..Default::default() };
+    let options = SttOptions {
+        language: Some("de".to_owned()),
+        prompt: Some("Ada".to_owned()),
+        ..SttOptions::new(Requester::local())
+    };
     let input = question(16_000).into_iter().chain([SttInput::Flush]).chain(audio(16_000));
     let answers = engine(&url).transcribe(options, stream::iter(input).boxed());
     let answers: Vec<Transcript> = answers.map(|answer| answer.expect("works")).collect().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind, Result, Stt, SttInput, SttOptions, Transcript};
+use antiphon_core::{Error, ErrorKind, Requester, Result, Stt, SttInput, SttOptions, Transcript};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -145,7 +145,7 @@ pub(crate) async fn transcribe(
     partials: bool,
     input: Vec<SttInput>,
 ) -> Vec<Result<Transcript>> {
-    let options = SttOptions { partials, ..SttOptions::default() };
+    let options = SttOptions { partials, ..SttOptions::new(Requester::local()) };
     let answers = engine.transcribe(options, stream::iter(input).boxed()).collect();
     tokio::time::timeout(PATIENCE, answers).await.expect("in time")
 }
@@ -153,7 +153,7 @@ pub(crate) async fn transcribe(
 /// The error with which a transcription of live audio ends.
 pub(crate) async fn error(engine: &dyn Stt) -> Error {
     let live = stream::iter(audio(16_000)).chain(stream::pending()).boxed();
-    let answers = engine.transcribe(SttOptions::default(), live).collect::<Vec<_>>();
+    let answers = engine.transcribe(SttOptions::new(Requester::local()), live).collect::<Vec<_>>();
     let mut answers = tokio::time::timeout(PATIENCE, answers).await.expect("in time");
     let last = answers.pop().expect("something");
     assert!(answers.iter().all(Result::is_ok), "nothing comes after an error: {answers:?}");

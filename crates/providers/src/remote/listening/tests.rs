@@ -1,4 +1,4 @@
-use antiphon_core::{ErrorKind, Stt, SttOptions};
+use antiphon_core::{ErrorKind, Requester, Stt, SttOptions};
 use futures_util::SinkExt;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -125,7 +125,7 @@ async fn partial_transcripts_come_when_they_are_wanted_and_something_changed() {
     for partials in [true, false] {
         let (give, mut take) = mpsc::channel(1);
         let live = stream::poll_fn(move |cx| take.poll_recv(cx)).boxed();
-        let options = SttOptions { partials, ..SttOptions::default() };
+        let options = SttOptions { partials, ..SttOptions::new(Requester::local()) };
         let mut answers = Engine::new(&url, LONG).transcribe(options, live);
         give.send(SttInput::Audio(noise(1_600).into())).await.expect("taken");
         let mut said = Vec::new();
@@ -157,7 +157,7 @@ async fn an_idle_connection_is_kept() {
     })
     .await;
     let live = stream::iter(audio(1_600)).chain(stream::pending()).boxed();
-    let options = SttOptions { partials: true, ..SttOptions::default() };
+    let options = SttOptions { partials: true, ..SttOptions::new(Requester::local()) };
     let first = Engine::new(&url, LONG).transcribe(options, live).next().await;
     assert_eq!(first.expect("one").expect("works").text, "done");
 }
@@ -252,7 +252,7 @@ async fn dropping_the_answers_hangs_up() {
     })
     .await;
     let live = stream::iter(audio(1_600)).chain(stream::pending()).boxed();
-    let options = SttOptions { partials: true, ..SttOptions::default() };
+    let options = SttOptions { partials: true, ..SttOptions::new(Requester::local()) };
     let mut answers = Engine::new(&url, LONG).transcribe(options, live);
     assert!(answers.next().await.is_some());
     drop(answers);

@@ -1,4 +1,4 @@
-//! Who may ask, and how many at a time.
+//! How many requests are answered at a time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind};
+use antiphon_desk::Busy;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,21 +14,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::app::{App, Busy};
+use crate::app::App;
 use crate::http::error::ApiError;
 
 /// A request is over in seconds, so that a place will be free soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Checks the key, refuses what is too much, and counts the request until the last byte of its reply is sent or
+/// Refuses what is too much, and counts the request until the last byte of its reply is sent or
 /// its client is gone.
 pub(super) async fn admit(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    app.http.auth.check(request.headers())?;
-    if app.calls.draining() {
+    if app.desk.calls.draining() {
         return Err(Busy::Draining.into());
     }
     let permit = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use antiphon_core::{BoxStream, ChatDelta, Error, Result};
-use axum::Json;
+use antiphon_desk::Entrant;
 use axum::extract::State;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
 use self::reply::{Chunks, Completion};
@@ -32,11 +33,12 @@ type Answers = BoxStream<'static, Result<ChatDelta>>;
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     Body(body): Body<ChatBody>,
 ) -> Result<Response, ApiError> {
     let streamed = body.streamed();
-    let engine = &app.engines.llm;
-    let request = body.into_request()?;
+    let engine = &app.desk.engines.llm;
+    let request = body.into_request(app.desk.requester(&entrant))?;
     let answers = patience::bounded(engine.chat(request), engine.name(), Arc::default());
     match streamed {
         Some(options) => stream_of(answers, Chunks::new(engine.model(), options.include_usage)).await,

@@ -89,7 +89,7 @@ pub(super) async fn create(
     Body(request): Body<EmbeddingRequest>,
 ) -> Result<Json<EmbeddingList>, ApiError> {
     let texts = texts(request.input)?;
-    let engine = &app.engines.embed;
+    let engine = &app.desk.engines.embed;
     let dimensions = dimensions(request.dimensions, engine.dimensions())?;
     let mut data = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {

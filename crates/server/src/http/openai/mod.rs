@@ -14,25 +14,28 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::UtoipaMethodRouterExt;
 use utoipa_axum::routes;
 
+use super::routes::{Access, Routes};
 use crate::app::App;
 
-/// All resources, each behind a key and the limit on requests at a time.
-pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
-    let uploads = OpenApiRouter::new()
-        .routes(routes!(transcriptions::create))
-        .layer(DefaultBodyLimit::max(app.http.max_upload_bytes));
-    OpenApiRouter::new()
-        .merge(uploads)
-        .routes(routes!(transcriptions::translate))
-        .routes(routes!(speech::create))
-        .routes(routes!(chat::create))
-        .routes(routes!(embeddings::create))
-        .routes(routes!(models::list))
-        .routes(routes!(models::retrieve))
-        .route_layer(from_fn_with_state(Arc::clone(app), admission::admit))
+/// All resources, each behind the limit on requests at a time.
+pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
+    let admitted = || from_fn_with_state(Arc::clone(app), admission::admit);
+    let uploads = DefaultBodyLimit::max(app.http.max_upload_bytes);
+    let resources = [
+        routes!(transcriptions::create).layer(uploads),
+        routes!(transcriptions::translate),
+        routes!(speech::create),
+        routes!(chat::create),
+        routes!(embeddings::create),
+        routes!(models::list),
+        routes!(models::retrieve),
+    ];
+    resources
+        .into_iter()
+        .fold(routes, |routes, resource| routes.described(Access::Key, resource.layer(admitted())))
 }
 
 /// Seconds since 1970, as OpenAI counts.

@@ -54,7 +54,7 @@ pub(super) async fn retrieve(
 }
 
 fn models(app: &App) -> impl Iterator<Item = Model> {
-    let engines = &app.engines;
+    let engines = &app.desk.engines;
     let ids = [engines.llm.model(), engines.embed.model(), engines.stt.name(), engines.tts.name()];
     let created = app.started;
     ids.map(str::to_owned).into_iter().map(move |id| Model {

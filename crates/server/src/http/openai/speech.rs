@@ -6,7 +6,9 @@ mod request;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SpeechRequest, Tts};
+use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Requester, Result, SpeechRequest};
+use antiphon_desk::{Desk, Entrant};
+use axum::Extension;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -57,11 +59,12 @@ struct Usage {
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     headers: HeaderMap,
     Body(body): Body<SpeechBody>,
 ) -> Result<Response, ApiError> {
     let say = body.into_request()?;
-    let mut spoken = speak(&app.engines.tts, &say, may_reuse(&headers)).peekable();
+    let mut spoken = speak(&app.desk, &say, app.desk.requester(&entrant), may_reuse(&headers)).peekable();
     // The status is sent only once there is audio, so that a failure before that is a plain error.
     let rate = match Pin::new(&mut spoken).peek().await {
         Some(Ok(chunk)) => chunk.rate,
@@ -84,8 +87,13 @@ fn may_reuse(headers: &HeaderMap) -> bool {
 }
 
 /// The clauses one after the other, each as soon as the one before is made.
-fn speak(engine: &Arc<dyn Tts>, say: &Say, reuse: bool) -> BoxStream<'static, Result<AudioChunk>> {
-    let engine = Arc::clone(engine);
+fn speak(
+    desk: &Desk,
+    say: &Say,
+    requester: Requester,
+    reuse: bool,
+) -> BoxStream<'static, Result<AudioChunk>> {
+    let engine = Arc::clone(&desk.engines.tts);
     let (voice, speed) = (say.voice.clone(), say.speed);
     stream::iter(say.clauses.clone())
         .flat_map(move |text| {
@@ -94,7 +102,7 @@ fn speak(engine: &Arc<dyn Tts>, say: &Say, reuse: bool) -> BoxStream<'static, Re
                 speed,
                 priority: Priority::Interactive,
                 reuse,
-                ..SpeechRequest::new(text)
+                ..SpeechRequest::new(requester.clone(), text)
             });
             patience::bounded(audio, engine.name(), Arc::default())
         })

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::{BoxStream, Priority, Result, SttOptions, Transcript};
-use axum::Json;
+use antiphon_desk::Entrant;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream as streams};
 
 use self::decode::Decoding;
@@ -49,11 +50,13 @@ struct Understood {
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
     let upload = Upload::receive(parts).await?;
     let options = Options::parse(&upload)?;
     let stt = SttOptions {
+        requester: app.desk.requester(&entrant),
         language: options.language.clone(),
         prompt: options.prompt.clone(),
         partials: options.streamed,
@@ -80,7 +83,7 @@ pub(super) async fn translate() -> ApiError {
 
 impl Transcription {
     async fn begin(app: &App, file: std::fs::File, options: SttOptions) -> Result<Self> {
-        let engine = &app.engines.stt;
+        let engine = &app.desk.engines.stt;
         let Decoding { audio, taken, thread } = Decoding::begin(file).await?;
         let transcripts = engine.transcribe(options, audio);
         let transcripts = patience::bounded(transcripts, engine.name(), Arc::clone(&taken));

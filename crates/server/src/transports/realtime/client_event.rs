@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use antiphon_core::call::{CommandKind, Place, ReplyInput, ReplyRequest};
+use antiphon_core::call::{CommandKind, Place};
+use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{ItemId, ReplyId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
+use antiphon_desk::Entrant;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -55,10 +56,9 @@ pub(super) struct ClientSecret {
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    Extension(entrant): Extension<Entrant>,
     Body(request): Body<ClientSecretRequest>,
 ) -> Result<Json<ClientSecret>, ApiError> {
-    app.http.auth.check(&headers)?;
     let seconds = request.expires_after.map_or_else(ten_minutes, |after| after.seconds);
     if !(10..=7_200).contains(&seconds) {
         let message = format!("{seconds} seconds are not between 10 and 7200");
@@ -69,16 +69,18 @@ pub(super) async fn create(
         Some("transcription") => Kind::Transcription,
         _ => Kind::Realtime,
     };
-    let session = Session::new(kind, app.engines.llm.model().to_owned(), &app.session_config());
+    let session = Session::new(kind, app.desk.engines.llm.model().to_owned(), &app.agent.session);
     let session = session.updated(update).map_err(|invalid| {
         let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
         ApiError::invalid_param("session", format!("{at}{}", invalid.message))
     })?;
     let json = session.to_json(&antiphon_agent::ids::unique("sess_"));
-    let value = app.client_secrets.create(session, Duration::from_secs(seconds)).ok_or_else(|| {
-        let message = "too many client secrets are valid: wait for some to expire, or let them live shorter";
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
-    })?;
+    let value =
+        app.client_secrets.create(session, entrant.key, Duration::from_secs(seconds)).ok_or_else(|| {
+            let message =
+                "too many client secrets are valid: wait for some to expire, or let them live shorter";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
+        })?;
     let now = antiphon_telemetry::unix_time().as_secs();
     Ok(Json(ClientSecret { value, expires_at: now + seconds, session: json }))
 }

@@ -5,7 +5,6 @@ mod client_secrets;
 mod invalid;
 mod item;
 mod media;
-mod secrets;
 mod server_event;
 mod session;
 mod tool;
@@ -14,34 +13,37 @@ mod turn_detection;
 
 use std::sync::Arc;
 
-use antiphon_core::call::SessionConfig;
+use antiphon_agent::{Agent, Engines};
+use antiphon_core::Caller;
+use antiphon_desk::{Connected, Entrant, SHORT_LIVED_PREFIX, Unauthorized, presented_key};
+use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{caller, hold, person};
+use super::{caller, person};
 use crate::app::App;
-use crate::http::auth::{Unauthorized, presented_key};
 use crate::http::error::ApiError;
-pub(crate) use secrets::ClientSecrets;
-use session::{Kind, Session};
+use crate::http::routes::{Access, Routes};
+use session::Kind;
+pub(crate) use session::Session;
 use transport::{Offer, RealtimeTransport};
 
 /// 15 MiB of audio may be appended at once; base64 and JSON around it need a little more.
 const MAX_MESSAGE: usize = 24 << 20;
 
 /// The socket and the client secrets, each also under the name that Azure gives it.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(client_secrets::create))
-        .route("/openai/v1/realtime/client_secrets", axum::routing::post(client_secrets::create))
-        .route("/v1/realtime", get(connect))
-        .route("/openai/v1/realtime", get(connect))
+pub(crate) fn routes(routes: Routes) -> Routes {
+    let azure = post(client_secrets::create);
+    routes
+        .described(Access::Key, routes!(client_secrets::create))
+        .plain(Access::Key, &[Method::POST], "/openai/v1/realtime/client_secrets", azure)
+        .plain(Access::Call, &[Method::GET], "/v1/realtime", get(connect))
+        .plain(Access::Call, &[Method::GET], "/openai/v1/realtime", get(connect))
 }
 
 #[derive(Deserialize)]
@@ -53,6 +55,7 @@ struct Params {
 
 async fn connect(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     Query(params): Query<Params>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -61,25 +64,29 @@ async fn connect(
         Ok(session) => session,
         Err(refused) => return refused.into_response(),
     };
-    let guard = match app.calls.admit(transport::NAME) {
-        Ok(guard) => guard,
+    let line = match app.desk.admit(transport::NAME) {
+        Ok(line) => line,
         Err(busy) => return ApiError::from(busy).into_response(),
     };
-    let caller = caller(&headers);
     // How OpenAI's clients say whom they speak for.
-    let person = headers.get("openai-safety-identifier").and_then(|id| person(id.to_str().ok()?));
+    let person = person(headers.get("openai-safety-identifier").and_then(|id| id.to_str().ok()));
+    let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
-        let offer = offer(&app);
-        let config = SessionConfig { person, ..offer.config(&session) };
-        let transport = RealtimeTransport::new(socket, offer, session);
-        hold(&app, guard, caller, config, transport).await;
+        let engines = app.desk.engines.clone();
+        let connect = |agent: &Agent| {
+            let offer = offer(agent, &engines);
+            let config = offer.config(&session);
+            Connected { transport: Box::new(RealtimeTransport::new(socket, offer, session)), config }
+        };
+        // Why nobody answers is logged; the socket is closed.
+        drop(app.desk.take(line, caller, connect).await);
     })
 }
 
 /// Understands events as a connection would.
 #[cfg(fuzzing)]
-pub(crate) fn fuzz(text: &str, base: &antiphon_core::call::SessionConfig) {
+pub(crate) fn fuzz(text: &str, base: &antiphon_core::session::SessionConfig) {
     let mut session = Session::new(Kind::Realtime, "m".to_owned(), base);
     let mut decoder = media::Decoder::new(session.audio.input.format);
     for line in text.lines() {
@@ -102,22 +109,20 @@ pub(crate) fn fuzz(text: &str, base: &antiphon_core::call::SessionConfig) {
     }
 }
 
-/// What every session of this server may use.
-fn offer(app: &App) -> Offer {
+/// What every session with this agent may use.
+fn offer(agent: &Agent, engines: &Engines) -> Offer {
     Offer {
-        base: app.session_config(),
-        voices: app.engines.tts.voices().into_iter().map(|voice| voice.id).collect(),
-        semantic: app.engines.turn.is_some(),
+        base: agent.session.clone(),
+        voices: engines.tts.voices().into_iter().map(|voice| voice.id).collect(),
+        semantic: engines.turn.is_some(),
     }
 }
 
 /// The session that a connection begins with, or why it may not begin.
 fn open(app: &App, params: &Params, headers: &HeaderMap) -> Result<Session, ApiError> {
-    let secret = presented_key(headers).filter(|key| key.starts_with(secrets::PREFIX));
-    let given = match secret {
-        Some(secret) => Some(app.client_secrets.session(secret).ok_or(Unauthorized::WrongKey)?),
-        None => app.http.auth.check(headers).map(|()| None)?,
-    };
+    let secret = presented_key(headers).filter(|key| key.starts_with(SHORT_LIVED_PREFIX));
+    let opened = |secret| app.client_secrets.open(secret).ok_or(Unauthorized::WrongKey);
+    let given = secret.map(opened).transpose()?.map(|(session, _)| session);
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
         let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
             use the events of the general availability";
@@ -135,6 +140,6 @@ fn open(app: &App, params: &Params, headers: &HeaderMap) -> Result<Session, ApiE
             return Err(ApiError::invalid_param("intent", message));
         }
     };
-    let model = params.model.clone().unwrap_or_else(|| app.engines.llm.model().to_owned());
-    Ok(given.unwrap_or_else(|| Session::new(kind, model, &app.session_config())))
+    let model = params.model.clone().unwrap_or_else(|| app.desk.engines.llm.model().to_owned());
+    Ok(given.unwrap_or_else(|| Session::new(kind, model, &app.agent.session)))
 }

@@ -189,7 +189,8 @@ impl Teller {
             | Event::Failed(_)
             | Event::UserTextFailed { .. }
             | Event::Interrupted { .. }
-            | Event::Gathered { .. }
+            | Event::TurnContext { .. }
+            | Event::ToolRan { .. }
             | Event::Latency { .. } => Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_core::call::{IdleReply, SessionConfig};
+use antiphon_core::session::{ListeningConfig, ModelConfig, Sayings, SessionConfig, VoiceConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -259,8 +259,8 @@ impl Session {
         if kind == Kind::Transcription {
             audio.input.transcription = Some(Transcription::default());
         }
-        audio.output.speed = base.speed;
-        if let Some(voice) = &base.voice {
+        audio.output.speed = base.voice.speed;
+        if let Some(voice) = &base.voice.name {
             audio.output.voice = Voice(voice.clone());
         }
         Self {
@@ -338,35 +338,34 @@ impl Session {
     /// there are, `semantic` whether there is a turn detector.
     pub(super) fn config(&self, base: &SessionConfig, voices: &[String], semantic: bool) -> SessionConfig {
         let input = &self.audio.input;
+        let language = input.transcription.as_ref().and_then(|t| t.language.clone());
+        let detection = input.turn_detection.as_ref();
         SessionConfig {
             instructions: self.instructions.clone(),
-            spoken: self.output_modalities == Modalities::Audio,
-            voice: known_voice(&self.audio.output.voice, voices).or_else(|| base.voice.clone()),
-            speed: self.audio.output.speed,
-            audio_frame: base.audio_frame,
-            // A model of OpenAI's means the one there is.
-            model: base.model.clone(),
-            tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
-            tool_choice: self.tool_choice.clone().into(),
-            temperature: base.temperature,
-            max_tokens: self.max_output_tokens.limit().or(base.max_tokens),
-            language: input
-                .transcription
-                .as_ref()
-                .and_then(|t| t.language.clone())
-                .filter(|language| !language.is_empty())
-                .or_else(|| base.language.clone()),
-            turns: input.turn_detection.as_ref().map(|turns| turns.config(base, semantic)),
-            prefix_padding: input.turn_detection.as_ref().map_or(base.prefix_padding, TurnDetection::padding),
-            transcribe_only: self.kind == Kind::Transcription,
+            model: ModelConfig {
+                // A model of OpenAI's means the one there is.
+                name: base.model.name.clone(),
+                tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
+                tool_choice: self.tool_choice.clone().into(),
+                temperature: base.model.temperature,
+                max_tokens: self.max_output_tokens.limit().or(base.model.max_tokens),
+            },
+            voice: VoiceConfig {
+                spoken: self.output_modalities == Modalities::Audio,
+                name: known_voice(&self.audio.output.voice, voices).or_else(|| base.voice.name.clone()),
+                speed: self.audio.output.speed,
+                frame: base.voice.frame,
+            },
+            listening: ListeningConfig {
+                language: language
+                    .filter(|language| !language.is_empty())
+                    .or_else(|| base.listening.language.clone()),
+                turns: detection.map(|turns| turns.config(base, semantic)),
+                prefix_padding: detection.map_or(base.listening.prefix_padding, TurnDetection::padding),
+                transcribe_only: self.kind == Kind::Transcription,
+            },
             // Who begins, what is said after silence and what after a failure is up to the client.
-            greeting: String::new(),
-            idle: IdleReply::Generate,
-            goodbye: String::new(),
-            apology: String::new(),
-            person: base.person.clone(),
-            tenant: base.tenant.clone(),
-            reuse: base.reuse,
+            sayings: Sayings::default(),
         }
     }
 }
@@ -430,7 +429,7 @@ mod tests {
     }
 
     fn turns(session: &Session) -> Option<TurnConfig> {
-        session.config(&base(), &[], true).turns
+        session.config(&base(), &[], true).listening.turns
     }
 
     #[test]
@@ -489,9 +488,9 @@ mod tests {
     fn foreign_voices_mean_the_default() {
         let session = update(&session(), json!({ "audio": { "output": { "voice": { "id": "marin" } } } }));
         let session = session.expect("valid");
-        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice, None);
+        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice.name, None);
         assert_eq!(session.to_json("s")["audio"]["output"]["voice"], "marin");
         let session = update(&session, json!({ "audio": { "output": { "voice": "joe" } } })).expect("valid");
-        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice.as_deref(), Some("joe"));
+        assert_eq!(session.config(&base(), &["joe".to_owned()], true).voice.name.as_deref(), Some("joe"));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use antiphon_core::Result;
-use antiphon_core::call::{
-    Command, CommandKind, Inbound, Outbound, OutputAudio, Pacing, SessionConfig, Transport,
-};
+use antiphon_core::call::{Command, CommandKind, Inbound, Outbound, OutputAudio, Pacing, Transport};
+use antiphon_core::session::SessionConfig;
+use antiphon_core::{CallControl, Result};
 use axum::extract::ws::{Message, WebSocket};
 
 use super::client_event::{self, Head, Request};
@@ -174,7 +173,8 @@ impl Transport for RealtimeTransport {
                     self.socket.send(Message::text(event));
                 }
             }
-            Outbound::Hangup => self.socket.close(1000, ""),
+            Outbound::Control(CallControl::HangUp(_)) => self.socket.close(1000, ""),
+            Outbound::Control(_) => {}
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use antiphon_core::call::SessionConfig;
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
+use antiphon_core::session::SessionConfig;
 use serde::{Deserialize, Serialize};
 
 use super::invalid::Invalid;
@@ -126,7 +126,7 @@ impl TurnDetection {
     /// The rules of turn-taking; `base` gives what is not configured here, `semantic` says whether there is a turn
     /// detector.
     pub(super) fn config(&self, base: &SessionConfig, semantic: bool) -> TurnConfig {
-        let base = base.turns.clone().unwrap_or_default();
+        let base = base.listening.turns.clone().unwrap_or_default();
         let barge_in = |interrupts: bool| if interrupts { BargeIn::AtOnce } else { BargeIn::Off };
         match *self {
             Self::ServerVad {

@@ -5,35 +5,39 @@ mod wire;
 
 use std::sync::Arc;
 
-use antiphon_core::call::SessionConfig;
-use axum::Router;
+use antiphon_core::Caller;
+use antiphon_desk::{Connected, Entrant};
+use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{caller, hold, person};
 use serde::Deserialize;
 
+use super::{caller, person};
 use crate::app::App;
 use crate::http::error::{ApiError, Problem};
+use crate::http::routes::{Access, Routes};
 use transport::TalkTransport;
 
 /// Half a minute of audio in one message is more than any page sends.
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// The page's WebSocket.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/talk/ws", get(talk)).route("/talk/ready", get(ready))
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes.plain(Access::Call, &[Method::GET], "/talk/ws", get(talk)).plain(
+        Access::Call,
+        &[Method::GET],
+        "/talk/ready",
+        get(ready),
+    )
 }
 
 /// Whether a call would be taken now.
-async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(refused) = app.http.auth.check(&headers) {
-        return Problem::from(refused).into_response();
-    }
-    match app.calls.admit(transport::NAME) {
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    match app.desk.admit(transport::NAME) {
         Ok(_) => StatusCode::OK.into_response(),
         Err(busy) => Problem::from(busy).into_response(),
     }
@@ -48,6 +52,7 @@ struct Visitor {
 
 async fn talk(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     Query(visitor): Query<Visitor>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -56,20 +61,17 @@ async fn talk(
         let message = "the talk page may be used only from the server that it came from";
         return Problem(ApiError::new(StatusCode::FORBIDDEN, message.to_owned())).into_response();
     }
-    if let Err(refused) = app.http.auth.check(&headers) {
-        return Problem::from(refused).into_response();
-    }
-    let guard = match app.calls.admit(transport::NAME) {
-        Ok(guard) => guard,
+    let line = match app.desk.admit(transport::NAME) {
+        Ok(line) => line,
         Err(busy) => return Problem::from(busy).into_response(),
     };
-    let caller = caller(&headers);
+    let person = person(visitor.person.as_deref());
+    let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
-        let transport = TalkTransport::new(socket);
-        let config =
-            SessionConfig { person: visitor.person.as_deref().and_then(person), ..app.session_config() };
-        hold(&app, guard, caller, config, transport).await;
+        let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket));
+        // Why nobody answers is logged; the socket is closed.
+        drop(app.desk.take(line, caller, connect).await);
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use antiphon_audio::Ingest;
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
-use antiphon_core::{Result, SampleRate};
+use antiphon_core::{CallControl, Result, SampleRate};
 use axum::extract::ws::{Message, WebSocket};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -87,10 +87,11 @@ impl Transport for TalkTransport {
                     self.tell(&event);
                 }
             }
-            Outbound::Hangup => {
+            Outbound::Control(CallControl::HangUp(_)) => {
                 self.tell(&json!({ "type": "hangup" }));
                 self.socket.close(1000, "");
             }
+            Outbound::Control(_) => {}
         }
     }
 

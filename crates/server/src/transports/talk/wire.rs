@@ -27,7 +27,7 @@ pub(super) fn event(event: &Event) -> Option<Value> {
             let cached = from_cache.is_some();
             json!({ "type": "latency", "turn": turn, "latency_ms": latency, "served_from_cache": cached })
         }
-        Event::Gathered { turn, emotion, .. } => {
+        Event::TurnContext { turn, emotion, .. } => {
             let (emotion, confidence) = (*emotion)?;
             json!({ "type": "emotion", "turn": turn, "emotion": emotion, "confidence": confidence })
         }

@@ -3,26 +3,24 @@
 
 use std::collections::BTreeMap;
 
+use antiphon_desk::{Entrant, Unauthorized};
 use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::app::App;
-use crate::http::auth::Unauthorized;
-use crate::http::error::Problem;
 
-/// Why the request is not let in. Twilio signs its requests; whoever has one of the server's keys, such as a load
-/// test, may come in, too.
-pub(super) fn refused(
+/// Lets the request in, or says why not. Twilio signs its requests; whoever has one of the server's keys, such as a
+/// load test, may come in, too.
+pub(super) fn check(
     app: &App,
     web_socket: bool,
     uri: &Uri,
     headers: &HeaderMap,
     fields: &BTreeMap<String, String>,
-) -> Option<Response> {
+) -> Result<Entrant, Unauthorized> {
     let telephony = &app.http.telephony;
     if let Some(token) = &telephony.twilio_auth_token {
         let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
@@ -34,16 +32,17 @@ pub(super) fn refused(
             (false, false) => "https",
         };
         if signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature)) {
-            return None;
+            return Ok(Entrant::default());
         }
     }
-    let refused = match app.http.auth.check(headers) {
-        Ok(()) if app.http.auth.is_open() && telephony.twilio_auth_token.is_some() => Unauthorized::Signature,
-        Ok(()) => return None,
-        Err(foreign @ Unauthorized::ForeignOrigin) => foreign,
-        Err(_) => Unauthorized::Signature,
-    };
-    Some(Problem::from(refused).into_response())
+    match app.desk.keys.check(headers) {
+        Ok(_) if app.desk.keys.is_open() && telephony.twilio_auth_token.is_some() => {
+            Err(Unauthorized::Signature)
+        }
+        Ok(entrant) => Ok(entrant),
+        Err(foreign @ Unauthorized::ForeignOrigin) => Err(foreign),
+        Err(_) => Err(Unauthorized::Signature),
+    }
 }
 
 fn verify(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use antiphon_audio::{Ingest, Law};
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
-use antiphon_core::{Error, Event, Result, SampleRate};
+use antiphon_core::{CallControl, Error, Event, Result, SampleRate};
 use axum::extract::ws::{Message, WebSocket};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -132,10 +132,11 @@ impl Transport for TwilioTransport {
             // The mark comes back when the reply was played or cleared.
             Outbound::Event(Event::ReplyDone { reply, .. }) => wire::mark(&self.stream_sid, reply.as_str()),
             Outbound::Event(_) => return,
-            Outbound::Hangup => {
+            Outbound::Control(CallControl::HangUp(_)) => {
                 self.over = true;
                 return self.socket.close(1000, "");
             }
+            Outbound::Control(_) => return,
         };
         if !self.over {
             self.socket.send(Message::text(message));

@@ -8,7 +8,7 @@ use axum::extract::{Form, OriginalUri, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::signature::refused;
+use super::signature::check;
 use crate::app::App;
 use crate::http::error::{ApiError, Problem};
 
@@ -26,8 +26,8 @@ pub(super) async fn incoming(
         let message = "the request has no form: Twilio sends application/x-www-form-urlencoded";
         return Problem(ApiError::new(StatusCode::BAD_REQUEST, message)).into_response();
     };
-    if let Some(refused) = refused(&app, false, &uri, &headers, &fields) {
-        return refused;
+    if let Err(refused) = check(&app, false, &uri, &headers, &fields) {
+        return Problem::from(refused).into_response();
     }
     let Some(host) = app.http.telephony.host(&headers) else {
         let message = "the request names no host: set [telephony] public_url";
@@ -39,7 +39,7 @@ pub(super) async fn incoming(
         let message = "the request names no sensible host";
         return Problem(ApiError::new(StatusCode::BAD_REQUEST, message)).into_response();
     }
-    if app.calls.busy().is_some() {
+    if app.desk.calls.busy().is_some() {
         // Said, not signalled: a caller who hears why calls again later.
         let twiml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Say>All our lines are busy at the moment. \
             Please call again in a few minutes.</Say><Hangup/></Response>\n";

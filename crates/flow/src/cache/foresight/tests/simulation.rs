@@ -85,7 +85,7 @@ impl Service {
         tokio::time::advance(BETWEEN_CALLS).await;
     }
 
-    fn look_ahead(&mut self, agent: &AgentId, before: Option<&str>, after: u64) {
+    fn look_ahead(&mut self, agent: &AgentVersion, before: Option<&str>, after: u64) {
         let mut already = Vec::new();
         while let Some(next) = self.place.foresight.next(agent, before, &already) {
             let (took, outcome) = if self.keep(after, &next) {

@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{BoxFuture, Embed};
+use antiphon_core::{BoxFuture, Embed, PersonId};
 
 use super::*;
 
@@ -211,7 +211,7 @@ async fn what_came_of_memories_is_given_to_the_same_words_only() {
     meaning.ask_of(0..MANY).await;
     let personal = |wording: &str| {
         let mut request = request(&[wording]);
-        request.reuse = Some(Reuse { person: Some("alice".into()), ..reuse("a") });
+        request.reuse = Some(Reuse { person: PersonId::parse("alice"), ..reuse() });
         request
     };
     for topic in MANY..MANY + 20 {
@@ -230,7 +230,7 @@ async fn an_agent_may_want_the_same_words_only() {
     meaning.ask_of(0..MANY).await;
     for topic in 0..20 {
         let mut strict = request(&[&format!("How could I handle {}", &wordings(topic)[0][16..])]);
-        strict.reuse = Some(Reuse { other_words: false, ..reuse("a") });
+        strict.reuse = Some(Reuse { other_words: false, ..reuse() });
         assert_eq!(meaning.place.ask(strict.clone()).await.1, None);
         assert_eq!(meaning.place.ask(strict).await.1, Some(CacheHit::Exact));
     }
@@ -241,8 +241,7 @@ async fn another_tenant_is_not_answered() {
     let meaning = meaning(Scholar::default(), Duration::from_millis(5));
     meaning.ask_of(0..MANY).await;
     for topic in 0..MANY {
-        let mut stranger = request(&[&wordings(topic)[1]]);
-        stranger.reuse = Some(reuse("b"));
+        let stranger = of_tenant("b", request(&[&wordings(topic)[1]]));
         assert_eq!(meaning.place.ask(stranger).await.1, None);
     }
 }

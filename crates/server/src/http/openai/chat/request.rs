@@ -1,7 +1,7 @@
 //! What clients send. Fields that are not listed are ignored; those listed but not supported are refused when
 //! they ask for something.
 
-use antiphon_core::{ChatRequest, Message, Priority, Role, Tool, ToolCall, ToolChoice};
+use antiphon_core::{ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -145,11 +145,12 @@ impl ChatBody {
     }
 
     /// What the engine is asked.
-    pub(super) fn into_request(self) -> Result<ChatRequest, ApiError> {
+    pub(super) fn into_request(self, requester: Requester) -> Result<ChatRequest, ApiError> {
         self.refuse_unsupported()?;
         let messages = self.messages.into_iter().enumerate().map(|(index, message)| message.into_core(index));
         let tools = self.tools.into_iter().map(FunctionTool::into_core).collect::<Result<Vec<_>, _>>()?;
         Ok(ChatRequest {
+            requester,
             model: self.model,
             messages: messages.collect::<Result<_, _>>()?,
             tool_choice: choice(self.tool_choice, &tools)?,
@@ -323,7 +324,7 @@ mod tests {
 
     fn request(body: Value) -> Result<ChatRequest, String> {
         let body: ChatBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
-        body.into_request().map_err(|error| error.body()["error"]["message"].to_string())
+        body.into_request(Requester::local()).map_err(|error| error.body()["error"]["message"].to_string())
     }
 
     fn user(extra: &Value) -> Value {

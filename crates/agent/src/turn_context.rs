@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::call::SessionConfig;
 use antiphon_core::{
-    Emotion, EmotionClassifier, EmotionScores, Knowledge, Memory, Passage, Priority, Recollection, Style,
+    Emotion, EmotionClassifier, EmotionScores, Identity, Knowledge, Memory, Passage, Priority, Recollection,
+    Requester, Search, Style,
 };
 
-use crate::Engines;
 use crate::plan::{Found, Plan, Step};
+use crate::{Agent, Engines};
 
 /// Embedding a sentence takes some 8 ms on one core (`antiphon benchmark --component embed`), and is shared by the steps;
 /// a server that is ten times slower than that answers without.
@@ -23,9 +23,10 @@ const MAX_PASSAGES: usize = 3;
 /// "Yes", "No thanks": nothing to search with.
 const MIN_WORDS: usize = 3;
 
-/// Where it is looked up; what is not there is not.
-#[derive(Default)]
+/// Where the context of a turn comes from; what an agent does not have is `None`.
 pub(crate) struct Sources {
+    /// On whose behalf it is looked up.
+    requester: Requester,
     pub(crate) emotion: Option<Arc<dyn EmotionClassifier>>,
     /// Of the person who speaks.
     pub(crate) memory: Option<Arc<dyn Memory>>,
@@ -33,12 +34,14 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Those that calls of this configuration have.
-    pub(crate) fn new(engines: &Engines, config: &SessionConfig) -> Self {
+    /// Those of a call: a caller without a name has no memories.
+    pub(crate) fn new(engines: &Engines, agent: &Agent, identity: &Identity) -> Self {
+        let memories = agent.memories.as_ref().zip(identity.person.as_ref());
         Self {
+            requester: identity.requester(),
             emotion: engines.emotion.clone(),
-            memory: engines.memories.as_ref().zip(config.person.as_ref()).map(|(all, person)| all.of(person)),
-            knowledge: engines.knowledge.clone(),
+            memory: memories.map(|(memories, person)| memories.of(&identity.tenant, person)),
+            knowledge: agent.knowledge.clone(),
         }
     }
 
@@ -49,16 +52,16 @@ impl Sources {
 }
 
 /// A turn, and what was found for it.
-pub(crate) struct Lookup {
+pub(crate) struct TurnContext {
     /// What the person said.
     text: String,
     priority: Priority,
-    pub(crate) found: Gathered,
+    pub(crate) found: Findings,
 }
 
-impl Lookup {
+impl TurnContext {
     pub(crate) fn new(text: String, priority: Priority) -> Self {
-        Self { text, priority, found: Gathered::default() }
+        Self { text, priority, found: Findings::default() }
     }
 
     fn is_short(&self) -> bool {
@@ -68,14 +71,14 @@ impl Lookup {
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gathered {
+pub(crate) struct Findings {
     pub(crate) emotion: Option<EmotionScores>,
     pub(crate) memories: Vec<Recollection>,
     pub(crate) profile: Vec<String>,
     pub(crate) passages: Vec<Passage>,
 }
 
-impl Gathered {
+impl Findings {
     /// How the person seems to feel, if that is sure enough to act on.
     pub(crate) fn mood(&self, confidence: f32) -> Option<Emotion> {
         let (emotion, sure) = self.emotion.as_ref()?.top();
@@ -120,58 +123,67 @@ impl Gathered {
 }
 
 /// Everything there is a source for, side by side.
-pub(crate) fn plan(sources: &Sources) -> Arc<Plan<Lookup>> {
+pub(crate) fn plan(sources: &Sources) -> Arc<Plan<TurnContext>> {
     let mut steps = Vec::new();
     if let Some(emotion) = sources.emotion.clone() {
-        let step = Step::new("emotion", DEADLINE, move |turn: &Lookup| {
+        let step = Step::new("emotion", DEADLINE, move |turn: &TurnContext| {
             let scores = emotion.classify(turn.text.clone(), turn.priority);
             async move {
                 let scores = scores.await?;
-                Ok(Box::new(move |turn: &mut Lookup| turn.found.emotion = Some(scores)) as Found<Lookup>)
+                Ok(Box::new(move |turn: &mut TurnContext| turn.found.emotion = Some(scores))
+                    as Found<TurnContext>)
             }
         });
         steps.push(step.skipped_if(|turn| turn.text.trim().is_empty()));
     }
     if let Some(memory) = sources.memory.clone() {
-        let known = memory.clone();
-        let step = Step::new("memory", DEADLINE, move |turn: &Lookup| {
-            let memories = memory.recall(turn.text.clone(), MAX_MEMORIES);
+        let (known, recalls) = (memory.clone(), sources.requester.clone());
+        let step = Step::new("memory", DEADLINE, move |turn: &TurnContext| {
+            let memories = memory.recall(search(&recalls, turn, MAX_MEMORIES));
             async move {
                 let memories = memories.await?;
-                Ok(Box::new(move |turn: &mut Lookup| turn.found.memories = memories) as Found<Lookup>)
+                Ok(Box::new(move |turn: &mut TurnContext| turn.found.memories = memories)
+                    as Found<TurnContext>)
             }
         });
-        steps.push(step.skipped_if(Lookup::is_short));
-        let step = Step::new("profile", DEADLINE, move |_: &Lookup| {
+        steps.push(step.skipped_if(TurnContext::is_short));
+        let step = Step::new("profile", DEADLINE, move |_: &TurnContext| {
             let profile = known.profile(MAX_PROFILE);
             async move {
                 let profile = profile.await?;
-                Ok(Box::new(move |turn: &mut Lookup| turn.found.profile = profile) as Found<Lookup>)
+                Ok(Box::new(move |turn: &mut TurnContext| turn.found.profile = profile) as Found<TurnContext>)
             }
         });
         steps.push(step.skipped_if(|turn| turn.text.trim().is_empty()));
     }
     if let Some(knowledge) = sources.knowledge.clone() {
-        let step = Step::new("knowledge", DEADLINE, move |turn: &Lookup| {
-            let passages = knowledge.search(turn.text.clone(), MAX_PASSAGES);
+        let requester = sources.requester.clone();
+        let step = Step::new("knowledge", DEADLINE, move |turn: &TurnContext| {
+            let passages = knowledge.search(search(&requester, turn, MAX_PASSAGES));
             async move {
                 let passages = passages.await?;
-                Ok(Box::new(move |turn: &mut Lookup| turn.found.passages = passages) as Found<Lookup>)
+                Ok(Box::new(move |turn: &mut TurnContext| turn.found.passages = passages)
+                    as Found<TurnContext>)
             }
         });
-        steps.push(step.skipped_if(Lookup::is_short));
+        steps.push(step.skipped_if(TurnContext::is_short));
     }
     Arc::new(Plan::default().then(steps))
+}
+
+/// A search for what the person's words are about.
+fn search(requester: &Requester, turn: &TurnContext, limit: usize) -> Search {
+    Search { requester: requester.clone(), about: turn.text.clone(), limit }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn feeling(emotion: Emotion, sure: f32) -> Gathered {
+    fn feeling(emotion: Emotion, sure: f32) -> Findings {
         let mut scores = [(1.0 - sure) / 6.0; 7];
         scores[emotion as usize] = sure;
-        Gathered { emotion: Some(EmotionScores(scores)), ..Gathered::default() }
+        Findings { emotion: Some(EmotionScores(scores)), ..Findings::default() }
     }
 
     #[test]
@@ -187,7 +199,7 @@ mod tests {
         let passage =
             Passage { text: "We open at nine.".to_owned(), source: "faq".to_owned(), relevance: 0.8 };
         let memory = Recollection { text: "I have a dog.".to_owned(), relevance: 0.7 };
-        let found = Gathered {
+        let found = Findings {
             memories: vec![memory],
             profile: vec!["My name is Ada.".to_owned()],
             passages: vec![passage],

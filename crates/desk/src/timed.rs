@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use antiphon_core::Result;
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Transport};
+use antiphon_core::{CallControl, Result};
 use antiphon_telemetry::Pipeline;
 
 /// A transport whose work is timed.
-pub(super) struct Timed<T> {
-    transport: T,
+pub(crate) struct Timed {
+    transport: Box<dyn Transport>,
     pipeline: Arc<Pipeline>,
 }
 
-impl<T> Timed<T> {
-    pub(super) fn new(transport: T, pipeline: Arc<Pipeline>) -> Self {
+impl Timed {
+    pub(crate) fn new(transport: Box<dyn Transport>, pipeline: Arc<Pipeline>) -> Self {
         Self { transport, pipeline }
     }
 }
 
-impl<T: Transport> Transport for Timed<T> {
+impl Transport for Timed {
     fn name(&self) -> &'static str {
         self.transport.name()
     }
@@ -51,18 +51,51 @@ impl<T: Transport> Transport for Timed<T> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.transport.poll_flush(cx)
     }
+
+    fn can(&self, control: &CallControl) -> bool {
+        self.transport.can(control)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::SampleRate;
+    use antiphon_core::call::Pacing;
+    use antiphon_telemetry::Pipeline;
+
     use super::*;
-    use crate::transports::file::FileTransport;
+
+    /// A line on which somebody speaks once.
+    struct Once(bool);
+
+    impl Transport for Once {
+        fn name(&self) -> &'static str {
+            "once"
+        }
+
+        fn output(&self) -> OutputAudio {
+            OutputAudio { rate: SampleRate::HZ_8000, pacing: Pacing::Client }
+        }
+
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+            if std::mem::replace(&mut self.0, true) {
+                Poll::Pending
+            } else {
+                Poll::Ready(Some(Inbound::Audio))
+            }
+        }
+
+        fn send(&mut self, _: Outbound) {}
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_in_and_goes_out_is_timed() {
         let pipeline = Arc::new(Pipeline::default());
-        let (file, _said) = FileTransport::new(vec![1; 640], false);
-        let mut timed = Timed::new(file, pipeline.clone());
+        let mut timed = Timed::new(Box::new(Once(false)), pipeline.clone());
         let mut audio = Vec::new();
         let inbound = std::future::poll_fn(|cx| timed.poll_recv(cx, &mut audio)).await;
         assert_eq!(inbound, Some(Inbound::Audio));

@@ -1,27 +1,30 @@
 //! The agent's side of the session: replies played, told of, cut off.
 
-mod side;
+mod out_of_band;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::call::{Outbound, ReplyRequest};
+use antiphon_core::call::Outbound;
 use antiphon_core::dialog::{EndOfTurn, Input};
+use antiphon_core::session::ReplyRequest;
 use antiphon_core::{
-    Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role, Step, Transport,
+    CallControl, Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role, Step,
     TurnId, TurnLatency, Usage,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-use super::begin::Wanted;
+use super::begin::PendingReply;
+use super::tools::ServerCalls;
 use super::{HANGUP_AFTER, Session};
 use crate::ids;
 use crate::output::Output;
 use crate::playback::{Heard, Playback};
 use crate::reply::{Reply, ReplyPart, ReplyTimes, STALLED, stalled};
-pub(super) use side::Side;
+pub(super) use out_of_band::OutOfBandReply;
 
 /// How far a reply got.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,26 +38,31 @@ enum Stage {
 }
 
 /// A reply under way.
-pub(super) struct Run {
-    id: ReplyId,
+pub(super) struct ActiveReply {
+    pub(super) id: ReplyId,
     turn: TurnId,
-    /// `None` when all of it was made.
-    reply: Option<Reply>,
+    /// `None` when all of it was made, or a tool has to answer first.
+    pub(super) reply: Option<Reply>,
     pub(super) times: ReplyTimes,
-    /// Made while it was only prepared.
+    /// Made while the reply was only speculative.
     pub(super) made: VecDeque<Result<ReplyPart>>,
     output: Output,
     spoken: bool,
     status: ReplyStatus,
     usage: Usage,
+    /// What it calls of the server's tools.
+    pub(super) calls: ServerCalls,
+    /// What was asked for, for when it goes on after a tool has answered.
+    pub(super) request: ReplyRequest,
     stage: Stage,
-    latest: Instant,
+    pub(super) latest: Instant,
     /// Made by the model: its failure is worth an apology.
     pub(super) generated: bool,
-    pub(super) hang_up: bool,
+    /// What is done with the call once the reply has been heard.
+    pub(super) then: Option<CallControl>,
 }
 
-impl Run {
+impl ActiveReply {
     pub(super) fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyPart>>> {
         if let Some(part) = self.made.pop_front() {
             return Poll::Ready(Some(part));
@@ -74,11 +82,14 @@ impl Run {
         match part {
             Some(Ok(ReplyPart::Text(text))) => (self.output.text(&text), None),
             Some(Ok(ReplyPart::ToolCall { index, id, name, arguments })) => {
+                if self.calls.take(index, id.as_deref(), name.as_deref(), &arguments) {
+                    return (Vec::new(), None);
+                }
                 (self.output.tool_call(index, id, name, &arguments), None)
             }
             Some(Ok(ReplyPart::Written)) => (self.output.written(), None),
             Some(Ok(ReplyPart::Done { finish, usage })) => {
-                self.usage = usage;
+                self.usage += usage;
                 self.status = match finish {
                     FinishReason::Stop | FinishReason::ToolCalls => ReplyStatus::Completed,
                     FinishReason::Length => ReplyStatus::TooLong,
@@ -91,6 +102,7 @@ impl Run {
             Some(Err(error)) => {
                 self.reply = None;
                 self.made.clear();
+                self.calls.forget();
                 self.status = ReplyStatus::Failed(error.clone());
                 (vec![Event::Failed(error)], None)
             }
@@ -105,19 +117,30 @@ impl Run {
         self.stage == Stage::Told
     }
 
+    /// Whether the model has written what it had to say before the tools that it calls answer.
+    fn calls_tools(&self) -> bool {
+        self.reply.is_none() && self.made.is_empty() && self.calls.are_due()
+    }
+
     fn is_made(&self) -> bool {
-        self.reply.is_none() && self.made.is_empty()
+        self.reply.is_none() && self.made.is_empty() && self.calls.are_done()
     }
 }
 
-impl<T: Transport> Session<T> {
-    /// A run of `reply`, which is told of.
-    pub(super) fn open_run(&mut self, turn: TurnId, request: ReplyRequest, reply: Option<Reply>) -> Run {
+impl Session {
+    /// A reply under way with `reply`, which is told of.
+    pub(super) fn open_reply(
+        &mut self,
+        turn: TurnId,
+        request: ReplyRequest,
+        reply: Option<Reply>,
+    ) -> ActiveReply {
         let id = ReplyId::new(ids::unique("resp_"));
-        let ReplyRequest { out_of_band, spoken, metadata, .. } = request;
-        let spoken = spoken.unwrap_or(self.config.spoken);
+        let ReplyRequest { out_of_band, spoken, ref metadata, .. } = request;
+        let (spoken, metadata) = (spoken.unwrap_or(self.config.voice.spoken), metadata.clone());
         self.emit(Event::ReplyStarted { reply: id.clone(), turn, spoken, out_of_band, metadata });
-        Run {
+        let names = if out_of_band { Arc::default() } else { self.server_tools() };
+        ActiveReply {
             output: Output::new(id.clone(), spoken),
             id,
             turn,
@@ -127,19 +150,20 @@ impl<T: Transport> Session<T> {
             spoken,
             status: ReplyStatus::Completed,
             usage: Usage::default(),
+            calls: ServerCalls::new(names),
+            request,
             stage: Stage::Waiting,
             latest: Instant::now(),
             generated: true,
-            hang_up: false,
+            then: None,
         }
     }
 
     /// A part of the conversation's reply came.
     pub(super) fn reply_on(&mut self, part: Option<Result<ReplyPart>>) {
-        let Some(run) = &mut self.reply else { return };
-        let (events, play) = run.take(part);
-        let made = run.is_made();
-        let written = !run.spoken && run.stage == Stage::Waiting && !events.is_empty();
+        let Some(active) = &mut self.reply else { return };
+        let (events, play) = active.take(part);
+        let written = !active.spoken && active.stage == Stage::Waiting && !events.is_empty();
         match play {
             Some(ReplyPart::Clause(text)) => self.playback.clause(text),
             Some(ReplyPart::Audio(chunk)) => self.playback.push(&chunk),
@@ -151,7 +175,10 @@ impl<T: Transport> Session<T> {
         if written {
             self.reply_begins();
         }
-        if made {
+        if self.reply.as_ref().is_some_and(ActiveReply::calls_tools) {
+            self.run_tools();
+        }
+        if self.reply.as_ref().is_some_and(ActiveReply::is_made) {
             self.playback.finish();
             self.apologise();
         }
@@ -159,11 +186,11 @@ impl<T: Transport> Session<T> {
 
     /// A reply that failed before anything was heard is replaced by words, so that the call does not go silent.
     fn apologise(&mut self) {
-        let Some(run) = &self.reply else { return };
-        let failed = matches!(run.status, ReplyStatus::Failed(_)) && run.generated;
-        if failed && run.output.items().is_empty() && !self.config.apology.is_empty() {
-            let (turn, text) = (run.turn, self.config.apology.clone());
-            self.wanted = Some(Wanted::saying(turn, text));
+        let Some(active) = &self.reply else { return };
+        let failed = matches!(active.status, ReplyStatus::Failed(_)) && active.generated;
+        if failed && active.output.items().is_empty() && !self.config.sayings.apology.is_empty() {
+            let (turn, text) = (active.turn, self.config.sayings.apology.clone());
+            self.pending = Some(PendingReply::saying(turn, text));
         }
     }
 
@@ -193,10 +220,10 @@ impl<T: Transport> Session<T> {
     pub(super) fn play(&mut self) {
         let now = Instant::now();
         while let Some(samples) = self.playback.pop(now) {
-            let Some(run) = &self.reply else { return };
-            let Some(item) = run.output.message().cloned() else { return };
-            let (turn, reply) = (run.turn, run.id.clone());
-            let first = run.stage == Stage::Waiting;
+            let Some(active) = &self.reply else { return };
+            let Some(item) = active.output.message().cloned() else { return };
+            let (turn, reply) = (active.turn, active.id.clone());
+            let first = active.stage == Stage::Waiting;
             self.history.extend_audio(&item, self.playback.rate().duration_of(samples.len()));
             self.transport.send(Outbound::Audio { turn, reply, item, samples });
             if first {
@@ -215,25 +242,33 @@ impl<T: Transport> Session<T> {
 
     /// The client says that all of the reply was heard.
     pub(super) fn played(&mut self, reply: &ReplyId) {
-        if self.reply.as_ref().is_some_and(|run| run.is_told() && run.id == *reply) {
+        if self.reply.as_ref().is_some_and(|active| active.is_told() && active.id == *reply) {
             self.end_reply();
         }
     }
 
+    /// What a reply was to be followed by: the caller has heard it.
+    fn carry_out_control(&mut self, control: CallControl) {
+        match control {
+            CallControl::HangUp(reason) => self.hang_up = Some((Instant::now(), reason)),
+            other => self.transport.send(Outbound::Control(other)),
+        }
+    }
+
     fn end_reply(&mut self) {
-        if self.reply.take().is_some_and(|run| run.hang_up) {
-            self.hangup_at = Some(Instant::now());
+        if let Some(control) = self.reply.take().and_then(|active| active.then) {
+            self.carry_out_control(control);
         }
         self.input(Input::ReplyFinished);
     }
 
     /// The first of the reply goes out.
     fn reply_begins(&mut self) {
-        let Some(run) = &mut self.reply else { return };
-        run.stage = Stage::Begun;
-        let (turn, times, hang_up) = (run.turn, run.times.clone(), run.hang_up);
-        if hang_up {
-            self.hangup_at = Some(Instant::now() + HANGUP_AFTER);
+        let Some(active) = &mut self.reply else { return };
+        active.stage = Stage::Begun;
+        let (turn, times) = (active.turn, active.times.clone());
+        if let Some(CallControl::HangUp(reason)) = active.then {
+            self.hang_up = Some((Instant::now() + HANGUP_AFTER, reason));
         }
         self.input(Input::ReplyStarted);
         // Taken, so that one turn is measured once: by its first reply.
@@ -260,14 +295,18 @@ impl<T: Transport> Session<T> {
             let steps = steps.map(step).collect();
             let from_cache = times.cache_hit();
             self.emit(Event::Latency { turn, latency, steps, from_cache });
-            if let Some(looked) = times.looked() {
-                self.emit(Event::Gathered { turn, emotion: looked.emotion, steps: looked.steps.clone() });
+            if let Some(context) = times.context() {
+                self.emit(Event::TurnContext {
+                    turn,
+                    emotion: context.emotion,
+                    steps: context.steps.clone(),
+                });
             }
         }
     }
 
     /// What a turn takes if nothing but the engines and the configured silence takes time: the reply is made while
-    /// the silence lasts, from the pause in which it is prepared on.
+    /// the silence lasts, from the pause in which it is begun on speculation.
     fn unavoidable(&self, end_of_turn: Duration, stt: Duration, made: Duration) -> Duration {
         let turns = self.dialog.config();
         let silence = match turns.end {
@@ -281,16 +320,16 @@ impl<T: Transport> Session<T> {
 
     /// When the last of the reply has been heard.
     pub(super) fn reply_ends_at(&self) -> Option<Instant> {
-        let run = self.reply.as_ref().filter(|run| run.is_told())?;
-        Some(self.playback.ends_at().unwrap_or(run.latest))
+        let active = self.reply.as_ref().filter(|active| active.is_told())?;
+        Some(self.playback.ends_at().unwrap_or(active.latest))
     }
 
     /// When to look whether the reply or the words of a turn are overdue.
     pub(super) fn watchdog(&self) -> Option<Instant> {
         let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.makes_audio());
         let reply = waits.map(|r| r.latest + STALLED);
-        let side = self.sides.iter().map(|side| side.run.latest + STALLED).min();
-        [reply, side, self.words_due()].into_iter().flatten().min()
+        let other = self.out_of_band.iter().map(|other| other.active.latest + STALLED).min();
+        [reply, other, self.words_due()].into_iter().flatten().min()
     }
 
     fn check_stalled(&mut self, now: Instant) {
@@ -298,17 +337,18 @@ impl<T: Transport> Session<T> {
         if self.reply.as_ref().is_some_and(|r| !r.is_made() && room && now >= r.latest + STALLED) {
             self.reply_on(Some(Err(stalled())));
         }
-        while let Some(at) = self.sides.iter().position(|side| now >= side.run.latest + STALLED) {
-            self.side_on(at, Some(Err(stalled())));
+        while let Some(at) = self.out_of_band.iter().position(|other| now >= other.active.latest + STALLED) {
+            self.out_of_band_on(at, Some(Err(stalled())));
         }
     }
 
     /// The reply's last item and the reply are over.
     fn tell_done(&mut self, status: ReplyStatus) {
-        let Some(run) = &mut self.reply else { return };
-        let begun = std::mem::replace(&mut run.stage, Stage::Told) == Stage::Begun;
-        let done = run.output.close(status.item_status());
-        let (reply, turn, usage, from_cache) = (run.id.clone(), run.turn, run.usage, run.times.cache_hit());
+        let Some(active) = &mut self.reply else { return };
+        let begun = std::mem::replace(&mut active.stage, Stage::Told) == Stage::Begun;
+        let done = active.output.close(status.item_status());
+        let (reply, turn, usage, from_cache) =
+            (active.id.clone(), active.turn, active.usage, active.times.cache_hit());
         for event in done {
             self.tell_output(event);
         }
@@ -336,17 +376,17 @@ impl<T: Transport> Session<T> {
                 tracing::warn!(%error, "what was said is not remembered");
             }
         };
-        self.afterwards.push("remembering", work.boxed());
+        self.background_work.push("remembering", work.boxed());
     }
 
     /// Cuts the reply off; the history keeps what was heard.
     pub(super) fn stop_reply(&mut self, status: ReplyStatus) {
-        self.prepared = None;
-        self.wanted = None;
-        let Some(run) = &self.reply else { return };
+        self.speculative = None;
+        self.pending = None;
+        let Some(active) = &self.reply else { return };
         let heard = self.playback.heard(Instant::now());
-        let (reply, spoken, told) = (run.id.clone(), run.spoken, run.is_told());
-        let message = run.output.message().cloned();
+        let (reply, spoken, told) = (active.id.clone(), active.spoken, active.is_told());
+        let message = active.output.message().cloned();
         self.transport.send(Outbound::Clear);
         if !told {
             self.tell_done(status);
@@ -357,9 +397,9 @@ impl<T: Transport> Session<T> {
             let latency = self.times.stopped_after.take();
             self.emit(Event::Interrupted { reply, item, heard: audio, text, latency });
         }
-        if self.reply.take().is_some_and(|run| run.hang_up) {
-            self.hangup_at = None;
-        }
+        self.reply = None;
+        // Whoever speaks over the goodbye wants to go on.
+        self.hang_up = None;
     }
 
     /// The client says how much of an item was heard.
@@ -388,12 +428,12 @@ impl<T: Transport> Session<T> {
 
     /// The conversation's reply, while it is being made.
     pub(super) fn active_reply(&self) -> Option<&ReplyId> {
-        self.reply.as_ref().filter(|run| !run.is_told()).map(|run| &run.id)
+        self.reply.as_ref().filter(|active| !active.is_told()).map(|active| &active.id)
     }
 
     /// A reply that was sent whole counts as heard: another may begin.
     pub(super) fn end_playing(&mut self) {
-        if self.reply.take_if(|run| run.is_told()).is_some() {
+        if self.reply.take_if(|active| active.is_told()).is_some() {
             self.input(Input::ReplyFinished);
         }
     }

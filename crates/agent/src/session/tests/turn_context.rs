@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use antiphon_core::call::{Command, CommandKind, ReplyInput, ReplyRequest};
+use antiphon_core::call::{Command, CommandKind};
+use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{
     BoxFuture, Emotion, EmotionClassifier, EmotionScores, Event, Item, ItemId, Knowledge, Memories, Memory,
-    Part, Passage, Priority, Recollection, Result, Role, StepOutcome, Style,
+    Part, Passage, PersonId, Priority, Recollection, Result, Role, Search, StepOutcome, Style, TenantId,
 };
 
 use super::ms;
@@ -40,8 +41,8 @@ impl EmotionClassifier for Scripted {
 }
 
 impl Knowledge for Scripted {
-    fn search(&self, about: String, _: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
-        let text = format!("A fact for: {about}");
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        let text = format!("A fact for: {}", asked.about);
         Box::pin(async { Ok(vec![Passage { text, source: "faq".to_owned(), relevance: 0.9 }]) })
     }
 }
@@ -49,8 +50,8 @@ impl Knowledge for Scripted {
 struct Shared(Arc<Scripted>);
 
 impl Memories for Shared {
-    fn of(&self, person: &str) -> Arc<dyn Memory> {
-        assert_eq!(person, "ada");
+    fn of(&self, _: &TenantId, person: &PersonId) -> Arc<dyn Memory> {
+        assert_eq!(person.as_str(), "ada");
         Arc::new(Shared(self.0.clone()))
     }
 }
@@ -61,7 +62,7 @@ impl Memory for Shared {
         Box::pin(async { Ok(()) })
     }
 
-    fn recall(&self, _: String, _: usize) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+    fn recall(&self, _: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
         let told = self.0.told.lock().expect("no test panics while it holds a lock").clone();
         let recalled = told.into_iter().map(|text| Recollection { text, relevance: 0.9 }).collect();
         Box::pin(async { Ok(recalled) })
@@ -96,7 +97,7 @@ async fn what_is_found_reaches_prompt_voice_and_events() {
     }
     assert!(call.speeches().iter().all(|said| said.style == Style::Calm), "{:?}", call.speeches());
     let gathered = call.events().into_iter().find_map(|event| match event {
-        Event::Gathered { emotion, steps, .. } => Some((emotion, steps)),
+        Event::TurnContext { emotion, steps, .. } => Some((emotion, steps)),
         _ => None,
     });
     let (emotion, steps) = gathered.expect("told");
@@ -144,7 +145,7 @@ async fn a_late_look_up_does_not_delay_the_reply_past_its_deadline() {
     let request = call.requests().pop().expect("asked");
     assert!(!request.messages.iter().any(|message| message.content.contains("anger")));
     let late = call.events().into_iter().any(|event| {
-        matches!(event, Event::Gathered { steps, .. } if steps.iter().any(|s| s.outcome == StepOutcome::Late))
+        matches!(event, Event::TurnContext { steps, .. } if steps.iter().any(|s| s.outcome == StepOutcome::Late))
     });
     assert!(late);
 }

@@ -3,22 +3,33 @@
 //! Without keys the server listens on loopback only. Every page in the person's browser can reach loopback
 //! too, so an open server refuses requests whose `Origin` is not this machine.
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use std::net::IpAddr;
 
-use super::error::ApiError;
+use antiphon_core::KeyId;
+use http::{HeaderMap, Uri, header};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 /// How browsers, which cannot set headers on a WebSocket, send their key: as a subprotocol with this prefix.
 const SUBPROTOCOL_PREFIX: &str = "openai-insecure-api-key.";
 
+/// Who was let in: what tells callers apart, and no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entrant {
+    /// Stands for the key that was presented; `None` where none is needed, or where the door checked something else, such
+    /// as a signature.
+    pub key: Option<KeyId>,
+    /// Where the request came from, if the door knows.
+    pub address: Option<IpAddr>,
+}
+
 /// The keys that are let in, as SHA-256 digests: the keys themselves can be neither logged nor leaked.
 #[derive(Clone, Debug, Default)]
-pub struct Auth {
+pub struct Keys {
     digests: Vec<[u8; 32]>,
 }
 
-impl Auth {
+impl Keys {
     /// Lets these keys in; none of them: everybody on this machine.
     pub fn new<K: AsRef<str>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self { digests: keys.into_iter().map(|key| digest(key.as_ref())).collect() }
@@ -31,18 +42,25 @@ impl Auth {
 
     /// Checks a request by its headers: `Authorization: Bearer KEY`, `api-key: KEY` (Azure), or the WebSocket
     /// subprotocol `openai-insecure-api-key.KEY`.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
         if self.is_open() {
-            return if is_local_or_no_origin(headers) { Ok(()) } else { Err(Unauthorized::ForeignOrigin) };
+            let let_in = is_local_or_no_origin(headers);
+            return if let_in { Ok(Entrant::default()) } else { Err(Unauthorized::ForeignOrigin) };
         }
         let key = presented_key(headers).ok_or(Unauthorized::NoKey)?;
-        if self.accepts(key) { Ok(()) } else { Err(Unauthorized::WrongKey) }
+        let key = self.id_of(key).ok_or(Unauthorized::WrongKey)?;
+        Ok(Entrant { key: Some(key), address: None })
     }
 
-    /// Takes the same time whichever key matches, and whether one does.
-    fn accepts(&self, key: &str) -> bool {
+    /// What stands for this key: its place in the configuration, from 1. It takes the same time whichever key matches, and
+    /// whether one does.
+    fn id_of(&self, key: &str) -> Option<KeyId> {
         let presented = digest(key);
-        self.digests.iter().fold(Choice::from(0), |any, known| any | known.ct_eq(&presented)).into()
+        let mut place = 0_u64;
+        for (at, known) in (1..).zip(&self.digests) {
+            place.conditional_assign(&at, Choice::from(known.ct_eq(&presented)));
+        }
+        (place > 0).then(|| KeyId::new(format!("key-{place}")))
     }
 }
 
@@ -68,7 +86,7 @@ pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether a browser's `Origin` is a page of this machine.
-pub(super) fn is_local_origin(origin: &str) -> bool {
+pub fn is_local_origin(origin: &str) -> bool {
     let uri = origin.parse::<Uri>().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
@@ -98,22 +116,6 @@ pub enum Unauthorized {
     ForeignOrigin,
 }
 
-impl From<Unauthorized> for ApiError {
-    fn from(error: Unauthorized) -> Self {
-        match error {
-            Unauthorized::Signature => {
-                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("invalid_signature")
-            }
-            Unauthorized::NoKey | Unauthorized::WrongKey => {
-                Self::new(StatusCode::UNAUTHORIZED, error.to_string()).code("invalid_api_key")
-            }
-            Unauthorized::ForeignOrigin => {
-                Self::new(StatusCode::FORBIDDEN, error.to_string()).code("origin_not_allowed")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,20 +126,21 @@ mod tests {
 
     #[test]
     fn a_key_is_found_in_each_of_the_three_places() {
-        let auth = Auth::new(["other", "sk-1"]);
+        let auth = Keys::new(["other", "sk-1"]);
         for pair in [
             ("authorization", "Bearer sk-1"),
             ("authorization", "bearer sk-1"),
             ("api-key", "sk-1"),
             ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, openai-beta.v1"),
         ] {
-            assert_eq!(auth.check(&headers(&[pair])), Ok(()), "{pair:?}");
+            let let_in = auth.check(&headers(&[pair]));
+            assert_eq!(let_in, Ok(Entrant { key: Some("key-2".into()), address: None }), "{pair:?}");
         }
     }
 
     #[test]
     fn missing_and_wrong_keys_are_told_apart() {
-        let auth = Auth::new(["sk-1"]);
+        let auth = Keys::new(["sk-1"]);
         assert_eq!(auth.check(&headers(&[])), Err(Unauthorized::NoKey));
         assert_eq!(auth.check(&headers(&[("authorization", "Bearer ")])), Err(Unauthorized::NoKey));
         assert_eq!(auth.check(&headers(&[("authorization", "Basic sk-1")])), Err(Unauthorized::NoKey));
@@ -146,9 +149,9 @@ mod tests {
 
     #[test]
     fn an_open_server_refuses_pages_from_elsewhere() {
-        let auth = Auth::default();
+        let auth = Keys::default();
         for origin in ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:7700"] {
-            assert_eq!(auth.check(&headers(&[("origin", origin)])), Ok(()), "{origin}");
+            assert_eq!(auth.check(&headers(&[("origin", origin)])), Ok(Entrant::default()), "{origin}");
         }
         for origin in ["https://example.com", "null", "http://localhost.example.com", "http://10.0.0.1"] {
             assert_eq!(
@@ -157,6 +160,6 @@ mod tests {
                 "{origin}"
             );
         }
-        assert_eq!(auth.check(&headers(&[])), Ok(()));
+        assert_eq!(auth.check(&headers(&[])), Ok(Entrant::default()));
     }
 }

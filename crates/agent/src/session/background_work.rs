@@ -14,9 +14,9 @@ const MOMENT: Duration = Duration::from_secs(2);
 
 /// Work under way.
 #[derive(Default)]
-pub(super) struct Afterwards(FuturesUnordered<BoxFuture<'static, ()>>);
+pub(super) struct BackgroundWork(FuturesUnordered<BoxFuture<'static, ()>>);
 
-impl Afterwards {
+impl BackgroundWork {
     /// Takes on more; `what` is for the log if there is no room.
     pub(super) fn push(&mut self, what: &'static str, work: BoxFuture<'static, ()>) {
         if self.0.len() < MAX_WAITING {

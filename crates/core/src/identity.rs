@@ -1,0 +1,144 @@
+//! Who calls, whose agent answers, and on whose account the work is counted.
+//!
+//! A transport reports a [`Caller`]: what it understood of the other side, none of it trusted yet. The desk checks it and
+//! decides an [`Identity`], once, when the call begins. Nothing that a client sends later changes it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, CallId, KeyId, TenantId};
+use crate::trace::TraceContext;
+
+/// Longest name of a person that is accepted, in bytes: telephone numbers, e-mail addresses and account ids are shorter.
+const LONGEST_PERSON: usize = 200;
+
+/// What a transport understood of whoever calls. Only the desk reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The transport's name, for logs and metrics.
+    pub transport: &'static str,
+    /// The calling number or address, where the transport has verified it; `None` for a withheld number.
+    pub from: Option<Arc<str>>,
+    /// The number or address that was called.
+    pub to: Option<Arc<str>>,
+    /// Stands for the key that let the caller in, if there was one.
+    pub key: Option<KeyId>,
+    /// Whom the client says that it speaks for.
+    pub person: Option<PersonId>,
+    /// The caller's place in a trace, if the client named one.
+    pub trace: Option<TraceContext>,
+}
+
+impl Caller {
+    /// A caller of whom nothing is known but the transport.
+    pub fn by(transport: &'static str) -> Self {
+        Self { transport, from: None, to: None, key: None, person: None, trace: None }
+    }
+}
+
+/// A name that means one person in every call to one tenant.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(Arc<str>);
+
+impl PersonId {
+    /// The person's name as a client gives it; `None` if it is empty or too long to be one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.trim();
+        (!name.is_empty() && name.len() <= LONGEST_PERSON).then(|| Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&PersonId> for Arc<str> {
+    fn from(person: &PersonId) -> Self {
+        Self::clone(&person.0)
+    }
+}
+
+/// A person's name may be a telephone number: it does not belong in a log.
+impl fmt::Debug for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonId(..)")
+    }
+}
+
+/// What the desk decided about a call. It stays as it is until the call ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The business or household that was called: nothing of another tenant's is seen.
+    pub tenant: TenantId,
+    /// Which of the tenant's agents answers.
+    pub agent: AgentId,
+    /// Who calls, if that is known. What they say is remembered under this name.
+    pub person: Option<PersonId>,
+    /// On whose account the call's work is counted.
+    pub share: Share,
+}
+
+impl Identity {
+    /// On whose behalf engines and caches are asked for this call.
+    pub fn requester(&self) -> Requester {
+        Requester { tenant: self.tenant.clone(), share: self.share.clone() }
+    }
+}
+
+/// On whose account work is counted: those who share an engine are kept apart by it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// Everybody who presents this API key.
+    Key(KeyId),
+    /// One call or client session that has no key of its own.
+    Session(CallId),
+    /// Whoever asks from this address, where there are no keys.
+    Address(IpAddr),
+    /// The server itself: warm-up, background work, and commands run at this machine.
+    Server,
+}
+
+/// On whose behalf an engine or a cache is asked. No request can be made without it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Requester {
+    /// Whose agent asks: caches never give one tenant what another was given.
+    pub tenant: TenantId,
+    /// On whose account the request is counted.
+    pub share: Share,
+}
+
+impl Requester {
+    /// The server's own work for a tenant.
+    pub fn server(tenant: TenantId) -> Self {
+        Self { tenant, share: Share::Server }
+    }
+
+    /// Whoever sits at this machine: the command line, benchmarks and tests of engines. It shares the tenant of servers
+    /// that have only one.
+    pub fn local() -> Self {
+        Self::server(TenantId::only())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_named_by_short_text_that_is_not_empty() {
+        assert_eq!(PersonId::parse(" +4930123 ").as_ref().map(PersonId::as_str), Some("+4930123"));
+        assert_eq!(PersonId::parse("  "), None);
+        assert_eq!(PersonId::parse(&"9".repeat(LONGEST_PERSON + 1)), None);
+    }
+
+    #[test]
+    fn a_person_is_not_printed() {
+        let person = PersonId::parse("ada@example.com");
+        assert!(!format!("{person:?}").contains("ada"));
+    }
+}

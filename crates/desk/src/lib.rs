@@ -1,0 +1,18 @@
+//! The front desk: where every call is answered, whichever door it came in by.
+//!
+//! A door (a transport) understands a handshake and reports a [`Caller`](antiphon_core::Caller). The desk does what is the
+//! same for all doors: it checks the key ([`Keys`]), takes a line ([`Calls`]), asks the [`Directory`] which agent of which
+//! tenant answers, fixes the call's [`Identity`](antiphon_core::Identity), and holds the call to its end ([`Desk::take`]).
+
+mod admission;
+mod desk;
+mod directory;
+mod keys;
+mod short_lived;
+mod timed;
+
+pub use admission::{Busy, CallGuard, Calls};
+pub use desk::{Connected, Desk, Line};
+pub use directory::{Answer, Directory, OneAgent};
+pub use keys::{Entrant, Keys, Unauthorized, is_local_origin, presented_key};
+pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived};

@@ -1,0 +1,78 @@
+//! Keys that live for minutes: a browser may hold one, since it opens one thing only and expires.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use antiphon_agent::ids;
+use antiphon_core::KeyId;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+/// How every short-lived key begins, as OpenAI's client secrets do.
+pub const PREFIX: &str = "ek_";
+/// Keys that are valid at a time; more are refused.
+const MAX_VALID: usize = 10_000;
+
+/// The valid keys, as digests, and what each of them opens.
+#[derive(Debug)]
+pub struct ShortLived<T> {
+    valid: Mutex<HashMap<[u8; 32], Held<T>>>,
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    expires: Instant,
+    made_by: Option<KeyId>,
+    opens: T,
+}
+
+impl<T> Default for ShortLived<T> {
+    fn default() -> Self {
+        Self { valid: Mutex::default() }
+    }
+}
+
+impl<T: Clone> ShortLived<T> {
+    /// A new key that opens this; `made_by` stands for the key of whoever asked for it. `None` when too many are valid.
+    pub fn create(&self, opens: T, made_by: Option<KeyId>, lasting: Duration) -> Option<String> {
+        let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if valid.len() >= MAX_VALID {
+            valid.retain(|_, held| held.expires > now);
+        }
+        if valid.len() >= MAX_VALID {
+            return None;
+        }
+        let key = ids::unique(PREFIX);
+        valid.insert(digest(&key), Held { expires: now + lasting, made_by, opens });
+        Some(key)
+    }
+
+    /// What a valid key opens, and what stands for the key that it was made with.
+    pub fn open(&self, key: &str) -> Option<(T, Option<KeyId>)> {
+        let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = valid.get(&digest(key)).filter(|held| held.expires > Instant::now())?;
+        Some((held.opens.clone(), held.made_by.clone()))
+    }
+}
+
+/// Keys are looked up by their digest, so that the time it takes says nothing about them.
+fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_valid_until_it_expires() {
+        let keys = ShortLived::default();
+        let key = keys.create(7, Some("key-1".into()), Duration::from_secs(10)).expect("room");
+        assert_eq!(keys.open(&key), Some((7, Some("key-1".into()))));
+        assert_eq!(keys.open("ek_other"), None);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(keys.open(&key), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! Every route is registered here: its path, its methods, and who may use it. What is not said to be for others is for
+//! holders of a key.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use antiphon_desk::{Entrant, SHORT_LIVED_PREFIX, Unauthorized, presented_key};
+use axum::Router;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use utoipa::openapi::{OpenApi, PathItem};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::in_the_shape_of;
+use crate::app::App;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who reaches the server: pages, probes and metrics.
+    Public,
+    /// Whoever has one of the server's keys.
+    Key,
+    /// Whoever has a key, or a client secret: it opens calls and nothing else.
+    Call,
+    /// A telephone company, which signs its requests: the route checks that itself.
+    Signed,
+}
+
+/// A route as it was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What it answers.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: String,
+    /// Who may use it.
+    pub access: Access,
+}
+
+/// The routes so far.
+pub(crate) struct Routes {
+    router: OpenApiRouter<Arc<App>>,
+    recorded: Vec<Route>,
+}
+
+impl Routes {
+    /// None yet; `description` is what the OpenAPI document says beside the paths.
+    pub(super) fn new(description: OpenApi) -> Self {
+        Self { router: OpenApiRouter::with_openapi(description), recorded: Vec::new() }
+    }
+
+    /// Adds handlers that describe themselves, as `routes!` collects them.
+    #[must_use]
+    pub(crate) fn described(mut self, access: Access, handlers: UtoipaMethodRouter<Arc<App>>) -> Self {
+        for (path, item) in &handlers.1.paths {
+            let methods = methods(item).into_iter();
+            self.recorded.extend(methods.map(|method| Route { method, path: path.clone(), access }));
+        }
+        Self { router: self.router.routes(handlers), ..self }
+    }
+
+    /// Adds a handler that is no part of the OpenAPI document, or is described there by hand.
+    #[must_use]
+    pub(crate) fn plain(
+        mut self,
+        access: Access,
+        methods: &[Method],
+        path: &str,
+        handler: MethodRouter<Arc<App>>,
+    ) -> Self {
+        let route = |method: &Method| Route { method: method.clone(), path: path.to_owned(), access };
+        self.recorded.extend(methods.iter().map(route));
+        Self { router: self.router.route(path, handler), ..self }
+    }
+
+    /// What was registered.
+    pub(super) fn recorded(&self) -> &[Route] {
+        &self.recorded
+    }
+
+    /// The OpenAPI document of what was described.
+    pub(super) fn document(&mut self) -> OpenApi {
+        self.router.to_openapi()
+    }
+
+    /// All of it, behind the one layer that asks for keys.
+    pub(super) fn behind_keys(self, app: &Arc<App>) -> Router<Arc<App>> {
+        let access = self.recorded.into_iter().map(|route| (route.path, route.access)).collect();
+        let guard = Guard { app: Arc::clone(app), access: Arc::new(access) };
+        let (router, _) = self.router.split_for_parts();
+        router.route_layer(from_fn_with_state(guard, ask_for_key))
+    }
+}
+
+/// The methods that a path is described with.
+fn methods(item: &PathItem) -> Vec<Method> {
+    let there = [
+        (&item.get, Method::GET),
+        (&item.post, Method::POST),
+        (&item.put, Method::PUT),
+        (&item.patch, Method::PATCH),
+        (&item.delete, Method::DELETE),
+    ];
+    there.into_iter().filter(|(operation, _)| operation.is_some()).map(|(_, method)| method).collect()
+}
+
+#[derive(Clone)]
+struct Guard {
+    app: Arc<App>,
+    access: Arc<HashMap<String, Access>>,
+}
+
+/// Lets a request in, and says who it is from ([`Entrant`], an extension of the request), or refuses it.
+async fn ask_for_key(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    let access = path.and_then(|path| guard.access.get(path.as_str())).copied().unwrap_or(Access::Key);
+    match let_in(&guard.app, access, request.headers()) {
+        Ok(entrant) => {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let address = peer.map(|ConnectInfo(peer)| peer.ip());
+            request.extensions_mut().insert(Entrant { address, ..entrant });
+            next.run(request).await
+        }
+        Err(refused) => in_the_shape_of(request.uri(), refused.into()),
+    }
+}
+
+fn let_in(app: &App, access: Access, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
+    match access {
+        Access::Public | Access::Signed => Ok(Entrant::default()),
+        Access::Key => app.desk.keys.check(headers),
+        Access::Call => match presented_key(headers).filter(|key| key.starts_with(SHORT_LIVED_PREFIX)) {
+            Some(secret) => {
+                let (_, key) = app.client_secrets.open(secret).ok_or(Unauthorized::WrongKey)?;
+                Ok(Entrant { key, address: None })
+            }
+            None => app.desk.keys.check(headers),
+        },
+    }
+}
