@@ -4,7 +4,6 @@
 mod batch;
 mod batched;
 mod breaker;
-pub mod cache;
 mod due;
 mod fallback;
 mod guarded;
@@ -33,5 +32,5 @@ pub use meter::Meters;
 pub use observed::Observed;
 pub use placement::{Bounds as PoolBounds, Kind, Placement};
 pub use scheduler::{Permit, Scheduler};
-pub use shared::Shared;
+pub use shared::{Calls, Piece, Reader, Shared};
 pub use target::{AnswerBounds, Target, Targets};

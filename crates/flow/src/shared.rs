@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use antiphon_core::measure::{Component, Counter};
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, Result};
 
-pub(crate) use calls::Calls;
+pub use calls::Calls;
 use key::Key;
-pub(crate) use talk::Piece;
+pub use talk::{Piece, Reader};
 
 /// An engine of which identical requests in flight share one call.
 ///

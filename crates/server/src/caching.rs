@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::rehearsal::{fixed_texts, say_ahead};
-use antiphon_flow::cache::{Caches, SemanticReplies, Transitions};
+use antiphon_cache::{Caches, SemanticReplies, Transitions};
 
 use crate::app::App;
 

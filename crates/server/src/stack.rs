@@ -14,13 +14,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use antiphon_agent::Engines;
+use antiphon_cache::{
+    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
+    Transitions,
+};
 use antiphon_core::measure::Component;
 use antiphon_core::{
     DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
-};
-use antiphon_flow::cache::{
-    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
-    Transitions,
 };
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};

@@ -8,8 +8,8 @@ use antiphon_core::{BoxStream, Priority, Result};
 
 use super::talk::{Piece, Reader, Talk};
 
-/// By what was asked for.
-pub(crate) struct Calls<K: Eq + Hash, T>(Mutex<HashMap<K, Call<K, T>>>);
+/// The calls in flight, by what was asked for.
+pub struct Calls<K: Eq + Hash, T>(Mutex<HashMap<K, Call<K, T>>>);
 
 struct Call<K: Eq + Hash, T> {
     talk: Weak<Talk<K, T>>,
@@ -25,14 +25,14 @@ impl<K: Eq + Hash, T> Default for Calls<K, T> {
 impl<K: Clone + Eq + Hash, T: Piece> Calls<K, T> {
     /// Somebody else's call, if one can be joined: none that was made with less urgency, has ended, or whose start is
     /// gone.
-    pub(crate) fn join(&self, key: &K, priority: Priority) -> Option<Reader<K, T>> {
+    pub fn join(&self, key: &K, priority: Priority) -> Option<Reader<K, T>> {
         // Taken out of the lock: the last one to let go of a talk locks the calls.
         let talk = self.lock().get(key).filter(|call| call.priority <= priority)?.talk.upgrade();
         talk?.join()
     }
 
     /// A call of its own, which others may join from now on.
-    pub(crate) fn begin(
+    pub fn begin(
         self: &Arc<Self>,
         key: K,
         priority: Priority,
@@ -54,8 +54,8 @@ impl<K: Eq + Hash, T> Calls<K, T> {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no call is in flight.
+    pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 

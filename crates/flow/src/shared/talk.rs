@@ -18,7 +18,7 @@ use super::Calls;
 const MAX_KEPT: usize = 8 << 20;
 
 /// A part of an answer, of which each reader gets a clone.
-pub(crate) trait Piece: Clone + Send + 'static {
+pub trait Piece: Clone + Send + 'static {
     /// Bytes it takes beside its own.
     fn heap(&self) -> usize;
 }
@@ -102,7 +102,7 @@ impl<K: Eq + Hash, T> Drop for Talk<K, T> {
 }
 
 /// Everything that is said, from the start.
-pub(crate) struct Reader<K: Eq + Hash, T> {
+pub struct Reader<K: Eq + Hash, T> {
     talk: Arc<Talk<K, T>>,
     number: u64,
     /// Pieces read; `None` once it has lost the thread.

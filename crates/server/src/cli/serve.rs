@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
-use antiphon_flow::cache::{Key, SemanticReplies, Transitions};
+use antiphon_cache::{Key, SemanticReplies, Transitions};
 use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::rehearsal::{rehearse, say_ahead};
-use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
+use antiphon_cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::measure::Component;
-use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
-use antiphon_flow::cache::{
+use antiphon_cache::{
     CachedEmbed, CachedLlm, CachedTts, Caches, Key, KeyBuilder, Kind, ReplyRules, SemanticReplies,
 };
+use antiphon_core::measure::Component;
+use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
     Meters, Observed, Placement, Shared, Target, Targets,
@@ -185,7 +185,7 @@ impl<'a> Layers<'a> {
         Ok((cached.clone().map_or(batched, |cached| cached as Arc<dyn Embed>), cached))
     }
 
-    fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_flow::cache::Cache>> {
+    fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_cache::Cache>> {
         self.caches.and_then(|caches| caches.of(kind))
     }
 

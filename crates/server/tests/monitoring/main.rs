@@ -18,7 +18,7 @@ mod meaning;
 mod model;
 mod profile;
 mod program;
-#[path = "../../../flow/tests/support/mod.rs"]
+#[path = "../../../cache/tests/support/mod.rs"]
 mod redis_server;
 mod resilience;
 #[path = "../support/tools.rs"]
