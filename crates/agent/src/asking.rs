@@ -1,5 +1,5 @@
-//! How a reply is asked for: in calls, ahead of their turns and in rehearsals alike, so that what was made for one serves
-//! another.
+//! How a reply is asked for. Calls, prefetching and warming up ask in the same way, so that an answer made for one of them is
+//! found in the cache by the others.
 
 use std::sync::Arc;
 

@@ -12,10 +12,10 @@ mod output;
 pub mod plan;
 mod playback;
 mod prompt;
-pub mod rehearsal;
 mod reply;
 mod session;
 mod speech;
+pub mod warm_up;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub use session::run_call;
 pub use speech::clauses;
 
 use antiphon_core::{
-    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, Stt, Tts, TurnDetector, Vad,
+    Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, Stt, Tts, TurnDetector, Vad,
 };
 
 /// The engines all calls share.
@@ -47,6 +47,6 @@ pub struct Engines {
     pub memories: Option<Arc<dyn Memories>>,
     /// What is known.
     pub knowledge: Option<Arc<dyn Knowledge>>,
-    /// What is likely said next: of use only if a cache stands below `llm` and `tts`.
-    pub foresight: Option<Arc<dyn Foresight>>,
+    /// Predicts the next questions, so that their answers are made early: of use only if a cache stands below `llm` and `tts`.
+    pub prefetch: Option<Arc<dyn Prefetch>>,
 }

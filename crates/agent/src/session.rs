@@ -11,7 +11,7 @@
 mod afterwards;
 mod begin;
 mod commands;
-mod foresee;
+mod prefetch;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ use crate::playback::Playback;
 use crate::reply::ReplyPart;
 use afterwards::Afterwards;
 use begin::{Prepared, Wanted};
-use foresee::Foreseeing;
+use prefetch::CallPrefetch;
 use run::{Run, Side};
 use turn::Committed;
 
@@ -80,7 +80,7 @@ pub async fn run_call(
             Some(outcome) => outcome,
             None => session.hang_up().await,
         };
-        session.stop_foreseeing();
+        session.stop_prefetch();
         session.afterwards.finish().await;
         outcome
     };
@@ -100,8 +100,8 @@ struct Session<T> {
     lookup: Arc<Plan<Lookup>>,
     /// What is done after a turn, beside the call.
     afterwards: Afterwards,
-    /// What is prepared for the next turn; only where something is foreseen.
-    foreseeing: Option<Foreseeing>,
+    /// Answers to likely questions, made early; `None` where nothing is predicted.
+    prefetch: Option<CallPrefetch>,
 
     clock: MediaClock,
     dialog: Dialog,
@@ -144,7 +144,7 @@ enum Step {
     Prepared(Option<Result<ReplyPart>>),
     Reply(Option<Result<ReplyPart>>),
     Side(usize, Option<Result<ReplyPart>>),
-    Foreseen,
+    PrefetchDue,
     Timer,
 }
 
@@ -164,7 +164,7 @@ impl<T: Transport> Session<T> {
             lookup: lookup::plan(&sources),
             sources,
             afterwards: Afterwards::default(),
-            foreseeing: Foreseeing::new(&engines, &config),
+            prefetch: CallPrefetch::new(&engines, &config),
             call,
             engines,
             config,
@@ -218,7 +218,7 @@ impl<T: Transport> Session<T> {
                 Step::Prepared(part) => self.prepare_on(part),
                 Step::Reply(part) => self.reply_on(part),
                 Step::Side(at, part) => self.side_on(at, part),
-                Step::Foreseen => self.foresee_on(),
+                Step::PrefetchDue => self.prefetch_next(),
                 Step::Timer => {
                     if self.hangup_at.is_some_and(|at| Instant::now() >= at) {
                         self.transport.send(Outbound::Hangup);
@@ -251,7 +251,7 @@ impl<T: Transport> Session<T> {
             reply,
             sides,
             afterwards,
-            foreseeing,
+            prefetch,
             ..
         } = self;
         poll_fn(|cx| {
@@ -287,8 +287,8 @@ impl<T: Transport> Session<T> {
             {
                 return Poll::Ready(Step::Inbound(inbound));
             }
-            match foreseeing {
-                Some(foreseeing) => foreseeing.poll(cx, afterwards.is_done()).map(|()| Step::Foreseen),
+            match prefetch {
+                Some(prefetch) => prefetch.poll(cx, afterwards.is_done()).map(|()| Step::PrefetchDue),
                 None => Poll::Pending,
             }
         })

@@ -4,38 +4,40 @@
 //! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; what is found
 //! below is put above. Decorators round the core traits use it.
 
+mod by_meaning;
 mod caches;
 mod disk;
 mod embeddings;
 mod entry;
 mod floats;
-mod foresight;
 mod front;
-pub mod guards;
 mod key;
 mod layer;
+mod prefetch;
 mod question;
 mod redis;
 mod replies;
 mod resident;
 mod results;
-mod semantic;
 mod speech;
 mod statistics;
 mod written;
 
+pub use by_meaning::{
+    Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions, SemanticReplies, SemanticStatistics,
+    guards,
+};
 pub use caches::Caches;
 pub use disk::DiskLayer;
 pub use embeddings::CachedEmbed;
 pub use entry::{Entry, Kind};
-pub use foresight::{ForesightBudget, IsIdle, Transitions};
 pub use front::{Cache, CacheOptions, Clock, Draft};
 pub use key::{Key, KeyBuilder};
 pub use layer::{Layer, Selection, Usage};
+pub use prefetch::{IsIdle, PrefetchBudget, Prefetcher};
 pub use redis::RedisLayer;
-pub use replies::{CachedLlm, ReplyRules, SemanticReplies, SemanticStatistics};
+pub use replies::{CachedLlm, ReplyRules};
 pub use resident::Resident;
 pub use results::{CachedKnowledge, CachedMemories, Changes, SearchCache};
-pub use semantic::{Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions};
 pub use speech::{CachedTts, SpeechCodec, SpeechReader};
 pub use statistics::Counts as CacheCounts;

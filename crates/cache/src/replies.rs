@@ -1,9 +1,7 @@
 //! What the language model answered, given again: [`CachedLlm`].
 
-mod judge;
 mod kept;
 mod key;
-mod semantic;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +13,11 @@ use antiphon_core::{
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::question::{is_time_dependent, normalise, stands_alone};
-use super::{Cache, Entry, Key};
+use crate::by_meaning::{Answered, Near, SemanticReplies, Sought, Trial};
+use crate::question::{is_time_dependent, normalise, stands_alone};
+use crate::{Cache, Entry, Key};
 use kept::{Kept, Said};
 use key::{Before, Situation};
-use semantic::{Answered, Near, Trial};
-pub use semantic::{SemanticReplies, SemanticStatistics};
 
 /// Longer questions are never asked twice.
 const MAX_QUESTION: usize = 500;
@@ -105,6 +102,12 @@ struct Question {
 }
 
 impl Question {
+    /// As it is looked for by its meaning.
+    fn sought(&self) -> Sought<'_> {
+        let Self { tenant, scopes, asked, priority, .. } = self;
+        Sought { tenant, scopes, question: asked, priority: *priority }
+    }
+
     /// Its answer under `key`, to be taken in; `None` if it may not be found by its meaning.
     fn answered(&self, key: &Key, trial: Option<(Trial, String)>) -> Option<Answered> {
         let scopes = self.keys.iter().zip(&self.scopes);
@@ -161,7 +164,7 @@ impl Llm for CachedLlm {
                     return answer;
                 }
                 let near = match &semantic {
-                    Some(semantic) => semantic.find(&cache, &question).await,
+                    Some(semantic) => semantic.find(&cache, &question.sought()).await,
                     None => Near::Nothing,
                 };
                 match near {

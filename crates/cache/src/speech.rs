@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::task::yield_now;
 
 use super::{Cache, Key, KeyBuilder, Kind};
-use antiphon_flow::{Calls, Piece, Placement};
+use antiphon_flow::{Calls, Placement};
 use keep::{Keeper, Recording};
 
 /// Audio that is read chunk by chunk. Each takes no longer than may pass between two packets of a call.
@@ -176,12 +176,6 @@ impl Tts for CachedTts {
         }
         let priority = request.priority;
         self.calls.begin(key, priority, self.find(key, request)).boxed()
-    }
-}
-
-impl Piece for AudioChunk {
-    fn heap(&self) -> usize {
-        size_of_val(&*self.samples)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, Result};
+use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, Result};
 
 pub use calls::Calls;
 use key::Key;
@@ -81,6 +81,13 @@ impl Piece for ChatDelta {
             }
             Self::FromCache(_) | Self::Done { .. } => 0,
         }
+    }
+}
+
+/// Speech is shared by the cache of spoken clauses.
+impl Piece for AudioChunk {
+    fn heap(&self) -> usize {
+        size_of_val(&*self.samples)
     }
 }
 

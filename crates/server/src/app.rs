@@ -154,7 +154,7 @@ struct CallsState {
 }
 
 impl Calls {
-    /// Nothing is made ahead while more than one in so many of the calls there may be are held.
+    /// Nothing is warmed up or prefetched while more than one in so many of the calls there may be are held.
     const IDLE_SHARE: usize = 4;
 
     /// Whether there is time for what nobody waits for.

@@ -15,12 +15,12 @@ use std::sync::{Arc, OnceLock};
 
 use antiphon_agent::Engines;
 use antiphon_cache::{
-    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
-    Transitions,
+    CachedKnowledge, CachedMemories, Caches, Key, Kind, PrefetchBudget, Prefetcher, SearchCache,
+    SemanticReplies,
 };
 use antiphon_core::measure::Component;
 use antiphon_core::{
-    DEFAULT_TENANT, Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, Tts,
+    DEFAULT_TENANT, Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, RateLimits, Stt, Tts,
 };
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
@@ -50,8 +50,8 @@ pub struct Stack {
     pub requests: Arc<LateObserver>,
     /// What is known of replies by their meaning, and of which engine and embedder.
     pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
-    /// What is known of what is asked after what, where that is learned.
-    pub foresight: Option<Arc<Transitions>>,
+    /// Predicts what is asked next, where that is on.
+    pub prefetcher: Option<Arc<Prefetcher>>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
@@ -117,7 +117,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
     let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
     let calls = Arc::<OnceLock<Calls>>::default();
-    let foresight = caches.filter(|_| config.cache.predict).and_then(|caches| foresight(caches, &calls));
+    let prefetcher = caches.filter(|_| config.cache.predict).and_then(|caches| prefetcher(caches, &calls));
     let memories = config.memory.enabled.then(|| memories(&embed, results.as_ref()));
     let knowledge = known.clone().map(|known| searched(known, results.as_deref()));
     let emotion = emotion(config, &embed)?;
@@ -125,7 +125,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         emotion: emotion.clone().map(|emotion| Arc::new(emotion) as Arc<dyn EmotionClassifier>),
         memories,
         knowledge,
-        foresight: foresight.clone().map(|foresight| foresight as Arc<dyn Foresight>),
+        prefetch: prefetcher.clone().map(|prefetcher| prefetcher as Arc<dyn Prefetch>),
         vad,
         turn,
         stt,
@@ -150,15 +150,15 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    let foreseen = foresight.clone().map(|foresight| foresight as Arc<dyn Component>);
-    let components = components.chain([placement.component()]).chain(foreseen).collect();
+    let prefetching = prefetcher.clone().map(|prefetcher| prefetcher as Arc<dyn Component>);
+    let components = components.chain([placement.component()]).chain(prefetching).collect();
     Ok(Stack {
         engines,
         components,
         description,
         requests,
         semantic,
-        foresight,
+        prefetcher,
         knowledge: known,
         placement,
         calls,
@@ -249,13 +249,13 @@ impl Builder<'_> {
     }
 }
 
-/// Prepares what is likely asked next, where replies and speech are kept.
-fn foresight(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Transitions>> {
+/// Predicts what is asked next, where replies and speech are kept.
+fn prefetcher(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Prefetcher>> {
     let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
     let calls = calls.clone();
     // A call that is alone has the engines to itself while nobody speaks, however few calls there may be.
     let is_idle = Arc::new(move || calls.get().is_some_and(|calls| calls.active() <= 1 || calls.are_few()));
-    Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle)))
+    Some(Arc::new(Prefetcher::new(PrefetchBudget::default(), replies, speech, is_idle)))
 }
 
 /// What was found in each store before is kept in `results`, by this name.

@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use super::Session;
 use crate::asking::Asking;
 use crate::playback::Playback;
-use crate::rehearsal::greeting;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
+use crate::warm_up::greeting;
 
 /// A prepared reply makes no more audio than this: it may be thrown away.
 const PREPARED_AUDIO: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ impl<T: Transport> Session<T> {
     pub(super) fn greet(&mut self) {
         match greeting(&self.config).map(str::to_owned) {
             Some(greeting) => self.want(Wanted::saying(TurnId::default(), greeting)),
-            None => self.foresee(),
+            None => self.start_prefetch(),
         }
     }
 
@@ -172,7 +172,7 @@ impl<T: Transport> Session<T> {
 
     fn begin(&mut self, wanted: Wanted, words: Option<&str>) {
         let Wanted { turn, prompt, hang_up, .. } = wanted;
-        self.stop_foreseeing();
+        self.stop_prefetch();
         self.input(Input::ReplyRequested);
         self.playback = Playback::new(self.transport.output(), self.config.audio_frame);
         let prepared = self.prepared.take().filter(|p| Some(p.text.as_str()) == words);

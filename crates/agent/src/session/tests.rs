@@ -1,9 +1,9 @@
 //! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
 
-mod foresee;
 mod lookup;
-mod rehearsal;
+mod prefetch;
 mod stage;
+mod warm_up;
 
 use std::time::Duration;
 

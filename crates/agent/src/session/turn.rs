@@ -83,7 +83,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn speech_started(&mut self, at: MediaTime) {
-        self.stop_foreseeing();
+        self.stop_prefetch();
         let received = self.received_at(at);
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.transcribed = None;
@@ -318,7 +318,7 @@ impl<T: Transport> Session<T> {
         }
         let cut = text.floor_char_boundary(MAX_TYPED);
         text.truncate(cut);
-        self.stop_foreseeing();
+        self.stop_prefetch();
         self.times = Times { speech_end: Some(Instant::now()), ..Times::default() };
         self.stop_reply(ReplyStatus::Interrupted);
         self.input(Input::ReplyFinished);

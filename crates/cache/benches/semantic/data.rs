@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Pairs that mean something else, or the same, as the guards' tests have them.
-const DIFFERENT: &str = include_str!("../../src/guards/different.tsv");
-const SAME: &str = include_str!("../../src/guards/same.tsv");
+const DIFFERENT: &str = include_str!("../../src/by_meaning/guards/different.tsv");
+const SAME: &str = include_str!("../../src/by_meaning/guards/same.tsv");
 
 /// Two questions of Quora, and whether people said that they are the same.
 pub(crate) struct Pair {

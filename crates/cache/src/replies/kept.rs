@@ -6,8 +6,8 @@ use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::semantic::{SemanticReplies, Trial};
 use super::{Question, ReplyRules};
+use crate::by_meaning::{SemanticReplies, Trial};
 use crate::question::{normalise, tells_the_time};
 use crate::{Cache, Draft};
 

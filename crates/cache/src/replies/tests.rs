@@ -1,4 +1,4 @@
-mod semantic;
+mod by_meaning;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::rehearsal::{rehearse, say_ahead};
+use antiphon_agent::warm_up::{warm_up_reply, warm_up_speech};
 use antiphon_cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -351,11 +351,11 @@ async fn warm(
     }
     match (body.question, body.phrase) {
         (Some(question), None) => {
-            let made = rehearse(&app.engines, &session, &question, PREPARED_WITHIN).await?;
+            let made = warm_up_reply(&app.engines, &session, &question, PREPARED_WITHIN).await?;
             Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
         }
         (None, Some(phrase)) => {
-            let audio = say_ahead(&app.engines, &session, &phrase).await?;
+            let audio = warm_up_speech(&app.engines, &session, &phrase).await?;
             Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
         }
         _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),

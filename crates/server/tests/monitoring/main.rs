@@ -10,12 +10,12 @@ mod alerts;
 mod benchmark;
 mod caching;
 mod deploy;
-mod foresight;
 mod history;
 mod instances;
 mod load;
 mod meaning;
 mod model;
+mod prefetch;
 mod profile;
 mod program;
 #[path = "../../../cache/tests/support/mod.rs"]

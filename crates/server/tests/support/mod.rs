@@ -85,7 +85,7 @@ fn engines() -> Engines {
         emotion: None,
         memories: None,
         knowledge: None,
-        foresight: None,
+        prefetch: None,
     }
 }
 

@@ -21,7 +21,7 @@ impl<T: Transport> Session<T> {
         if self.sides.len() >= MAX_SIDE_REPLIES {
             return false;
         }
-        self.stop_foreseeing();
+        self.stop_prefetch();
         let chat = self.chat_request(&request);
         let reply = self.asking().generate(self.last_said(), chat, &request);
         let run = self.open_run(self.turn(), request, Some(reply));

@@ -55,7 +55,7 @@ pub(super) struct Stage {
     config: SessionConfig,
     pacing: Pacing,
     lookups: Lookups,
-    foresight: Option<Arc<dyn Foresight>>,
+    prefetch: Option<Arc<dyn Prefetch>>,
 }
 
 /// What can be looked up.
@@ -85,7 +85,7 @@ impl Default for Stage {
             ..SessionConfig::default()
         };
         let pacing = Pacing::Server { lead: Duration::from_millis(200) };
-        Self { script, config, pacing, lookups: Lookups::default(), foresight: None }
+        Self { script, config, pacing, lookups: Lookups::default(), prefetch: None }
     }
 }
 
@@ -143,8 +143,8 @@ impl Stage {
         self
     }
 
-    pub(super) fn foresees(mut self, foresight: Arc<dyn Foresight>) -> Self {
-        self.foresight = Some(foresight);
+    pub(super) fn prefetches(mut self, prefetch: Arc<dyn Prefetch>) -> Self {
+        self.prefetch = Some(prefetch);
         self
     }
 
@@ -175,7 +175,7 @@ impl Stage {
             emotion: self.lookups.emotion,
             memories: self.lookups.memories,
             knowledge: self.lookups.knowledge,
-            foresight: self.foresight,
+            prefetch: self.prefetch,
         };
         Scene { script, engines, config: self.config, pacing: self.pacing }
     }

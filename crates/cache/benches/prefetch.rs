@@ -1,8 +1,8 @@
-//! What predictions find of what is said next: `cargo bench -p antiphon-cache --bench foresight`, with the folder of the test
+//! What predictions find of what is said next: `cargo bench -p antiphon-cache --bench prefetch`, with the folder of the test
 //! data in `ANTIPHON_TESTDATA`.
 //!
-//! Each dialogue is replayed turn by turn and foreseen only from those before it. A reply is kept for the very conversation
-//! it was made in, as `CachedLlm` does; a preparation is taken to cost 2 s of engines and to save 0.6 s of waiting.
+//! Each dialogue is replayed turn by turn and predicted only from those before it. A reply is kept for the very conversation
+//! it was made in, as `CachedLlm` does; a prefetch is taken to cost 2 s of engines and to save 0.6 s of waiting.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_cache::{Cache, CacheOptions, ForesightBudget, Kind, Transitions};
+use antiphon_cache::{Cache, CacheOptions, Kind, PrefetchBudget, Prefetcher};
 use antiphon_core::measure::Component;
-use antiphon_core::{AgentId, Foresight, Preparation, PreparationOutcome, Said};
+use antiphon_core::{AgentVersion, AnsweredQuestion, Prefetch, PrefetchOutcome, Prefetched};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
@@ -59,17 +59,17 @@ fn main() -> std::io::Result<()> {
     ];
     for (name, dialogues, kept) in rows {
         let alone = runtime.block_on(Replay::new(kept, false).run(&dialogues));
-        let ahead = runtime.block_on(Replay::new(kept, true).run(&dialogues));
+        let prefetched = runtime.block_on(Replay::new(kept, true).run(&dialogues));
         println!(
             "{name:<42} {:>6} {:>5.1}% {:>6.1}% {:>7.1}% {:>9} {:>6.1}% {:>6.1}% {:>4.0}%",
             alone.turns,
             alone.share(alone.known),
             alone.share(alone.answered),
-            ahead.share(ahead.answered),
-            ahead.prepared,
-            ahead.of_prepared(ahead.next),
-            ahead.of_prepared(ahead.used),
-            ahead.share(ahead.on),
+            prefetched.share(prefetched.answered),
+            prefetched.prepared,
+            prefetched.of_prepared(prefetched.next),
+            prefetched.of_prepared(prefetched.used),
+            prefetched.share(prefetched.on),
         );
     }
     println!(
@@ -106,8 +106,8 @@ impl Figures {
 
 /// A service that is called.
 struct Replay {
-    foresight: Option<Transitions>,
-    agent: AgentId,
+    prefetch: Option<Prefetcher>,
+    agent: AgentVersion,
     /// Until when the answer at each point of a conversation is kept.
     answers: HashMap<String, Instant>,
     kept: Duration,
@@ -116,18 +116,18 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(kept: Duration, foresees: bool) -> Self {
+    fn new(kept: Duration, prefetches: bool) -> Self {
         let cache = |kind| {
             let options = CacheOptions { kind, max_bytes: 64 << 20, ttl: kept };
             Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
         };
-        let foresight = foresees.then(|| {
+        let prefetch = prefetches.then(|| {
             let (replies, speech) = (cache(Kind::Reply), cache(Kind::Speech));
-            Transitions::new(ForesightBudget::default(), replies, speech, Arc::new(|| true))
+            Prefetcher::new(PrefetchBudget::default(), replies, speech, Arc::new(|| true))
         });
         Self {
-            foresight,
-            agent: AgentId::new("tenant".into(), ""),
+            prefetch,
+            agent: AgentVersion::new("tenant".into(), ""),
             answers: HashMap::new(),
             kept,
             said: HashSet::new(),
@@ -140,34 +140,33 @@ impl Replay {
             let mut so_far = String::new();
             for (at, text) in dialogue.iter().enumerate() {
                 let before = at.checked_sub(1).map(|at| dialogue[at].as_str());
-                let made = self.look_ahead(&so_far, before);
+                let made = self.prefetch_all(&so_far, before);
                 advance(TURN).await;
                 self.turn(&mut so_far, (&n.to_string(), before, text), &made);
             }
             advance(TURN * 2).await;
         }
-        let used = |foresight: &Transitions| {
-            foresight.counters().into_iter().find(|it| it.name == "prepared and used")
-        };
-        self.figures.used = self.foresight.as_ref().and_then(used).map_or(0, |used| used.value as u32);
+        let used =
+            |prefetch: &Prefetcher| prefetch.counters().into_iter().find(|it| it.name == "prepared and used");
+        self.figures.used = self.prefetch.as_ref().and_then(used).map_or(0, |used| used.value as u32);
         self.figures
     }
 
-    fn look_ahead(&mut self, so_far: &str, before: Option<&str>) -> Vec<String> {
-        let Some(foresight) = self.foresight.take() else { return Vec::new() };
+    fn prefetch_all(&mut self, so_far: &str, before: Option<&str>) -> Vec<String> {
+        let Some(prefetch) = self.prefetch.take() else { return Vec::new() };
         let (mut already, mut made) = (Vec::new(), Vec::new());
-        while let Some(next) = foresight.next(&self.agent, before, &already) {
+        while let Some(next) = prefetch.next(&self.agent, before, &already) {
             let (took, outcome) = if self.keep(so_far, &next) {
-                (Duration::ZERO, PreparationOutcome::Found)
+                (Duration::ZERO, PrefetchOutcome::Found)
             } else {
                 made.push(words(&next));
-                (TOOK, PreparationOutcome::Made { saves: SAVES, clauses: 3 })
+                (TOOK, PrefetchOutcome::Made { saves: SAVES, clauses: 3 })
             };
-            foresight
-                .prepared(&self.agent, &Preparation { question: &next, after: hash(so_far), took, outcome });
+            prefetch
+                .finished(&self.agent, &Prefetched { question: &next, after: hash(so_far), took, outcome });
             already.push(next);
         }
-        self.foresight = Some(foresight);
+        self.prefetch = Some(prefetch);
         self.figures.prepared += made.len() as u32;
         made
     }
@@ -179,9 +178,10 @@ impl Replay {
         self.figures.answered += u32::from(from_cache);
         self.figures.next += u32::from(made.contains(&words(text)));
         self.figures.known += u32::from(!self.said.insert(words(text)));
-        if let Some(foresight) = &self.foresight {
-            foresight.learn(&self.agent, &Said { by, before, after: hash(so_far), text, from_cache });
-            let on = foresight.levels().iter().any(|level| level.name == "on" && level.value == 1.0);
+        if let Some(prefetch) = &self.prefetch {
+            prefetch
+                .learn(&self.agent, &AnsweredQuestion { by, before, after: hash(so_far), text, from_cache });
+            let on = prefetch.levels().iter().any(|level| level.name == "on" && level.value == 1.0);
             self.figures.on += u32::from(on);
         }
         so_far.push_str(&words(text));

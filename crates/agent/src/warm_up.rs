@@ -1,5 +1,5 @@
-//! Rehearsing: what a call will ask of the engines is asked before the call, at the lowest priority and in the very words,
-//! so that a cache below the engines has it.
+//! Warming up: the requests that a call will make of the engines are made before the call, at the lowest priority and in
+//! exactly the same words, so that a cache below the engines holds the answers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::lookup::{self, Sources};
 
 /// A reply that was made before the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rehearsed {
+pub struct WarmReply {
     /// What the agent will say.
     pub text: String,
     /// How long it takes to say it; zero if it is only written.
@@ -26,17 +26,17 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// `Invalid` for an empty question and for an agent that never replies, `Timeout` after `within`, and the engines'.
-pub async fn rehearse(
+pub async fn warm_up_reply(
     engines: &Engines,
     config: &SessionConfig,
     question: &str,
     within: Duration,
-) -> Result<Rehearsed> {
+) -> Result<WarmReply> {
     if config.transcribe_only {
-        return Err(Error::invalid("an agent that only transcribes has no replies to rehearse"));
+        return Err(Error::invalid("an agent that only transcribes has no replies to warm up"));
     }
     if question.trim().is_empty() {
-        return Err(Error::invalid("there is no question to rehearse"));
+        return Err(Error::invalid("there is no question to warm up"));
     }
     let mut history = History::default();
     if let Some(greeting) = greeting(config) {
@@ -50,14 +50,14 @@ pub async fn rehearse(
         Error::new(ErrorKind::Timeout, message)
     };
     let made = timeout(within, drain(reply)).await.map_err(late)??;
-    Ok(Rehearsed { text: made.text, audio: made.audio })
+    Ok(WarmReply { text: made.text, audio: made.audio })
 }
 
-/// Speaks a fixed text of an agent; gives how long it is: zero if the agent only writes.
+/// Speaks a fixed text of an agent, so that the cache holds it; gives the length of the audio, zero if the agent only writes.
 ///
 /// # Errors
 /// The engine's, and `Timeout` when it stalls.
-pub async fn say_ahead(engines: &Engines, config: &SessionConfig, text: &str) -> Result<Duration> {
+pub async fn warm_up_speech(engines: &Engines, config: &SessionConfig, text: &str) -> Result<Duration> {
     let reply = with_asking(engines, config, |asking| asking.say(text, Priority::Batch));
     Ok(drain(reply).await?.audio)
 }

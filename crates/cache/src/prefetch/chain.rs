@@ -1,4 +1,4 @@
-//! What is said after what to one agent: a first-order Markov chain over normalised questions.
+//! Which question follows which in calls to one agent: a first-order Markov chain over normalised questions.
 //!
 //! The probability of a follower is taken from what followed the last question, smoothed by how often each question is asked
 //! at all (a hierarchical Dirichlet prior, MacKay and Peto, 1995): where little is known of a question, what the agent is
@@ -9,31 +9,31 @@ mod form;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::Key;
-use super::super::question::is_time_dependent;
+use crate::Key;
+use crate::question::is_time_dependent;
 
-/// Questions remembered, at most: what a service is asked often are some hundreds.
+/// Questions remembered, at most: a service has some hundreds that are asked often.
 const MAX_QUESTIONS: usize = 512;
-/// Of each, so many that follow it; what is rarer is not foreseen.
+/// Followers remembered of each question; rarer ones are not predicted.
 const MAX_FOLLOWERS: usize = 8;
-/// Longer ones are stories, in bytes: nobody tells the same one twice.
+/// The longest question learned, in bytes: longer ones are stories, and no two people tell the same.
 const MAX_LENGTH: usize = 160;
-/// The same with the sounds of somebody who thinks.
+/// The longest wording kept, in bytes: as above, with room for "um" and "er".
 const MAX_WORDING: usize = 256;
-/// What is thought likely before anything is seen weighs as so many observations.
+/// The weight of the prior, in observations.
 const PRIOR: f64 = 4.0;
 /// After so many questions all counts are halved, so that what people used to ask is forgotten in the course of weeks
 /// (the ageing of TinyLFU; Einziger, Friedman and Manes, 2017).
 const AGED: u32 = 8_192;
 
-/// Somebody asked something.
+/// A question that somebody asked.
 pub(super) struct Asked<'a> {
     pub(super) by: &'a str,
-    /// Normalised.
+    /// The normalised words of the question before it.
     pub(super) before: Option<&'a str>,
-    /// Normalised.
+    /// Its normalised words.
     pub(super) words: &'a str,
-    /// As it was said.
+    /// Its words as they were said.
     pub(super) wording: &'a str,
 }
 
@@ -41,39 +41,39 @@ pub(super) struct Asked<'a> {
 #[derive(Default)]
 pub(super) struct Chain {
     questions: HashMap<Arc<str>, Question>,
-    /// What calls begin with.
+    /// The questions that calls begin with.
     first: Followers,
-    /// Of those in `questions`, how often they were asked in all.
+    /// How often all of `questions` together were asked.
     asked: u32,
-    /// Counts what is learned, of whatever kind.
+    /// A count of everything learned, in place of a clock.
     now: u64,
-    /// Learned since the counts were halved.
+    /// How much was learned since the counts were halved.
     since_halved: u32,
 }
 
 struct Question {
-    /// As it was said last: what is asked ahead is read and looked up as people say it.
+    /// Its words as they were last said: a prefetch asks in people's own words.
     wording: Arc<str>,
-    /// Who asked it first.
+    /// A hash of who asked it first.
     by: u64,
-    /// Somebody else did, too: it is nothing that one person said of themselves.
+    /// Somebody else asked it, too, so it is not about one person only.
     by_others: bool,
     asked: u32,
     latest: u64,
     next: Followers,
 }
 
-/// What followed.
+/// The questions that followed one question.
 #[derive(Default)]
 struct Followers {
-    /// How often anything did.
+    /// How often anything followed, learned or not.
     all: u32,
     counts: Vec<(Arc<str>, u32)>,
 }
 
 impl Chain {
-    /// Takes a question into account. False if it is none that may be asked again: what holds digits is about one person's
-    /// numbers and days; but that something else was said is known.
+    /// Learns that a question was asked. False if it is one that is not learned: a question with digits is about one person's
+    /// numbers and dates. Even then it counts that something else followed the question before.
     pub(super) fn learn(&mut self, asked: &Asked<'_>) -> bool {
         self.now += 1;
         self.age();
@@ -88,8 +88,8 @@ impl Chain {
         learned.is_some()
     }
 
-    /// The likeliest question after `before`, as it is said, if its probability is at least `at_least`: one that two people
-    /// asked, whose answer does not move with the clock, and that is not among `already`, which are normalised.
+    /// The wording of the likeliest question after `before`, if its probability is at least `at_least`. Only a question counts
+    /// that two people asked, whose answer does not depend on the time, and that is not among `already` (normalised words).
     pub(super) fn likely(&self, before: Option<&str>, already: &[String], at_least: f64) -> Option<Arc<str>> {
         let none = Followers::default();
         let followers = match before {
@@ -114,7 +114,7 @@ impl Chain {
         likely.map(|(_, _, question)| question.wording.clone())
     }
 
-    /// Questions known.
+    /// The number of questions known.
     pub(super) fn questions(&self) -> usize {
         self.questions.len()
     }
@@ -144,7 +144,7 @@ impl Chain {
         words
     }
 
-    /// The question asked least goes; of those the one asked longest ago.
+    /// Forgets the question asked least often; of several, the one asked longest ago.
     fn forget_one(&mut self) {
         let least = self.questions.iter().min_by_key(|(_, question)| (question.asked, question.latest));
         if let Some(words) = least.map(|(words, _)| words.clone())
@@ -154,7 +154,7 @@ impl Chain {
         }
     }
 
-    /// Halves all counts when it is time to.
+    /// Halves all counts after every [`AGED`] questions.
     fn age(&mut self) {
         self.since_halved += 1;
         if self.since_halved < AGED {
@@ -172,7 +172,7 @@ impl Chain {
 }
 
 impl Followers {
-    /// Something followed: `words`, if it was something that may be asked again.
+    /// Counts that something followed: the question `words`, or something that is not learned.
     fn add(&mut self, words: Option<&Arc<str>>) {
         self.all += 1;
         let Some(words) = words else { return };
@@ -200,7 +200,7 @@ impl Followers {
     }
 }
 
-/// Whether a question may be one that others ask as well.
+/// Whether a question may be one that other people ask as well.
 fn is_general(words: &str, wording: &str) -> bool {
     !words.is_empty()
         && words.len() <= MAX_LENGTH
@@ -208,7 +208,7 @@ fn is_general(words: &str, wording: &str) -> bool {
         && !words.chars().any(char::is_numeric)
 }
 
-/// The same wherever the server is started.
+/// A hash that is stable across restarts and machines, because it is written to disk.
 fn hash(text: &str) -> u64 {
     Key::from_bytes(blake3::hash(text.as_bytes()).into()).short()
 }

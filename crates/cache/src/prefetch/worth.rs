@@ -1,46 +1,46 @@
-//! Whether predictions pay: what they cost against what they save. Time is an argument.
+//! Whether predictions pay: what prefetching costs against what it saves. Time is an argument, so that tests need no clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use antiphon_core::AgentId;
+use antiphon_core::AgentVersion;
 use tokio::time::Instant;
 
 use super::space::Unused;
 
-/// Over so many preparations the hit rate is looked at: at a true rate of a fifth, it then is within 6 points of it in two
-/// of three cases.
+/// How many of the latest prefetched answers the hit rate is computed from. With 50 and a true rate of 20 %, the rate seen is
+/// within 6 points of it in two of three cases.
 const WINDOW: usize = 50;
-/// So many are tried after a rest: little is lost if they are of no use, and where every third is used while every fifth
-/// would do, nine tries of ten find that out.
+/// How many answers are prefetched after a rest, to find out whether predictions pay again. Little is lost if they are of no
+/// use; and where every third is used while every fifth would be enough, nine of ten such samples show it.
 const SAMPLE: usize = 10;
-/// A preparation counts once it has had its chance: within a minute of a reply the person has said something.
+/// An answer counts as unused only after this time: within a minute of a reply the person has asked something.
 const CHANCE: Duration = Duration::from_mins(1);
-/// What is not asked for within this time counts as gone from the caches.
+/// What is not asked for within this time is taken to have left the caches.
 const KEPT: Duration = Duration::from_hours(1);
-/// Preparations remembered, at most: what the default budget makes in half an hour.
+/// Prefetched answers remembered, at most: what the default budget makes in half an hour.
 const MAX_MADE: usize = 600;
-/// Predictions that do not pay rest for so long, and twice as long each time they still do not.
+/// How long prefetching rests once it does not pay; each further time twice as long.
 const FIRST_REST: Duration = Duration::from_mins(10);
-/// What people ask may be different tomorrow.
+/// The longest rest: what people ask may be different tomorrow.
 const MAX_REST: Duration = Duration::from_hours(4);
-/// A second in which somebody waits for an answer is worth so many seconds of engines that have nothing else to do. A
-/// person's hour is dearer than a core's by far more; but the engines may be wanted by others at any moment.
+/// How many seconds of idle engines may be spent to save a person one second of waiting. An hour of a person costs far more
+/// than 20 hours of a core, but others may need the engines at any moment.
 const WORTH_OF_WAITING: f64 = 20.0;
-/// Until it is known what preparations cost and save: 2 s of engines against 0.5 s of waiting.
+/// The break-even hit rate assumed until costs are measured: that of 2 s of engines against 0.5 s of waiting.
 const USUAL_BREAK_EVEN: f64 = 0.2;
-/// However cheap, what is used less often only fills caches and logs.
+/// The lowest break-even: however cheap, what is used less often only fills caches and logs.
 const MIN_BREAK_EVEN: f64 = 0.05;
-/// However dear, what is used every other time is kept up.
+/// The highest break-even: however dear, answers of which every other one is used are worth making.
 const MAX_BREAK_EVEN: f64 = 0.5;
 
-/// A reply that was prepared.
+/// An answer that was prefetched.
 #[derive(Debug)]
 pub(super) struct Made {
-    pub(super) agent: AgentId,
-    /// The conversation before it.
+    pub(super) agent: AgentVersion,
+    /// A hash of the conversation before it.
     pub(super) after: u64,
-    /// Normalised.
+    /// The question's normalised words.
     pub(super) question: String,
     pub(super) at: Instant,
     pub(super) took: Duration,
@@ -49,34 +49,34 @@ pub(super) struct Made {
     pub(super) used: bool,
 }
 
-/// What was prepared lately, and whether that goes on.
+/// The answers prefetched lately, and whether prefetching goes on.
 #[derive(Debug)]
 pub(super) struct Worth {
     /// The oldest first.
     made: VecDeque<Made>,
-    state: State,
-    /// How long the next rest is.
+    state: Activity,
+    /// How long the next rest will be.
     rest: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
-    /// Goes on; what was made before `since` no longer counts.
+enum Activity {
+    /// Prefetching pays; answers made before `since` no longer count.
     On { since: Option<Instant> },
-    /// A few are tried.
+    /// A sample is made after a rest, to see whether prefetching pays again.
     Trying { since: Instant },
-    /// Nothing is prepared.
+    /// Nothing is prefetched.
     Resting { until: Instant },
 }
 
 impl Default for Worth {
     fn default() -> Self {
-        Self { made: VecDeque::new(), state: State::On { since: None }, rest: FIRST_REST }
+        Self { made: VecDeque::new(), state: Activity::On { since: None }, rest: FIRST_REST }
     }
 }
 
 impl Worth {
-    /// A reply was prepared.
+    /// An answer was prefetched.
     pub(super) fn made(&mut self, made: Made) {
         while self.made.len() >= MAX_MADE {
             self.made.pop_front();
@@ -84,9 +84,14 @@ impl Worth {
         self.made.push_back(made);
     }
 
-    /// Somebody asked a question, in words and at a point of the conversation, and the answer was there: whether it was there because it had been prepared. Each
-    /// preparation is used once; from then on it is an answer like any other.
-    pub(super) fn used(&mut self, agent: &AgentId, (after, question): (u64, &str), now: Instant) -> bool {
+    /// Somebody asked a question at a point of the conversation, and the answer came from a cache: whether it was there because it
+    /// had been prefetched. Each prefetched answer counts as used once; from then on it is an answer like any other.
+    pub(super) fn used(
+        &mut self,
+        agent: &AgentVersion,
+        (after, question): (u64, &str),
+        now: Instant,
+    ) -> bool {
         let is_it = |made: &&mut Made| {
             let same = made.after == after && made.question == question && made.agent == *agent;
             same && !made.used && made.age(now) < KEPT
@@ -95,38 +100,38 @@ impl Worth {
         found.is_some_and(|made| !std::mem::replace(&mut made.used, true))
     }
 
-    /// Whether another may be prepared.
+    /// Whether another answer may be prefetched.
     pub(super) fn pays(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Resting { until } => {
+            Activity::Resting { until } => {
                 if now >= until {
-                    self.state = State::Trying { since: now };
+                    self.state = Activity::Trying { since: now };
                 }
                 now >= until
             }
-            State::Trying { since } => match self.rate(Some(since), SAMPLE, now) {
+            Activity::Trying { since } => match self.rate(Some(since), SAMPLE, now) {
                 Some(rate) if rate >= self.break_even() => {
                     self.rest = FIRST_REST;
-                    self.state = State::On { since: Some(since) };
+                    self.state = Activity::On { since: Some(since) };
                     true
                 }
                 Some(_) => self.rests_from(now),
-                // What was tried has not had its chance yet.
+                // The sample is not complete, or people have not had the time to ask yet.
                 None => self.since(Some(since)).count() < SAMPLE,
             },
-            State::On { since } => match self.rate(since, WINDOW, now) {
+            Activity::On { since } => match self.rate(since, WINDOW, now) {
                 Some(rate) if rate < self.break_even() => self.rests_from(now),
                 _ => true,
             },
         }
     }
 
-    /// Whether nothing is prepared because it did not pay.
+    /// Whether nothing is prefetched because it did not pay.
     pub(super) fn rests(&self, now: Instant) -> bool {
-        matches!(self.state, State::Resting { until } if now < until)
+        matches!(self.state, Activity::Resting { until } if now < until)
     }
 
-    /// The share of preparations that must be used: what they take against what a hit saves.
+    /// The share of prefetched answers that must be used for prefetching to pay: what one takes against what a hit saves.
     pub(super) fn break_even(&self) -> f64 {
         let latest = || self.made.iter().rev().take(WINDOW);
         let took: Duration = latest().map(|made| made.took).sum();
@@ -138,7 +143,7 @@ impl Worth {
         rate.clamp(MIN_BREAK_EVEN, MAX_BREAK_EVEN)
     }
 
-    /// The share of the latest preparations that was used.
+    /// The share of the latest prefetched answers that was used.
     pub(super) fn hit_rate(&self) -> f64 {
         let latest = self.made.iter().rev().take(WINDOW);
         let (made, used) =
@@ -146,7 +151,7 @@ impl Worth {
         f64::from(used) / f64::from(made.max(1))
     }
 
-    /// What of it may be in the caches unused.
+    /// The prefetched answers that may still be in the caches without having been used.
     pub(super) fn unused(&self, now: Instant) -> Unused {
         let there = self.made.iter().filter(|made| !made.used && made.age(now) < KEPT);
         there.fold(Unused::default(), |sum, made| Unused {
@@ -156,12 +161,12 @@ impl Worth {
     }
 
     fn rests_from(&mut self, now: Instant) -> bool {
-        self.state = State::Resting { until: now + self.rest };
+        self.state = Activity::Resting { until: now + self.rest };
         self.rest = (self.rest * 2).min(MAX_REST);
         false
     }
 
-    /// The share used of the latest `many` that had their chance; `None` while there are fewer.
+    /// The share used of the latest `many` that are old enough to count; `None` while there are fewer.
     fn rate(&self, since: Option<Instant>, many: usize, now: Instant) -> Option<f64> {
         let latest = self.since(since).filter(|made| made.age(now) >= CHANCE).take(many);
         let (all, used) = latest.fold((0, 0), |(all, used), made| (all + 1, used + usize::from(made.used)));
@@ -186,7 +191,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Prepares one reply after the other, of which every `nth` is used.
+    /// Prefetches one answer after the other, of which every `nth` is used.
     struct Prepares {
         worth: Worth,
         now: Instant,
@@ -218,8 +223,8 @@ mod tests {
         }
     }
 
-    fn agent() -> AgentId {
-        AgentId::new("a".into(), "")
+    fn agent() -> AgentVersion {
+        AgentVersion::new("a".into(), "")
     }
 
     fn made(n: usize, at: Instant) -> Made {
@@ -293,7 +298,7 @@ mod tests {
     fn a_preparation_is_used_once_by_its_own_agent_while_it_is_kept() {
         let (mut worth, now) = (Worth::default(), Instant::now());
         worth.made(made(0, now));
-        assert!(!worth.used(&AgentId::new("b".into(), ""), (1, "0"), now));
+        assert!(!worth.used(&AgentVersion::new("b".into(), ""), (1, "0"), now));
         assert!(!worth.used(&agent(), (1, "1"), now) && !worth.used(&agent(), (2, "0"), now));
         assert!(!worth.used(&agent(), (1, "0"), now + KEPT));
         assert_eq!(worth.unused(now), Unused { replies: 1, clauses: 3 });

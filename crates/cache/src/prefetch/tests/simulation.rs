@@ -45,7 +45,7 @@ fn zipf(rng: &mut SmallRng) -> usize {
 /// A service that is called.
 struct Service {
     place: Place,
-    foresees: bool,
+    prefetches: bool,
     /// Until when answers are kept.
     answers: HashMap<(u64, String), Instant>,
     calls: usize,
@@ -54,9 +54,9 @@ struct Service {
 }
 
 impl Service {
-    fn new(foresees: bool) -> Self {
-        let place = place(ForesightBudget::default());
-        Self { place, foresees, answers: HashMap::new(), calls: 0, turns: 0, answered: 0 }
+    fn new(prefetches: bool) -> Self {
+        let place = place(PrefetchBudget::default());
+        Self { place, prefetches, answers: HashMap::new(), calls: 0, turns: 0, answered: 0 }
     }
 
     async fn calls(&mut self, paths: impl Iterator<Item = &Vec<String>>) {
@@ -73,27 +73,29 @@ impl Service {
             let mut hasher = DefaultHasher::new();
             path[..at].hash(&mut hasher);
             let after = hasher.finish();
-            if self.foresees {
-                self.look_ahead(&agent, before, after);
+            if self.prefetches {
+                self.prefetch(&agent, before, after);
             }
             tokio::time::advance(TURN).await;
             let from_cache = self.keep(after, text);
             self.turns += 1;
             self.answered += usize::from(from_cache);
-            self.place.foresight.learn(&agent, &Said { by: &by, before, after, text, from_cache });
+            self.place
+                .prefetcher
+                .learn(&agent, &AnsweredQuestion { by: &by, before, after, text, from_cache });
         }
         tokio::time::advance(BETWEEN_CALLS).await;
     }
 
-    fn look_ahead(&mut self, agent: &AgentId, before: Option<&str>, after: u64) {
+    fn prefetch(&mut self, agent: &AgentVersion, before: Option<&str>, after: u64) {
         let mut already = Vec::new();
-        while let Some(next) = self.place.foresight.next(agent, before, &already) {
+        while let Some(next) = self.place.prefetcher.next(agent, before, &already) {
             let (took, outcome) = if self.keep(after, &next) {
-                (Duration::ZERO, PreparationOutcome::Found)
+                (Duration::ZERO, PrefetchOutcome::Found)
             } else {
                 (2 * SECOND, DEAR)
             };
-            self.place.foresight.prepared(agent, &Preparation { question: &next, after, took, outcome });
+            self.place.prefetcher.finished(agent, &Prefetched { question: &next, after, took, outcome });
             already.push(next);
         }
     }
@@ -114,7 +116,7 @@ impl Service {
         self.answered as f64 / self.turns as f64
     }
 
-    /// The share of preparations that were used.
+    /// The share of prefetched answers that were used.
     fn hit_rate(&self) -> f64 {
         self.place.counter("prepared and used") as f64 / self.place.counter("prepared") as f64
     }
@@ -125,16 +127,16 @@ impl Service {
 }
 
 #[tokio::test(start_paused = true)]
-async fn habits_are_foreseen() {
+async fn habits_are_predicted() {
     let (paths, mut rng) = (paths(), SmallRng::seed_from_u64(1));
     let taken: Vec<&Vec<String>> = (0..1_000).map(|_| &paths[zipf(&mut rng)]).collect();
-    let (mut alone, mut ahead) = (Service::new(false), Service::new(true));
+    let (mut alone, mut prefetched) = (Service::new(false), Service::new(true));
     alone.calls(taken.iter().copied()).await;
-    ahead.calls(taken.into_iter()).await;
-    let (without, with, hit_rate) = (alone.answered(), ahead.answered(), ahead.hit_rate());
+    prefetched.calls(taken.into_iter()).await;
+    let (without, with, hit_rate) = (alone.answered(), prefetched.answered(), prefetched.hit_rate());
     println!("answered at once: {without:.3}, with predictions {with:.3}; {hit_rate:.2} of them used");
     assert!(with > without + 0.1 && hit_rate > 0.5, "{without} {with} {hit_rate}");
-    assert!(ahead.is_on());
+    assert!(prefetched.is_on());
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,8 +42,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::{Error, Result};
 
-use super::Key;
 use super::guards::differs;
+use crate::Key;
 pub use audit::ErrorEstimate;
 use audit::{Audit, Share};
 use curve::{Curve, Observation};

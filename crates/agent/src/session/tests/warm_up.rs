@@ -9,14 +9,14 @@ use antiphon_core::{ChatRequest, ErrorKind, Priority, SpeechRequest};
 use super::lookup::{Scripted, lookups};
 use super::ms;
 use super::stage::{Stage, spoken};
-use crate::rehearsal::{Rehearsed, fixed_texts, rehearse, say_ahead};
+use crate::warm_up::{WarmReply, fixed_texts, warm_up_reply, warm_up_speech};
 
 const QUESTION: &str = "where do I park my car";
 const ANSWER: &str = "Behind the house. It is free.";
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_asks_what_a_call_will_ask() {
+async fn warming_up_asks_what_a_call_will_ask() {
     for greeting in ["Welcome. How may I help?", ""] {
         let stage = Stage::default().looks_up(lookups(&Arc::<Scripted>::default())).greeting(greeting);
         let stage = stage.configured(|config| {
@@ -24,12 +24,12 @@ async fn a_rehearsal_asks_what_a_call_will_ask() {
             (config.temperature, config.tenant) = (Some(0.5), "a".into());
         });
         let scene = stage.answer(ANSWER).answer(ANSWER).scene();
-        let rehearsed = rehearse(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
+        let warm = warm_up_reply(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
         assert_eq!(
-            rehearsed,
-            Rehearsed { text: ANSWER.to_owned(), audio: spoken("Behind the house.It is free.") }
+            warm,
+            WarmReply { text: ANSWER.to_owned(), audio: spoken("Behind the house.It is free.") }
         );
-        let said_ahead = scene.speeches();
+        let said_early = scene.speeches();
         let mut call = scene.call();
         call.silence(ms(4_000)).await;
         call.says(QUESTION, ms(1_000)).await;
@@ -37,12 +37,12 @@ async fn a_rehearsal_asks_what_a_call_will_ask() {
         let requests = call.requests();
         assert_eq!(requests.len(), 2);
         assert!(requests[0].priority == Priority::Batch && requests[0].reuse.is_some());
-        let ahead =
+        let early =
             ChatRequest { trace: requests[1].trace, priority: requests[1].priority, ..requests[0].clone() };
-        assert_eq!(ahead, requests[1]);
-        let in_call = call.speeches().into_iter().skip(said_ahead.len());
+        assert_eq!(early, requests[1]);
+        let in_call = call.speeches().into_iter().skip(said_early.len());
         let in_call = in_call.filter(|said| ANSWER.contains(&said.text)).map(at_leisure);
-        assert_eq!(said_ahead, in_call.collect::<Vec<_>>());
+        assert_eq!(said_early, in_call.collect::<Vec<_>>());
     }
 }
 
@@ -51,7 +51,7 @@ fn at_leisure(said: SpeechRequest) -> SpeechRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_an_agent_says_by_itself_is_spoken_ahead_as_it_will_be() {
+async fn all_that_an_agent_says_by_itself_is_warmed_up_as_it_will_be_spoken() {
     let stage =
         Stage::default().reprompt(Duration::from_secs(5)).greeting("Welcome. How may I help?").fail().fail();
     let scene = stage.configured(|config| config.voice = Some("v".to_owned())).scene();
@@ -59,21 +59,21 @@ async fn all_that_an_agent_says_by_itself_is_spoken_ahead_as_it_will_be() {
     assert_eq!(texts, ["Welcome. How may I help?", "Sorry.", "Hello?", "Bye."]);
     let mut audio = Duration::ZERO;
     for text in texts {
-        audio += say_ahead(&scene.engines, &scene.config, text).await.expect("spoken");
+        audio += warm_up_speech(&scene.engines, &scene.config, text).await.expect("spoken");
     }
-    let mut ahead = scene.speeches();
+    let mut early = scene.speeches();
     assert_eq!(audio, spoken("Welcome.How may I help?Sorry.Hello?Bye."));
-    assert!(ahead.iter().all(|said| said.priority == Priority::Batch));
+    assert!(early.iter().all(|said| said.priority == Priority::Batch));
     let mut call = scene.call();
     call.silence(ms(4_000)).await;
     call.says(QUESTION, ms(1_000)).await;
     call.silence(Duration::from_secs(40)).await;
     assert!(call.hung_up());
-    let mut in_call: Vec<_> = call.speeches()[ahead.len()..].iter().cloned().map(at_leisure).collect();
+    let mut in_call: Vec<_> = call.speeches()[early.len()..].iter().cloned().map(at_leisure).collect();
     in_call.dedup();
     in_call.sort_by(|a, b| a.text.cmp(&b.text));
-    ahead.sort_by(|a, b| a.text.cmp(&b.text));
-    assert_eq!(ahead, in_call);
+    early.sort_by(|a, b| a.text.cmp(&b.text));
+    assert_eq!(early, in_call);
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,20 +91,20 @@ async fn only_what_will_be_said_is_among_the_fixed_texts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_writes_says_nothing_ahead() {
+async fn an_agent_that_writes_warms_up_no_speech() {
     let scene = Stage::default().configured(|config| config.spoken = false).answer(ANSWER).scene();
-    assert_eq!(say_ahead(&scene.engines, &scene.config, "Bye.").await.expect("done"), Duration::ZERO);
-    let rehearsed = rehearse(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
-    assert_eq!((rehearsed.text.as_str(), rehearsed.audio), (ANSWER, Duration::ZERO));
+    assert_eq!(warm_up_speech(&scene.engines, &scene.config, "Bye.").await.expect("done"), Duration::ZERO);
+    let warm = warm_up_reply(&scene.engines, &scene.config, QUESTION, SOON).await.expect("made");
+    assert_eq!((warm.text.as_str(), warm.audio), (ANSWER, Duration::ZERO));
     assert_eq!(scene.speeches(), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_cannot_be_says_why() {
+async fn a_warm_up_that_cannot_be_says_why() {
     let scene = Stage::default().fail().first_token(ms(100)).scene();
     let kind = async |question: &str, transcribe_only, within| {
         let config = antiphon_core::call::SessionConfig { transcribe_only, ..scene.config.clone() };
-        rehearse(&scene.engines, &config, question, within).await.expect_err("refused").kind()
+        warm_up_reply(&scene.engines, &config, question, within).await.expect_err("refused").kind()
     };
     assert_eq!(kind(QUESTION, true, SOON).await, ErrorKind::Invalid);
     assert_eq!(kind(" ", false, SOON).await, ErrorKind::Invalid);

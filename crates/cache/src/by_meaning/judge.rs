@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::guards::{Guard, differs, says};
+use super::guards::{Guard, differs, says};
 use crate::question::normalise;
 
 const INSTRUCTIONS: &str = "You compare two answers that an assistant gave to the same person. Reply with one word only: \

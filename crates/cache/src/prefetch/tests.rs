@@ -9,7 +9,7 @@ use super::*;
 use crate::{CacheOptions, Kind};
 
 const SECOND: Duration = Duration::from_secs(1);
-const DEAR: PreparationOutcome = PreparationOutcome::Made { saves: Duration::from_millis(500), clauses: 3 };
+const DEAR: PrefetchOutcome = PrefetchOutcome::Made { saves: Duration::from_millis(500), clauses: 3 };
 
 fn cache(kind: Kind) -> Arc<Cache> {
     let options = CacheOptions { kind, max_bytes: 1 << 20, ttl: Duration::from_hours(1) };
@@ -17,83 +17,87 @@ fn cache(kind: Kind) -> Arc<Cache> {
 }
 
 struct Place {
-    foresight: Transitions,
+    prefetcher: Prefetcher,
     replies: Arc<Cache>,
     is_idle: Arc<AtomicBool>,
 }
 
-fn place(budget: ForesightBudget) -> Place {
+fn place(budget: PrefetchBudget) -> Place {
     let (replies, is_idle) = (cache(Kind::Reply), Arc::new(AtomicBool::new(true)));
     let idle = is_idle.clone();
     let is_idle_now = Arc::new(move || idle.load(Ordering::Relaxed));
-    let foresight = Transitions::new(budget, replies.clone(), cache(Kind::Speech), is_idle_now);
-    Place { foresight, replies, is_idle }
+    let prefetcher = Prefetcher::new(budget, replies.clone(), cache(Kind::Speech), is_idle_now);
+    Place { prefetcher, replies, is_idle }
 }
 
-fn agent(tenant: &str) -> AgentId {
-    AgentId::new(tenant.into(), "Be kind.")
+fn agent(tenant: &str) -> AgentVersion {
+    AgentVersion::new(tenant.into(), "Be kind.")
 }
 
 impl Place {
     /// Two people ask these, one after the other.
-    fn hears(&self, agent: &AgentId, said: &[&str]) {
+    fn hears(&self, agent: &AgentVersion, said: &[&str]) {
         for by in ["a", "b"] {
             for (at, text) in said.iter().enumerate() {
                 let before = at.checked_sub(1).map(|at| said[at]);
-                self.foresight.learn(agent, &Said { by, before, after: at as u64, text, from_cache: false });
+                self.prefetcher.learn(
+                    agent,
+                    &AnsweredQuestion { by, before, after: at as u64, text, from_cache: false },
+                );
             }
         }
     }
 
-    /// What is prepared at the beginning of a call, each in 2 s.
-    fn prepares(&self, agent: &AgentId) -> Vec<Arc<str>> {
+    /// What is prefetched at the beginning of a call, each in 2 s.
+    fn prepares(&self, agent: &AgentVersion) -> Vec<Arc<str>> {
         let mut already = Vec::new();
-        while let Some(next) = self.foresight.next(agent, None, &already) {
+        while let Some(next) = self.prefetcher.next(agent, None, &already) {
             already.push(next.clone());
-            self.foresight
-                .prepared(agent, &Preparation { question: &next, after: 0, took: 2 * SECOND, outcome: DEAR });
+            self.prefetcher
+                .finished(agent, &Prefetched { question: &next, after: 0, took: 2 * SECOND, outcome: DEAR });
         }
         already
     }
 
     fn counter(&self, name: &str) -> u64 {
-        self.foresight.counters().into_iter().find(|counter| counter.name == name).expect("there").value
+        self.prefetcher.counters().into_iter().find(|counter| counter.name == name).expect("there").value
     }
 
     fn level(&self, name: &str) -> f64 {
-        self.foresight.levels().into_iter().find(|level| level.name == name).expect("there").value
+        self.prefetcher.levels().into_iter().find(|level| level.name == name).expect("there").value
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_likely_is_prepared_and_found_to_be_used() {
-    let place = place(ForesightBudget::default());
+    let place = place(PrefetchBudget::default());
     let agent = agent("a");
     assert!(place.prepares(&agent).is_empty(), "nothing is known yet");
     place.hears(&agent, &["Where do I park?"]);
     assert_eq!(*place.prepares(&agent)[0], *"Where do I park?");
-    let said = Said { by: "c", before: None, after: 0, text: "um, where do I park", from_cache: true };
-    place.foresight.learn(&agent, &said);
+    let said =
+        AnsweredQuestion { by: "c", before: None, after: 0, text: "um, where do I park", from_cache: true };
+    place.prefetcher.learn(&agent, &said);
     let counts = ["learned", "prepared", "prepared and used"].map(|name| place.counter(name));
     assert_eq!((counts, place.level("hit rate"), place.level("on")), ([3, 1, 1], 1.0, 1.0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_offered_to_another_tenant_or_agent() {
-    let place = place(ForesightBudget::default());
+    let place = place(PrefetchBudget::default());
     place.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
-    let other = AgentId::new("a".into(), "Be rude.");
+    let other = AgentVersion::new("a".into(), "Be rude.");
     for agent in [agent("b"), other] {
         for before in [None, Some("Where do I park?"), Some("How much is it?")] {
-            assert_eq!(place.foresight.next(&agent, before, &[]), None);
+            assert_eq!(place.prefetcher.next(&agent, before, &[]), None);
         }
     }
-    assert!(place.foresight.next(&agent("a"), None, &[]).is_some());
+    assert!(place.prefetcher.next(&agent("a"), None, &[]).is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_most_three_are_prepared_after_a_reply() {
-    let place = place(ForesightBudget::default());
+    let place = place(PrefetchBudget::default());
     let agent = agent("a");
     for question in ["Where is it?", "What is it?", "Who is it?", "Why is it?"] {
         for _ in 0..10 {
@@ -107,7 +111,7 @@ async fn at_most_three_are_prepared_after_a_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_prepared_under_load_beyond_the_budget_or_if_it_is_not_kept() {
-    let budget = ForesightBudget { preparations: 2, engine_time: 60 * SECOND };
+    let budget = PrefetchBudget { preparations: 2, engine_time: 60 * SECOND };
     let place = place(budget);
     let agent = agent("a");
     place.hears(&agent, &["Where do I park?"]);
@@ -125,22 +129,22 @@ async fn nothing_is_prepared_under_load_beyond_the_budget_or_if_it_is_not_kept()
 
 #[tokio::test(start_paused = true)]
 async fn what_is_there_already_costs_nothing() {
-    let place = place(ForesightBudget { preparations: 2, engine_time: SECOND });
+    let place = place(PrefetchBudget { preparations: 2, engine_time: SECOND });
     let agent = agent("a");
     place.hears(&agent, &["Where do I park?"]);
     for _ in 0..100 {
-        let question = place.foresight.next(&agent, None, &[]).expect("offered");
-        let outcome = PreparationOutcome::Found;
+        let question = place.prefetcher.next(&agent, None, &[]).expect("offered");
+        let outcome = PrefetchOutcome::Found;
         place
-            .foresight
-            .prepared(&agent, &Preparation { question: &question, after: 0, took: Duration::ZERO, outcome });
+            .prefetcher
+            .finished(&agent, &Prefetched { question: &question, after: 0, took: Duration::ZERO, outcome });
     }
     assert_eq!((place.counter("found prepared"), place.counter("prepared")), (100, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_used_switches_itself_off() {
-    let place = place(ForesightBudget::default());
+    let place = place(PrefetchBudget::default());
     let agent = agent("a");
     for _ in 0..20 {
         place.hears(&agent, &["Where do I park?"]);
@@ -160,34 +164,34 @@ async fn what_is_not_used_switches_itself_off() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_learned_outlives_the_server() {
-    let before = place(ForesightBudget::default());
+    let before = place(PrefetchBudget::default());
     before.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
     before.hears(&agent("b"), &["Who are you?"]);
-    let after = place(ForesightBudget::default());
-    assert!(after.foresight.restore(&before.foresight.to_bytes()));
+    let after = place(PrefetchBudget::default());
+    assert!(after.prefetcher.restore(&before.prefetcher.to_bytes()));
     assert_eq!(after.level("questions"), 3.0);
     for tenant in ["a", "b", "c"] {
         assert_eq!(after.prepares(&agent(tenant)), before.prepares(&agent(tenant)));
     }
-    let said = Said { by: "c", before: None, after: 0, text: "Who are you?", from_cache: false };
-    before.foresight.learn(&agent("c"), &said);
-    assert!(after.foresight.restore(&before.foresight.to_bytes()));
-    let said = Said { by: "d", ..said };
-    after.foresight.learn(&agent("c"), &said);
+    let said = AnsweredQuestion { by: "c", before: None, after: 0, text: "Who are you?", from_cache: false };
+    before.prefetcher.learn(&agent("c"), &said);
+    assert!(after.prefetcher.restore(&before.prefetcher.to_bytes()));
+    let said = AnsweredQuestion { by: "d", ..said };
+    after.prefetcher.learn(&agent("c"), &said);
     assert_eq!(after.prepares(&agent("c")), [Arc::from(said.text)], "who asked first is known");
 }
 
 proptest! {
     #[test]
     fn damaged_bytes_are_refused(at: prop::sample::Index, bit in 0_u8..8, bytes: Vec<u8>) {
-        let place = place(ForesightBudget::default());
+        let place = place(PrefetchBudget::default());
         place.hears(&agent("a"), &["Where do I park?", "How much is it?"]);
-        let mut learned = place.foresight.to_bytes();
-        prop_assert!(!place.foresight.restore(&bytes));
-        prop_assert!(!place.foresight.restore(&learned[..at.index(learned.len())]));
+        let mut learned = place.prefetcher.to_bytes();
+        prop_assert!(!place.prefetcher.restore(&bytes));
+        prop_assert!(!place.prefetcher.restore(&learned[..at.index(learned.len())]));
         let at = at.index(learned.len());
         learned[at] ^= 1 << bit;
-        prop_assert!(!place.foresight.restore(&learned));
+        prop_assert!(!place.prefetcher.restore(&learned));
         prop_assert_eq!(place.level("questions"), 2.0, "nothing is changed");
     }
 }

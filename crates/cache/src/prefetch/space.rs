@@ -1,24 +1,24 @@
-//! What predictions may hold of the caches.
+//! How much of the caches prefetched answers may fill.
 
 use std::sync::Arc;
 
 use antiphon_core::measure::Component;
 
-use super::super::Cache;
+use crate::Cache;
 
-/// A cache that is less full than this pushes nothing out for a prediction.
+/// A cache that is less full than this has room for prefetched answers without pushing anything out.
 const NEARLY_FULL: f64 = 0.9;
-/// Of a cache that is full, predictions that nobody has asked for may hold this share: what S3-FIFO gives to entries that
-/// were not asked for twice (Yang et al., SOSP 2023), so that they push out each other and not what is used.
+/// The share of a full cache that prefetched answers may hold while nobody has asked for them: the share that S3-FIFO gives to
+/// entries that were not asked for twice (Yang et al., SOSP 2023), so that they push out each other and not what is used.
 const SHARE: f64 = 0.1;
 
-/// The caches in which prepared replies are kept.
+/// The caches in which prefetched answers are kept.
 pub(super) struct Space {
     replies: Arc<Cache>,
     speech: Arc<Cache>,
 }
 
-/// What was prepared lately and nobody has asked for: it may still be there.
+/// What was prefetched lately and nobody has asked for, which may still be in the caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unused {
     pub(super) replies: usize,
@@ -30,7 +30,7 @@ impl Space {
         Self { replies, speech }
     }
 
-    /// Whether another prediction would be kept, and would push out nothing that is used.
+    /// Whether another prefetched answer would be kept, and would push out nothing that is used.
     pub(super) fn has_room(&self, unused: Unused) -> bool {
         self.replies.is_on()
             && has_room(&self.replies, unused.replies)

@@ -1,16 +1,17 @@
-//! What was learned, as bytes: the version, then the tenant, the instructions and the chain of each agent.
+//! What was learned, as it is written to disk: a version, then the tenant, the hash of the instructions and the chain of each
+//! agent.
 
-use antiphon_core::AgentId;
+use antiphon_core::AgentVersion;
 
 use super::agents::Agents;
 use super::chain::Chain;
 use crate::written::{self, part, put, take, text};
 
-/// The version of the form; others are not read.
+/// The version of the format; bytes of another version are not read.
 const VERSION: u8 = 1;
 
-/// The agents and what their chains gave, that which was spoken to longest ago first.
-pub(super) fn to_bytes<'a>(chains: impl Iterator<Item = (&'a AgentId, Vec<u8>)>) -> Vec<u8> {
+/// Writes the agents and their chains, the agent that was called longest ago first.
+pub(super) fn to_bytes<'a>(chains: impl Iterator<Item = (&'a AgentVersion, Vec<u8>)>) -> Vec<u8> {
     let mut out = written::begin();
     out.push(VERSION);
     for (agent, chain) in chains {
@@ -21,7 +22,7 @@ pub(super) fn to_bytes<'a>(chains: impl Iterator<Item = (&'a AgentId, Vec<u8>)>)
     written::seal(out)
 }
 
-/// What these bytes say; `None` if they are damaged, cut short or of another version.
+/// Reads what [`to_bytes`] wrote; `None` if it is damaged, cut short or of another version.
 pub(super) fn from_bytes(bytes: &[u8]) -> Option<Agents> {
     let mut rest = written::open(bytes)?;
     if take(&mut rest)? != [VERSION] {
@@ -30,7 +31,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Option<Agents> {
     let mut agents = Agents::default();
     while !rest.is_empty() {
         let tenant = text(&mut rest)?.into();
-        let agent = AgentId::restored(tenant, u64::from_le_bytes(take(&mut rest)?));
+        let agent = AgentVersion::restored(tenant, u64::from_le_bytes(take(&mut rest)?));
         let chain = Chain::from_bytes(part(&mut rest)?)?;
         if !agents.add(agent, chain) {
             return None;
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_comes_twice_is_damage() {
-        let agent = AgentId::new("a".into(), "Be kind.");
+        let agent = AgentVersion::new("a".into(), "Be kind.");
         let chain = || (&agent, Chain::default().to_bytes());
         assert!(from_bytes(&to_bytes([chain()].into_iter())).is_some());
         assert!(from_bytes(&to_bytes([chain(), chain()].into_iter())).is_none());

@@ -28,7 +28,7 @@ async fn kept(server: &Program, question: &str) -> Vec<(Value, bool)> {
 }
 
 /// Whether this answer is made before anybody asks for it.
-async fn is_made_ahead(server: &Program, question: &str, id: &Value) -> bool {
+async fn is_prefetched(server: &Program, question: &str, id: &Value) -> bool {
     let there = async {
         while !kept(server, question).await.contains(&(id.clone(), false)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -38,18 +38,18 @@ async fn is_made_ahead(server: &Program, question: &str, id: &Value) -> bool {
 }
 
 /// A number of the component, once there is one.
-async fn foresight(server: &Program, list: &str, name: &str) -> f64 {
+async fn figure(server: &Program, list: &str, name: &str) -> f64 {
     let report = server.get("/api/performance?component=foresight").await;
     let numbers = report["components"][0][list].as_array().cloned().unwrap_or_default();
     numbers.iter().find(|one| one["name"] == name).and_then(|one| one["value"].as_f64()).unwrap_or_default()
 }
 
 /// All answers are gone, and somebody calls and asks both: whether each answer was there before.
-async fn is_foreseen(place: &Place, server: &Program, ids: &[Value; 2]) -> bool {
+async fn are_prefetched(place: &Place, server: &Program, ids: &[Value; 2]) -> bool {
     command(place, server, &["clear", "--cache", "reply"]).await;
     let mut call = Call::begin(server).await;
     for (question, id) in [FIRST, THEN].into_iter().zip(ids) {
-        if !is_made_ahead(server, question, id).await {
+        if !is_prefetched(server, question, id).await {
             return false;
         }
         assert_eq!(call.ask(question).await, (answer(question), true));
@@ -78,8 +78,8 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     let ids = [asked(FIRST).await, asked(THEN).await];
     for round in 1.. {
         assert!(round <= ROUNDS, "{}", server.get("/api/performance?component=foresight").await);
-        let foreseen = is_foreseen(&place, &server, &ids).await;
-        if foreseen && foresight(&server, "counters", "prepared and used").await > 0.0 {
+        let both = are_prefetched(&place, &server, &ids).await;
+        if both && figure(&server, "counters", "prepared and used").await > 0.0 {
             break;
         }
     }
@@ -90,7 +90,7 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     server.stop().await;
 
     let server = place.serve().await;
-    assert!(is_foreseen(&place, &server, &ids).await, "{}", place.log());
-    assert!(foresight(&server, "levels", "questions").await >= 2.0);
+    assert!(are_prefetched(&place, &server, &ids).await, "{}", place.log());
+    assert!(figure(&server, "levels", "questions").await >= 2.0);
     server.stop().await;
 }

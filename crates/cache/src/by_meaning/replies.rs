@@ -9,9 +9,9 @@ use antiphon_core::{Embed, Llm, Priority, Result};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::Question;
+use super::index::{Decision, ErrorEstimate, SemanticIndex, SemanticOptions};
 use super::judge::Judge;
-use crate::{Cache, Decision, Entry, ErrorEstimate, Key, SemanticIndex, SemanticOptions};
+use crate::{Cache, Entry, Key};
 
 /// Nobody waits longer for a question's vector: the model is asked meanwhile.
 const FOUND_WITHIN: Duration = Duration::from_millis(20);
@@ -73,8 +73,17 @@ pub struct SemanticStatistics {
     pub is_judge_fit: Option<bool>,
 }
 
+/// A question whose answer may be found by its meaning.
+pub(crate) struct Sought<'a> {
+    pub(crate) tenant: &'a str,
+    /// The groups of entries that may answer it, in the order in which they are looked at.
+    pub(crate) scopes: &'a [Key],
+    pub(crate) question: &'a str,
+    pub(crate) priority: Priority,
+}
+
 /// An answer that could stand for the one that is being made.
-pub(super) struct Trial {
+pub(crate) struct Trial {
     key: Key,
     similarity: f32,
     decision: Decision,
@@ -82,7 +91,7 @@ pub(super) struct Trial {
 }
 
 /// What came of looking for a question in other words.
-pub(super) enum Near {
+pub(crate) enum Near {
     /// Its answer may be given.
     Reply(Arc<Entry>),
     /// Its answer is to be compared with a new one.
@@ -92,12 +101,12 @@ pub(super) enum Near {
 }
 
 /// A question and its new answer.
-pub(super) struct Answered {
-    pub(super) scope: Key,
-    pub(super) key: Key,
-    pub(super) question: String,
+pub(crate) struct Answered {
+    pub(crate) scope: Key,
+    pub(crate) key: Key,
+    pub(crate) question: String,
     /// What the answer is to be compared with, and the answer.
-    pub(super) trial: Option<(Trial, String)>,
+    pub(crate) trial: Option<(Trial, String)>,
 }
 
 impl SemanticReplies {
@@ -161,31 +170,31 @@ impl SemanticReplies {
     }
 
     /// Whether the answer under this key can be found by its meaning.
-    pub(super) fn knows(&self, key: &Key) -> bool {
+    pub(crate) fn knows(&self, key: &Key) -> bool {
         self.read().contains(key)
     }
 
     /// Looks for a question that means the same.
-    pub(super) async fn find(&self, cache: &Cache, question: &Question) -> Near {
+    pub(crate) async fn find(&self, cache: &Cache, sought: &Sought<'_>) -> Near {
         {
             let index = self.read();
             index.asked();
-            if !question.scopes.iter().any(|scope| index.has(scope)) {
+            if !sought.scopes.iter().any(|scope| index.has(scope)) {
                 return Near::Nothing;
             }
         }
-        let vector = timeout(FOUND_WITHIN, self.vector(&question.asked, question.priority)).await;
+        let vector = timeout(FOUND_WITHIN, self.vector(sought.question, sought.priority)).await;
         let Ok(Some(vector)) = vector else { return Near::Nothing };
         for _ in 0..GONE {
             let near = {
                 let index = self.read();
-                question.scopes.iter().find_map(|scope| index.nearest(scope, &question.asked, &vector))
+                sought.scopes.iter().find_map(|scope| index.nearest(scope, sought.question, &vector))
             };
             let Some(near) = near else { break };
             let decision = self.write().decide(&near.key, near.similarity, rand::random());
             let entry = match decision {
-                Decision::Serve => cache.get_first(&question.tenant, &[near.key]).await,
-                Decision::Explore | Decision::Audit => cache.peek(&question.tenant, &near.key),
+                Decision::Serve => cache.get_first(sought.tenant, &[near.key]).await,
+                Decision::Explore | Decision::Audit => cache.peek(sought.tenant, &near.key),
             };
             match entry {
                 Some(entry) if decision == Decision::Serve => {
@@ -205,7 +214,7 @@ impl SemanticReplies {
     }
 
     /// Takes in a question and its answer, in a while.
-    pub(super) fn learn(self: &Arc<Self>, answered: Answered) {
+    pub(crate) fn learn(self: &Arc<Self>, answered: Answered) {
         let Ok(permit) = self.learning.clone().try_acquire_owned() else {
             if answered.trial.is_some() {
                 add(&self.counts.not_compared);
