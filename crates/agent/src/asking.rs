@@ -71,7 +71,7 @@ impl Asking<'_> {
             tenant: self.config.tenant.clone(),
             person: self.config.person.as_deref().map(Into::into),
             looked_up: None,
-            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
+            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version().changes),
             other_words: reuse == ReplyReuse::OtherWords,
         })
     }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use antiphon_audio::{FileFormat, decode_file, encode_file};
 use antiphon_cache::{Cache, CacheOptions, CachedTts, Kind, SpeechCodec};
 use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
-use antiphon_flow::{Placement, PoolBounds};
+use antiphon_flow::{CpuPool, PoolBounds};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -211,9 +211,9 @@ fn hits(audio: AudioChunk) -> [[f64; 2]; 2] {
     let options = CacheOptions { kind: Kind::Speech, max_bytes: 1 << 24, ttl: Duration::from_hours(1) };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
     let bounds = PoolBounds { min: 1, max: 1 };
-    let placement = Arc::new(Placement::new(bounds, bounds).expect("threads"));
+    let cpu_pool = Arc::new(CpuPool::new(bounds).expect("threads"));
     let parrot = Arc::new(Parrot(audio));
-    let cached = CachedTts::new(parrot, "parrot".to_owned(), cache.clone(), Arc::new(Clips), placement);
+    let cached = CachedTts::new(parrot, "parrot".to_owned(), cache.clone(), Arc::new(Clips), cpu_pool);
     let clause = || SpeechRequest::new("I can help you with that, let me just look it up.");
     runtime.block_on(async {
         cached.speak(clause()).collect::<Vec<_>>().await;

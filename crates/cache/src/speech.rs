@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::task::yield_now;
 
 use super::{Cache, Key, KeyBuilder, Kind};
-use antiphon_flow::{Calls, Placement};
+use antiphon_flow::{Calls, CpuPool};
 use keep::{Keeper, Recording};
 
 /// Audio that is read chunk by chunk. Each takes no longer than may pass between two packets of a call.
@@ -65,16 +65,16 @@ pub struct CachedTts {
 
 impl CachedTts {
     /// Keeps in `cache` what `engine` says. `model` names the engine and its model: what another one said is not used.
-    /// `placement` is where audio is encoded.
+    /// `cpu_pool` is where audio is encoded.
     pub fn new(
         engine: Arc<dyn Tts>,
         model: String,
         cache: Arc<Cache>,
         codec: Arc<dyn SpeechCodec>,
-        placement: Arc<Placement>,
+        cpu_pool: Arc<CpuPool>,
     ) -> Self {
         let default_voice = engine.voices().into_iter().next().map(|voice| voice.id).unwrap_or_default();
-        let keeper = Arc::new(Keeper::new(Arc::clone(&cache), codec, placement));
+        let keeper = Arc::new(Keeper::new(Arc::clone(&cache), codec, cpu_pool));
         Self { engine, model, default_voice, cache, keeper, calls: Arc::default(), joined: AtomicU64::new(0) }
     }
 

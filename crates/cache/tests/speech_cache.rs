@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use antiphon_audio::{FileFormat, encode_file};
 use antiphon_cache::{Cache, CacheOptions, CachedTts, Kind, Selection};
-use antiphon_flow::{Placement, PoolBounds};
+use antiphon_flow::{CpuPool, PoolBounds};
 use tokio::time::{sleep, timeout};
 
 use clips::Clips;
@@ -65,9 +65,9 @@ async fn what_was_said_is_said_again_word_for_word_from_a_tenth_of_the_space() {
     let options = CacheOptions { kind: Kind::Speech, max_bytes: 1 << 24, ttl: Duration::from_hours(1) };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
     let bounds = PoolBounds { min: 1, max: 1 };
-    let placement = Arc::new(Placement::new(bounds, bounds).expect("threads"));
+    let cpu_pool = Arc::new(CpuPool::new(bounds).expect("threads"));
     let voice = models.voice.clone();
-    let cached = CachedTts::new(voice, "piper joe".to_owned(), cache.clone(), Arc::new(Clips), placement);
+    let cached = CachedTts::new(voice, "piper joe".to_owned(), cache.clone(), Arc::new(Clips), cpu_pool);
 
     let (mut stable, mut otherwise) = (0, Vec::new());
     for (n, text) in SENTENCES.into_iter().enumerate() {

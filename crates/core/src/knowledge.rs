@@ -1,6 +1,6 @@
 //! What a business or a household knows.
 
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Result, StoreVersion};
 
 /// A passage that may answer a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,13 +18,9 @@ pub trait Knowledge: Send + Sync {
     /// What fits `about` best, the best first, at most `limit`.
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>>;
 
-    /// Tells whether what is known has changed; 0 for what never changes, or does not count its changes.
-    ///
-    /// It rises no sooner than searches find the change, and before whoever made the change is told that it is done. By
-    /// one, if some passages came or went and that concerns no search but those which find them: so it is where what
-    /// is found is told by how close each passage is to what is asked for. By more, if any search may find something
-    /// else.
-    fn version(&self) -> u64 {
-        0
+    /// How often what is known has changed. A change is counted no sooner than searches find it, and before whoever made it is
+    /// told that it is done.
+    fn version(&self) -> StoreVersion {
+        StoreVersion::default()
     }
 }

@@ -19,6 +19,7 @@ pub mod measure;
 mod memory;
 mod observe;
 mod prefetch;
+mod priority;
 mod rate;
 mod stt;
 mod tenant;
@@ -27,12 +28,11 @@ pub mod trace;
 mod tts;
 mod turn;
 mod vad;
+mod version;
 
 pub use audio::{AudioChunk, FRAME, FRAME_SAMPLES, SampleRate};
 pub use call::Transport;
-pub use chat::{
-    ChatRequest, FinishReason, Message, Priority, Reuse, Role, Tool, ToolCall, ToolChoice, Usage,
-};
+pub use chat::{ChatRequest, FinishReason, Message, Reuse, Role, Tool, ToolCall, ToolChoice, Usage};
 pub use embed::Embed;
 pub use emotion::{Emotion, EmotionClassifier, EmotionScores};
 pub use error::{Error, ErrorKind, Result};
@@ -47,6 +47,7 @@ pub use llm::{CacheHit, ChatDelta, Llm};
 pub use memory::{Memories, Memory, Recollection};
 pub use observe::{CallOutcome, CallStart, Observer, RequestOutcome};
 pub use prefetch::{AgentVersion, AnsweredQuestion, Prefetch, PrefetchOutcome, Prefetched};
+pub use priority::Priority;
 pub use rate::{RateLimit, RateLimits};
 pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
 pub use tenant::DEFAULT_TENANT;
@@ -54,3 +55,4 @@ pub use time::MediaTime;
 pub use tts::{SpeechRequest, Style, Tts, Voice};
 pub use turn::TurnDetector;
 pub use vad::{Vad, VadStream, VoiceProbability};
+pub use version::{StoreChange, StoreVersion};

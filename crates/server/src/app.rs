@@ -7,7 +7,7 @@ use antiphon_agent::Engines;
 use antiphon_core::call::SessionConfig;
 use antiphon_core::measure::Component;
 use antiphon_core::{Error, Observer};
-use antiphon_flow::{LateObserver, Placement, PoolBounds};
+use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::{Semaphore, watch};
 
@@ -46,7 +46,7 @@ pub struct App {
     /// The places for REST requests.
     pub requests: Arc<Semaphore>,
     /// The threads for what is computed beside calls.
-    pub(crate) placement: Arc<Placement>,
+    pub(crate) cpu_pool: Arc<CpuPool>,
     /// The keys that browsers hold.
     pub(crate) client_secrets: ClientSecrets,
     /// When the server began, in seconds since 1970.
@@ -62,7 +62,7 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, placement, calls_for, reporting } =
+        let Measuring { parts, requests, store, overlay, prices, caching, cpu_pool, calls_for, reporting } =
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
@@ -79,9 +79,9 @@ impl App {
         components.extend([live.clone() as Arc<dyn Component>, process]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
-        let placement = match placement {
-            Some(placement) => placement,
-            None => Arc::new(Placement::new(PoolBounds { min: 1, max: 1 }, PoolBounds { min: 1, max: 1 })?),
+        let cpu_pool = match cpu_pool {
+            Some(cpu_pool) => cpu_pool,
+            None => Arc::new(CpuPool::new(PoolBounds { min: 1, max: 1 })?),
         };
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
@@ -92,7 +92,7 @@ impl App {
         Ok(Self {
             calls,
             caching,
-            placement,
+            cpu_pool,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ClientSecrets::default(),
             started: antiphon_telemetry::unix_time().as_secs(),
@@ -131,7 +131,7 @@ pub struct Measuring {
     /// What is kept so that it need not be made again.
     pub caching: Option<Caching>,
     /// The threads for what is computed beside calls; a few of its own without.
-    pub placement: Option<Arc<Placement>>,
+    pub cpu_pool: Option<Arc<CpuPool>>,
     /// Told of the calls there are.
     pub calls_for: Option<Arc<OnceLock<Calls>>>,
     /// Who is told.

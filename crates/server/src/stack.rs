@@ -22,7 +22,7 @@ use antiphon_core::measure::Component;
 use antiphon_core::{
     DEFAULT_TENANT, Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, RateLimits, Stt, Tts,
 };
-use antiphon_flow::{LateObserver, Placement, PoolBounds};
+use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -55,7 +55,7 @@ pub struct Stack {
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
-    pub placement: Arc<Placement>,
+    pub cpu_pool: Arc<CpuPool>,
     /// How many calls there are, once it is known: when few are, there is time for what nobody waits for.
     pub calls: Arc<OnceLock<Calls>>,
     /// Kept alive as long as the engines are.
@@ -97,13 +97,13 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
-    // One thread is kept for each kind; what is computed beside calls may have all cores for a while.
+    // One thread is always there; computations beside calls may use all cores for a while.
     let computing = PoolBounds { min: 1, max: machine::cores() };
-    let placement = Arc::new(Placement::new(computing, PoolBounds { min: 1, max: 1 })?);
+    let cpu_pool = Arc::new(CpuPool::new(computing)?);
     let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
     let turn = builder.turn()?;
-    let mut layers = Layers::new(config, caches.map(Arc::as_ref), &placement);
+    let mut layers = Layers::new(config, caches.map(Arc::as_ref), &cpu_pool);
     layers.description.push(match config.vad.engine {
         VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
         VadEngine::Energy => "vad    energy".to_owned(),
@@ -151,7 +151,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
     let prefetching = prefetcher.clone().map(|prefetcher| prefetcher as Arc<dyn Component>);
-    let components = components.chain([placement.component()]).chain(prefetching).collect();
+    let components = components.chain([cpu_pool.component()]).chain(prefetching).collect();
     Ok(Stack {
         engines,
         components,
@@ -160,7 +160,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         semantic,
         prefetcher,
         knowledge: known,
-        placement,
+        cpu_pool,
         calls,
         pool,
     })

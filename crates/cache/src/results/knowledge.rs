@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Knowledge, Passage, Result};
+use antiphon_core::{BoxFuture, Knowledge, Passage, Result, StoreVersion};
 
 use super::search::{Store, search};
 use super::{Changes, Name, Scope, SearchCache};
@@ -31,7 +31,7 @@ impl Knowledge for CachedKnowledge {
         search(&self.scope, &self.store, about, limit)
     }
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         self.store.version()
     }
 }
@@ -39,7 +39,7 @@ impl Knowledge for CachedKnowledge {
 impl Store for Arc<dyn Knowledge> {
     type Found = Passage;
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         Knowledge::version(&**self)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Memories, Memory, Recollection, Result};
+use antiphon_core::{BoxFuture, Memories, Memory, Recollection, Result, StoreChange, StoreVersion};
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
@@ -58,9 +58,9 @@ impl Memory for CachedMemory {
             let remembered = async {
                 let remembered = remembered.await;
                 let after = store.version();
-                // Only then it is known that nothing but what was said has come.
-                let by_one = after.checked_sub(before) == Some(1);
-                if by_one && remembered.is_ok() { Ok(after) } else { Err(remembered) }
+                // Otherwise something else than what was said may have come or gone.
+                let added_alone = after.change_since(before) == StoreChange::Passages;
+                if added_alone && remembered.is_ok() { Ok(after) } else { Err(remembered) }
             };
             match try_join(remembered, changed.map(Ok)).await {
                 Ok((after, changed)) => {
@@ -83,7 +83,7 @@ impl Memory for CachedMemory {
         self.store.profile(limit)
     }
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         self.store.version()
     }
 }
@@ -91,7 +91,7 @@ impl Memory for CachedMemory {
 impl Store for Arc<dyn Memory> {
     type Found = Recollection;
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         Memory::version(&**self)
     }
 

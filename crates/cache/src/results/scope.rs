@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use antiphon_core::{Embed, Priority};
+use antiphon_core::{Embed, Priority, StoreChange, StoreVersion};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::time::timeout;
@@ -34,7 +34,7 @@ struct State {
     /// Part of every key: what was kept under another one is never found again.
     generation: u64,
     /// The store's, as far as it is known what changed.
-    version: u64,
+    version: StoreVersion,
     /// How often something changed: what was searched in between may be old.
     moment: u64,
     /// Changes under way.
@@ -65,7 +65,7 @@ pub(super) struct Change {
     scope: Arc<Scope>,
     moment: u64,
     /// The version that it made, and what remains.
-    remains: Option<(u64, VecDeque<Key>)>,
+    remains: Option<(StoreVersion, VecDeque<Key>)>,
 }
 
 impl State {
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// The store is known to be at `version`.
-    fn at(&mut self, version: u64) {
+    fn at(&mut self, version: StoreVersion) {
         if self.version != version {
             self.version = version;
             self.forget();
@@ -94,13 +94,19 @@ impl Scope {
         if let Some(person) = &name.person {
             key.add(&**person);
         }
-        let mut state = State { generation: 0, version: 0, moment: 0, changes: 0, kept: VecDeque::new() };
+        let mut state = State {
+            generation: 0,
+            version: StoreVersion::default(),
+            moment: 0,
+            changes: 0,
+            kept: VecDeque::new(),
+        };
         state.forget();
         Self { tenant: name.tenant, name: key.build(), cache, embed, state: Mutex::new(state) }
     }
 
     /// What is kept of a query, for a store of this version.
-    pub(super) fn look_up(&self, query: &str, limit: usize, version: u64) -> Looked {
+    pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> Looked {
         let (generation, moment) = {
             let mut state = self.state();
             // One of another kind may have layers, which outlive the process: its generations begin anew.
@@ -122,7 +128,14 @@ impl Scope {
     }
 
     /// Keeps the record of a query, unless something has changed since it was looked up. `version`: the store's, now.
-    pub(super) fn keep(&self, place: &Place, version: u64, label: String, value: Bytes, cost: Duration) {
+    pub(super) fn keep(
+        &self,
+        place: &Place,
+        version: StoreVersion,
+        label: String,
+        value: Bytes,
+        cost: Duration,
+    ) {
         let mut state = self.state();
         if state.moment != place.moment || state.changes > 0 || state.version != version {
             return;
@@ -143,7 +156,7 @@ impl Scope {
     }
 
     /// What the store knows begins to change, or has just changed. `version`: the store's before, if known.
-    pub(super) fn begin(self: &Arc<Self>, version: Option<u64>) -> Change {
+    pub(super) fn begin(self: &Arc<Self>, version: Option<StoreVersion>) -> Change {
         let mut state = self.state();
         if let Some(version) = version {
             state.at(version);
@@ -174,11 +187,11 @@ impl Scope {
 }
 
 impl Change {
-    /// Only `changed` came or went, and that made the store's version `version`; 0 if it does not count.
-    pub(super) fn end(mut self, version: u64, changed: &Changed) {
+    /// Only `changed` came or went, and that made the store's version `version`; the default if it does not count.
+    pub(super) fn end(mut self, version: StoreVersion, changed: &Changed) {
         let kept = {
             let mut state = self.scope.state();
-            if version.saturating_sub(state.version) > 1 {
+            if version.change_since(state.version) == StoreChange::Anything {
                 // Something else has changed as well.
                 return;
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Result};
+use antiphon_core::{BoxFuture, Result, StoreVersion};
 use tokio::time::Instant;
 
 use super::record::{self, Found};
@@ -12,7 +12,7 @@ use super::scope::{Looked, Scope};
 /// Searches in a store, of which a scope keeps what is found.
 pub(super) trait Store: Clone + Send + 'static {
     type Found: Found;
-    fn version(&self) -> u64;
+    fn version(&self) -> StoreVersion;
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
 }
 

@@ -1,4 +1,6 @@
-use antiphon_core::{BoxFuture, Embed, Error, Memories, Memory, Priority, Recollection, Result};
+use antiphon_core::{
+    BoxFuture, Embed, Error, Memories, Memory, Priority, Recollection, Result, StoreVersion,
+};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -57,6 +59,8 @@ impl Memory for Forgetful {
     }
 }
 
+const UNCOUNTED: StoreVersion = StoreVersion { changes: 0, sweeping: 0 };
+
 fn cache(kind: Kind) -> Arc<Cache> {
     let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
     Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
@@ -72,12 +76,12 @@ fn person(name: &str) -> Name {
 }
 
 fn is_kept(scope: &Scope, query: &str) -> bool {
-    matches!(scope.look_up(query, 1, 0), Looked::Found(_))
+    matches!(scope.look_up(query, 1, UNCOUNTED), Looked::Found(_))
 }
 
 fn keep(scope: &Scope, query: &str) {
-    let Looked::Missing(place) = scope.look_up(query, 1, 0) else { panic!("known already") };
-    scope.keep(&place, 0, query.to_owned(), Bytes::from_static(&[0; 4]), Duration::ZERO);
+    let Looked::Missing(place) = scope.look_up(query, 1, UNCOUNTED) else { panic!("known already") };
+    scope.keep(&place, UNCOUNTED, query.to_owned(), Bytes::from_static(&[0; 4]), Duration::ZERO);
 }
 
 #[test]
@@ -111,7 +115,7 @@ async fn nobody_waits_for_an_engine_that_is_slow() {
     let scope = results.scope(person("ada"));
     keep(&scope, "query");
     let began = Instant::now();
-    Changes::new(scope.clone()).changed(vec!["text".to_owned()], 0).await;
+    Changes::new(scope.clone()).changed(vec!["text".to_owned()], UNCOUNTED).await;
     assert_eq!(began.elapsed(), WITHIN);
     assert!(!is_kept(&scope, "query"), "in doubt");
 }
@@ -140,26 +144,27 @@ async fn changes_at_the_same_time_forget_all() {
         let nothing = changed::Changed::default();
         let (one, other) = (scope.begin(None), scope.begin(None));
         let (one, other) = if first { (one, other) } else { (other, one) };
-        one.end(0, &nothing);
-        assert!(matches!(scope.look_up("query", 1, 0), Looked::Unknown));
-        other.end(0, &nothing);
+        one.end(UNCOUNTED, &nothing);
+        assert!(matches!(scope.look_up("query", 1, UNCOUNTED), Looked::Unknown));
+        other.end(UNCOUNTED, &nothing);
         assert!(!is_kept(&scope, "query"));
     }
 }
 
 #[test]
 fn a_version_may_be_as_high_as_can_be() {
+    const HIGHEST: StoreVersion = StoreVersion { changes: u64::MAX, sweeping: u64::MAX };
     let results = results();
     let scope = results.scope(person("ada"));
-    let Looked::Missing(place) = scope.look_up("query", 1, u64::MAX) else { panic!("known already") };
+    let Looked::Missing(place) = scope.look_up("query", 1, HIGHEST) else { panic!("known already") };
     let found = [Recollection { text: "found".to_owned(), relevance: 1.0 }];
-    scope.keep(&place, u64::MAX, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
-    scope.begin(Some(u64::MAX)).end(u64::MAX, &changed::Changed::default());
-    assert!(matches!(scope.look_up("query", 1, u64::MAX), Looked::Found(_)), "it concerned nothing");
+    scope.keep(&place, HIGHEST, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
+    scope.begin(Some(HIGHEST)).end(HIGHEST, &changed::Changed::default());
+    assert!(matches!(scope.look_up("query", 1, HIGHEST), Looked::Found(_)), "it concerned nothing");
 }
 
 #[test]
 fn nothing_is_kept_in_a_cache_of_another_kind() {
     let results = SearchCache::new(cache(Kind::Embedding), results().embed);
-    assert!(matches!(results.scope(person("ada")).look_up("query", 1, 0), Looked::Unknown));
+    assert!(matches!(results.scope(person("ada")).look_up("query", 1, UNCOUNTED), Looked::Unknown));
 }

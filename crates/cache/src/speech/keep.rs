@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::SpeechCodec;
 use crate::{Cache, Draft, Key};
-use antiphon_flow::{Kind, Placement};
+use antiphon_flow::CpuPool;
 
 /// A session takes no clause to be longer; more would only be a burden to memory.
 const MAX_AUDIO: Duration = Duration::from_mins(2);
@@ -26,7 +26,7 @@ const AT_A_TIME: usize = 1;
 pub(super) struct Keeper {
     cache: Arc<Cache>,
     codec: Arc<dyn SpeechCodec>,
-    placement: Arc<Placement>,
+    cpu_pool: Arc<CpuPool>,
     /// Places of those that wait or are encoded.
     places: Arc<Semaphore>,
     encoders: Semaphore,
@@ -47,10 +47,10 @@ struct Said {
 }
 
 impl Keeper {
-    pub(super) fn new(cache: Arc<Cache>, codec: Arc<dyn SpeechCodec>, placement: Arc<Placement>) -> Self {
+    pub(super) fn new(cache: Arc<Cache>, codec: Arc<dyn SpeechCodec>, cpu_pool: Arc<CpuPool>) -> Self {
         let places = Arc::new(Semaphore::new(MAX_WAITING));
         let encoders = Semaphore::new(AT_A_TIME);
-        Self { cache, codec, placement, places, encoders, not_kept: AtomicU64::new(0) }
+        Self { cache, codec, cpu_pool, places, encoders, not_kept: AtomicU64::new(0) }
     }
 
     pub(super) fn codec(&self) -> &dyn SpeechCodec {
@@ -89,7 +89,7 @@ impl Keeper {
             let samples: Vec<i16> = chunks.iter().flat_map(|chunk| chunk.samples.iter().copied()).collect();
             codec.encode(first.rate, &samples)
         };
-        match self.placement.run(Kind::Cpu, Priority::Batch, encode).await {
+        match self.cpu_pool.run(Priority::Batch, encode).await {
             Ok(value) => {
                 let cost = first_audio.unwrap_or_default();
                 self.cache.put(Draft { key, tenant, label: text, value: value.into(), cost, priority });

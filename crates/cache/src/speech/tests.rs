@@ -140,9 +140,9 @@ fn cache(layers: Vec<Arc<dyn Layer>>) -> Arc<Cache> {
 fn cached_as(model: &str, cache: &Arc<Cache>, codec: Plain) -> (CachedTts, Arc<Engine>) {
     let engine = Arc::new(Engine::default());
     let bounds = PoolBounds { min: 1, max: 1 };
-    let placement = Arc::new(Placement::new(bounds, bounds).expect("threads"));
+    let cpu_pool = Arc::new(CpuPool::new(bounds).expect("threads"));
     let inner = Arc::clone(&engine) as Arc<dyn Tts>;
-    (CachedTts::new(inner, model.to_owned(), cache.clone(), Arc::new(codec), placement), engine)
+    (CachedTts::new(inner, model.to_owned(), cache.clone(), Arc::new(codec), cpu_pool), engine)
 }
 
 fn cached_in(cache: &Arc<Cache>) -> (CachedTts, Arc<Engine>) {

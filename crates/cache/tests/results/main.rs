@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_cache::{Cache, CacheOptions, CachedEmbed, CachedKnowledge, CachedMemories, Kind, SearchCache};
-use antiphon_core::{BoxFuture, Embed, Knowledge, Memories};
+use antiphon_core::{BoxFuture, Embed, Knowledge, Memories, StoreChange, StoreVersion};
 use antiphon_memory::InProcessMemories;
 use futures_util::FutureExt;
 use proptest::prelude::*;
@@ -285,14 +285,14 @@ async fn nothing_is_served_while_a_change_is_under_way() {
     let (store, cached, results) = knowledge(false);
     store.add("aaa").await.expect("works");
     found(&cached, "a").await;
-    let changed = cached.changes().changed(vec!["zzz".to_owned()], 0);
+    let changed = cached.changes().changed(vec!["zzz".to_owned()], StoreVersion::default());
     let hits = results.cache().counts().hits;
     found(&cached, "a").await;
     assert_eq!(results.cache().counts().hits, hits, "not asked yet what it concerns");
     changed.await;
     found(&cached, "a").await;
     assert_eq!(results.cache().counts().hits, hits + 1, "it concerned something else");
-    drop(cached.changes().changed(vec!["zzz".to_owned()], 0));
+    drop(cached.changes().changed(vec!["zzz".to_owned()], StoreVersion::default()));
     found(&cached, "a").await;
     assert_eq!(results.cache().counts().hits, hits + 1, "never told: in doubt");
 }
@@ -309,11 +309,11 @@ async fn in_doubt_all_is_forgotten() {
     assert!(searched_again().await && !searched_again().await);
     let version = store.add("zzz!").await;
     assert!(version.is_err(), "nothing was added");
-    cached.changes().changed(vec!["z!".to_owned()], store.version() + 1).await;
+    cached.changes().changed(vec!["z!".to_owned()], store.version().after(StoreChange::Passages)).await;
     assert!(searched_again().await, "what it concerns cannot be told");
     let version = store.add("zzz").await.expect("works");
     store.add("zzzz").await.expect("works");
-    cached.changes().changed(vec!["zzz".to_owned()], version + 1).await;
+    cached.changes().changed(vec!["zzz".to_owned()], version.after(StoreChange::Passages)).await;
     assert!(searched_again().await, "something else has changed as well");
     store.add("zzzz").await.expect("works");
     assert!(searched_again().await && !searched_again().await, "it was not told what");
@@ -326,7 +326,7 @@ async fn switched_off_and_on_again_nothing_stale_is_left() {
     assert_eq!(found(&cached, "a").await.len(), 1);
     results.cache().set_on(false);
     store.add("aab").await.expect("works");
-    cached.changes().changed(vec!["aab".to_owned()], 0).await;
+    cached.changes().changed(vec!["aab".to_owned()], StoreVersion::default()).await;
     assert_eq!(found(&cached, "a").await.len(), 2);
     results.cache().set_on(true);
     assert_eq!(found(&cached, "a").await.len(), 2);

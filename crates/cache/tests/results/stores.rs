@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use antiphon_core::{
     BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, Priority, Recollection, Result,
+    StoreChange, StoreVersion,
 };
 use tokio::task::yield_now;
 
@@ -15,7 +16,7 @@ const MAX_REMEMBERED: usize = 6;
 
 #[derive(Default)]
 struct Known {
-    version: u64,
+    version: StoreVersion,
     texts: Vec<(String, Vec<f32>)>,
 }
 
@@ -46,23 +47,23 @@ impl Texts {
     }
 
     /// Gives the version.
-    pub(crate) async fn add(&self, text: &str) -> Result<u64> {
+    pub(crate) async fn add(&self, text: &str) -> Result<StoreVersion> {
         let vector = self.vector(text.to_owned()).await?;
         let mut known = self.known();
         known.texts.push((text.to_owned(), vector));
-        Ok(self.changed(&mut known, 1))
+        Ok(self.changed(&mut known, StoreChange::Passages))
     }
 
     /// Gives the text that went, and the version.
-    pub(crate) fn remove(&self, at: usize) -> Option<(String, u64)> {
+    pub(crate) fn remove(&self, at: usize) -> Option<(String, StoreVersion)> {
         let mut known = self.known();
         let at = at.checked_rem(known.texts.len())?;
         let (text, _) = known.texts.remove(at);
-        let version = self.changed(&mut known, 1);
+        let version = self.changed(&mut known, StoreChange::Passages);
         Some((text, version))
     }
 
-    pub(crate) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> StoreVersion {
         self.known().version
     }
 
@@ -79,8 +80,10 @@ impl Texts {
         vectors.into_iter().next().ok_or_else(|| Error::internal("no vector"))
     }
 
-    fn changed(&self, known: &mut Known, changes: u64) -> u64 {
-        known.version += if self.counts { changes } else { 0 };
+    fn changed(&self, known: &mut Known, change: StoreChange) -> StoreVersion {
+        if self.counts {
+            known.version = known.version.after(change);
+        }
         known.version
     }
 
@@ -96,7 +99,7 @@ impl Knowledge for Texts {
         Box::pin(async move { Ok(found.await?.into_iter().map(passage).collect()) })
     }
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         Self::version(self)
     }
 }
@@ -114,7 +117,8 @@ impl Memory for Texts {
                     known.texts.remove(0);
                 }
                 known.texts.push((person_said, vector));
-                person.changed(&mut known, 1 + u64::from(full));
+                let change = if full { StoreChange::Anything } else { StoreChange::Passages };
+                person.changed(&mut known, change);
             }
             yield_now().await;
             Ok(())
@@ -132,7 +136,7 @@ impl Memory for Texts {
         Box::pin(std::future::ready(Ok(texts)))
     }
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         Self::version(self)
     }
 }

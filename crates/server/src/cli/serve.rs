@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             prices: prices(config),
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
-            placement: Some(stack.placement),
+            cpu_pool: Some(stack.cpu_pool),
             calls_for: Some(stack.calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };

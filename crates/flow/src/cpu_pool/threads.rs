@@ -1,4 +1,4 @@
-//! The threads of one kind of work.
+//! The threads of the pool and the jobs that wait for them.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,34 +13,30 @@ use antiphon_core::{BoxFuture, Error, Priority, Result};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::panicked;
 use super::sizing::{Bounds, GROW_AFTER, SHRINK_AFTER, Sizing};
-use crate::due::due;
 
-/// Jobs of one kind that may wait, as in the pool of model threads: more would be answered too late.
+/// Jobs that may wait, as in the pool of model threads: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
 
-/// When a job is due, and which it is.
+/// A job's place in the queue: when it is due, and its number, which tells jobs apart that are due at the same time.
 type Place = (Duration, u64);
 
-pub(super) struct Pool {
-    /// `cpu`, `model`.
-    kind: &'static str,
-    state: Mutex<State>,
+pub(super) struct Threads {
+    state: Mutex<PoolState>,
     wake: Condvar,
     started: Instant,
     worker: Worker,
-    /// From the question until a thread took it; fails when the queue is full.
+    /// From the request until a thread took the job; fails when the queue is full.
     wait: Stage,
     jobs: AtomicU64,
 }
 
-struct State {
+struct PoolState {
     queue: BTreeMap<Place, Job>,
     sizing: Sizing,
     threads: usize,
     busy: usize,
-    /// Of jobs and threads.
+    /// The last number given to a job or a thread.
     numbers: u64,
     stopping: bool,
 }
@@ -48,23 +44,22 @@ struct State {
 struct Job {
     work: Box<dyn FnOnce() + Send>,
     since: Duration,
-    /// Of the call that asks.
+    /// The account of the call that asks, which the thread's time is charged to.
     account: Option<Arc<Account>>,
 }
 
-impl Pool {
-    /// Starts the least threads. `wait`: what the wait is called in measurements.
-    pub(super) fn start(kind: &'static str, wait: &'static str, bounds: Bounds) -> Result<Arc<Self>> {
+impl Threads {
+    /// Starts the least threads.
+    pub(super) fn start(bounds: Bounds) -> Result<Arc<Self>> {
         let sizing = Sizing::new(bounds);
         let state =
-            State { queue: BTreeMap::new(), sizing, threads: 0, busy: 0, numbers: 0, stopping: false };
+            PoolState { queue: BTreeMap::new(), sizing, threads: 0, busy: 0, numbers: 0, stopping: false };
         let pool = Arc::new(Self {
-            kind,
             state: Mutex::new(state),
             wake: Condvar::new(),
             started: Instant::now(),
-            worker: Worker::new(kind),
-            wait: Stage::new(wait),
+            worker: Worker::new("cpu"),
+            wait: Stage::new("cpu wait"),
             jobs: AtomicU64::new(0),
         });
         for _ in 0..sizing.bounds().min {
@@ -76,14 +71,14 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Threads end after the job they are at; jobs that wait are dropped.
+    /// Ends each thread after its present job; jobs that wait are dropped.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
         let unserved = std::mem::take(&mut state.queue);
         drop(state);
         self.wake.notify_all();
-        // Not under the lock: what a job holds may be anything.
+        // After the lock is released, because dropping a job runs whatever its captures do when dropped.
         drop(unserved);
     }
 
@@ -93,9 +88,8 @@ impl Pool {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
         let (answer, answered) = oneshot::channel();
-        let kind = self.kind;
         let work = Box::new(move || {
-            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked(kind)));
+            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()));
             // Whoever asked may be gone by now.
             let _ = answer.send(result);
         });
@@ -118,20 +112,20 @@ impl Pool {
     }
 
     pub(super) fn jobs(&self) -> Counter {
-        Counter { name: format!("{} jobs", self.kind).into(), value: self.jobs.load(Ordering::Relaxed) }
+        Counter { name: "cpu jobs".into(), value: self.jobs.load(Ordering::Relaxed) }
     }
 
     pub(super) fn levels(&self) -> Vec<Level> {
         let state = self.lock();
-        let level = |what: &str, value: usize, limit: usize, unit: &'static str| Level {
-            name: format!("{} {what}", self.kind).into(),
+        let level = |name: &'static str, value: usize, limit: usize, unit: &'static str| Level {
+            name: name.into(),
             value: value as f64,
             limit: Some(limit as f64),
             unit: unit.into(),
         };
         vec![
-            level("busy", state.busy, state.sizing.bounds().max, "threads"),
-            level("waiting", state.queue.len(), MAX_WAITING, "jobs"),
+            level("cpu busy", state.busy, state.sizing.bounds().max, "threads"),
+            level("cpu waiting", state.queue.len(), MAX_WAITING, "jobs"),
         ]
     }
 
@@ -144,32 +138,30 @@ impl Pool {
         if state.queue.len() >= MAX_WAITING {
             drop(state);
             self.wait.fail();
-            let kind = self.kind;
-            let message =
-                format!("{MAX_WAITING} jobs of kind {kind} wait already: the machine is overloaded");
+            let message = format!("{MAX_WAITING} computations wait already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
         let since = self.now();
         state.numbers += 1;
-        let place = (due(since, priority), state.numbers);
+        let place = (since + priority.patience(), state.numbers);
         state.queue.insert(place, Job { work, since, account });
         drop(state);
         self.wake.notify_one();
         Ok(Queued { pool: Arc::clone(self), place })
     }
 
-    fn add_thread(self: &Arc<Self>, state: &mut State) -> Result<()> {
+    fn add_thread(self: &Arc<Self>, state: &mut PoolState) -> Result<()> {
         state.numbers += 1;
         let pool = Arc::clone(self);
-        let thread = std::thread::Builder::new().name(format!("{}-{}", self.kind, state.numbers));
+        let thread = std::thread::Builder::new().name(format!("cpu-{}", state.numbers));
         thread
             .spawn(move || pool.serve())
-            .map_err(|e| Error::internal(format!("cannot start a {} thread: {e}", self.kind)))?;
+            .map_err(|e| Error::internal(format!("cannot start a thread for computations: {e}")))?;
         state.threads += 1;
         Ok(())
     }
 
-    /// A thread's life.
+    /// What each thread does from its start to its end.
     fn serve(&self) {
         let mut state = self.lock();
         while !state.stopping {
@@ -210,19 +202,24 @@ impl Pool {
         self.started.elapsed()
     }
 
-    /// Nothing panics while it is held.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Nothing panics while it is held, so a poisoned lock is safe to use.
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The error of a job that panicked. The panic's message went to the panic handler, which logs it.
+fn panicked() -> Error {
+    Error::internal("a computation panicked: this is a bug, and the log says where")
+}
+
 fn stopped() -> Error {
-    Error::unavailable("the threads for this kind of work have stopped")
+    Error::unavailable("the threads for computations have stopped")
 }
 
 /// A job in the queue; dropping it takes the job out.
 struct Queued {
-    pool: Arc<Pool>,
+    pool: Arc<Threads>,
     place: Place,
 }
 
@@ -231,7 +228,7 @@ impl Queued {
         self.pool.lock().queue.contains_key(&self.place)
     }
 
-    /// Asks for another thread, since this job still waits.
+    /// Adds a thread if this job still waits and the sizing allows it.
     fn grow(&self) {
         let mut state = self.pool.lock();
         let now = self.pool.now();
@@ -239,7 +236,7 @@ impl Queued {
         let waited = now.saturating_sub(job.since);
         let (busy, threads) = (state.busy, state.threads);
         if state.sizing.grows(now, busy, threads, waited) {
-            // Without another thread it goes on as before.
+            // If no thread can be started, the job waits for one of the present ones.
             let _ = self.pool.add_thread(&mut state);
         }
     }
@@ -248,7 +245,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         let job = self.pool.lock().queue.remove(&self.place);
-        // Not under the lock: what a job holds may be anything.
+        // After the lock is released, because dropping a job runs whatever its captures do when dropped.
         drop(job);
     }
 }

@@ -1,20 +1,20 @@
-//! How many threads a kind of work gets. No clock, no threads: time is an argument.
+//! How many threads the pool has. It reads no clock and starts no thread: time is an argument.
 
 use std::time::Duration;
 
-/// Work that waits longer than one audio frame (20 ms) while all threads are busy gets another thread, and as long passes
-/// before the next one: by then the last one has shown what it changes.
+/// Work that waits longer than one audio frame (20 ms) while all threads are busy gets another thread. The same time must pass
+/// before the next one is added, to see what the last one changed.
 pub(super) const GROW_AFTER: Duration = Duration::from_millis(20);
-/// A thread that was not needed for so long ends. To start it again costs some 50 µs: this only has to be long against
+/// A thread that was not needed for this long ends. Starting one costs some 50 µs, so this only has to be long against the
 /// pauses between turns.
 pub(super) const SHRINK_AFTER: Duration = Duration::from_secs(30);
 
-/// The least and the most threads of a kind of work.
+/// The least and the most threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Kept even when there is nothing to do; at least 1.
+    /// Threads kept even when there is nothing to do; at least 1.
     pub min: usize,
-    /// At least `min`.
+    /// The most threads; at least `min`.
     pub max: usize,
 }
 
@@ -56,7 +56,7 @@ impl Sizing {
         grows
     }
 
-    /// Whether a thread that has nothing to do is to end.
+    /// Whether a thread without work is to end.
     pub(super) fn shrinks(&mut self, now: Duration, threads: usize) -> bool {
         let shrinks = threads > self.bounds.min && now.saturating_sub(self.needed) >= SHRINK_AFTER;
         if shrinks {
