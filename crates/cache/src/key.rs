@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Kind;
+use crate::Kind;
 
 /// The BLAKE3 hash of all that a value depends on: 256 bits, so that two different questions never share one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::task::yield_now;
 
 use super::{Cache, Key, KeyBuilder, Kind};
-use antiphon_flow::{Calls, CpuPool};
+use antiphon_flow::{CpuPool, SharedCalls};
 use keep::{Keeper, Recording};
 
 /// Audio that is read chunk by chunk. Each takes no longer than may pass between two packets of a call.
@@ -59,7 +59,7 @@ pub struct CachedTts {
     cache: Arc<Cache>,
     keeper: Arc<Keeper>,
     /// Clauses that are being looked for or said.
-    calls: Arc<Calls<Key, AudioChunk>>,
+    calls: Arc<SharedCalls<Key, AudioChunk>>,
     joined: AtomicU64,
 }
 

@@ -31,5 +31,5 @@ pub use limit::{Limit, LimitBounds, Sample};
 pub use meter::Meters;
 pub use observed::Observed;
 pub use scheduler::{Permit, Scheduler};
-pub use shared::{Calls, Piece, Reader, Shared};
+pub use shared::{Piece, Shared, SharedCalls, SharedReader};
 pub use target::{AnswerBounds, Target, Targets};
