@@ -2,7 +2,7 @@
 //! it was read, or nothing.
 #![no_main]
 
-use antiphon_flow::cache::Entry;
+use antiphon_cache::Entry;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 

@@ -2,8 +2,8 @@
 //! damaged record of what was learned is refused.
 #![no_main]
 
-use antiphon_flow::cache::guards::differs;
-use antiphon_flow::cache::{SemanticIndex, SemanticOptions};
+use antiphon_cache::guards::differs;
+use antiphon_cache::{SemanticIndex, SemanticOptions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

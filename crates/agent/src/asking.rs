@@ -1,5 +1,5 @@
-//! How a reply is asked for: in calls, ahead of their turns and during warm-up alike, so that what was made for one
-//! serves another.
+//! How a reply is asked for. Calls, prefetching and warming up ask in the same way, so that an answer made for one of them is
+//! found in the cache by the others.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Asking<'_> {
         allowed.then(|| Reuse {
             person: self.identity.person.clone(),
             looked_up: None,
-            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version()),
+            knowledge: self.sources.knowledge.as_ref().map_or(0, |knowledge| knowledge.version().changes),
             other_words: reuse == ReplyReuse::OtherWords,
         })
     }

@@ -11,11 +11,11 @@ mod output;
 pub mod plan;
 mod playback;
 mod prompt;
-pub mod rehearsal;
 mod reply;
 mod session;
 mod speech;
 mod turn_context;
+pub mod warm_up;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub use speech::clauses;
 
 use antiphon_core::session::{ReplyReuse, SessionConfig};
 use antiphon_core::{
-    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, Stt, Tool, Tools, Tts, TurnDetector, Vad,
+    Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, Stt, Tool, Tools, Tts, TurnDetector, Vad,
 };
 
 /// The engines that all calls share.
@@ -57,8 +57,9 @@ pub struct Agent {
     pub memories: Option<Arc<dyn Memories>>,
     /// What the agent's tenant knows.
     pub knowledge: Option<Arc<dyn Knowledge>>,
-    /// What is likely said next: of use only if a cache stands below the language model and the voice.
-    pub foresight: Option<Arc<dyn Foresight>>,
+    /// Predicts the next questions, so that their answers are made early: of use only if a cache stands below the language
+    /// model and the voice.
+    pub prefetch: Option<Arc<dyn Prefetch>>,
     /// What the agent may call and the server runs.
     pub tools: Option<Arc<dyn Tools>>,
 }

@@ -12,7 +12,7 @@ mod active_reply;
 mod background_work;
 mod begin;
 mod commands;
-mod foresee;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -47,7 +47,7 @@ use crate::{Agent, Engines};
 use active_reply::{ActiveReply, OutOfBandReply};
 use background_work::BackgroundWork;
 use begin::{PendingReply, SpeculativeReply};
-use foresee::Foreseeing;
+use prefetch::CallPrefetch;
 use tools::ToolRun;
 use turn::Committed;
 
@@ -86,7 +86,7 @@ pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Futu
             Some(end) => end,
             None => session.hang_up(HangUpReason::Draining).await,
         };
-        session.stop_foreseeing();
+        session.stop_prefetch();
         session.background_work.finish().await;
         end
     };
@@ -107,8 +107,8 @@ struct Session {
     lookup: Arc<Plan<TurnContext>>,
     /// What is done after a turn, beside the call.
     background_work: BackgroundWork,
-    /// What is made ahead for the next turn; only where something is foreseen.
-    foreseeing: Option<Foreseeing>,
+    /// Answers to likely questions, made early; `None` where nothing is predicted.
+    prefetch: Option<CallPrefetch>,
 
     clock: MediaClock,
     dialog: Dialog,
@@ -153,7 +153,7 @@ enum Step {
     Reply(Option<Result<ReplyPart>>),
     ToolsRan(Vec<ToolRun>),
     OutOfBandReply(usize, Option<Result<ReplyPart>>),
-    Foreseen,
+    PrefetchDue,
     Timer,
 }
 
@@ -168,7 +168,7 @@ impl Session {
             lookup: turn_context::plan(&sources),
             sources,
             background_work: BackgroundWork::default(),
-            foreseeing: Foreseeing::new(&agent, &call.identity, &config),
+            prefetch: CallPrefetch::new(&agent, &call.identity, &config),
             call,
             engines,
             agent,
@@ -224,7 +224,7 @@ impl Session {
                 Step::Reply(part) => self.reply_on(part),
                 Step::ToolsRan(runs) => self.go_on_with(runs),
                 Step::OutOfBandReply(at, part) => self.out_of_band_on(at, part),
-                Step::Foreseen => self.foresee_on(),
+                Step::PrefetchDue => self.prefetch_next(),
                 Step::Timer => {
                     if let Some((at, reason)) = self.hang_up
                         && Instant::now() >= at
@@ -257,7 +257,7 @@ impl Session {
             reply,
             out_of_band,
             background_work,
-            foreseeing,
+            prefetch,
             ..
         } = self;
         poll_fn(|cx| {
@@ -293,8 +293,8 @@ impl Session {
             {
                 return Poll::Ready(Step::Inbound(inbound));
             }
-            match foreseeing {
-                Some(foreseeing) => foreseeing.poll(cx, background_work.is_done()).map(|()| Step::Foreseen),
+            match prefetch {
+                Some(prefetch) => prefetch.poll(cx, background_work.is_done()).map(|()| Step::PrefetchDue),
                 None => Poll::Pending,
             }
         })

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Priority;
 use crate::identity::{PersonId, Requester};
 use crate::trace::TraceContext;
 
@@ -78,23 +79,6 @@ pub enum ToolChoice {
     Function(String),
 }
 
-/// How urgent a request is. Lower runs first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// Somebody is waiting in silence.
-    #[default]
-    LiveTurn,
-    /// A reply that may be thrown away.
-    Speculation,
-    /// Somebody is waiting in front of a screen.
-    Interactive,
-    /// Learning after the turn.
-    Extraction,
-    /// Nobody is waiting.
-    Batch,
-}
-
 /// A request for a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
@@ -133,7 +117,7 @@ pub struct Reuse {
     pub person: Option<PersonId>,
     /// Which of the messages was looked up for this question: another wording may have found other words of the same.
     pub looked_up: Option<usize>,
-    /// [`crate::Knowledge::version`] of what it was looked up in.
+    /// How often the knowledge it was looked up in had changed: [`crate::StoreVersion::changes`].
     pub knowledge: u64,
     /// Also answers given to the same question in other words.
     pub other_words: bool,

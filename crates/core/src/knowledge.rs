@@ -1,6 +1,6 @@
 //! What a business or a household knows.
 
-use crate::{BoxFuture, Requester, Result};
+use crate::{BoxFuture, Requester, Result, StoreVersion};
 
 /// A search of what is known or remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +29,9 @@ pub trait Knowledge: Send + Sync {
     /// What fits the search best, the best first.
     fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>>;
 
-    /// Tells whether what is known has changed; 0 for what never changes, or does not count its changes.
-    ///
-    /// It rises no sooner than searches find the change, and before whoever made the change is told that it is done. By
-    /// one, if some passages came or went and that concerns no search but those which find them: so it is where what
-    /// is found is told by how close each passage is to what is asked for. By more, if any search may find something
-    /// else.
-    fn version(&self) -> u64 {
-        0
+    /// How often what is known has changed. A change is counted no sooner than searches find it, and before whoever made it is
+    /// told that it is done.
+    fn version(&self) -> StoreVersion {
+        StoreVersion::default()
     }
 }

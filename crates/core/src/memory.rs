@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{BoxFuture, PersonId, Result, Search, TenantId};
+use crate::{BoxFuture, PersonId, Result, Search, StoreVersion, TenantId};
 
 /// Something remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,12 +24,11 @@ pub trait Memory: Send + Sync {
     /// What is worth knowing of the person whatever is talked about, such as their name; in words, at most `limit`.
     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>>;
 
-    /// Tells whether what is remembered has changed; 0 for what does not count its changes.
-    ///
-    /// It rises as [`Knowledge::version`](crate::Knowledge::version) does, with every turn that is kept: by one, if what
-    /// the person said in it was added as it was said and nothing was forgotten for it; by more otherwise.
-    fn version(&self) -> u64 {
-        0
+    /// How often what is remembered has changed. It is counted as in [`Knowledge::version`](crate::Knowledge::version), and
+    /// every turn that is kept is a change: one of [`StoreChange::Passages`](crate::StoreChange) if what the person said in it
+    /// was added as it was said and nothing was forgotten for it, one of `StoreChange::Anything` otherwise.
+    fn version(&self) -> StoreVersion {
+        StoreVersion::default()
     }
 }
 

@@ -8,6 +8,8 @@
 mod embed;
 mod engines;
 mod llm;
+mod pace;
+mod reason;
 mod route;
 mod seam;
 mod splice;

@@ -1,8 +1,8 @@
 //! Identical requests to a language model, answered by one call: [`Shared`].
 
-mod calls;
+mod call;
 mod key;
-mod talk;
+mod readers;
 #[cfg(test)]
 mod tests;
 
@@ -10,25 +10,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, Result};
+use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, Result};
 
-pub(crate) use calls::Calls;
+pub use call::{Piece, SharedCalls, SharedReader};
 use key::Key;
-pub(crate) use talk::Piece;
 
 /// An engine of which identical requests in flight share one call.
 ///
-/// Shared are requests whose answer is the same each time by their own words, those with a temperature of 0 or a seed, and
-/// those whose answer may be used again anyway.
-/// Others are not: to send the same request several times at once is how samples are drawn. Tools make no difference,
-/// since a call of the model only names them. Requests that differ in priority and trace alone are the same, but a
+/// Requests are shared if they ask for the same answer each time, by a temperature of 0 or a seed, or if their answer may be
+/// used again anyway. Others are not: sending the same request several times at once is how samples are drawn. Tools make no
+/// difference, since a call of the model only names them. Requests that differ only in priority and trace are the same, but a
 /// request never joins a call that was made with less urgency than its own.
 ///
-/// Who joins late is first told what has been said. The call is cancelled when its last reader is dropped. Requests that
-/// come on two threads within the same microseconds may make a call each.
+/// A request that joins late is first given what has been said. The call is cancelled when its last reader is dropped. Requests
+/// that come on two threads within the same microseconds may each make a call.
 pub struct Shared {
     engine: Arc<dyn Llm>,
-    calls: Arc<Calls<Key, ChatDelta>>,
+    calls: Arc<SharedCalls<Key, ChatDelta>>,
     requests: AtomicU64,
     joined: AtomicU64,
 }
@@ -36,7 +34,7 @@ pub struct Shared {
 impl Shared {
     /// Shares the calls of `engine`.
     pub fn new(engine: Arc<dyn Llm>) -> Self {
-        let calls = Arc::new(Calls::default());
+        let calls = Arc::new(SharedCalls::default());
         Self { engine, calls, requests: AtomicU64::new(0), joined: AtomicU64::new(0) }
     }
 }
@@ -81,6 +79,13 @@ impl Piece for ChatDelta {
             }
             Self::FromCache(_) | Self::Done { .. } => 0,
         }
+    }
+}
+
+/// Speech is shared by the cache of spoken clauses.
+impl Piece for AudioChunk {
+    fn heap(&self) -> usize {
+        size_of_val(&*self.samples)
     }
 }
 

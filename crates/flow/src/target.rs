@@ -21,14 +21,8 @@ pub struct AnswerBounds {
 }
 
 impl AnswerBounds {
-    /// A model that stops in the middle of a sentence is replaced early enough for the next one to speak within a
-    /// second; one that reads a long prompt on a small machine is given time.
-    pub const LLM: Self = Self { first: Duration::from_secs(2), stall: Duration::from_millis(600) };
-    /// A voice without streaming makes its whole clause before the first chunk.
-    pub const TTS: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
-    /// A recogniser that hears the whole utterance only when asked needs most of a second.
-    pub const STT: Self = Self { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
-    /// A question to memory that takes longer than this comes too late for the reply.
+    /// The bounds of embedding engines, which have no configuration of their own: a search that takes longer than this comes
+    /// too late for the reply.
     pub const EMBED: Self = Self { first: Duration::from_secs(1), stall: Duration::from_secs(1) };
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use antiphon_core::{
     BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
-    Search, TenantId,
+    Search, StoreChange, StoreVersion, TenantId,
 };
 
 use crate::nearest::nearest;
@@ -54,7 +54,7 @@ type Who = (TenantId, PersonId);
 struct Person {
     said: VecDeque<Said>,
     /// See [`Memory::version`].
-    version: u64,
+    version: StoreVersion,
 }
 
 struct Said {
@@ -107,7 +107,8 @@ impl Memory for OfOne {
             }
             // What was said before and is said again is only nearer in time; what had to go is gone from any search.
             let added_alone = person.said.len() == before && text.len() == length;
-            person.version += if added_alone { 1 } else { 2 };
+            let change = if added_alone { StoreChange::Passages } else { StoreChange::Anything };
+            person.version = person.version.after(change);
             person.said.push_back(Said { text, vector });
             Ok(())
         })
@@ -141,7 +142,7 @@ impl Memory for OfOne {
         Box::pin(std::future::ready(Ok(known)))
     }
 
-    fn version(&self) -> u64 {
+    fn version(&self) -> StoreVersion {
         lock(&self.person).version
     }
 }

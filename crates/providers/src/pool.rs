@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Instant};
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Gauge, Level, Tunable};
@@ -28,9 +28,6 @@ use self::ticket::Ticket;
 const MAX_WAITING: usize = 1_024;
 /// The largest batch that any model takes.
 pub const MAX_BATCH: usize = 32;
-/// What one step of priority is worth: a job yields to more urgent ones that came up to this much later, so that
-/// none starves.
-const PRIORITY_STEP: Duration = Duration::from_secs(2);
 
 /// The threads and what waits for them. Dropping it ends the threads after the job they are at.
 pub struct ModelPool {
@@ -265,7 +262,7 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let due = self.shared.started.elapsed() + PRIORITY_STEP * job.priority as u32;
+        let due = self.shared.started.elapsed() + job.priority.patience();
         state.sequence += 1;
         let sequence = state.sequence;
         self.queue.push(job);

@@ -6,7 +6,7 @@ use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
 use antiphon_core::{AgentId, Error, Identity, Observer, Share, TenantId};
 use antiphon_desk::{Calls, Desk, OneAgent, ShortLived};
-use antiphon_flow::{LateObserver, Placement, PoolBounds};
+use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use tokio::sync::Semaphore;
 
@@ -41,7 +41,7 @@ pub struct App {
     /// The places for REST requests.
     pub requests: Arc<Semaphore>,
     /// The threads for what is computed beside calls.
-    pub(crate) placement: Arc<Placement>,
+    pub(crate) cpu_pool: Arc<CpuPool>,
     /// The keys that browsers hold, and the Realtime sessions that they open.
     pub(crate) client_secrets: ShortLived<Session>,
     /// When the server began, in seconds since 1970.
@@ -51,7 +51,7 @@ pub struct App {
 impl App {
     /// A server whose calls `agent` answers. Fails when the machine has no threads left.
     pub fn new(http: Settings, agent: Agent, engines: Engines, measuring: Measuring) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, placement, calls_for, reporting } =
+        let Measuring { parts, requests, store, overlay, prices, caching, cpu_pool, calls_for, reporting } =
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
@@ -68,9 +68,9 @@ impl App {
         components.extend([live.clone() as Arc<dyn Component>, process]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
-        let placement = match placement {
-            Some(placement) => placement,
-            None => Arc::new(Placement::new(PoolBounds { min: 1, max: 1 }, PoolBounds { min: 1, max: 1 })?),
+        let cpu_pool = match cpu_pool {
+            Some(cpu_pool) => cpu_pool,
+            None => Arc::new(CpuPool::new(PoolBounds { min: 1, max: 1 })?),
         };
         let watcher = Arc::new(Watcher::new(Monitor::new(components), store));
         metrics.watch(&watcher);
@@ -91,7 +91,7 @@ impl App {
             desk,
             agent,
             caching,
-            placement,
+            cpu_pool,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             client_secrets: ShortLived::default(),
             started: antiphon_telemetry::unix_time().as_secs(),
@@ -126,7 +126,7 @@ pub struct Measuring {
     /// What is kept so that it need not be made again.
     pub caching: Option<Caching>,
     /// The threads for what is computed beside calls; a few of its own without.
-    pub placement: Option<Arc<Placement>>,
+    pub cpu_pool: Option<Arc<CpuPool>>,
     /// Told of the calls there are.
     pub calls_for: Option<Arc<OnceLock<Calls>>>,
     /// Who is told.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::rehearsal::{fixed_texts, say_ahead};
-use antiphon_flow::cache::{Caches, SemanticReplies, Transitions};
+use antiphon_agent::warm_up::{fixed_texts, warm_up_speech};
+use antiphon_cache::{Caches, Prefetcher, SemanticReplies};
 
 use crate::app::App;
 
@@ -19,9 +19,9 @@ const WRITTEN_EVERY: Duration = Duration::from_mins(5);
 /// The caches of a server, and how they are kept.
 #[derive(Clone)]
 pub struct Caching {
-    /// They.
+    /// The caches.
     pub caches: Arc<Caches>,
-    /// Whether what the agent says by itself is spoken ahead.
+    /// Whether what the agent says by itself is warmed up: spoken before a call needs it.
     pub warm: bool,
     /// What is known of replies by their meaning, of each engine.
     pub semantic: Vec<Arc<SemanticReplies>>,
@@ -48,7 +48,7 @@ impl Learner for SemanticReplies {
     }
 }
 
-impl Learner for Transitions {
+impl Learner for Prefetcher {
     fn to_bytes(&self) -> Vec<u8> {
         Self::to_bytes(self)
     }
@@ -100,7 +100,7 @@ pub(crate) async fn run(app: Arc<App>) {
         caches.fill().await;
         if warm {
             loop {
-                say_fixed_texts(&app).await;
+                warm_up_fixed_texts(&app).await;
                 tokio::time::sleep(WARMED_EVERY).await;
             }
         }
@@ -126,15 +126,15 @@ pub(crate) async fn finish(app: &App) {
     }
 }
 
-async fn say_fixed_texts(app: &App) {
+async fn warm_up_fixed_texts(app: &App) {
     let asker = app.own_identity();
     for text in fixed_texts(&app.agent.session) {
         if !app.desk.calls.are_few() {
             return;
         }
-        if let Err(error) = say_ahead(&app.desk.engines, &app.agent, &asker, text).await {
+        if let Err(error) = warm_up_speech(&app.desk.engines, &app.agent, &asker, text).await {
             // A call would hear of it soon enough.
-            tracing::warn!(%error, "the agent's own words are not spoken ahead");
+            tracing::warn!(%error, "the agent's own words are not warmed up");
             return;
         }
     }

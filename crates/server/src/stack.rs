@@ -15,16 +15,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use antiphon_agent::{Agent, Engines};
+use antiphon_cache::{
+    CachedKnowledge, CachedMemories, Caches, Key, Kind, PrefetchBudget, Prefetcher, SearchCache,
+    SemanticReplies,
+};
 use antiphon_core::measure::Component;
 use antiphon_core::{
-    Embed, EmotionClassifier, Foresight, Knowledge, Llm, Memories, RateLimits, Stt, TenantId, Tts,
+    Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, RateLimits, Stt, TenantId, Tts,
 };
 use antiphon_desk::Calls;
-use antiphon_flow::cache::{
-    CachedKnowledge, CachedMemories, Caches, ForesightBudget, Key, Kind, SearchCache, SemanticReplies,
-    Transitions,
-};
-use antiphon_flow::{LateObserver, Placement, PoolBounds};
+use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
 use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -53,12 +53,12 @@ pub struct Stack {
     pub requests: Arc<LateObserver>,
     /// What is known of replies by their meaning, and of which engine and embedder.
     pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
-    /// What is known of what is asked after what, where that is learned.
-    pub foresight: Option<Arc<Transitions>>,
+    /// Predicts what is asked next, where that is on.
+    pub prefetcher: Option<Arc<Prefetcher>>,
     /// What is known, once it is read.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
-    pub placement: Arc<Placement>,
+    pub cpu_pool: Arc<CpuPool>,
     /// How many calls there are, once it is known: when few are, there is time for what nobody waits for.
     pub calls: Arc<OnceLock<Calls>>,
     /// Kept alive as long as the engines are.
@@ -100,13 +100,13 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
-    // One thread is kept for each kind; what is computed beside calls may have all cores for a while.
+    // One thread is always there; computations beside calls may use all cores for a while.
     let computing = PoolBounds { min: 1, max: machine::cores() };
-    let placement = Arc::new(Placement::new(computing, PoolBounds { min: 1, max: 1 })?);
+    let cpu_pool = Arc::new(CpuPool::new(computing)?);
     let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
     let turn = builder.turn()?;
-    let mut layers = Layers::new(config, caches.map(Arc::as_ref), &placement);
+    let mut layers = Layers::new(config, caches.map(Arc::as_ref), &cpu_pool);
     layers.description.push(match config.vad.engine {
         VadEngine::Silero => "vad    silero behind a level and earshot gate".to_owned(),
         VadEngine::Energy => "vad    energy".to_owned(),
@@ -120,7 +120,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
     let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
     let calls = Arc::<OnceLock<Calls>>::default();
-    let foresight = caches.filter(|_| config.cache.predict).and_then(|caches| foresight(caches, &calls));
+    let prefetcher = caches.filter(|_| config.cache.predict).and_then(|caches| prefetcher(caches, &calls));
     let memories = config.memory.enabled.then(|| memories(&embed, results.as_ref()));
     let knowledge = known.clone().map(|known| searched(known, results.as_deref()));
     let emotion = emotion(config, &embed)?;
@@ -138,7 +138,7 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         reuse: session::reply_reuse(config),
         memories,
         knowledge,
-        foresight: foresight.clone().map(|foresight| foresight as Arc<dyn Foresight>),
+        prefetch: prefetcher.clone().map(|prefetcher| prefetcher as Arc<dyn Prefetch>),
         tools: tools::of(config)?,
     };
     let requests = layers.observer.clone();
@@ -158,8 +158,8 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let emotion = emotion.map(|emotion| Arc::new(emotion) as Arc<dyn Component>);
     let measured = [server].into_iter().chain(detector).chain(models).chain(emotion);
     let components = measured.chain(pool.components()).chain(layers.components());
-    let foreseen = foresight.clone().map(|foresight| foresight as Arc<dyn Component>);
-    let components = components.chain([placement.component()]).chain(foreseen).collect();
+    let prefetching = prefetcher.clone().map(|prefetcher| prefetcher as Arc<dyn Component>);
+    let components = components.chain([cpu_pool.component()]).chain(prefetching).collect();
     Ok(Stack {
         engines,
         agent,
@@ -167,9 +167,9 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         description,
         requests,
         semantic,
-        foresight,
+        prefetcher,
         knowledge: known,
-        placement,
+        cpu_pool,
         calls,
         pool,
     })
@@ -258,13 +258,13 @@ impl Builder<'_> {
     }
 }
 
-/// Prepares what is likely asked next, where replies and speech are kept.
-fn foresight(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Transitions>> {
+/// Predicts what is asked next, where replies and speech are kept.
+fn prefetcher(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Prefetcher>> {
     let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
     let calls = calls.clone();
     // A call that is alone has the engines to itself while nobody speaks, however few calls there may be.
     let is_idle = Arc::new(move || calls.get().is_some_and(|calls| calls.active() <= 1 || calls.are_few()));
-    Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle)))
+    Some(Arc::new(Prefetcher::new(PrefetchBudget::default(), replies, speech, is_idle)))
 }
 
 /// What was found in each store before is kept in `results`, by this name.

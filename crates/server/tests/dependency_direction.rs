@@ -11,11 +11,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audio", &["core"]),
     ("providers", &["core"]),
     ("flow", &["core"]),
+    ("cache", &["core", "flow"]),
     ("memory", &["core"]),
     ("telemetry", &["core", "macros"]),
     ("lab", &["core", "audio"]),
     ("agent", &["core", "audio"]),
-    ("server", &["core", "audio", "providers", "flow", "memory", "telemetry", "agent", "lab"]),
+    ("server", &["core", "audio", "providers", "flow", "cache", "memory", "telemetry", "agent", "lab"]),
 ];
 
 #[test]

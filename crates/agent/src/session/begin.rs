@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use super::Session;
 use crate::asking::Asking;
 use crate::playback::Playback;
-use crate::rehearsal::greeting;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
+use crate::warm_up::greeting;
 
 /// A speculative reply makes no more audio than this: it may be thrown away.
 const SPECULATIVE_AUDIO: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ impl Session {
     pub(super) fn greet(&mut self) {
         match greeting(&self.config).map(str::to_owned) {
             Some(greeting) => self.want(PendingReply::saying(TurnId::default(), greeting)),
-            None => self.foresee(),
+            None => self.start_prefetch(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Session {
 
     fn begin(&mut self, wanted: PendingReply, words: Option<&str>) {
         let PendingReply { turn, prompt, then, .. } = wanted;
-        self.stop_foreseeing();
+        self.stop_prefetch();
         self.input(Input::ReplyRequested);
         self.playback = Playback::new(self.transport.output(), self.config.voice.frame);
         let prepared = self.speculative.take().filter(|p| Some(p.text.as_str()) == words);

@@ -25,7 +25,7 @@ fn no_item<V>(id: &ItemId) -> Result<V, Refusal> {
 impl Session {
     /// Carries out a command, or tells why not.
     pub(super) fn carry_out(&mut self, command: Command) {
-        self.stop_foreseeing();
+        self.stop_prefetch();
         let done = match command.kind {
             CommandKind::Configure(config) => {
                 self.configure(*config);
@@ -74,7 +74,7 @@ impl Session {
     fn configure(&mut self, config: SessionConfig) {
         self.config = config;
         self.open_vad();
-        self.foresee_anew();
+        self.restart_prefetch();
         self.emit(Event::Configured(Box::new(self.config.clone())));
     }
 

@@ -1,10 +1,10 @@
 //! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
 
-mod foresee;
-mod rehearsal;
+mod prefetch;
 mod stage;
 mod tools;
 mod turn_context;
+mod warm_up;
 
 use std::time::Duration;
 

@@ -85,7 +85,7 @@ impl Session {
     }
 
     fn speech_started(&mut self, at: MediaTime) {
-        self.stop_foreseeing();
+        self.stop_prefetch();
         let received = self.received_at(at);
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.transcribed = None;
@@ -325,7 +325,7 @@ impl Session {
         }
         let cut = text.floor_char_boundary(MAX_TYPED);
         text.truncate(cut);
-        self.stop_foreseeing();
+        self.stop_prefetch();
         self.times = Times { speech_end: Some(Instant::now()), ..Times::default() };
         self.stop_reply(ReplyStatus::Interrupted);
         self.input(Input::ReplyFinished);

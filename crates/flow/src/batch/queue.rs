@@ -7,7 +7,6 @@ use antiphon_core::{Priority, Result};
 use tokio::sync::oneshot;
 
 use super::Operation;
-use crate::due::due;
 
 /// Where a caller waits for its answer.
 pub(super) type Caller<O> = oneshot::Sender<Result<<O as Operation>::Output>>;
@@ -109,7 +108,7 @@ impl<O: Operation> Queue<O> {
         now: Duration,
         full: bool,
     ) -> Result<Entered, Caller<O>> {
-        let due = due(now, request.priority);
+        let due = now + request.priority.patience();
         if let Some(&id) = request.key.as_ref().and_then(|key| self.keys.get(key))
             && let Some(entry) = self.entries.get_mut(&id)
         {

@@ -9,8 +9,8 @@ use antiphon_core::{Error, ErrorKind, Priority};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::route::Reason;
-use super::tts::Pace;
+use super::pace::Pace;
+use super::reason::Reason;
 use super::{FallbackStage, lock};
 use crate::target::AnswerBounds;
 

@@ -9,46 +9,11 @@ use tokio::time::timeout;
 
 use super::FallbackStage;
 use super::engines::{Engines, is_live};
+use super::reason::Reason;
 use crate::target::AnswerBounds;
 
 /// For the last engine and for work that nobody waits for in silence: what remote engines are given, too.
 const PATIENT: AnswerBounds = AnswerBounds { first: Duration::from_secs(30), stall: Duration::from_secs(10) };
-
-/// Why another engine had to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// An error instead of an answer.
-    Error,
-    /// No useful item in time.
-    Slow,
-    /// No further item in time.
-    Stall,
-    /// An error after useful items.
-    MidStream,
-}
-
-impl Reason {
-    pub(super) const ALL: [Self; 4] = [Self::Error, Self::Slow, Self::Stall, Self::MidStream];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Slow => "slow",
-            Self::Stall => "stall",
-            Self::MidStream => "mid-stream",
-        }
-    }
-
-    /// A guard may have found the time-out before us.
-    fn of(error: &Error, begun: bool) -> Self {
-        match (error.kind() == ErrorKind::Timeout, begun) {
-            (true, false) => Self::Slow,
-            (true, true) => Self::Stall,
-            (false, false) => Self::Error,
-            (false, true) => Self::MidStream,
-        }
-    }
-}
 
 /// What an engine failed with.
 pub(super) struct Failure {

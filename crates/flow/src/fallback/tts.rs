@@ -1,6 +1,5 @@
 //! Voices with fallback: another voice goes on in the middle of the clause.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use antiphon_core::{
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::route::{Attempt, Failure, Route};
 use super::splice::{Linear, Splice};
-use super::{Fallback, FallbackStage, lock};
+use super::{Fallback, FallbackStage};
 
 impl FallbackStage for dyn Tts {
     const STAGE: &'static str = "tts";
@@ -174,30 +173,5 @@ impl Clause {
         let rest = AudioChunk::new(speaker.joins.as_ref()?.rate(), speaker.joins.as_mut()?.finish());
         self.speaker = Some(speaker);
         (!rest.samples.is_empty()).then(|| self.at_rate(rest))
-    }
-}
-
-/// Clauses of fewer letters tell little: pauses before and after weigh too much.
-const MIN_LETTERS: usize = 10;
-/// Of a clause in the running average: about ten clauses, or half a minute of speech.
-const WEIGHT: f32 = 0.2;
-
-/// How fast a voice speaks: letters and digits a second at normal speed, a running average of complete clauses.
-#[derive(Default)]
-pub(super) struct Pace(Mutex<Option<f32>>);
-
-impl Pace {
-    fn learn(&self, request: &SpeechRequest, took: Duration) {
-        let letters = request.text.chars().filter(|c| c.is_alphanumeric()).count();
-        if letters < MIN_LETTERS || took.is_zero() {
-            return;
-        }
-        let pace = letters as f32 / took.as_secs_f32() / request.speed;
-        let mut known = lock(&self.0);
-        *known = Some(known.map_or(pace, |known| known + WEIGHT * (pace - known)));
-    }
-
-    fn get(&self) -> Option<f32> {
-        *lock(&self.0)
     }
 }

@@ -13,9 +13,6 @@ use tokio::time::Instant;
 
 /// Requests that may wait for one engine: at 100 in flight, each of 2 s, this is 20 s of work.
 pub(crate) const CAPACITY: usize = 1_024;
-/// What one step of priority adds to how long a request waits before it counts as overdue; as in the pool of model
-/// threads.
-const STEP: Duration = Duration::from_secs(2);
 /// The share of the limit that overdue requests get ahead of more urgent ones.
 const OVERDUE: f64 = 0.1;
 
@@ -77,9 +74,10 @@ impl Class {
         }
     }
 
-    /// After this it goes ahead of more urgent ones. Nothing is more urgent than a live turn.
+    /// After this wait a request counts as overdue and goes before more urgent ones. `None` for live turns: nothing is more
+    /// urgent.
     fn patience(self) -> Option<Duration> {
-        (self.0 != Priority::LiveTurn).then(|| STEP * self.0 as u32)
+        (self.0 != Priority::LiveTurn).then(|| self.0.patience())
     }
 
     fn index(self) -> usize {

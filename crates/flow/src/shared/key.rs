@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_core::{ChatRequest, Message, Tool, ToolCall, ToolChoice};
 
-/// A request to which priority, trace and whose account it is counted on make no difference. Clones share it.
+/// A request, compared without its priority, its trace and whose account it is counted on. Clones share it.
 #[derive(Clone)]
 pub(super) struct Key(Arc<ChatRequest>);
 
@@ -14,7 +14,7 @@ impl Key {
         Self(Arc::new(request))
     }
 
-    /// As it came.
+    /// The request as it came.
     pub(super) fn request(&self) -> ChatRequest {
         ChatRequest::clone(&self.0)
     }
@@ -23,7 +23,7 @@ impl Key {
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let bits = |value: Option<f32>| value.map(f32::to_bits);
-        // Taken apart so that a field that is new is not forgotten here.
+        // Destructured so that a new field cannot be forgotten here.
         let ChatRequest {
             requester,
             model,
@@ -57,7 +57,7 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl Hash for Key {
-    /// Of what tells requests apart in practice; what is left out is compared.
+    /// Hashes what tells requests apart in practice; `eq` compares the rest.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let request = &*self.0;
         (&request.model, request.max_tokens, &request.stop, request.seed).hash(state);

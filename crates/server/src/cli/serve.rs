@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
+use antiphon_cache::{Key, Prefetcher, SemanticReplies};
 use antiphon_desk::Keys;
-use antiphon_flow::cache::{Key, SemanticReplies, Transitions};
 use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
         let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
         let learned = if config.cache.disk {
-            learned(&stack.semantic, stack.foresight, &folder.join("cache"))
+            learned(&stack.semantic, stack.prefetcher, &folder.join("cache"))
         } else {
             Vec::new()
         };
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             prices: prices(config),
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
-            placement: Some(stack.placement),
+            cpu_pool: Some(stack.cpu_pool),
             calls_for: Some(stack.calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
@@ -80,14 +80,14 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
 /// What is learned, with what an earlier server wrote down of it in `folder`.
 fn learned(
     semantic: &[(Key, Arc<SemanticReplies>)],
-    foresight: Option<Arc<Transitions>>,
+    prefetcher: Option<Arc<Prefetcher>>,
     folder: &Path,
 ) -> Vec<Learned> {
     let semantic = semantic.iter();
     let mut learned: Vec<_> = semantic
         .map(|(id, replies)| Learned::new(replies.clone(), folder.join(format!("semantic-{id:?}"))))
         .collect();
-    learned.extend(foresight.map(|foresight| Learned::new(foresight, folder.join("foresight"))));
+    learned.extend(prefetcher.map(|prefetcher| Learned::new(prefetcher, folder.join("foresight"))));
     learned
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_agent::rehearsal::{rehearse, say_ahead};
-use antiphon_flow::cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
+use antiphon_agent::warm_up::{warm_up_reply, warm_up_speech};
+use antiphon_cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -333,11 +333,12 @@ async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result
     }
     match (body.question, body.phrase) {
         (Some(question), None) => {
-            let made = rehearse(&app.desk.engines, &app.agent, &asker, &question, PREPARED_WITHIN).await?;
+            let made =
+                warm_up_reply(&app.desk.engines, &app.agent, &asker, &question, PREPARED_WITHIN).await?;
             Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
         }
         (None, Some(phrase)) => {
-            let audio = say_ahead(&app.desk.engines, &app.agent, &asker, &phrase).await?;
+            let audio = warm_up_speech(&app.desk.engines, &app.agent, &asker, &phrase).await?;
             Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
         }
         _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use antiphon_flow::cache::{Cache, CacheOptions, Caches, Clock, DiskLayer, Kind, Layer, RedisLayer};
+use antiphon_cache::{Cache, CacheOptions, Caches, Clock, DiskLayer, Kind, Layer, RedisLayer};
 use anyhow::{Context, Result};
 
 use crate::config::{Config, ReplyCache, Secret};

@@ -1,8 +1,8 @@
 //! How spoken clauses are kept: as Opus.
 
 use antiphon_audio::{ClipError, ClipReader, encode_clip};
+use antiphon_cache::{SpeechCodec, SpeechReader};
 use antiphon_core::{Error, Result, SampleRate};
-use antiphon_flow::cache::{SpeechCodec, SpeechReader};
 use bytes::Bytes;
 
 /// Clips of Opus packets.

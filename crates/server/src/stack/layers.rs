@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::measure::Component;
-use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
-use antiphon_flow::cache::{
+use antiphon_cache::{
     CachedEmbed, CachedLlm, CachedTts, Caches, Key, KeyBuilder, Kind, ReplyRules, SemanticReplies,
 };
+use antiphon_core::measure::Component;
+use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::{
-    AnswerBounds, BatchLimits, Batched, Fallback, FallbackStage, Guarded, Hedge, LateObserver, LimitBounds,
-    Meters, Observed, Placement, Shared, Target, Targets,
+    AnswerBounds, BatchLimits, Batched, CpuPool, Fallback, FallbackStage, Guarded, Hedge, LateObserver,
+    LimitBounds, Meters, Observed, Shared, Target, Targets,
 };
 use anyhow::Result;
 
@@ -49,7 +49,7 @@ pub(super) type Embedder = (Arc<dyn Embed>, Option<Arc<CachedEmbed>>);
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
     caches: Option<&'a Caches>,
-    placement: Arc<Placement>,
+    cpu_pool: Arc<CpuPool>,
     rules: ReplyRules,
     /// The share of questions that may get a wrong reply, where replies answer other words.
     error_bound: Option<f64>,
@@ -65,12 +65,12 @@ pub(super) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>, placement: &Arc<Placement>) -> Self {
+    pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>, cpu_pool: &Arc<CpuPool>) -> Self {
         let Cache { reply, reply_error_bound, reply_standalone, reply_time_dependent, .. } = config.cache;
         Self {
             config: &config.fallback,
             caches,
-            placement: placement.clone(),
+            cpu_pool: cpu_pool.clone(),
             rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },
             error_bound: (reply == ReplyCache::Semantic).then_some(reply_error_bound),
             semantic: Vec::new(),
@@ -130,8 +130,8 @@ impl<'a> Layers<'a> {
 
     pub(super) fn tts(&mut self, engines: Vec<Engine<dyn Tts>>) -> Result<Arc<dyn Tts>> {
         let bounds = bounds(self.config.tts_first_ms, self.config.tts_stall_ms);
-        let (clauses, placement, meters) =
-            (self.cache(Kind::Speech), self.placement.clone(), self.meters.clone());
+        let (clauses, cpu_pool, meters) =
+            (self.cache(Kind::Speech), self.cpu_pool.clone(), self.meters.clone());
         let mut components = Vec::new();
         self.describe("tts", &engines, "");
         let mut guarded: Vec<Arc<dyn Tts>> =
@@ -140,8 +140,8 @@ impl<'a> Layers<'a> {
                 let observed = observed.metered(&meters, target.name(), engine.price);
                 let guarded: Arc<dyn Tts> = Arc::new(Guarded::<dyn Tts>::new(Arc::new(observed), target));
                 let Some(cache) = clauses else { return Ok(guarded) };
-                let (cache, codec, placement) = (cache.clone(), Arc::new(Clips), placement.clone());
-                let cached = Arc::new(CachedTts::new(guarded, engine.settings, cache, codec, placement));
+                let (cache, codec, cpu_pool) = (cache.clone(), Arc::new(Clips), cpu_pool.clone());
+                let cached = Arc::new(CachedTts::new(guarded, engine.settings, cache, codec, cpu_pool));
                 components.push(cached.clone() as Arc<dyn Component>);
                 Ok(cached)
             })?;
@@ -185,7 +185,7 @@ impl<'a> Layers<'a> {
         Ok((cached.clone().map_or(batched, |cached| cached as Arc<dyn Embed>), cached))
     }
 
-    fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_flow::cache::Cache>> {
+    fn cache(&self, kind: Kind) -> Option<&'a Arc<antiphon_cache::Cache>> {
         self.caches.and_then(|caches| caches.of(kind))
     }
 

@@ -10,15 +10,15 @@ mod alerts;
 mod benchmark;
 mod caching;
 mod deploy;
-mod foresight;
 mod history;
 mod instances;
 mod load;
 mod meaning;
 mod model;
+mod prefetch;
 mod profile;
 mod program;
-#[path = "../../../flow/tests/support/mod.rs"]
+#[path = "../../../cache/tests/support/mod.rs"]
 mod redis_server;
 mod resilience;
 #[path = "../support/tools.rs"]

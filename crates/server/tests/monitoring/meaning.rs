@@ -40,7 +40,7 @@ fn are_same(asked: &str) -> bool {
         let from = asked.find(label).expect(label) + label.len();
         asked[from..].lines().next().unwrap_or_default()
     });
-    let examination = include_str!("../../../flow/src/cache/replies/examination.tsv");
+    let examination = include_str!("../../../cache/src/by_meaning/examination.tsv");
     let mut pairs = examination.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     match pairs.find(|pair| pair[1] == question && pair[2..].contains(&first) && pair[2..].contains(&second))
     {

@@ -22,7 +22,7 @@ impl Session {
         if self.out_of_band.len() >= MAX_OUT_OF_BAND {
             return false;
         }
-        self.stop_foreseeing();
+        self.stop_prefetch();
         let chat = self.chat_request(&request);
         let reply = self.asking().generate(self.last_said(), chat, &request);
         let active = self.open_reply(self.turn(), request, Some(reply));

@@ -54,7 +54,7 @@ pub(super) struct Stage {
     pacing: Pacing,
     lookups: Lookups,
     person: Option<PersonId>,
-    foresight: Option<Arc<dyn Foresight>>,
+    prefetch: Option<Arc<dyn Prefetch>>,
     tools: Option<Arc<dyn Tools>>,
     reuse: ReplyReuse,
 }
@@ -96,7 +96,7 @@ impl Default for Stage {
             pacing,
             lookups,
             person: None,
-            foresight: None,
+            prefetch: None,
             tools: None,
             reuse: ReplyReuse::default(),
         }
@@ -165,8 +165,8 @@ impl Stage {
         self
     }
 
-    pub(super) fn foresees(mut self, foresight: Arc<dyn Foresight>) -> Self {
-        self.foresight = Some(foresight);
+    pub(super) fn prefetches(mut self, prefetch: Arc<dyn Prefetch>) -> Self {
+        self.prefetch = Some(prefetch);
         self
     }
 
@@ -206,7 +206,7 @@ impl Stage {
             session: self.config,
             memories: self.lookups.memories,
             knowledge: self.lookups.knowledge,
-            foresight: self.foresight,
+            prefetch: self.prefetch,
             tools: self.tools,
             reuse: self.reuse,
         };

@@ -4,6 +4,8 @@ use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, Message, Requeste
 
 use super::*;
 
+const LLM: AnswerBounds = AnswerBounds { first: Duration::from_secs(2), stall: Duration::from_millis(600) };
+
 type Script = Box<dyn Fn(&ChatRequest, usize) -> Vec<Do<ChatDelta>> + Send + Sync>;
 
 struct Model {
@@ -61,7 +63,7 @@ fn request() -> ChatRequest {
 }
 
 fn fallback(engines: Vec<Arc<dyn Llm>>) -> Fallback<dyn Llm> {
-    Fallback::new(engines, AnswerBounds::LLM).expect("engines")
+    Fallback::new(engines, LLM).expect("engines")
 }
 
 /// The text, the end, the longest time without text, and the error.
@@ -183,7 +185,7 @@ async fn a_dead_first_model_costs_one_wait() {
     let fallback =
         fallback(vec![model("a", &live, |_, _| vec![Do::Hang]), model("b", &live, |_, _| reply(REPLY))]);
     let (_, _, longest, _) = ask(&fallback, request()).await;
-    assert!(longest < AnswerBounds::LLM.first + Duration::from_millis(200));
+    assert!(longest < LLM.first + Duration::from_millis(200));
     for _ in 0..200 {
         let (text, _, longest, _) = ask(&fallback, request()).await;
         assert_eq!(text, REPLY);

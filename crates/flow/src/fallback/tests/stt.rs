@@ -2,6 +2,9 @@ use antiphon_core::{Requester, Stt, SttInput, SttOptions, Transcript};
 
 use super::*;
 
+const STT: AnswerBounds =
+    AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
+
 /// Understands the first sample of each piece of audio; fails as it is told.
 #[derive(Clone, Copy)]
 struct Ear {
@@ -92,7 +95,7 @@ fn speech(pieces: usize, flushes: &'static [usize]) -> BoxStream<'static, SttInp
 }
 
 fn fallback(first: Ear) -> Fallback<dyn Stt> {
-    Fallback::new(vec![Arc::new(first) as Arc<dyn Stt>, Arc::new(WELL)], AnswerBounds::STT).expect("engines")
+    Fallback::new(vec![Arc::new(first) as Arc<dyn Stt>, Arc::new(WELL)], STT).expect("engines")
 }
 
 fn told(pieces: usize) -> String {
@@ -140,7 +143,7 @@ async fn a_flush_is_answered_within_the_bound_of_the_first_engine() {
         let since = Instant::now();
         let mut answers = fallback.transcribe(SttOptions::new(Requester::local()), input);
         while !answers.next().await.expect("some").expect("understood").flushed {}
-        let bound = if waits { AnswerBounds::STT.first } else { Duration::ZERO };
+        let bound = if waits { STT.first } else { Duration::ZERO };
         assert!(since.elapsed() < bound + Duration::from_millis(50), "{:?}", since.elapsed());
     }
 }

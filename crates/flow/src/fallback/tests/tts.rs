@@ -2,6 +2,9 @@ use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, Voice
 
 use super::*;
 
+const TTS: AnswerBounds =
+    AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
+
 /// Says each word at a level of its own, then is silent.
 struct Speaker {
     rate: SampleRate,
@@ -90,7 +93,7 @@ async fn each_word_is_heard_once_whichever_voice_says_it() {
             let live = Live::default();
             let first = speaker(SampleRate::HZ_16000, [300, 100], cut_off, &live);
             let engines = vec![first, speaker(rate, second, |_| None, &live)];
-            let fallback = Fallback::new(engines, AnswerBounds::TTS).expect("engines");
+            let fallback = Fallback::new(engines, TTS).expect("engines");
             for nth in 0..46 {
                 let (heard, _) = words(&fallback).await;
                 assert_eq!(heard, [1, 2, 3, 4, 5, 6], "{rate:?} {second:?} {nth}");
@@ -105,7 +108,7 @@ async fn a_voice_that_stalls_is_gone_on_from_within_a_second() {
     let live = Live::default();
     let stalls = speaker(SampleRate::HZ_16000, [300, 100], |_| Some((800, Do::Hang)), &live);
     let well = speaker(SampleRate::HZ_16000, [300, 100], |_| None, &live);
-    let fallback = Fallback::new(vec![stalls, well], AnswerBounds::TTS).expect("engines");
+    let fallback = Fallback::new(vec![stalls, well], TTS).expect("engines");
     let (heard, longest) = words(&fallback).await;
     assert_eq!(heard, [1, 2, 3, 4, 5, 6]);
     assert!(longest < Duration::from_secs(1), "{longest:?}");
@@ -118,7 +121,7 @@ async fn a_voice_that_makes_long_chunks_slowly_is_waited_for_while_it_is_heard()
     let live = Live::default();
     let pauses = speaker(SampleRate::HZ_16000, [300, 100], |_| Some((2_400, Do::Wait(2_000))), &live);
     let well = speaker(SampleRate::HZ_16000, [300, 100], |_| None, &live);
-    let fallback = Fallback::new(vec![pauses, well], AnswerBounds::TTS).expect("engines");
+    let fallback = Fallback::new(vec![pauses, well], TTS).expect("engines");
     words(&fallback).await;
     assert_eq!(counter(&fallback, "switches stall"), 0, "2.4 s were made in half a second");
 }
@@ -129,6 +132,6 @@ async fn a_clause_cut_off_at_its_very_end_is_not_said_again() {
     let broken =
         speaker(SampleRate::HZ_16000, [300, 100], |_| Some((2_400, Do::Fail(ErrorKind::Protocol))), &live);
     let well = speaker(SampleRate::HZ_16000, [250, 80], |_| None, &live);
-    let fallback = Fallback::new(vec![broken, well], AnswerBounds::TTS).expect("engines");
+    let fallback = Fallback::new(vec![broken, well], TTS).expect("engines");
     assert_eq!(words(&fallback).await.0, [1, 2, 3, 4, 5, 6]);
 }

@@ -71,7 +71,7 @@ pub(super) async fn create(
         Some(Err(error)) => return Err(error.clone().into()),
         None => return Err(ApiError::invalid_param("input", "input holds nothing that can be spoken")),
     };
-    let bytes = encode::stream(spoken.boxed(), say.format, rate, Arc::clone(&app.placement))?;
+    let bytes = encode::stream(spoken.boxed(), say.format, rate, Arc::clone(&app.cpu_pool))?;
     if say.events {
         return Ok(sse::response(events(bytes)));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_audio::{EncodeError, FileEncoder, FileFormat, Resampler};
 use antiphon_core::{AudioChunk, BoxStream, Error, Priority, Result, SampleRate};
-use antiphon_flow::{Kind, Placement};
+use antiphon_flow::CpuPool;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
@@ -59,12 +59,12 @@ pub(super) fn stream(
     chunks: Chunks,
     format: FileFormat,
     rate: SampleRate,
-    placement: Arc<Placement>,
+    cpu_pool: Arc<CpuPool>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let (header, encoder) = Encoder::start(format, rate).map_err(|error| refused(&error))?;
     let rest = stream::unfold(Some((chunks, encoder)), move |state| {
-        let placement = Arc::clone(&placement);
-        async move { next(state?, &placement).await }
+        let cpu_pool = Arc::clone(&cpu_pool);
+        async move { next(state?, &cpu_pool).await }
     });
     let bytes = stream::iter([Ok(Bytes::from(header))]).chain(rest);
     Ok(bytes.filter(|bytes| std::future::ready(!bytes.as_ref().is_ok_and(Bytes::is_empty))).boxed())
@@ -73,14 +73,14 @@ pub(super) fn stream(
 /// The next bytes, and what is needed for more.
 async fn next(
     (mut chunks, mut encoder): (Chunks, Encoder),
-    placement: &Placement,
+    cpu_pool: &CpuPool,
 ) -> Option<(Result<Bytes>, Option<(Chunks, Encoder)>)> {
     let chunk = match chunks.next().await {
         Some(Ok(chunk)) => chunk,
         Some(Err(error)) => return Some((Err(error), None)),
         None => {
             let finish = move || encoder.finish().map_err(|error| refused(&error));
-            let last = placement.run(Kind::Cpu, Priority::Interactive, finish).await;
+            let last = cpu_pool.run(Priority::Interactive, finish).await;
             return Some((last.map(Bytes::from), None));
         }
     };
@@ -88,7 +88,7 @@ async fn next(
         Ok(bytes) => Ok((bytes, encoder)),
         Err(error) => Err(refused(&error)),
     };
-    match placement.run(Kind::Cpu, Priority::Interactive, push).await {
+    match cpu_pool.run(Priority::Interactive, push).await {
         Ok((bytes, encoder)) => Some((Ok(bytes.into()), Some((chunks, encoder)))),
         Err(error) => Some((Err(error), None)),
     }

@@ -1,0 +1,111 @@
+//! Warming up: the requests that a call will make of the engines are made before the call, at the lowest priority and in
+//! exactly the same words, so that a cache below the engines holds the answers.
+
+use std::time::Duration;
+
+use antiphon_core::session::{IdleReply, SessionConfig};
+use antiphon_core::{Error, ErrorKind, Identity, Item, ItemId, Part, Priority, Result, Role};
+use tokio::time::timeout;
+
+use crate::asking::Asking;
+use crate::drained::drain;
+use crate::history::History;
+use crate::turn_context::{self, Sources};
+use crate::{Agent, Engines};
+
+/// A reply that was made before the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarmReply {
+    /// What the agent will say.
+    pub text: String,
+    /// How long it takes to say it; zero if it is only written.
+    pub audio: Duration,
+}
+
+/// Makes the reply that a new call's first `question` will get, after the greeting if there is one.
+///
+/// # Errors
+/// `Invalid` for an empty question and for an agent that never replies, `Timeout` after `within`, and the engines'.
+pub async fn warm_up_reply(
+    engines: &Engines,
+    agent: &Agent,
+    identity: &Identity,
+    question: &str,
+    within: Duration,
+) -> Result<WarmReply> {
+    let config = &agent.session;
+    if config.listening.transcribe_only {
+        return Err(Error::invalid("an agent that only transcribes has no replies to warm up"));
+    }
+    if question.trim().is_empty() {
+        return Err(Error::invalid("there is no question to warm up"));
+    }
+    let mut history = History::default();
+    if let Some(greeting) = greeting(config) {
+        let part = Part::Audio { transcript: Some(greeting.to_owned()) };
+        history.push(Item::message(ItemId::new(""), Role::Assistant, part));
+    }
+    let reply = with_asking(engines, agent, identity, |asking| {
+        asking.answer(&history, question.to_owned(), Priority::Batch)
+    });
+    let late = |_| {
+        let message = format!("the reply to '{question}' was not made within {} s", within.as_secs());
+        Error::new(ErrorKind::Timeout, message)
+    };
+    let made = timeout(within, drain(reply)).await.map_err(late)??;
+    Ok(WarmReply { text: made.text, audio: made.audio })
+}
+
+/// Speaks a fixed text of an agent, so that the cache holds it; gives the length of the audio, zero if the agent only writes.
+///
+/// # Errors
+/// The engine's, and `Timeout` when it stalls.
+pub async fn warm_up_speech(
+    engines: &Engines,
+    agent: &Agent,
+    identity: &Identity,
+    text: &str,
+) -> Result<Duration> {
+    let reply = with_asking(engines, agent, identity, |asking| asking.say(text, Priority::Batch));
+    Ok(drain(reply).await?.audio)
+}
+
+/// What an agent says without a model: greeting, apology and, where it speaks up in silence, what it says then; each once.
+pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
+    if config.listening.transcribe_only {
+        return Vec::new();
+    }
+    let mut texts = vec![config.sayings.greeting.as_str(), &config.sayings.apology];
+    if config.listening.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some()) {
+        if let IdleReply::Say(idle) = &config.sayings.idle {
+            texts.extend(idle.iter().map(String::as_str));
+        }
+        texts.push(&config.sayings.goodbye);
+    }
+    let mut once: Vec<&str> = Vec::with_capacity(texts.len());
+    for text in texts {
+        if !text.trim().is_empty() && !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
+}
+
+/// What an agent says first, if anything.
+pub(crate) fn greeting(config: &SessionConfig) -> Option<&str> {
+    Some(config.sayings.greeting.as_str())
+        .filter(|text| !text.trim().is_empty() && !config.listening.transcribe_only)
+}
+
+/// Asks as a call would that has just begun.
+fn with_asking<R>(
+    engines: &Engines,
+    agent: &Agent,
+    identity: &Identity,
+    ask: impl FnOnce(&Asking<'_>) -> R,
+) -> R {
+    let sources = Sources::new(engines, agent, identity);
+    let lookup = turn_context::plan(&sources);
+    let config = &agent.session;
+    ask(&Asking { engines, agent, identity, config, sources: &sources, lookup: &lookup, trace: None })
+}

@@ -1,0 +1,75 @@
+//! Who embeds which text just now.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_core::{Priority, Result};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::Key;
+
+/// Where a text's vector, or the error, comes in; it closes without one when whoever embedded it went away.
+pub(super) type Landing = watch::Receiver<Option<Result<Bytes>>>;
+
+/// The texts that are being embedded.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<Key, Flight>>);
+
+pub(super) struct Flight {
+    priority: Priority,
+    landing: Landing,
+}
+
+/// What somebody has to do who needs a text.
+pub(super) enum Place {
+    /// Embed it.
+    Lead(Lead),
+    /// Wait for it.
+    Follow(Landing),
+}
+
+/// Embedding a text: dropped, another one may.
+pub(super) struct Lead {
+    flights: Arc<Flights>,
+    key: Key,
+    landing: watch::Sender<Option<Result<Bytes>>>,
+}
+
+impl Flights {
+    /// Follows whoever embeds the text with no less urgency; leads where there is nobody, or to be `alone`.
+    pub(super) fn enter(self: &Arc<Self>, key: Key, priority: Priority, alone: bool) -> Place {
+        let mut flights = self.lock();
+        if let Some(flight) = flights.get(&key)
+            && flight.priority <= priority
+            && !alone
+        {
+            return Place::Follow(flight.landing.clone());
+        }
+        let (sender, landing) = watch::channel(None);
+        flights.insert(key, Flight { priority, landing });
+        Place::Lead(Lead { flights: Arc::clone(self), key, landing: sender })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lead {
+    /// Tells whoever waits.
+    pub(super) fn land(self, outcome: Result<Bytes>) {
+        self.landing.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        // A more urgent one may have taken its place.
+        if flights.get(&self.key).is_some_and(|flight| flight.landing.same_channel(&self.landing.subscribe()))
+        {
+            flights.remove(&self.key);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What is cached.
+
+/// What an entry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// What the language model answered.
+    Reply,
+    /// A spoken clause.
+    Speech,
+    /// The vector of a text.
+    Embedding,
+    /// What a search found.
+    Result,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Reply, Self::Speech, Self::Embedding, Self::Result];
+
+    /// In keys, metrics and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Speech => "speech",
+            Self::Embedding => "embedding",
+            Self::Result => "result",
+        }
+    }
+
+    /// Whether entries may be kept below memory. What a search found may not: it would outlive a change of the store that
+    /// this process does not hear of.
+    pub(crate) const fn outlives_memory(self) -> bool {
+        !matches!(self, Self::Result)
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}

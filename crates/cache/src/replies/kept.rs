@@ -1,0 +1,81 @@
+//! An answer on its way, of which a copy is kept.
+
+use std::sync::Arc;
+
+use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use super::{Question, ReplyRules};
+use crate::by_meaning::{SemanticReplies, Trial};
+use crate::question::{normalise, tells_the_time};
+use crate::{Cache, Draft};
+
+/// Longer answers are not worth keeping: nobody listens to ten minutes of speech.
+const MAX_ANSWER: usize = 8_192;
+
+/// A model's answer, which goes to whoever asked and, once it is whole, into the cache.
+pub(super) struct Kept {
+    pub(super) answers: BoxStream<'static, Result<ChatDelta>>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) question: Question,
+    pub(super) rules: ReplyRules,
+    pub(super) asked: Instant,
+    /// `None` once it is not worth keeping.
+    pub(super) said: Option<Said>,
+    /// Told of what is kept.
+    pub(super) semantic: Option<Arc<SemanticReplies>>,
+    /// What it is to be compared with.
+    pub(super) trial: Option<Trial>,
+}
+
+/// What came of it so far.
+#[derive(Default)]
+pub(super) struct Said {
+    text: String,
+    first: Option<Instant>,
+}
+
+impl Kept {
+    pub(super) async fn next(mut self) -> Option<(Result<ChatDelta>, Self)> {
+        let delta = self.answers.next().await?;
+        self.take(&delta);
+        Some((delta, self))
+    }
+
+    fn take(&mut self, delta: &Result<ChatDelta>) {
+        let Some(mut said) = self.said.take() else { return };
+        match delta {
+            Ok(ChatDelta::Text(text)) if said.text.len() + text.len() <= MAX_ANSWER => {
+                said.first.get_or_insert_with(Instant::now);
+                said.text.push_str(text);
+                self.said = Some(said);
+            }
+            Ok(ChatDelta::Done { finish: FinishReason::Stop, .. }) => self.keep(said),
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, said: Said) {
+        let Said { text, first } = said;
+        let Some(first) = first.filter(|_| !text.trim().is_empty()) else { return };
+        if !self.rules.time_dependent && tells_the_time(&normalise(&text)) {
+            return;
+        }
+        let trial = self.trial.take().map(|trial| (trial, text.clone()));
+        let Question { tenant, keys, asked, priority, .. } = &self.question;
+        if let Some(semantic) = &self.semantic
+            && let Some(answered) = self.question.answered(&keys[0], trial)
+        {
+            semantic.learn(answered);
+        }
+        self.cache.put(Draft {
+            key: keys[0],
+            tenant: tenant.clone(),
+            label: asked.clone(),
+            value: text.into(),
+            cost: first.duration_since(self.asked),
+            priority: *priority,
+        });
+    }
+}

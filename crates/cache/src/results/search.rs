@@ -1,0 +1,71 @@
+//! A search that is cached.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use antiphon_core::{BoxFuture, Result, Search, StoreVersion};
+use tokio::time::Instant;
+
+use super::record::{self, Found};
+use super::scope::{Looked, Scope};
+
+/// Searches in a store, of which a scope keeps what is found.
+pub(super) trait Store: Clone + Send + 'static {
+    type Found: Found;
+    fn version(&self) -> StoreVersion;
+    fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
+}
+
+/// What is kept, at once; or what the store finds.
+pub(super) fn search<S: Store>(
+    scope: &Arc<Scope>,
+    store: &S,
+    asked: Search,
+) -> BoxFuture<'static, Result<Vec<S::Found>>> {
+    let place = match scope.look_up(&normalised(&asked.about), asked.limit, store.version()) {
+        Looked::Found(entry) => match record::read(&entry.value) {
+            Some(found) => return Box::pin(std::future::ready(Ok(found))),
+            None => return store.search(asked),
+        },
+        Looked::Unknown => return store.search(asked),
+        Looked::Missing(place) => place,
+    };
+    let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
+    Box::pin(async move {
+        let about = asked.about.clone();
+        let found = store.search(asked).await?;
+        // The store has embedded it; where nothing is found it is not needed: whatever comes may be the first.
+        let vector = (!found.is_empty()).then(|| scope.embed.known(&about)).flatten().unwrap_or_default();
+        let record = record::write(&vector, &found);
+        scope.keep(&place, store.version(), about, record, began.elapsed());
+        Ok(found)
+    })
+}
+
+/// Without white space round the words and with one space between them. Nothing else: how words are written makes a
+/// difference to some stores.
+fn normalised(about: &str) -> Cow<'_, str> {
+    let about = about.trim();
+    let plain = about.split(' ').all(|word| !word.is_empty() && !word.contains(char::is_whitespace));
+    if plain {
+        return Cow::Borrowed(about);
+    }
+    Cow::Owned(about.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_white_space_is_normalised() {
+        for (about, plain) in [
+            ("When do you open?", "When do you open?"),
+            (" When  do\tyou\u{a0}open?\n", "When do you open?"),
+            ("", ""),
+            ("  ", ""),
+        ] {
+            assert_eq!(normalised(about), plain);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Answers that are there before the question.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::caching::{Call, command, of};
+use crate::model::{Behaviour, Model, with_models};
+use crate::program::{Place, Program};
+
+const FIRST: &str = "Where can I park my car?";
+const THEN: &str = "How much does the ticket cost?";
+/// An answer takes some milliseconds; predictions have a budget, which is full again after a minute.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Together they give it a minute and more.
+const ROUNDS: usize = 6;
+
+fn answer(asked: &str) -> String {
+    (if asked == FIRST { "Behind the house." } else { "Two pounds." }).to_owned()
+}
+
+/// The kept answers to a question: an identity for each conversation it was asked in, and whether it was asked by anybody.
+async fn kept(server: &Program, question: &str) -> Vec<(Value, bool)> {
+    let entries = server.get("/api/cache/entries?cache=reply").await;
+    let entries = entries["data"].as_array().expect("a list").clone();
+    let of_it = entries.into_iter().filter(|entry| entry["label"].as_str() == Some(question));
+    of_it.map(|entry| (entry["id"].clone(), entry["ahead"] == json!(false))).collect()
+}
+
+/// Whether this answer is made before anybody asks for it.
+async fn is_prefetched(server: &Program, question: &str, id: &Value) -> bool {
+    let there = async {
+        while !kept(server, question).await.contains(&(id.clone(), false)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, there).await.is_ok()
+}
+
+/// A number of the component, once there is one.
+async fn figure(server: &Program, list: &str, name: &str) -> f64 {
+    let report = server.get("/api/performance?component=foresight").await;
+    let numbers = report["components"][0][list].as_array().cloned().unwrap_or_default();
+    numbers.iter().find(|one| one["name"] == name).and_then(|one| one["value"].as_f64()).unwrap_or_default()
+}
+
+/// All answers are gone, and somebody calls and asks both: whether each answer was there before.
+async fn are_prefetched(place: &Place, server: &Program, ids: &[Value; 2]) -> bool {
+    command(place, server, &["clear", "--cache", "reply"]).await;
+    let mut call = Call::begin(server).await;
+    for (question, id) in [FIRST, THEN].into_iter().zip(ids) {
+        if !is_prefetched(server, question, id).await {
+            return false;
+        }
+        assert_eq!(call.ask(question).await, (answer(question), true));
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
+    let (_model, url) = Model::start(Behaviour::Answers(answer)).await;
+    let place = with_models(Place::with_caches("[cache]\npredict = true\n"), &[&url]);
+    let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
+    // What is said is heard out before anything is prepared.
+    place.write("antiphon.toml", &config.replace("audio_ms = 1000", "audio_ms = 20"));
+    let server = place.serve().await;
+    for (caller, from_cache) in [("a stranger", false), ("another", true)] {
+        let mut call = Call::begin(&server).await;
+        for question in [FIRST, THEN] {
+            assert_eq!(call.ask(question).await, (answer(question), from_cache), "{caller}");
+        }
+    }
+    let asked = async |question: &str| {
+        let kept = kept(&server, question).await;
+        kept.into_iter().find(|(_, asked)| *asked).map(|(id, _)| id).expect("it was asked")
+    };
+    let ids = [asked(FIRST).await, asked(THEN).await];
+    for round in 1.. {
+        assert!(round <= ROUNDS, "{}", server.get("/api/performance?component=foresight").await);
+        let both = are_prefetched(&place, &server, &ids).await;
+        if both && figure(&server, "counters", "prepared and used").await > 0.0 {
+            break;
+        }
+    }
+    let stats = server.get("/api/cache").await;
+    assert!(of(&stats, "reply")["used_ahead"].as_u64() >= Some(2), "{stats}");
+    // Only what was learned is there for the next one.
+    command(&place, &server, &["clear"]).await;
+    server.stop().await;
+
+    let server = place.serve().await;
+    assert!(are_prefetched(&place, &server, &ids).await, "{}", place.log());
+    assert!(figure(&server, "levels", "questions").await >= 2.0);
+    server.stop().await;
+}
