@@ -16,7 +16,7 @@ class Capture extends AudioWorkletProcessor {
   process([input]) {
     const samples = input[0];
     if (!samples) return true;
-    // One pole under 7 kHz keeps what cannot be represented from folding back.
+    // A one-pole low-pass filter below 7 kHz weakens the frequencies that would fold back as aliases.
     const keep = Math.exp((-2 * Math.PI * 7000) / sampleRate);
     for (const sample of samples) {
       const previous = this.low;

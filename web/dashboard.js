@@ -32,7 +32,7 @@ const figures = {
   recommendations: [],
   grade: { letter: null, reasons: [] },
 };
-// Why the last question to each address got no answer.
+// The reason why the last request to each address failed.
 const problems = new Map();
 let minutes = 60;
 let chosenStage = "pipeline/total";
@@ -62,7 +62,7 @@ async function askCalls() {
 }
 
 async function askRest() {
-  // An answer for a range that is no longer chosen is not shown.
+  // Ignore an answer for a time range that is no longer selected.
   const mine = ++round;
   const put =
     (name, part = (answer) => answer.data) =>
@@ -120,7 +120,7 @@ function showTurns() {
   const total = performance.components
     .find(({ name }) => name === "pipeline")
     ?.stages.find(({ name }) => name === "total");
-  // A chosen turn stays, even when it is no longer among the newest.
+  // A selected turn stays on the page even when it is no longer among the newest.
   const turn = chosenTurn ?? turns[0];
   update($("turn-list"), turnList(turns, turn && keyOf(turn), total?.p95_ms ?? Infinity));
   update($("waterfall"), waterfall(turn));
@@ -179,7 +179,7 @@ const sleep = (time) =>
     setTimeout(resolve, time);
   });
 
-/** Does `task` again and again, while the page is seen and no key is missing. */
+/** Repeats `task` while the page is visible and no key is missing. */
 async function repeat(time, task) {
   for (;;) {
     await seen();

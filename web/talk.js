@@ -101,7 +101,7 @@ const events = {
     if (entries.length) latency(entries.at(-1), latency_ms, served_from_cache);
     else setTimeout(() => events.latency({ turn, latency_ms, served_from_cache }), 200);
   },
-  // Shown beside what the person said; an unsure guess would only puzzle them.
+  // The emotion is shown beside the person's words. An uncertain guess would only puzzle them, so it is left out.
   emotion({ emotion, confidence }) {
     const said = [...log.querySelectorAll(".you")].at(-1);
     if (!said || emotion === "neutral" || confidence < SURE || said.querySelector(".mood")) return;
@@ -131,7 +131,7 @@ function play(buffer) {
   const source = context.createBufferSource();
   source.buffer = audio;
   source.connect(context.destination);
-  // 40 ms of slack let packets come a little late.
+  // 40 ms of delay hide packets that come a little late.
   if (playAt < context.currentTime) playAt = context.currentTime + 0.04;
   source.start(playAt);
   playAt += audio.duration;
@@ -142,7 +142,7 @@ function play(buffer) {
 
 function connect() {
   const url = new URL("/talk/ws", location.href);
-  // /?person=NAME: what is said is remembered of this person.
+  // With /?person=NAME the server remembers what is said under this name.
   const person = new URLSearchParams(location.search).get("person");
   if (person) url.searchParams.set("person", person);
   url.protocol = url.protocol.replace("http", "ws");
@@ -167,7 +167,7 @@ function connect() {
   };
 }
 
-// Why the server did not take the call: its key is missing, or it is full.
+// Finds out why the server refused the call: the key is missing, or the server is full.
 async function refused() {
   try {
     const answer = await fetch("/talk/ready", { headers: key() });
@@ -179,7 +179,7 @@ async function refused() {
       stop((await answer.json()).detail ?? "The server is busy; try again in a moment.");
       return true;
     }
-  } catch { /* Not reachable: the next try tells. */ }
+  } catch { /* The server cannot be reached; the next attempt will show why. */ }
   return false;
 }
 
@@ -207,7 +207,7 @@ async function listen() {
     let peak = 0;
     for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
     $("level").value = muted ? 0 : peak / 32768;
-    // A connection that does not drain is not fed: old speech is worth nothing.
+    // Drop audio while the connection is congested, because speech that arrives late is useless.
     if (!muted && socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < 64000) socket.send(data);
   };
   source.connect(capture);

@@ -1,4 +1,4 @@
-//! Uploaded audio: any bytes give audio within the limit, or an error.
+//! Uploaded audio files: any bytes give audio within the limit of duration, or an error.
 #![no_main]
 
 use std::time::Duration;

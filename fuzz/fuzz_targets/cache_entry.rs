@@ -1,5 +1,5 @@
-//! What a cache finds on disk or in Redis, with a checksum that is right and without one: an entry, which is written as
-//! it was read, or nothing.
+//! Bytes that a cache finds on disk or in Redis, once with a correct checksum and once without. They are read as an entry, which
+//! is written exactly as it was read, or are refused.
 #![no_main]
 
 use antiphon_cache::Entry;

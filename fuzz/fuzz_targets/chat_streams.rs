@@ -1,4 +1,4 @@
-//! The server-sent events of a language model, cut at each byte 0x1f, read as every vendor's.
+//! Server-sent events of language models, separated by bytes 0x1f, read by the parser of every vendor.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

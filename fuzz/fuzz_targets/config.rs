@@ -1,4 +1,4 @@
-//! A configuration file.
+//! The text of a configuration file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What servers answer over HTTP: refusals, audio, transcriptions, vectors.
+//! HTTP responses of vendors: errors, audio, transcriptions and vectors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

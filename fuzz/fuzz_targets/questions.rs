@@ -1,5 +1,5 @@
-//! What people ask, compared with what others asked: nothing differs from itself, the order makes no difference, and a
-//! damaged record of what was learned is refused.
+//! Two questions compared by the guards of the semantic cache: no question differs from itself, the order of the two makes no
+//! difference, and a damaged record of what was learned is refused.
 #![no_main]
 
 use antiphon_cache::guards::differs;

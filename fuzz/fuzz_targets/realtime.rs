@@ -1,4 +1,4 @@
-//! Events of a Realtime client, one a line.
+//! Events of a Realtime client, one on each line.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Messages of engines of speech on a WebSocket, one a line, read as every vendor's.
+//! WebSocket messages of speech vendors, one on each line, read by the parser of every vendor.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A message of Twilio's.
+//! A message of Twilio Media Streams.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-// What the server thinks of itself: its grade, what it recommends, and its alerts.
+// The server's performance grade, its recommendations and its alerts.
 import { now } from "/dashboard/api.js";
 import { h } from "/dashboard/dom.js";
 import { clock, duration, measure, moment, words } from "/dashboard/format.js";
@@ -17,7 +17,7 @@ function recommendation({ title, gain, evidence, command }) {
   );
 }
 
-/** Why the grade is what it is, and what would make it better. */
+/** The reasons for the grade, and what would improve it. */
 export function advice({ grade, recommendations }) {
   const reasons = grade.reasons.map(({ metric, letter, text }) =>
     h(
@@ -51,7 +51,7 @@ export function advice({ grade, recommendations }) {
 
 const firing = ({ state }) => state === "firing";
 
-/** The alerts that fire now, for the top of the page. */
+/** The alerts that fire now, shown at the top of the page. */
 export const banner = ({ alerts }) =>
   alerts
     .filter(firing)
@@ -89,7 +89,7 @@ function row(alert) {
   );
 }
 
-/** All alerts, those that fire first. */
+/** All alerts, with those that fire at the top. */
 export function alerts({ alerts: all }) {
   if (!all.length)
     return h(

@@ -1,8 +1,8 @@
-// Asks the server, with the key when there is one.
+// Sends requests to the server, with the key if there is one.
 const KEY = "antiphon-key";
 const PATIENCE_MS = 4000;
 
-/** Why there is no answer: `key` (none or a wrong one), `down` (nobody answers) or `failed` (an answer that is none). */
+/** Why a request failed: `key` (missing or wrong), `down` (no answer) or `failed` (an error as the answer). */
 export class NoAnswer extends Error {
   constructor(kind, message) {
     super(message);
@@ -18,7 +18,7 @@ export const now = () => Date.now() / 1000 + behind;
 /** Whether a key was given before. */
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
-/** Keeps the key until the tab is closed. */
+/** Stores the key until the tab is closed. */
 export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 
 /** The JSON at `path`, or null when this server was built without that part. Throws `NoAnswer`. */
@@ -44,7 +44,7 @@ export async function get(path) {
   });
 }
 
-// The header has whole seconds, so that smaller differences say nothing.
+// The header has only whole seconds, so smaller differences mean nothing.
 function setClock(date) {
   const server = Date.parse(date);
   if (Number.isNaN(server)) return;

@@ -1,9 +1,9 @@
-// The calls that run now.
+// The table of active calls.
 import { now } from "/dashboard/api.js";
 import { h } from "/dashboard/dom.js";
 import { count, duration, money, ms, words } from "/dashboard/format.js";
 
-// A page of a thousand rows is of no use to anybody.
+// Nobody reads a table of a thousand rows, so it is cut off.
 const MOST = 50;
 const PHASES = ["listening", "possible_end", "thinking", "speaking", "interrupted", "idle"];
 const COLUMNS = [

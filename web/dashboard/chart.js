@@ -1,4 +1,4 @@
-// Lines over time: a chart that is read with the pointer, with arrow keys or as a table, and small lines for tables.
+// Line charts over time, which can be read with the pointer, with the arrow keys or as a table, and small lines for tables.
 import { h, svg, update } from "/dashboard/dom.js";
 import { clock, count, day, minute, moment } from "/dashboard/format.js";
 import { ticks, timeTicks } from "/dashboard/scale.js";
@@ -7,7 +7,7 @@ const ROOM = { top: 8, right: 10, bottom: 22 };
 const STRIP = 22;
 const CHARACTER = 7;
 
-/** Splits into runs without gaps, as lists of [x, y]. */
+/** Splits a series at its gaps into lists of [x, y]. */
 function runs(values, x, y) {
   const all = [[]];
   values.forEach((value, i) => {
@@ -17,11 +17,11 @@ function runs(values, x, y) {
   return all.filter((run) => run.length);
 }
 
-// A lone point is a line of almost no length, which round ends make a dot.
+// A single point is drawn as a line of almost no length; its round ends make it a dot.
 const path = (run) =>
   `M${run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}${run.length === 1 ? "h.01" : ""}`;
 
-/** A small line without axes; decoration beside the figures it belongs to. */
+/** A small line without axes, as decoration beside its figures. */
 export function spark(values) {
   const most = Math.max(...values.filter(Number.isFinite), 0);
   const x = (i) => 2 + (96 * i) / Math.max(1, values.length - 1);
@@ -30,11 +30,11 @@ export function spark(values) {
   return svg("svg.spark", { viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" }, ...lines);
 }
 
-/** A line chart in `box`. Shows data of this shape:
+/** Draws a line chart in `box`, from data of this shape:
  *
  * `{ at, series: [{ key, label, values }], format, unit, limit?, volume?: { label, values }, empty }`, with `at` in Unix
  * seconds, `key` for the looks, `limit` for a line that is drawn where it is near, `volume` for bars below, and
- * `empty` for what to say when there is no value at all. */
+ * `empty` is the text that is shown when there is no value at all. */
 export class LineChart {
   #box;
   #name;
@@ -83,7 +83,7 @@ export class LineChart {
     this.#fillTable();
   }
 
-  // The newest point that has a figure, while nobody points at another.
+  // Show the newest point that has a value, unless the pointer is at another one.
   get #latest() {
     const { at, series } = this.#data;
     return at.findLastIndex((_, i) => series.some(({ values }) => Number.isFinite(values[i])));

@@ -1,10 +1,10 @@
-// Everything the components of the server measure: stages, counters, levels, what is set, caches, breakers and cost.
+// All measurements of the server's components: stages, counters, levels, settings, caches, breakers and cost.
 import { spark } from "/dashboard/chart.js";
 import { component, counter, isBreaker, level, levels } from "/dashboard/data.js";
 import { h } from "/dashboard/dom.js";
 import { bytes, count, measure, money, ms, NONE, percent, span, words } from "/dashboard/format.js";
 
-// Limits shown although nothing is near them.
+// How many limits are shown even if no level is near its limit.
 const ALWAYS_SHOWN = 8;
 const COLUMNS = ["Count", "Errors", "p50", "p95", "p99", "Max"];
 const BREAKER = {
@@ -15,7 +15,7 @@ const BREAKER = {
 
 const breaker = ({ value }) => BREAKER[value] ?? ["warn", String(value), "unknown state"];
 
-// `7 of 1,000 calls`; sizes are told with their own units.
+// For example `7 of 1,000 calls`; sizes are shown with units of their own.
 function amount({ value, limit, unit }) {
   if (!Number.isFinite(limit)) return measure(value, unit);
   return `${measure(value, unit.startsWith("bytes") ? unit : "")} of ${measure(limit, unit)}`;
@@ -23,7 +23,7 @@ function amount({ value, limit, unit }) {
 
 const label = ({ component: of, name }) => `${words(of)}: ${words(name)}`;
 
-// Names of breakers without that word, which stands above them.
+// Names of breakers without the word itself, because it is in the heading.
 const guarded = ({ component: of, name }) =>
   [of, name]
     .map((part) => words(part).replace(/^breaker ?/, ""))
@@ -77,7 +77,7 @@ function group(one) {
   );
 }
 
-/** All components, known or not. */
+/** A section for each component, including those that the page does not know. */
 export function components({ performance }) {
   if (!performance.components.length)
     return h("p.empty", {}, "No component reports figures. They appear with the first call.");
@@ -133,7 +133,7 @@ export function limits({ performance }) {
       {},
       "Nothing has a limit yet. Queues, open files and lines appear here with how full they are.",
     );
-  // Each engine has a queue for each urgency: most are empty most of the time.
+  // Each engine has a queue for each priority, and most of these are empty most of the time.
   const shown = bound.filter((one, at) => at < ALWAYS_SHOWN || one.value > 0);
   const items = shown.map((one) =>
     meter(`${one.component} ${one.name}`, label(one), one.value, one.limit, amount(one)),
@@ -170,7 +170,7 @@ function cache(one) {
   );
 }
 
-/** Hit rates of the caches, and whether breakers let requests through. */
+/** Hit rates of the caches, and the states of the breakers. */
 export function guards({ performance }) {
   const caches = performance.components.filter(({ name }) => name.startsWith("cache"));
   const breakers = levels(performance).filter(isBreaker);
@@ -193,13 +193,13 @@ export function guards({ performance }) {
   ];
 }
 
-/** Of all engines of a stage: audio or text that they were sent. */
+/** The audio or text that was sent to all engines of a stage. */
 function sent(performance, what) {
   const counters = component(performance, "usage")?.counters ?? [];
   return counters.filter(({ name }) => name.endsWith(` ${what}`)).reduce((sum, { value }) => sum + value, 0);
 }
 
-/** What calls take: tokens, speech, CPU, memory and money. */
+/** What calls use: tokens, speech, CPU, memory and money. */
 export function cost({ performance, calls }) {
   const llm = component(performance, "llm");
   const [input, cached, output] = ["input_tokens", "cached_tokens", "output_tokens"].map((name) => counter(llm, name));

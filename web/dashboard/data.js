@@ -1,15 +1,15 @@
-// Finds figures in what the server answers; whatever it was built without is simply not there.
+// Finds figures in the server's answers. What the server was built without is missing there.
 
 /** The component of that name. */
 export const component = (performance, name) => performance.components.find((one) => one.name === name);
 
-/** One of its stages. */
+/** A stage of a component. */
 export const stage = (performance, of, name) => component(performance, of)?.stages.find((one) => one.name === name);
 
-/** One of its levels. */
+/** A level of a component. */
 export const level = (performance, of, name) => component(performance, of)?.levels.find((one) => one.name === name);
 
-/** The value of one of its counters. */
+/** The value of a counter of a component. */
 export const counter = (one, name) => one?.counters.find((counted) => counted.name === name)?.value;
 
 /** The values of a level over time. */

@@ -5,7 +5,7 @@ function fill(node, classes, attributes, children) {
   if (classes.length) node.setAttribute("class", classes.join(" "));
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    // The policy of the page forbids style attributes but not the style object.
+    // The content security policy of the page forbids style attributes, but allows the style object.
     if (name === "style") Object.assign(node.style, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
@@ -28,7 +28,7 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), classes, attributes, children);
 }
 
-/** Makes `parent` hold `children`, changing no more than what differs. `data-key` says which elements are the same. */
+/** Makes `children` the children of `parent`, and changes only what differs. Elements with the same `data-key` are kept. */
 export function update(parent, ...children) {
   const wanted = present(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
   const keys = new Set(wanted.map(keyOf));

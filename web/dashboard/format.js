@@ -1,18 +1,18 @@
-// Figures, sizes and times in words.
+// Formats figures, sizes and times as text.
 const number = (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits });
 const NUMBERS = [number(0), number(1), number(2), number(3), number(4)];
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
-/** What stands for a figure that there is not. */
+/** The text for a missing figure. */
 export const NONE = "–";
 
 const known = (value, show) => (Number.isFinite(value) ? show(value) : NONE);
 
-/** A figure with as many decimals as its size deserves. */
+/** A figure with fewer decimals the larger it is. */
 export const plain = (value) =>
   known(value, (v) => NUMBERS[Math.abs(v) >= 100 || Number.isInteger(v) ? 0 : Math.abs(v) >= 10 ? 1 : 2].format(v));
 
-/** A number of things; large ones are shortened: 12.3K. */
+/** A count; large ones are shortened: 12.3K. */
 export const count = (value) => known(value, (v) => (v >= 10_000 ? compact : NUMBERS[0]).format(v));
 
 /** Milliseconds, from 10 s on as seconds. */
@@ -75,7 +75,7 @@ const DAY = { day: "numeric", month: "short" };
 /** The time of day of Unix seconds, in the reader's time zone. */
 export const clock = (at) => new Date(1000 * at).toLocaleTimeString("en-GB", { ...CLOCK, second: "2-digit" });
 
-/** The same without seconds. */
+/** The time of day without seconds. */
 export const minute = (at) => new Date(1000 * at).toLocaleTimeString("en-GB", CLOCK);
 
 export const day = (at) => new Date(1000 * at).toLocaleDateString("en-GB", DAY);

@@ -1,4 +1,4 @@
-// What happened over time: percentiles of a stage, and what the process uses.
+// Charts over time: the percentiles of a stage, and what the process uses.
 import { LineChart } from "/dashboard/chart.js";
 import { levelHistory } from "/dashboard/data.js";
 import { h } from "/dashboard/dom.js";
@@ -6,7 +6,7 @@ import { measure, ms, span, words } from "/dashboard/format.js";
 
 const PERCENTILES = ["p50", "p95", "p99"];
 
-/** The choices of the chart of percentiles. */
+/** The stages that can be selected for the chart of percentiles. */
 export function stages({ stages: all }) {
   const groups = Map.groupBy(all, ({ component }) => component);
   return [...groups].map(([component, members]) =>
@@ -28,7 +28,7 @@ export class Charts {
     return [id, new LineChart(box, { name: words(id), height: 140 })];
   });
 
-  /** Shows `history`; `chosen` is `component/stage`. */
+  /** Shows `history`; `chosen` is the selected `component/stage`. */
   show(history, chosen) {
     const { at, step_s: step } = history;
     const one = history.stages.find(({ component, stage }) => `${component}/${stage}` === chosen);

@@ -1,4 +1,4 @@
-// The tiles at the top: how it goes, at a glance.
+// The tiles at the top with the most important figures.
 import { spark } from "/dashboard/chart.js";
 import { level, levelHistory, stage } from "/dashboard/data.js";
 import { h } from "/dashboard/dom.js";
@@ -84,7 +84,7 @@ function memory({ performance, history }) {
   return tile("memory", "Memory", bytes(used?.value), about, levelHistory(history, "process", "memory"));
 }
 
-/** The tiles. */
+/** The tiles at the top of the page. */
 export const overview = (state) => [
   grade(state.grade),
   calls(state),

@@ -1,4 +1,4 @@
-// Where the time of a turn goes: a list of recent turns, and the steps of one of them.
+// How the time of a turn is spent: a list of recent turns, and the steps of the selected one.
 import { ticks } from "/dashboard/scale.js";
 import { h } from "/dashboard/dom.js";
 import { clock, count, ms, words } from "/dashboard/format.js";
@@ -11,13 +11,13 @@ const STEPS = {
   tts: "voice, first sound",
 };
 
-/** What tells a turn from all others. */
+/** The key that identifies a turn. */
 export const keyOf = ({ call_id: call, turn }) => `${call}/${turn}`;
 
 const length = ({ start_ms: start, end_ms: end }) => end - start;
 const inOrder = (steps) => [...steps].sort((a, b) => a.start_ms - b.start_ms || length(b) - length(a));
 
-// From the first to the last thing that happens; the last speech sample is at 0.
+// The time axis from the first to the last step; the last speech sample is at 0.
 function extent(turns) {
   const all = turns.flatMap(({ steps, latency_ms: latency }) => [
     0,
@@ -32,7 +32,7 @@ function bar({ name, start_ms: start, end_ms: end }, [from, to]) {
   return h("i", { "data-step": name, style: { left: percent(start - from), width: percent(end - start) } });
 }
 
-/** The list of turns, with bars on one scale. `slow` is the time from which one is called slow, in ms. */
+/** The list of turns, with bars on a common scale. A turn counts as slow from `slow` ms on. */
 export function turnList(turns, chosen, slow) {
   if (!turns.length)
     return h(
@@ -74,7 +74,7 @@ function summary({ latency_ms: latency, steps, served_from_cache: cached }) {
   ];
 }
 
-/** The steps of a turn over time. */
+/** The steps of a turn on a time axis. */
 export function waterfall(turn) {
   if (!turn) return null;
   const scale = extent([turn]);

@@ -1,5 +1,5 @@
-//! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
-//! A step handles one frame of 20 ms, the gate's a window of 32 ms.
+//! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares the counts.
+//! Each step handles one frame of 20 ms; those of the gate handle a window of 32 ms.
 
 #[path = "../../core/benches/support/cases.rs"]
 mod cases;
@@ -21,18 +21,18 @@ const CASES: &[Case] = &[
     ("resample_8k_to_16k", |n| resample(n, SampleRate::HZ_8000, SampleRate::HZ_16000)),
 ];
 
-/// A telephone's frame in bytes of G.711.
+/// Bytes of G.711 in one frame of a telephone call.
 const TELEPHONE_FRAME: usize = 160;
-/// Samples that Silero judges at a time, and so the gate before it.
+/// Samples that Silero judges at a time, and so the gate in front of it, too.
 const WINDOW: usize = 512;
 
 fn main() -> Result<(), String> {
     cases::run(CASES)
 }
 
-/// White noise, the same every time.
+/// White noise, the same on every run.
 fn noise(samples: usize) -> Vec<i16> {
-    // Knuth's MMIX generator; its upper bits are good.
+    // The generator of Knuth's MMIX; its upper bits are random enough.
     let mut state = 1u64;
     (0..samples)
         .map(|_| {
@@ -42,7 +42,7 @@ fn noise(samples: usize) -> Vec<i16> {
         .collect()
 }
 
-/// Every other window is silent: steady noise would not pass the first stage, so the second would not run.
+/// Every other window is silent. Steady noise alone would not pass the gate's first stage, and its second would never run.
 fn gate_noise(iterations: u64) {
     let windows = [noise(WINDOW), vec![0; WINDOW]];
     let mut gate = Gate::new();

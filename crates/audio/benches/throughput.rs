@@ -1,7 +1,7 @@
 //! How many times faster than real time each stage of a call's audio runs on one core.
 //!
-//! `cargo bench -p antiphon-audio`. Each figure is the best of several rounds, so that what else the machine does
-//! counts least.
+//! Run it with `cargo bench -p antiphon-audio`. Each figure is the best of several rounds, which keeps out most of what else
+//! the machine does.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::hint::black_box;
@@ -10,8 +10,16 @@ use std::time::{Duration, Instant};
 use antiphon_audio::{FileEncoder, FileFormat, Gate, Ingest, Law, Resampler, decode_file, encode_file};
 use antiphon_core::{AudioChunk, FRAME, SampleRate};
 
+/// Length of the audio that every stage handles.
 const AUDIO: Duration = Duration::from_secs(10);
+/// Rounds of each stage, of which the best counts.
 const ROUNDS: usize = 7;
+/// Samples of a telephone frame: 20 ms at 8 kHz.
+const TELEPHONE_FRAME: usize = 160;
+/// Samples that Silero judges at a time: 32 ms at 16 kHz.
+const WINDOW: usize = 512;
+/// Samples of a frame of a voice: 20 ms at 24 kHz.
+const VOICE_FRAME: usize = 480;
 
 /// Times `stage`, which handles [`AUDIO`] once.
 fn report(name: &str, mut stage: impl FnMut()) {
@@ -28,7 +36,7 @@ fn report(name: &str, mut stage: impl FnMut()) {
     println!("{name:<28} {factor:>10.0} x real time {cost:>10.1} us per second of audio");
 }
 
-/// Something like speech: a swelling vowel.
+/// A signal like speech: a vowel that swells and fades.
 fn speech(rate: SampleRate) -> Vec<i16> {
     let samples = rate.samples_in(AUDIO);
     (0..samples)
@@ -47,7 +55,7 @@ fn main() {
     let samples = speech(SampleRate::HZ_16000);
     let mut gate = Gate::new();
     report("gate, 32 ms windows", || {
-        for window in samples.chunks_exact(512) {
+        for window in samples.chunks_exact(WINDOW) {
             black_box(gate.push(window));
         }
     });
@@ -59,14 +67,14 @@ fn codecs() {
     for law in [Law::Mu, Law::A] {
         let (mut bytes, mut decoded) = (Vec::new(), Vec::new());
         report(&format!("G.711 {law:?} encode"), || {
-            for frame in samples.chunks(160) {
+            for frame in samples.chunks(TELEPHONE_FRAME) {
                 bytes.clear();
                 law.encode_into(black_box(frame), &mut bytes);
             }
         });
         let coded: Vec<u8> = samples.iter().map(|&sample| law.encode(sample)).collect();
         report(&format!("G.711 {law:?} decode"), || {
-            for frame in coded.chunks(160) {
+            for frame in coded.chunks(TELEPHONE_FRAME) {
                 decoded.clear();
                 law.decode_into(black_box(frame), &mut decoded);
             }
@@ -76,7 +84,7 @@ fn codecs() {
     let mut ingest = Ingest::new(SampleRate::HZ_8000);
     let mut heard = Vec::new();
     report("ingest of a phone call", || {
-        for frame in coded.chunks(160) {
+        for frame in coded.chunks(TELEPHONE_FRAME) {
             heard.clear();
             ingest.g711(Law::Mu, black_box(frame), &mut heard);
         }
@@ -119,7 +127,7 @@ fn files() {
             output.clear();
             let started = FileEncoder::start(format, audio.rate, None, &mut output);
             let Ok(mut encoder) = started else { return };
-            for frame in audio.samples.chunks(480) {
+            for frame in audio.samples.chunks(VOICE_FRAME) {
                 if encoder.push(frame, &mut output).is_err() {
                     return;
                 }

@@ -1,60 +1,66 @@
-//! A clip: speech kept as Opus packets, in 4 to 9 % of the space, and read again a few packets at a time.
+//! A clip: speech stored as Opus packets in 4 to 9 % of the space of 16-bit PCM, and read back a few packets at a time.
 //!
-//! A container would cost more than it gives: Ogg's pages alone are a tenth of a short clause. A clip is a header, with
-//! numbers in little-endian order,
+//! There is no container, because Ogg's pages alone would be a tenth of a short clause. A clip is a header, with numbers in
+//! little-endian order,
 //!
-//! | bytes | what |
+//! | bytes | meaning |
 //! |---|---|
-//! | 1 | the version of this layout |
-//! | 4 | samples a second |
-//! | 4 | samples |
+//! | 1 | version of this layout |
+//! | 4 | sample rate in Hz |
+//! | 4 | number of samples |
 //! | 2 | the encoder's delay in samples at 48 kHz, as the pre-skip of RFC 7845, 5.1 |
 //!
-//! and then packets of 20 ms, each after its length as written in RFC 6716, 3.2.1. At which rate Opus codes follows from
-//! the clip's own rate. What is read has as many samples, at the same rate, as were written.
+//! and then packets of 20 ms, each preceded by its length as written in RFC 6716, 3.2.1. The rate at which Opus codes follows
+//! from the clip's own rate. Reading gives exactly as many samples, at the same rate, as were written.
 
 use std::sync::{Mutex, PoisonError};
 
 use antiphon_core::{AudioChunk, SampleRate};
 use opus_pure::{Application, MAX_PACKET_BYTES, OpusDecoder, OpusEncoder};
 
-use crate::Resampler;
+use crate::resample::Resampler;
 
-/// Clips of another version are not read.
+/// Version of the layout. Clips of another version are refused.
 const VERSION: u8 = 1;
-/// Bytes of the header.
+/// Length of the header in bytes.
 const HEAD: usize = 11;
-/// The rates Opus codes (RFC 6716, 2) that speech comes at.
+/// The rates at which Opus codes (RFC 6716, 2), without 12 kHz, at which no speech comes.
 const CODED: [SampleRate; 4] =
     [SampleRate::HZ_8000, SampleRate::HZ_16000, SampleRate::HZ_24000, SampleRate::HZ_48000];
-/// The length at which Opus is at its best (RFC 6716, 2.1.4).
+/// Packets of 20 ms, the length at which Opus works best (RFC 6716, 2.1.4).
 const PACKETS_PER_SECOND: usize = 50;
-/// Lengths below this take one byte, others two (RFC 6716, 3.2.1).
+/// A packet length below this is written in one byte, a longer one in two (RFC 6716, 3.2.1).
 const ONE_BYTE: usize = 252;
-/// Packets of the first chunk, so that it is there at once: some 33 ms, more than one frame of a call.
+/// Packets in the first chunk. Few, so that playback can start at once: some 33 ms, more than one frame of a call.
 const FIRST: usize = 2;
-/// Packets of a later chunk: 100 ms, so that reading one keeps nobody else waiting.
+/// Packets in each later chunk: 100 ms, so that decoding one does not hold up other work on the thread.
 const LATER: usize = 5;
+/// Bits a second at the coded rates of [`CODED`], within the sweet spots of RFC 6716, 2.1.1. With packet lengths and header they
+/// stay below a tenth of what 16-bit PCM takes. At 24 kHz it is the upper bound: see [`bitrate`].
+const BITS_PER_SECOND: [i32; 4] = [11_000, 20_000, 30_000, 32_000];
+/// Share of the PCM bit rate, in thousandths, that a clip coded at 24 kHz may take: voices of 22.05 kHz get a little less than
+/// [`BITS_PER_SECOND`].
+const PER_MILLE_OF_PCM: i64 = 85;
 
 /// A clip that could not be written or read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ClipError {
-    /// No audio of less than a day at the rates of speech does this.
+    /// The encoder refused the audio. Audio of less than a day at the usual rates of speech is never refused.
     #[error("{samples} samples at {} Hz cannot be kept as a clip: {reason}", .rate.hz())]
     Unwritable {
-        /// Of the audio.
+        /// The audio's sample rate.
         rate: SampleRate,
-        /// Of the audio.
+        /// The audio's length in samples.
         samples: usize,
-        /// What the encoder says.
+        /// The encoder's message.
         reason: String,
     },
-    /// These bytes are no clip, or part of one is missing or changed.
+    /// The bytes are not a clip, or part of the clip is missing or changed.
     #[error("this is no clip that can be read: {0}")]
     Damaged(String),
 }
 
-/// Writes `samples` as a clip.
+/// Encodes `samples` as a clip.
 pub fn encode_clip(rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>, ClipError> {
     write(rate, samples).map_err(|reason| ClipError::Unwritable { rate, samples: samples.len(), reason })
 }
@@ -68,7 +74,7 @@ fn write(rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>, String> {
     let mut pcm = Vec::new();
     resampler.process(samples, &mut pcm);
     resampler.flush(&mut pcm);
-    // What comes out is this much behind what goes in, so as much must follow.
+    // The encoder's output lags its input by `delay` samples: pad the end so that the last samples come out, too.
     let delay = encoder.lookahead();
     let frame = frame(coded);
     pcm.resize((delay + pcm.len()).next_multiple_of(frame), 0);
@@ -89,32 +95,35 @@ fn write(rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>, String> {
     Ok(clip)
 }
 
-/// The rate at which Opus codes audio of `rate`.
+/// The rate at which Opus codes audio of `rate`: the next higher one.
 fn coded(rate: SampleRate) -> SampleRate {
     CODED.into_iter().find(|coded| *coded >= rate).unwrap_or(SampleRate::HZ_48000)
 }
 
-/// Samples of a packet.
+/// Samples in one packet.
 fn frame(coded: SampleRate) -> usize {
     coded.hz() as usize / PACKETS_PER_SECOND
 }
 
-/// Bits a second. Within the sweet spots of RFC 6716, 2.1.1, and together with lengths and header less than a tenth of
-/// what 16-bit PCM takes at `rate`.
+/// Bits a second for audio of `rate` that is coded at `coded`.
 fn bitrate(rate: SampleRate, coded: SampleRate) -> i32 {
+    let [at_8k, at_16k, at_24k, at_48k] = BITS_PER_SECOND;
     match coded {
-        SampleRate::HZ_8000 => 11_000,
-        SampleRate::HZ_16000 => 20_000,
-        // Fullband's, or 8.5 % of PCM at lower rates.
-        SampleRate::HZ_24000 => (i64::from(rate.hz()) * 16 * 85 / 1_000).min(30_000) as i32,
-        _ => 32_000,
+        SampleRate::HZ_8000 => at_8k,
+        SampleRate::HZ_16000 => at_16k,
+        SampleRate::HZ_24000 => {
+            let share_of_pcm = i64::from(rate.hz()) * 16 * PER_MILLE_OF_PCM / 1_000;
+            share_of_pcm.min(i64::from(at_24k)) as i32
+        }
+        _ => at_48k,
     }
 }
 
-/// A resampler from what Opus gives to `rate`.
+/// A resampler from the rate at which Opus codes back to `rate`.
 ///
-/// The latest one with a filter is remembered, for resamplers of the same rates share its table: to make that table takes
-/// longer than all else until the first chunk, and one clip after another has the rate of the same voice.
+/// The latest resampler is kept in a static, because resamplers of the same rates share one filter table while any of them
+/// lives. Computing that table takes longer than everything else up to the first chunk, and clips read one after another
+/// mostly have the rate of the same voice.
 fn back_to(rate: SampleRate) -> Resampler {
     static LATEST: Mutex<Option<Resampler>> = Mutex::new(None);
 
@@ -134,7 +143,7 @@ fn push_length(length: usize, clip: &mut Vec<u8>) {
     }
 }
 
-/// The packet at the start of `bytes`, and what follows it.
+/// Splits off the packet at the start of `bytes`; `None` if there is no whole packet.
 fn split_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let first = usize::from(first);
@@ -144,34 +153,34 @@ fn split_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         let (&second, rest) = rest.split_first()?;
         (first + 4 * usize::from(second), rest)
     };
-    // To the decoder, an empty packet is one that was lost.
+    // The decoder takes an empty packet for one that was lost, so it is refused here.
     if length == 0 { None } else { rest.split_at_checked(length) }
 }
 
-/// Reads a clip, chunk by chunk: the first is short, the others last 100 ms. Ends after an error.
+/// Reads a clip chunk by chunk. The first chunk is short, the others last 100 ms. The iterator ends after an error.
 ///
-/// Nothing about the bytes is trusted, and memory does not grow with what their header claims.
+/// The bytes are not trusted: memory does not grow with what the header claims.
 pub struct ClipReader<B> {
     bytes: B,
-    /// Where the next packet begins.
+    /// Index of the next packet's first byte.
     at: usize,
     rate: SampleRate,
-    /// Samples still to be given.
+    /// Samples not yet given out.
     left: usize,
     /// Samples of the encoder's delay still to be dropped, at the coded rate.
     skip: usize,
     decoder: OpusDecoder,
     resampler: Resampler,
-    /// One packet.
+    /// The samples of one packet, at the coded rate.
     decoded: Vec<i16>,
-    /// One chunk.
+    /// The samples of one chunk, at the clip's rate.
     samples: Vec<i16>,
-    /// In the next chunk.
+    /// Packets to decode for the next chunk.
     packets: usize,
 }
 
 impl<B: AsRef<[u8]>> ClipReader<B> {
-    /// Checks that `bytes` are a whole clip as far as that can be seen without decoding.
+    /// Checks, without decoding, that `bytes` are a whole clip.
     pub fn new(bytes: B) -> Result<Self, ClipError> {
         let damaged = |what: &str| ClipError::Damaged(what.to_owned());
         let head: &[u8; HEAD] =
@@ -203,7 +212,7 @@ impl<B: AsRef<[u8]>> ClipReader<B> {
         Ok(Self { bytes, at: HEAD, rate, left, skip, decoder, resampler, decoded, samples, packets: FIRST })
     }
 
-    /// Samples a second of what is read.
+    /// Sample rate of the chunks.
     pub fn rate(&self) -> SampleRate {
         self.rate
     }
@@ -230,7 +239,7 @@ impl<B: AsRef<[u8]>> ClipReader<B> {
     }
 }
 
-/// `None` where the bytes are not packets to their end.
+/// The number of packets; `None` if the bytes do not consist of whole packets.
 fn count_packets(mut bytes: &[u8]) -> Option<u64> {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -344,7 +353,7 @@ mod tests {
         let second = encode_clip(SampleRate::HZ_22050, &noise(5_000)).unwrap();
         let other = encode_clip(rate(32_000), &speech(5_000)).unwrap();
         let alone = [&first, &second].map(|clip| {
-            // Another filter takes the place of the remembered one.
+            // Reading a clip of another rate replaces the filter that is kept.
             read(&other).unwrap();
             samples(&read(clip).unwrap())
         });
@@ -354,7 +363,7 @@ mod tests {
         while let (Some(a), Some(b)) = (one.next(), two.next()) {
             heard[0].extend_from_slice(&a.unwrap().samples);
             heard[1].extend_from_slice(&b.unwrap().samples);
-            // Given up in its middle.
+            // A third reader is dropped in the middle of its clip.
             ClipReader::new(&first).unwrap().next();
         }
         assert_eq!(heard, alone, "turn by turn");

@@ -1,4 +1,4 @@
-//! Audio files written as the audio is made: the header first, then what each push completes.
+//! Writes audio files while the audio is being made: first the header, then whatever each push completes.
 
 mod flac;
 mod opus;
@@ -9,7 +9,7 @@ use antiphon_core::{AudioChunk, SampleRate};
 use flac::FlacEncoder;
 use opus::OggOpusEncoder;
 
-/// What a file is written as.
+/// The formats that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileFormat {
     /// RIFF WAVE, 16-bit PCM.
@@ -18,15 +18,15 @@ pub enum FileFormat {
     Pcm,
     /// Opus in Ogg (RFC 7845), tuned for speech.
     Opus,
-    /// FLAC.
+    /// FLAC (RFC 9639), without loss.
     Flac,
 }
 
 impl FileFormat {
-    /// All of them.
+    /// Every format.
     pub const ALL: [Self; 4] = [Self::Wav, Self::Pcm, Self::Opus, Self::Flac];
 
-    /// The name it goes by in OpenAI's speech API, and the usual file name extension.
+    /// The format's name in OpenAI's speech API, which is also the usual file name extension.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wav => "wav",
@@ -36,7 +36,7 @@ impl FileFormat {
         }
     }
 
-    /// The format of this [`name`](Self::name).
+    /// The format with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
@@ -52,7 +52,7 @@ impl FileFormat {
     }
 }
 
-/// An encoder refused its input. No audio makes it do so at the rates of speech: see the message.
+/// An encoder refused its input. That does not happen at the usual rates of speech.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {format} at {} Hz: {reason}", .rate.hz())]
 pub struct EncodeError {
@@ -61,7 +61,7 @@ pub struct EncodeError {
     reason: String,
 }
 
-/// Writes one file.
+/// Writes one file, piece by piece.
 pub struct FileEncoder {
     format: FileFormat,
     rate: SampleRate,
@@ -75,8 +75,8 @@ enum Codec {
 }
 
 impl FileEncoder {
-    /// Starts a file and appends its header to `output`. `samples` is the exact length if it is known; without
-    /// it, the header says what streams say ("unknown"), and Opus keeps its pages short.
+    /// Starts a file and appends its header to `output`. `samples` is the exact length if it is known. Without it, the
+    /// header holds the value that streams use for "unknown", and Opus keeps its pages short so that they leave early.
     pub fn start(
         format: FileFormat,
         rate: SampleRate,
@@ -101,7 +101,7 @@ impl FileEncoder {
         Ok(Self { format, rate, codec })
     }
 
-    /// Adds samples, and appends what they complete to `output`.
+    /// Adds samples, and appends the bytes that they complete to `output`.
     pub fn push(&mut self, samples: &[i16], output: &mut Vec<u8>) -> Result<(), EncodeError> {
         let result = match &mut self.codec {
             Codec::Plain => {
@@ -114,7 +114,7 @@ impl FileEncoder {
         result.map_err(|reason| self.error(reason))
     }
 
-    /// Ends the file, and appends the rest to `output`.
+    /// Ends the file, and appends its last bytes to `output`.
     pub fn finish(mut self, output: &mut Vec<u8>) -> Result<(), EncodeError> {
         let result = match &mut self.codec {
             Codec::Plain => Ok(()),
@@ -129,7 +129,7 @@ impl FileEncoder {
     }
 }
 
-/// A whole file.
+/// Encodes a whole file at once.
 pub fn encode_file(format: FileFormat, audio: &AudioChunk) -> Result<Vec<u8>, EncodeError> {
     let mut output = Vec::new();
     let length = audio.samples.len() as u64;

@@ -1,4 +1,4 @@
-//! Audio files of people and programs, as mono samples. Nothing about the bytes is trusted.
+//! Reads audio files, from people and programs, as mono samples. The bytes are not trusted.
 
 mod opus;
 
@@ -17,38 +17,38 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
 
-use crate::Resampler;
+use crate::resample::Resampler;
 use opus::OpusPackets;
 
-/// What can be read, for messages.
+/// The formats that can be read, for error messages.
 const KNOWN: &str = "WAV, FLAC, MP3, Ogg (Vorbis or Opus), M4A (AAC) or WebM";
-/// Files of a higher rate are brought down to this, so that a limit on the duration limits the memory.
+/// Files of a higher rate are resampled to this one, so that a limit on the duration also limits the memory.
 const HIGHEST_RATE: SampleRate = SampleRate::HZ_48000;
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FileError {
-    /// There is nothing in it.
+    /// The file has no bytes or no samples.
     #[error("the audio file is empty")]
     Empty,
-    /// It is none of the formats known, or its header is broken.
+    /// The file has none of the known formats, or its header is broken.
     #[error("this is no audio file that can be read ({0}); send {KNOWN}")]
     Unknown(String),
-    /// The container is fine, but what it holds cannot be decoded.
+    /// The container can be read, but its audio cannot be decoded.
     #[error("the {container} file holds no audio that can be decoded: {reason}; send {KNOWN}")]
     Undecodable {
-        /// Such as "wave" or "ogg".
+        /// Name of the container, such as "wave" or "ogg".
         container: &'static str,
-        /// What the decoder says.
+        /// The decoder's message.
         reason: String,
     },
-    /// It is longer than allowed.
+    /// The audio is too long. Holds the longest duration allowed.
     #[error("the audio is longer than the {} s allowed; send it in parts", .0.as_secs())]
     TooLong(Duration),
 }
 
-/// Reads an audio file into mono samples, at its own rate or at 48 kHz if that is higher. The same as
-/// [`FileDecoder`], but at once; memory is bounded by the file and by `longest`, whatever its header claims.
+/// Reads a whole audio file into mono samples, at its own rate or at 48 kHz if its rate is higher. It is [`FileDecoder`] run
+/// to the end. Memory is bounded by the size of the file and by `longest`, whatever the header claims.
 pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileError> {
     if bytes.is_empty() {
         return Err(FileError::Empty);
@@ -66,18 +66,19 @@ pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileEr
 /// Reads an audio file packet by packet, so that memory does not grow with it.
 ///
 /// WAV (PCM, float, G.711, ADPCM, with a streaming header too), FLAC, MP3, Ogg (Vorbis, Opus), M4A (AAC-LC) and
-/// WebM or Matroska. Channels are averaged. A file that breaks off gives what was whole, and broken packets within
-/// it are left out; only if nothing at all could be decoded is that an error.
+/// WebM or Matroska. Channels are averaged. A file that breaks off gives the audio up to there, and broken packets are left
+/// out. It is an error only if nothing at all could be decoded.
 pub struct FileDecoder<'s> {
     reader: Box<dyn FormatReader + 's>,
     container: &'static str,
     decoder: Decoder,
     mono: Mono,
+    /// The last fault that was skipped; it becomes the error if the file gives no samples.
     broken: Option<String>,
 }
 
 impl<'s> FileDecoder<'s> {
-    /// Finds out what the file is.
+    /// Finds out the file's format and opens its first audio track.
     pub fn open(source: impl MediaSource + 's) -> Result<Self, FileError> {
         let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let reader = get_probe()
@@ -89,12 +90,12 @@ impl<'s> FileDecoder<'s> {
         Ok(Self { container, decoder, mono: Mono::default(), broken: None, reader })
     }
 
-    /// Samples a second, once the first have been read.
+    /// The sample rate; known once the first samples have been read.
     pub fn rate(&self) -> Option<SampleRate> {
         self.mono.rate()
     }
 
-    /// Appends the next samples and gives their rate, which never changes; `None` at the end.
+    /// Appends the next samples and returns their rate, which stays the same for the whole file; `None` at the end.
     pub fn read(&mut self, samples: &mut Vec<i16>) -> Result<Option<SampleRate>, FileError> {
         while let Some(packet) = self.next_packet() {
             match self.decoder.decode(&packet) {
@@ -113,14 +114,14 @@ impl<'s> FileDecoder<'s> {
         Err(FileError::Undecodable { container: self.container, reason })
     }
 
-    /// The track's next packet; `None` at the end and at the first fault, which is noted.
+    /// The track's next packet; `None` at the end, and at the first fault, which is noted in `broken`.
     fn next_packet(&mut self) -> Option<Packet> {
         loop {
             let result = match self.reader.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.decoder.track => return Some(packet),
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => return None,
-                // A chained Ogg stream goes on with tracks of its own.
+                // A chained Ogg stream continues with a new set of tracks.
                 Err(DecoderError::ResetRequired) => {
                     Decoder::open(self.reader.as_ref()).map(|decoder| self.decoder = decoder)
                 }
@@ -134,10 +135,10 @@ impl<'s> FileDecoder<'s> {
     }
 }
 
-/// Why no reader takes the file.
+/// The reason why no reader accepts the file.
 fn unknown(error: &DecoderError) -> String {
     match error {
-        // The probe's own words for "none of them".
+        // This is how the probe says that no format matched.
         DecoderError::Unsupported(text) if text.starts_with("core (probe)") => {
             "it begins like none of them".to_owned()
         }
@@ -198,13 +199,13 @@ impl Decoder {
     }
 }
 
-/// Makes one channel of many.
+/// Averages all channels into one.
 #[derive(Default)]
 struct Mono {
-    /// Of the first block, and what brings it down to [`HIGHEST_RATE`]. Blocks of another rate are left out.
+    /// The rate of the first block, and the resampler down to [`HIGHEST_RATE`]. Blocks of another rate are left out.
     input: Option<(SampleRate, Resampler)>,
     mixed: Vec<i16>,
-    /// Whether there were samples at all.
+    /// Whether there were any samples.
     any: bool,
 }
 

@@ -1,16 +1,43 @@
-//! ITU-T G.711: eight bits a sample for telephony.
+//! ITU-T G.711, the codec of telephony: eight bits for each sample at 8 kHz.
+
+/// Shifts the eight segments of mu-law so that each begins at a power of two: 33 on the standard's 14-bit scale.
+const MU_BIAS: u16 = 33 << 2;
+/// The largest magnitude that mu-law can express: 8158 on the standard's 14-bit scale, and the fraction below it.
+const MU_CLIP: u16 = 8159 * 4 - 1;
+/// A-law inverts every second bit on the line.
+const A_INVERTED: u8 = 0x55;
+/// The sample of every mu-law byte.
+const MU_DECODED: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = decode_mu(byte as u8);
+        byte += 1;
+    }
+    table
+};
+/// The sample of every A-law byte.
+const A_DECODED: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = decode_a(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 /// The two companding laws of G.711.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Law {
-    /// mu-law, "PCMU": North America and Japan, and every media stream of Twilio.
+    /// mu-law, "PCMU": used in North America and Japan, and by every media stream of Twilio.
     Mu,
-    /// A-law, "PCMA": everywhere else.
+    /// A-law, "PCMA": used everywhere else.
     A,
 }
 
 impl Law {
-    /// One sample of a byte.
+    /// The sample that a byte stands for.
     pub const fn decode(self, byte: u8) -> i16 {
         match self {
             Self::Mu => MU_DECODED[byte as usize],
@@ -43,11 +70,6 @@ impl Law {
     }
 }
 
-/// Shifts the eight segments of mu-law so that each begins at a power of two: 33 on the standard's 14-bit scale.
-const MU_BIAS: u16 = 33 << 2;
-/// The largest magnitude mu-law holds: 8158 on the standard's 14-bit scale, and the fraction below it.
-const MU_CLIP: u16 = 8159 * 4 - 1;
-
 const fn encode_mu(sample: i16) -> u8 {
     let magnitude = sample.unsigned_abs();
     let biased = if magnitude > MU_CLIP { MU_CLIP } else { magnitude } + MU_BIAS;
@@ -55,7 +77,7 @@ const fn encode_mu(sample: i16) -> u8 {
     let segment = biased.ilog2() - 7;
     let step = (biased >> (segment + 3)) & 0x0F;
     let sign = if sample < 0 { 0x80 } else { 0 };
-    // All bits go inverted over the line.
+    // mu-law inverts all bits on the line.
     !(sign | (segment as u8) << 4 | step as u8)
 }
 
@@ -67,11 +89,9 @@ const fn decode_mu(byte: u8) -> i16 {
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// Every second bit goes inverted over the line.
-const A_INVERTED: u8 = 0x55;
-
 const fn encode_a(sample: i16) -> u8 {
-    // 11 bits of magnitude, of which the first two segments take 0 to 31; the ones' complement keeps both halves alike: there is no zero.
+    // 11 bits of magnitude, of which the first two segments take 0 to 31. A-law has no zero: the ones' complement makes the
+    // negative half a mirror image of the positive one.
     let magnitude = (if sample < 0 { !sample } else { sample }) as u16 >> 4;
     let code = if magnitude < 32 {
         magnitude as u8
@@ -87,30 +107,10 @@ const fn decode_a(byte: u8) -> i16 {
     let code = byte ^ A_INVERTED;
     let segment = (code >> 4) & 0x07;
     let step = (code & 0x0F) as i16;
-    // The middle of the interval.
+    // A byte stands for the middle of its decision interval.
     let magnitude = if segment == 0 { (step << 4) + 8 } else { ((step << 4) + 0x108) << (segment - 1) };
     if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
-
-const MU_DECODED: [i16; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = decode_mu(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-const A_DECODED: [i16; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = decode_a(byte as u8);
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,11 @@
-//! What comes in over any transport, as the pipeline hears it: 16 kHz mono.
+//! Converts the audio of any transport to what the pipeline works with: 16 kHz mono.
 
 use antiphon_core::SampleRate;
 
-use crate::{Law, Resampler};
+use crate::g711::Law;
+use crate::resample::Resampler;
 
-/// Turns one call's incoming audio into 16 kHz mono samples. Nothing is allocated per frame once warm.
+/// Turns one call's incoming audio into 16 kHz mono samples. After the first frames it allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Ingest {
     resampler: Resampler,
@@ -15,25 +16,25 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes audio at `rate`.
+    /// For audio that arrives at `rate`.
     pub fn new(rate: SampleRate) -> Self {
         let resampler = Resampler::new(rate, SampleRate::HZ_16000);
         Self { resampler, decoded: Vec::new(), odd_byte: None }
     }
 
-    /// Appends `samples` to `output`.
+    /// Converts `samples` and appends them to `output`.
     pub fn samples(&mut self, samples: &[i16], output: &mut Vec<i16>) {
         self.resampler.process(samples, output);
     }
 
-    /// Appends G.711 to `output`.
+    /// Decodes and converts G.711 and appends it to `output`.
     pub fn g711(&mut self, law: Law, bytes: &[u8], output: &mut Vec<i16>) {
         self.decoded.clear();
         law.decode_into(bytes, &mut self.decoded);
         self.resampler.process(&self.decoded, output);
     }
 
-    /// Appends little-endian 16-bit PCM to `output`. A sample may be cut in two between calls.
+    /// Converts little-endian 16-bit PCM and appends it to `output`. A sample may be split between two calls.
     pub fn s16le(&mut self, mut bytes: &[u8], output: &mut Vec<i16>) {
         self.decoded.clear();
         if let (Some(low), [high, rest @ ..]) = (self.odd_byte, bytes) {
@@ -49,7 +50,7 @@ impl Ingest {
         self.resampler.process(&self.decoded, output);
     }
 
-    /// Appends what the resampler still holds, and starts anew.
+    /// Appends what the resampler still holds, and resets it for a new stream.
     pub fn flush(&mut self, output: &mut Vec<i16>) {
         self.odd_byte = None;
         self.resampler.flush(output);

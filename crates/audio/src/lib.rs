@@ -1,7 +1,7 @@
-//! Audio for calls: codecs, files, resampling, a gate for voice. Synchronous.
+//! Audio for calls: codecs, files, resampling, and a cheap gate before voice activity detection. All of it is synchronous.
 //!
-//! Nothing here reads a clock, does I/O or starts a thread. What runs for every frame of a call ([`Ingest`],
-//! [`Resampler`], [`Law`]) allocates nothing once warm.
+//! Nothing here reads a clock, does I/O or starts a thread. What runs for every frame of a call ([`Ingest`], [`Resampler`],
+//! [`Law`]) allocates nothing after its first frames.
 
 mod clip;
 mod encode;

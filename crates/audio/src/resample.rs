@@ -8,36 +8,37 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use antiphon_core::SampleRate;
 
-/// Zero crossings of the sinc on each side, at the lower rate. Sets the delay: 16 samples of the lower rate
-/// (and what rounds the filter to [`LANES`]), which is 2 ms at 8 kHz and 1 ms at 16 kHz.
+/// Zero crossings of the sinc on each side, at the lower rate. They set the delay: 16 samples of the lower rate, plus the
+/// taps that round the filter up to [`LANES`]. That is 2 ms at 8 kHz and 1 ms at 16 kHz.
 const ZERO_CROSSINGS: usize = 16;
-/// Kaiser's shape for 65 dB of stop-band attenuation, below the noise of 8-bit companding and of 11-bit PCM:
-/// `0.1102 (A - 8.7)`.
+/// Shape of the Kaiser window for 65 dB of stop-band attenuation, by Kaiser's formula `0.1102 (A - 8.7)`. Aliases then lie
+/// below the noise of 8-bit companding and of 11-bit PCM.
 const KAISER_BETA: f64 = 6.2;
-/// Middle of the transition band relative to the lower Nyquist frequency. With the window above the band is
-/// 0.25 wide: flat up to 0.8, and what lies beyond 1.06 is gone.
+/// Middle of the transition band, relative to the lower Nyquist frequency. With the window above the band is 0.25 wide: the
+/// response is flat up to 0.8 and nothing passes beyond 1.06.
 const CUTOFF: f64 = 0.93;
 /// Ratios with more phases than this interpolate between stored ones: 44.1 kHz to 16 kHz has 160, 11.025 kHz 640.
 const MAX_EXACT_PHASES: usize = 1_024;
 /// Stored phases when they are interpolated: the error of linear interpolation, `(pi / 256)^2 / 8`, is -94 dB.
 const STORED_PHASES: usize = 256;
-/// Input samples filtered at a time: bounds the memory of a resampler whatever it is given.
+/// Input samples filtered at a time. Bounds the memory of a resampler, however long its input is.
 const BLOCK: usize = 1_024;
-/// The inner loop's width; every filter has a multiple of this many taps.
+/// Width of the inner loop; the number of taps of every filter is a multiple of it.
 const LANES: usize = 8;
 
 /// Converts a stream from one sample rate to another.
 ///
-/// The output is aligned with the input: `n` samples in give `ceil(n * to / from)` out in all, of which the last
-/// [`Resampler::delay_samples`] come when more input or [`Resampler::flush`] follows. How the input is cut into
-/// chunks changes nothing. Equal rates pass through untouched. Nothing is allocated after construction, apart
-/// from growing the caller's buffer; resamplers of the same ratio share one table.
+/// The output is aligned with the input: `n` input samples give `ceil(n * to / from)` output samples in all, of which the last
+/// [`Resampler::delay_samples`] come when more input or [`Resampler::flush`] follows. The result does not depend on how the
+/// input is cut into chunks. Equal rates pass through unchanged. Nothing is allocated after construction, apart from growing
+/// the caller's buffer. Resamplers of the same ratio share one table.
 #[derive(Clone, Debug)]
 pub struct Resampler {
+    /// `None` when both rates are equal.
     filter: Option<Arc<Filter>>,
-    /// Input the filter still needs, oldest first.
+    /// Input samples that the filter still needs, oldest first.
     history: Vec<f32>,
-    /// Where the next output lies between two input samples, in `1/up` of the input's step.
+    /// Where the next output sample lies between two input samples, in `1/up` of the distance between them.
     phase: usize,
 }
 
@@ -51,12 +52,12 @@ impl Resampler {
         resampler
     }
 
-    /// Input samples that are held back because later ones still shape them.
+    /// How many input samples are held back because their output depends on samples that come later.
     pub fn delay_samples(&self) -> usize {
         self.filter.as_ref().map_or(0, |filter| filter.taps / 2)
     }
 
-    /// Appends what `input` completes to `output`.
+    /// Appends to `output` the samples that `input` completes.
     pub fn process(&mut self, input: &[i16], output: &mut Vec<i16>) {
         let Some(filter) = &self.filter else {
             output.extend_from_slice(input);
@@ -68,7 +69,7 @@ impl Resampler {
         }
     }
 
-    /// Appends the end of the stream to `output`, as if silence followed, and starts anew.
+    /// Appends the end of the stream to `output`, as if silence followed, and resets for a new stream.
     pub fn flush(&mut self, output: &mut Vec<i16>) {
         if let Some(filter) = &self.filter {
             self.history.resize(self.history.len() + filter.taps / 2, 0.0);
@@ -77,32 +78,34 @@ impl Resampler {
         self.reset();
     }
 
-    /// Forgets the stream.
+    /// Drops the current stream and starts a new one.
     pub fn reset(&mut self) {
         self.history.clear();
         self.phase = 0;
         if let Some(filter) = &self.filter {
-            // Silence before the first sample: the first output then lies exactly on it.
+            // With this much silence before it, the first output sample lies exactly on the first input sample.
             self.history.resize(filter.taps / 2 - 1, 0.0);
         }
     }
 }
 
-/// The table of one ratio.
+/// The filter table of one ratio of rates.
 #[derive(Debug)]
 struct Filter {
-    /// Output samples to each `down` input samples, reduced.
+    /// Output samples for every `down` input samples, in lowest terms.
     up: usize,
+    /// Input samples for every `up` output samples.
     down: usize,
+    /// Input samples that one output sample depends on.
     taps: usize,
     /// Stored phases: `up`, or [`STORED_PHASES`] when they are interpolated.
     phases: usize,
-    /// `phases + 1` rows of `taps`.
+    /// `phases + 1` rows of `taps` coefficients.
     rows: Vec<f32>,
 }
 
 impl Filter {
-    /// The table of this ratio, made at most once while any resampler uses it.
+    /// The table of this ratio. It is computed once, and again only if no resampler uses it any more.
     fn shared(from: usize, to: usize) -> Arc<Self> {
         static TABLES: Mutex<Vec<Weak<Filter>>> = Mutex::new(Vec::new());
 
@@ -121,7 +124,7 @@ impl Filter {
     }
 
     fn new(up: usize, down: usize) -> Self {
-        // When the rate falls, the sinc widens to cut at the output's Nyquist frequency.
+        // When the rate is reduced, the sinc is stretched so that it cuts off at the output's Nyquist frequency.
         let stretch = (down as f64 / up as f64).max(1.0);
         let half = (ZERO_CROSSINGS as f64 * stretch).ceil() as usize;
         let taps = (2 * half).next_multiple_of(LANES);
@@ -132,7 +135,7 @@ impl Filter {
             let offset = phase as f64 / phases as f64;
             let row: Vec<f64> =
                 (0..taps).map(|tap| windowed_sinc(offset + centre - tap as f64, stretch)).collect();
-            // Every phase passes a constant unchanged; otherwise silence with an offset would hum.
+            // Every phase must pass a constant unchanged; otherwise silence with an offset would become a hum.
             let gain: f64 = row.iter().sum();
             rows.extend(row.iter().map(|tap| (tap / gain) as f32));
         }
@@ -143,7 +146,7 @@ impl Filter {
         &self.rows[phase * self.taps..][..self.taps]
     }
 
-    /// Filters all of `history` that is complete, drops what is done with, and gives the next phase.
+    /// Filters as much of `history` as has all its taps, drops the input that is no longer needed, and returns the next phase.
     fn run(&self, history: &mut Vec<f32>, mut phase: usize, output: &mut Vec<i16>) -> usize {
         let mut start = 0;
         while let Some(window) = history.get(start..start + self.taps) {
@@ -156,6 +159,7 @@ impl Filter {
         phase
     }
 
+    /// The output sample at a phase, by linear interpolation if only some phases are stored.
     fn at(&self, window: &[f32], phase: usize) -> f32 {
         if self.phases == self.up {
             return dot(window, self.row(phase));
@@ -168,7 +172,7 @@ impl Filter {
     }
 }
 
-/// The filter at `t` input samples from its middle.
+/// The value of the filter at `t` input samples from its middle.
 fn windowed_sinc(t: f64, stretch: f64) -> f64 {
     let width = ZERO_CROSSINGS as f64 * stretch;
     let position = t / width;
@@ -194,7 +198,7 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// Independent sums in each lane, so that the compiler can use vector instructions.
+/// The dot product. Each lane has its own sum, so that the compiler can use vector instructions.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
@@ -206,7 +210,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn quantise(sample: f32) -> i16 {
-    // The conversion saturates.
+    // The conversion saturates, so loud samples clip and do not wrap around.
     sample.round_ties_even() as i16
 }
 

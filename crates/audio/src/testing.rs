@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 use std::path::PathBuf;
 
-/// Something like a vowel: harmonics that swell and fade.
+/// A signal like a vowel: harmonics that swell and fade.
 pub(crate) fn speech(samples: usize) -> Vec<i16> {
     (0..samples)
         .map(|n| {
@@ -15,9 +15,9 @@ pub(crate) fn speech(samples: usize) -> Vec<i16> {
         .collect()
 }
 
-/// White noise, the same every time.
+/// White noise, the same on every run.
 pub(crate) fn noise(samples: usize) -> Vec<i16> {
-    // Knuth's MMIX generator; its upper bits are good.
+    // The generator of Knuth's MMIX; its upper bits are random enough.
     let mut state = 1u64;
     (0..samples)
         .map(|_| {
@@ -27,7 +27,7 @@ pub(crate) fn noise(samples: usize) -> Vec<i16> {
         .collect()
 }
 
-/// The correlation coefficient of two signals, as far as both go.
+/// The correlation coefficient of two signals, over the length of the shorter one.
 pub(crate) fn correlation(a: &[i16], b: &[i16]) -> f64 {
     let sum = |f: fn(f64, f64) -> f64| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f(f64::from(a), f64::from(b))).sum()

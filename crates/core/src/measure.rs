@@ -2,7 +2,6 @@
 //! whatever is built, by itself.
 
 pub mod account;
-mod cpu_time;
 mod histogram;
 
 use std::borrow::Cow;
@@ -11,7 +10,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use cpu_time::cpu_time;
 pub use histogram::{Histogram, Snapshot};
 
 /// A part of the system that can be looked at.

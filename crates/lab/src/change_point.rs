@@ -1,4 +1,4 @@
-//! Change points in a benchmark's history: when did it get slower?
+//! Finds the change points in a benchmark's history: the runs from which on it was slower or faster.
 //!
 //! E-divisive means (Matteson & James 2014, "A nonparametric approach for multiple change point analysis"),
 //! which MongoDB runs over its own benchmarks (Daly et al. 2020). A segment is split where the energy
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::median;
 
-/// A level needs this many values to be one; a lone outlier is none.
+/// Fewest values that make a level of their own, so that a lone outlier is none.
 const SHORTEST_SEGMENT: usize = 3;
-/// Shuffled copies a split is held against.
+/// Shuffled copies of a segment that a split is compared with.
 const PERMUTATIONS: usize = 999;
-/// A split this likely by chance is none. Strict, because a project watches many histories for long.
+/// Splits that are as likely by chance as this are rejected. It is strict, because a project watches many histories for years.
 const SIGNIFICANCE: f64 = 0.005;
-/// Fixed, so that the same history always has the same change points.
+/// Seed of the shuffles. It is fixed, so that the same history always has the same change points.
 const SEED: u64 = 1;
 
 /// A place where the level of a series changes.
@@ -79,7 +79,7 @@ fn best_split(segment: &[f64]) -> Option<(usize, f64)> {
     let (mut across, mut in_left) = (0.0, 0.0);
     let mut in_right: f64 = (0..total).map(|i| distances(segment[i], &segment[i + 1..])).sum();
     let mut best = None;
-    // One value after the other crosses from the right part to the left one.
+    // In each step one value moves from the right part to the left part.
     for at in 1..total {
         let (left, value, right) = (&segment[..at - 1], segment[at - 1], &segment[at..]);
         let (to_left, to_right) = (distances(value, left), distances(value, right));
@@ -101,7 +101,7 @@ fn best_split(segment: &[f64]) -> Option<(usize, f64)> {
     best
 }
 
-/// The share of shuffled segments that split as strongly, or `None` as soon as it cannot be significant.
+/// The share of shuffled segments that split as strongly; `None` as soon as it cannot be significant any more.
 fn p_value(segment: &[f64], strength: f64, rng: &mut impl Rng) -> Option<f64> {
     let share = |as_strong: usize| (as_strong + 1) as f64 / (PERMUTATIONS + 1) as f64;
     let mut shuffled = segment.to_vec();

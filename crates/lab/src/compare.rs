@@ -1,34 +1,33 @@
-//! The decision of a benchmark's gate: is the candidate slower than the baseline?
+//! Decides whether a candidate is slower than a baseline.
 //!
-//! Both run in turns, round by round. Each round is compared with itself only, so that a machine which
-//! slowly gets hotter or busier does not look like a change of the program. The bootstrap draws whole
-//! rounds first and then samples within them, as Kalibera & Jones (2013) advise for measurements that
-//! repeat at two levels.
+//! Both run in turns, round by round. The two sides are compared within each round only, so that a machine which slowly gets
+//! hotter or busier does not look like a change of the program. The bootstrap first draws whole rounds and then samples within
+//! them, as Kalibera & Jones (2013) advise for measurements that repeat at two levels.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::{Interval, bootstrap, mann_whitney, median, resampled_ratio};
 
-/// Fewer rounds say nothing of how much rounds differ.
+/// With fewer rounds it is not known how much rounds differ.
 const FEWEST_ROUNDS: usize = 3;
-/// Enough that the interval's ends move by far less than its width from seed to seed.
+/// Bootstrap resamples: enough that the ends of the interval differ from seed to seed by far less than its width.
 const RESAMPLES: usize = 2000;
-/// The rank test must be this sure before a change is called one.
+/// The p-value of the rank test must be below this before a difference counts as a change.
 const SIGNIFICANCE: f64 = 0.01;
-/// Fixed, so that the same samples always get the same verdict.
+/// Seed of the bootstrap. It is fixed, so that the same samples always get the same verdict.
 const SEED: u64 = 1;
 
 /// One round of interleaved measurements, in ms; lower is better.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Round {
-    /// Samples of the program as it was.
+    /// Samples of the program before the change.
     pub baseline: Vec<f64>,
-    /// Samples of the program as it would be.
+    /// Samples of the program after the change.
     pub candidate: Vec<f64>,
 }
 
-/// What all rounds together say.
+/// The result of all rounds together.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Comparison {
     /// Median of all baseline samples.
@@ -43,19 +42,19 @@ pub struct Comparison {
     pub high: f64,
     /// Two-sided Mann-Whitney test of the samples, each divided by its round's median.
     pub p_value: f64,
-    /// Rounds compared.
+    /// Number of rounds compared.
     pub rounds: usize,
 }
 
-/// What a gate makes of a comparison.
+/// The decision on a comparison.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Slower by more than the gate allows.
+    /// The candidate is slower by more than the gate allows.
     Regression,
-    /// Faster by more than the gate.
+    /// The candidate is faster by more than the gate.
     Improvement,
-    /// Neither, as far as these samples can tell.
+    /// The samples show neither.
     NoChange,
 }
 
@@ -114,10 +113,9 @@ impl Round {
 impl Comparison {
     /// Judges the comparison by a gate, a share of the baseline: 0.10 lets slowdowns of up to 10 % pass.
     ///
-    /// A change needs three witnesses: the ratio itself is beyond the gate, the whole interval is beyond
-    /// half of the gate, and the rank test finds the samples different. The first lets small changes
-    /// pass however sure they are. The second keeps out noise that happens to be large. Asking the whole
-    /// interval to lie beyond the gate would miss real changes just above it; half the gate does not.
+    /// A regression needs three conditions. The ratio itself is beyond the gate: so small changes pass, however certain they
+    /// are. The whole interval is beyond half of the gate: this keeps out noise that happens to be large, while an interval that
+    /// had to lie beyond the whole gate would miss real changes just above it. And the rank test finds the samples different.
     /// An improvement is the same with the roles swapped.
     pub fn verdict(&self, gate: f64) -> Verdict {
         let (limit, surely) = (1.0 + gate, 1.0 + gate / 2.0);

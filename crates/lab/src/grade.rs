@@ -1,12 +1,13 @@
-//! A performance grade, A+ to D, that says why.
-//!
-//! A chain is as weak as its weakest link: the worst metric gives the grade.
+//! A performance grade from A+ to D, with its reasons. The worst metric decides the grade.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What can be graded. Lower is better for all of them.
+/// The letters that have a limit, the best first. Whatever misses them all gets a D.
+const LETTERS: [Letter; 4] = [Letter::APlus, Letter::A, Letter::B, Letter::C];
+
+/// What can be graded. For all metrics lower is better.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -37,19 +38,19 @@ pub struct Measured {
     pub value: f64,
 }
 
-/// A letter; a worse one is greater.
+/// A letter grade. In the order of the type a worse letter is greater.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Letter {
-    /// Excellent.
+    /// Every metric is excellent.
     #[serde(rename = "A+")]
     APlus,
-    /// Good.
+    /// Every metric is good or better.
     A,
-    /// Fair.
+    /// The worst metric is fair.
     B,
-    /// Poor.
+    /// The worst metric is poor.
     C,
-    /// Bad.
+    /// At least one metric is so bad that callers suffer.
     D,
 }
 
@@ -69,16 +70,16 @@ pub struct Reason {
     pub metric: Metric,
     /// Its value in the metric's unit.
     pub value: f64,
-    /// Its letter.
+    /// The letter that the value earns.
     pub letter: Letter,
-    /// What the next better letter needs; none above A+.
+    /// What the next better letter needs; `None` for A+.
     pub next: Option<Need>,
 }
 
 /// The condition of a letter.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Need {
-    /// The letter.
+    /// The letter that is to be earned.
     pub letter: Letter,
     /// The greatest value that earns it, in the metric's unit.
     pub limit: f64,
@@ -102,9 +103,6 @@ fn reason(Measured { metric, value }: Measured) -> Reason {
     Reason { metric, value, letter, next: missed.last().copied() }
 }
 
-/// The letters that have a limit, the best first; D is what is left.
-const LETTERS: [Letter; 4] = [Letter::APlus, Letter::A, Letter::B, Letter::C];
-
 #[derive(Clone, Copy)]
 enum Unit {
     Ms,
@@ -116,18 +114,17 @@ enum Unit {
 impl Metric {
     /// The greatest values that earn A+, A, B and C.
     ///
-    /// Turns: people answer after about 200 ms (Stivers et al. 2009) but plan speech for over 600 ms
-    /// (Levinson & Torreira 2015); a delay of 1 s breaks the flow of thought (Nielsen 1993). So A+ and A
-    /// pass for a quick person, B for a slow one, and C is noticed. One turn in twenty may take about
-    /// twice as long before callers speak again into the silence.
+    /// Turns: people answer after about 200 ms (Stivers et al. 2009), but they plan speech for over 600 ms (Levinson & Torreira
+    /// 2015), and a delay of 1 s breaks the flow of thought (Nielsen 1993). So A+ and A sound like a quick person and B like a
+    /// slow one, and a C is noticed. One turn in twenty may take about twice as long before callers speak into the silence.
     ///
-    /// Interruptions: a good telephone line may hold speech for 150 ms, and over 400 ms is unfit
-    /// (ITU-T G.114); stopping later than that makes both sides talk at once.
+    /// Interruptions: a good telephone line delays speech by up to 150 ms, and more than 400 ms is unacceptable (ITU-T G.114).
+    /// If the agent stops later than that, both sides talk at once.
     ///
-    /// Errors: three nines are excellent; more than one failure in twenty is unusable.
+    /// Errors: three nines are excellent, and more than one failure in twenty makes a service unusable.
     ///
-    /// Overhead, CPU time and real-time factors are this project's own scale: 3 ms of CPU time a second
-    /// carry over 300 calls a core and 40 ms carry 25; beyond a real-time factor of 1 speech falls behind.
+    /// Overhead, CPU time and real-time factors have a scale of this project. With 3 ms of CPU time a second one core holds over
+    /// 300 calls, with 40 ms it holds 25. Beyond a real-time factor of 1 an engine cannot keep up with speech.
     const fn limits(self) -> [f64; 4] {
         match self {
             Self::TurnP50Ms => [400.0, 500.0, 800.0, 1200.0],
@@ -159,8 +156,8 @@ impl Metric {
     }
 }
 
-/// Three significant digits, or all digits before the point. Rounded up, so that a value just over a limit
-/// does not read like the limit.
+/// The value with three significant digits, or with all digits before the point. It is rounded up, so that a value just over a
+/// limit does not read like the limit.
 fn rounded_up(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;

@@ -1,4 +1,5 @@
-//! The laboratory: load tests, the statistics of benchmarks, and the search for better settings.
+//! Load tests, statistics of benchmarks, performance grades, and the search for better settings. Nothing here knows an engine: load
+//! tests call a server from outside, and everything else decides on numbers alone.
 
 pub mod change_point;
 pub mod compare;

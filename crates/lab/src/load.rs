@@ -1,8 +1,8 @@
-//! Open-loop load tests of any server of Twilio Media Streams or OpenAI Realtime, with real speech.
+//! Open-loop load tests, with real speech, of any server that speaks Twilio Media Streams or OpenAI Realtime.
 //!
-//! Callers keep a schedule, whatever the server does, and a turn's latency counts from when its last speech sample
-//! was due, not from when it was sent: a server that stalls cannot stall its own measurement (Gil Tene's
-//! "coordinated omission"). Thousands of calls fit on one core: every message is made before the test begins.
+//! Callers keep their schedule, whatever the server does. A turn's latency counts from when its last speech sample was due and
+//! not from when it was sent, so a server that stalls cannot stall its own measurement (Gil Tene's "coordinated omission").
+//! Every message is made before the test begins, so one core can hold thousands of calls.
 
 mod caller;
 mod conversation;
@@ -32,19 +32,19 @@ pub use speech::Speech;
 pub use usage::ServerUsage;
 pub use wire::Protocol;
 
-/// The server to be tested.
+/// The server under test.
 #[derive(Clone)]
 pub struct Target {
-    /// `ws://` or `wss://`.
+    /// A URL with the scheme `ws` or `wss`.
     pub url: String,
-    /// Sent as `Authorization: Bearer`; reports never hold it.
+    /// Sent as `Authorization: Bearer`. It never appears in reports.
     pub key: Option<String>,
-    /// What it speaks.
+    /// The protocol that it speaks.
     pub protocol: Protocol,
 }
 
 impl Target {
-    /// A server whose protocol follows from the URL's path.
+    /// A server whose protocol is derived from the path of its URL.
     pub fn new(url: impl Into<String>, key: Option<String>) -> Self {
         let url = url.into();
         let protocol = Protocol::of(&url);
@@ -58,37 +58,37 @@ pub enum LoadError {
     /// The target's URL or key cannot be used.
     #[error("the target {url} cannot be called: {reason}; give a ws:// or wss:// URL")]
     Target {
-        /// Without secrets.
+        /// The URL without its secrets.
         url: String,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
     },
     /// The plan makes no sense.
     #[error("the load plan cannot be followed: {0}")]
     Plan(String),
-    /// There is nothing to say.
+    /// No speech was given.
     #[error("no speech was given; give at least one WAV or FLAC file with a spoken question")]
     NoSpeech,
-    /// A file is not speech.
+    /// A file of speech cannot be read.
     #[error("speech file {number} cannot be read: {source}")]
     Speech {
-        /// Counted from 1.
+        /// The file's place in the list, counted from 1.
         number: usize,
-        /// What the decoder says.
+        /// The decoder's error.
         source: FileError,
     },
     /// A file holds only silence.
     #[error("speech file {0} is silent; give a recording of a spoken question")]
     Silent(usize),
-    /// A caller would still speak when the next turn is due.
+    /// A caller would still be speaking when its next turn is due.
     #[error(
         "a caller speaks every {} s but the longest question takes {} s; plan fewer turns a second or give shorter \
          speech", .period.as_secs_f64(), .speech.as_secs_f64()
     )]
     TooOften {
-        /// From one turn of a caller to its next.
+        /// Time from one turn of a caller to its next.
         period: Duration,
-        /// The longest question.
+        /// Length of the longest question.
         speech: Duration,
     },
 }

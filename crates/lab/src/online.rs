@@ -1,12 +1,12 @@
-//! The online tuner: it adjusts live settings of a serving server, and undoes what hurts.
+//! The online tuner: it adjusts live settings of a running server, and undoes changes that do not help.
 //!
-//! One setting moves at a time, one step in one direction. Windows of the present value and of the trial
-//! value take turns (A B B A A B B A ...), so that each pair of neighbours sees the same load and a steady
-//! rise or fall of it cancels out. A step is kept when the pairs say so and undone else; a window that is
-//! plainly bad ends the trial by itself. Directions that did not help are tried ever more rarely.
+//! One setting changes at a time, by one step in one direction. Windows with the present value (A) and with the trial value (B)
+//! take turns in the order A B B A A B B A ..., so that each pair of neighbours sees the same load, and a steady rise or fall of
+//! the load cancels out. A step is kept if the pairs show that it helps, and undone otherwise. A single window that is clearly
+//! bad ends the trial. Directions that did not help are tried more and more rarely.
 //!
-//! The tuner has no clock and does nothing by itself: [`observe`](Tuner::observe) it a window, some 30 s of
-//! serving, and apply the change it answers with before the next one begins.
+//! The tuner has no clock and does nothing by itself: pass each window, some 30 s of serving, to [`observe`](Tuner::observe), and
+//! apply the change that it returns before the next window begins.
 
 mod baseline;
 mod signed_rank;
@@ -25,15 +25,15 @@ use self::step::Direction;
 use self::trial::{Judgement, Trial, Verdict};
 use crate::statistics::median;
 
-/// Windows with fewer turns do not count: their 95th percentile is the slowest turn alone.
+/// Windows with fewer turns do not count, because their 95th percentile would be the slowest turn alone.
 const FEWEST_TURNS: u64 = 20;
-/// Loads of two windows that differ by a greater share of the heavier one cannot be compared.
+/// Two windows are not compared if their loads differ by more than this share of the heavier one.
 const LOAD_TOLERANCE: f64 = 1.0 / 3.0;
-/// Windows that a direction rests after it was first undone: 20 minutes of 30 s.
+/// Windows for which a direction rests after it was undone for the first time: 20 minutes in windows of 30 s.
 const FIRST_REST: u64 = 40;
-/// The rest doubles this often: to about a day, so that no setting is given up for good.
+/// How often the rest doubles at most. It grows to about a day, so that no setting is given up for good.
 const MOST_DOUBLINGS: u32 = 6;
-/// Decisions that are remembered.
+/// Decisions that are kept in the log.
 const LOG_LIMIT: usize = 256;
 
 /// A live tunable of the server: [`antiphon_core::measure::Tunable`] with `live` set.
@@ -51,22 +51,22 @@ pub struct Knob {
     pub max: f64,
 }
 
-/// What happened in the last window.
+/// The measurements of one window.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Observation {
-    /// Turns answered.
+    /// Turns that were answered in the window.
     pub turns: u64,
     /// The 95th percentile of the turns' latency, in ms.
     pub p95_ms: f64,
     /// The share of turns that failed, 0 to 1.
     pub error_rate: f64,
-    /// Mean CPU use, in cores. It decides nothing, but decisions tell it.
+    /// Mean CPU use, in cores. It decides nothing, but appears in the decisions.
     pub cpu_cores: f64,
     /// Mean number of calls held: the load.
     pub calls: f64,
 }
 
-/// A value to set at once.
+/// A value to set now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// The component of the knob.
@@ -79,7 +79,7 @@ pub struct Change {
     pub why: String,
 }
 
-/// The end of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decision {
     /// The component of the knob.
@@ -90,9 +90,9 @@ pub struct Decision {
     pub from: f64,
     /// The value on trial.
     pub to: f64,
-    /// Whether the trial value stays; else it was undone.
+    /// Whether the trial value stays; otherwise it was undone.
     pub kept: bool,
-    /// The reason.
+    /// The reason, for a log.
     pub why: String,
     /// Median over the trial's windows at `from` of their p95, in ms.
     pub baseline_p95_ms: Option<f64>,
@@ -102,7 +102,7 @@ pub struct Decision {
     pub baseline_cpu_cores: Option<f64>,
     /// Median CPU use at `to`, in cores.
     pub trial_cpu_cores: Option<f64>,
-    /// Windows that the trial took, those that did not count included.
+    /// Windows that the trial took, including those that did not count.
     pub windows: u64,
 }
 
@@ -110,32 +110,34 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Tuner {
     knobs: Vec<Knob>,
-    /// Two for each knob, in its order: up and down.
+    /// Two for each knob, in the order of the knobs: up and down.
     moves: Vec<Move>,
-    /// The move that is considered first.
+    /// Index of the move that is considered next.
     next: usize,
     baseline: Baseline,
+    /// The running trial, with the index of its move.
     trial: Option<(usize, Trial)>,
-    /// Windows observed so far: the tuner's time.
+    /// Windows observed so far. They are the tuner's clock.
     windows: u64,
     log: VecDeque<Decision>,
 }
 
-/// One direction of one knob, and how long it is left alone.
+/// One direction of one knob, and how long it rests.
 #[derive(Debug)]
 struct Move {
     knob: usize,
     direction: Direction,
+    /// The window from which on it may be tried again.
     ready_at: u64,
     /// How often it was undone since it last helped.
     undone: u32,
 }
 
 impl Tuner {
-    /// A tuner of these knobs, which have the values they say.
+    /// A tuner of these knobs, which are set to their `value` now.
     ///
-    /// A knob stays as it is when its value lies outside its range or one of its numbers is not finite. A
-    /// knob takes whole numbers unless its value or an end of its range has a fraction.
+    /// A knob is never changed if its value lies outside its range or if one of its numbers is not finite. A knob takes whole
+    /// numbers only, unless its value or an end of its range has a fraction.
     pub fn new(knobs: Vec<Knob>) -> Self {
         let moves = (0..knobs.len())
             .flat_map(|knob| [Direction::Up, Direction::Down].map(|direction| Move::new(knob, direction)))
@@ -151,7 +153,7 @@ impl Tuner {
         }
     }
 
-    /// Takes note of the window that just ended, and tells what to change before the next one.
+    /// Takes the window that has just ended, and returns what to change before the next one.
     pub fn observe(&mut self, observation: &Observation) -> Option<Change> {
         self.windows += 1;
         let Some((at, mut trial)) = self.trial.take() else {
@@ -173,7 +175,7 @@ impl Tuner {
         (value != before).then(|| self.change(at, value, why))
     }
 
-    /// The latest decisions, oldest first; at most 256.
+    /// The latest decisions, the oldest first; at most 256.
     pub fn log(&self) -> impl Iterator<Item = &Decision> {
         self.log.iter()
     }
@@ -196,7 +198,7 @@ impl Tuner {
         Some(change)
     }
 
-    /// Draws the consequences of a trial; the value that stays, and why.
+    /// Ends a trial. Returns the value that stays, and the reason.
     fn end(&mut self, at: usize, trial: &Trial, judgement: Judgement) -> (f64, String) {
         let Judgement { verdict, why } = judgement;
         let kept = verdict == Verdict::Better;
@@ -205,7 +207,7 @@ impl Tuner {
             knob.value = trial.to;
             self.baseline = trial.candidate.iter().collect();
             self.moves[at].undone = 0;
-            // What made it better makes it worse when taken back.
+            // The opposite direction would undo the gain, so it rests.
             self.moves[at ^ 1].back_off(self.windows);
             self.next = at;
         } else {
@@ -249,7 +251,7 @@ impl Move {
         Self { knob, direction, ready_at: 0, undone: 0 }
     }
 
-    /// Leaves the direction alone for a while, and for twice as long the next time.
+    /// Lets the direction rest for a while, and twice as long the next time.
     fn back_off(&mut self, now: u64) {
         self.ready_at = now + (FIRST_REST << self.undone);
         self.undone = (self.undone + 1).min(MOST_DOUBLINGS);
@@ -257,7 +259,7 @@ impl Move {
 }
 
 impl Observation {
-    /// Whether the window says anything about latency.
+    /// Whether the window has enough turns, and sound numbers, to judge latency.
     fn counts(&self) -> bool {
         let sound = |number: f64| number.is_finite() && number >= 0.0;
         self.turns >= FEWEST_TURNS
@@ -265,7 +267,7 @@ impl Observation {
             && [self.p95_ms, self.error_rate, self.cpu_cores, self.calls].into_iter().all(sound)
     }
 
-    /// Whether both windows had about the same load.
+    /// Whether the loads of both windows are close enough to compare them.
     fn is_comparable(&self, other: &Self) -> bool {
         (self.calls - other.calls).abs() <= LOAD_TOLERANCE * self.calls.max(other.calls)
     }

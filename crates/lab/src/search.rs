@@ -1,16 +1,16 @@
-//! The search for better settings, where each measurement is slow and noisy.
+//! The search for better settings when each measurement is slow and noisy.
 //!
-//! Bayesian optimisation (Jones, Schonlau & Welch 1998) in batches. The first batch is drawn. Then new points are
-//! measured whose cost may be the lowest, by a model of what was measured (the lower confidence bound of Cox &
-//! John 1992). In the end the best are measured again, by the same bound: the last measurements go to the points
-//! that are hard to tell apart. New points are bred as in a genetic algorithm: steps from good points, good
-//! changes combined, and random ones.
+//! It is Bayesian optimisation (Jones, Schonlau & Welch 1998) in batches. The points of the first batch are drawn at random. Then a
+//! model of the measurements proposes new points whose cost may be the lowest (the lower confidence bound of Cox & John 1992). In
+//! the end the best points are measured again, chosen by the same bound, so that the last measurements go to the points that are
+//! hard to tell apart. Candidates for new points are bred as in a genetic algorithm: by steps from good points, by combining good
+//! changes, and at random.
 //!
-//! The model knows that machines drift: one which gets slower during the search does not favour what was
-//! measured first.
+//! The model includes a drift of the machine, so that points which were measured first are not favoured on a machine that gets
+//! slower during the search.
 //!
 //! The search does nothing by itself: ask it for a point with [`Iterator::next`], measure it, and
-//! [`tell`](Search::tell) what it cost.
+//! [`tell`](Search::tell) it the cost.
 
 mod space;
 mod surrogate;
@@ -28,33 +28,32 @@ use rand::seq::SliceRandom;
 pub use self::space::{Knob, Point, Space, Value};
 use self::surrogate::{Measurement, Surrogate};
 
-/// The share of the budget that is spent before anything is guessed. The tests' surfaces are found as well with 0.15 to
-/// 0.25.
+/// Share of the budget that is measured before the model is used. The optima of the tests are found as well with 0.15 to 0.25.
 const FIRST: f64 = 0.2;
-/// The share that goes to repeats in the end; 0.2 to 0.3 do equally well.
+/// Share of the budget for repeated measurements in the end; 0.2 to 0.3 do equally well.
 const LAST: f64 = 0.2;
-/// The share that is spent between one look at the model and the next.
+/// Share of the budget that is measured before the model is fitted again.
 const BATCH: f64 = 0.03;
-/// A cost may be so many standard deviations under its guess. With 2 the tests' surfaces are found as well, larger
-/// spaces are not.
+/// Standard deviations by which the lower confidence bound lies below the guess. With 2 the optima of the tests are found as well,
+/// but those of larger spaces are not.
 const OPTIMISM: f64 = 3.0;
-/// Points that have offspring.
+/// Best points from which new ones are bred.
 const PARENTS: usize = 8;
-/// Random points looked at for each batch.
+/// Random candidates for each batch.
 const DRAWS: usize = 200;
 
 /// Why a search cannot start.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SearchError {
-    /// A knob has nothing to choose from.
+    /// A knob has no values to choose from.
     #[error("the knob `{0}` has no values: give it at least one, or leave it out")]
     NoValues(String),
     /// The start has too few or too many indices.
     #[error("the start has {given} values for {knobs} knobs: give one index for each knob")]
     StartLength {
-        /// Indices given.
+        /// Number of indices given.
         given: usize,
-        /// Knobs of the space.
+        /// Number of knobs of the space.
         knobs: usize,
     },
     /// The start is outside the space.
@@ -64,29 +63,29 @@ pub enum SearchError {
         knob: String,
         /// The index given.
         index: usize,
-        /// Values the knob has.
+        /// Number of values of the knob.
         values: usize,
     },
 }
 
 /// A running search; an iterator over the points to measure.
 ///
-/// What a point cost is told before the next one is asked for. One that is never told counts as failed.
+/// Tell it the cost of a point before you ask for the next one. A point without a cost counts as failed.
 #[derive(Debug)]
 pub struct Search {
     space: Space,
     start: Point,
     rng: SmallRng,
-    /// Measurements in all.
+    /// Number of measurements in all.
     budget: usize,
-    /// What was asked for.
+    /// The points that were given out, with their costs.
     measured: Vec<Measurement>,
-    /// What will be asked for next.
+    /// The points that will be given out next.
     queue: VecDeque<Point>,
 }
 
 impl Search {
-    /// A search of `space` from `start`, today's settings, with `budget` measurements.
+    /// A search of `space` that begins at `start`, the present settings, with `budget` measurements.
     ///
     /// Equal seeds and costs give equal searches.
     ///
@@ -110,16 +109,16 @@ impl Search {
         Ok(Self { space, start, rng, budget, measured: Vec::new(), queue: VecDeque::new() })
     }
 
-    /// Takes what the point last asked for cost: greater than 0, lower is better. Anything else, and infinity, is a
-    /// failure.
+    /// Takes the cost of the point that was given out last: greater than 0, and lower is better. Any other number, and infinity,
+    /// is a failure.
     pub fn tell(&mut self, cost: f64) {
         if let Some(last) = self.measured.last_mut() {
             last.cost = if cost > 0.0 { cost } else { f64::INFINITY };
         }
     }
 
-    /// The best point so far and its guessed cost in relation to the start's: 0.8 is a fifth cheaper. A start that
-    /// failed counts as the worst that did not.
+    /// The best point so far, and its estimated cost as a ratio to that of the start: 0.8 is a fifth cheaper. A start that failed
+    /// counts as expensive as the worst point that did not fail.
     ///
     /// `None` when every point failed at least once.
     pub fn best(&self) -> Option<(&Point, f64)> {
@@ -138,7 +137,7 @@ impl Search {
         sorted(worked, |point| model.guess(point).mean)
     }
 
-    /// Chooses what to measure next.
+    /// Chooses the points to measure next.
     fn batch(&mut self) -> Vec<Point> {
         if self.measured.is_empty() {
             return self.first_batch();
@@ -165,7 +164,7 @@ impl Search {
         points
     }
 
-    /// The start, changes of one knob, and as many random points.
+    /// The start, changes of one knob, and as many random points as changes.
     fn first_batch(&mut self) -> Vec<Point> {
         let places = self.share(FIRST);
         let mut changes = self.space.changes(&self.start);
@@ -184,7 +183,7 @@ impl Search {
         iter::repeat_with(|| self.space.random(&mut self.rng)).take(DRAWS).flatten().collect()
     }
 
-    /// Steps from the best points, and pairs of them put together.
+    /// Steps from the best points, and combinations of two of them.
     fn offspring(&self, model: &Surrogate<'_>) -> Vec<Point> {
         let mut parents = self.ranking(model);
         parents.truncate(PARENTS);
@@ -196,7 +195,7 @@ impl Search {
         points
     }
 
-    /// What `better` changed of the start, and what `worse` changed where `better` changed nothing.
+    /// The changes of `better` against the start, and those of `worse` where `better` changed nothing.
     fn combined(&self, better: &Point, worse: &Point) -> Point {
         self.start
             .iter()
@@ -232,7 +231,7 @@ impl Iterator for Search {
     }
 }
 
-/// The lowest first; equal points stand side by side.
+/// The points sorted by a number, the lowest first. Equal points stand side by side.
 fn sorted<P: Ord>(points: Vec<P>, by: impl Fn(&P) -> f64) -> Vec<P> {
     let mut points: Vec<(f64, P)> = points.into_iter().map(|point| (by(&point), point)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));

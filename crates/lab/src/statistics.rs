@@ -1,34 +1,47 @@
 //! Statistics of raw samples: exact percentiles, a rank test, and bootstrap intervals.
 //!
-//! Units are the caller's. Samples that are NaN are left out; infinite ones count.
+//! All functions work in the unit of their samples. Samples that are NaN are left out; infinite ones count.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Up to this many samples a side, the rank test counts all arrangements; above, it takes the normal curve.
+/// Up to this many samples on each side the rank test counts all arrangements; beyond, it uses the normal approximation.
 const EXACT_LIMIT: usize = 20;
+/// Coefficients of [`erfc`], the highest power first (Press et al., Numerical Recipes in C, 2nd edition, section 6.2, `erfcc`).
+const ERFC: [f64; 10] = [
+    0.170_872_77,
+    -0.822_152_23,
+    1.488_515_87,
+    -1.135_203_98,
+    0.278_868_07,
+    -0.186_288_06,
+    0.096_784_18,
+    0.374_091_96,
+    1.000_023_68,
+    -1.265_512_23,
+];
 
-/// The outcome of a rank test.
+/// The result of the rank test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MannWhitney {
-    /// Pairs in which the sample of `a` is the greater one; a tie counts a half.
+    /// Number of pairs in which the sample of `a` is the greater one; a tie counts as a half.
     pub u: f64,
-    /// Two-sided chance of a `u` at least this far from its mean when both come from one distribution.
+    /// Two-sided probability of a `u` at least this far from its mean if both sides have the same distribution.
     pub p_value: f64,
 }
 
 /// A 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Interval {
-    /// Its lower end.
+    /// The lower end.
     pub(crate) low: f64,
-    /// Its upper end.
+    /// The upper end.
     pub(crate) high: f64,
 }
 
-/// The sample that at least `share` (0 to 1) of all samples do not exceed: the nearest-rank percentile.
+/// The nearest-rank percentile: the smallest sample that at least `share` (0 to 1) of all samples do not exceed.
 ///
-/// `None` without samples. A share outside 0 to 1 is taken as the nearest of the two.
+/// `None` without samples. A share outside 0 to 1 is clamped.
 pub fn percentile(samples: &[f64], share: f64) -> Option<f64> {
     let sorted = sorted(samples);
     let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
@@ -51,8 +64,8 @@ pub fn mean(samples: &[f64]) -> Option<f64> {
 
 /// Tests whether one of two sets of samples tends to be greater (Mann & Whitney 1947), two-sided.
 ///
-/// Exact for up to 20 samples a side without ties; else the normal approximation with the corrections
-/// for ties and for continuity. `None` when a side has no samples.
+/// The test is exact for up to 20 samples on each side without ties. Otherwise it is the normal approximation, corrected for ties
+/// and for continuity. `None` when a side has no samples.
 pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<MannWhitney> {
     let (a, b) = (sorted(a), sorted(b));
     if a.is_empty() || b.is_empty() {
@@ -83,8 +96,8 @@ pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<MannWhitney> {
     Some(MannWhitney { u, p_value })
 }
 
-/// The 95 % percentile-bootstrap interval (Efron 1979) of what `draw` gives when called `resamples` times; draws of `None` are
-/// left out.
+/// The 95 % percentile-bootstrap interval (Efron 1979) of the values that `draw` returns when it is called `resamples` times.
+/// Draws of `None` are left out.
 pub(crate) fn bootstrap(
     resamples: usize,
     seed: u64,
@@ -135,23 +148,10 @@ fn exact_p(n: usize, m: usize, u: f64) -> f64 {
     (2.0 * tail / counts.iter().sum::<f64>()).min(1.0)
 }
 
-/// The complementary error function for `x` >= 0, to a relative 1.2e-7
-/// (Press et al., Numerical Recipes in C, 2nd edition, section 6.2, `erfcc`).
+/// The complementary error function for `x` >= 0, with a relative error of at most 1.2e-7.
 fn erfc(x: f64) -> f64 {
-    const COEFFICIENTS: [f64; 10] = [
-        0.170_872_77,
-        -0.822_152_23,
-        1.488_515_87,
-        -1.135_203_98,
-        0.278_868_07,
-        -0.186_288_06,
-        0.096_784_18,
-        0.374_091_96,
-        1.000_023_68,
-        -1.265_512_23,
-    ];
     let t = 1.0 / (1.0 + 0.5 * x);
-    let series = COEFFICIENTS.iter().fold(0.0, |sum, c| sum * t + c);
+    let series = ERFC.iter().fold(0.0, |sum, c| sum * t + c);
     t * (series - x * x).exp()
 }
 

@@ -1,4 +1,4 @@
-//! Memories and knowledge kept in the process alone: gone when it ends. Plain, exact and bounded.
+//! Memories and knowledge that live only as long as the process. The search is exact, and everything is bounded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,19 +10,19 @@ use antiphon_core::{
 
 use crate::nearest::nearest;
 
-/// Persons whose memories are kept; then the one longest not heard of is forgotten.
+/// Persons whose memories are kept. Beyond it, the person who has not been heard of for the longest time is forgotten.
 const MAX_PERSONS: usize = 10_000;
-/// Memories of one person; then the oldest goes. A talkative hour.
+/// Memories kept of one person: what somebody talkative says in an hour. Beyond it, the oldest is dropped.
 const MAX_MEMORIES: usize = 500;
-/// The most of what was said at once that is kept: a long minute of speech.
+/// Bytes kept of one utterance: a long minute of speech. The rest of a longer one is cut off.
 const MAX_TEXT: usize = 1_000;
-/// Passages of all documents: some 16 MiB of vectors, searched in a few milliseconds.
+/// Passages of all documents together: some 16 MiB of vectors, which are searched in a few milliseconds.
 const MAX_PASSAGES: usize = 10_000;
-/// Embedded at once.
+/// Passages embedded in one request.
 const BATCH: usize = 32;
-/// MiniLM's cosine of sentences that have something to do with each other.
+/// Least cosine at which two sentences count as related, for vectors of MiniLM.
 const RELATED: f32 = 0.35;
-/// What a person says of themselves so is worth knowing whatever is talked about.
+/// Phrases with which people say something about themselves that is worth knowing whatever the topic: it goes into the profile.
 const ABOUT_ME: [&str; 8] = [
     "my name is ",
     "call me ",
@@ -43,7 +43,7 @@ pub struct InProcessMemories {
 #[derive(Default)]
 struct Persons {
     known: HashMap<Who, Arc<Mutex<Person>>>,
-    /// Who was heard of, the latest last.
+    /// The persons in the order in which they were last heard of, the latest last.
     order: VecDeque<Who>,
 }
 
@@ -52,6 +52,7 @@ type Who = (TenantId, PersonId);
 
 #[derive(Default)]
 struct Person {
+    /// What they said, the latest last.
     said: VecDeque<Said>,
     /// See [`Memory::version`].
     version: StoreVersion,
@@ -63,7 +64,7 @@ struct Said {
 }
 
 impl InProcessMemories {
-    /// Nobody is known yet; what is said is found again by `embed`.
+    /// An empty store. `embed` turns what is said, and what is asked, into vectors.
     pub fn new(embed: Arc<dyn Embed>) -> Self {
         Self { embed, persons: Mutex::default() }
     }
@@ -81,17 +82,17 @@ impl Memories for InProcessMemories {
             persons.known.remove(&forgotten);
         }
         let person = persons.known.entry(who).or_default().clone();
-        Arc::new(OfOne { person, embed: self.embed.clone() })
+        Arc::new(PersonMemory { person, embed: self.embed.clone() })
     }
 }
 
-/// One person's.
-struct OfOne {
+/// The memories of one person, as a call sees them.
+struct PersonMemory {
     person: Arc<Mutex<Person>>,
     embed: Arc<dyn Embed>,
 }
 
-impl Memory for OfOne {
+impl Memory for PersonMemory {
     fn remember(&self, person_said: String, _: String) -> BoxFuture<'static, Result<()>> {
         let (person, embed) = (self.person.clone(), self.embed.clone());
         Box::pin(async move {
@@ -105,7 +106,7 @@ impl Memory for OfOne {
             if person.said.len() == MAX_MEMORIES {
                 person.said.pop_front();
             }
-            // What was said before and is said again is only nearer in time; what had to go is gone from any search.
+            // A repetition only moves a memory, and a full store loses its oldest: then it is not one more memory alone.
             let added_alone = person.said.len() == before && text.len() == length;
             let change = if added_alone { StoreChange::Passages } else { StoreChange::Anything };
             person.version = person.version.after(change);
@@ -147,7 +148,7 @@ impl Memory for OfOne {
     }
 }
 
-/// Passages of documents, embedded once when the process begins.
+/// Passages of documents, embedded once when the process starts.
 pub struct InProcessKnowledge {
     embed: Arc<dyn Embed>,
     known: Arc<Known>,
@@ -155,12 +156,12 @@ pub struct InProcessKnowledge {
 
 struct Known {
     passages: Vec<Passage>,
-    /// One for each, once they are read.
+    /// The vector of each passage, once they have been embedded.
     vectors: OnceLock<Vec<Vec<f32>>>,
 }
 
 impl InProcessKnowledge {
-    /// Knows `(source, passage)`s, once [`Self::read`].
+    /// Takes pairs of source and passage. Nothing is found before [`Self::read`] has embedded them.
     pub fn new(embed: Arc<dyn Embed>, passages: Vec<(String, String)>) -> Result<Self> {
         if passages.len() > MAX_PASSAGES {
             let message = format!(
@@ -174,14 +175,14 @@ impl InProcessKnowledge {
         Ok(Self { embed, known: Arc::new(Known { passages, vectors: OnceLock::new() }) })
     }
 
-    /// Embeds the passages: some 10 ms for each on one core. Until then nothing is found.
+    /// Embeds the passages, which takes some 10 ms for each on one core. Until it is done nothing is found.
     pub async fn read(&self) -> Result<()> {
         let mut vectors = Vec::with_capacity(self.known.passages.len());
         for batch in self.known.passages.chunks(BATCH) {
             let texts = batch.iter().map(|passage| passage.text.clone()).collect();
             vectors.extend(self.embed.embed(texts, Priority::Batch).await?);
         }
-        // Whoever read them first read the same.
+        // If somebody else has set them meanwhile, the vectors are the same.
         let _ = self.known.vectors.set(vectors);
         Ok(())
     }

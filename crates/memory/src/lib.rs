@@ -1,4 +1,4 @@
-//! Memories and knowledge: what a companion or a business remembers, behind the seams [`antiphon_core::Memories`] and
+//! Memories of persons and knowledge from documents: implementations of the traits [`antiphon_core::Memories`] and
 //! [`antiphon_core::Knowledge`].
 
 mod in_process;

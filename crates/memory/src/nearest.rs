@@ -1,7 +1,7 @@
-//! The nearest of some unit vectors, by looking at all of them: exact, and for the few thousand that one process keeps
-//! in memory faster than any index.
+//! Nearest-neighbour search over unit vectors that compares all of them. It is exact, and for the few thousand vectors that one
+//! process keeps in memory it is faster than any index.
 
-/// Indices and cosines of the `limit` vectors nearest to `query`, the nearest first; those below `floor` are left out.
+/// Indices and cosines of the `limit` vectors nearest to `query`, the nearest first. Cosines below `floor` are left out.
 pub(crate) fn nearest<'a>(
     query: &[f32],
     vectors: impl Iterator<Item = &'a [f32]>,

@@ -1,10 +1,10 @@
-//! Documents cut into passages that can each stand in a prompt.
+//! Cuts documents into passages that are short enough to stand in a prompt.
 
-/// A paragraph is rarely longer; MiniLM reads some 200 words.
+/// Bytes of the longest passage. Few paragraphs are longer, and MiniLM reads only some 200 words.
 const LONGEST: usize = 800;
 
-/// The paragraphs of a text or Markdown document, each under the headings it stands below. Paragraphs that are too long
-/// are cut between sentences.
+/// The paragraphs of a text or Markdown document, each with the headings above it in front. Paragraphs that are too long are
+/// cut between sentences.
 pub fn passages(document: &str) -> Vec<String> {
     let mut headings: Vec<(usize, String)> = Vec::new();
     let mut found = Vec::new();
@@ -23,7 +23,7 @@ pub fn passages(document: &str) -> Vec<String> {
     found
 }
 
-/// Headings, and lines between empty lines joined to one.
+/// The document's headings and paragraphs; the lines of a paragraph are joined to one.
 fn blocks(document: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open = String::new();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{Requester, SampleRate, SpeechRequest};
-use antiphon_telemetry::Usage;
+use antiphon_telemetry::ProcessUsage;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
@@ -84,7 +84,8 @@ impl Bench {
         for n in 0..if warm_up { WARM_UP.min(iterations) } else { 0 } {
             iterate(n).await?;
         }
-        let (usage, allocations, began) = (Usage::now(), antiphon_telemetry::allocations(), Instant::now());
+        let (usage, allocations, began) =
+            (ProcessUsage::now(), antiphon_telemetry::allocations(), Instant::now());
         let mut samples: Vec<(&'static str, Vec<f64>)> = Vec::new();
         let mut audio = Duration::ZERO;
         for n in 0..iterations {
@@ -101,7 +102,7 @@ impl Bench {
         }
         let wall = began.elapsed().as_secs_f64();
         let count = iterations.max(1) as f64;
-        let cpu_ms = (Usage::now().cpu_s - usage.cpu_s) * 1_000.0 / count;
+        let cpu_ms = (ProcessUsage::now().cpu_s - usage.cpu_s) * 1_000.0 / count;
         let made = allocations.zip(antiphon_telemetry::allocations());
         Ok(Measured {
             component: case.name().to_owned(),

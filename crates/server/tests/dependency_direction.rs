@@ -7,14 +7,13 @@ use serde_json::Value;
 /// What each crate may import of the others.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
-    ("macros", &[]),
     ("audio", &["core"]),
     ("providers", &["core"]),
     ("flow", &["core"]),
     ("cache", &["core", "flow"]),
     ("memory", &["core"]),
-    ("telemetry", &["core", "macros"]),
-    ("lab", &["core", "audio"]),
+    ("telemetry", &["core"]),
+    ("lab", &["core", "audio", "telemetry"]),
     ("agent", &["core", "audio"]),
     ("server", &["core", "audio", "providers", "flow", "cache", "memory", "telemetry", "agent", "lab"]),
 ];

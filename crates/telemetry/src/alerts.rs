@@ -1,8 +1,8 @@
-//! Alerts: what has become worse than it was, or cannot go on like this.
+//! Alerts: stages that became slower than usual, errors, full queues and breakers that open and close.
 //!
-//! No clock and no I/O: [`Alerts::judge`] is given each period as it closes, and answers what began and what ended.
-//! Nothing flaps: a condition must hold for a while before it fires, and be well on the other side for longer before
-//! it is over.
+//! There is no clock and no I/O: [`Alerts::judge`] takes each period as it closes and returns the alerts that began and ended.
+//! To keep alerts from flapping, a condition must hold for a while before it fires, and must be well below its threshold for
+//! longer before it is resolved.
 
 mod baseline;
 mod finding;
@@ -22,31 +22,31 @@ use self::finding::Finding;
 use self::watch::Watch;
 use crate::history::{Key, Period, Spans};
 
-/// What is judged together: long enough for a percentile to mean something.
+/// Time over which periods are judged together: long enough for a percentile to mean something.
 const WINDOW: Duration = Duration::from_mins(5);
-/// Fewer spans have no percentile worth an alert, and no error rate.
+/// With fewer spans than this, neither a percentile nor an error rate is worth an alert.
 const MIN_SPANS: u64 = 20;
-/// What has been slow for so long is how it is now: the baseline is made anew.
+/// A stage that has been slow for this long is taken as normal, and its baseline starts again.
 const NEW_NORMAL: Duration = Duration::from_hours(24);
-/// Alerts kept, those that are over included.
+/// Alerts kept, resolved ones included.
 const KEPT: usize = 200;
 
-/// What kind of alert it is.
+/// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// A 95th percentile against its own baseline.
+    /// The 95th percentile of a stage exceeds its baseline.
     Latency,
-    /// Too many failures.
+    /// Too many requests of a stage fail.
     Errors,
-    /// Something fills up.
+    /// A level comes near its limit.
     Queue,
-    /// A breaker opens and closes.
+    /// A breaker opens and closes again and again.
     Breaker,
 }
 
 impl Rule {
-    /// The label in metrics.
+    /// The rule's label in metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Latency => "latency",
@@ -56,63 +56,64 @@ impl Rule {
         }
     }
 
-    /// All of them.
+    /// Every rule.
     pub const ALL: [Self; 4] = [Self::Latency, Self::Errors, Self::Queue, Self::Breaker];
 }
 
-/// Whether it still is so.
+/// Whether an alert's condition still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
-    /// It is.
+    /// The condition holds.
     Firing,
-    /// It is over.
+    /// The condition has ended.
     Resolved,
 }
 
-/// An alert.
+/// An alert, as shown and sent to the webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// What kind.
+    /// What it is about.
     pub rule: Rule,
-    /// Of what: component and stage or level.
+    /// The component, and its stage or level.
     pub subject: String,
-    /// Whether it still is so.
+    /// Whether the condition still holds.
     pub state: AlertState,
     /// When it fired, in seconds since 1970.
     pub since: u64,
-    /// When it was over.
+    /// When it was resolved, in seconds since 1970.
     pub until: Option<u64>,
-    /// Where it stood when this was written.
+    /// The measured value when the alert was written.
     pub value: f64,
-    /// Where it should have stayed.
+    /// The value that it exceeded.
     pub threshold: f64,
-    /// Of both.
+    /// The unit of `value` and `threshold`.
     pub unit: String,
-    /// For people.
+    /// One sentence for people.
     pub message: String,
 }
 
-/// Judges each period.
+/// Judges each period, and remembers what fires.
 #[derive(Default)]
 pub struct Alerts {
+    /// The periods of the last [`WINDOW`].
     recent: VecDeque<Period>,
     baselines: BTreeMap<Key, Baseline>,
     watches: BTreeMap<(Rule, Key), Watch>,
-    /// The latest last.
+    /// The alerts so far, the latest last.
     kept: VecDeque<Alert>,
 }
 
 impl Alerts {
-    /// Learns what was normal from what was kept before, the oldest first.
+    /// Builds the baselines from periods that were kept earlier, the oldest first.
     pub fn learn<'a>(&mut self, periods: impl IntoIterator<Item = &'a Period>) {
         for period in periods {
             self.learn_from(period);
         }
     }
 
-    /// Takes the period that has just ended; `components` tell the limits of their levels. Gives what began to fire and
-    /// what is over.
+    /// Judges the period that has just ended; `components` know the limits of their levels. Returns the alerts that began to
+    /// fire and those that were resolved.
     pub fn judge(&mut self, period: &Period, components: &[Arc<dyn Component>]) -> Vec<Alert> {
         self.recent.push_back(period.clone());
         while self.recent.iter().skip(1).map(|p| p.length).sum::<Duration>() >= WINDOW {
@@ -123,7 +124,7 @@ impl Alerts {
         findings.extend(finding::filling(period, components));
         findings.extend(finding::flapping(&self.recent));
         let mut changes = Vec::new();
-        // What says nothing any more is well.
+        // A subject for which there is no finding any more counts as well.
         for ((rule, key), watch) in &mut self.watches {
             let heard = findings.iter().any(|finding| finding.rule == *rule && finding.key == *key);
             if !heard && watch.quiet(period.length) {
@@ -160,17 +161,17 @@ impl Alerts {
         changes
     }
 
-    /// The latest alerts, the latest first, those that are over included.
+    /// The alerts kept, the latest first, resolved ones included.
     pub fn latest(&self) -> impl Iterator<Item = &Alert> {
         self.kept.iter().rev()
     }
 
-    /// How many of a kind fire.
+    /// How many alerts of a rule fire now.
     pub fn firing(&self, rule: Rule) -> usize {
         self.watches.iter().filter(|((of, _), watch)| *of == rule && watch.since.is_some()).count()
     }
 
-    /// A baseline learns only while its stage is not known to be slow.
+    /// Adds a period to the baselines of all stages that are not slow at the moment.
     fn learn_from(&mut self, period: &Period) {
         for (key, Spans { spans, .. }) in &period.stages {
             let watch = self.watches.get(&(Rule::Latency, key.clone()));

@@ -1,4 +1,4 @@
-//! The calls there are now, and the latest turns, for whoever looks.
+//! The active calls and the latest turns, for the API and the dashboard.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +13,17 @@ use serde::Serialize;
 
 use crate::clock::unix_time;
 
-/// Turns kept.
+/// Turns kept; then the oldest is dropped.
 const MAX_TURNS: usize = 500;
 
-/// What tokens cost, in the currency of whoever pays.
+/// What tokens cost, in the currency of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prices {
-    /// A million tokens read.
+    /// Price of a million tokens that the model reads.
     pub input_million: f64,
-    /// A million tokens read from a cache.
+    /// Price of a million tokens that the model's server reads from its prompt cache.
     pub cached_million: f64,
-    /// A million tokens written.
+    /// Price of a million tokens that the model writes.
     pub output_million: f64,
 }
 
@@ -35,32 +35,32 @@ impl Prices {
     }
 }
 
-/// A call as it is now.
+/// An active call.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallView {
-    /// Its name.
+    /// The call's id.
     pub id: String,
     /// The transport's name.
     pub transport: &'static str,
     /// When it began, in seconds since 1970.
     pub started: f64,
-    /// Who has the floor.
+    /// The dialog's phase: who speaks, or what is awaited.
     pub phase: &'static str,
     /// Turns answered.
     pub turns: u64,
     /// Replies cut off by the person.
     pub interruptions: u64,
-    /// Failures of engines.
+    /// Failures of engines in this call.
     pub failures: u64,
-    /// Of the latest turn.
+    /// Latency of the latest turn, stage by stage.
     pub latency_ms: Option<TurnLatency>,
-    /// How long threads have worked for it.
+    /// How long threads have worked for the call, in milliseconds.
     pub busy_ms: f64,
-    /// Tokens read.
+    /// Tokens that language models read.
     pub input_tokens: u64,
-    /// Tokens written.
+    /// Tokens that language models wrote.
     pub output_tokens: u64,
-    /// Audio that was sent to be transcribed.
+    /// Seconds of audio that were sent to be transcribed.
     pub stt_seconds: f64,
     /// Characters that were sent to be spoken.
     pub tts_characters: u64,
@@ -71,37 +71,37 @@ pub struct CallView {
 /// A turn that was answered.
 #[derive(Clone, Debug, Serialize)]
 pub struct TurnView {
-    /// The call's name.
+    /// The call's id.
     pub call_id: String,
-    /// Its number within the call.
+    /// The turn's number within the call.
     pub turn: u64,
     /// When the reply began, in seconds since 1970.
     pub at: f64,
     /// The transport's name.
     pub transport: &'static str,
-    /// Stage by stage.
+    /// Latency, stage by stage.
     pub latency_ms: TurnLatency,
-    /// What took place when, from the last speech sample.
+    /// When each step took place, measured from the last speech sample.
     pub steps: Vec<Step>,
     /// Whether the reply came from a cache.
     pub served_from_cache: bool,
 }
 
-/// Keeps what calls there are.
+/// Observes all calls and keeps the active ones.
 pub struct LiveCalls {
     max: usize,
     prices: Option<Prices>,
-    state: Mutex<State>,
+    state: Mutex<CallsState>,
 }
 
 #[derive(Default)]
-struct State {
-    calls: HashMap<CallId, Live>,
-    /// The latest last.
+struct CallsState {
+    calls: HashMap<CallId, LiveCall>,
+    /// The latest turns, the latest last.
     turns: VecDeque<TurnView>,
 }
 
-struct Live {
+struct LiveCall {
     transport: &'static str,
     account: Arc<Account>,
     started: f64,
@@ -114,12 +114,12 @@ struct Live {
 }
 
 impl LiveCalls {
-    /// At most `max` calls are let in. `prices` is `None` when nothing has a price, speech included.
+    /// `max` is how many calls are admitted at a time. `prices` is `None` when nothing has a price, not even speech.
     pub fn new(max: usize, prices: Option<Prices>) -> Self {
         Self { max, prices, state: Mutex::default() }
     }
 
-    /// All calls, the oldest first.
+    /// The active calls, the oldest first.
     pub fn calls(&self) -> Vec<CallView> {
         let state = self.state();
         let mut calls: Vec<CallView> = state.calls.iter().map(|(id, live)| self.view(id, live)).collect();
@@ -127,19 +127,19 @@ impl LiveCalls {
         calls
     }
 
-    /// The latest turns, the latest first.
+    /// At most `limit` of the latest turns, the latest first.
     pub fn turns(&self, limit: usize) -> Vec<TurnView> {
         self.state().turns.iter().rev().take(limit).cloned().collect()
     }
 
-    /// The call with this number in profiles: see [`Account::number`].
+    /// The id of the call that has this number in profiles: see [`Account::number`].
     pub fn numbered(&self, number: u32) -> Option<String> {
         let state = self.state();
         let found = state.calls.iter().find(|(_, live)| live.account.number() == number);
         found.map(|(id, _)| id.to_string())
     }
 
-    fn view(&self, id: &CallId, live: &Live) -> CallView {
+    fn view(&self, id: &CallId, live: &LiveCall) -> CallView {
         let speech = live.account.cost_micros() as f64 / 1e6;
         let heard = live.account.sent(SpeechUnit::Sample) as f64;
         CallView {
@@ -160,8 +160,8 @@ impl LiveCalls {
         }
     }
 
-    /// Nothing panics while it holds this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
+    fn state(&self) -> MutexGuard<'_, CallsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -184,7 +184,7 @@ impl Component for LiveCalls {
 
 impl Observer for LiveCalls {
     fn call_started(&self, call: &CallStart) {
-        let live = Live {
+        let live = LiveCall {
             transport: call.transport,
             account: Arc::clone(&call.account),
             started: unix_time().as_secs_f64(),
@@ -199,7 +199,7 @@ impl Observer for LiveCalls {
     }
 
     fn event(&self, call: &CallId, event: &Event) {
-        // Most events are of no interest here: only the others take the lock.
+        // Most events change nothing here, and for those the lock is not taken.
         if !matches!(
             event,
             Event::Phase(_)

@@ -1,4 +1,4 @@
-//! What happened, period by period.
+//! Measurements, period by period.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use antiphon_core::measure::Snapshot;
 
-/// A stage or a level, with its component.
+/// Names a stage or a level together with its component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The component's name.
     pub component: Cow<'static, str>,
-    /// The name within it.
+    /// The name of the stage or level within the component.
     pub name: Cow<'static, str>,
 }
 
 impl Key {
-    /// Of a component.
+    /// The key of a stage or level of a component.
     pub fn new(component: impl Into<Cow<'static, str>>, name: impl Into<Cow<'static, str>>) -> Self {
         Self { component: component.into(), name: name.into() }
     }
@@ -28,10 +28,10 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// What a stage did in a period.
+/// The spans and failures of a stage in a period.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spans {
-    /// How long it took.
+    /// How long each run of the stage took.
     pub spans: Snapshot,
     /// How often it failed.
     pub errors: u64,
@@ -44,21 +44,21 @@ impl Spans {
     }
 }
 
-/// A stretch of time and what happened in it. What did not happen is not there.
+/// What was measured in a stretch of time. Stages that did not run in it are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Period {
     /// When it began, in seconds since 1970.
     pub at: u64,
-    /// How long it is.
+    /// How long it lasted.
     pub length: Duration,
-    /// By stage.
+    /// The stages that ran.
     pub stages: BTreeMap<Key, Spans>,
-    /// Levels, on average.
+    /// The levels, averaged over the period.
     pub levels: BTreeMap<Key, f64>,
 }
 
 impl Period {
-    /// Several periods as one, from the beginning of the first; `None` if there are none.
+    /// Merges several periods to one that begins with the first; `None` if there are none.
     pub fn merged<'a>(periods: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut periods = periods.into_iter();
         let mut merged = periods.next()?.clone();

@@ -1,14 +1,10 @@
-//! Measuring: what all components time, count and hold; its history, its export, and what is wrong with it.
-
-// What `timed` makes names this crate, here too.
-extern crate self as antiphon_telemetry;
+//! Measurements of all components: collected, kept over time, exported, and watched by alerts. Also profiles and traces.
 
 mod alerts;
 mod allocations;
 mod calls;
 mod clock;
 mod history;
-mod library;
 mod metrics;
 mod monitor;
 mod observers;
@@ -21,22 +17,21 @@ mod spans;
 mod store;
 #[cfg(test)]
 mod testing;
+mod timing;
 mod watcher;
 
 pub use alerts::{Alert, AlertState, Alerts, Rule};
 pub use allocations::allocations;
-pub use antiphon_core::measure::Stage;
-pub use antiphon_macros::timed;
 pub use calls::{CallView, LiveCalls, Prices, TurnView};
 pub use clock::unix_time;
 pub use history::{Key, Period, Spans};
-pub use library::{Timing, stage};
 pub use metrics::Metrics;
 pub use monitor::{Monitor, TICK};
 pub use observers::Observers;
 pub use pipeline::Pipeline;
-pub use process::{Process, Usage};
+pub use process::{Process, ProcessUsage, cpu_time};
 pub use report::{ComponentReport, LevelSeries, Report, Series, StageReport, StageSeries};
 pub use spans::SpanRecorder;
 pub use store::{Document, Store, StoreError};
+pub use timing::{Timing, timing};
 pub use watcher::Watcher;

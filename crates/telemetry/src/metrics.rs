@@ -1,4 +1,4 @@
-//! Prometheus metrics of calls, engines and HTTP.
+//! Prometheus metrics of calls, engines and HTTP requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::scrape::Scrape;
 use crate::watcher::Watcher;
 
-/// Bounds in seconds. Dense where the targets for a turn lie (400 ms for half of the turns, 700 ms for nearly
-/// all) and for its stages (10 to 250 ms); 2 and 5 s are the bars older systems set.
+/// Upper bounds of the latency buckets, in seconds. They are dense around the targets for a turn (400 ms for half of the turns,
+/// 700 ms for nearly all) and for its stages (10 to 250 ms). 2 and 5 s are what older systems aimed at.
 const LATENCY_BUCKETS: [f64; 22] = [
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 2.0,
     3.0, 5.0, 10.0,
 ];
 
-/// All counters and histograms of one server. Updating one costs a few atomic operations.
+/// All counters and histograms of one server. An update costs a few atomic operations.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -91,10 +91,10 @@ struct HttpLabels {
 }
 
 impl Metrics {
-    /// The content type of [`Metrics::encode`].
+    /// The content type of the text that [`Metrics::encode`] returns.
     pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// Everything at zero.
+    /// Metrics that are all zero.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let scrape = Scrape::default();
@@ -135,13 +135,14 @@ impl Metrics {
         }
     }
 
-    /// Shows the components of a server too. Done once; a second server is not shown.
+    /// Exports the components of a server, too. Only the first server counts; later calls change nothing.
     pub fn watch(&self, watcher: &Arc<Watcher>) {
-        // Who came first stays.
+        // It fails if there is a watcher already, and then that one stays.
         let _ = self.scrape.0.set(Arc::clone(watcher));
     }
 
-    /// Counts an HTTP request that was answered. `route` is the pattern, not the path: paths are without number.
+    /// Counts an HTTP request that was answered. `route` is the route's pattern and not the path, of which there are endlessly
+    /// many.
     pub fn http_request(&self, method: &'static str, route: &str, status: u16) {
         let labels = HttpLabels { method, route: route.to_owned(), status };
         self.http_requests.get_or_create(&labels).inc();
@@ -163,7 +164,7 @@ impl Metrics {
             (&self.tts_ttfb, latency.tts_ttfb),
         ];
         self.overhead.observe(latency.overhead.as_secs_f64());
-        // A stage that took no time did not take place: a typed turn is not transcribed.
+        // A stage with zero time did not take place: a typed turn, for example, is not transcribed.
         for (histogram, span) in stages.into_iter().filter(|(_, span)| *span > Duration::ZERO) {
             histogram.observe(span.as_secs_f64());
         }

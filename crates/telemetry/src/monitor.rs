@@ -1,4 +1,4 @@
-//! What every component times, counts and holds: the last hour, in memory.
+//! The measurements of all components over the last hour, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,33 +8,34 @@ use antiphon_core::measure::{Component, Snapshot};
 
 use crate::clock::unix_time;
 use crate::history::{Key, Period, Spans};
-use crate::library;
+use crate::timing;
 
-/// How often a period is closed.
+/// Length of a period.
 pub const TICK: Duration = Duration::from_secs(10);
-/// Periods kept: one hour.
+/// Periods kept: one hour's.
 const KEPT: usize = 360;
 
-/// All components of one server, and what they were like.
+/// All components of one server, and what was measured of them.
 pub struct Monitor {
     components: Vec<Arc<dyn Component>>,
-    state: Mutex<State>,
+    state: Mutex<MonitorState>,
 }
 
-struct State {
-    /// When the present period began.
+struct MonitorState {
+    /// When the current period began.
     began: Instant,
+    /// The same, in seconds since 1970.
     began_at: u64,
     /// What each stage had counted by then.
     before: BTreeMap<Key, Spans>,
-    /// The latest last; shared with those who look at them.
+    /// The closed periods, the latest last.
     periods: VecDeque<Arc<Period>>,
 }
 
 impl Monitor {
-    /// Watches these components, and those that appear by [`crate::timing!`].
+    /// Watches these components, and those that [`crate::timing`] creates.
     pub fn new(components: Vec<Arc<dyn Component>>) -> Self {
-        let state = State {
+        let state = MonitorState {
             began: Instant::now(),
             began_at: unix_time().as_secs(),
             before: BTreeMap::new(),
@@ -46,7 +47,7 @@ impl Monitor {
         monitor
     }
 
-    /// Closes the present period and gives it. To be called every [`TICK`].
+    /// Closes the current period and returns it. Call it every [`TICK`].
     pub fn tick(&self) -> Arc<Period> {
         let (counted, levels) = (self.counted(), self.levels());
         let mut state = self.state();
@@ -61,7 +62,7 @@ impl Monitor {
         period
     }
 
-    /// The periods of the last `window`, the present one, not yet closed, last.
+    /// The periods of the last `window`, and at the end the current one, which is not closed yet.
     pub fn periods(&self, window: Duration) -> Vec<Arc<Period>> {
         let (counted, levels) = (self.counted(), self.levels());
         let state = self.state();
@@ -72,16 +73,17 @@ impl Monitor {
         periods
     }
 
-    /// All components: those watched from the beginning, and those that appeared since.
+    /// All components: those that were passed to [`Monitor::new`], and those that [`crate::timing`] has created since.
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
-        self.components.iter().cloned().chain(library::components()).collect()
+        self.components.iter().cloned().chain(timing::components()).collect()
     }
 
-    /// The components' names.
+    /// The names of all components.
     pub fn names(&self) -> Vec<&'static str> {
         self.components().iter().map(|component| component.name()).collect()
     }
 
+    /// What every stage has counted since the server started.
     fn counted(&self) -> BTreeMap<Key, Spans> {
         let mut counted = BTreeMap::new();
         for component in self.components() {
@@ -93,6 +95,7 @@ impl Monitor {
         counted
     }
 
+    /// The present value of every level.
     fn levels(&self) -> BTreeMap<Key, f64> {
         let mut levels = BTreeMap::new();
         for component in self.components() {
@@ -103,14 +106,14 @@ impl Monitor {
         levels
     }
 
-    /// Nothing panics while it holds this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
+    fn state(&self) -> MutexGuard<'_, MonitorState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// The period since the last tick.
+impl MonitorState {
+    /// The period since the last tick, which is not closed yet.
     fn present(&self, counted: &BTreeMap<Key, Spans>, levels: BTreeMap<Key, f64>) -> Period {
         let nothing = Spans::default();
         let stages = counted.iter().filter_map(|(key, now)| {
@@ -130,6 +133,7 @@ pub(crate) fn percentile_ms(spans: &Snapshot, share: f64) -> f64 {
     millis(spans.percentile(share))
 }
 
+/// A span in milliseconds, to the microsecond.
 pub(crate) fn millis(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -138,6 +142,7 @@ pub(crate) fn millis(span: Duration) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::Part;
+    use crate::timing::timing;
 
     fn monitor() -> (Arc<Part>, Monitor) {
         let part = Arc::new(Part::new());
@@ -177,8 +182,8 @@ mod tests {
     #[test]
     fn what_is_measured_in_one_line_appears_by_itself() {
         let (_, monitor) = monitor();
-        drop(crate::timing!("of the library", "step"));
-        crate::timing!("of the library", "step").end(false);
+        drop(timing("of the library", "step"));
+        timing("of the library", "step").end(false);
         let period = monitor.tick();
         let spans: Vec<&Spans> = period
             .stages

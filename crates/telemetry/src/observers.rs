@@ -1,10 +1,10 @@
-//! Several observers as one.
+//! An observer that passes everything on to several others.
 
 use std::sync::Arc;
 
 use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome};
 
-/// Tells each of them everything.
+/// Passes everything on to each of its observers.
 pub struct Observers(pub Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {

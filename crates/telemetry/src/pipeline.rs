@@ -1,4 +1,4 @@
-//! The pipeline as components: what each of its steps took, from the events of all calls.
+//! The steps of the pipeline as components, measured from the events of all calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,10 @@ use std::time::Duration;
 use antiphon_core::measure::{Component, Counter, Stage};
 use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome, StepOutcome, StepReport};
 
-/// A component of stages and counters alone.
+/// What a lookup counts beside its spans. A late step also counts as an error, because the reply was made without it.
+const LOOKUP_COUNTERS: [&str; 2] = ["skipped", "late"];
+
+/// A component that has only stages and counters.
 #[derive(Debug)]
 struct Part {
     name: &'static str,
@@ -22,7 +25,7 @@ impl Part {
         Arc::new(Self { name, stages, counters })
     }
 
-    /// A stage that took no time did not take place: a typed turn is not transcribed.
+    /// Records a span. A stage with zero time did not take place: a typed turn, for example, is not transcribed.
     fn took(&self, stage: usize, span: Duration) {
         if !span.is_zero() {
             self.stages[stage].record(span);
@@ -52,10 +55,7 @@ impl Component for Part {
     }
 }
 
-/// A late step is an error, too: the reply was made without it.
-const LOOKUP_COUNTERS: [&str; 2] = ["skipped", "late"];
-
-/// The steps of all calls.
+/// Measures the steps of all calls.
 #[derive(Debug)]
 pub struct Pipeline {
     whole: Arc<Part>,
@@ -64,7 +64,7 @@ pub struct Pipeline {
     llm: Arc<Part>,
     tts: Arc<Part>,
     transport: Arc<Part>,
-    /// What is looked up for a turn, by the names of the plan's steps; how the person feels is measured by its engine.
+    /// The lookups of a turn; their stages have the names of the plan's steps. Emotion is missing, because its engine measures it.
     lookups: [Arc<Part>; 2],
 }
 
@@ -112,12 +112,12 @@ impl Pipeline {
         }
     }
 
-    /// A transport has decoded something that came in.
+    /// Records how long a transport took to decode a message.
     pub fn received(&self, span: Duration) {
         self.transport.stages[0].record(span);
     }
 
-    /// A transport has encoded and queued something that goes out.
+    /// Records how long a transport took to encode and queue a message.
     pub fn sent(&self, span: Duration) {
         self.transport.stages[1].record(span);
     }

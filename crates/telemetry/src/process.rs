@@ -1,36 +1,37 @@
-//! What the process uses, as the operating system tells. What the platform does not tell (anything but Linux) is left
-//! out.
+//! What the process uses, read from `/proc`. On systems other than Linux the values are zero or left out.
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use antiphon_core::measure::{Component, Level, cpu_time};
+use antiphon_core::measure::{Component, Level};
 
-/// Rates are taken over at least this long: the clock of `/proc` ticks every 10 ms.
+/// Length of a clock tick in `/proc`: `USER_HZ` is 100 on every Linux that this builds for (proc(5)).
+const PROC_TICK: Duration = Duration::from_millis(10);
+/// Rates are averaged over at least this long, because the clock of `/proc` ticks only every 10 ms.
 const RATES_OVER: Duration = Duration::from_secs(1);
 
-/// Bytes and seconds used since the process began.
+/// What the process has used since it started, and what it holds now.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub struct ProcessUsage {
     /// User and system time in seconds.
     pub cpu_s: f64,
-    /// Resident memory.
+    /// Resident memory in bytes.
     pub resident_bytes: f64,
     /// Threads of the operating system.
     pub threads: f64,
-    /// Open files.
+    /// Files that are open.
     pub open_files: f64,
-    /// Of the open files, how many there may be.
+    /// The system's limit of open files.
     pub max_open_files: Option<f64>,
-    /// Received by this machine, or this container, but not from itself.
+    /// Bytes that this machine, or this container, has received over its network interfaces without the loopback.
     pub network_in_bytes: f64,
-    /// Sent.
+    /// Bytes sent over the same interfaces.
     pub network_out_bytes: f64,
 }
 
-impl Usage {
-    /// Now; zero where it is not told.
+impl ProcessUsage {
+    /// Reads the present values; zero where they are not known.
     pub fn now() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (status, limits, network) =
@@ -48,26 +49,31 @@ impl Usage {
     }
 }
 
-/// The process as a component.
+/// The process as a component: CPU, memory, threads, files and network.
 pub struct Process {
     calls: Box<dyn Fn() -> usize + Send + Sync>,
     rates: Mutex<Rates>,
 }
 
 struct Rates {
+    /// When the rates were last computed.
     since: Instant,
-    usage: Usage,
+    /// What had been used by then.
+    usage: ProcessUsage,
+    /// In cores.
     cpu: f64,
+    /// In bytes a second.
     network_in: f64,
+    /// In bytes a second.
     network_out: f64,
-    /// What it held when there were last no calls: what it holds beyond that is theirs.
+    /// Resident bytes when there were last no calls. What the process holds beyond them is put down to its calls.
     idle_bytes: f64,
 }
 
 impl Process {
-    /// `calls` tells how many calls there are, who share the cost.
+    /// `calls` returns the number of active calls, by which CPU and memory are divided.
     pub fn new(calls: impl Fn() -> usize + Send + Sync + 'static) -> Self {
-        let usage = Usage::now();
+        let usage = ProcessUsage::now();
         let idle_bytes = usage.resident_bytes;
         let rates =
             Rates { since: Instant::now(), usage, cpu: 0.0, network_in: 0.0, network_out: 0.0, idle_bytes };
@@ -81,8 +87,8 @@ impl Component for Process {
     }
 
     fn levels(&self) -> Vec<Level> {
-        let usage = Usage::now();
-        // Nothing panics while it holds this lock.
+        let usage = ProcessUsage::now();
+        // No code panics while it holds this lock, so poisoning is ignored.
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = rates.since.elapsed();
         if elapsed >= RATES_OVER {
@@ -116,21 +122,30 @@ impl Component for Process {
             level("network_out", "bytes/s", rates.network_out, None),
         ];
         if calls > 0.0 {
-            let theirs = (usage.resident_bytes - rates.idle_bytes).max(0.0);
+            let of_calls = (usage.resident_bytes - rates.idle_bytes).max(0.0);
             levels.push(level("cpu_per_call", "ms/call-s", rates.cpu * 1_000.0 / calls, None));
-            levels.push(level("memory_per_call", "bytes", theirs / calls, None));
+            levels.push(level("memory_per_call", "bytes", of_calls / calls, None));
         }
         levels
     }
 }
 
-/// The number behind `name` in a file of lines such as `/proc/self/status`.
+/// User and system time from the text of `/proc/PID/stat`: fields 14 and 15. The program's name in field 2 may contain spaces
+/// and parentheses, so fields are counted from the last closing parenthesis.
+pub fn cpu_time(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    Some(PROC_TICK * ticks()? + PROC_TICK * ticks()?)
+}
+
+/// The number after `name` in a file of lines such as `/proc/self/status`.
 fn status_field(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Bytes received and sent from `/proc/net/dev`: columns 1 and 9 of every interface but the loopback.
+/// Bytes received and sent, from `/proc/net/dev`: columns 1 and 9 of every interface except the loopback.
 fn network_bytes(dev: &str) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for line in dev.lines() {
@@ -159,6 +174,15 @@ mod tests {
         let dev = "Inter-| Receive | Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  \
             eth0: 100 1 0 0 0 0 0 0 70 1 0 0 0 0 0 0\n";
         assert_eq!(network_bytes(dev), (100.0, 70.0));
+    }
+
+    #[test]
+    fn times_are_found_behind_any_name() {
+        let stat = "12 (a) b (c)) S 1 1 1 0 -1 4194560 5 0 0 0 150 50 7 7 20 0 1 0 9 9 9";
+        assert_eq!(cpu_time(stat), Some(Duration::from_secs(2)));
+        for text in ["", "garbage", "12 (a", "12 (a) S 1"] {
+            assert_eq!(cpu_time(text), None, "{text}");
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
-//! Profiles: where the CPU's time and the heap's memory go, by function, component and call.
+//! Profiles: how CPU time and heap memory divide among functions, components and calls.
 //!
-//! Nothing of it runs, and nothing is kept, while no profile is taken.
+//! While no profile is taken, none of this runs and nothing is kept.
 
 mod cpu;
 mod flame;
@@ -21,24 +21,24 @@ use serde::{Deserialize, Serialize};
 pub use cpu::{CpuSampler, HERTZ};
 pub use heap::HeapSampler;
 
-/// Functions in a table, edges in a call graph.
+/// Most rows of a table of functions, and edges of a call graph.
 const MAX_ROWS: usize = 100;
-/// Different stacks kept of one profile; what is rarer is left out.
+/// Different stacks kept of one profile; rarer ones are left out.
 const MAX_STACKS: usize = 20_000;
 
-/// Why there is no profile.
+/// Why a profile could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Another one is being taken.
+    /// Another profile is being taken.
     #[error("another profile is being taken; try again when it is done")]
     Busy,
-    /// Not on this system.
+    /// Profiles cannot be taken on this system.
     #[error("profiles are taken on Linux (x86-64 and aarch64) only")]
     Unsupported,
-    /// The allocator keeps no account.
+    /// The allocator cannot sample allocations.
     #[error("this program's allocator cannot be profiled: {0}")]
     Allocator(String),
-    /// The system refused.
+    /// The operating system refused something.
     #[error("cannot profile: {0}")]
     System(std::io::Error),
 }
@@ -52,96 +52,96 @@ impl From<std::io::Error> for ProfileError {
     }
 }
 
-/// What is measured.
+/// What a profile measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Samples of the CPU's time.
+    /// CPU time, by samples.
     Cpu,
-    /// Bytes allocated while the profile was taken, and not freed.
+    /// Bytes that were allocated while the profile was taken and not freed.
     Heap,
 }
 
-/// A profile.
+/// A finished profile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Profile {
-    /// Of what.
+    /// What was measured.
     pub kind: Kind,
-    /// How long it was taken.
+    /// How long samples were taken, in seconds.
     pub duration_s: f64,
     /// `samples` or `bytes`: the unit of all weights.
     pub unit: String,
-    /// All of it.
+    /// The sum of all weights.
     pub total: u64,
-    /// CPU: samples a second of CPU time. Heap: the mean distance in bytes between sampled allocations.
+    /// For CPU, samples in a second of CPU time. For the heap, the mean distance in bytes between sampled allocations.
     pub rate: u64,
-    /// Samples for which there was no room.
+    /// Samples that were lost because the buffer was full.
     pub lost: u64,
-    /// The most first.
-    pub components: Vec<Share>,
-    /// The most first; what was done for no call is left out.
-    pub calls: Vec<Share>,
-    /// Functions, those with the most of their own first.
+    /// The components, the largest first.
+    pub components: Vec<ProfileShare>,
+    /// The calls, the largest first. Work that was done for no call is left out.
+    pub calls: Vec<ProfileShare>,
+    /// The functions, those with the largest weight of their own first.
     pub top: Vec<Function>,
-    /// Who calls whom, the most first.
+    /// Which function calls which, the largest weight first.
     pub call_graph: Vec<Edge>,
-    /// Heap: allocation sites that grew in every part of the profile, the fastest first.
+    /// For the heap, the allocation sites that grew in every part of the profile, the fastest first.
     pub suspects: Vec<Suspect>,
-    /// Stacks, the outermost first, as `a;b;c weight`: what flame graphs are made of.
+    /// Stacks, the outermost function first, as `a;b;c weight`: the usual input of flame graphs.
     pub folded: Vec<String>,
 }
 
-/// What one of many had.
+/// The part of a profile that belongs to one component or call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// Whose.
+pub struct ProfileShare {
+    /// Name of the component, or id of the call.
     pub name: String,
-    /// In the profile's unit.
+    /// Weight in the profile's unit.
     pub weight: u64,
-    /// Of the total, 0 to 1.
+    /// Share of the total, 0 to 1.
     pub share: f64,
 }
 
-/// A function.
+/// The part of a profile that belongs to one function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Function {
-    /// Demangled.
+    /// The demangled name.
     pub name: String,
     /// File and line, where known.
     pub location: Option<String>,
-    /// In it itself.
+    /// Weight in the function itself.
     pub own: u64,
-    /// In it and in what it calls.
+    /// Weight in the function and in the functions it calls.
     pub total: u64,
-    /// Its own, of the profile's total, 0 to 1.
+    /// Share of `own` in the profile's total, 0 to 1.
     pub share: f64,
 }
 
 /// A function that calls another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
-    /// It.
+    /// The calling function.
     pub caller: String,
-    /// The other.
+    /// The function that is called.
     pub callee: String,
-    /// In the other, from here.
+    /// Weight in the callee when it is called from this caller.
     pub weight: u64,
 }
 
-/// Where memory is allocated that does not come back.
+/// An allocation site that may leak memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suspect {
-    /// The function nearest to the allocation that is not the standard library's.
+    /// The innermost function on the stack that is not the standard library's.
     pub site: String,
-    /// How fast it grows.
+    /// How fast its memory grows, in bytes a second.
     pub bytes_per_s: f64,
-    /// What it holds of what was allocated during the profile.
+    /// Bytes that it allocated during the profile and still holds.
     pub bytes: u64,
-    /// The stack, the innermost first.
+    /// A stack that leads to it, the innermost function first.
     pub stack: Vec<String>,
 }
 
-/// A stack as sampled: who worked, and the return addresses, innermost first.
+/// A sampled stack: the tag of the thread's work, and the return addresses, the innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Stack {
     tag: Tag,
@@ -149,14 +149,14 @@ struct Stack {
     addresses: Vec<u64>,
 }
 
-/// Stacks and their weights, with the names that go with them.
+/// Sampled stacks with their weights, and the names of the threads.
 struct Weights {
     stacks: HashMap<Stack, u64>,
     threads: HashMap<u32, String>,
 }
 
 impl Weights {
-    /// Puts it into words; only what `component` did, if one is named. `call` names the call of a number.
+    /// Looks up the names and sums up the weights; only of `component`, if one is named. `call` maps a call's number to its id.
     fn profile(&self, kind: Kind, component: Option<&str>, call: impl Fn(u32) -> Option<String>) -> Profile {
         let named =
             symbols::Symbols::new(self.stacks.keys().flat_map(|stack| stack.addresses.iter().copied()));
@@ -197,7 +197,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// `frames`: innermost first.
+    /// Adds a stack; `frames` begins with the innermost.
     fn add(&mut self, component: &str, frames: &[&symbols::Frame], weight: u64) {
         self.total += weight;
         *self.components.entry(component.to_owned()).or_default() += weight;
@@ -213,7 +213,7 @@ impl Sums {
             if depth == 0 {
                 function.own += weight;
             }
-            // A function that calls itself counts once a stack.
+            // A recursive function counts once for each stack.
             if !seen.contains(&frame.name.as_str()) {
                 seen.push(&frame.name);
                 function.total += weight;
@@ -233,8 +233,10 @@ impl Sums {
         let total = self.total;
         let share = |weight: u64| if total == 0 { 0.0 } else { weight as f64 / total as f64 };
         let shares = |sums: HashMap<String, u64>| {
-            let mut shares: Vec<Share> =
-                sums.into_iter().map(|(name, weight)| Share { name, weight, share: share(weight) }).collect();
+            let mut shares: Vec<ProfileShare> = sums
+                .into_iter()
+                .map(|(name, weight)| ProfileShare { name, weight, share: share(weight) })
+                .collect();
             shares.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
             shares.truncate(MAX_ROWS);
             shares

@@ -1,4 +1,4 @@
-//! Reports for people and machines, from what happened in some periods.
+//! Reports for people and programs, made from periods.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,55 +10,55 @@ use serde::{Deserialize, Serialize};
 use crate::history::{Key, Period, Spans};
 use crate::monitor::{millis, percentile_ms};
 
-/// What the components did in a window of time.
+/// The measurements of components in a window of time.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// What the report covers: the last so many seconds.
+    /// Length of the window in seconds; it ends now.
     pub window_s: f64,
-    /// Those asked for.
+    /// The components that were asked for.
     pub components: Vec<ComponentReport>,
 }
 
-/// A component.
+/// The measurements of one component.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ComponentReport {
-    /// Its name.
+    /// The component's name.
     pub name: Cow<'static, str>,
-    /// What it times.
+    /// The steps that it times.
     pub stages: Vec<StageReport>,
-    /// What it counts, since the server began.
+    /// Its counters since the server started.
     pub counters: Vec<Counter>,
-    /// What of it rises and falls, now.
+    /// Its levels now.
     pub levels: Vec<Level>,
-    /// What of it can be set.
+    /// Its settings that can be tuned.
     pub tunables: Vec<Tunable>,
 }
 
-/// A stage.
+/// The spans of one stage in the window.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StageReport {
-    /// Its name.
+    /// The stage's name.
     pub name: Cow<'static, str>,
-    /// How often.
+    /// How often it ran.
     pub count: u64,
     /// How often it failed.
     pub errors: u64,
-    /// The middle one.
+    /// The median.
     pub p50_ms: f64,
-    /// 19 of 20 were no longer.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// 99 of 100 were no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
+    /// The longest span.
     pub max_ms: f64,
-    /// On average.
+    /// The mean.
     pub mean_ms: f64,
-    /// The 95th percentile of each period of the window, the latest last; null where nothing happened.
+    /// The 95th percentile of each period of the window, the latest last; null where the stage did not run.
     pub p95_history_ms: Vec<Option<f64>>,
 }
 
 impl Report {
-    /// Of these components, or of the one that is named so, in these periods.
+    /// A report of these components in these periods; only of the one called `component`, if that is given.
     pub fn new(components: &[Arc<dyn Component>], periods: &[Arc<Period>], component: Option<&str>) -> Self {
         let whole = Period::merged(periods.iter().map(Arc::as_ref)).unwrap_or_default();
         let nothing = Snapshot::default();
@@ -93,53 +93,53 @@ impl Report {
     }
 }
 
-/// How stages and levels developed: for charts. All vectors are as long as `at`.
+/// Stages and levels over time, for charts. All vectors are as long as `at`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Series {
-    /// From one point to the next, about.
+    /// Mean distance between two points, in seconds.
     pub step_s: f64,
     /// Where each point begins, in seconds since 1970.
     pub at: Vec<u64>,
-    /// Stages at which anything happened.
+    /// The stages that ran at least once.
     pub stages: Vec<StageSeries>,
-    /// Levels.
+    /// The levels.
     pub levels: Vec<LevelSeries>,
 }
 
-/// A stage over time; null where nothing happened.
+/// A stage over time; null where it did not run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StageSeries {
     /// The component's name.
     pub component: Cow<'static, str>,
-    /// The stage's.
+    /// The stage's name.
     pub stage: Cow<'static, str>,
-    /// How often.
+    /// How often it ran.
     pub count: Vec<u64>,
     /// How often it failed.
     pub errors: Vec<u64>,
-    /// The middle one.
+    /// The medians.
     pub p50_ms: Vec<Option<f64>>,
-    /// 19 of 20 were no longer.
+    /// The 95th percentiles.
     pub p95_ms: Vec<Option<f64>>,
-    /// 99 of 100 were no longer.
+    /// The 99th percentiles.
     pub p99_ms: Vec<Option<f64>>,
 }
 
-/// A level over time; null where it was not known.
+/// A level over time; null where its value is not known.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LevelSeries {
     /// The component's name.
     pub component: Cow<'static, str>,
-    /// The level's.
+    /// The level's name.
     pub name: Cow<'static, str>,
-    /// Its unit; empty when the component is gone.
+    /// Its unit; empty when the component does not exist any more.
     pub unit: Cow<'static, str>,
-    /// On average.
+    /// The means.
     pub values: Vec<Option<f64>>,
 }
 
 impl Series {
-    /// Puts periods together to at most `points`.
+    /// Merges the periods to at most `points` points.
     pub fn new(components: &[Arc<dyn Component>], periods: &[Arc<Period>], points: usize) -> Self {
         let each = periods.len().div_ceil(points.max(1)).max(1);
         let merged: Vec<Period> =

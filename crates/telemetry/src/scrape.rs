@@ -1,4 +1,4 @@
-//! What every component measures, and the process, as Prometheus metrics made at each scrape.
+//! Prometheus metrics of all components and of the process, computed at each scrape.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +15,15 @@ use antiphon_core::measure::Component;
 
 use crate::alerts::Rule;
 use crate::history::Period;
-use crate::process::Usage;
+use crate::process::ProcessUsage;
 use crate::watcher::Watcher;
 
-/// Percentiles are those of the last minute: of all time they would hardly move.
+/// Percentiles cover the last minute. Over the server's whole life they would hardly move.
 const WINDOW: Duration = Duration::from_mins(1);
+/// The quantiles exported of each stage, and their labels.
 const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")];
 
-/// Reads the components of a server, once there is one.
+/// Reads the components of the server, once there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Scrape(pub(crate) Arc<OnceLock<Arc<Watcher>>>);
 
@@ -42,9 +43,9 @@ impl Collector for Scrape {
     }
 }
 
-/// The names every Prometheus client library uses, and the runtime's live tasks.
+/// The process metrics, under the names that all Prometheus client libraries use, and the number of the runtime's live tasks.
 fn process(encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-    let usage = Usage::now();
+    let usage = ProcessUsage::now();
     let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: i64| {
         let gauge = ConstGauge::new(value);
         gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
@@ -74,7 +75,7 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
             one(&mut quantiles, &labels, spans.spans.percentile(share).as_secs_f64())?;
         }
     }
-    // Since the beginning; a metric's lines stand together, so each stage is read once and told three times.
+    // Totals since the start. The lines of one metric must stand together, so each stage is read once and written three times.
     let stages: Vec<_> = components
         .iter()
         .flat_map(|part| part.stages().into_iter().map(|stage| (part.name(), stage)))
@@ -124,8 +125,8 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
     Ok(())
 }
 
-/// What components call by names of their own; the lines of a metric stand together, whoever they are from. The encoder
-/// gives counters their `_total` itself.
+/// The metrics to which components give a name of their own. The lines of one metric must stand together, whichever components
+/// they come from. The encoder appends `_total` to counters itself.
 fn named(encoder: &mut DescriptorEncoder, components: &[Arc<dyn Component>]) -> Result<(), fmt::Error> {
     let mut gauges: Vec<_> = components.iter().flat_map(|part| part.gauges()).collect();
     gauges.sort_by_key(|gauge| gauge.name);

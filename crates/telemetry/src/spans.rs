@@ -1,7 +1,7 @@
-//! OpenTelemetry spans of calls: conversation > turn > steps, as OTLP requests ready to be posted.
+//! OpenTelemetry spans of calls, nested as conversation > turn > step, as OTLP requests ready to be posted.
 //!
-//! Spans are made after the fact, from the events of a call, so that nothing on the way of a turn waits for them.
-//! Names and attributes follow the semantic conventions for generative AI where there are any.
+//! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow the semantic
+//! conventions for generative AI where these define any.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
@@ -21,29 +21,33 @@ use rand::Rng;
 
 use crate::clock::unix_time;
 
-/// Spans that wait to be sent; more are dropped, the oldest first.
+/// Spans that may wait to be sent. Beyond it the oldest are dropped.
 const MAX_WAITING: usize = 8_192;
 
-/// Makes spans of what it observes.
+/// Observes calls and makes spans of them.
 pub struct SpanRecorder {
     resource: Resource,
-    /// The language model's engine and model.
+    /// Names of the language model's engine and of the model.
     model: (String, String),
-    state: Mutex<State>,
+    state: Mutex<RecorderState>,
 }
 
 #[derive(Default)]
-struct State {
-    calls: HashMap<CallId, Open>,
+struct RecorderState {
+    calls: HashMap<CallId, OpenCall>,
+    /// Finished spans that wait to be sent, the latest last.
     ended: VecDeque<Span>,
     dropped: u64,
 }
 
-/// A call whose span is not over.
-struct Open {
+/// A call whose span has not ended yet.
+struct OpenCall {
     start: CallStart,
+    /// When it began, in nanoseconds since 1970.
     began: u64,
+    /// Turns so far.
     turns: i64,
+    /// The latest error.
     failed: Option<String>,
     /// The turn being answered.
     turn: Option<OpenTurn>,
@@ -51,7 +55,7 @@ struct Open {
 
 struct OpenTurn {
     id: TurnId,
-    /// When the person had stopped speaking, in nanoseconds since 1970.
+    /// When the person stopped speaking, in nanoseconds since 1970.
     speech_end: u64,
     steps: Vec<Step>,
     usage: Usage,
@@ -59,14 +63,14 @@ struct OpenTurn {
 }
 
 impl SpanRecorder {
-    /// For a server that is called `service` and answers with this engine and model.
+    /// A recorder for a server that is called `service` and answers with this engine and model.
     pub fn new(service: &str, version: &str, llm: &str, model: &str) -> Self {
         let attributes = vec![text("service.name", service), text("service.version", version)];
         let resource = Resource { attributes, ..Resource::default() };
         Self { resource, model: (llm.to_owned(), model.to_owned()), state: Mutex::default() }
     }
 
-    /// The next request for a collector, of at most `max` spans, in protobuf; `None` when there is nothing to send.
+    /// The next request to a collector, with at most `max` spans, in protobuf; `None` when there is nothing to send.
     pub fn take_request(&self, max: usize) -> Option<Vec<u8>> {
         let mut state = self.state();
         let count = state.ended.len().min(max);
@@ -82,7 +86,8 @@ impl SpanRecorder {
         Some(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
     }
 
-    fn end_turn(&self, open: &mut Open) -> Vec<Span> {
+    /// The spans of the turn that is open, and of its steps.
+    fn end_turn(&self, open: &mut OpenCall) -> Vec<Span> {
         let Some(turn) = open.turn.take() else { return Vec::new() };
         let own = open.start.trace.child(new_span_id());
         let at = |micros: i64| turn.speech_end.saturating_add_signed(micros.saturating_mul(1_000));
@@ -121,8 +126,8 @@ impl SpanRecorder {
         spans
     }
 
-    /// Nothing panics while it holds this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
+    fn state(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,7 +137,7 @@ impl Component for SpanRecorder {
         "traces"
     }
 
-    /// Those that were never sent because too many waited.
+    /// Spans that were dropped because too many waited.
     fn counters(&self) -> Vec<Counter> {
         vec![Counter { name: "dropped".into(), value: self.state().dropped }]
     }
@@ -147,7 +152,7 @@ impl Component for SpanRecorder {
     }
 }
 
-impl State {
+impl RecorderState {
     fn push(&mut self, spans: Vec<Span>) {
         self.ended.extend(spans);
         while self.ended.len() > MAX_WAITING {
@@ -161,7 +166,7 @@ impl Observer for SpanRecorder {
     fn call_started(&self, call: &CallStart) {
         if call.trace.sampled {
             let began = unix_nanos();
-            let open = Open { start: call.clone(), began, turns: 0, failed: None, turn: None };
+            let open = OpenCall { start: call.clone(), began, turns: 0, failed: None, turn: None };
             self.state().calls.insert(call.id.clone(), open);
         }
     }
@@ -237,7 +242,7 @@ fn span(name: &str, own: TraceContext, parent: TraceContext, from: u64, to: u64)
         kind: span::SpanKind::Internal.into(),
         start_time_unix_nano: from,
         end_time_unix_nano: to.max(from),
-        // The last bit: sampled.
+        // The lowest bit of the flags means that the trace is sampled.
         flags: 1,
         ..Span::default()
     }

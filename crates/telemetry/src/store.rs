@@ -1,4 +1,4 @@
-//! `performance.db`: what was measured, kept at falling resolution, and documents about it.
+//! `performance.db`: measurements, the older the coarser, and documents such as profiles and benchmark results.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,29 +12,29 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use crate::history::{Key, Period, Spans};
 
-/// How long the periods are that are kept, and for how long they are.
+/// Length of the periods that are stored, and how long they are kept.
 const RESOLUTIONS: [(Duration, Duration); 3] = [
     (Duration::from_mins(1), Duration::from_hours(24)),
     (Duration::from_mins(10), Duration::from_hours(14 * 24)),
     (Duration::from_hours(1), Duration::from_hours(400 * 24)),
 ];
-/// Periods of one answer, at most, as long as there is a coarser resolution: more would show nothing more on a chart, and
-/// reading them would take time from calls.
+/// Most periods in one answer, as long as there is a coarser resolution. A chart cannot show more, and reading more would take
+/// CPU time from calls.
 const MAX_PERIODS: u64 = 400;
-/// Documents of one kind, subject and machine that are kept.
+/// Documents that are kept of one kind, subject and machine.
 const MAX_DOCUMENTS: i64 = 1_000;
-/// Another process may write: a benchmark beside the server.
+/// How long to wait for another process that is writing, such as a benchmark beside the server.
 const BUSY: Duration = Duration::from_secs(10);
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
-/// What can go wrong with the store.
+/// Why the store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file was written by a newer program.
+    /// A newer version of the program has written the file.
     #[error("{0} was written by a newer version of antiphon: use that, or move the file away")]
     Newer(PathBuf),
-    /// It cannot be opened.
+    /// The file cannot be opened.
     #[error("cannot open {0}: {1}")]
     Open(PathBuf, sqlx::Error),
     /// Reading or writing failed.
@@ -42,29 +42,29 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
 }
 
-/// A document about measurements: a profile, a benchmark's result.
+/// A document about measurements, such as a profile or the result of a benchmark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Counts up.
+    /// The document's number; later documents have greater ones.
     pub id: i64,
-    /// When, in seconds since 1970.
+    /// When it was added, in seconds since 1970.
     pub at: u64,
-    /// Where.
+    /// The machine that was measured.
     pub machine: String,
-    /// Of what.
+    /// What was measured.
     pub subject: String,
-    /// JSON.
+    /// The document itself, as JSON.
     pub content: String,
 }
 
-/// The open file. Clones share it.
+/// The open database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
 }
 
 impl Store {
-    /// Opens `performance.db` in this folder, or makes it.
+    /// Opens `performance.db` in this folder, and creates it if it does not exist.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("performance.db");
         let refused = |error: sqlx::Error| StoreError::Open(path.clone(), error);
@@ -72,7 +72,7 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
-            // Survives a kill at any moment, and lets readers read while one writes.
+            // A write-ahead log survives a kill at any moment, and lets others read while one writes.
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY);
@@ -85,8 +85,8 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Keeps what happened in a minute, or however long the period is: it counts for the minute it began in, with what
-    /// that minute has already, as after a restart.
+    /// Stores a period. It counts for the minute in which it began, and is merged with what is stored of that minute already,
+    /// for example from before a restart.
     pub async fn keep(&self, period: &Period) -> Result<(), StoreError> {
         let (minute, _) = RESOLUTIONS[0];
         let at = period.at - period.at % minute.as_secs();
@@ -101,8 +101,8 @@ impl Store {
         Ok(())
     }
 
-    /// Puts finished periods together to longer ones, and forgets what is too old. May be called at any time, and
-    /// finds by itself what was left undone.
+    /// Merges finished periods to longer ones, and deletes what is too old. It may be called at any time, and makes up for
+    /// calls that were missed.
     pub async fn roll_up(&self, now: u64) -> Result<(), StoreError> {
         for pair in RESOLUTIONS.windows(2) {
             let [(short, _), (long, _)] = pair else { continue };
@@ -120,6 +120,7 @@ impl Store {
         Ok(())
     }
 
+    /// Merges the finished periods of length `short` to periods of length `long`.
     async fn roll_up_to(&self, short: Duration, long: Duration, now: u64) -> Result<(), StoreError> {
         let latest = "SELECT max(at) FROM (SELECT at FROM spans WHERE period_s = ?1
             UNION ALL SELECT at FROM levels WHERE period_s = ?1)";
@@ -139,14 +140,14 @@ impl Store {
         Ok(())
     }
 
-    /// What happened in the last `window`, at the highest resolution that reaches so far back in not too many periods.
+    /// The periods of the last `window`, at the finest resolution that reaches that far back with at most [`MAX_PERIODS`].
     pub async fn periods(&self, window: Duration, now: u64) -> Result<Vec<Period>, StoreError> {
         let fits = |(length, kept): &&(Duration, Duration)| {
             *kept >= window && window.as_secs() / length.as_secs() <= MAX_PERIODS
         };
         let (length, _) = RESOLUTIONS.iter().find(fits).unwrap_or(&RESOLUTIONS[2]);
         let mut periods = self.read(*length, now.saturating_sub(window.as_secs()), now + 1).await?;
-        // What was not yet put together.
+        // Add what has not been merged to this length yet.
         if *length > RESOLUTIONS[0].0 {
             let from = periods.last().map_or(0, |last| last.at + length.as_secs());
             let recent = self.read(RESOLUTIONS[0].0, from.max(now.saturating_sub(window.as_secs())), now + 1);
@@ -163,7 +164,7 @@ impl Store {
         for row in rows.fetch_all(&self.pool).await? {
             let (at, key) = (row.try_get::<i64, _>("at")? as u64, key(&row)?);
             let bytes: Vec<u8> = row.try_get("spans")?;
-            // Bytes that are no snapshot are a hole, not the end.
+            // A damaged snapshot leaves a gap; the rest can still be read.
             let Some(spans) = Snapshot::from_bytes(&bytes) else { continue };
             let errors = row.try_get::<i64, _>("errors")? as u64;
             let period = periods.entry(at).or_insert_with(|| Period { at, length, ..Period::default() });
@@ -180,7 +181,7 @@ impl Store {
         Ok(periods.into_values().collect())
     }
 
-    /// Keeps a document; the oldest of its kind, subject and machine give way.
+    /// Stores a document and returns its number. The oldest of its kind, subject and machine are deleted.
     pub async fn add_document(
         &self,
         kind: &str,
@@ -200,7 +201,7 @@ impl Store {
         Ok(id)
     }
 
-    /// The latest documents of a kind, the latest first; of one subject, or of all.
+    /// At most `limit` documents of a kind, the latest first; of one subject, or of all.
     pub async fn documents(
         &self,
         kind: &str,
@@ -262,6 +263,7 @@ async fn insert(
     Ok(())
 }
 
+/// The number of a stage or level in the table `series`; a new one is added.
 async fn series(transaction: &mut Transaction<'_, Sqlite>, key: &Key) -> Result<i64, sqlx::Error> {
     let select = "SELECT id FROM series WHERE component = ? AND name = ?";
     let (component, name) = (key.component.as_ref(), key.name.as_ref());

@@ -1,10 +1,10 @@
-//! What several tests need.
+//! Helpers that several tests share.
 
 use antiphon_core::measure::{Component, Level, Stage};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{AgentId, CallId, CallStart, Identity, Share, TenantId};
 
-/// A call that nobody traces.
+/// The start of a call that has no parent trace.
 pub(crate) fn call(id: &str, transport: &'static str) -> CallStart {
     let trace: TraceContext =
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");

@@ -1,4 +1,4 @@
-//! Watching a server: closes the periods of its monitor, judges them, and keeps them.
+//! Watches a server: closes the periods of its monitor, judges them, and stores them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,38 +10,39 @@ use crate::monitor::Monitor;
 use crate::report::{Report, Series};
 use crate::store::{Store, StoreError};
 
-/// What is asked of the monitor, not of the store.
+/// Windows up to this length are read from the monitor, longer ones from the store.
 const IN_MEMORY: Duration = Duration::from_hours(1);
-/// What a baseline is made of when the server begins.
+/// How much of the stored history the baselines are built from when the server starts.
 const LEARNT_FROM: Duration = Duration::from_hours(24);
-/// The store keeps a period of this length for each row.
+/// How often the periods are merged to one and stored.
 const KEEP_EVERY: Duration = Duration::from_mins(1);
-/// How often the store is tidied.
+/// How often stored periods are merged to longer ones.
 const ROLL_UP_EVERY: Duration = Duration::from_mins(10);
 
 /// A monitor with alerts and, if there is one, a store.
 pub struct Watcher {
     monitor: Monitor,
     store: Option<Store>,
-    state: Mutex<State>,
+    state: Mutex<WatcherState>,
 }
 
 #[derive(Default)]
-struct State {
+struct WatcherState {
     alerts: Alerts,
+    /// Alerts that have fired, by rule.
     fired: [u64; Rule::ALL.len()],
-    /// Not yet kept.
+    /// Periods that are not stored yet.
     pending: Vec<Arc<Period>>,
     since_roll_up: Duration,
 }
 
 impl Watcher {
-    /// Without a store, what is older than an hour is forgotten.
+    /// Watches what `monitor` measures. Without a store, measurements are forgotten after an hour.
     pub fn new(monitor: Monitor, store: Option<Store>) -> Self {
         Self { monitor, store, state: Mutex::default() }
     }
 
-    /// Learns from the store what was normal. To be called once, at the beginning.
+    /// Builds the baselines of the alerts from the store. Call it once, when the server starts.
     pub async fn learn(&self) -> Result<(), StoreError> {
         if let Some(store) = &self.store {
             let periods = store.periods(LEARNT_FROM, unix_time().as_secs()).await?;
@@ -50,7 +51,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// To be called every [`crate::TICK`]: gives the period that ended, and what began to fire and what is over.
+    /// Closes the current period. Returns it, and the alerts that began to fire or were resolved. Call it every [`crate::TICK`].
     pub async fn tick(&self) -> (Arc<Period>, Vec<Alert>) {
         let period = self.monitor.tick();
         let components = self.monitor.components();
@@ -76,13 +77,13 @@ impl Watcher {
         if let Some(store) = &self.store
             && let Err(error) = keep(store, kept, roll_up).await
         {
-            // The server goes on: what is not kept is still in memory for an hour.
+            // The server goes on: the measurements stay in memory for an hour.
             tracing::warn!(%error, "measurements could not be kept");
         }
         (period, changes)
     }
 
-    /// Keeps what has not been kept yet: to be called when the server ends.
+    /// Stores what has not been stored yet. Call it when the server ends.
     pub async fn close(&self) {
         let mut pending = std::mem::take(&mut self.state().pending);
         pending.push(self.monitor.tick());
@@ -94,23 +95,23 @@ impl Watcher {
         }
     }
 
-    /// What is watched.
+    /// The monitor that is watched.
     pub fn monitor(&self) -> &Monitor {
         &self.monitor
     }
 
-    /// Where measurements are kept.
+    /// The store, if there is one.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// The last `window`; of one component, or of all.
+    /// A report of the last `window`; of one component, or of all.
     pub async fn report(&self, window: Duration, component: Option<&str>) -> Result<Report, StoreError> {
         let periods = self.periods(window).await?;
         Ok(Report::new(&self.monitor.components(), &periods, component))
     }
 
-    /// How things developed in the last `window`, in at most `points`.
+    /// Stages and levels over the last `window`, in at most `points` points.
     pub async fn series(&self, window: Duration, points: usize) -> Result<Series, StoreError> {
         let periods = self.periods(window).await?;
         Ok(Series::new(&self.monitor.components(), &periods, points))
@@ -121,7 +122,7 @@ impl Watcher {
             Some(store) if window > IN_MEMORY => {
                 let kept = store.periods(window, unix_time().as_secs()).await?;
                 let mut periods: Vec<Arc<Period>> = kept.into_iter().map(Arc::new).collect();
-                // What is not kept yet.
+                // Add the periods that are not stored yet.
                 periods.extend(self.state().pending.iter().cloned());
                 periods.extend(self.monitor.periods(Duration::ZERO));
                 Ok(periods)
@@ -130,23 +131,23 @@ impl Watcher {
         }
     }
 
-    /// The latest alerts, the latest first.
+    /// The alerts kept, the latest first, resolved ones included.
     pub fn alerts(&self) -> Vec<Alert> {
         self.state().alerts.latest().cloned().collect()
     }
 
-    /// How many of a kind fire now.
+    /// How many alerts of a rule fire now.
     pub fn alerts_firing(&self, rule: Rule) -> usize {
         self.state().alerts.firing(rule)
     }
 
-    /// How many of a kind have fired.
+    /// How many alerts of a rule have fired since the server started.
     pub fn alerts_fired(&self, rule: Rule) -> u64 {
         self.state().fired[rule as usize]
     }
 
-    /// Nothing panics while it holds this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
+    fn state(&self) -> MutexGuard<'_, WatcherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! FLAC frames as they fill.
+//! Writes FLAC, frame by frame.
 
 use antiphon_core::SampleRate;
 use flacenc::bitsink::ByteSink;
@@ -7,21 +7,22 @@ use flacenc::config;
 use flacenc::error::{Verified, Verify};
 use flacenc::source::{Fill, FrameBuf};
 
-/// Samples a frame: 85 ms at 24 kHz, short enough for a stream. Twice as many would save 1 % of the size.
+/// Samples in a frame: 85 ms at 24 kHz, short enough for a stream. Twice as many would save 1 % of the size.
 const BLOCK: usize = 2_048;
+/// Bits in a sample.
 const BITS: usize = 16;
 
 pub(super) struct FlacEncoder {
     config: Verified<config::Encoder>,
     info: StreamInfo,
     frame: FrameBuf,
-    /// Samples of the frame that is not full yet, in the width the library wants.
+    /// Samples of the frame that is not full yet, in the type that the library expects.
     pending: Vec<i32>,
     frames: usize,
 }
 
 impl FlacEncoder {
-    /// Appends the header. No checksum of the audio is given: it comes before the audio.
+    /// Appends the header. Its checksum of the audio stays empty, because the header is sent before the audio is known.
     pub(super) fn start(
         rate: SampleRate,
         samples: Option<u64>,

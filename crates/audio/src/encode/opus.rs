@@ -1,31 +1,36 @@
-//! Opus in Ogg, packet by packet.
+//! Writes Opus in Ogg, packet by packet.
 
 use antiphon_core::SampleRate;
 use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead};
 
-use crate::Resampler;
+use crate::resample::Resampler;
 
-/// The rates Opus codes.
+/// The rates at which Opus codes (RFC 6716, 2), without 12 kHz, at which no speech comes.
 const CODED: [SampleRate; 4] =
     [SampleRate::HZ_8000, SampleRate::HZ_16000, SampleRate::HZ_24000, SampleRate::HZ_48000];
-/// A packet lasts 20 ms: the length at which Opus is at its best, and what most players expect.
+/// Packets of 20 ms: the length at which Opus works best (RFC 6716, 2.1.4), and the one that most players expect.
 const PACKETS_PER_SECOND: usize = 50;
-/// Ogg counts time at 48 kHz whatever the rate.
+/// Ogg counts the time of Opus at 48 kHz, whatever the rate of the audio (RFC 7845, 4).
 const GRANULE_RATE: u64 = 48_000;
 /// Bytes of audio in a page of a stream: about five packets, 100 ms, at a cost of 28 bytes of framing.
 const STREAM_PAGE_BYTES: usize = 256;
+/// Bits a second at the rates of [`CODED`] for speech without audible loss: the sweet spots of RFC 6716, 2.1.1.
+const BITS_PER_SECOND: [i32; 4] = [12_000, 20_000, 24_000, 32_000];
 
 pub(super) struct OggOpusEncoder {
     resampler: Resampler,
     rate: SampleRate,
     encoder: OpusEncoder,
+    /// `None` once the stream has ended.
     writer: Option<OggOpusWriter<Vec<u8>>>,
+    /// Samples at 48 kHz that the decoder drops: the encoder's delay.
     pre_skip: u64,
     /// Samples at the coded rate that do not fill a packet yet.
     pending: Vec<i16>,
     packet: Vec<u8>,
+    /// Samples in one packet, at the coded rate.
     frame: usize,
-    /// Samples pushed, at the caller's rate.
+    /// Samples pushed so far, at the caller's rate.
     pushed: u64,
 }
 
@@ -60,7 +65,7 @@ impl OggOpusEncoder {
     pub(super) fn push(&mut self, samples: &[i16], output: &mut Vec<u8>) -> Result<(), String> {
         self.pushed += samples.len() as u64;
         self.resampler.process(samples, &mut self.pending);
-        // The last packet ends the stream exactly where the audio ends, so one is always kept back.
+        // The last packet must end the stream exactly where the audio ends, so one packet is always kept back.
         let mut start = 0;
         while self.pending.len() - start > self.frame {
             self.encode(start, None)?;
@@ -73,7 +78,7 @@ impl OggOpusEncoder {
 
     pub(super) fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), String> {
         self.resampler.flush(&mut self.pending);
-        // The decoder drops the first `pre_skip` samples, so as many must follow (RFC 7845, 4.2).
+        // The decoder drops the first `pre_skip` samples, so the stream must be longer by as many (RFC 7845, 4.2).
         let end = self.pre_skip + self.pushed * GRANULE_RATE / u64::from(self.rate.hz());
         let mut start = 0;
         while let Some(left) = end.checked_sub(self.written()).filter(|left| *left > 0) {
@@ -88,8 +93,8 @@ impl OggOpusEncoder {
         Ok(())
     }
 
-    /// Encodes the packet that begins at `start`; the stream ends within it if no more than `left` of the
-    /// granule's samples remain.
+    /// Encodes the packet that begins at `start`. `left` is how many samples at 48 kHz the stream still lasts, once that is
+    /// known: the last packet counts only as long as that.
     fn encode(&mut self, start: usize, left: Option<u64>) -> Result<(), String> {
         let samples = &self.pending[start..start + self.frame];
         let bytes = self
@@ -110,7 +115,7 @@ impl OggOpusEncoder {
         self.writer.as_ref().map_or(u64::MAX, |writer| writer.granule() as u64)
     }
 
-    /// Moves finished pages to `output`.
+    /// Moves the finished pages to `output`.
     fn hand_over(&mut self, output: &mut Vec<u8>) {
         if let Some(pages) = self.writer.as_mut().and_then(OggOpusWriter::get_mut) {
             output.append(pages);
@@ -118,12 +123,12 @@ impl OggOpusEncoder {
     }
 }
 
-/// Bits a second for speech without audible loss: the sweet spots of RFC 6716, 2.1.1, for the band of each rate.
 fn bitrate(coded: SampleRate) -> i32 {
+    let [at_8k, at_16k, at_24k, at_48k] = BITS_PER_SECOND;
     match coded {
-        SampleRate::HZ_8000 => 12_000,
-        SampleRate::HZ_16000 => 20_000,
-        SampleRate::HZ_24000 => 24_000,
-        _ => 32_000,
+        SampleRate::HZ_8000 => at_8k,
+        SampleRate::HZ_16000 => at_16k,
+        SampleRate::HZ_24000 => at_24k,
+        _ => at_48k,
     }
 }

@@ -2,12 +2,13 @@
 
 use antiphon_core::SampleRate;
 
+/// A RIFF header, a format chunk of 16 bytes and the header of the data chunk.
 const HEADER_BYTES: usize = 44;
 const BYTES_PER_SAMPLE: u32 = 2;
-/// What ffmpeg, sox and OpenAI write when the length is not known yet.
+/// The length that ffmpeg, sox and OpenAI write while it is not known.
 const UNKNOWN: u32 = u32::MAX;
 
-/// The header of a file of so many samples; `None` if it is not known.
+/// The header of a file of `samples` samples; `None` if the length is not known yet.
 pub(super) fn header(rate: SampleRate, samples: Option<u64>) -> [u8; HEADER_BYTES] {
     let data = samples
         .and_then(|samples| u32::try_from(samples.saturating_mul(u64::from(BYTES_PER_SAMPLE))).ok())
@@ -20,7 +21,7 @@ pub(super) fn header(rate: SampleRate, samples: Option<u64>) -> [u8; HEADER_BYTE
         b"WAVE",
         b"fmt ",
         &16u32.to_le_bytes(),
-        // PCM, one channel.
+        // Format 1 is PCM, with one channel.
         &1u16.to_le_bytes(),
         &1u16.to_le_bytes(),
         &rate.hz().to_le_bytes(),

@@ -1,27 +1,27 @@
-//! Opus packets out of Ogg, WebM or Matroska.
+//! Decodes Opus packets from Ogg, WebM, Matroska or MP4.
 
 use opus_pure::OpusDecoder;
 use symphonia::core::packet::Packet;
 
-/// Samples in the longest packet, 120 ms.
+/// Samples in the longest packet (RFC 6716, 2.1.4): 120 ms at 48 kHz.
 const LONGEST_PACKET: usize = 5_760;
-/// Bytes of an `OpusHead` (RFC 7845, 5.1) of one stream.
+/// Length in bytes of an `OpusHead` (RFC 7845, 5.1) that describes one stream.
 const HEAD_BYTES: usize = 19;
 
 /// Decodes packets to mono.
 pub(super) struct OpusPackets {
     decoder: OpusDecoder,
-    /// Samples still to be dropped: the encoder's delay.
+    /// Samples of the encoder's delay that are still to be dropped.
     pre_skip: usize,
     decoded: Vec<f32>,
 }
 
 impl OpusPackets {
-    /// Samples a second of what comes out.
+    /// Sample rate of the decoded audio.
     pub(super) const RATE: u32 = 48_000;
 
-    /// `head` is the codec's private data, an `OpusHead`; its numbers are big-endian in MP4 ("Encapsulation of Opus
-    /// in ISO Base Media File Format", 4.3.2).
+    /// `head` is the track's private codec data, an `OpusHead`. In MP4 its numbers are big-endian ("Encapsulation of Opus in
+    /// ISO Base Media File Format", 4.3.2), elsewhere little-endian.
     pub(super) fn new(head: &[u8], big_endian: bool) -> Result<Self, String> {
         let head: &[u8; HEAD_BYTES] =
             head.first_chunk().ok_or_else(|| "the header of its Opus track is too short".to_owned())?;

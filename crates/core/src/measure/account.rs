@@ -5,8 +5,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// Components whose work can be told apart: several times as many as a server has. Those beyond it have no name.
+const MAX_COMPONENTS: usize = 64;
+
+/// The names of the components that work, each set once. A component's number is its place, counted from 1.
+static NAMES: [OnceLock<&'static str>; MAX_COMPONENTS] = [const { OnceLock::new() }; MAX_COMPONENTS];
 
 /// What one call has used.
 #[derive(Debug)]
@@ -86,13 +92,9 @@ pub struct Tag {
 impl Tag {
     /// The component's name, if told.
     pub fn component(self) -> Option<&'static str> {
-        let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        names.get((self.component as usize).checked_sub(1)?).copied()
+        NAMES.get((self.component as usize).checked_sub(1)?)?.get().copied()
     }
 }
-
-/// The names of components that work; their tags are their places, from 1.
-static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// Without a destructor, so that a signal handler may read it at any time. One that comes between the writing of
@@ -116,15 +118,10 @@ pub fn current() -> Option<Arc<Account>> {
 pub struct Worker(u32);
 
 impl Worker {
-    /// Looks the name up; to be done once, not for each piece of work.
+    /// Looks up the name, or claims the first free place for it. Do it once, not for each piece of work.
     pub fn new(component: &'static str) -> Self {
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = names.iter().position(|name| *name == component);
-        let at = known.unwrap_or_else(|| {
-            names.push(component);
-            names.len() - 1
-        });
-        Self(at as u32 + 1)
+        let place = NAMES.iter().position(|name| *name.get_or_init(|| component) == component);
+        Self(place.map_or(0, |at| at as u32 + 1))
     }
 
     /// From now on this thread does the component's work, until the guard is dropped.

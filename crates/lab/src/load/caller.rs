@@ -15,11 +15,11 @@ use super::speech::Script;
 use super::tally::{Count, Failure, Span, Tally};
 use super::wire::{Event, Protocol};
 
-/// A fractional golden ratio: its multiples modulo 1 lie evenly however many there are, so no two callers speak in
-/// step (Weyl's equidistribution).
+/// The fractional part of the golden ratio. Its multiples modulo 1 are spread evenly, however many there are (Weyl's
+/// equidistribution theorem), so no two callers speak in step.
 const SPREAD: f64 = 0.618_033_988_749_894_9;
 
-/// What all callers share.
+/// What all callers of a test share.
 pub(super) struct Setup {
     pub(super) target: Target,
     pub(super) request: Request,
@@ -32,8 +32,8 @@ pub(super) struct Setup {
     pub(super) seed: u64,
 }
 
-/// Calls, and calls again after a failure when its next turn is due, until the other end of `stop` is dropped and
-/// the last question has its reply or was missed.
+/// Makes a call. After a failure it calls again when its next turn is due. It ends when the other end of `stop` is dropped and
+/// the last question has been answered or missed.
 pub(super) async fn call_until(setup: Arc<Setup>, id: u64, stop: watch::Receiver<()>) {
     let share = (id as f64 * SPREAD).fract();
     let schedule = Schedule { first: setup.start + setup.period.mul_f64(share), period: setup.period };

@@ -1,4 +1,4 @@
-//! One caller's side of a conversation: when it speaks, and what it makes of what it hears.
+//! One caller's side of a conversation: when it speaks, and how it measures what it hears.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use super::speech::Script;
 use super::tally::{Count, Span, Tally};
 use super::wire::Event;
 
-/// An interruption comes so long after the reply began.
+/// When an interruption begins, in seconds after the beginning of the reply.
 const INTERRUPT_AFTER: std::ops::Range<f64> = 0.3..1.0;
-/// A reply that goes on for so long was not interrupted.
+/// A reply that plays on for this long after an interruption did not stop for it.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(3);
-/// A reply that is silent for so long has stopped.
+/// A reply that is silent for this long has stopped.
 const STOPPED: Duration = Duration::from_millis(500);
-/// Marks kept until they are played. Servers set one or two for each reply.
+/// Marks that wait for their audio to be played. Servers send one or two with each reply.
 const MAX_MARKS: usize = 64;
 
 /// When a caller speaks.
 #[derive(Clone, Copy)]
 pub(super) struct Schedule {
-    /// Its first turn.
+    /// When its first turn begins.
     pub(super) first: Instant,
-    /// From one turn to the next.
+    /// Time from one turn to the next.
     pub(super) period: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Schedule {
     }
 }
 
-/// One caller's side of a conversation. It is told the time.
+/// One caller's side of a conversation. The time is passed to it.
 pub(super) struct Conversation {
     script: Arc<Script>,
     tally: Arc<Tally>,
@@ -50,22 +50,24 @@ pub(super) struct Conversation {
     schedule: Schedule,
     /// The share of replies that are interrupted.
     interruptions: f64,
+    /// When the next turn begins.
     turn_at: Instant,
     speaking: Option<Speaking>,
-    /// When the last sample of a question that got no reply yet was due.
+    /// When the last sample of the question that still has no reply was due.
     asked: Option<Instant>,
     playout: Playout,
+    /// When to interrupt the reply that plays.
     interrupt_at: Option<Instant>,
-    /// When the interruption began whose effect is awaited.
+    /// When the interruption began that the server has not reacted to yet.
     interrupted: Option<Instant>,
-    /// Names, each with when what came before it is played.
+    /// Marks that wait: when the audio before each has been played, and its name.
     marks: VecDeque<(Instant, String)>,
 }
 
 struct Speaking {
     clip: usize,
     frame: usize,
-    /// Not an interruption.
+    /// Whether it is a question and not an interruption.
     question: bool,
 }
 
@@ -94,7 +96,7 @@ impl Conversation {
         }
     }
 
-    /// What to send for the 20 ms that begin at `due`.
+    /// The message to send for the 20 ms that begin at `due`.
     pub(super) fn frame(&mut self, due: Instant) -> Utf8Bytes {
         self.settle(due);
         if due >= self.turn_at {
@@ -109,7 +111,7 @@ impl Conversation {
         self.say(due)
     }
 
-    /// What the server sent.
+    /// Takes a message of the server.
     pub(super) fn hear(&mut self, event: Event, now: Instant) {
         match event {
             Event::Audio(length) => self.hear_audio(length, now),
@@ -130,12 +132,12 @@ impl Conversation {
         }
     }
 
-    /// The name of a mark whose audio was played.
+    /// The name of the next mark whose audio has been played.
     pub(super) fn played_mark(&mut self, now: Instant) -> Option<String> {
         self.marks.pop_front_if(|(at, _)| *at <= now).map(|(_, name)| name)
     }
 
-    /// Whether a question still waits for its reply; when the next turn is due it is given up.
+    /// Whether a question still waits for its reply. When the next turn is due, it is given up.
     pub(super) fn waits(&mut self, now: Instant) -> bool {
         if now >= self.turn_at {
             self.give_up();
@@ -170,7 +172,7 @@ impl Conversation {
         self.speaking = Some(Speaking { clip, frame: 0, question });
     }
 
-    /// Speaks into the reply if it still plays and there is time before the next turn.
+    /// Speaks into the reply if it is still playing and there is time before the next turn.
     fn interrupt(&mut self, due: Instant) {
         let plays = self.playout.until().is_some_and(|until| until > due);
         let longest = self.script.clips.iter().map(Vec::len).max().unwrap_or_default();
@@ -187,7 +189,7 @@ impl Conversation {
         let message = clip[speaking.frame].clone();
         speaking.frame += 1;
         if speaking.frame == clip.len() {
-            // The last sample of a frame is due when the next frame is.
+            // The last sample of a frame is due when the next frame is due.
             self.asked = speaking.question.then_some(due + FRAME);
             self.playout.ask();
             self.speaking = None;
@@ -195,7 +197,7 @@ impl Conversation {
         message
     }
 
-    /// Finds out what became of an interruption. A reply that was over anyway counts for nothing.
+    /// Counts how an interruption ended. It is not counted at all if the reply would have been over anyway.
     fn settle(&mut self, now: Instant) {
         let Some(began) = self.interrupted else { return };
         let until = self.playout.until().unwrap_or(now);

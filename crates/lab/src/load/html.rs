@@ -1,4 +1,4 @@
-//! A report as one page, without scripts and without anything from elsewhere.
+//! A report as one HTML page, without scripts and without links to other files.
 
 use super::plan::Kind;
 use super::plot::{Series, label, plot};
@@ -24,8 +24,7 @@ svg text { fill: var(--soft); font-size: 12px; } svg path { fill: none; stroke-w
   background: var(--c); }
 ";
 
-/// The report as a page that needs nothing else: plots over time, the levels and the totals, for light and dark screens
-/// and for screen readers.
+/// The report as a page: plots over time, the levels and the totals. It suits light and dark screens and screen readers.
 pub fn html(report: &Report) -> String {
     let title = match report.kind {
         Kind::Sustained => "Sustained load",

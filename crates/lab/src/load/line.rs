@@ -1,4 +1,4 @@
-//! A WebSocket as a telephone line: it waits for what comes and for the time to speak, whichever is first.
+//! A WebSocket as a telephone line: it waits for the next message or for the time to send, whichever comes first.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,26 +20,26 @@ use super::tally::Failure;
 use super::wire::Event;
 use super::{LoadError, Target};
 
-/// A call that is not up by then has failed.
+/// Time in which a call must be connected, or it has failed.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// A server that reads nothing for so long has left.
+/// A server that has read nothing for this long is taken as gone.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
-/// A server that does not answer a goodbye is left without one.
+/// How long to wait for the server's answer when a call is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-/// Messages are short, and this is held by each of thousands of calls.
+/// Bytes of the read buffer. It is small, because messages are short and each of thousands of calls has one.
 const READ_BUFFER: usize = 8 << 10;
-/// The longest message: a minute of mu-law as base64 with room to spare.
+/// Bytes of the longest message accepted: a minute of mu-law as base64 takes less.
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// One connection.
 pub(super) struct Line {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     timer: Pin<Box<Sleep>>,
-    /// The frame whose turn it is cannot be written yet.
+    /// Whether the frame that is due cannot be written yet.
     blocked: bool,
 }
 
-/// The request that every call makes. Fails when the URL or the key cannot be sent.
+/// The request with which every call begins. Fails when the URL or the key cannot be sent.
 pub(super) fn request(target: &Target) -> Result<Request, LoadError> {
     let error = |reason: String| LoadError::Target { url: public_url(&target.url), reason };
     let mut request = target.url.as_str().into_client_request().map_err(|e| error(e.to_string()))?;
@@ -54,7 +54,7 @@ pub(super) fn request(target: &Target) -> Result<Request, LoadError> {
     Ok(request)
 }
 
-/// A URL without what may be secret: user, password and query.
+/// A URL without the parts that may be secret: user, password and query.
 pub(super) fn public_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -64,7 +64,7 @@ pub(super) fn public_url(url: &str) -> String {
 }
 
 impl Line {
-    /// Connects, and waits for the server's consent to a session where the protocol has one.
+    /// Connects. Where the protocol has sessions, it also waits until the server has accepted one.
     pub(super) async fn open(target: &Target, request: Request, call: u64) -> Result<Self, Failure> {
         let opened = timeout(CONNECT_LIMIT, Self::open_unbounded(target, request, call)).await;
         opened.unwrap_or_else(|_| {
@@ -75,7 +75,7 @@ impl Line {
     async fn open_unbounded(target: &Target, request: Request, call: u64) -> Result<Self, Failure> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            // Every frame goes out at once.
+            // Without a write buffer every frame goes out at once.
             .write_buffer_size(0)
             .max_message_size(Some(MAX_MESSAGE));
         let (socket, _) =
@@ -106,8 +106,9 @@ impl Line {
         }
     }
 
-    /// Waits until a message comes, which it gives, or until the frame due then can be sent. `late` is told how late
-    /// the frame's time was noticed. Fails when the connection ends, or nothing can be sent for long.
+    /// Waits until a message comes, which it returns, or until the frame that is due at `due` can be sent; then it returns
+    /// `None`. `late` is told how late the frame's time was noticed. Fails when the connection ends, or when nothing can be sent
+    /// for [`STALL_LIMIT`].
     pub(super) async fn wait(
         &mut self,
         due: Instant,
@@ -137,12 +138,12 @@ impl Line {
         .await
     }
 
-    /// Sends a message, without waiting for it to leave; right after [`Line::wait`] gave `None`.
+    /// Sends a message without waiting until it has left. Call it right after [`Line::wait`] has returned `None`.
     pub(super) fn send(&mut self, text: Utf8Bytes) -> Result<(), Failure> {
         self.socket.start_send_unpin(Message::Text(text)).map_err(|error| hung_up(&error))
     }
 
-    /// Says goodbye.
+    /// Ends the call: sends `last`, if the protocol has such a message, and closes the connection.
     pub(super) async fn close(mut self, last: Option<String>) {
         let goodbye = async {
             if let Some(last) = last {
@@ -150,7 +151,7 @@ impl Line {
             }
             self.socket.close(None).await
         };
-        // The call is over either way.
+        // A failure does not matter: the call is over either way.
         let _ = timeout(CLOSE_LIMIT, goodbye).await;
     }
 
@@ -178,7 +179,7 @@ fn hung_up(error: &Error) -> Failure {
     }
 }
 
-/// Why there is no call. A server without room says so with 503, a provider's with 429.
+/// Why the call was refused. A server without room answers 503, or 429 where an account's quota is used up.
 fn refusal(error: &Error) -> Failure {
     let reason = error.to_string();
     match error {

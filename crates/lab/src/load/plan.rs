@@ -1,4 +1,4 @@
-//! How many calls there are over time.
+//! The plan of a load test: how many calls there are over time.
 
 use std::time::Duration;
 
@@ -6,81 +6,87 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadError;
 
-/// How often a caller speaks when a plan does not say.
+/// Default time in seconds from one turn of a caller to its next.
 const PERIOD_S: f64 = 10.0;
-/// More than one machine can hold open; a typing error.
+/// Default for the 95th percentile of turn latency, in milliseconds, above which a level is broken.
+const LIMIT_MS: f64 = 2_000.0;
+/// Default for the share of failed turns and calls above which a level is broken.
+const ERROR_LIMIT: f64 = 0.02;
+/// Default length of a window in seconds.
+const WINDOW_S: f64 = 5.0;
+/// Most calls in a plan. No machine can hold as many connections open, so a greater number is a typing error.
 const MAX_CALLS: usize = 50_000;
-/// Steps of a stress test.
+/// Most steps of a stress test.
 const MAX_STEPS: usize = 1_000;
 
-/// What a test is for.
+/// The kinds of load tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// As many calls all the time.
+    /// The same number of calls all the time.
     Sustained,
-    /// Many more at once, then as before.
+    /// Suddenly many more calls, then as many as before.
     Spike,
-    /// More and more until it breaks.
+    /// More and more calls until the server breaks.
     Stress,
 }
 
-/// What a phase is for.
+/// The kinds of phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
     /// The number of calls changes.
     Ramp,
-    /// The number of calls stays, and is judged.
+    /// The number of calls stays the same, and the server is judged.
     Level,
-    /// The number of calls stays until the server is well again, or the phase is over.
+    /// The number of calls stays the same until the server keeps up again, or the phase is over.
     Recovery,
 }
 
 /// A part of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// What it is for.
+    /// The kind of the phase.
     pub kind: PhaseKind,
-    /// Calls at its beginning.
+    /// Calls at the beginning of the phase.
     pub from: usize,
-    /// Calls at its end.
+    /// Calls at the end of the phase.
     pub to: usize,
-    /// How long it lasts.
+    /// Length of the phase in seconds.
     pub duration_s: f64,
 }
 
 /// The numbers of calls over time, how often each of them speaks, and what counts as broken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// What the test is for. A stress test leaves out the levels above one that is broken.
+    /// The kind of the test. A stress test skips the levels above the first broken one.
     pub kind: Kind,
-    /// One after the other.
+    /// The phases, one after the other.
     pub phases: Vec<Phase>,
-    /// From one turn of a caller to its next.
+    /// Time in seconds from one turn of a caller to its next.
     pub period_s: f64,
     /// A level is broken when the 95th percentile of its turns' latency exceeds this.
     pub limit_ms: f64,
-    /// A level is broken when more than this share of its turns and calls went wrong.
+    /// A level is broken when more than this share of its turns and calls failed.
     pub error_limit: f64,
-    /// The share of replies that are interrupted.
+    /// The share of replies that callers interrupt.
     pub interruptions: f64,
-    /// How often figures are told.
+    /// Length in seconds of the windows for which figures are reported.
     pub window_s: f64,
-    /// Decides what is said, and what is interrupted.
+    /// Seed of the choice which question is asked and which reply is interrupted.
     pub seed: u64,
 }
 
 impl Plan {
-    /// `calls` callers who together speak `turns_per_second` times a second, for `duration` once all are up.
+    /// `calls` callers who together ask `turns_per_second` questions a second, for `duration` once all are connected.
     pub fn sustained(calls: usize, turns_per_second: f64, duration: Duration) -> Self {
         let period_s = calls as f64 / turns_per_second;
         let phases = vec![ramp(0, calls, period_s), level(calls, duration)];
         Self { period_s, ..Self::of(Kind::Sustained, phases) }
     }
 
-    /// `from` callers become `to` within `ramp`, stay for `hold`, and are `from` again at once. `hold` is also how
-    /// long `from` callers are watched before, and at most after.
+    /// `from` callers become `to` within `ramp_up`, stay for `hold`, and are `from` again at once. `hold` is also how long
+    /// `from` callers are watched before, and at most how long they are watched afterwards.
     pub fn spike(from: usize, to: usize, ramp_up: Duration, hold: Duration) -> Self {
         let phases = vec![
             ramp(0, from, PERIOD_S),
@@ -92,8 +98,8 @@ impl Plan {
         Self::of(Kind::Spike, phases)
     }
 
-    /// `start` callers, then `step` more after each `step_duration` up to `max`; when a level is broken or the last
-    /// is done, `start` callers until the server is well, at most for three steps.
+    /// `start` callers, then `step` more after each `step_duration` up to `max`. After the first broken level, or the last one,
+    /// there are `start` callers until the server keeps up again, at most for three steps.
     pub fn stress(start: usize, step: usize, step_duration: Duration, max: usize) -> Self {
         let mut phases = Vec::new();
         let mut before = 0;
@@ -111,15 +117,15 @@ impl Plan {
             kind,
             phases,
             period_s: PERIOD_S,
-            limit_ms: 2_000.0,
-            error_limit: 0.02,
+            limit_ms: LIMIT_MS,
+            error_limit: ERROR_LIMIT,
             interruptions: 0.0,
-            window_s: 5.0,
+            window_s: WINDOW_S,
             seed: 1,
         }
     }
 
-    /// Fails when a number makes no sense.
+    /// Fails when a number of the plan is out of range.
     pub(super) fn check(&self) -> Result<(), LoadError> {
         let spans = [("period_s", self.period_s), ("limit_ms", self.limit_ms), ("window_s", self.window_s)];
         let shares = [("interruptions", self.interruptions), ("error_limit", self.error_limit)];
@@ -154,12 +160,12 @@ impl Plan {
 }
 
 impl Phase {
-    /// How long it lasts.
+    /// Length of the phase.
     pub(super) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration_s)
     }
 
-    /// Calls this long after it began.
+    /// The number of calls at a time after the beginning of the phase.
     pub(super) fn calls_at(&self, elapsed: Duration) -> usize {
         let share = (elapsed.as_secs_f64() / self.duration_s.max(f64::MIN_POSITIVE)).min(1.0);
         (self.from as f64 + (self.to as f64 - self.from as f64) * share).round() as usize

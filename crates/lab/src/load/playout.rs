@@ -1,52 +1,52 @@
-//! What a caller hears of what the server sends.
+//! Models when a caller hears the audio that the server sends.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Without audio for so long after a question, what comes next is another reply: audio comes at least this often
-/// within one.
+/// Time without audio after which the next audio, if a question was asked meanwhile, begins another reply. Within one reply audio
+/// comes more often.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Shorter silence is hidden by the jitter buffers of telephones.
+/// Longest silence within a reply that is not counted as a gap: the jitter buffers of telephones hide it.
 const GAP: Duration = Duration::from_millis(60);
 
 /// The play-out clock: audio plays as it comes, each piece after the one before.
 #[derive(Debug, Default)]
 pub(super) struct Playout {
-    /// The reply that came last.
+    /// The latest reply.
     reply: Option<Reply>,
-    /// A question was asked since that reply began.
+    /// Whether a question was asked since that reply began.
     asked: bool,
 }
 
 #[derive(Debug)]
 struct Reply {
-    /// When the last of its audio came.
+    /// When its latest audio came.
     came: Instant,
-    /// When that is played.
+    /// When that audio will have been played.
     until: Instant,
-    /// All of it has come.
+    /// Whether all of its audio has come.
     complete: bool,
 }
 
-/// What a piece of audio is to the caller.
+/// How a caller hears a piece of audio.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// The first of a reply.
+    /// It begins a reply.
     First,
-    /// More of a reply, in time.
+    /// It continues a reply without a gap.
     More,
-    /// More of a reply, after so much silence that it is heard.
+    /// It continues a reply after a silence of this length that can be heard.
     Gap(Duration),
 }
 
 impl Playout {
-    /// A question has just been asked: the next audio that does not go on with an older reply begins one.
+    /// A question has just been asked. The next audio that does not continue an older reply begins a new one.
     pub(super) fn ask(&mut self) {
         self.asked = true;
     }
 
-    /// Audio that plays for `length` came.
+    /// Audio of this `length` came.
     pub(super) fn audio(&mut self, length: Duration, now: Instant) -> Heard {
         let asked = self.asked;
         let is_over = |reply: &Reply| reply.complete || asked && now - reply.came >= PAUSE;
@@ -63,12 +63,12 @@ impl Playout {
         if silence > GAP { Heard::Gap(silence) } else { Heard::More }
     }
 
-    /// What was not yet played is dropped.
+    /// Drops the audio that has not been played yet.
     pub(super) fn clear(&mut self) {
         self.reply = None;
     }
 
-    /// All audio of the reply has come. Gives when it will have been played.
+    /// All audio of the reply has come. Returns when it will have been played.
     pub(super) fn complete(&mut self, now: Instant) -> Instant {
         self.reply.as_mut().map_or(now, |reply| {
             reply.complete = true;
@@ -76,7 +76,7 @@ impl Playout {
         })
     }
 
-    /// When the audio that came so far is played; `None` when there is none, or it was dropped.
+    /// When the audio that came so far will have been played; `None` when there is none, or it was dropped.
     pub(super) fn until(&self) -> Option<Instant> {
         self.reply.as_ref().map(|reply| reply.until)
     }

@@ -1,25 +1,27 @@
-//! Lines over time as SVG.
+//! Line charts over time, as SVG.
 
 use std::fmt::Write;
 
+/// Width and height of a chart, in SVG units.
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 240.0;
+/// Margins around the lines: room for the labels of the vertical axis on the left and of the time axis at the bottom.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 28.0;
-/// Spaces between grid lines, at most.
+/// Most intervals between grid lines.
 const STEPS: f64 = 5.0;
 
-/// A line. Where a value is missing, it is broken.
+/// A line of a chart. It has a gap where a value is missing.
 pub(super) struct Series {
     pub(super) name: &'static str,
-    /// Seconds and values.
+    /// Time in seconds and value of each point.
     pub(super) points: Vec<(f64, Option<f64>)>,
 }
 
-/// A figure with these lines, drawn in the style's colours `--s0`, `--s1` and so on. Nothing when no line has a value.
-/// `title` and names must need no escaping.
+/// A figure with these lines, in the colours `--s0`, `--s1` and so on of the page's style. It is empty when no line has a value.
+/// `title` and the names must not need escaping.
 pub(super) fn plot(title: &str, unit: &str, series: &[Series]) -> String {
     let points = || series.iter().flat_map(|line| &line.points);
     let values = || points().filter_map(|(_, value)| *value);
@@ -62,7 +64,7 @@ pub(super) fn plot(title: &str, unit: &str, series: &[Series]) -> String {
 
 struct Svg(String);
 
-/// Writing to a string cannot fail.
+/// The errors of `write!` are ignored here, because writing to a string cannot fail.
 impl Svg {
     fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let ((x1, y1), (x2, y2)) = (from, to);
@@ -82,7 +84,7 @@ impl Svg {
                 let command = if pen_up { 'M' } else { 'L' };
                 let _ = write!(self.0, "{command}{x:.1} {y:.1}");
                 if pen_up {
-                    // With round caps, a line to itself shows a value between two missing ones.
+                    // A line of no length with round caps shows a value between two missing ones as a dot.
                     let _ = write!(self.0, "h0");
                 }
             }

@@ -1,4 +1,4 @@
-//! What a load test found, as it is kept.
+//! The report of a load test.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Kind, Plan};
 use super::wire::Protocol;
 
-/// Spans of time, summed up. All zero when there are none.
+/// Percentiles of spans of time. All are zero when there are no spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
-    /// How many.
+    /// Number of spans.
     pub count: u64,
-    /// Half are no longer.
+    /// The median.
     pub p50_ms: f64,
-    /// 95 of 100 are no longer.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// 99 of 100 are no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
+    /// The longest span.
     pub max_ms: f64,
 }
 
 impl Percentiles {
-    /// Within 1.6 % of the spans themselves.
+    /// Each value is within 1.6 % of that of the spans themselves.
     pub(super) fn of(spans: &Snapshot) -> Self {
         let ms = |span: Duration| (span.as_secs_f64() * 1e6).round() / 1e3;
         Self {
@@ -40,22 +40,22 @@ impl Percentiles {
 /// What the server used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerFigures {
-    /// Memory it held at the end.
+    /// Resident memory at the end.
     pub resident_bytes: u64,
-    /// Memory beyond what it held before the test, for each call that was up at the end; none without calls.
+    /// Memory beyond that before the test, divided by the calls that were connected at the end; `None` without calls.
     pub bytes_per_call: Option<f64>,
-    /// Processor time for each second of each call; none without calls.
+    /// CPU time in milliseconds for each second of each call; `None` without calls.
     pub cpu_ms_per_call_second: Option<f64>,
 }
 
-/// What happened in a span of the test.
+/// What was counted and measured in a stretch of the test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// How long the span was.
+    /// Length of the stretch.
     pub duration_s: f64,
-    /// How long all calls together spoke and listened in it.
+    /// How long calls were connected, all calls added up.
     pub call_seconds: f64,
-    /// Turns decided in it: answered and missed.
+    /// Turns that were answered or missed.
     pub turns: u64,
     /// Turns that got a reply.
     pub answered: u64,
@@ -65,27 +65,27 @@ pub struct Figures {
     pub busy: u64,
     /// Calls that found no server, or no WebSocket, within 10 s.
     pub connect_failed: u64,
-    /// Calls that the server ended, or read nothing of for 10 s.
+    /// Calls that the server ended, or from which it read nothing for 10 s.
     pub hung_up: u64,
-    /// Calls in which the server said what it must not, or refused what was asked.
+    /// Calls in which the server broke the protocol or reported an error.
     pub protocol_errors: u64,
-    /// Replies that a caller spoke into.
+    /// Replies that a caller interrupted.
     pub interruptions: u64,
-    /// Those that stopped within 3 s.
+    /// Interrupted replies that stopped within 3 s.
     pub interruptions_honoured: u64,
-    /// From when the last sample of a question was due until the first audio of its reply came.
+    /// Time from when the last sample of a question was due until the first audio of its reply came.
     pub latency: Percentiles,
-    /// From when an interruption began until the reply was silent.
+    /// Time from the beginning of an interruption until the reply was silent.
     pub interruption_stop: Percentiles,
     /// Silence of more than 60 ms within replies, because their audio came too late.
     pub gaps: Percentiles,
-    /// Until a call could be spoken into.
+    /// Time until a call was connected.
     pub connect: Percentiles,
-    /// How late the load generator was itself: above some 20 ms it is the bottleneck, not the server.
+    /// How late the load generator itself was. Above some 20 ms it is the bottleneck, and not the server.
     pub lateness: Percentiles,
-    /// What the server used, where that can be seen.
+    /// What the server used, where that is known.
     pub server: Option<ServerFigures>,
-    /// What the load generator's process used for each second of each call.
+    /// CPU time in milliseconds that the load generator's process used for each second of each call.
     pub generator_cpu_ms_per_call_second: Option<f64>,
 }
 
@@ -95,75 +95,75 @@ impl Figures {
         self.busy + self.connect_failed + self.hung_up + self.protocol_errors
     }
 
-    /// The share of turns and failed calls that went wrong; zero when there were none.
+    /// Missed turns and failed calls as a share of all turns and failed calls; zero when there were none.
     pub fn error_share(&self) -> f64 {
         (self.missed + self.failed()) as f64 / (self.turns + self.failed()).max(1) as f64
     }
 
-    /// Whether the server kept up, within the plan's limits. One that nobody spoke with has not shown that.
+    /// Whether the server kept within the plan's limits. Without any answered turn it has not shown that.
     pub(super) fn are_good(&self, plan: &Plan) -> bool {
         self.answered > 0 && self.latency.p95_ms <= plan.limit_ms && self.error_share() <= plan.error_limit
     }
 }
 
-/// What happened within a few seconds.
+/// The figures of a few seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    /// When it ended, from the beginning of the test.
+    /// When the window ended, in seconds from the beginning of the test.
     pub time_s: f64,
-    /// The phase of the plan it belongs to, counted from 0.
+    /// The phase of the plan to which it belongs, counted from 0.
     pub phase: usize,
-    /// How many calls the plan wants at its end.
+    /// How many calls the plan asked for at its end.
     pub calls_wanted: usize,
-    /// How many are up.
+    /// How many calls were connected at its end.
     pub calls_up: usize,
-    /// What happened.
+    /// What was counted and measured.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// What happened while the number of calls stayed the same.
+/// The figures of a phase in which the number of calls stayed the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Level {
-    /// How many calls the plan wants.
+    /// How many calls the plan asked for.
     pub calls: usize,
-    /// Too slow, or too many errors.
+    /// Whether the server was too slow or made too many errors.
     pub broken: bool,
-    /// What happened.
+    /// What was counted and measured.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// What a load test found.
+/// The result of a load test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What the test was for.
+    /// The kind of the test.
     pub kind: Kind,
-    /// The server, without key, user and query.
+    /// The server's URL without key, user and query.
     pub target: String,
-    /// What it spoke.
+    /// The protocol that was spoken.
     pub protocol: Protocol,
-    /// What was to be done.
+    /// The plan that was followed.
     pub plan: Plan,
     /// When the test began, in seconds of Unix time.
     pub started_unix_s: u64,
-    /// The machine it ran on; empty until the caller says so.
+    /// The machine on which it ran; empty until the caller fills it in.
     pub machine: String,
-    /// The version that was tested; empty until the caller says so.
+    /// The version that was tested; empty until the caller fills it in.
     pub commit: String,
-    /// From beginning to end.
+    /// The figures of the whole test.
     pub totals: Figures,
-    /// Each level, in order.
+    /// The levels, in order.
     pub levels: Vec<Level>,
-    /// The most calls that were held before any level was broken; none when the first was.
+    /// The most calls that were held before the first broken level; `None` when the first level was broken.
     pub capacity: Option<usize>,
-    /// The calls of the first level that was broken.
+    /// The calls of the first broken level.
     pub breaking_point: Option<usize>,
-    /// From when the load fell back until the end of the first window in which all was well; none when there was
-    /// nothing to recover from, or it took longer than the plan waits.
+    /// Seconds from when the load fell until the end of the first window in which the server kept up again. `None` when there
+    /// was nothing to recover from, or when it took longer than the plan waits.
     pub recovery_s: Option<f64>,
-    /// What the first call that failed said.
+    /// The error of the first call that failed.
     pub first_failure: Option<String>,
-    /// Every few seconds, in order.
+    /// The windows, in order.
     pub windows: Vec<Window>,
 }

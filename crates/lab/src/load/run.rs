@@ -1,4 +1,4 @@
-//! Follows a plan.
+//! Runs a load test: follows the plan, begins and ends calls, and closes the windows.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,15 +20,15 @@ use super::{LoadError, Target};
 /// How often calls are begun and ended.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Does what `plan` says. `sample` is asked once a window what the server uses and must not block; `progress` is told
-/// each window as it ends. When the returned future is dropped, all calls end.
+/// Runs the test that `plan` describes. `sample` is called once in each window for what the server uses and must not block;
+/// `progress` gets each window as it ends. When the returned future is dropped, all calls end.
 ///
-/// One runtime with one thread is enough for thousands of calls. The processor time that is reported as the load
-/// generator's is that of its whole process.
+/// A runtime with one thread is enough for thousands of calls. The CPU time that is reported of the load generator is that of its
+/// whole process.
 ///
 /// # Errors
-/// When the plan or the speech make no sense, or nothing answers at the target. Whatever the server does later is not an
-/// error but counted.
+/// When the plan or the speech cannot be used, or when nothing answers at the target. Failures of the server during the test are
+/// counted and are no error.
 pub async fn run(
     target: Target,
     plan: Plan,
@@ -43,7 +43,7 @@ pub async fn run(
         return Err(LoadError::TooOften { period, speech: speech.longest() });
     }
     if request.uri().scheme_str() == Some("wss") {
-        // Fails when it is installed already, which is as good.
+        // It fails when a provider is installed already, and then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     answers(&target, &request).await?;
@@ -92,7 +92,8 @@ pub async fn run(
     })
 }
 
-/// Whether anything is there to be tested: an hour against nothing is an hour lost. A server that is busy or slow is.
+/// Fails if nothing answers at the target, because an hour against nothing would be lost. A busy or slow server counts as an
+/// answer.
 async fn answers(target: &Target, request: &Request) -> Result<(), LoadError> {
     match Line::open(target, request.clone(), 0).await {
         Err(Failure::Connect(reason)) => {
@@ -108,18 +109,18 @@ struct Test<'a, S, P> {
     plan: &'a Plan,
     sample: S,
     progress: P,
-    /// A call each; it ends when this is dropped.
+    /// One sender for each call; the call ends when it is dropped.
     calls: Vec<watch::Sender<()>>,
     tasks: JoinSet<()>,
     /// Calls begun so far.
     dialled: u64,
-    /// At the end of the latest window.
+    /// The reading at the end of the latest window.
     last: Reading,
     windows: Vec<Window>,
 }
 
 impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
-    /// Gives the levels, and how long the server needed to recover.
+    /// Follows all phases. Returns the levels, and how many seconds the server needed to recover.
     async fn follow(&mut self, first: &Reading) -> (Vec<Level>, Option<f64>) {
         let idle = first.server();
         let (mut levels, mut recovery_s): (Vec<Level>, _) = (Vec::new(), None);
@@ -133,7 +134,7 @@ impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
             if phase.kind == PhaseKind::Recovery && broken {
                 recovery_s = recovered.then(|| (self.last.at() - before.at()).as_secs_f64());
             }
-            // With all calls up; after the last phase there are none.
+            // The server's memory counts while all calls are up; after the last phase there are none.
             let server = self.last.since(&before, idle, self.setup.tally.calls_up()).server;
             if n + 1 == self.plan.phases.len() {
                 self.drain(n, idle).await;
@@ -146,7 +147,7 @@ impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
         (levels, recovery_s)
     }
 
-    /// Gives whether it ended early because the server is well again.
+    /// Follows one phase. Returns whether it ended early because the server keeps up again.
     async fn follow_phase(&mut self, n: usize, phase: &Phase, idle: Option<ServerUsage>) -> bool {
         if phase.duration().is_zero() {
             return false;
@@ -175,7 +176,7 @@ impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
         }
     }
 
-    /// Ends all calls, and waits for the replies that are still awaited.
+    /// Ends all calls, and waits for the replies that are still outstanding.
     async fn drain(&mut self, n: usize, idle: Option<ServerUsage>) {
         self.calls.clear();
         let end = Instant::now() + self.setup.period + CONNECT_LIMIT;
@@ -195,7 +196,7 @@ impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
         limit.min(Instant::now() + Duration::from_secs_f64(self.plan.window_s))
     }
 
-    /// Begins and ends calls until there are so many.
+    /// Begins or ends calls until there are `wanted`.
     fn hold(&mut self, wanted: usize) {
         self.calls.truncate(wanted);
         while self.calls.len() < wanted {

@@ -1,4 +1,4 @@
-//! Spoken questions, ready to be sent.
+//! The questions that callers ask, prepared as messages.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::LoadError;
 use super::wire::Protocol;
 
-/// The longest question.
+/// Length of the longest question.
 const LONGEST: Duration = Duration::from_mins(1);
 /// Samples of a frame at 8 kHz.
 const FRAME_SAMPLES: usize = 160;
-/// Speech ends with the last frame that is louder than this part of the loudest sample.
+/// Speech ends with the last frame whose peak is above one part in so many of the loudest sample.
 const QUIET: u16 = 50;
 
-/// Spoken questions as mu-law at 8 kHz, cut where the speech ends.
+/// Spoken questions as mu-law at 8 kHz, cut off where the speech ends.
 #[derive(Debug)]
 pub struct Speech {
-    /// For each question its frames as base64.
+    /// For each question, its frames of 20 ms as base64.
     clips: Vec<Vec<String>>,
 }
 
@@ -37,7 +37,7 @@ impl Speech {
         Ok(Self { clips: clips.collect::<Result<_, _>>()? })
     }
 
-    /// How long the longest question takes.
+    /// Length of the longest question.
     pub fn longest(&self) -> Duration {
         let frames = self.clips.iter().map(Vec::len).max().unwrap_or_default();
         FRAME * frames as u32
@@ -53,9 +53,9 @@ impl Speech {
     }
 }
 
-/// What callers say, as ready-made messages of 20 ms.
+/// The questions as finished messages of 20 ms each.
 pub(super) struct Script {
-    /// At least one, none of them empty.
+    /// The questions: at least one, and none of them is empty.
     pub(super) clips: Vec<Vec<Utf8Bytes>>,
     pub(super) silence: Utf8Bytes,
 }

@@ -1,4 +1,4 @@
-//! What all callers together measured.
+//! The counts and times of all callers together.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +9,11 @@ use tokio::time::Instant;
 
 use super::report::{Figures, Percentiles, ServerFigures};
 use super::usage::{ServerUsage, own_cpu_s};
+
+/// Number of variants of [`Count`].
+const COUNTS: usize = Count::Frames as usize + 1;
+/// Number of variants of [`Span`].
+const SPANS: usize = Span::Late as usize + 1;
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -21,49 +26,47 @@ pub(super) enum Count {
     Busy,
     /// Calls that found no server, or no WebSocket.
     ConnectFailed,
-    /// Calls that the server ended, or no longer read.
+    /// Calls that the server ended, or from which it read nothing any more.
     HungUp,
-    /// Calls in which the server said what it must not, or refused what was asked.
+    /// Calls in which the server broke the protocol or reported an error.
     Protocol,
-    /// Replies that a caller spoke into.
+    /// Replies that a caller interrupted.
     Interruptions,
-    /// Those that stopped.
+    /// Interrupted replies that stopped.
     Honoured,
-    /// 20 ms of all calls.
+    /// Frames of 20 ms that were sent.
     Frames,
 }
-const COUNTS: usize = Count::Frames as usize + 1;
 
 /// What is timed.
 #[derive(Clone, Copy)]
 pub(super) enum Span {
-    /// From when the last sample of a question was due until the first audio of its reply came.
+    /// Time from when the last sample of a question was due until the first audio of its reply came.
     Latency,
-    /// From when an interruption began until the reply was silent.
+    /// Time from the beginning of an interruption until the reply was silent.
     Stop,
     /// Silence within a reply because its audio came too late.
     Gap,
-    /// Until a call could be spoken into.
+    /// Time until a call was connected.
     Connect,
-    /// From when a frame was due until its caller got to it: the load generator's own fault.
+    /// Time from when a frame was due until its caller got to it: the lateness of the load generator itself.
     Late,
 }
-const SPANS: usize = Span::Late as usize + 1;
 
 /// Why a call ended before its time.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server has no room.
+    /// The server has no room for another call.
     Busy(String),
-    /// There was no call.
+    /// The call could not be connected.
     Connect(String),
-    /// The server ended it.
+    /// The server ended the call.
     HungUp(String),
-    /// The server does not speak the protocol.
+    /// The server broke the protocol or reported an error.
     Protocol(String),
 }
 
-/// Counts and times of all calls. To count never waits.
+/// Counts and times of all calls. Counting is a few atomic operations and never waits.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     counts: [AtomicU64; COUNTS],
@@ -72,7 +75,7 @@ pub(super) struct Tally {
     first_failure: std::sync::OnceLock<String>,
 }
 
-/// A call that is up, until this is dropped.
+/// Counts a call as connected until it is dropped.
 pub(super) struct Up<'a>(&'a AtomicUsize);
 
 impl Drop for Up<'_> {
@@ -101,23 +104,23 @@ impl Tally {
         self.first_failure.get_or_init(|| reason);
     }
 
-    /// Counts a call as up.
+    /// Counts a call as connected as long as the returned value lives.
     pub(super) fn up(&self) -> Up<'_> {
         self.up.fetch_add(1, Ordering::Relaxed);
         Up(&self.up)
     }
 
-    /// Calls that are up now.
+    /// Calls that are connected now.
     pub(super) fn calls_up(&self) -> usize {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// What the first failed call said.
+    /// The error of the first call that failed.
     pub(super) fn first_failure(&self) -> Option<&str> {
         self.first_failure.get().map(String::as_str)
     }
 
-    /// Everything until now, with what the server used.
+    /// All counts and times so far, with what the server has used.
     pub(super) fn read(&self, server: Option<ServerUsage>) -> Reading {
         Reading {
             at: Instant::now(),
@@ -129,7 +132,7 @@ impl Tally {
     }
 }
 
-/// Everything until one time.
+/// All counts and times up to one moment.
 #[derive(Clone)]
 pub(super) struct Reading {
     at: Instant,
@@ -140,18 +143,17 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// When.
+    /// The moment of the reading.
     pub(super) fn at(&self) -> Instant {
         self.at
     }
 
-    /// What the server used until then.
+    /// What the server had used by then.
     pub(super) fn server(&self) -> Option<ServerUsage> {
         self.server
     }
 
-    /// What happened since `earlier`; `idle` is what the server used when there were no calls, `calls` how many
-    /// there are now.
+    /// The figures since `earlier`. `idle` is what the server used without calls, and `calls` is how many are connected now.
     pub(super) fn since(&self, earlier: &Self, idle: Option<ServerUsage>, calls: usize) -> Figures {
         let count = |what: Count| self.counts[what as usize] - earlier.counts[what as usize];
         let spans =

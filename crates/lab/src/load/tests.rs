@@ -16,7 +16,7 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// The folder of the given data; `None`, with a word about it, when there is none and this is not CI.
+/// The folder of the test data. Without it tests are skipped with a message, but they fail in CI.
 pub(super) fn testdata() -> Option<PathBuf> {
     let given = std::env::var_os("ANTIPHON_TESTDATA").map(PathBuf::from);
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
@@ -77,8 +77,8 @@ async fn realtime_is_spoken_too() {
     assert!(!serde_json::to_string(&report).expect("JSON").contains("model=m"), "no query is kept");
 }
 
-/// Callers and server stop together, as on a machine that stalls. Whoever measures from when the question was really
-/// sent sees nothing of it, because it was sent late.
+/// Callers and server stop together, as on a machine that stalls. A measurement that starts when the question was really sent
+/// would not show it, because the question was sent late.
 #[tokio::test]
 async fn a_stall_is_in_the_latency_of_the_turns_due_in_it() {
     const STALL: Duration = ms(1_000);
@@ -106,7 +106,7 @@ async fn a_server_that_pauses_does_not_stop_the_callers() {
     let report = test(&server, plan(10, ms(3_000))).await;
     let figures = &report.totals;
     assert!(figures.latency.max_ms > 800.0, "{figures:?}");
-    // In steady state 1 turn in 1.5 s of each caller; a third of the measured time the server pauses.
+    // Each caller asks once in 1.5 s, and the server pauses for a third of the measured time.
     assert!(figures.latency.p95_ms > 500.0 && figures.latency.p50_ms < 300.0, "{figures:?}");
     assert!(figures.lateness.p99_ms < 200.0, "it was not the callers' fault: {figures:?}");
 }
@@ -188,7 +188,7 @@ async fn questions_longer_than_their_time_are_refused() {
     assert!(matches!(error, LoadError::TooOften { .. }), "{error}");
 }
 
-/// What a caller costs: `cargo test --release -p antiphon-lab --lib load -- --ignored --nocapture cost`.
+/// Measures what a caller costs: `cargo test --release -p antiphon-lab --lib load -- --ignored --nocapture cost`.
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_caller() {

@@ -1,17 +1,17 @@
-//! What processes use of the machine.
+//! What the server and the load generator use of the machine.
 
-use antiphon_core::measure::cpu_time;
+use antiphon_telemetry::cpu_time;
 
-/// What the server used, as told by whoever can see it.
+/// What the server has used, as reported by the caller of the test, who can see it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServerUsage {
-    /// Processor time since it started, user and system.
+    /// CPU time since its start in seconds, user and system.
     pub cpu_s: f64,
-    /// Memory it holds now.
+    /// Resident memory now.
     pub resident_bytes: u64,
 }
 
-/// Processor time of this process in seconds; `None` where there is no `/proc`.
+/// CPU time of this process in seconds; `None` where there is no `/proc`.
 pub(super) fn own_cpu_s() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     cpu_time(&stat).map(|time| time.as_secs_f64())

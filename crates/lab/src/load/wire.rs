@@ -1,4 +1,4 @@
-//! What is sent and understood of Twilio Media Streams and OpenAI Realtime.
+//! The messages of Twilio Media Streams and OpenAI Realtime that a caller sends and understands.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Bytes of mu-law a second.
 const BYTES_PER_SECOND: f64 = 8_000.0;
-/// Every call's: the messages are made before the calls.
+/// The stream id of every call. All have the same, because the messages are made before the calls.
 const STREAM_SID: &str = "MZ00000000000000000000000000000001";
 
-/// What a server speaks.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
@@ -21,33 +21,33 @@ pub enum Protocol {
     Realtime,
 }
 
-/// What a message of the server means to a caller.
+/// The meaning of a message of the server for a caller.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
-    /// Audio of this length.
+    /// Audio that plays for this long.
     Audio(Duration),
-    /// What was sent and not yet played is to be dropped: the server heard the caller.
+    /// The audio that has not been played yet is to be dropped, because the server heard the caller.
     Clear,
-    /// All audio of a reply was sent; the name is to be sent back once it was played, if there is one.
+    /// All audio of a reply was sent. If there is a name, it is to be sent back once the audio has been played.
     Complete(Option<String>),
-    /// The session is there.
+    /// The session was created.
     Created,
-    /// The session is as asked for.
+    /// The session has been configured as requested.
     Updated,
-    /// The server refuses something.
+    /// The server reports an error.
     Error(String),
-    /// Nothing that matters here.
+    /// Any other message.
     Other,
 }
 
 impl Protocol {
-    /// Follows from the path of a URL: OpenAI's is Realtime, all others are Twilio's.
+    /// The protocol for a URL: Realtime if its path is OpenAI's, Twilio otherwise.
     pub fn of(url: &str) -> Self {
         let path = url.split(['?', '#']).next().unwrap_or_default();
         if path.trim_end_matches('/').ends_with("/v1/realtime") { Self::Realtime } else { Self::Twilio }
     }
 
-    /// 20 ms of mu-law, given as base64.
+    /// A message with 20 ms of mu-law, given as base64.
     pub(super) fn media(self, payload: &str) -> Utf8Bytes {
         match self {
             Self::Twilio => format!(
@@ -58,7 +58,7 @@ impl Protocol {
         .into()
     }
 
-    /// What begins a call, in order.
+    /// The messages that begin a call, in order.
     pub(super) fn begin(self, call: u64) -> Vec<String> {
         match self {
             Self::Twilio => vec![
@@ -73,19 +73,19 @@ impl Protocol {
         }
     }
 
-    /// What ends a call, before the connection is closed.
+    /// The message that ends a call before the connection is closed, if the protocol has one.
     pub(super) fn end(self) -> Option<String> {
         let stop = format!(r#"{{"event":"stop","streamSid":"{STREAM_SID}"}}"#);
         (self == Self::Twilio).then_some(stop)
     }
 
-    /// Tells a server of Twilio streams that what came before its mark was played.
+    /// The message that tells a server of Twilio streams that the audio before its mark has been played.
     pub(super) fn mark(name: &str) -> Utf8Bytes {
         let name = serde_json::Value::from(name);
         format!(r#"{{"event":"mark","streamSid":"{STREAM_SID}","mark":{{"name":{name}}}}}"#).into()
     }
 
-    /// What a message means; the error says why it means nothing.
+    /// Parses a message; the error says why it is none of the protocol.
     pub(super) fn understand(self, text: &str) -> Result<Event, String> {
         let event = match self {
             Self::Twilio => serde_json::from_str::<TwilioMessage<'_>>(text).map(TwilioMessage::event),
@@ -131,7 +131,7 @@ impl TwilioMessage<'_> {
 struct RealtimeMessage<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
-    /// Base64 in events with audio.
+    /// Audio as base64, in events that carry audio.
     #[serde(borrow, default)]
     delta: Option<Cow<'a, str>>,
     #[serde(default)]
@@ -141,7 +141,7 @@ struct RealtimeMessage<'a> {
 impl RealtimeMessage<'_> {
     fn event(self) -> Event {
         match (self.kind.as_ref(), self.delta) {
-            // The second is what beta versions of the protocol call it.
+            // The second name is that of the protocol's beta versions.
             ("response.output_audio.delta" | "response.audio.delta", Some(delta)) => {
                 Event::Audio(length(&delta))
             }
@@ -157,7 +157,7 @@ impl RealtimeMessage<'_> {
     }
 }
 
-/// How long mu-law plays that is given as base64.
+/// How long mu-law plays, given as base64.
 fn length(base64: &str) -> Duration {
     let digits = base64.trim_end_matches('=').len();
     Duration::from_secs_f64((digits * 3 / 4) as f64 / BYTES_PER_SECOND)

@@ -1,17 +1,17 @@
-//! What is normal now: the latest windows at the present values.
+//! The baseline of the tuner: the latest windows at the present values.
 
 use std::collections::VecDeque;
 
 use super::Observation;
 use crate::statistics::{mann_whitney, mean, median};
 
-/// Windows that are remembered: six minutes of 30 s.
+/// Windows in the baseline: six minutes in windows of 30 s.
 const RECENT: usize = 12;
-/// Fewer windows do not tell what is normal.
+/// Fewest windows that make a baseline.
 const FEWEST: usize = 8;
-/// Medians of the older and the newer half that differ by a smaller share are no drift.
+/// The medians of the older and the newer half must differ by more than this share to count as a drift.
 const DRIFT: f64 = 0.1;
-/// The rank test must be this sure of a drift.
+/// The p-value of the rank test must be below this for a drift.
 const DRIFT_SIGNIFICANCE: f64 = 0.05;
 
 /// The latest windows that count, at the present values of all knobs.
@@ -29,7 +29,7 @@ impl Baseline {
         self.recent.push_back(*window);
     }
 
-    /// Whether there are enough windows to go by.
+    /// Whether there are enough windows.
     pub(super) fn is_known(&self) -> bool {
         self.recent.len() >= FEWEST
     }
@@ -44,7 +44,7 @@ impl Baseline {
         mean(&self.recent.iter().map(|window| window.error_rate).collect::<Vec<_>>())
     }
 
-    /// Whether latency changes by itself: the older and the newer half of the windows differ.
+    /// Whether latency changes without any change of a setting: the older and the newer half of the windows differ.
     pub(super) fn drifts(&self) -> bool {
         let latencies = self.latencies();
         let (older, newer) = latencies.split_at(latencies.len() / 2);

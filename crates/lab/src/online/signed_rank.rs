@@ -1,17 +1,17 @@
-//! The rank test of paired samples.
+//! The signed-rank test of paired samples.
 
 use std::iter::repeat_n;
 
-/// The two-sided chance of ranks this one-sided when the differences of pairs lie evenly around zero
-/// (Wilcoxon 1945).
+/// The two-sided p-value of Wilcoxon's signed-rank test (1945): the probability of ranks at least as one-sided as these if the
+/// differences of the pairs are symmetric around zero.
 ///
-/// Exact: it counts all assignments of signs. Differences of zero are left out, tied ones share their mean
-/// rank. 1 without differences. The time taken grows with the cube of their number.
+/// The test is exact: it counts all assignments of signs. Differences of zero are left out, and tied ones share their mean rank.
+/// Without differences the result is 1. The time that it takes grows with the cube of their number.
 pub(super) fn signed_rank(differences: &[f64]) -> f64 {
     let mut differences: Vec<f64> = differences.iter().copied().filter(|d| d.abs() > 0.0).collect();
     differences.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
 
-    // Twice the ranks, which are whole numbers even where they are shared.
+    // These are twice the ranks, so that shared ranks are whole numbers, too.
     let mut ranks = Vec::with_capacity(differences.len());
     let mut positive = 0;
     for group in differences.chunk_by(|a, b| a.abs() == b.abs()) {

@@ -1,22 +1,22 @@
-//! The steps that a knob takes.
+//! The steps in which a knob is changed.
 
 use super::Knob;
 
-/// The share of the range that a knob with fractions steps at least, so that it gets away from zero.
+/// Smallest step of a knob with fractions, as a share of its range, so that it can get away from zero.
 const LEAST_SHARE: f64 = 0.01;
 
-/// Where a step goes.
+/// The direction of a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Direction {
     /// Towards the knob's greatest value.
     Up,
-    /// Towards its least.
+    /// Towards the knob's least value.
     Down,
 }
 
 impl Knob {
-    /// The next value in a direction, a factor of 1.5 away; `None` at the end of the range or when the knob
-    /// is not usable.
+    /// The next value in a direction, a factor of 1.5 away. `None` at the end of the range, or when the knob's numbers are not
+    /// usable.
     pub(super) fn stepped(&self, direction: Direction) -> Option<f64> {
         let &Self { value, min, max, .. } = self;
         if !(min.is_finite() && max.is_finite() && min <= value && value <= max) {

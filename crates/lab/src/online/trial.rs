@@ -1,36 +1,36 @@
-//! One trial: a value against the present one, in alternate windows.
+//! One trial: a new value against the present one, in alternating windows.
 
 use super::baseline::Baseline;
 use super::signed_rank::signed_rank;
 use super::{FEWEST_TURNS, Observation};
 use crate::statistics::median;
 
-/// Pairs of windows after which the trial is judged; the last one is final.
+/// Numbers of pairs after which the trial is judged; after the last one the decision is final.
 ///
-/// Eight pairs take eight minutes of 30 s windows. On simulated servers with noise of 10 % nine in ten
-/// trials of a step that gains 15 % keep it, half of them at the first look.
+/// Eight pairs take eight minutes with windows of 30 s. On simulated servers with noise of 10 %, nine in ten trials of a step that
+/// gains 15 % keep it, half of them at the first look.
 const LOOKS: [usize; 3] = [8, 16, 24];
-/// The significance that each of three looks needs so that all together err in at most 5 % of trials
-/// (Pocock 1977, two-sided).
+/// Significance level of each of the three looks, with which all of them together err in at most 5 % of trials (Pocock 1977,
+/// two-sided).
 const SIGNIFICANCE: f64 = 0.0221;
-/// A smaller gain of p95 is not worth a change.
+/// A smaller gain in p95 is not worth a change.
 const LEAST_GAIN: f64 = 0.03;
-/// A trial window this much slower than the baseline ends the trial.
+/// A trial window whose p95 is slower than the baseline by this share ends the trial.
 const WORST_LOSS: f64 = 0.25;
-/// A trial window with this much more of its turns failed ends the trial.
+/// A trial window whose error rate is above that of the baseline by this much ends the trial.
 const WORST_ERRORS: f64 = 0.02;
-/// Windows in a row without a pair that end the trial: the server is too idle, its load too uneven, or the
-/// trial value keeps turns from being answered.
+/// Windows in a row without a pair after which the trial ends: the server is too idle, its load is too uneven, or the trial value
+/// keeps turns from being answered.
 const PATIENCE: u64 = 6;
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
     /// The trial value is better.
     Better,
-    /// It is not, or it does harm.
+    /// The trial value is not better, or it does harm.
     NoBetter,
-    /// The windows did not tell.
+    /// The windows do not show whether it is better.
     Open,
 }
 
@@ -48,22 +48,25 @@ pub(super) struct Trial {
     pub(super) from: f64,
     /// The value on trial.
     pub(super) to: f64,
-    /// Windows that count, at the present value.
+    /// Windows at the present value that count.
     pub(super) baseline: Vec<Observation>,
-    /// Windows that count, at the trial value; and one that was bad.
+    /// Windows at the trial value that count, and the one that ended the trial, if any.
     pub(super) candidate: Vec<Observation>,
-    /// All windows of the trial.
+    /// All windows of the trial, also those that do not count.
     pub(super) windows: u64,
-    /// The rank test must be this sure.
+    /// The p-value of the rank test must be below this.
     significance: f64,
+    /// The side that the current window belongs to.
     arm: Arm,
-    /// The window that waits for its partner, which runs now.
+    /// The first window of the pair whose second window is running.
     first: Option<Observation>,
-    /// Of each pair the logarithm of the trial's p95 over the baseline's.
+    /// For each pair, the logarithm of the ratio of the trial's p95 to the baseline's.
     ratios: Vec<f64>,
+    /// Windows since the latest pair.
     since_pair: u64,
 }
 
+/// The two sides of a trial.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Arm {
     Baseline,
@@ -71,10 +74,10 @@ enum Arm {
 }
 
 impl Trial {
-    /// A trial of `to`, which runs from now on; `first` is the window before, at `from`.
+    /// A trial of the value `to`, which is set from now on. `first` is the window before, at the value `from`.
     ///
-    /// Each time that the step was `undone` halves the significance. Without that chance would keep a step
-    /// that changes nothing, if only it is tried often enough; so all tries together err about as rarely as two.
+    /// The significance level is halved for each time that the step was `undone`. Otherwise a step that changes nothing would be
+    /// kept by chance if only it was tried often enough. So all trials together err about as rarely as two.
     pub(super) fn new(from: f64, to: f64, undone: u32, first: &Observation) -> Self {
         Self {
             from,
@@ -90,7 +93,7 @@ impl Trial {
         }
     }
 
-    /// The value that the present window is to have.
+    /// The value for the current window.
     pub(super) fn value(&self) -> f64 {
         match self.arm {
             Arm::Baseline => self.from,
@@ -98,7 +101,7 @@ impl Trial {
         }
     }
 
-    /// Why the present window has its value, for a log.
+    /// Why the current window has its value, for the log.
     pub(super) fn purpose(&self) -> String {
         let Self { from, to, .. } = self;
         match self.arm {
@@ -107,7 +110,7 @@ impl Trial {
         }
     }
 
-    /// Takes note of the window that just ended; `Some` ends the trial.
+    /// Takes the window that has just ended; `Some` ends the trial.
     pub(super) fn observe(&mut self, window: &Observation, normal: &mut Baseline) -> Option<Judgement> {
         self.windows += 1;
         self.since_pair += 1;
@@ -129,8 +132,8 @@ impl Trial {
         })
     }
 
-    /// Completes a pair with the window, or begins one. The next pair begins with the arm that this one
-    /// ended with, which makes the order A B B A.
+    /// Completes a pair with the window, or begins a new pair. The next pair begins with the side with which this one ended,
+    /// which makes the order A B B A.
     fn note(&mut self, window: &Observation, normal: &mut Baseline) {
         match self.arm {
             Arm::Baseline => {
@@ -155,7 +158,7 @@ impl Trial {
         }
     }
 
-    /// Judges the pairs so far; `None` when more of them may tell.
+    /// Judges the pairs so far; `None` when more pairs are needed.
     fn judge(&self, normal: &Baseline) -> Option<Judgement> {
         let pairs = self.ratios.len();
         let gain = -median(&self.ratios)?.exp_m1();
@@ -175,9 +178,7 @@ impl Trial {
     }
 }
 
-/// Why the window, at the trial value, is too bad to go on; `None` when it is not.
-///
-/// Errors tell even in a window with few turns.
+/// Why a window at the trial value is too bad to go on; `None` if it is not. Errors count even in a window with few turns.
 fn harm(window: &Observation, normal: &Baseline) -> Option<String> {
     let (p95_ms, error_rate) = (normal.p95_ms()?, normal.error_rate()?);
     if window.error_rate > error_rate + WORST_ERRORS {

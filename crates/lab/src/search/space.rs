@@ -1,9 +1,12 @@
-//! What is searched: knobs, their values, and the points they span.
+//! The space that is searched: knobs, their values, and the points that they span.
 
 use std::fmt;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+
+/// Distance between two texts, in steps of a number. The optima of the tests are found as well with 2.
+const OTHER_TEXT: f64 = 3.0;
 
 /// A setting's value.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -11,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum Value {
     /// A number.
     Number(f64),
-    /// Anything else.
+    /// Any other value, by its name.
     Text(String),
 }
 
@@ -27,13 +30,13 @@ impl fmt::Display for Value {
 /// A setting and the values it may take.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Knob {
-    /// Its name.
+    /// Name of the setting.
     pub name: String,
-    /// Its values; numbers in order, since near ones are taken to act alike.
+    /// Its values. Numbers are in order, because near ones are assumed to act alike.
     pub values: Vec<Value>,
 }
 
-/// One choice of settings: for each knob the index of its value.
+/// One choice of settings: for each knob, the index of its value.
 pub type Point = Vec<usize>;
 
 /// All choices of settings.
@@ -49,7 +52,7 @@ impl Space {
         self.knobs.iter().fold(1, |size, knob| size.saturating_mul(knob.values.len()))
     }
 
-    /// All points; the last knob turns fastest.
+    /// All points; the last knob changes fastest.
     pub fn all(&self) -> impl Iterator<Item = Point> + '_ {
         (0..self.size()).map(|number| {
             let mut rest = number;
@@ -68,7 +71,7 @@ impl Space {
         })
     }
 
-    /// A point, each as likely as any other; `None` when a knob has no values.
+    /// A random point, each as likely as any other; `None` when a knob has no values.
     pub fn random(&self, rng: &mut impl Rng) -> Option<Point> {
         self.knobs
             .iter()
@@ -100,8 +103,7 @@ impl Space {
         changes
     }
 
-    /// How differently two points should act, in steps of a number. Another text counts as three; the
-    /// surfaces of the tests are found as well with two.
+    /// How differently two points are expected to act, in steps of a number. See [`OTHER_TEXT`].
     pub(super) fn distance(&self, a: &Point, b: &Point) -> f64 {
         let distances = self.knobs.iter().zip(a).zip(b).map(|((knob, &a), &b)| match knob.values[a] {
             Value::Number(_) => a.abs_diff(b) as f64,
@@ -109,7 +111,7 @@ impl Space {
                 if a == b {
                     0.0
                 } else {
-                    3.0
+                    OTHER_TEXT
                 }
             }
         });

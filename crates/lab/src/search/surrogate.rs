@@ -1,33 +1,33 @@
-//! What settings cost that were not measured, guessed from those that were.
+//! Estimates the cost of settings that were not measured from those that were.
 //!
-//! A Gaussian process (Rasmussen & Williams 2006, algorithm 2.1), which geostatistics calls kriging, over the
-//! logarithm of the cost. A measurement is taken as the sum of what near points have in common, what is the
-//! point's alone, the machine's drift, and noise. Only the shares of these are assumed; the size of the whole
-//! is estimated. The searches of the tests end as well with each share halved or doubled.
+//! The model is a Gaussian process (Rasmussen & Williams 2006, algorithm 2.1), which geostatistics calls kriging, over the
+//! logarithm of the cost. A measurement is the sum of four parts: what near points have in common, what belongs to the point
+//! alone, the drift of the machine, and noise. Only the shares of these parts are assumed; the size of the whole is estimated.
+//! The searches of the tests end as well with each share halved or doubled.
 
 use super::{Point, Space};
 
-/// The distance at which points have 1/e of what near points share, in steps of a number.
+/// Distance, in steps of a number, at which the correlation of two points has fallen to 1/e.
 const REACH: f64 = 5.0;
-/// Of the variance between points, what a point has for itself.
+/// Share of the variance between points that belongs to a point alone.
 const OWN: f64 = 0.1;
-/// The variance of repeated measurements, as a share of that between points.
+/// Variance of repeated measurements, as a share of that between points.
 const NOISE: f64 = 0.05;
-/// The variance of the machine's drift over the whole search, as such a share.
+/// Variance of the machine's drift over the whole search, as a share of that between points.
 const DRIFT: f64 = 0.05;
 
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(super) struct Measurement {
-    /// Of what.
+    /// The point that was measured.
     pub(super) point: Point,
-    /// When, as a share of the search.
+    /// When it was measured, as a share of the search, 0 to 1.
     pub(super) at: f64,
-    /// Infinite when it failed.
+    /// The cost; infinite when the measurement failed.
     pub(super) cost: f64,
 }
 
-/// A point's guessed cost.
+/// The estimated cost of a point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guess {
     /// The logarithm of the cost.
@@ -36,7 +36,7 @@ pub(super) struct Guess {
     pub(super) deviation: f64,
 }
 
-/// The process, given the measurements.
+/// The Gaussian process, conditioned on the measurements.
 pub(super) struct Surrogate<'a> {
     space: &'a Space,
     measured: &'a [Measurement],
@@ -44,12 +44,12 @@ pub(super) struct Surrogate<'a> {
     factor: Vec<Vec<f64>>,
     mean: f64,
     variance: f64,
-    /// The measurements less the mean, divided by the factor.
+    /// The measurements minus the mean, divided by the factor.
     residuals: Vec<f64>,
 }
 
 impl<'a> Surrogate<'a> {
-    /// Failed measurements count as the worst that did not; `None` when all failed.
+    /// Fits the model. A failed measurement counts as the worst one that did not fail; `None` when all failed.
     pub(super) fn fit(space: &'a Space, measured: &'a [Measurement]) -> Option<Self> {
         let finite = measured.iter().map(|one| one.cost).filter(|cost| cost.is_finite());
         let worst = finite.max_by(f64::total_cmp)?;
@@ -62,7 +62,7 @@ impl<'a> Surrogate<'a> {
                 correlation(space, &one.point, &other.point) + drift
             });
             let mut row = divided(&factor, covariances.collect());
-            // The noise keeps this well over 0.
+            // The noise keeps the argument of the root well above 0.
             row.push((1.0 + DRIFT + NOISE - dot(&row, &row)).sqrt());
             factor.push(row);
         }
@@ -75,7 +75,7 @@ impl<'a> Surrogate<'a> {
         Some(Self { space, measured, factor, mean, variance, residuals })
     }
 
-    /// A point's cost on a machine that does not drift.
+    /// Estimates a point's cost on a machine that does not drift.
     pub(super) fn guess(&self, point: &Point) -> Guess {
         let near = self.measured.iter().map(|one| correlation(self.space, point, &one.point));
         let near = divided(&self.factor, near.collect());
@@ -89,7 +89,7 @@ fn correlation(space: &Space, a: &Point, b: &Point) -> f64 {
     (1.0 - OWN) * (-space.distance(a, b) / REACH).exp() + own
 }
 
-/// Solves for `values` by forward substitution.
+/// Divides `values` by the triangular factor, by forward substitution.
 fn divided(factor: &[Vec<f64>], mut values: Vec<f64>) -> Vec<f64> {
     for (n, row) in factor.iter().enumerate() {
         values[n] = (values[n] - dot(&row[..n], &values)) / row[n];
@@ -97,7 +97,7 @@ fn divided(factor: &[Vec<f64>], mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// The sum of the products, as far as the shorter goes.
+/// The dot product, over the length of the shorter one.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use antiphon_core::measure::cpu_time;
+use antiphon_telemetry::cpu_time;
 use anyhow::{Context, bail};
 
 /// A running server; stopped when dropped.

@@ -113,7 +113,7 @@ fn bar(seconds: u64) -> ProgressBar {
 
 fn tables(profile: &Profile) -> String {
     let mut text = summary(profile);
-    let shares = |title: &str, shares: &[antiphon_telemetry::profile::Share]| {
+    let shares = |title: &str, shares: &[antiphon_telemetry::profile::ProfileShare]| {
         let mut table = table([title, "SHARE"], 1..2);
         for one in shares.iter().take(ROWS) {
             table.add_row([one.name.clone(), percent(one.share)]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use antiphon_agent::Engines;
 use antiphon_cache::{Key, Prefetcher, SemanticReplies};
 use antiphon_desk::Keys;
-use antiphon_telemetry::{Prices, SpanRecorder, Store};
+use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
 use anyhow::{Context, Result};
 use reqwest::Url;
 
@@ -34,7 +34,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, None)?;
     let runtime = call_runtime(config)?;
     let caches = runtime.block_on(stack::caches(config))?;
+    let loading = timing("startup", "engines");
     let stack = stack::build(config, caches.as_ref())?;
+    drop(loading);
     for line in &stack.description {
         tracing::info!("{line}");
     }
@@ -45,7 +47,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let bound = listener.local_addr()?;
     runtime.block_on(async move {
         let folder = stack::data_dir(config)?;
+        let reading = timing("startup", "knowledge");
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
+        drop(reading);
         let store = Store::open(&folder).await?;
         let max_calls = max_calls(config, &store).await?;
         let learned = if config.cache.disk {

@@ -1,4 +1,4 @@
-//! What a stage took when all was well.
+//! How long a stage usually takes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,18 +8,21 @@ use antiphon_core::measure::Snapshot;
 use super::MIN_SPANS;
 use crate::monitor::percentile_ms;
 
-/// A baseline is made of such stretches, so that one bad minute is a small part of it.
+/// Length of the stretches that a baseline consists of: long enough that one bad minute is a small part.
 const STRETCH: Duration = Duration::from_mins(10);
-/// Stretches a baseline is made of: a day.
+/// Stretches in a baseline: together a day.
 const STRETCHES: usize = 144;
-/// Before that there is no baseline: an hour.
+/// Stretches before there is a baseline at all: an hour.
 const MIN_STRETCHES: usize = 6;
 
-/// The 95th percentiles of a stage when all was well, in milliseconds.
+/// The 95th percentiles of a stage in the last stretches in which it was not slow.
 #[derive(Default)]
 pub(super) struct Baseline {
+    /// One 95th percentile for each stretch, in milliseconds, the latest last.
     stretches: VecDeque<f64>,
+    /// The spans of the stretch that is not complete yet.
     present: Snapshot,
+    /// How long that stretch has lasted.
     length: Duration,
 }
 
@@ -37,7 +40,7 @@ impl Baseline {
         }
     }
 
-    /// The middle of the stretches': one that was slow unnoticed does not move it.
+    /// The median of the stretches, in milliseconds. A stretch that was slow without being noticed hardly moves it.
     pub(super) fn p95_ms(&self) -> Option<f64> {
         let mut sorted: Vec<f64> = self.stretches.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);

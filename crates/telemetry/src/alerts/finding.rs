@@ -1,4 +1,4 @@
-//! What is found of one thing in one window, and from where on it is bad.
+//! What the last window shows of each stage and level, and the thresholds for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,31 +10,32 @@ use super::{MIN_SPANS, Rule};
 use crate::history::{Key, Period, Spans};
 use crate::monitor::percentile_ms;
 
-/// So many times its baseline is a percentile too long; and so much, because a doubled millisecond hurts nobody.
+/// A stage is slow when its 95th percentile exceeds this many times its baseline.
 const SLOWER: f64 = 1.5;
+/// It must also exceed the baseline by this many milliseconds, because a doubled millisecond hurts nobody.
 const SLOWER_MS: f64 = 20.0;
-/// From here on it is well again.
-const SLOW_AGAIN: f64 = 1.2;
-/// Share of failures that is too much, and that is well again.
+/// A slow stage is well again below this many times its baseline.
+const WELL_AGAIN: f64 = 1.2;
+/// Share of failures that fires, and share below which it is well again.
 const ERRORS: (f64, f64) = (0.05, 0.02);
-/// Share of its limit to which a queue may grow, and where it is well again.
+/// Share of its limit at which a level fires, and share below which it is well again.
 const QUEUE: (f64, f64) = (0.8, 0.5);
-/// Changes of a breaker within the window that are too many, and that are well again.
+/// State changes of a breaker within the window that fire, and number below which it is well again.
 const FLAPS: (f64, f64) = (4.0, 1.0);
 
-/// What was found of one thing in one window.
+/// What one window shows of one stage or level.
 pub(super) struct Finding {
     pub(super) rule: Rule,
     pub(super) key: Key,
     pub(super) value: f64,
     pub(super) threshold: f64,
-    /// It is over once the value is below this.
+    /// An alert is resolved once the value stays below this.
     pub(super) well: f64,
     pub(super) unit: &'static str,
     pub(super) message: String,
 }
 
-/// What took longer than its baseline, and what failed.
+/// The error rate of every stage, and its 95th percentile if it has a baseline.
 pub(super) fn slow_and_failing(
     recent: &VecDeque<Period>,
     baselines: &BTreeMap<Key, Baseline>,
@@ -42,7 +43,7 @@ pub(super) fn slow_and_failing(
     let Some(whole) = Period::merged(recent) else { return Vec::new() };
     let mut findings = Vec::new();
     for (key, Spans { spans, errors }) in whole.stages {
-        // A failure may or may not have been timed.
+        // Some components time a failed request, others do not: the larger count is the number of requests.
         let all = spans.count().max(errors);
         if all >= MIN_SPANS {
             let share = errors as f64 / all as f64;
@@ -67,7 +68,7 @@ pub(super) fn slow_and_failing(
                 ),
                 value,
                 threshold: (baseline * SLOWER).max(baseline + SLOWER_MS),
-                well: (baseline * SLOW_AGAIN).max(baseline + SLOWER_MS / 2.0),
+                well: (baseline * WELL_AGAIN).max(baseline + SLOWER_MS / 2.0),
                 unit: "ms",
                 key,
             });
@@ -76,7 +77,7 @@ pub(super) fn slow_and_failing(
     findings
 }
 
-/// Whether to be in use is what it is for: the CPU, the places at an engine, the threads of a pool.
+/// Whether a level may be full without anything being wrong: the CPU, the places at an engine, the threads of a pool.
 fn may_be_full(key: &Key) -> bool {
     let (component, name) = (key.component.as_ref(), key.name.as_ref());
     (component, name) == ("process", "cpu")
@@ -84,7 +85,7 @@ fn may_be_full(key: &Key) -> bool {
         || (component == "scheduler" && name.ends_with("in flight"))
 }
 
-/// How often a level that is a breaker's state changed in the window.
+/// How often each breaker changed its state in the window.
 pub(super) fn flapping(recent: &VecDeque<Period>) -> Vec<Finding> {
     let mut changes: BTreeMap<&Key, (f64, f64)> = BTreeMap::new();
     for period in recent {
@@ -106,7 +107,7 @@ pub(super) fn flapping(recent: &VecDeque<Period>) -> Vec<Finding> {
     changes.into_iter().map(finding).collect()
 }
 
-/// How full what has a limit is.
+/// How full every level with a limit is.
 pub(super) fn filling(period: &Period, components: &[Arc<dyn Component>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for component in components {

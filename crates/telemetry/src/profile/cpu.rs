@@ -1,4 +1,4 @@
-//! CPU profiles: stacks sampled by CPU time.
+//! CPU profiles: stacks that are sampled by CPU time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,24 +10,25 @@ use super::modules::Unwind;
 use super::signal::Sampling;
 use super::{Kind, Profile, ProfileError, Stack, Weights};
 
-/// Samples a second of CPU time of one core: no divisor of the periods at which a server works, so that it does not
-/// look always at the same moment. A sample costs some 30 us in all: 0.3 %.
+/// Samples in a second of CPU time of one core. It is no round number, so that samples do not fall into step with work that
+/// repeats every 10 or 20 ms. A sample costs some 30 us in all, which makes 0.3 %.
 pub const HERTZ: u32 = 99;
-/// How often samples are collected.
+/// How often the samples are collected from the buffer.
 const COLLECT_EVERY: Duration = Duration::from_millis(50);
 
-/// One profile at a time: there is one signal.
+/// Whether a profile is being taken. There is one signal, so only one profile can be taken at a time.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A CPU profile being taken.
+/// A CPU profile that is being taken.
 pub struct CpuSampler {
+    /// Dropping it tells the collector to stop.
     stop: Sender<()>,
     collector: JoinHandle<(Weights, u64)>,
     began: Instant,
 }
 
 impl CpuSampler {
-    /// Begins.
+    /// Starts sampling.
     pub fn start() -> Result<Self, ProfileError> {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::Busy);
@@ -48,12 +49,12 @@ impl CpuSampler {
         Ok(begun?)
     }
 
-    /// Ends it and puts it into words, which takes a second or two of one core; only what `component` did, if one is
-    /// named. `call` names the call of a number.
+    /// Stops sampling and looks up the names, which takes a second or two of one core. Only the work of `component` counts, if
+    /// one is named. `call` maps a call's number to its id.
     pub fn finish(self, component: Option<&str>, call: impl Fn(u32) -> Option<String>) -> Profile {
         let duration = self.began.elapsed();
         drop(self.stop);
-        // The collector has nothing that panics; if it did, there is nothing to show.
+        // Nothing in the collector panics. If it did, the profile would be empty.
         let (weights, lost) = self.collector.join().unwrap_or_else(|_| (Weights::empty(), 0));
         let profile = weights.profile(Kind::Cpu, component, call);
         Profile { duration_s: duration.as_secs_f64(), rate: HERTZ.into(), lost, ..profile }
@@ -66,7 +67,7 @@ impl Weights {
     }
 }
 
-/// Unwinds samples until whoever began the profile ends it or is gone.
+/// Unwinds samples until the profile is finished or its [`CpuSampler`] is dropped.
 fn collect(mut sampling: Sampling, stopped: &mpsc::Receiver<()>) -> (Weights, u64) {
     let mut unwind = Unwind::new();
     let mut weights = Weights::empty();
@@ -84,7 +85,7 @@ fn collect(mut sampling: Sampling, stopped: &mpsc::Receiver<()>) -> (Weights, u6
     }
 }
 
-/// A thread's name; threads of one kind are numbered, which is of no interest.
+/// A thread's name without its number, so that the threads of one pool count together.
 fn name(thread: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
     let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_', ' ']);

@@ -1,31 +1,33 @@
-//! Flame graphs, as SVG: Brendan Gregg, "The Flame Graph", ACM Queue 14(2), 2016.
+//! Flame graphs as SVG, after Brendan Gregg, "The Flame Graph", ACM Queue 14(2), 2016.
 //!
-//! A box for each function on a stack, the outermost at the bottom, as wide as its share of the whole. Boxes that would be
-//! too narrow to see are left out. Each box says on hover what it is; no script is needed.
+//! Every function on a stack is a box, as wide as its share of the whole, with the outermost function at the bottom. Boxes that
+//! would be too narrow to see are left out. The name appears on hover, without any script.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Kind, Profile};
 
+/// Width of the picture. All lengths are in SVG units, which browsers show as pixels.
 const WIDTH: f64 = 1_200.0;
+/// Height of a row of boxes.
 const ROW: f64 = 17.0;
-/// Above the boxes, for the title.
+/// Height of the title above the boxes.
 const HEAD: f64 = 34.0;
-/// Boxes narrower than this are left out.
+/// Narrower boxes are left out.
 const MIN_WIDTH: f64 = 0.4;
-/// A box wider than this has room for text.
+/// A box of at least this width has room for text.
 const MIN_TEXT: f64 = 36.0;
-/// The width of a character, about.
+/// Approximate width of a character.
 const CHARACTER: f64 = 6.6;
-/// Deeper boxes would make a picture of many screens.
+/// Deepest row drawn. Deeper stacks would make the picture many screens high.
 const MAX_DEPTH: usize = 120;
 
-/// A function and what it calls.
+/// A function and the functions that it calls.
 #[derive(Default)]
 struct Node<'a> {
     weight: u64,
-    /// By name, so that the same profile gives the same picture.
+    /// Sorted by name, so that the same profile always gives the same picture.
     callees: BTreeMap<&'a str, Node<'a>>,
 }
 
@@ -43,7 +45,7 @@ impl<'a> Node<'a> {
 }
 
 impl Profile {
-    /// The profile as a picture.
+    /// The profile as an SVG picture.
     pub fn flame_graph(&self) -> String {
         let mut root = Node::default();
         for line in &self.folded {
@@ -85,7 +87,7 @@ impl Picture<'_> {
             return;
         }
         let y = self.height - 4.0 - ROW * (depth + 1) as f64;
-        // The same name has the same shade everywhere.
+        // The shade is a hash of the name, so that a function has the same colour wherever it appears.
         let shade = name.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let (hue, light) = (self.hue + shade % 36, 62 + shade / 36 % 16);
         let (share, safe) = (node.weight as f64 / self.total * 100.0, escaped(name));

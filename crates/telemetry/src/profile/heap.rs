@@ -1,6 +1,7 @@
-//! Heap profiles: what is allocated while one is taken and not freed, by site, and what grows all the time.
+//! Heap profiles: the memory that is allocated while the profile is taken and not freed, by allocation site, and the sites that
+//! grow all the time.
 //!
-//! jemalloc samples allocations by size and remembers those that live (its `prof` options). The program must have been
+//! jemalloc samples allocations by size and remembers those that are alive (its `prof` options). The program must have been
 //! started with `prof:true,prof_active:false`, which costs nothing until a profile is taken.
 
 use std::collections::HashMap;
@@ -13,28 +14,53 @@ use tikv_jemalloc_ctl::raw;
 
 use super::{Kind, Profile, ProfileError, Stack, Suspect, Weights, symbols};
 
-/// One allocated byte in so many is sampled, as a power of two: 64 KiB find a leak of some kilobytes a second within
-/// half a minute, and cost less than 1 % of the time of allocating.
+/// Mean distance between sampled bytes, as a power of two: 64 KiB. It finds a leak of some kilobytes a second within half a
+/// minute, and costs less than 1 % of the time that allocating takes.
 const LG_SAMPLE: usize = 16;
-/// Parts of a profile in each of which a leak must grow.
+/// Parts of a profile. A suspect must grow in each of them.
 pub(super) const PARTS: u32 = 4;
-/// Less is noise: a few sampled allocations.
+/// Bytes that a suspect must hold: four samples. Less is noise.
 const MIN_SUSPECT: u64 = 4 << LG_SAMPLE;
+/// Suspects shown, the fastest growing first.
+const MAX_SUSPECTS: usize = 20;
+/// Beginnings of function names in allocators and collections, through which all code allocates: they are no allocation sites.
+const LIBRARIES: [&str; 19] = [
+    "alloc::",
+    "core::",
+    "std::",
+    "hashbrown::",
+    "bytes::",
+    "__rust",
+    "__rdl",
+    "_rjem",
+    "prof_",
+    "tikv_jemalloc",
+    "je_",
+    "malloc",
+    "calloc",
+    "realloc",
+    "imalloc",
+    "do_",
+    "arena_",
+    "iallocztm",
+    "operator new",
+];
 
+/// Whether a profile is being taken: jemalloc has one set of samples for the whole process.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A heap profile being taken.
+/// A heap profile that is being taken.
 pub struct HeapSampler {
     began: Instant,
-    /// What lived at the end of each part, by stack.
+    /// For the end of each part, its time since `began`, and the bytes alive by stack.
     parts: Vec<(Duration, HashMap<Vec<u64>, u64>)>,
 }
 
 impl HeapSampler {
-    /// Parts of a profile: [`HeapSampler::look`] is to be called as often, at even distances.
+    /// How often [`HeapSampler::look`] is to be called in the course of a profile, at even distances.
     pub const PARTS: u32 = PARTS;
 
-    /// Begins.
+    /// Starts sampling.
     pub fn start() -> Result<Self, ProfileError> {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::Busy);
@@ -46,27 +72,27 @@ impl HeapSampler {
         Ok(sampler)
     }
 
-    /// Looks at what lives now.
+    /// Notes which sampled allocations are alive now: the end of one part.
     pub fn look(&mut self) -> Result<(), ProfileError> {
         let file = tempfile();
         let path = CString::new(file.display().to_string()).map_err(std::io::Error::from)?;
         let dumped = set("prof.dump", path.as_ptr());
         let text = std::fs::read_to_string(&file);
-        // It may not be there.
+        // The file is missing if the dump failed.
         let _ = std::fs::remove_file(&file);
         dumped?;
         self.parts.push((self.began.elapsed(), parse(&text?)));
         Ok(())
     }
 
-    /// Ends it and puts it into words.
+    /// Stops sampling and looks up the names; only of `component`, if one is named.
     pub fn finish(mut self, component: Option<&str>) -> Result<Profile, ProfileError> {
         if self.parts.is_empty() {
             self.look()?;
         }
         let parts = std::mem::take(&mut self.parts);
         let duration = self.began.elapsed();
-        // Sampling ends before the words are found: that allocates a lot.
+        // Stop sampling before the names are looked up, which allocates a lot.
         drop(self);
         let (_, last) = parts.last().cloned().unwrap_or_default();
         let stack = |(addresses, bytes)| (Stack { tag: Tag::default(), thread: 0, addresses }, bytes);
@@ -84,13 +110,13 @@ impl HeapSampler {
 
 impl Drop for HeapSampler {
     fn drop(&mut self) {
-        // An allocator that could be switched on can be switched off.
+        // Switching off cannot fail where switching on has worked.
         let _ = set("prof.active", false);
         TAKEN.store(false, Ordering::Release);
     }
 }
 
-/// Whether the program was started so that its heap can be profiled.
+/// Fails unless the program was started with options that allow heap profiles.
 #[expect(unsafe_code, reason = "mallctl is told types that it cannot check: this is that of its manual")]
 fn enabled() -> Result<(), ProfileError> {
     // SAFETY: `opt.prof` is a bool.
@@ -98,7 +124,7 @@ fn enabled() -> Result<(), ProfileError> {
     if on { Ok(()) } else { Err(failed("opt.prof", &"it was not started with prof:true")) }
 }
 
-/// Sets one of jemalloc's settings (mallctl(3)); `T` must be the type its manual asks for.
+/// Writes one of jemalloc's settings (mallctl(3)). `T` must be the type that its manual asks for.
 #[expect(unsafe_code, reason = "mallctl is told types that it cannot check")]
 fn set<T>(name: &str, value: T) -> Result<(), ProfileError> {
     let terminated = CString::new(name).map_err(|e| failed(name, &e))?;
@@ -116,8 +142,8 @@ fn tempfile() -> std::path::PathBuf {
     std::env::temp_dir().join(format!("antiphon-{}-{unique:016x}.heap", std::process::id()))
 }
 
-/// Reads a dump (`heap_v2`): for each stack, `@` and addresses, then `t*: objects: bytes [...]` of what was sampled.
-/// Gives estimated bytes by stack, innermost address first.
+/// Reads a dump in the format `heap_v2`: for each stack a line of `@` and addresses, then a line `t*: objects: bytes [...]` of
+/// what was sampled. Returns the estimated bytes by stack, the innermost address first.
 fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
     let mut lives = HashMap::new();
     let rate = dump.lines().next().and_then(|line| line.strip_prefix("heap_v2/")?.parse().ok());
@@ -127,7 +153,7 @@ fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
         let line = line.trim();
         if let Some(addresses) = line.strip_prefix('@') {
             let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
-            // Return addresses: the call lies before.
+            // These are return addresses: subtracting one leads into the call instruction before.
             stack =
                 Some(addresses.split_whitespace().filter_map(hex).map(|at| at.saturating_sub(1)).collect());
         } else if let Some(counts) = line.strip_prefix("t*:")
@@ -137,7 +163,7 @@ fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
             let mut number = || counts.next()?.split_whitespace().next()?.parse::<f64>().ok();
             let (Some(objects), Some(bytes)) = (number(), number()) else { continue };
             if objects > 0.0 {
-                // An object of this size is sampled with this probability (jemalloc's own unbiasing).
+                // An object of this size is sampled with this probability, as in jemalloc's own jeprof.
                 let sampled = 1.0 - (-(bytes / objects) / rate).exp();
                 lives.insert(addresses, (bytes / sampled.max(f64::MIN_POSITIVE)) as u64);
             }
@@ -146,12 +172,12 @@ fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
     lives
 }
 
-/// What grew in every part.
+/// The allocation sites that grew in every part, the fastest first.
 fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
     let [(began, _), .., (ended, last)] = parts else { return Vec::new() };
     let over = ended.saturating_sub(*began).as_secs_f64().max(0.001);
     let named = symbols::Symbols::new(last.keys().flatten().copied());
-    // One function may be reached by many ways: its ways are one site.
+    // A site may be reached over many stacks: they are added up.
     let mut sites: HashMap<String, (Vec<u64>, Vec<String>)> = HashMap::new();
     for addresses in last.keys() {
         let frames: Vec<String> =
@@ -169,8 +195,8 @@ fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
         .filter_map(|(site, (bytes, stack))| {
             let (first, last) = (*bytes.first()?, *bytes.last()?);
             let bytes_per_s = last.saturating_sub(first) as f64 / over;
-            // What leaks evenly holds four times as much at the end as after the first part; what is sampled by chance
-            // a little more each time does not double.
+            // An even leak holds four times as much at the end as after the first part. A site of which a little more was
+            // sampled each time by chance does not even double.
             (last >= MIN_SUSPECT && last >= first * 2).then_some(Suspect {
                 site,
                 bytes_per_s,
@@ -180,36 +206,20 @@ fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
         })
         .collect();
     suspects.sort_by(|a, b| b.bytes_per_s.total_cmp(&a.bytes_per_s));
-    suspects.truncate(20);
+    suspects.truncate(MAX_SUSPECTS);
     suspects
 }
 
-/// A stack from the allocation site on: without the allocator's and the standard library's frames within it.
+/// The part of a stack from the allocation site outwards, without the frames of the allocator and the standard library.
 pub(super) fn from_site<'a>(frames: &'a [&'a symbols::Frame]) -> &'a [&'a symbols::Frame] {
     let site = frames.iter().position(|frame| !is_library(&frame.name)).unwrap_or_default();
     &frames[site..]
 }
 
-/// Allocators and collections are where everybody allocates.
+/// Whether a function belongs to an allocator or to a collection.
 fn is_library(name: &str) -> bool {
     let name = name.trim_start_matches('<');
-    [
-        "alloc::",
-        "core::",
-        "std::",
-        "hashbrown::",
-        "__rust",
-        "__rdl",
-        "_rjem",
-        "prof_",
-        "tikv_jemalloc",
-        "bytes::",
-    ]
-    .iter()
-    .any(|prefix| name.starts_with(prefix))
-        || ["je_", "malloc", "calloc", "realloc", "imalloc", "do_", "arena_", "iallocztm", "operator new"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    LIBRARIES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

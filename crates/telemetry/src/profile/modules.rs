@@ -1,4 +1,4 @@
-//! The program and the libraries in its memory: where they lie, and how their frames are unwound.
+//! The program and the libraries mapped into its memory: where they lie, and how their stack frames are unwound.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -6,26 +6,27 @@ use std::path::PathBuf;
 use framehop::{CacheNative, ExplicitModuleSectionInfo, Module, UnwindRegsNative, Unwinder, UnwinderNative};
 use object::{Object, ObjectSection, ObjectSegment, ReadCache};
 
-/// Frames of one stack; deeper ones are cut.
+/// Frames unwound of one stack; deeper ones are cut off.
 const MAX_FRAMES: usize = 256;
 
-/// A file in memory.
+/// A file whose code is mapped into memory.
 pub(super) struct Mapped {
-    /// Where its code lies.
+    /// Address of the first byte of its code.
     pub(super) start: u64,
+    /// Address after the last byte of its code.
     pub(super) end: u64,
-    /// What is added to the file's addresses.
+    /// Added to an address in the file, it gives the address in memory.
     pub(super) bias: u64,
     pub(super) path: PathBuf,
 }
 
-/// The files whose code is in memory now.
+/// The files whose code is mapped into memory now.
 pub(super) fn mapped() -> Vec<Mapped> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     maps.lines().filter_map(code).collect()
 }
 
-/// A line of `/proc/self/maps` (proc(5)): `start-end perms offset device inode path`.
+/// Reads a line of `/proc/self/maps` (proc(5)): `start-end perms offset device inode path`. `None` if it maps no code.
 fn code(line: &str) -> Option<Mapped> {
     let mut fields = line.splitn(6, ' ');
     let (range, permissions, offset) = (fields.next()?, fields.next()?, fields.next()?);
@@ -36,12 +37,12 @@ fn code(line: &str) -> Option<Mapped> {
     let (start, end) = range.split_once('-')?;
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let (start, end, offset) = (hex(start)?, hex(end)?, hex(offset)?);
-    // A program that was replaced while it ran is still there under this name.
+    // A program whose file was replaced while it ran can still be read under this name.
     let path =
         if path.ends_with(" (deleted)") { PathBuf::from("/proc/self/exe") } else { PathBuf::from(path) };
     let cache = ReadCache::new(File::open(&path).ok()?);
     let file = object::File::parse(&cache).ok()?;
-    // A mapping begins with its segment's page; the end of the segment before may lie on the same page.
+    // A mapping begins at the page of its segment's first byte. The previous segment may end on the same page.
     let begins = |segment: &object::Segment<'_, '_, _>| (segment.file_range().0 & !0xfff) == offset;
     let holds = |segment: &object::Segment<'_, '_, _>| {
         let (at, size) = segment.file_range();
@@ -52,7 +53,7 @@ fn code(line: &str) -> Option<Mapped> {
     Some(Mapped { start, end, bias: start.wrapping_sub(address), path })
 }
 
-/// Registers with which unwinding begins.
+/// The registers from which unwinding starts: program counter, stack pointer, frame pointer and, on ARM, link register.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Registers {
     pub(super) pc: u64,
@@ -69,7 +70,7 @@ pub(super) struct Unwind {
 }
 
 impl Unwind {
-    /// For what is in memory now; libraries loaded later are not known.
+    /// An unwinder for what is mapped now. It does not know libraries that are loaded later.
     pub(super) fn new() -> Self {
         let mut unwinder = UnwinderNative::new();
         for mapped in mapped() {
@@ -80,8 +81,8 @@ impl Unwind {
         Self { unwinder, cache: CacheNative::new() }
     }
 
-    /// The addresses of a stack, innermost first: of callers, that of the call. `stack` is what lies from the stack
-    /// pointer on.
+    /// The addresses of a stack, the innermost first; for callers it is the address of the call. `stack` holds the bytes from
+    /// the stack pointer on.
     pub(super) fn addresses(&mut self, registers: Registers, stack: &[u8]) -> Vec<u64> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(registers.sp).ok_or(())?).map_err(|_| ())?;

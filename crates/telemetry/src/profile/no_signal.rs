@@ -1,4 +1,4 @@
-//! Where there is no signal that takes samples: see `signal.rs`.
+//! Stands in for `signal.rs` on systems where no signal takes samples.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use antiphon_core::measure::account::Tag;
 
 use super::modules::Registers;
 
-/// A sample; there are none.
+/// The same type as in `signal.rs`. None is ever made.
 pub(super) struct Sample {
     pub(super) registers: Registers,
     pub(super) tag: Tag,
@@ -15,7 +15,7 @@ pub(super) struct Sample {
     pub(super) stack: Box<[u8]>,
 }
 
-/// Sampling that cannot begin.
+/// Sampling that always fails to start.
 pub(super) struct Sampling;
 
 impl Sampling {
@@ -23,10 +23,10 @@ impl Sampling {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    #[expect(clippy::unused_self, reason = "the same as where there are samples")]
+    #[expect(clippy::unused_self, reason = "the signature is that of signal.rs")]
     pub(super) fn drain(&mut self, _: impl FnMut(&Sample)) {}
 
-    #[expect(clippy::unused_self, reason = "the same as where there are samples")]
+    #[expect(clippy::unused_self, reason = "the signature is that of signal.rs")]
     pub(super) fn lost(&self) -> u64 {
         0
     }

@@ -1,9 +1,9 @@
 //! The signal that takes samples.
 //!
-//! The kernel sends SIGPROF to a thread that has just used its share of CPU time (setitimer(2), `ITIMER_PROF`). The
-//! handler copies registers, stack and tag into a free slot and returns: everything else happens on a thread of
-//! its own. Copying goes through the kernel (process_vm_readv(2)), so that a stack that ends early is a short copy and
-//! no fault. Nothing here allocates, locks or waits.
+//! The kernel sends SIGPROF to a running thread each time the process has used another interval of CPU time (setitimer(2),
+//! `ITIMER_PROF`). The handler copies registers, stack and tag into a free slot and returns; everything else happens on a
+//! thread of its own. The copy goes through the kernel (process_vm_readv(2)), so that a stack that ends early gives a short
+//! copy and not a fault. The handler does not allocate, lock or wait.
 #![expect(unsafe_code, reason = "signal handlers and their registers are the operating system's interface")]
 
 use std::cell::UnsafeCell;
@@ -16,16 +16,26 @@ use antiphon_core::measure::account::{self, Tag};
 
 use super::modules::Registers;
 
-/// Bytes of a stack that are copied: the innermost frames, which matter most, and nearly always all.
+/// Bytes of a stack that are copied. They hold the innermost frames, which matter most, and nearly always all of them.
 pub(super) const STACK: usize = 32 << 10;
-/// Samples that may wait: they are collected every 50 ms, in which 16 busy cores take 80.
+/// Samples that may wait. They are collected every 50 ms, in which 16 busy cores produce 80.
 const SLOTS: usize = 128;
+/// Slots that a handler tries before its sample counts as lost.
+const TRIES: usize = 8;
 
+/// State of a slot that may be written.
 const FREE: u8 = 0;
+/// State of a slot that one handler is writing.
 const WRITING: u8 = 1;
+/// State of a slot that waits for the collector.
 const FULL: u8 = 2;
 
-/// A sample.
+/// The ring in use. Rings are never freed but used again, because a handler may still be in one when sampling ends.
+static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
+/// The ring of the last profile, for the next one.
+static IDLE: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
+
+/// One sample of a running thread.
 pub(super) struct Sample {
     pub(super) registers: Registers,
     pub(super) tag: Tag,
@@ -39,35 +49,30 @@ struct Slot {
     sample: UnsafeCell<Sample>,
 }
 
-/// Where handlers write and the collector reads.
+/// The buffer that handlers write and the collector reads.
 struct Ring {
     slots: Vec<Slot>,
     next: AtomicUsize,
     lost: AtomicU64,
 }
 
-/// The ring in use. Rings are never freed, only used again: a handler may still be in one when sampling ends.
-static RING: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
-/// The ring of the last profile.
-static IDLE: AtomicPtr<Ring> = AtomicPtr::new(ptr::null_mut());
-
-// SAFETY: a slot's sample is touched only by whoever moved its state from FREE to WRITING, or found it FULL and is the
-// only collector.
+// SAFETY: a slot's sample is touched only by the handler that moved its state from FREE to WRITING, and by the only collector
+// once the state is FULL.
 unsafe impl Sync for Ring {}
 
-/// Samples are taken while it lives.
+/// While this value lives, samples are taken.
 pub(super) struct Sampling {
     ring: &'static Ring,
 }
 
 impl Sampling {
-    /// Begins; `hertz` samples a second of CPU time. There must be no other.
+    /// Starts to take `hertz` samples in a second of CPU time. There must be no other `Sampling`.
     pub(super) fn start(hertz: u32) -> io::Result<Self> {
         let ring = IDLE.swap(ptr::null_mut(), Ordering::AcqRel);
         let ring: &'static Ring = if ring.is_null() {
             Box::leak(Box::new(Ring::new()))
         } else {
-            // SAFETY: it came from `Box::leak` below and is never freed.
+            // SAFETY: it came from the `Box::leak` above in an earlier call and is never freed.
             unsafe { &*ring }
         };
         ring.lost.store(0, Ordering::Relaxed);
@@ -78,7 +83,7 @@ impl Sampling {
         Ok(sampling)
     }
 
-    /// Gives each sample that waits.
+    /// Passes every waiting sample to `each`.
     pub(super) fn drain(&mut self, mut each: impl FnMut(&Sample)) {
         for slot in &self.ring.slots {
             if slot.state.load(Ordering::Acquire) == FULL {
@@ -89,7 +94,7 @@ impl Sampling {
         }
     }
 
-    /// Samples for which there was no room.
+    /// Samples that were lost because all slots were in use.
     pub(super) fn lost(&self) -> u64 {
         self.ring.lost.load(Ordering::Relaxed)
     }
@@ -97,7 +102,7 @@ impl Sampling {
 
 impl Drop for Sampling {
     fn drop(&mut self) {
-        // Nothing can be done about a timer that cannot be stopped; without a ring its signals do nothing.
+        // If the timer cannot be stopped, its signals do no harm: without a ring the handler returns at once.
         let _ = set_timer(0);
         RING.store(ptr::null_mut(), Ordering::Release);
         IDLE.store(ptr::from_ref(self.ring).cast_mut(), Ordering::Release);
@@ -123,9 +128,9 @@ impl Ring {
         }
     }
 
-    /// A slot that nobody uses, among the next few.
+    /// Claims a free slot among the next few.
     fn take(&self) -> Option<&Slot> {
-        for _ in 0..8 {
+        for _ in 0..TRIES {
             let slot = &self.slots[self.next.fetch_add(1, Ordering::Relaxed) % SLOTS];
             if slot.state.compare_exchange(FREE, WRITING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(slot);
@@ -136,7 +141,7 @@ impl Ring {
     }
 }
 
-/// The handler stays installed once it is: a signal that comes late must find it.
+/// Installs the handler. It is never removed, because a late signal without a handler would end the process.
 fn install() -> io::Result<()> {
     let mut action: libc::sigaction = {
         // SAFETY: all zeros are a valid sigaction.
@@ -161,14 +166,14 @@ extern "C" fn handle(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc
     // SAFETY: a ring that was stored is never freed.
     let Some(ring) = (unsafe { RING.load(Ordering::Acquire).as_ref() }) else { return };
     let Some(slot) = ring.take() else { return };
-    // SAFETY: the slot was FREE and is WRITING now: it is this handler's alone.
+    // SAFETY: this handler moved the slot from FREE to WRITING, so no other code touches it.
     let sample = unsafe { &mut *slot.sample.get() };
     // SAFETY: the kernel passes a ucontext to a handler with SA_SIGINFO.
     sample.registers = registers(unsafe { &*context.cast::<libc::ucontext_t>() });
     sample.tag = account::tag();
     let errno = errno();
-    // SAFETY: errno is the thread's own; the calls take no pointers but to the slot's own buffer, and the kernel checks
-    // the other.
+    // SAFETY: errno belongs to the thread. The calls write only to the slot's own buffer, and the kernel checks the address
+    // that it reads from.
     unsafe {
         let before = *errno;
         sample.thread = libc::syscall(libc::SYS_gettid) as u32;
@@ -185,7 +190,7 @@ extern "C" fn handle(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc
 }
 
 fn errno() -> *mut libc::c_int {
-    // SAFETY: it always gives the thread's own.
+    // SAFETY: the function has no preconditions and returns a pointer to the thread's own errno.
     unsafe { libc::__errno_location() }
 }
 

@@ -1,4 +1,4 @@
-//! Names for addresses, from the symbols and line tables of the files in memory.
+//! Names of addresses, from the symbols and line tables of the mapped files.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(super) struct Symbols {
 }
 
 impl Symbols {
-    /// Looks all of them up. The files are read once and let go of: line tables are large.
+    /// Looks up all addresses. Each file is read once and then released, because line tables are large.
     pub(super) fn new(addresses: impl Iterator<Item = u64>) -> Self {
         let wanted: BTreeSet<u64> = addresses.collect();
         let mut frames = HashMap::new();
@@ -43,13 +43,13 @@ impl Symbols {
         Self { frames }
     }
 
-    /// The function at an address; `None` where there is no file.
+    /// The function at an address; `None` if no mapped file contains it.
     pub(super) fn frame(&self, address: u64) -> Option<&Frame> {
         self.frames.get(&address)
     }
 }
 
-/// The symbol has the whole name of the function into which others were inlined; the line table the line in it.
+/// Looks up one address. The symbol table gives the full name of the function, the line table its file and line.
 fn look_up(loader: &Loader, probe: u64) -> Option<Frame> {
     let symbol = loader.find_symbol(probe)?;
     let mut location = None;
@@ -63,16 +63,16 @@ fn look_up(loader: &Loader, probe: u64) -> Option<Frame> {
     Some(Frame { name: readable(&demangle_auto(symbol.into(), None)), location })
 }
 
-/// The last folders of a path say enough, and nothing of the machine it was built on.
+/// The last folders of a path, which say enough and nothing of the machine on which it was built.
 fn short(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    // Of a dependency: from its own folder on, which lies beside others in a registry's.
+    // A dependency's path is cut before its own folder, three levels below the folder `registry`.
     let registry = parts.iter().position(|part| *part == "registry").map_or(0, |at| at + 3);
     let parts = &parts[registry.max(parts.len().saturating_sub(4)).min(parts.len())..];
     parts.join("/").trim_start_matches('/').to_owned()
 }
 
-/// Without the hash that Rust appends: the same function in two builds has one name.
+/// Removes the hash that Rust appends, so that a function has the same name in two builds.
 fn readable(name: &str) -> String {
     let hash = name.rfind("::h").filter(|at| {
         let hash = &name[at + 3..];

@@ -1,4 +1,4 @@
-//! A small server of Twilio streams and Realtime, good or bad.
+//! A small server of Twilio streams and Realtime that behaves well or badly.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -18,36 +18,36 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use crate::load::Protocol;
 
-/// What a server does.
+/// How the server behaves.
 #[derive(Clone, Copy)]
 pub(super) enum Behaviour {
-    /// Replies so long after a question.
+    /// Replies this long after a question.
     Answer(Duration),
-    /// Replies so long after a question, but not in this time after the start: then it does nothing at all.
+    /// Replies this long after a question, but does nothing at all between two times after its start.
     Pause { delay: Duration, from: Duration, until: Duration },
-    /// As many calls at a time; others are refused.
+    /// Accepts this many calls at a time and refuses others.
     Room { calls: usize, delay: Duration },
-    /// Refuses calls.
+    /// Refuses all calls.
     Refuse,
     /// Ends a call after 200 ms.
     HangUp,
-    /// Sends what is no message.
+    /// Sends text that is no message of the protocol.
     Nonsense,
-    /// Says nothing.
+    /// Never replies.
     Silent,
 }
 
 /// A server that runs until the test ends.
 pub(super) struct Server {
     url: String,
-    state: Arc<State>,
+    state: Arc<ServerState>,
 }
 
-struct State {
+struct ServerState {
     behaviour: Behaviour,
     start: Instant,
     calls: AtomicUsize,
-    /// From when questions had really come until their replies began.
+    /// Times from when questions had really arrived until their replies began.
     latencies: Mutex<Vec<Duration>>,
 }
 
@@ -55,7 +55,7 @@ impl Server {
     pub(super) async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("ws://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(State {
+        let state = Arc::new(ServerState {
             behaviour,
             start: Instant::now(),
             calls: AtomicUsize::new(0),
@@ -76,7 +76,7 @@ impl Server {
         self.url.clone()
     }
 
-    /// The 95th percentile of what the server itself takes its latency to be.
+    /// The 95th percentile of the latency as the server itself measures it.
     pub(super) fn p95(&self) -> Duration {
         let mut latencies = self.state.latencies.lock().expect("unpoisoned").clone();
         latencies.sort();
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-impl State {
+impl ServerState {
     async fn accept(self: Arc<Self>, mut stream: TcpStream) {
         let up = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let full = match self.behaviour {

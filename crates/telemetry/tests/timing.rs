@@ -1,17 +1,18 @@
-//! The attribute, as a user of the crate writes it.
+//! The timing guard, as a user of the crate writes it.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use antiphon_telemetry::{Key, Monitor, timed};
+use antiphon_telemetry::{Key, Monitor, timing};
 
-#[timed("library", "double")]
 fn double(n: u32) -> u32 {
+    let _timing = timing("library", "double");
     n * 2
 }
 
-#[timed("library")]
 fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
-    let n: u32 = text.parse()?;
-    Ok(n)
+    let timing = timing("library", "parse");
+    let parsed = text.parse();
+    timing.end(parsed.is_ok());
+    parsed
 }
 
 struct Index {
@@ -19,10 +20,12 @@ struct Index {
 }
 
 impl Index {
-    #[timed("library", "insert")]
     async fn insert(&mut self, text: &str) -> Result<usize, std::num::ParseIntError> {
+        let timing = timing("library", "insert");
         tokio::task::yield_now().await;
-        self.entries.push(text.parse()?);
+        let parsed = text.parse();
+        timing.end(parsed.is_ok());
+        self.entries.push(parsed?);
         Ok(self.entries.len())
     }
 }

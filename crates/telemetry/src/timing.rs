@@ -1,43 +1,40 @@
-//! Measuring in one line, for whoever builds on these crates: [`timing!`](crate::timing) and
-//! [`timed`](crate::timed). What is measured so appears in every report by itself.
+//! Timing in one line, for code that has no component of its own: see [`timing`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use antiphon_core::measure::{Component, Stage};
 
-/// Measures from here to the end of the scope as a stage of a component.
+/// The components that [`timing`] has created. Their names are written in the code, so there are few, and they live as long as
+/// the program.
+static PARTS: Mutex<Vec<Arc<Part>>> = Mutex::new(Vec::new());
+
+/// Times from here until the guard is dropped, as a stage of a component. Both appear in every report and metric by themselves.
+///
+/// Each call looks the names up, which takes a lock and some 100 ns: for steps of a millisecond and more. A component that times
+/// something for every frame or request holds its own [`Stage`].
 ///
 /// ```
 /// fn parse(text: &str) -> usize {
-///     let _timing = antiphon_telemetry::timing!("knowledge", "parse");
+///     let _timing = antiphon_telemetry::timing("knowledge", "parse");
 ///     text.len()
 /// }
 /// # assert_eq!(parse("abc"), 3);
 /// ```
-#[macro_export]
-macro_rules! timing {
-    ($component:expr, $stage:expr) => {{
-        static STAGE: std::sync::LazyLock<&'static $crate::Stage> =
-            std::sync::LazyLock::new(|| $crate::stage($component, $stage));
-        $crate::Timing::begin(*STAGE)
-    }};
+pub fn timing(component: &'static str, stage: &'static str) -> Timing {
+    Timing { stage: named(component, stage), began: Instant::now() }
 }
 
-/// Measures from its beginning until it is dropped or ended.
+/// Records its lifetime as a span of its stage: see [`timing`].
 #[derive(Debug)]
+#[must_use = "it measures until it is dropped"]
 pub struct Timing {
     stage: &'static Stage,
     began: Instant,
 }
 
 impl Timing {
-    /// Begins now.
-    pub fn begin(stage: &'static Stage) -> Self {
-        Self { stage, began: Instant::now() }
-    }
-
-    /// Ends now; a failure is counted as one.
+    /// Ends the span now; if the step has not `worked`, it also counts as an error.
     pub fn end(self, worked: bool) {
         if !worked {
             self.stage.fail();
@@ -51,9 +48,8 @@ impl Drop for Timing {
     }
 }
 
-/// The stage of this name, made when it is asked for the first time; it lives as long as the program. To be asked
-/// once a place, as [`timing!`](crate::timing) does, with names that are written in the code: each is kept for ever.
-pub fn stage(component: &'static str, name: &'static str) -> &'static Stage {
+/// The stage of this name, which is created when it is first asked for and never freed.
+fn named(component: &'static str, name: &'static str) -> &'static Stage {
     let mut parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
     let part = parts.iter().find(|part| part.name == component).cloned().unwrap_or_else(|| {
         let part = Arc::new(Part { name: component, stages: Mutex::default() });
@@ -68,14 +64,13 @@ pub fn stage(component: &'static str, name: &'static str) -> &'static Stage {
     })
 }
 
-/// What was measured so, until now.
+/// The components that [`timing`] has created so far.
 pub(crate) fn components() -> Vec<Arc<dyn Component>> {
     let parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
     parts.iter().map(|part| Arc::clone(part) as Arc<dyn Component>).collect()
 }
 
-static PARTS: Mutex<Vec<Arc<Part>>> = Mutex::new(Vec::new());
-
+/// A component that has only stages.
 struct Part {
     name: &'static str,
     stages: Mutex<Vec<&'static Stage>>,
