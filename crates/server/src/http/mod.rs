@@ -42,7 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(openapi::routes(&api))
         .merge(pages::routes())
         .merge(crate::transports::talk::routes())
-        .merge(crate::transports::twilio::routes())
+        .merge(crate::transports::telephony::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(app.http.max_json_bytes));

@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/talk/ws", get(talk)).route("/talk/ready", get(ready))
 }
 
-/// Whether a call would be taken now.
+/// Answers whether a call would be admitted now.
 async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if let Err(refused) = app.http.auth.check(&headers) {
         return Problem::from(refused).into_response();
@@ -39,7 +39,7 @@ async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     }
 }
 
-/// What the page says of its visitor.
+/// What the page tells about its visitor.
 #[derive(Deserialize)]
 struct Visitor {
     /// Who they are, if they want to be remembered.
@@ -64,7 +64,7 @@ async fn talk(
         Err(busy) => return Problem::from(busy).into_response(),
     };
     let caller = caller(&headers);
-    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
+    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let transport = TalkTransport::new(socket);
         let config =

@@ -4,18 +4,16 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::app::App;
-use crate::http::auth::Unauthorized;
-use crate::http::error::Problem;
+use crate::transports::telephony::vendor::refused_unless;
 
-/// Why the request is not let in. Twilio signs its requests; whoever has one of the server's keys, such as a load
-/// test, may come in, too.
+/// Why the request is not let in: it is neither signed nor has it one of the server's keys.
 pub(super) fn refused(
     app: &App,
     web_socket: bool,
@@ -24,7 +22,7 @@ pub(super) fn refused(
     fields: &BTreeMap<String, String>,
 ) -> Option<Response> {
     let telephony = &app.http.telephony;
-    if let Some(token) = &telephony.twilio_auth_token {
+    let signed = telephony.twilio_auth_token.as_ref().map(|token| {
         let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
         let host = telephony.host(headers).unwrap_or_default();
         let scheme = match (web_socket, telephony.is_plain(&host)) {
@@ -33,17 +31,9 @@ pub(super) fn refused(
             (false, true) => "http",
             (false, false) => "https",
         };
-        if signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature)) {
-            return None;
-        }
-    }
-    let refused = match app.http.auth.check(headers) {
-        Ok(()) if app.http.auth.is_open() && telephony.twilio_auth_token.is_some() => Unauthorized::Signature,
-        Ok(()) => return None,
-        Err(foreign @ Unauthorized::ForeignOrigin) => foreign,
-        Err(_) => Unauthorized::Signature,
-    };
-    Some(Problem::from(refused).into_response())
+        signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature))
+    });
+    refused_unless(signed, app, headers)
 }
 
 fn verify(
