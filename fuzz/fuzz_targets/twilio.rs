@@ -1,4 +1,4 @@
-//! A message of Twilio Media Streams.
+//! Messages of the media streams of Twilio and of the other telephone companies.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -106,9 +106,9 @@ pub enum Unauthorized {
     /// Its key is not known.
     #[error("the API key is not one of those in [server] api_keys")]
     WrongKey,
-    /// It is neither signed by Twilio nor has it a key.
+    /// It is neither signed by the telephone company nor has it a key.
     #[error(
-        "the request is neither signed with [telephony] twilio_auth_token nor has it one of [server] api_keys"
+        "the request is neither signed as the keys in [telephony] say nor has it one of [server] api_keys"
     )]
     Signature,
     /// A page from elsewhere wants to use a server that needs no key.

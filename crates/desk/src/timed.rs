@@ -1,4 +1,4 @@
-//! How long a transport works for a call: decoding what comes in, encoding what goes out.
+//! Measures how long a transport takes to decode what comes in and to encode what goes out.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -12,7 +12,7 @@ pub fn realtime(text: &str) {
     crate::transports::realtime::fuzz(text, &SessionConfig::default());
 }
 
-/// A message of Twilio's.
+/// Messages of the telephone companies' media streams, one a line, as each dialect reads them.
 pub fn twilio(text: &str) {
-    crate::transports::twilio::fuzz(text);
+    crate::transports::telephony::fuzz(text);
 }

@@ -15,7 +15,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &["core"]),
     ("lab", &["core", "audio", "telemetry"]),
     ("agent", &["core", "audio"]),
-    ("server", &["core", "audio", "providers", "flow", "cache", "memory", "telemetry", "agent", "lab"]),
+    ("desk", &["core", "agent", "telemetry"]),
+    (
+        "server",
+        &["core", "audio", "providers", "flow", "cache", "memory", "telemetry", "agent", "desk", "lab"],
+    ),
 ];
 
 #[test]

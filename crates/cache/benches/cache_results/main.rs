@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_cache::{Cache, CacheOptions, CachedEmbed, CachedKnowledge, Kind, SearchCache};
-use antiphon_core::{BoxFuture, Embed, Knowledge, Passage, Priority, Requester, Result, Search, StoreVersion};
+use antiphon_core::{
+    BoxFuture, Embed, Knowledge, Passage, Priority, Requester, Result, Search, StoreVersion,
+};
 use antiphon_memory::InProcessKnowledge;
 use futures_util::FutureExt;
 use tokio::runtime::Runtime;

@@ -149,6 +149,8 @@ fn settings(config: &Config) -> Settings {
         telephony: Telephony {
             public_url: config.telephony.public_url.as_ref().and_then(|url| url.parse().ok()),
             twilio_auth_token: config.telephony.twilio_auth_token.as_ref().map(|t| t.reveal().to_owned()),
+            telnyx_public_key: config.telephony.telnyx_public_key.clone(),
+            telnyx_stream_token: config.telephony.telnyx_stream_token.as_ref().map(|t| t.reveal().to_owned()),
         },
         ..Settings::default()
     }

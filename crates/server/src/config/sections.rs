@@ -495,6 +495,10 @@ section! {
         public_url: Option<String> = None,
         /// With what Twilio signs its requests; those that are not signed are refused.
         twilio_auth_token: Option<Secret> = None,
+        /// The public key of the Telnyx account; webhooks that Telnyx did not sign are refused.
+        telnyx_public_key: Option<String> = None,
+        /// A secret of your own that Telnyx shows when it opens the media socket (`stream_auth_token`).
+        telnyx_stream_token: Option<Secret> = None,
     }
 }
 

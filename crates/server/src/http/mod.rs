@@ -29,7 +29,7 @@ pub use serve::{serve, stop_signals};
 pub use settings::{Settings, Telephony, Tls};
 
 use crate::app::App;
-use crate::transports::{realtime, talk, twilio};
+use crate::transports::{realtime, talk, telephony};
 use error::{ApiError, Problem};
 use routes::Routes;
 
@@ -55,7 +55,7 @@ fn registered(app: &Arc<App>) -> Routes {
     let routes = calls::routes(profile::routes(performance::routes(routes)));
     let routes = cache::routes(advice::routes(routes));
     let routes = pages::routes(openapi::routes(routes));
-    twilio::routes(talk::routes(routes))
+    telephony::routes(talk::routes(routes))
 }
 
 async fn not_found(uri: Uri) -> Response {

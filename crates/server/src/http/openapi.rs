@@ -12,11 +12,12 @@ use utoipa::{Modify, OpenApi};
 use super::routes::{Access, Routes};
 
 /// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
-const WEB_SOCKETS: [(&str, &str); 5] = [
+const WEB_SOCKETS: [(&str, &str); 6] = [
     ("/v1/realtime", "OpenAI Realtime: a call as JSON events"),
     ("/openai/v1/realtime", "The same as /v1/realtime"),
     ("/talk/ws", "The talk page: a call as binary audio and JSON text frames, see docs/talk-protocol.md"),
     ("/telephony/twilio/media", "Twilio Media Streams: a phone call as JSON text frames"),
+    ("/telephony/telnyx/media", "Telnyx media streaming: a phone call as JSON text frames"),
     ("/ws", "The same as /telephony/twilio/media"),
 ];
 

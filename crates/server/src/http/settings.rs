@@ -34,14 +34,20 @@ pub struct Telephony {
     pub public_url: Option<Uri>,
     /// With what Twilio signs its requests.
     pub twilio_auth_token: Option<String>,
+    /// Whether a webhook comes from Telnyx: the public half of the key that it signs with, in base64.
+    pub telnyx_public_key: Option<String>,
+    /// What Telnyx shows when it opens the media socket.
+    pub telnyx_stream_token: Option<String>,
 }
 
 impl std::fmt::Debug for Telephony {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let token = self.twilio_auth_token.as_ref().map(|_| "(set)");
+        let set = |secret: &Option<String>| secret.as_ref().map(|_| "(set)");
         f.debug_struct("Telephony")
             .field("public_url", &self.public_url)
-            .field("twilio_auth_token", &token)
+            .field("twilio_auth_token", &set(&self.twilio_auth_token))
+            .field("telnyx_public_key", &self.telnyx_public_key)
+            .field("telnyx_stream_token", &set(&self.telnyx_stream_token))
             .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! A recording as the person: a conversation from file to file, for `antiphon talk --in A --out B`.
+//! A recording in place of a person: a conversation from file to file, for `antiphon talk --in A --out B`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(3);
 /// Rate of the replies' audio.
 pub(crate) const RATE: SampleRate = SampleRate::HZ_24000;
 
-/// What comes of the conversation.
+/// What is learned of the conversation while it goes on.
 pub(crate) enum Said {
     /// A turn is complete.
     Turn(Turn),
@@ -31,8 +31,8 @@ pub(crate) enum Said {
     Audio(Vec<i16>),
 }
 
-/// Plays a recording to the agent in real time. While the agent has the floor the recording waits, unless
-/// `overlap`: then it talks on, and may interrupt.
+/// Plays a recording to the agent in real time. While the agent thinks or speaks the recording waits, unless
+/// `overlap` is set: then it goes on, and may interrupt.
 pub(crate) struct FileTransport {
     recording: std::vec::IntoIter<i16>,
     overlap: bool,
@@ -48,7 +48,8 @@ pub(crate) struct FileTransport {
 }
 
 impl FileTransport {
-    /// `recording` is 16 kHz mono. Its length and the engines' limits on a reply bound what is said.
+    /// `recording` is 16 kHz mono. The channel needs no bound: the length of the recording and the engines' limits on
+    /// a reply bound what goes through it.
     pub(crate) fn new(recording: Vec<i16>, overlap: bool) -> (Self, mpsc::UnboundedReceiver<Said>) {
         let (said, heard) = mpsc::unbounded_channel();
         let due = Instant::now();
@@ -84,7 +85,7 @@ impl FileTransport {
     }
 
     fn tell(&self, said: Said) {
-        // Nobody listens any more: the conversation ends by itself.
+        // If nobody receives it any more, the conversation still ends by itself.
         let _ = self.said.send(said);
     }
 
@@ -113,7 +114,8 @@ impl Transport for FileTransport {
     }
 
     fn output(&self) -> OutputAudio {
-        // Nobody listens to the file while it is made: unless the recording may interrupt, replies need no time.
+        // Nobody listens to the file while it is made, so replies need not be paced, unless the recording may interrupt
+        // them.
         let pacing =
             if self.overlap { Pacing::Server { lead: Duration::from_millis(100) } } else { Pacing::Client };
         OutputAudio { rate: RATE, pacing }
@@ -143,5 +145,23 @@ impl Transport for FileTransport {
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transports::spec;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recording_obeys_the_transports_specification() {
+        for overlap in [false, true] {
+            let (mut file, _said) = FileTransport::new(vec![1; 16_000], overlap);
+            spec::any(&mut file).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let mut heard = Vec::new();
+            while std::future::poll_fn(|cx| file.poll_recv(cx, &mut heard)).await.is_some() {}
+            spec::over(&mut file).await;
+        }
     }
 }

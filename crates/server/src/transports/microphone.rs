@@ -1,5 +1,5 @@
-//! The local microphone and loudspeaker, through the programs that every desktop has: PulseAudio's (which PipeWire
-//! brings, too), ALSA's, or SoX's. No library to link, and nothing to install where sound works.
+//! The local microphone and loudspeaker, through programs that every desktop has: those of PulseAudio (which PipeWire
+//! brings, too), ALSA or SoX. So there is no library to link, and nothing to install where sound works.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 /// The transport's name, for logs and metrics.
 pub(crate) const NAME: &str = "microphone";
 
-/// Covers a player that is woken late.
+/// Audio sent ahead of real time. It covers a player that is woken late.
 const LEAD: Duration = Duration::from_millis(200);
 /// Rate of what is played.
 const RATE: SampleRate = SampleRate::HZ_24000;
-/// Two seconds of it: ten times the lead. A player that takes no more is broken.
+/// Two seconds of audio in bytes, ten times the lead. A player that lets more wait is broken.
 const MAX_QUEUED: usize = 96_000;
 
 /// A pair of programs: one writes 16 kHz samples to its output, one plays 24 kHz samples from its input; both signed
@@ -30,7 +30,7 @@ const MAX_QUEUED: usize = 96_000;
 struct Programs {
     record: &'static [&'static str],
     play: &'static [&'static str],
-    /// Succeeds where they work.
+    /// A command that succeeds where the two programs work.
     test: &'static [&'static str],
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Microphone {
     over: bool,
 }
 
-/// Plays what it is given; forgets it at once when told to.
+/// Plays samples, and drops them at once when told to.
 struct Player {
     command: &'static [&'static str],
     /// Started with the first sample.
@@ -120,7 +120,7 @@ impl Transport for Microphone {
                 self.ingest.s16le(buffer.filled(), audio);
                 Poll::Ready(Some(Inbound::Audio))
             }
-            // The recorder has ended, and has said why.
+            // The recorder has ended, and has printed the reason.
             Ok(()) | Err(_) => {
                 drop(self.recorder.start_kill());
                 Poll::Ready(None)
@@ -134,7 +134,7 @@ impl Transport for Microphone {
                 self.player.queue.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
             }
             Outbound::Clear => self.player.forget(),
-            // Nobody may be listening any more.
+            // The receiver may be gone already.
             Outbound::Event(event) => drop(self.events.send(event)),
             Outbound::Control(CallControl::HangUp(_)) => self.over = true,
             Outbound::Control(_) => {}
@@ -149,7 +149,8 @@ impl Transport for Microphone {
 }
 
 impl Player {
-    /// What the program has taken already it would still play: it is ended, and started again with the next sample.
+    /// Drops everything that was not heard yet. The program would still play what it has taken already, so it is ended,
+    /// and started again with the next sample.
     fn forget(&mut self) {
         self.queue.clear();
         self.running = None;

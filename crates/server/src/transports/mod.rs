@@ -1,12 +1,14 @@
-//! The protocols a call may come in by, one folder each.
+//! The transports: one file or folder for each protocol by which calls come in. See `spec.rs` for what all of them obey.
 
 pub(crate) mod file;
 pub(crate) mod microphone;
 pub(crate) mod realtime;
 mod socket;
+#[cfg(test)]
+mod spec;
 pub(crate) mod talk;
+pub(crate) mod telephony;
 pub(crate) mod turns;
-pub(crate) mod twilio;
 
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{Caller, PersonId};

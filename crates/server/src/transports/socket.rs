@@ -15,6 +15,12 @@ use tokio::time::{Instant, Sleep};
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// A client that takes nothing for this long is gone, even if its connection is not.
 const STALLED: Duration = Duration::from_secs(20);
+/// A client that sends nothing for this long, not even the answer to three pings, is gone as well. The system notices
+/// a client whose connection broke, but not one behind a proxy whose own connection goes on.
+const SILENT: Duration = Duration::from_secs(70);
+/// Small messages are written together up to so many bytes. More must not be handed to the WebSocket before that is
+/// written: what it holds, it holds beside the queue's bound, and it cannot be taken back.
+const BATCH: usize = 4 << 10;
 
 /// One WebSocket connection.
 pub(crate) struct Socket {
@@ -23,10 +29,15 @@ pub(crate) struct Socket {
     /// Bytes in `queue`.
     queued: usize,
     max_queued: usize,
-    /// When the queue last got shorter, or was empty.
+    /// When the client last took something, or nothing waited for it.
     progress: Instant,
+    /// Since when nothing has come in.
+    silent_since: Option<Instant>,
     ping: Pin<Box<Sleep>>,
-    unflushed: bool,
+    /// Bytes handed to the WebSocket that may not be written yet.
+    unflushed: usize,
+    /// The end of the connection is queued or sent: nothing may follow it.
+    closing: bool,
     failed: bool,
 }
 
@@ -39,15 +50,25 @@ impl Socket {
             queued: 0,
             max_queued,
             progress: Instant::now(),
+            silent_since: None,
             ping: Box::pin(tokio::time::sleep(PING_EVERY)),
-            unflushed: false,
+            unflushed: 0,
+            closing: false,
             failed: false,
         }
     }
 
-    /// Queues a message.
+    /// Lets so many bytes wait from now on.
+    pub(crate) fn allow_queued(&mut self, max_queued: usize) {
+        self.max_queued = max_queued;
+    }
+
+    /// Queues a message, unless the connection is being closed.
     pub(crate) fn send(&mut self, message: Message) {
-        if self.queue.is_empty() {
+        if self.closing {
+            return;
+        }
+        if self.queue.is_empty() && self.unflushed == 0 {
             self.progress = Instant::now();
         }
         self.queued += length(&message);
@@ -57,6 +78,7 @@ impl Socket {
     /// Queues the end of the connection.
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
+        self.closing = true;
     }
 
     /// Forgets the queued messages for which `stale` holds.
@@ -73,7 +95,12 @@ impl Socket {
     /// The next text, binary or close message; `None` when the connection is over.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
-            match std::task::ready!(Pin::new(&mut self.ws).poll_next(cx)) {
+            let Poll::Ready(received) = Pin::new(&mut self.ws).poll_next(cx) else {
+                self.silent_since.get_or_insert_with(Instant::now);
+                return Poll::Pending;
+            };
+            self.silent_since = None;
+            match received {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(message)) => return Poll::Ready(Some(message)),
                 // A broken frame leaves nothing to go on with.
@@ -96,26 +123,30 @@ impl Socket {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_ping(cx);
-        while !self.queue.is_empty() {
+        if self.silent_since.is_some_and(|since| since.elapsed() > SILENT) {
+            return Poll::Ready(Err(Error::unavailable("the client is silent: connection dropped")));
+        }
+        loop {
+            if self.unflushed >= BATCH || (self.unflushed > 0 && self.queue.is_empty()) {
+                match Pin::new(&mut self.ws).poll_flush(cx) {
+                    Poll::Ready(flushed) => flushed.map_err(lost)?,
+                    Poll::Pending => return self.wait(),
+                }
+                self.unflushed = 0;
+                self.progress = Instant::now();
+            }
+            let Some(message) = self.queue.front() else { return Poll::Ready(Ok(())) };
+            let length = length(message);
             let Poll::Ready(ready) = Pin::new(&mut self.ws).poll_ready(cx) else {
                 return self.wait();
             };
             ready.map_err(lost)?;
             if let Some(message) = self.queue.pop_front() {
-                self.queued -= length(&message);
+                self.queued -= length;
                 Pin::new(&mut self.ws).start_send(message).map_err(lost)?;
-                self.unflushed = true;
+                self.unflushed += length.max(1);
             }
         }
-        if self.unflushed {
-            match Pin::new(&mut self.ws).poll_flush(cx) {
-                Poll::Ready(flushed) => flushed.map_err(lost)?,
-                Poll::Pending => return self.wait(),
-            }
-            self.unflushed = false;
-        }
-        self.progress = Instant::now();
-        Poll::Ready(Ok(()))
     }
 
     /// The client does not take more now: for how much longer, and how much, is bounded.
@@ -126,13 +157,12 @@ impl Socket {
         Poll::Pending
     }
 
-    /// The timer also wakes a connection whose client takes nothing.
+    /// Pings a client even while it is sent audio: its answer tells that it is still there. The timer also wakes a
+    /// connection whose client takes nothing.
     fn poll_ping(&mut self, cx: &mut Context<'_>) {
         while self.ping.as_mut().poll(cx).is_ready() {
             self.ping.as_mut().reset(Instant::now() + PING_EVERY);
-            if self.queue.is_empty() {
-                self.send(Message::Ping(bytes::Bytes::new()));
-            }
+            self.send(Message::Ping(bytes::Bytes::new()));
         }
     }
 }

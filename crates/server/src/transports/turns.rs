@@ -1,4 +1,4 @@
-//! The turns of a conversation as `antiphon talk` tells them.
+//! The turns of a conversation, as `antiphon talk` prints them.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Takes account of an event; gives the turn that it completes.
+    /// Takes an event into account; returns the turn that it completes, if any.
     pub(crate) fn take(&mut self, event: &Event) -> Option<Turn> {
         match event {
             Event::UserText { text, done: true, .. } => self.said.clone_from(text),
@@ -50,7 +50,7 @@ impl Turns {
                 let entry = self.open.entry(*turn).or_default();
                 entry.reply = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");
                 entry.interrupted = *status == ReplyStatus::Interrupted;
-                // What was heard of an interrupted reply is told next.
+                // The next event says how much of an interrupted reply was heard.
                 if !entry.interrupted {
                     return self.open.remove(turn);
                 }

@@ -209,6 +209,7 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
     let telephony = Telephony {
         public_url: Some("https://voice.example.com".parse().unwrap()),
         twilio_auth_token: Some("12345".to_owned()),
+        ..Telephony::default()
     };
     let signed = Server::start(Settings { telephony, keys: Keys::new(["sk-1"]), ..Settings::default() });
     let post = |signature: &str| {

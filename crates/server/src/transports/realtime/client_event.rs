@@ -1,4 +1,4 @@
-//! What clients send.
+//! The events that clients send.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::invalid::{Invalid, deserialize};
 use super::item::{Given, GivenItem};
 use super::media::Format;
 use super::session::{MaxTokens, Modalities, Voice};
-use super::tool::{Choice, FunctionTool};
+use super::tool::{FunctionChoice, FunctionTool};
 
 /// The key of a response's metadata that switches the cache for this reply.
 const CACHE: &str = "antiphon_cache";
@@ -32,15 +32,15 @@ pub(super) struct Head<'a> {
 }
 
 /// What a client asks for.
-pub(super) enum Request {
+pub(super) enum ClientRequest {
     /// Change the session.
     Update(Map<String, Value>),
     /// Something the call does.
     Command(CommandKind),
 }
 
-/// What it takes to understand an event.
-pub(super) struct Context<'a> {
+/// What of the session an event is read with.
+pub(super) struct EventContext<'a> {
     /// The format of audio in items.
     pub(super) input: Format,
     /// The format of replies.
@@ -81,12 +81,12 @@ struct ResponseCancel {
 #[derive(Deserialize)]
 struct ResponseCreate {
     #[serde(default)]
-    response: Option<Response>,
+    response: Option<ResponseOptions>,
 }
 
-/// What a response has that the session has not.
+/// What a client may ask of one response, instead of what the session says.
 #[derive(Default, Deserialize)]
-struct Response {
+struct ResponseOptions {
     conversation: Option<Conversation>,
     input: Option<Vec<GivenItem>>,
     instructions: Option<String>,
@@ -94,7 +94,7 @@ struct Response {
     output_modalities: Option<Modalities>,
     audio: Option<ResponseAudio>,
     tools: Option<Vec<FunctionTool>>,
-    tool_choice: Option<Choice>,
+    tool_choice: Option<FunctionChoice>,
     max_output_tokens: Option<MaxTokens>,
 }
 
@@ -117,9 +117,9 @@ struct ResponseOutput {
 }
 
 /// Understands an event other than `input_audio_buffer.append`.
-pub(super) fn parse(kind: &str, text: &str, context: &Context<'_>) -> Result<Request, Invalid> {
+pub(super) fn parse(kind: &str, text: &str, context: &EventContext<'_>) -> Result<ClientRequest, Invalid> {
     let command = match kind {
-        "session.update" => return Ok(Request::Update(typed::<SessionUpdate>(text)?.session)),
+        "session.update" => return Ok(ClientRequest::Update(typed::<SessionUpdate>(text)?.session)),
         "input_audio_buffer.commit" => CommandKind::CommitInput,
         "input_audio_buffer.clear" => CommandKind::ClearInput,
         "conversation.item.create" => create_item(typed(text)?, context)?,
@@ -146,7 +146,7 @@ pub(super) fn parse(kind: &str, text: &str, context: &Context<'_>) -> Result<Req
             return Err(Invalid { param: Some("type".to_owned()), ..Invalid::new("unknown_event", message) });
         }
     };
-    Ok(Request::Command(command))
+    Ok(ClientRequest::Command(command))
 }
 
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
@@ -155,7 +155,7 @@ fn typed<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
     deserialize(value, "")
 }
 
-fn create_item(event: ItemCreate, context: &Context<'_>) -> Result<CommandKind, Invalid> {
+fn create_item(event: ItemCreate, context: &EventContext<'_>) -> Result<CommandKind, Invalid> {
     let place = match event.previous_item_id.as_deref() {
         None => Place::Last,
         Some("root") => Place::First,
@@ -169,7 +169,7 @@ fn create_item(event: ItemCreate, context: &Context<'_>) -> Result<CommandKind, 
     }
 }
 
-fn create_response(event: ResponseCreate, context: &Context<'_>) -> Result<CommandKind, Invalid> {
+fn create_response(event: ResponseCreate, context: &EventContext<'_>) -> Result<CommandKind, Invalid> {
     let response = event.response.unwrap_or_default();
     let input = response.input.map(|items| {
         let items = items.into_iter().enumerate();
@@ -198,7 +198,8 @@ fn create_response(event: ResponseCreate, context: &Context<'_>) -> Result<Comma
     Ok(CommandKind::Reply(Box::new(request)))
 }
 
-/// OpenAI's protocol has no word for it, so a client says it beside: whether the reply may come from the cache.
+/// Whether the reply may come from the cache. OpenAI's protocol has no field for it, so a client says it in the
+/// response's metadata.
 fn reuse(metadata: &BTreeMap<String, Value>) -> Result<Option<bool>, Invalid> {
     match metadata.get(CACHE).map(Value::as_str) {
         None => Ok(None),
@@ -210,7 +211,7 @@ fn reuse(metadata: &BTreeMap<String, Value>) -> Result<Option<bool>, Invalid> {
     }
 }
 
-fn input_item(item: GivenItem, context: &Context<'_>, param: &str) -> Result<ReplyInput, Invalid> {
+fn input_item(item: GivenItem, context: &EventContext<'_>, param: &str) -> Result<ReplyInput, Invalid> {
     match item.understand(context.input, param)? {
         Given::Reference(id) => Ok(ReplyInput::Reference(id)),
         Given::Item(item, audio) if audio.is_empty() => Ok(ReplyInput::Item(item)),

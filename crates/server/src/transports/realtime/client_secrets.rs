@@ -27,7 +27,7 @@ pub(super) struct ClientSecretRequest {
 
 #[derive(Deserialize, ToSchema)]
 struct ExpiresAfter {
-    /// 10 to 7200.
+    /// Seconds until the key expires, 10 to 7200.
     #[serde(default = "ten_minutes")]
     seconds: u64,
 }

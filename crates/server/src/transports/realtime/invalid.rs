@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(crate) struct Invalid {
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// Where.
+    /// The field that is wrong, if it is one.
     pub(super) param: Option<String>,
 }
 

@@ -42,7 +42,7 @@ pub(super) enum GivenPart {
     Image {},
 }
 
-/// What a given item means.
+/// A given item, once it was checked.
 pub(super) enum Given {
     /// An item, and its speech at 16 kHz if its words are still to be found.
     Item(Item, Vec<i16>),

@@ -68,7 +68,7 @@ async fn connect(
         Ok(line) => line,
         Err(busy) => return ApiError::from(busy).into_response(),
     };
-    // How OpenAI's clients say whom they speak for.
+    // OpenAI's clients name the person that they speak for in this header.
     let person = person(headers.get("openai-safety-identifier").and_then(|id| id.to_str().ok()));
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
@@ -84,7 +84,7 @@ async fn connect(
     })
 }
 
-/// Understands events as a connection would.
+/// Reads events, one a line, as a connection would.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(text: &str, base: &antiphon_core::session::SessionConfig) {
     let mut session = Session::new(Kind::Realtime, "m".to_owned(), base);
@@ -94,12 +94,13 @@ pub(crate) fn fuzz(text: &str, base: &antiphon_core::session::SessionConfig) {
         if let Some(audio) = &head.audio {
             decoder.decode(audio, &mut Vec::new());
         }
-        let context = client_event::Context {
+        let context = client_event::EventContext {
             input: session.audio.input.format,
             output: session.audio.output.format,
             voices: &[],
         };
-        if let Ok(client_event::Request::Update(update)) = client_event::parse(&head.kind, line, &context)
+        if let Ok(client_event::ClientRequest::Update(update)) =
+            client_event::parse(&head.kind, line, &context)
             && let Ok(updated) = session.updated(update)
         {
             session = updated;

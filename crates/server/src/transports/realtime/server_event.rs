@@ -1,4 +1,4 @@
-//! What the server sends: the events of a call as Realtime tells them, in Realtime's order.
+//! The events that the server sends: a call's events in the words and in the order of Realtime.
 
 use std::fmt::Write;
 
@@ -12,16 +12,17 @@ use super::session::Session;
 use crate::stable_text::StableText;
 use antiphon_agent::ids;
 
-/// In a response's metadata, as OpenAI's protocol has no word for it: `exact` or `semantic` if its words were kept.
+/// The key of a response's metadata that says `exact` or `semantic` when the response came from a cache: OpenAI's
+/// protocol has no field for it.
 const SERVED_FROM_CACHE: &str = "antiphon_served_from_cache";
-/// Utterances whose words are still being told, at most.
+/// Utterances whose transcripts are under way, at most.
 const MAX_USERS: usize = 16;
 
-/// What has been told so far, as far as later events depend on it.
-pub(super) struct Teller {
+/// Writes the events of one connection, and remembers of those sent what later ones depend on.
+pub(super) struct EventWriter {
     session_id: String,
     conversation_id: String,
-    /// Numbers the events.
+    /// How many events were written: their ids are numbered.
     count: u64,
     created: bool,
     /// The replies under way.
@@ -33,25 +34,25 @@ pub(super) struct Teller {
 /// A reply under way.
 struct Reply {
     id: ReplyId,
-    /// As it was when the reply began.
+    /// The output format when the reply began.
     format: Format,
     spoken: bool,
     out_of_band: bool,
     metadata: Value,
-    items: Vec<Output>,
+    items: Vec<OutputItem>,
 }
 
 /// An item of a reply that is not over.
-struct Output {
+struct OutputItem {
     item: ItemId,
     index: usize,
-    /// Its content part has been told of.
+    /// Whether its content part was announced.
     part: bool,
-    /// So has the part's end.
+    /// Whether the end of its content was announced.
     done: bool,
 }
 
-impl Teller {
+impl EventWriter {
     pub(super) fn new() -> Self {
         Self {
             session_id: ids::unique("sess_"),
@@ -64,12 +65,12 @@ impl Teller {
         }
     }
 
-    /// The error of a client's event.
+    /// The answer to an event of the client's that is invalid.
     pub(super) fn error(&mut self, invalid: &Invalid, event_id: Option<&str>) -> String {
         self.event("error", json!({ "error": invalid.to_json(event_id) }))
     }
 
-    /// Audio of a reply, which begins with [`Teller::audio_prefix`].
+    /// Audio of a reply, which begins with [`EventWriter::audio_prefix`].
     pub(super) fn audio(&mut self, reply: &ReplyId, item: &ItemId, samples: &[i16]) -> Vec<String> {
         let mut events = self.part_added(reply, item);
         let Some(known) = self.replies.iter().find(|known| known.id == *reply) else { return events };
@@ -91,19 +92,19 @@ impl Teller {
         events
     }
 
-    /// How every event with audio of this reply begins: what tells it from others without reading it.
+    /// How every event with audio of this reply begins, which tells such an event from others without parsing it.
     pub(super) fn audio_prefix(reply: &ReplyId) -> String {
         let id = Value::from(reply.as_str());
         format!("{{\"type\":\"response.output_audio.delta\",\"response_id\":{id}")
     }
 
-    /// The reply in the conversation.
+    /// The reply under way that is part of the conversation, if any.
     pub(super) fn conversation_reply(&self) -> Option<&ReplyId> {
         self.replies.iter().find(|reply| !reply.out_of_band).map(|reply| &reply.id)
     }
 
-    /// An event of the call.
-    pub(super) fn tell(&mut self, event: &Event, session: &Session) -> Vec<String> {
+    /// What the client is sent for an event of the call.
+    pub(super) fn write(&mut self, event: &Event, session: &Session) -> Vec<String> {
         match event {
             Event::Configured(_) => {
                 let kind = if self.created { "session.updated" } else { "session.created" };
@@ -183,8 +184,9 @@ impl Teller {
             | Event::OutputText { .. }
             | Event::OutputArguments { .. }
             | Event::OutputDone { .. }
-            | Event::ReplyDone { .. } => self.tell_reply(event, session),
-            // The client owns the playback and finds out for itself; failures are told with what failed.
+            | Event::ReplyDone { .. } => self.write_reply(event, session),
+            // The client plays the audio and so knows about interruptions itself; a failure is reported with the reply
+            // or the transcript that failed.
             Event::Phase(_)
             | Event::Failed(_)
             | Event::UserTextFailed { .. }
@@ -195,7 +197,7 @@ impl Teller {
         }
     }
 
-    fn tell_reply(&mut self, event: &Event, session: &Session) -> Vec<String> {
+    fn write_reply(&mut self, event: &Event, session: &Session) -> Vec<String> {
         match event {
             Event::ReplyStarted { reply, spoken, out_of_band, metadata, .. } => {
                 let reply = Reply {
@@ -213,7 +215,7 @@ impl Teller {
             Event::OutputStarted { reply, index, item } => {
                 if let Some(reply) = self.replies.iter_mut().find(|known| known.id == *reply) {
                     let item = item.id.clone();
-                    reply.items.push(Output { item, index: *index, part: false, done: false });
+                    reply.items.push(OutputItem { item, index: *index, part: false, done: false });
                 }
                 vec![self.event(
                     "response.output_item.added",
@@ -266,7 +268,7 @@ impl Teller {
         }
     }
 
-    /// The words of the person: what will not change any more as it comes, then all of them.
+    /// The transcript of the person's speech: words that will not change any more as deltas, then the whole.
     fn user_text(&mut self, item: &ItemId, text: &str, done: bool, seconds: f64) -> Vec<String> {
         let at = self.users.iter().position(|(known, _)| known == item).unwrap_or_else(|| {
             if self.users.len() == MAX_USERS {
@@ -302,7 +304,7 @@ impl Teller {
         self.replies.iter().any(|known| known.id == *reply && known.spoken)
     }
 
-    /// Before the first content of a message.
+    /// The event that comes before the first content of a message.
     fn part_added(&mut self, reply: &ReplyId, item: &ItemId) -> Vec<String> {
         let Some(known) = self.replies.iter_mut().find(|known| known.id == *reply) else {
             return Vec::new();
@@ -317,7 +319,7 @@ impl Teller {
         vec![self.event("response.content_part.added", fields)]
     }
 
-    /// What comes before the end of an item of a reply; once.
+    /// The events that come before the end of an item of a reply; none the second time.
     fn content_done(&mut self, item: &Item) -> Vec<String> {
         let found = self.replies.iter_mut().find_map(|reply| {
             let output = reply.items.iter_mut().find(|output| output.item == item.id && !output.done)?;
@@ -399,7 +401,7 @@ impl Teller {
     }
 }
 
-/// Where something of a reply's message belongs.
+/// The fields that say which part of which message of a reply an event is about.
 fn place(reply: &ReplyId, item: &ItemId, index: usize) -> Value {
     json!({ "response_id": reply, "item_id": item, "output_index": index, "content_index": 0 })
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::invalid::{Invalid, deserialize};
 use super::media::Format;
-use super::tool::{Choice, FunctionTool};
+use super::tool::{FunctionChoice, FunctionTool};
 use super::turn_detection::{TurnDetection, server_vad};
 
 /// Longer instructions fit no model's context.
@@ -28,11 +28,11 @@ pub(crate) struct Session {
     #[serde(default)]
     pub(super) output_modalities: Modalities,
     #[serde(default)]
-    pub(super) audio: Audio,
+    pub(super) audio: SessionAudio,
     #[serde(default)]
     pub(super) tools: Vec<FunctionTool>,
     #[serde(default)]
-    pub(super) tool_choice: Choice,
+    pub(super) tool_choice: FunctionChoice,
     #[serde(default)]
     pub(super) max_output_tokens: MaxTokens,
     #[serde(default)]
@@ -101,15 +101,15 @@ impl From<Modalities> for Vec<Modality> {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Audio {
+pub(super) struct SessionAudio {
     #[serde(default)]
-    pub(super) input: Input,
+    pub(super) input: AudioInput,
     #[serde(default)]
-    pub(super) output: Output,
+    pub(super) output: AudioOutput,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Input {
+pub(super) struct AudioInput {
     #[serde(default)]
     pub(super) format: Format,
     pub(super) transcription: Option<Transcription>,
@@ -118,7 +118,7 @@ pub(super) struct Input {
     pub(super) turn_detection: Option<TurnDetection>,
 }
 
-impl Default for Input {
+impl Default for AudioInput {
     fn default() -> Self {
         Self {
             format: Format::default(),
@@ -154,7 +154,7 @@ enum NoiseReductionKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Output {
+pub(super) struct AudioOutput {
     #[serde(default)]
     pub(super) format: Format,
     #[serde(default)]
@@ -163,7 +163,7 @@ pub(super) struct Output {
     speed: f32,
 }
 
-impl Default for Output {
+impl Default for AudioOutput {
     fn default() -> Self {
         Self { format: Format::default(), voice: Voice::default(), speed: normal_speed() }
     }
@@ -255,7 +255,7 @@ impl MaxTokens {
 impl Session {
     /// A session before its client changed anything.
     pub(crate) fn new(kind: Kind, model: String, base: &SessionConfig) -> Self {
-        let mut audio = Audio::default();
+        let mut audio = SessionAudio::default();
         if kind == Kind::Transcription {
             audio.input.transcription = Some(Transcription::default());
         }
@@ -270,7 +270,7 @@ impl Session {
             output_modalities: Modalities::Audio,
             audio,
             tools: Vec::new(),
-            tool_choice: Choice::default(),
+            tool_choice: FunctionChoice::default(),
             max_output_tokens: MaxTokens::Unlimited,
             tracing: Value::Null,
             prompt: Value::Null,
@@ -317,7 +317,7 @@ impl Session {
         self.audio.input.turn_detection.as_ref().map_or(Duration::ZERO, TurnDetection::padding)
     }
 
-    /// As the client reads it.
+    /// The session in JSON, as the client reads it.
     pub(crate) fn to_json(&self, id: &str) -> Value {
         let mut json = serde_json::to_value(self).unwrap_or_default();
         json["id"] = Value::from(id);
@@ -343,7 +343,7 @@ impl Session {
         SessionConfig {
             instructions: self.instructions.clone(),
             model: ModelConfig {
-                // A model of OpenAI's means the one there is.
+                // Clients name models of OpenAI's, which this server does not have: its own model answers.
                 name: base.model.name.clone(),
                 tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
                 tool_choice: self.tool_choice.clone().into(),
@@ -370,7 +370,7 @@ impl Session {
     }
 }
 
-/// Foreign names, such as those of OpenAI's voices, mean the default.
+/// The voice with this name. `None`, which means the default voice, for others, such as the names of OpenAI's voices.
 pub(super) fn known_voice(voice: &Voice, voices: &[String]) -> Option<String> {
     voices.contains(&voice.0).then(|| voice.0.clone())
 }
@@ -399,7 +399,7 @@ fn merge(into: &mut Value, update: Map<String, Value>, path: &mut Vec<String>) {
                 }
             }
             Value::Object(mut fields) => {
-                // Some clients write what they do not know as null.
+                // Some clients write null for a field that they leave out.
                 fields.retain(|_, value| !value.is_null());
                 into[&name] = Value::Object(fields);
             }

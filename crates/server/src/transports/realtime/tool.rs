@@ -34,7 +34,7 @@ impl FunctionTool {
     untagged,
     expecting = "\"auto\", \"none\", \"required\" or {\"type\": \"function\", \"name\": string}"
 )]
-pub(super) enum Choice {
+pub(super) enum FunctionChoice {
     Mode(Mode),
     Function(Function),
 }
@@ -53,19 +53,19 @@ pub(super) enum Function {
     Function { name: String },
 }
 
-impl Default for Choice {
+impl Default for FunctionChoice {
     fn default() -> Self {
         Self::Mode(Mode::Auto)
     }
 }
 
-impl From<Choice> for ToolChoice {
-    fn from(choice: Choice) -> Self {
+impl From<FunctionChoice> for ToolChoice {
+    fn from(choice: FunctionChoice) -> Self {
         match choice {
-            Choice::Mode(Mode::Auto) => Self::Auto,
-            Choice::Mode(Mode::None) => Self::None,
-            Choice::Mode(Mode::Required) => Self::Required,
-            Choice::Function(Function::Function { name }) => Self::Function(name),
+            FunctionChoice::Mode(Mode::Auto) => Self::Auto,
+            FunctionChoice::Mode(Mode::None) => Self::None,
+            FunctionChoice::Mode(Mode::Required) => Self::Required,
+            FunctionChoice::Function(Function::Function { name }) => Self::Function(name),
         }
     }
 }

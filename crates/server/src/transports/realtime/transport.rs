@@ -7,10 +7,10 @@ use antiphon_core::session::SessionConfig;
 use antiphon_core::{CallControl, Result};
 use axum::extract::ws::{Message, WebSocket};
 
-use super::client_event::{self, Head, Request};
+use super::client_event::{self, ClientRequest, Head};
 use super::invalid::Invalid;
 use super::media::Decoder;
-use super::server_event::Teller;
+use super::server_event::EventWriter;
 use super::session::Session;
 use crate::transports::socket::Socket;
 
@@ -44,11 +44,11 @@ pub(super) struct RealtimeTransport {
     offer: Offer,
     session: Session,
     decoder: Decoder,
-    /// Appended but not yet handed on.
+    /// Audio that the client appended, until all of it was handed on.
     appended: Vec<i16>,
-    /// How much of it was handed on.
+    /// How many samples of `appended` were handed on.
     handed_on: usize,
-    teller: Teller,
+    writer: EventWriter,
 }
 
 impl RealtimeTransport {
@@ -61,11 +61,11 @@ impl RealtimeTransport {
             decoder,
             appended: Vec::new(),
             handed_on: 0,
-            teller: Teller::new(),
+            writer: EventWriter::new(),
         }
     }
 
-    /// What a message asks for; `None` when it was audio.
+    /// The command in a message; `None` when the message was audio.
     fn understand(&mut self, text: &str) -> Result<Option<Command>, (Invalid, Option<String>)> {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| {
             (Invalid::new("invalid_json", format!("not an event with a `type`: {error}")), None)
@@ -87,14 +87,14 @@ impl RealtimeTransport {
     }
 
     fn request(&mut self, kind: &str, text: &str) -> Result<CommandKind, Invalid> {
-        let context = client_event::Context {
+        let context = client_event::EventContext {
             input: self.session.audio.input.format,
             output: self.session.audio.output.format,
             voices: &self.offer.voices,
         };
         match client_event::parse(kind, text, &context)? {
-            Request::Command(kind) => Ok(kind),
-            Request::Update(update) => {
+            ClientRequest::Command(kind) => Ok(kind),
+            ClientRequest::Update(update) => {
                 let session = self.session.updated(update)?;
                 if session.audio.input.format != self.decoder.format() {
                     self.decoder = Decoder::new(session.audio.input.format);
@@ -106,7 +106,7 @@ impl RealtimeTransport {
         }
     }
 
-    /// Hands on a piece of what was appended.
+    /// Moves the next piece of what the client appended to `audio`; false when there is none.
     fn hand_on(&mut self, audio: &mut Vec<i16>) -> bool {
         let rest = &self.appended[self.handed_on..];
         let piece = &rest[..rest.len().min(PIECE)];
@@ -145,11 +145,12 @@ impl Transport for RealtimeTransport {
             Ok(None) if self.hand_on(audio) => return Poll::Ready(Some(Inbound::Audio)),
             Ok(None) => {}
             Err((invalid, event_id)) => {
-                let error = self.teller.error(&invalid, event_id.as_deref());
+                let error = self.writer.error(&invalid, event_id.as_deref());
                 self.socket.send(Message::text(error));
             }
         }
-        // Answers are written before more is read: who sends nonsense must read what is wrong with it.
+        // Answers are written before more is read, so that a client that sends nonsense and reads no errors cannot fill
+        // the queue.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -157,19 +158,19 @@ impl Transport for RealtimeTransport {
     fn send(&mut self, outbound: Outbound) {
         match outbound {
             Outbound::Audio { reply, item, samples, .. } => {
-                for event in self.teller.audio(&reply, &item, &samples) {
+                for event in self.writer.audio(&reply, &item, &samples) {
                     self.socket.send(Message::text(event));
                 }
             }
             Outbound::Clear => {
-                // What was sent is the client's to drop; what was not need not be sent.
-                let Some(reply) = self.teller.conversation_reply() else { return };
-                let prefix = Teller::audio_prefix(reply);
+                // The client drops what it was sent; what still waits here is taken back.
+                let Some(reply) = self.writer.conversation_reply() else { return };
+                let prefix = EventWriter::audio_prefix(reply);
                 self.socket
                     .retract(|message| matches!(message, Message::Text(text) if text.starts_with(&prefix)));
             }
             Outbound::Event(event) => {
-                for event in self.teller.tell(&event, &self.session) {
+                for event in self.writer.write(&event, &self.session) {
                     self.socket.send(Message::text(event));
                 }
             }
@@ -184,5 +185,52 @@ impl Transport for RealtimeTransport {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.socket.poll_flush(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::super::session::Kind;
+    use super::*;
+    use crate::transports::spec::{Peer, socket};
+
+    fn append(audio: &str) -> Message {
+        Message::text(format!(r#"{{"type":"input_audio_buffer.append","audio":"{audio}"}}"#))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_obeys_the_transports_specification() {
+        let peer = Peer {
+            limit: super::super::MAX_MESSAGE,
+            opening: Vec::new(),
+            // 10 ms, so that the pipe holds it.
+            speech: append(&STANDARD.encode([1; 480])),
+            garbage: vec![
+                Message::text(""),
+                Message::text("[]"),
+                Message::text(r#"{"type":"news"}"#),
+                Message::text(r#"{"type":"session.update","session":{"audio":7}}"#),
+                append("?"),
+                Message::binary(vec![1, 2, 3]),
+            ],
+            is_audio: |message| {
+                let audio = r#"{"type":"response.output_audio.delta""#;
+                message.to_text().is_ok_and(|text| text.starts_with(audio))
+            },
+            is_clear: None,
+            open: |ws| {
+                Box::pin(async {
+                    let base = SessionConfig::default();
+                    let session = Session::new(Kind::Realtime, "m".to_owned(), &base);
+                    let offer = Offer { base, voices: Vec::new(), semantic: false };
+                    Some(Box::new(RealtimeTransport::new(ws, offer, session)) as Box<dyn Transport>)
+                })
+            },
+        };
+        socket(&peer).await;
     }
 }

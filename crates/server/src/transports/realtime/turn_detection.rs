@@ -89,7 +89,7 @@ impl Eagerness {
 }
 
 impl TurnDetection {
-    /// Whether every value makes sense.
+    /// Checks that every value is within its range.
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let Self::ServerVad { threshold, prefix_padding_ms, silence_duration_ms, idle_timeout_ms, .. } = self
         else {

@@ -35,7 +35,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
     )
 }
 
-/// Whether a call would be taken now.
+/// Answers whether a call would be admitted now.
 async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.desk.admit(transport::NAME) {
         Ok(_) => StatusCode::OK.into_response(),
@@ -43,7 +43,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// What the page says of its visitor.
+/// What the page tells about its visitor.
 #[derive(Deserialize)]
 struct Visitor {
     /// Who they are, if they want to be remembered.
@@ -67,7 +67,7 @@ async fn talk(
     };
     let person = person(visitor.person.as_deref());
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
-    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE);
+    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     upgrade.on_upgrade(async move |socket| {
         let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket));
         // Why nobody answers is logged; the socket is closed.

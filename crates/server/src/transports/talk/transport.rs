@@ -15,15 +15,15 @@ use crate::transports::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "talk";
-/// Covers a network that stumbles; the page drops it at once when told to.
+/// Audio sent ahead of real time. It covers a network that stumbles; the page drops it at once when told to clear.
 const LEAD: Duration = Duration::from_millis(300);
 /// Five seconds of 24 kHz audio: many times the lead.
 const MAX_QUEUED: usize = 240_000;
 
-/// What the page says in text.
+/// The messages that the page sends as text.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Incoming {
+enum PageMessage {
     /// The person typed.
     Text { text: String },
 }
@@ -61,7 +61,7 @@ impl Transport for TalkTransport {
                     return Poll::Ready(Some(Inbound::Audio));
                 }
                 Some(Message::Text(text)) => match serde_json::from_str(&text) {
-                    Ok(Incoming::Text { text }) => return Poll::Ready(Some(Inbound::Text(text))),
+                    Ok(PageMessage::Text { text }) => return Poll::Ready(Some(Inbound::Text(text))),
                     Err(error) => self.tell(&wire::failure(&format!("not understood: {error}"))),
                 },
                 Some(Message::Close(_)) | None => return Poll::Ready(None),
@@ -97,5 +97,34 @@ impl Transport for TalkTransport {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.socket.poll_flush(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+    use crate::transports::spec::{Peer, socket};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_obeys_the_transports_specification() {
+        let peer = Peer {
+            limit: super::super::MAX_MESSAGE,
+            opening: Vec::new(),
+            speech: Message::binary(vec![1; 640]),
+            garbage: vec![
+                Message::text(""),
+                Message::text("{}"),
+                Message::text(r#"{"type":"news"}"#),
+                Message::binary(Vec::new()),
+                // Half a sample more, so that what follows begins in the middle of one.
+                Message::binary(vec![1; 3]),
+            ],
+            is_audio: Message::is_binary,
+            is_clear: Some(|message| message.to_text().is_ok_and(|text| text == r#"{"type":"clear"}"#)),
+            open: |ws| Box::pin(async { Some(Box::new(TalkTransport::new(ws)) as Box<dyn Transport>) }),
+        };
+        socket(&peer).await;
     }
 }

@@ -1,9 +1,9 @@
-//! Events as the page reads them.
+//! A call's events as JSON for the page.
 
 use antiphon_core::{Event, ReplyStatus};
 use serde_json::{Value, json};
 
-/// What the page is told of an event; `None` for what it does not show.
+/// The message that shows an event; `None` for events that the page does not show.
 pub(super) fn event(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Phase(phase) => json!({ "type": "phase", "phase": phase.name() }),
@@ -36,7 +36,7 @@ pub(super) fn event(event: &Event) -> Option<Value> {
     })
 }
 
-/// An error for people.
+/// A message that shows an error.
 pub(super) fn failure(message: &str) -> Value {
     json!({ "type": "error", "message": message })
 }

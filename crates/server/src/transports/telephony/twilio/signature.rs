@@ -11,9 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::app::App;
+use crate::transports::telephony::vendor::let_in_if;
 
-/// Lets the request in, or says why not. Twilio signs its requests; whoever has one of the server's keys, such as a
-/// load test, may come in, too.
+/// Lets the request in if it is signed or has one of the server's keys, or says why not.
 pub(super) fn check(
     app: &App,
     web_socket: bool,
@@ -22,7 +22,7 @@ pub(super) fn check(
     fields: &BTreeMap<String, String>,
 ) -> Result<Entrant, Unauthorized> {
     let telephony = &app.http.telephony;
-    if let Some(token) = &telephony.twilio_auth_token {
+    let signed = telephony.twilio_auth_token.as_ref().map(|token| {
         let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
         let host = telephony.host(headers).unwrap_or_default();
         let scheme = match (web_socket, telephony.is_plain(&host)) {
@@ -31,18 +31,9 @@ pub(super) fn check(
             (false, true) => "http",
             (false, false) => "https",
         };
-        if signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature)) {
-            return Ok(Entrant::default());
-        }
-    }
-    match app.desk.keys.check(headers) {
-        Ok(_) if app.desk.keys.is_open() && telephony.twilio_auth_token.is_some() => {
-            Err(Unauthorized::Signature)
-        }
-        Ok(entrant) => Ok(entrant),
-        Err(foreign @ Unauthorized::ForeignOrigin) => Err(foreign),
-        Err(_) => Err(Unauthorized::Signature),
-    }
+        signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature))
+    });
+    let_in_if(signed, app, headers)
 }
 
 fn verify(
