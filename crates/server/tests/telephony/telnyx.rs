@@ -95,7 +95,7 @@ async fn a_caller_is_connected_by_the_webhook_heard_and_answered() {
         .sum();
     assert!(bytes > 1_600, "one word: {bytes} bytes");
     socket.send(Message::text(json!({ "event": "stop", "stream_id": "32DE" }).to_string())).await.unwrap();
-    until("the call is over", || server.app.calls.active() == 0).await;
+    until("the call is over", || server.app.desk.calls.active() == 0).await;
 }
 
 #[tokio::test]
