@@ -13,10 +13,10 @@ use reqwest::{Body, Response};
 use tokio::runtime::Builder;
 use tokio_tungstenite::tungstenite::http;
 
-use crate::openai::{chat as openai, embeddings, transcription};
 use crate::remote::chat::{self, Dialect};
 use crate::remote::{ApiKey, Remote};
-use crate::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
+use crate::vendors::openai::{chat as openai, embeddings, transcription};
+use crate::vendors::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
 
 /// Where the network cuts an answer; at its very end, where the connection breaks. No protocol needs this byte.
 const CUT: u8 = 0x1f;

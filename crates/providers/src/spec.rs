@@ -141,16 +141,16 @@ mod engines {
     use std::sync::Arc;
 
     use super::*;
-    use crate::energy::EnergyVad;
-    use crate::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
-    use crate::minilm::MiniLm;
-    use crate::moonshine::Moonshine;
-    use crate::onnx::OnnxRuntime;
-    use crate::phonemes::Phonemizer;
-    use crate::piper::Piper;
+    use crate::local::energy::EnergyVad;
+    use crate::local::minilm::MiniLm;
+    use crate::local::moonshine::Moonshine;
+    use crate::local::onnx::OnnxRuntime;
+    use crate::local::phonemes::Phonemizer;
+    use crate::local::piper::Piper;
+    use crate::local::silero::SileroVad;
     use crate::pool::ModelPool;
-    use crate::silero::SileroVad;
-    use crate::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
+    use crate::scripted::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
+    use crate::scripted::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
 
     struct Files {
         models: std::path::PathBuf,
@@ -180,7 +180,7 @@ mod engines {
         let Some(files) = files() else { return };
         let model = files.models.join("silero-vad/silero_vad.onnx");
         for open in [true, false] {
-            let gate = move || -> crate::silero::Gate { Box::new(move |_: &[i16]| open) };
+            let gate = move || -> crate::local::silero::Gate { Box::new(move |_: &[i16]| open) };
             vad(&SileroVad::open(&files.runtime, &model, gate).expect("opens")).await;
         }
     }

@@ -24,7 +24,7 @@ use antiphon_flow::cache::{
 };
 use antiphon_flow::{LateObserver, Placement, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
-use antiphon_providers::emotion::EmotionModel;
+use antiphon_providers::local::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 

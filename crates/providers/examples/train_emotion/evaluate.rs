@@ -1,7 +1,7 @@
 //! How good answers are.
 
 use antiphon_core::Emotion;
-use antiphon_providers::emotion::head::CLASSES;
+use antiphon_providers::local::emotion::head::CLASSES;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use antiphon_core::Emotion;
-use antiphon_providers::emotion::head::CLASSES;
+use antiphon_providers::local::emotion::head::CLASSES;
 
 use crate::data::Row;
 

@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_core::Embed;
-use antiphon_providers::emotion::head::{CLASSES, Head, Weights, softmax};
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::local::emotion::head::{CLASSES, Head, Weights, softmax};
+use antiphon_providers::local::minilm::MiniLm;
+use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
 
 use data::Row;

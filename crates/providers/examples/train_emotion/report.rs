@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use antiphon_core::{Embed, Emotion, Priority};
-use antiphon_providers::emotion::CONFIDENT;
-use antiphon_providers::emotion::head::{CLASSES, Head};
+use antiphon_providers::local::emotion::CONFIDENT;
+use antiphon_providers::local::emotion::head::{CLASSES, Head};
 
 use crate::Data;
 use crate::data::Row;

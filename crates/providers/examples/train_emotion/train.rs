@@ -1,7 +1,7 @@
 //! Training of the network: stochastic gradient descent, one text at a time, with Adagrad (Duchi et al. 2011).
 
-use antiphon_providers::emotion::features::{BUCKETS, features};
-use antiphon_providers::emotion::head::{CLASSES, DIMENSIONS, HIDDEN, Weights, share, softmax};
+use antiphon_providers::local::emotion::features::{BUCKETS, features};
+use antiphon_providers::local::emotion::head::{CLASSES, DIMENSIONS, HIDDEN, Weights, share, softmax};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};

@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::Bounds;
-use crate::voice::lock;
+use crate::lock::lock;
 
 /// In every test: must never be seen in an error.
 pub(crate) const KEY: &str = "s3cret";

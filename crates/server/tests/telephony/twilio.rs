@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use antiphon_audio::Law;
-use antiphon_providers::fake::under_way;
+use antiphon_providers::scripted::fake::under_way;
 use antiphon_server::http::auth::Auth;
 use antiphon_server::http::{Settings, Telephony};
 use base64::Engine as _;

@@ -8,7 +8,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use super::connection::Command;
-use crate::voice::lock;
+use crate::lock::lock;
 
 /// Audio that may wait for a call. A clause is made faster than it is played, and none is longer.
 const MOST_WAITING_S: usize = 120;

@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::ErrorResponse;
 
 use super::*;
+use crate::lock::lock;
 use crate::remote::scripted::{KEY, SAMPLES, Server, bytes, say, sockets, speech, until};
-use crate::voice::lock;
 
 type Socket = WebSocketStream<TcpStream>;
 

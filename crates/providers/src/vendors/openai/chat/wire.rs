@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::OpenAiOptions;
 use super::calls::Calls;
-use crate::openai::server::Vendor;
 use crate::remote::chat::{Chunk, Dialect};
 use crate::remote::{Remote, ServerEvent};
+use crate::vendors::openai::server::Vendor;
 
 /// What a server understands beyond what all do.
 #[derive(Clone, Debug)]

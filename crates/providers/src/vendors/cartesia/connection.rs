@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::context::{self, Sink};
 use super::owner;
+use crate::lock::lock;
 use crate::remote::Remote;
-use crate::voice::lock;
 
 /// Commands that may wait while the connection is made or written to: more calls than one connection can speak for.
 const MOST_COMMANDS: usize = 256;

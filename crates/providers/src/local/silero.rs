@@ -16,8 +16,9 @@ use antiphon_core::{BoxStream, Error, MediaTime, Result, SampleRate, Vad, VadStr
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use crate::onnx::{OnnxRuntime, failed};
-use crate::voice::{Probabilities, channel, lock};
+use super::voice::{Probabilities, channel};
+use crate::local::onnx::{OnnxRuntime, failed};
+use crate::lock::lock;
 
 /// Samples the model judges at once: 32 ms at 16 kHz (the model knows no other).
 const WINDOW: usize = 512;

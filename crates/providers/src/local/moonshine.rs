@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use antiphon_core::{BoxFuture, BoxStream, Priority, Result, Stt, SttInput, SttOptions, Transcript};
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use crate::onnx::{OnnxRuntime, existing};
+use crate::local::onnx::{OnnxRuntime, existing};
 use crate::pool::{ModelPool, Operation};
 use model::Model;
 use segment::Segments;

@@ -7,7 +7,7 @@ use antiphon_core::{Error, Result};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Tensor, TensorRef};
 
-use crate::onnx::{OnnxRuntime, failed};
+use crate::local::onnx::{OnnxRuntime, failed};
 
 const LAYERS: usize = 6;
 const HEADS: usize = 8;

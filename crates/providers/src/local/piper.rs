@@ -10,11 +10,11 @@ use ort::session::Session;
 use ort::value::TensorRef;
 use serde::Deserialize;
 
-use crate::onnx::{OnnxRuntime, existing, failed};
-use crate::phonemes::Phonemizer;
+use super::waveform::finish;
+use crate::local::onnx::{OnnxRuntime, existing, failed};
+use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
 use crate::speech_text::{normalise, sentences};
-use crate::waveform::finish;
 
 /// Clauses synthesised at the same time for one reply: the next one while the first is played.
 const AHEAD: usize = 2;

@@ -29,7 +29,7 @@ const MAX_CHARS: usize = 1_000;
 /// The longest that a vector of unit length is, with its rounding, squared.
 const MAX_SQUARED_LENGTH: f32 = 1.01;
 /// What `make emotion-model` trained, see `assets/emotion/LICENSE`.
-const WEIGHTS: &[u8] = include_bytes!("../assets/emotion/weights.bin");
+const WEIGHTS: &[u8] = include_bytes!("../../assets/emotion/weights.bin");
 
 /// The classifier. Clones share it.
 #[derive(Clone)]

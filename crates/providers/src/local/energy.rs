@@ -6,7 +6,7 @@
 
 use antiphon_core::{BoxStream, MediaTime, SampleRate, Vad, VadStream, VoiceProbability};
 
-use crate::voice::{Probabilities, channel};
+use super::voice::{Probabilities, channel};
 
 /// Samples judged at once: 32 ms at 16 kHz, the rhythm of the neural detector.
 const WINDOW: usize = 512;

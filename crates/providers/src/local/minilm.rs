@@ -9,7 +9,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 use tokenizers::{PaddingParams, Tokenizer, TruncationParams};
 
-use crate::onnx::{OnnxRuntime, existing, failed};
+use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::pool::{ModelPool, Operation};
 
 /// Texts embedded together (ENGINES: 8-10, 6-8, 6 ms a text at 1, 8, 32).
@@ -19,7 +19,7 @@ const DIMENSIONS: usize = 384;
 /// Tokens the model was trained on; longer texts are cut.
 const MAX_TOKENS: usize = 256;
 /// The model's tokenizer, see `assets/minilm/LICENSE`.
-const TOKENIZER: &[u8] = include_bytes!("../assets/minilm/tokenizer.json");
+const TOKENIZER: &[u8] = include_bytes!("../../assets/minilm/tokenizer.json");
 
 /// The embedder.
 pub struct MiniLm {

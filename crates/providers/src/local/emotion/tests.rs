@@ -4,8 +4,8 @@ use antiphon_core::ErrorKind;
 use proptest::prelude::*;
 
 use super::*;
-use crate::minilm::MiniLm;
-use crate::onnx::OnnxRuntime;
+use crate::local::minilm::MiniLm;
+use crate::local::onnx::OnnxRuntime;
 use crate::pool::ModelPool;
 
 /// Rows of one label that are judged of each class, the first ones: as many as the rarest class has. Of 500 rows drawn

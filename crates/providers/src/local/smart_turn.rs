@@ -9,7 +9,7 @@ use antiphon_core::{BoxFuture, Error, Priority, Result, TurnDetector};
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use crate::onnx::{OnnxRuntime, existing, failed};
+use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::pool::{ModelPool, Operation};
 use mel::LogMel;
 

@@ -24,7 +24,7 @@ use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::onnx::existing;
+use crate::local::onnx::existing;
 
 /// Requests that may wait; more would be answered too late.
 const MAX_WAITING: usize = 64;

@@ -1,11 +1,13 @@
 //! The way of voice probabilities from a detector to its call: bounded, and never waited for.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 use antiphon_core::{BoxStream, VoiceProbability};
 use futures_util::{StreamExt, stream};
+
+use crate::lock::lock;
 
 /// Probabilities that may wait for a call: 4 s of windows. A call that far behind wants the newest.
 const MAX_WAITING: usize = 125;
@@ -82,11 +84,6 @@ fn wake(mut shared: MutexGuard<'_, Shared>) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// Nothing panics while it holds one of these locks.
-pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
