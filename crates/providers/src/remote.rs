@@ -17,7 +17,7 @@ pub(crate) mod speech;
 pub(crate) mod testing;
 pub(crate) mod turns;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
@@ -30,6 +30,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::lock::lock;
 use events::Events;
 pub(crate) use events::ServerEvent;
 pub use key::ApiKey;
@@ -342,7 +343,7 @@ impl Remote {
 /// The client of all remote engines that connect within this bound: one pool of connections.
 fn client(connect: Duration) -> Result<Client> {
     static CLIENTS: Mutex<Vec<(Duration, Client)>> = Mutex::new(Vec::new());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clients = lock(&CLIENTS);
     if let Some((_, client)) = clients.iter().find(|(bound, _)| *bound == connect) {
         return Ok(client.clone());
     }

@@ -9,6 +9,7 @@
 //! not know much, and which tool to call it mostly guesses: a grammar makes its calls well-formed, not wise.
 
 mod slot;
+mod text;
 mod tools;
 mod worker;
 

@@ -1,11 +1,13 @@
 //! ONNX Runtime: the library, loaded at run time, and sessions as the model threads need them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use antiphon_core::{Error, Result};
 use ort::environment::Environment;
 use ort::session::Session;
+
+use crate::lock::lock;
 
 /// The loaded library. Clones share it.
 #[derive(Clone)]
@@ -17,7 +19,7 @@ impl OnnxRuntime {
     /// Loads `libonnxruntime` from this file. A process has one: a second call gives the first one's again.
     pub fn load(library: &Path) -> Result<Self> {
         static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&LOADED);
         if let Some(environment) = loaded.clone() {
             return Ok(Self { environment });
         }

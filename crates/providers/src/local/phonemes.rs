@@ -3,10 +3,12 @@
 
 mod letters;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use antiphon_core::{Error, Result};
 use misaki_rs::{Fallback, G2P, Language};
+
+use crate::lock::lock;
 
 /// The phonemizer; it is large, so there is one for all threads.
 pub struct Phonemizer {
@@ -27,7 +29,7 @@ impl Phonemizer {
 
     /// Phonemes in misaki's alphabet, as Kokoro wants them. Words are separated by spaces.
     pub fn misaki(&self, text: &str) -> Result<String> {
-        let g2p = self.g2p.lock().unwrap_or_else(PoisonError::into_inner);
+        let g2p = lock(&self.g2p);
         let (phonemes, _) =
             g2p.g2p(text).map_err(|e| Error::internal(format!("the text has no phonemes: {e}")))?;
         Ok(phonemes)

@@ -1,5 +1,6 @@
 //! Cartesia's voices: Sonic. All clauses share one WebSocket, which stays open: each is a context of its own on it.
 
+mod command;
 mod connection;
 mod context;
 mod owner;

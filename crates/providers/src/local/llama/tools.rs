@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::slot::overlap;
+use super::text::overlap;
 
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";

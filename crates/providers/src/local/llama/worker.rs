@@ -18,7 +18,8 @@ use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 
-use super::slot::{Job, Slot, Text};
+use super::slot::{Job, Slot};
+use super::text::Text;
 use super::tools::{self, Calls, Grammar};
 use super::{Activity, LlamaOptions, Request};
 

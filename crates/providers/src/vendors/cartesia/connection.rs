@@ -9,21 +9,13 @@ use antiphon_core::{AudioChunk, Result, SampleRate, Stream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::context::{self, Sink};
-use super::owner;
+use super::command::{Activity, Command};
+use super::{context, owner};
 use crate::lock::lock;
 use crate::remote::Remote;
 
 /// Commands that may wait while the connection is made or written to: more calls than one connection can speak for.
 const MOST_COMMANDS: usize = 256;
-
-/// What the owner of a connection is told.
-pub(super) enum Command {
-    /// A clause is to be said.
-    Begin { id: String, message: String, sink: Sink },
-    /// It is no longer wanted.
-    Cancel { id: String },
-}
 
 /// The way to the connection that lives, or to the next one.
 pub(super) struct Connections {
@@ -33,17 +25,6 @@ pub(super) struct Connections {
     /// To the task that owns the connection.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     activity: Arc<Activity>,
-}
-
-/// What is measured.
-#[derive(Default)]
-pub(super) struct Activity {
-    /// Made so far.
-    pub(super) connections: AtomicU64,
-    /// Clauses that the server was told to end: unwanted, late, or no audio.
-    pub(super) cancelled: AtomicU64,
-    /// Clauses that are being said.
-    pub(super) clauses: AtomicUsize,
 }
 
 impl Component for Connections {
@@ -83,7 +64,12 @@ impl Connections {
         // A connection may end between the look at it and the command; the next one is new.
         for _ in 0..2 {
             let commands = self.commands();
-            let (sink, audio) = context::open(&id, self.rate, self.remote.broke_off(), &commands);
+            let cancel = {
+                let (commands, id) = (commands.clone(), id.clone());
+                // When too many commands wait, the connection finds out with the next audio.
+                move || drop(commands.try_send(Command::Cancel { id }))
+            };
+            let (sink, audio) = context::open(self.rate, self.remote.broke_off(), cancel);
             let begin = Command::Begin { id: id.clone(), message: message.clone(), sink };
             match timeout(bound, commands.send(begin)).await {
                 Ok(Ok(())) => return Ok(audio),

@@ -5,9 +5,7 @@ use std::task::{Poll, Waker};
 
 use antiphon_core::{AudioChunk, Error, Result, SampleRate, Stream};
 use futures_util::stream;
-use tokio::sync::mpsc;
 
-use super::connection::Command;
 use crate::lock::lock;
 
 /// Audio that may wait for a call. A clause is made faster than it is played, and none is longer.
@@ -30,23 +28,22 @@ pub(super) struct Sink {
     lost: Error,
 }
 
-/// The call's end. Dropped before the clause has ended, it is cancelled.
-struct Listener {
+/// The call's end. Dropped before the clause has ended, it cancels the clause.
+struct Listener<C: FnOnce()> {
     shared: Arc<Mutex<Shared>>,
-    id: String,
-    commands: mpsc::Sender<Command>,
+    cancel: Option<C>,
 }
 
-/// Both ends of the clause `id`.
-pub(super) fn open(
-    id: &str,
+/// Both ends of one clause. `lost` is the error that the call gets when the sink is dropped before the clause has
+/// ended; `cancel` is called when the call drops its end before that.
+pub(super) fn open<C: FnOnce() + Send>(
     rate: SampleRate,
     lost: Error,
-    commands: &mpsc::Sender<Command>,
-) -> (Sink, impl Stream<Item = Result<AudioChunk>> + Send + use<>) {
+    cancel: C,
+) -> (Sink, impl Stream<Item = Result<AudioChunk>> + Send + use<C>) {
     let shared = Shared { waiting: Vec::new(), end: None, unwanted: false, waker: None };
     let shared = Arc::new(Mutex::new(shared));
-    let listener = Listener { shared: shared.clone(), id: id.to_owned(), commands: commands.clone() };
+    let listener = Listener { shared: shared.clone(), cancel: Some(cancel) };
     let mut ended = false;
     let audio = stream::poll_fn(move |cx| {
         let mut shared = lock(&listener.shared);
@@ -106,16 +103,15 @@ impl Drop for Sink {
     }
 }
 
-impl Drop for Listener {
+impl<C: FnOnce()> Drop for Listener<C> {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.unwanted = true;
         shared.waiting = Vec::new();
         let ended = shared.end.is_some();
         drop(shared);
-        if !ended {
-            // When too many commands wait, the connection finds out with the next audio.
-            let _ = self.commands.try_send(Command::Cancel { id: std::mem::take(&mut self.id) });
+        if !ended && let Some(cancel) = self.cancel.take() {
+            cancel();
         }
     }
 }
@@ -123,14 +119,19 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
+    use tokio::sync::mpsc;
 
     use super::*;
 
     #[tokio::test]
     async fn a_slow_call_gets_what_waited_in_one_piece_and_no_more_than_the_bound() {
-        let (commands, mut given) = mpsc::channel(1);
+        let (cancelled, mut given) = mpsc::channel(2);
+        let cancel = |id: &'static str| {
+            let cancelled = cancelled.clone();
+            move || drop(cancelled.try_send(id))
+        };
         let rate = SampleRate::HZ_8000;
-        let (sink, mut audio) = open("c", rate, Error::unavailable("lost"), &commands);
+        let (sink, mut audio) = open(rate, Error::unavailable("lost"), cancel("c"));
         let second = vec![7; 8_000];
         for _ in 0..MOST_WAITING_S {
             sink.push(&second).expect("room");
@@ -145,9 +146,9 @@ mod tests {
         assert!(audio.next().await.is_none());
         drop(audio);
         assert!(given.try_recv().is_err(), "what has ended is not cancelled");
-        let (sink, audio) = open("d", rate, Error::unavailable("lost"), &commands);
+        let (sink, audio) = open(rate, Error::unavailable("lost"), cancel("d"));
         drop(audio);
-        assert!(matches!(given.try_recv(), Ok(Command::Cancel { id }) if id == "d"));
+        assert!(matches!(given.try_recv(), Ok("d")));
         assert!(sink.push(&[7]).is_err());
     }
 }

@@ -9,7 +9,7 @@ use antiphon_core::{Result, SampleRate};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::{Activity, Command};
+use super::command::{Activity, Command};
 use super::context::Sink;
 use super::wire::{self, Event};
 use crate::remote::socket::{Frame, Socket};

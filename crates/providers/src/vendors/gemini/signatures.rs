@@ -2,7 +2,9 @@
 //! (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Conversations have no place for it, so it is kept here.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::lock;
 
 /// Calls remembered, oldest forgotten first: what some hundred conversations call in some turns, a few MiB. Only the
 /// calls since the user last spoke are looked at.
@@ -17,7 +19,7 @@ pub(super) struct Signatures(Mutex<VecDeque<(String, Option<String>)>>);
 impl Signatures {
     /// The call came with this signature; of several at once only the first has one.
     pub(super) fn remember(&self, call: &str, signature: Option<String>) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = lock(&self.0);
         if calls.len() == MAX_CALLS {
             calls.pop_front();
         }
@@ -26,7 +28,7 @@ impl Signatures {
 
     /// What to send with the call.
     pub(super) fn of(&self, call: &str, model: &str) -> Option<String> {
-        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = lock(&self.0);
         match calls.iter().rev().find(|(known, _)| known == call) {
             Some((_, signature)) => signature.clone(),
             None => wanted(model).then(|| UNKNOWN.to_owned()),

@@ -1,9 +1,25 @@
 //! Tells the tool calls of a completion apart, however its server numbers them.
 
 use antiphon_core::ChatDelta;
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::wire::RawToolCall;
 use crate::remote::chat::call_id;
+
+/// A piece of a call as it stands in the completion. Where OpenAI leaves a field out, other servers write null.
+#[derive(Deserialize)]
+pub(super) struct RawToolCall {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<RawFunction>,
+}
+
+#[derive(Default, Deserialize)]
+struct RawFunction {
+    name: Option<String>,
+    /// A string of JSON; some servers write the JSON object itself.
+    arguments: Option<Value>,
+}
 
 /// The calls of one completion.
 #[derive(Debug, Default)]

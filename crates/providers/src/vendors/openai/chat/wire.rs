@@ -4,11 +4,11 @@ use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Message, Result, Role,
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::server::Vendor;
 use super::OpenAiOptions;
-use super::calls::Calls;
+use super::calls::{Calls, RawToolCall};
 use crate::remote::chat::{Chunk, Dialect};
 use crate::remote::{Remote, ServerEvent};
-use crate::vendors::openai::server::Vendor;
 
 /// What a server understands beyond what all do.
 #[derive(Clone, Debug)]
@@ -131,20 +131,6 @@ struct RawChoice {
 struct RawDelta {
     content: Option<String>,
     tool_calls: Option<Vec<RawToolCall>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawToolCall {
-    pub(super) index: Option<usize>,
-    pub(super) id: Option<String>,
-    pub(super) function: Option<RawFunction>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct RawFunction {
-    pub(super) name: Option<String>,
-    /// A string; some write the object itself.
-    pub(super) arguments: Option<Value>,
 }
 
 #[derive(Deserialize)]
