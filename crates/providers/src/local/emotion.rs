@@ -1,7 +1,7 @@
-//! How a person feels, from their words: a small network over the sentence's embedding and its words.
+//! Recognises how a person feels from their words: a small network over the embedding of the sentence and its words.
 //!
-//! Trained on GoEmotions (Demszky et al. 2020) by `make emotion-model`; `docs/emotion.md` says how, how well it
-//! does and what it cannot know.
+//! Trained on GoEmotions (Demszky et al. 2020) by `make emotion-model`; `docs/emotion.md` describes the
+//! training, how good the answers are, and what the model cannot know.
 
 pub mod features;
 pub mod head;
@@ -18,20 +18,21 @@ use futures_util::FutureExt;
 
 use head::{DIMENSIONS, Head};
 
-/// From this probability on an emotion other than neutral may be mentioned; below it, it must not be. `make
-/// emotion-model` measured how many texts are mentioned, and how many of these rightly: of GoEmotions' dev rows 27 %,
-/// 92 %; of TV dialogue 13 %, 50 %; of customers' questions, which tell no feeling, 0.2 % (61 % without a threshold).
+/// The lowest probability at which an emotion other than neutral may be mentioned to the language model. `make
+/// emotion-model` measured how many texts reach it and how many of those are right: 27 % and 92 % of GoEmotions' dev
+/// rows, 13 % and 50 % of TV dialogue. Of customers' questions, which show no feeling, 0.2 % reach it (61 % would be
+/// mentioned without a threshold).
 pub const CONFIDENT: f32 = 0.8;
-/// The embedder it was trained on.
+/// The embedding model that it was trained on.
 pub const EMBEDDER: &str = "all-MiniLM-L6-v2";
-/// Longer texts are cut: about what the embedder reads, which cuts at 256 tokens.
+/// Longer texts are cut, at about the length at which the embedder cuts them (256 tokens).
 const MAX_CHARS: usize = 1_000;
-/// The longest that a vector of unit length is, with its rounding, squared.
+/// The largest squared length of a vector of length one, with rounding errors.
 const MAX_SQUARED_LENGTH: f32 = 1.01;
-/// What `make emotion-model` trained, see `assets/emotion/LICENSE`.
+/// The weights that `make emotion-model` trained; their licence is `assets/emotion/LICENSE`.
 const WEIGHTS: &[u8] = include_bytes!("../../assets/emotion/weights.bin");
 
-/// The classifier. Clones share it.
+/// The emotion classifier. Clones share its weights and counters.
 #[derive(Clone)]
 pub struct EmotionModel {
     embed: Arc<dyn Embed>,
@@ -40,7 +41,7 @@ pub struct EmotionModel {
 
 struct Shared {
     head: Head,
-    /// From the question to the answer, the embedding included.
+    /// Time from request to answer, including the embedding.
     classify: Stage,
     /// How often each of [`Emotion::ALL`] was the likeliest.
     likeliest: [AtomicU64; Emotion::ALL.len()],
@@ -101,7 +102,7 @@ impl Shared {
         let vectors = embed.embed(vec![text.clone()], priority).await?;
         let vector = vectors.first().map_or(&[][..], Vec::as_slice);
         let squared_length: f32 = vector.iter().map(|x| x * x).sum();
-        // Written so that what is no number is refused, too.
+        // `contains` is false for NaN, which is refused as well.
         if vector.len() != DIMENSIONS || !(0.0..=MAX_SQUARED_LENGTH).contains(&squared_length) {
             return Err(Error::internal(format!(
                 "{} answered a vector {} long of squared length {squared_length} where one of {DIMENSIONS} numbers and \

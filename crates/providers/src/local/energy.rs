@@ -1,8 +1,8 @@
-//! Voice activity by level alone: needs no model, and costs next to nothing.
+//! Voice activity detection by level alone: it needs no model and costs next to nothing.
 //!
-//! A window counts as speech by how far it rises above the line's own noise, which is the lowest level of the last
-//! seconds (minimum statistics, after R. Martin, "Noise power spectral density estimation based on optimal smoothing
-//! and minimum statistics", 2001). It cannot tell speech from other sounds that come and go.
+//! How likely a window is speech follows from how far it rises above the line's own noise. The noise is the lowest
+//! level of the last seconds (minimum statistics, after R. Martin, "Noise power spectral density estimation based on
+//! optimal smoothing and minimum statistics", 2001). It cannot tell speech from other sounds that come and go.
 
 use antiphon_core::{BoxStream, MediaTime, SampleRate, Vad, VadStream, VoiceProbability};
 
@@ -10,21 +10,24 @@ use super::voice::{Probabilities, channel};
 
 /// Samples judged at once: 32 ms at 16 kHz, the rhythm of the neural detector.
 const WINDOW: usize = 512;
-/// Takes off hum and rumble, which carry energy but no words.
+/// Factor of the high-pass filter that removes hum and rumble, which carry energy but no words.
 const PRE_EMPHASIS: f32 = 0.9;
-/// Decibel above the noise at which speech is as likely as not. Of 6, 9, 12 and 15 dB, this agreed best with Silero
-/// VAD on the read, telephone and meeting speech given: 90 % of the windows.
+/// Level above the noise, in decibel, at which speech is as likely as not. Of 6, 9, 12 and 15 dB, this agreed best with
+/// Silero VAD on read, telephone and meeting speech: in 90 % of the windows.
 const EVEN_DB: f32 = 9.0;
-/// Decibel that multiply the odds by e: a window 4 dB over or under the even level is 88 % sure.
+/// Change of level, in decibel, that multiplies the odds of speech by e: a window 4 dB above `EVEN_DB` is speech with
+/// a probability of 88 %.
 const SLOPE_DB: f32 = 2.0;
-/// The faintest noise assumed, in decibel over one step of 16-bit PCM: digital silence must not make a breath loud.
+/// The faintest noise that is assumed, in decibel above one step of 16-bit PCM: after digital silence even a breath
+/// would count as speech otherwise.
 const FAINTEST_DB: f32 = 15.0;
-/// Windows over which the lowest level is taken, 1.5 s; the last such stretch and the current one count.
+/// Windows over which the lowest level is taken: 1.5 s. The noise is the lower one of the last such stretch and the
+/// current one.
 const FLOOR_WINDOWS: u32 = 47;
-/// Weight of the newest window in the level: the dips between syllables are bridged.
+/// Weight of the newest window in the smoothed level, which bridges the dips between syllables.
 const SMOOTHING: f32 = 0.5;
 
-/// The detector.
+/// The detector that judges by level.
 #[derive(Debug, Default)]
 pub struct EnergyVad;
 
@@ -39,7 +42,7 @@ impl Vad for EnergyVad {
     }
 }
 
-/// One call.
+/// The input of one call.
 struct Input {
     output: Probabilities,
     level: Level,
@@ -65,7 +68,7 @@ impl VadStream for Input {
     }
 }
 
-/// How loud a call is, and its noise.
+/// The level of one call and of the noise on its line.
 struct Level {
     previous: f32,
     smooth_db: f32,
@@ -86,9 +89,9 @@ impl Level {
         emphasised
     }
 
-    /// Takes a window's mean power.
+    /// The probability that a window of this mean power is speech.
     fn probability(&mut self, power: f32) -> f32 {
-        // A window of zeros is finite too.
+        // The small addition keeps the logarithm of a window of zeros finite.
         let level = 10.0 * (power + 1e-3).log10();
         self.smooth_db += SMOOTHING * (level - self.smooth_db);
         if self.windows == FLOOR_WINDOWS {
@@ -130,7 +133,7 @@ mod tests {
         for samples in [vec![0; 64_000], noise(64_000, 500), noise(64_000, 5_000)] {
             let judged = judge(&samples).await;
             assert_eq!(judged.len(), 125);
-            // The first moments may be taken for speech: nothing is known of the line yet.
+            // The first windows may be taken for speech: the noise of the line is not known yet.
             assert!(judged[5..].iter().all(|p| *p < 0.5), "{judged:?}");
         }
     }

@@ -16,15 +16,15 @@ use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
 use crate::speech_text::{normalise, sentences};
 
-/// Clauses synthesised at the same time for one reply: the next one while the first is played.
+/// Sentences of one request that are synthesised at the same time: the next one while the first is played.
 const AHEAD: usize = 2;
-/// The model's own rate.
+/// Sample rate of the model's output.
 const RATE: SampleRate = SampleRate::HZ_24000;
-/// Phonemes that the model takes at once, and rows of a voice: one for each length.
+/// The most phonemes of one synthesis. A voice has one row of styles for each number of phonemes.
 const MAX_PHONEMES: usize = 510;
-/// Numbers in a row of a voice.
+/// Length of one row of a voice.
 const STYLE: usize = 256;
-/// The voice that Kokoro's own page leads with.
+/// The first voice in the list of Kokoro's own documentation.
 const DEFAULT: &str = "af_heart";
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Vocabulary {
     vocab: HashMap<char, i64>,
 }
 
-/// The styles of a voice: for each number of phonemes, [`STYLE`] numbers.
+/// The styles of a voice: one row of [`STYLE`] numbers for each number of phonemes.
 type Styles = Arc<[f32]>;
 
 /// One sentence to say.
@@ -42,10 +42,10 @@ struct Sentence {
     speed: f32,
 }
 
-/// The voices.
+/// The Kokoro model with its voices.
 pub struct Kokoro {
     run: Operation<Sentence, Vec<i16>>,
-    /// The default first.
+    /// The default voice comes first.
     voices: Vec<(Voice, Styles)>,
 }
 
@@ -87,7 +87,7 @@ fn unusable(path: &Path, what: &str) -> Error {
     Error::invalid(format!("{} cannot be used for Kokoro: {what}", path.display()))
 }
 
-/// The English voices of a folder: the first letter of a name is its language.
+/// The English voices of a folder. The first letter of a voice's name stands for its language.
 fn voices(folder: &Path) -> Result<Vec<(Voice, Styles)>> {
     let missing =
         |e| Error::not_found(format!("{}: {e}; `antiphon models pull kokoro-82m`", folder.display()));

@@ -1,12 +1,12 @@
 //! The embedded language model: llama.cpp with continuous batching and a cache of prompts.
 //!
-//! One thread owns the model. Each of its steps decodes one token of every reply under way and a slice of the
-//! prompts of those that begin, so that no reply stalls while another's prompt is read. What a sequence has read
-//! stays in its slot: the next turn of the same conversation reads only what is new, and a new conversation copies
-//! the instructions it shares with another.
+//! One thread owns the model. In each step it decodes one token of every active reply and a slice of the prompts of
+//! those that begin, so that no reply stalls while another prompt is read. The tokens of a sequence stay in its slot:
+//! the next turn of the same conversation reads only what is new, and a new conversation copies the instructions that
+//! it shares with another.
 //!
-//! Any GGUF file with a chat template works. The default, SmolLM2-135M, is a toy in size: it chats, but it does
-//! not know much, and which tool to call it mostly guesses: a grammar makes its calls well-formed, not wise.
+//! Any GGUF file with a chat template works. The default, SmolLM2-135M, is very small: it can chat, but it knows little
+//! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
 
 mod slot;
 mod text;
@@ -29,21 +29,25 @@ use crate::local::onnx::existing;
 
 /// Requests that may wait; more would be answered too late.
 const MAX_WAITING: usize = 64;
+/// The most prompt tokens that one step reads.
+const MAX_PROMPT_BATCH: usize = 512;
+/// The fewest prompt tokens a step that can be set while running: less would read prompts too slowly.
+const MIN_PROMPT_BATCH: usize = 8;
 
 /// How to run a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaOptions {
     /// Tokens that all sequences together may hold.
     pub context: u32,
-    /// Replies made at once.
+    /// Replies that are generated at the same time.
     pub parallel: u32,
-    /// Threads of the model.
+    /// Threads that compute a step.
     pub threads: usize,
-    /// The longest reply when a request names none.
+    /// The longest reply, in tokens, for requests that set no limit.
     pub max_tokens: u32,
-    /// Randomness when a request names none.
+    /// The temperature for requests that set none.
     pub temperature: f32,
-    /// Prompt tokens read in one step beside replies under way.
+    /// Prompt tokens that one step reads while replies are active.
     pub prompt_batch: usize,
 }
 
@@ -56,7 +60,7 @@ impl Default for LlamaOptions {
     }
 }
 
-/// A model in memory.
+/// A loaded language model.
 pub struct Llama {
     name: String,
     requests: Option<sync::Sender<Request>>,
@@ -64,20 +68,19 @@ pub struct Llama {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the model has done, and what is asked of it.
+/// The measurements of the model, and its settings.
 struct Activity {
     options: LlamaOptions,
-    /// A step: a token of every reply under way, and some of the prompts.
+    /// Duration of a step.
     step: Stage,
-    /// Tokens of prompts.
+    /// Prompt tokens that were read.
     read: AtomicU64,
+    /// Reply tokens that were generated.
     written: AtomicU64,
+    /// Requests that no slot has taken yet.
     waiting: AtomicUsize,
     prompt_batch: AtomicUsize,
 }
-
-/// The most tokens of a prompt that one step reads.
-const MAX_PROMPT_BATCH: usize = 512;
 
 impl Component for Activity {
     fn name(&self) -> &'static str {
@@ -128,7 +131,7 @@ impl Component for Activity {
                     "llm.prompt_batch",
                     "tokens",
                     self.prompt_batch.load(Ordering::Relaxed) as f64,
-                    8.0,
+                    MIN_PROMPT_BATCH as f64,
                     MAX_PROMPT_BATCH as f64,
                 )
             },
@@ -136,7 +139,8 @@ impl Component for Activity {
     }
 
     fn set(&self, tunable: &str, value: f64) -> bool {
-        let known = tunable == "prompt_batch" && (8.0..=MAX_PROMPT_BATCH as f64).contains(&value);
+        let known =
+            tunable == "prompt_batch" && (MIN_PROMPT_BATCH as f64..=MAX_PROMPT_BATCH as f64).contains(&value);
         if known {
             self.prompt_batch.store(value as usize, Ordering::Relaxed);
         }
@@ -144,17 +148,17 @@ impl Component for Activity {
     }
 }
 
-/// One request on its way to the thread.
+/// One request to the model thread.
 struct Request {
     chat: ChatRequest,
-    /// `None`: only read the prompt.
+    /// Where the reply goes; `None` when the prompt is only to be read ahead.
     output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
-    /// Of the call that asks.
+    /// The account of the call that asks.
     account: Option<Arc<Account>>,
 }
 
 impl Llama {
-    /// Loads a GGUF file; returns when it can answer.
+    /// Loads a GGUF file; returns when the model is ready.
     pub fn open(file: &Path, options: LlamaOptions) -> Result<Self> {
         let file = existing(file)?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -178,7 +182,7 @@ impl Llama {
         Ok(Self { name, requests: Some(requests), activity, thread: Some(thread) })
     }
 
-    /// What it has done, as far as it is measured.
+    /// The measurements of the model.
     pub fn component(&self) -> Arc<dyn Component> {
         self.activity.clone()
     }
@@ -224,7 +228,7 @@ impl Llm for Llama {
 
     fn prepare(&self, request: &ChatRequest) {
         if self.activity.waiting.load(Ordering::Relaxed) == 0 {
-            // Only a hint: nothing is lost when it comes to nothing.
+            // This is only a hint: nothing is lost when it fails.
             let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
         }
     }

@@ -1,8 +1,8 @@
 //! Moonshine: embedded speech recognition.
 //!
-//! The model hears a whole stretch of speech at once. To transcribe while somebody speaks, the stretch so far is
-//! read again every so often; to hear speech of any length, it is cut at quiet places and what was cut off is
-//! settled. Runs of all calls that wait at the same moment are one batch.
+//! The model transcribes a whole stretch of speech at once. To transcribe while somebody speaks, the stretch so far is
+//! transcribed again whenever enough new speech has come. Long speech is cut at quiet places, and the text of what was
+//! cut off is final. Runs of all calls that wait at the same moment form one batch.
 
 mod model;
 mod segment;
@@ -22,14 +22,15 @@ use model::Model;
 use segment::Segments;
 use tokens::Vocabulary;
 
-/// Runs of one batch. More gain little (ENGINES: 44, 31, 27 ms a clip at 1, 4, 8) and delay the first.
+/// Runs in one batch. Larger batches gain little (44, 31 and 27 ms a clip in batches of 1, 4 and 8)
+/// and delay the first.
 const MAX_BATCH: usize = 4;
-/// New speech until the stretch is read again for a partial transcript.
+/// New samples of speech after which the stretch is transcribed again for a partial transcript: half a second.
 const PARTIAL_EVERY: usize = 8_000;
 
 type Run = Operation<Arc<[i16]>, String>;
 
-/// The recogniser.
+/// The Moonshine recogniser.
 pub struct Moonshine {
     run: Run,
 }
@@ -76,42 +77,43 @@ impl Stt for Moonshine {
     }
 }
 
-/// What a run reads.
+/// Why a clip is transcribed.
 #[derive(Clone, Copy, PartialEq)]
 enum Purpose {
-    /// The stretch so far, which will grow.
+    /// A partial transcript: more speech will follow.
     Partial,
-    /// All there is.
+    /// A flush asks for all text so far.
     Flush,
-    /// A stretch cut off.
+    /// The clip was cut off a long stretch.
     Cut,
 }
 
-/// How far the question for all text so far got.
+/// Whether all text so far is asked for.
 #[derive(Clone, Copy, PartialEq)]
 enum Flush {
-    /// Nothing came since the last answer.
+    /// No audio has come since the last answer.
     Answered,
-    /// Audio came since.
+    /// Audio has come since the last answer.
     Open,
-    /// An answer is due.
+    /// A flush or the end of the audio waits for an answer.
     Asked,
 }
 
-/// One utterance under way.
+/// The transcription of one stream of audio.
 struct Listening {
     run: Run,
     partials: bool,
     priority: Priority,
-    /// `None` when it has ended.
+    /// `None` after its end.
     audio: Option<BoxStream<'static, SttInput>>,
     segments: Segments,
+    /// The run in progress, with the length of its clip in samples.
     running: Option<(Purpose, usize, BoxFuture<'static, Result<String>>)>,
     flush: Flush,
 }
 
 impl Listening {
-    /// Takes what has come, up to a question.
+    /// Takes the input that is ready, up to the next flush.
     fn poll_audio(&mut self, cx: &mut Context<'_>) {
         while self.flush != Flush::Asked && !self.segments.is_full() {
             let Some(audio) = &mut self.audio else { return };
@@ -132,13 +134,13 @@ impl Listening {
         }
     }
 
-    /// Starts what is due: what was cut off first, then the answer, then a partial transcript.
+    /// Starts the next run: of what is to be cut off, of the answer to a flush, or of a partial transcript.
     fn start(&mut self) {
         if let Some((Purpose::Partial, ..)) = &self.running
             && (self.flush == Flush::Asked || self.segments.is_full())
             && !self.segments.is_read(self.running.as_ref().map_or(0, |r| r.1))
         {
-            // What somebody waits for goes before what nobody does.
+            // Nobody waits for a partial transcript: it gives way to a run that somebody waits for.
             self.running = None;
         }
         if self.running.is_some() {
@@ -196,7 +198,7 @@ impl Stream for Listening {
                         return Poll::Ready(Some(Ok(this.transcript(false))));
                     }
                 }
-                // A partial transcript is a favour: without it nothing is lost.
+                // A partial transcript may fail: the text comes with the next run.
                 (Purpose::Partial, Err(_)) => this.segments.skip_partial(),
                 (Purpose::Cut | Purpose::Flush, Err(error)) => {
                     this.segments.give_up();

@@ -1,4 +1,4 @@
-//! ONNX Runtime: the library, loaded at run time, and sessions as the model threads need them.
+//! ONNX Runtime: the shared library, which is loaded at run time, and sessions set up for the model threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ pub struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// Loads `libonnxruntime` from this file. A process has one: a second call gives the first one's again.
+    /// Loads `libonnxruntime` from this file. A process has one: later calls return the one that was loaded first.
     pub fn load(library: &Path) -> Result<Self> {
         static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
         let mut loaded = lock(&LOADED);
@@ -37,8 +37,8 @@ impl OnnxRuntime {
         Ok(Self { environment })
     }
 
-    /// Opens a model for one thread. Model threads are the parallelism: a session that started threads of its own
-    /// would fight them for the cores, and a spinning one would burn them.
+    /// Opens a model for one thread. The session starts no threads of its own and does not spin, because the model
+    /// threads keep the cores busy already.
     pub(crate) fn session(&self, model: &Path) -> Result<Session> {
         let model = existing(model)?;
         let open = || -> std::result::Result<Session, String> {
@@ -46,7 +46,7 @@ impl OnnxRuntime {
             let mut builder = Session::builder(&self.environment).map_err(|e| text(&e))?;
             builder = builder.with_intra_threads(1).map_err(|e| text(&e))?;
             builder = builder.with_inter_threads(1).map_err(|e| text(&e))?;
-            // A pattern is kept for every shape seen, and the lengths of speech are all different.
+            // Memory patterns are kept for every shape of input, and every stretch of speech has another length.
             builder = builder.with_memory_pattern(false).map_err(|e| text(&e))?;
             builder =
                 builder.with_config_entry("session.intra_op.allow_spinning", "0").map_err(|e| text(&e))?;
@@ -61,7 +61,7 @@ impl OnnxRuntime {
     }
 }
 
-/// The path, if there is a file.
+/// The path; an error if there is no file.
 pub(crate) fn existing(path: &Path) -> Result<PathBuf> {
     if path.is_file() {
         Ok(path.to_owned())
@@ -70,7 +70,7 @@ pub(crate) fn existing(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// An error of a running model.
+/// Turns an error of a running model into one that names the model.
 pub(crate) fn failed(model: &'static str) -> impl Fn(ort::Error) -> Error {
     move |e| Error::internal(format!("{model} failed: {e}"))
 }

@@ -1,5 +1,5 @@
-//! English text to phonemes, without GPL code: misaki's lexicon and tagger, letter-to-sound rules for words it does
-//! not know, and a map from its alphabet to the one that Piper's voices were trained on.
+//! English text to phonemes, without GPL code: misaki's lexicon and tagger, letter-to-sound rules for words that are
+//! not in the lexicon, and a map from misaki's alphabet to the one that Piper's voices were trained on.
 
 mod letters;
 
@@ -10,7 +10,7 @@ use misaki_rs::{Fallback, G2P, Language};
 
 use crate::lock::lock;
 
-/// The phonemizer; it is large, so there is one for all threads.
+/// Turns text into phonemes. It is large, so all threads share one.
 pub struct Phonemizer {
     g2p: Mutex<G2P>,
 }
@@ -27,7 +27,7 @@ impl Phonemizer {
         Self { g2p: Mutex::new(G2P::with_fallback(Language::EnglishUS, Some(Box::new(Rules)))) }
     }
 
-    /// Phonemes in misaki's alphabet, as Kokoro wants them. Words are separated by spaces.
+    /// The phonemes in misaki's alphabet, which Kokoro takes. Words are separated by spaces.
     pub fn misaki(&self, text: &str) -> Result<String> {
         let g2p = lock(&self.g2p);
         let (phonemes, _) =
@@ -35,13 +35,13 @@ impl Phonemizer {
         Ok(phonemes)
     }
 
-    /// Phonemes as espeak-ng writes US English, as Piper wants them.
+    /// The phonemes as espeak-ng writes US English, which Piper takes.
     pub fn espeak(&self, text: &str) -> Result<String> {
         self.misaki(text).map(|phonemes| espeak(&phonemes))
     }
 }
 
-/// Says words the lexicon does not know.
+/// Letter-to-sound rules for words that are not in the lexicon.
 struct Rules;
 
 impl Fallback for Rules {
@@ -50,8 +50,8 @@ impl Fallback for Rules {
     }
 }
 
-/// The inverse of the map by which misaki takes over espeak's phonemes (`E2M` in its `espeak.py`), with the length
-/// marks that misaki leaves out: espeak's US English writes `ɑː ɔː uː` always, `iː` under stress.
+/// Translates from misaki's alphabet to espeak's: the inverse of misaki's own map (`E2M` in its `espeak.py`), with the
+/// length marks that misaki leaves out: espeak's US English writes `ɑː ɔː uː` always, `iː` under stress.
 fn espeak(misaki: &str) -> String {
     let mut out = String::with_capacity(misaki.len() + 16);
     let mut chars = misaki.chars().peekable();
@@ -81,7 +81,7 @@ fn espeak(misaki: &str) -> String {
             'ɑ' => "ɑː",
             'u' => "uː",
             'i' if stressed => "iː",
-            // misaki's mark of a word it cannot say.
+            // misaki marks words without a pronunciation with this.
             '❓' => "",
             other => {
                 out.push(other);

@@ -16,8 +16,9 @@ use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
 use crate::speech_text::{normalise, sentences};
 
-/// Clauses synthesised at the same time for one reply: the next one while the first is played.
+/// Sentences of one request that are synthesised at the same time: the next one while the first is played.
 const AHEAD: usize = 2;
+
 /// What the voice's `.onnx.json` says.
 #[derive(Deserialize)]
 struct Settings {
@@ -53,7 +54,7 @@ struct Sentence {
     speed: f32,
 }
 
-/// The voice.
+/// A Piper voice.
 pub struct Piper {
     run: Operation<Sentence, Vec<i16>>,
     rate: SampleRate,
@@ -119,7 +120,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// `^`, then each phoneme followed by the pad, then `$`.
+    /// The ids of the phonemes as Piper's voices were trained: `^`, then each phoneme followed by the pad, then `$`.
     fn ids(&self, phonemes: &str) -> Vec<i64> {
         let id = |symbol: &str| self.phoneme_id_map.get(symbol).and_then(|ids| ids.first().copied());
         let pad = id("_").unwrap_or(0);

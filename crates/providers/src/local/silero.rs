@@ -1,7 +1,7 @@
-//! Silero VAD: voice activity by a small recurrent network, for all calls at once.
+//! Silero VAD: voice activity detection by a small recurrent network, for all calls at once.
 //!
-//! One thread owns the model. It takes one waiting window of every call, runs them as one batch and starts over;
-//! with one call waiting the batch is one, with a thousand it is [`MAX_BATCH`].
+//! One thread owns the model. It takes one waiting window of each call, up to [`MAX_BATCH`], runs them as one batch and
+//! starts over. It never waits for a batch to fill.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -20,24 +20,25 @@ use super::voice::{Probabilities, channel};
 use crate::local::onnx::{OnnxRuntime, failed};
 use crate::lock::lock;
 
-/// Samples the model judges at once: 32 ms at 16 kHz (the model knows no other).
+/// Samples of a window, the only size that the model takes: 32 ms at 16 kHz.
 const WINDOW: usize = 512;
-/// Samples of the window before that it wants to see again.
+/// Samples of the previous window that are put before each window.
 const CONTEXT: usize = 64;
-/// Its memory: two layers of 128.
+/// The size of the recurrent state: two layers of 128.
 const LAYER: usize = 128;
 const STATE: usize = 2 * LAYER;
-/// Larger batches gain nothing (ENGINES: 58 us a window at 32, 60 at 64) and delay the first.
+/// Windows in one batch. Larger batches gain nothing (58 µs a window in batches of 32, 60 µs in batches of 64)
+/// and delay the first.
 const MAX_BATCH: usize = 32;
-/// Windows of one call that may wait: one second. Of a call further behind, the oldest are not judged.
+/// Windows of one call that may wait: one second. When more wait, the oldest are dropped.
 const MAX_WAITING: usize = 31;
-/// Windows run before a new voice is judged, so that the network's memory is warm: 96 ms.
+/// Windows before the first one with sound that are run as well, 96 ms, so that the recurrent state fits the line.
 const WARM_UP: usize = 3;
 
-/// Says whether 16 kHz samples may hold speech, cheaply and erring on the side of speech.
+/// A cheap test of whether 16 kHz samples may hold speech. When in doubt it says yes.
 pub type Gate = Box<dyn FnMut(&[i16]) -> bool + Send>;
 
-/// The detector.
+/// The Silero voice activity detector.
 pub struct SileroVad {
     ready: Arc<Ready>,
     gate: Box<dyn Fn() -> Gate + Send + Sync>,
@@ -45,10 +46,11 @@ pub struct SileroVad {
     activity: Arc<Activity>,
 }
 
-/// What the detector has done for all calls.
+/// The measurements of the detector, for all calls.
 struct Activity {
-    /// Of a batch.
+    /// Duration of a batch.
     run: Stage,
+    /// Windows that were run.
     windows: AtomicU64,
 }
 
@@ -67,12 +69,13 @@ impl Component for Activity {
 }
 
 impl SileroVad {
-    /// What it has done, as far as it is measured.
+    /// The measurements of the detector.
     pub fn component(&self) -> Arc<dyn Component> {
         self.activity.clone()
     }
 
-    /// Loads the model. `gate` makes each call's first gate; windows that do not pass it are silence.
+    /// Loads the model. `gate` makes a gate for each call; windows that do not pass it count as silence without a
+    /// run of the model.
     pub fn open(
         runtime: &OnnxRuntime,
         model: &Path,
@@ -123,7 +126,7 @@ impl Vad for SileroVad {
     }
 }
 
-/// The calls that have windows waiting, each once.
+/// The calls with waiting windows, each of them once.
 #[derive(Default)]
 struct Ready {
     calls: Mutex<ReadyCalls>,
@@ -136,12 +139,12 @@ struct ReadyCalls {
     stopping: bool,
 }
 
-/// One call: its windows, and what the model remembers of it.
+/// One call: its waiting windows and its state of the network.
 struct Call {
     account: Option<Arc<Account>>,
     output: Probabilities,
     windows: VecDeque<Window>,
-    /// Among the ready calls, or in the batch being judged.
+    /// Whether the call is among the ready calls or in the current batch.
     scheduled: bool,
     context: [f32; CONTEXT],
     state: [f32; STATE],
@@ -150,17 +153,18 @@ struct Call {
 struct Window {
     at: MediaTime,
     purpose: Purpose,
-    /// The first after the gate was closed: forget what was before.
+    /// Whether it is the first after silence: the state of the network is reset before it.
     first: bool,
     samples: [i16; WINDOW],
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Purpose {
+    /// Its probability is sent to the call.
     Judge,
-    /// Only warms the network's memory.
+    /// It only updates the state of the network.
     WarmUp,
-    /// Known to be silent; waits for its turn.
+    /// It did not pass the gate: a probability of 0 is sent in its turn, without a run of the model.
     Silence,
 }
 
@@ -183,7 +187,7 @@ impl Call {
         self.windows.push_back(window);
     }
 
-    /// The next window for the model; silence before it is passed on.
+    /// The next window for the model. The probabilities of silent windows before it are sent.
     fn next(&mut self) -> Option<Window> {
         loop {
             let window = self.windows.pop_front()?;
@@ -200,12 +204,14 @@ struct Input {
     ready: Arc<Ready>,
     call: Arc<Mutex<Call>>,
     gate: Gate,
-    /// The gate did not let the window before through, or there was none.
+    /// Whether the previous window did not pass the gate, or there was none.
     closed: bool,
-    /// The latest windows that did not pass.
+    /// The latest windows that did not pass the gate.
     recent: VecDeque<[i16; WINDOW]>,
+    /// The window that is being filled, and the samples in it.
     window: [i16; WINDOW],
     filled: usize,
+    /// Samples of all complete windows.
     judged: u64,
 }
 
@@ -259,16 +265,16 @@ impl Input {
     }
 }
 
-/// The thread that owns the model. Its buffers are kept from batch to batch.
+/// What the model thread owns. The buffers are reused from batch to batch.
 struct Worker {
     session: Session,
     batch: Vec<(Arc<Mutex<Call>>, Window)>,
     input: Vec<f32>,
     state: Vec<f32>,
     probabilities: Vec<f32>,
-    /// How long the last run took.
+    /// Duration of the latest batch.
     span: Duration,
-    /// The last run failed: that was said already.
+    /// Whether the latest batch failed: the failure was logged already.
     failing: bool,
     activity: Arc<Activity>,
 }
@@ -308,7 +314,8 @@ impl Worker {
         }
     }
 
-    /// Fills the batch with a window of each ready call; waits for the first. False when it is time to stop.
+    /// Fills the batch with one window of each ready call; waits for the first call. Returns false when the
+    /// thread is to stop.
     fn gather(&mut self, ready: &Ready) -> bool {
         let mut calls = lock(&ready.calls);
         while self.batch.is_empty() {
@@ -333,7 +340,7 @@ impl Worker {
         true
     }
 
-    /// Tells each call of the batch, and lines up again those that have more.
+    /// Sends each call of the batch its probability, and queues the calls that have more windows.
     fn answer(&mut self, ready: &Ready) {
         let share = self.span / self.batch.len().max(1) as u32;
         for (row, (call, window)) in self.batch.drain(..).enumerate() {
@@ -342,7 +349,7 @@ impl Worker {
                 account.charge(share);
             }
             if window.purpose == Purpose::Judge {
-                // A model that fails hears nothing, and the call goes on with what else ends a turn.
+                // When the model fails, no voice is reported: the call goes on, and other signals end its turns.
                 let probability = self.probabilities.get(row).copied().unwrap_or(0.0);
                 locked.output.send(VoiceProbability { at: window.at, probability });
             }
@@ -354,7 +361,7 @@ impl Worker {
         }
     }
 
-    /// Fills `probabilities`; leaves none of a run that fails.
+    /// Runs the batch and fills `probabilities`, which stays empty when the run fails.
     fn run(&mut self) -> Result<()> {
         let n = self.batch.len();
         self.probabilities.clear();
@@ -369,7 +376,7 @@ impl Worker {
             self.input.extend_from_slice(&call.context);
             self.input.extend(window.samples.iter().map(|s| f32::from(*s) / 32_768.0));
             call.context.copy_from_slice(&self.input[self.input.len() - CONTEXT..]);
-            // The model wants its state as [layer, call, 128].
+            // The shape of the model's state is [layer, call, 128].
             for (layer, state) in call.state.chunks_exact(LAYER).enumerate() {
                 self.state[(layer * n + row) * LAYER..][..LAYER].copy_from_slice(state);
             }
@@ -402,7 +409,7 @@ mod tests {
 
     use super::*;
 
-    /// A detector behind a gate, and a sentence.
+    /// A detector behind a gate, and a spoken sentence.
     fn speech(gate: fn(&[i16]) -> bool) -> Option<(SileroVad, Vec<i16>)> {
         let (models, data) = (crate::testing::models()?, crate::testing::testdata()?);
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
@@ -413,7 +420,7 @@ mod tests {
 
     async fn judge(vad: &SileroVad, samples: &[i16]) -> Vec<f32> {
         let (mut input, output) = vad.open();
-        // Not faster than a thread can follow: a second at most may wait.
+        // Each window is awaited, because windows are dropped when more than a second of them waits.
         let mut output = output;
         let mut all = Vec::new();
         for window in samples.chunks_exact(WINDOW) {

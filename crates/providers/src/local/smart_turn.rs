@@ -1,4 +1,4 @@
-//! smart-turn v3: whether a person has finished, judged from the sound of the last seconds.
+//! smart-turn v3: whether a speaker has finished their turn, judged by the sound of the last seconds.
 
 mod mel;
 
@@ -13,15 +13,15 @@ use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::pool::{ModelPool, Operation};
 use mel::LogMel;
 
-/// Pauses judged together.
+/// Pauses judged in one batch.
 const MAX_BATCH: usize = 4;
 
-/// The detector.
+/// The end-of-turn detector.
 pub struct SmartTurn {
     run: Operation<Arc<[i16]>, f32>,
 }
 
-/// One thread's detector.
+/// The detector of one thread.
 struct Judge {
     session: Session,
     mel: LogMel,
@@ -50,7 +50,7 @@ impl Judge {
         let shape = [clips.len(), LogMel::BANDS, LogMel::FRAMES];
         let input = TensorRef::from_array_view((shape, input.as_slice())).map_err(&failed)?;
         let outputs = self.session.run(ort::inputs!["input_features" => input]).map_err(&failed)?;
-        // Named logits, but already probabilities.
+        // The output is called "logits" but holds probabilities.
         let (_, complete) = outputs["logits"].try_extract_tensor::<f32>().map_err(&failed)?;
         if complete.len() != clips.len() {
             return Err(Error::internal("smart-turn answered in an unknown shape"));

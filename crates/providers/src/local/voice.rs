@@ -1,4 +1,4 @@
-//! The way of voice probabilities from a detector to its call: bounded, and never waited for.
+//! A bounded channel for voice probabilities from a detector to its call. The detector never waits.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,31 +9,31 @@ use futures_util::{StreamExt, stream};
 
 use crate::lock::lock;
 
-/// Probabilities that may wait for a call: 4 s of windows. A call that far behind wants the newest.
+/// Probabilities that may wait for a call: 4 s of windows. When more wait, the oldest are dropped.
 const MAX_WAITING: usize = 125;
 
 #[derive(Default)]
 struct Shared {
     waiting: VecDeque<VoiceProbability>,
     waker: Option<Waker>,
-    /// The detector is gone: no more will come.
+    /// Whether the detector's end was dropped.
     ended: bool,
-    /// The call is gone: no more is wanted.
+    /// Whether the call's end was dropped.
     unwanted: bool,
 }
 
-/// The detector's end.
+/// The detector's end of the channel.
 pub(crate) struct Probabilities(Arc<Mutex<Shared>>);
 
-/// The call's end.
-struct Wanted(Arc<Mutex<Shared>>);
+/// The call's end of the channel.
+struct Receiver(Arc<Mutex<Shared>>);
 
-/// Both ends; the stream ends after the detector's end is dropped.
+/// Makes a channel. The stream ends once the detector's end is dropped.
 pub(crate) fn channel() -> (Probabilities, BoxStream<'static, VoiceProbability>) {
     let shared = Arc::<Mutex<Shared>>::default();
-    let wanted = Wanted(shared.clone());
+    let receiver = Receiver(shared.clone());
     let stream = stream::poll_fn(move |cx| {
-        let mut shared = lock(&wanted.0);
+        let mut shared = lock(&receiver.0);
         match shared.waiting.pop_front() {
             Some(probability) => Poll::Ready(Some(probability)),
             None if shared.ended => Poll::Ready(None),
@@ -47,7 +47,7 @@ pub(crate) fn channel() -> (Probabilities, BoxStream<'static, VoiceProbability>)
 }
 
 impl Probabilities {
-    /// Hands over a probability; the oldest is dropped when too many wait.
+    /// Sends a probability. The oldest is dropped when too many wait.
     pub(crate) fn send(&self, probability: VoiceProbability) {
         let mut shared = lock(&self.0);
         if shared.unwanted {
@@ -69,7 +69,7 @@ impl Drop for Probabilities {
     }
 }
 
-impl Drop for Wanted {
+impl Drop for Receiver {
     fn drop(&mut self) {
         let mut shared = lock(&self.0);
         shared.unwanted = true;
@@ -77,7 +77,7 @@ impl Drop for Wanted {
     }
 }
 
-/// Wakes the call after the lock is given back.
+/// Releases the lock, then wakes the call.
 fn wake(mut shared: MutexGuard<'_, Shared>) {
     let waker = shared.waker.take();
     drop(shared);

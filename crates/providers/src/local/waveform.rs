@@ -1,15 +1,15 @@
-//! What all voices do with the samples that their models make.
+//! From the output of a voice's model to samples that can be played.
 
-/// Quieter than this (of 1) is silence: 46 dB under full scale.
+/// Samples below this (of 1) are silence: 46 dB below full scale.
 const SILENCE: f32 = 0.005;
-/// Silence kept before the first sound; more is latency, none is a click.
+/// Silence kept before the first sound. More would be latency, and without any the sound begins with a click.
 const LEAD_IN_S: f32 = 0.02;
-/// Silence kept after the last sound: a pause between clauses.
+/// Silence kept after the last sound, as a pause before the next clause.
 const LEAD_OUT_S: f32 = 0.15;
-/// Loudest sample; a little room for resampling to overshoot.
+/// The largest sample (of 1), with room for the overshoot of resampling.
 const PEAK: f32 = 0.9;
 
-/// Cuts silence at both ends and turns samples of -1..1 into 16 bits, quieter if they would clip.
+/// Cuts silence at both ends and converts samples from -1..1 to 16 bits. Audio that would clip is made quieter.
 pub(crate) fn finish(audio: &[f32], rate: f32) -> Vec<i16> {
     let loud = |sample: &f32| sample.abs() > SILENCE;
     let (Some(first), Some(last)) = (audio.iter().position(loud), audio.iter().rposition(loud)) else {

@@ -1,4 +1,4 @@
-//! Engines without models, for tests: what they are given says what they do, at once and always the same.
+//! Fake engines for tests. Their input says what they do; they do it at once and in the same way every time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,14 +10,19 @@ use antiphon_core::{
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
+/// Samples of a window of [`FakeVad`]: 32 ms at 16 kHz.
+const WINDOW: usize = 512;
+/// Samples of one second at 16 kHz.
+const SECOND: usize = 16_000;
+
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// Answers of these engines that are under way in this process: none once nobody waits for any.
+/// Number of unfinished answers of these engines in this process: 0 once nobody waits for any.
 pub fn under_way() -> usize {
     UNDER_WAY.load(Ordering::SeqCst)
 }
 
-/// Counts itself while it lives.
+/// Counts one unfinished answer while it exists.
 struct Counted;
 
 impl Counted {
@@ -38,12 +43,9 @@ fn counted<T: Send + 'static>(answers: BoxStream<'static, T>) -> BoxStream<'stat
     answers.inspect(move |_| _ = &guard).boxed()
 }
 
-/// Takes for voice what is not silent.
+/// Reports voice in all windows that are not silent.
 #[derive(Debug, Default)]
 pub struct FakeVad;
-
-/// What the detector of a call judges at once: 32 ms.
-const WINDOW: usize = 512;
 
 impl Vad for FakeVad {
     fn name(&self) -> &'static str {
@@ -51,12 +53,12 @@ impl Vad for FakeVad {
     }
 
     fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
-        struct Ear {
+        struct Input {
             window: Vec<i16>,
             judged: u64,
             output: mpsc::UnboundedSender<VoiceProbability>,
         }
-        impl VadStream for Ear {
+        impl VadStream for Input {
             fn push(&mut self, samples: &[i16]) {
                 for &sample in samples {
                     self.window.push(sample);
@@ -72,8 +74,8 @@ impl Vad for FakeVad {
             }
         }
         let (output, mut judged) = mpsc::unbounded_channel();
-        let ear = Ear { window: Vec::new(), judged: 0, output };
-        (Box::new(ear), stream::poll_fn(move |cx| judged.poll_recv(cx)).boxed())
+        let input = Input { window: Vec::new(), judged: 0, output };
+        (Box::new(input), stream::poll_fn(move |cx| judged.poll_recv(cx)).boxed())
     }
 }
 
@@ -81,10 +83,7 @@ fn is_loud(samples: &[i16]) -> bool {
     samples.iter().any(|sample| sample.unsigned_abs() > 100)
 }
 
-/// Samples.
-const SECOND: usize = 16_000;
-
-/// Says "one word" for each second that is not silent.
+/// Understands "one word" in each second that is not silent.
 #[derive(Debug, Default)]
 pub struct FakeStt;
 
@@ -112,7 +111,7 @@ impl Stt for FakeStt {
                         heard.unanswered = false;
                         return Some((Ok(heard.transcript(true)), (audio, heard)));
                     }
-                    // The end is a question, too, if anything came since the last.
+                    // The end asks for an answer as a flush does, if audio came since the last answer.
                     None if std::mem::take(&mut heard.unanswered) => {
                         return Some((Ok(heard.transcript(true)), (stream::empty().boxed(), heard)));
                     }
@@ -134,7 +133,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// Whether another second is full.
+    /// Takes samples; returns whether another second is complete.
     fn take(&mut self, mut samples: &[i16]) -> bool {
         let before = self.samples / SECOND;
         while !samples.is_empty() {
@@ -157,8 +156,8 @@ impl Heard {
     }
 }
 
-/// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, `break`; else calls the first tool it may,
-/// else repeats the message.
+/// Does what the last message says: `fail KIND`, `fail late`, `hang`, `endless`, or `break`. Otherwise it calls the
+/// first tool, if there is one that it may call, or else repeats the message.
 #[derive(Debug, Default)]
 pub struct FakeLlm;
 
@@ -229,7 +228,7 @@ fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
     }
 }
 
-/// A sawtooth, 50 ms for each letter. `#` cannot be spoken, `fail` fails, `endless` never ends.
+/// Speaks a sawtooth of 50 ms for each letter or digit. `fail` fails, `endless` never ends.
 #[derive(Debug, Default)]
 pub struct FakeTts;
 
@@ -258,7 +257,7 @@ impl Tts for FakeTts {
     }
 }
 
-/// How often each of the first eight letters occurs.
+/// Embeds a text as the number of times that each of the first eight letters occurs in it.
 #[derive(Debug, Default)]
 pub struct FakeEmbed;
 

@@ -1,4 +1,4 @@
-//! Simulated engines for capacity tests: real traits, fixed delays, no model. Faults can be injected.
+//! Simulated engines for capacity tests: they answer after fixed delays, without a model. Faults can be injected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,12 @@ use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use tokio::time::sleep;
 
-/// Faults and noise.
+/// Length of the simulated vectors.
+const DIMENSIONS: usize = 384;
+/// Length of one piece of simulated audio.
+const PIECE: Duration = Duration::from_millis(100);
+
+/// Injected faults and random delays.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
@@ -22,13 +27,13 @@ pub struct Faults {
     pub fail_rate: f64,
     /// Share of requests that never answer, 0 to 1.
     pub stall_rate: f64,
-    /// Up to this is added to each delay.
+    /// The largest random delay that is added to each delay.
     pub jitter_ms: u64,
-    /// Makes faults repeatable.
+    /// The same seed gives the same faults.
     pub seed: u64,
 }
 
-/// What becomes of the next request.
+/// Decides what happens to each request.
 struct Dice {
     faults: Faults,
     thrown: AtomicU64,
@@ -61,7 +66,7 @@ impl Dice {
         (fate, jitter)
     }
 
-    /// Waits `delay` and what chance adds to it.
+    /// Waits for `delay` and its random addition, or fails, or never returns.
     async fn wait(&self, delay: Duration) -> Result<()> {
         let (fate, jitter) = self.throw();
         match fate {
@@ -75,19 +80,19 @@ impl Dice {
     }
 }
 
-/// `[stt] engine = "sim"`.
+/// The simulated recogniser, `[stt] engine = "sim"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimStt {
-    /// From the question to the answer.
+    /// Time from a flush to its answer.
     pub delay: Duration,
-    /// What is always understood.
+    /// The text of every transcript.
     pub text: String,
-    /// Faults and noise.
+    /// Injected faults and random delays.
     pub faults: Faults,
 }
 
 impl SimStt {
-    /// The engine.
+    /// Makes the engine.
     pub fn engine(self) -> Arc<dyn Stt> {
         let dice = Dice::new(self.faults.clone());
         Arc::new(SttEngine { dice, delay: self.delay, text: self.text.into() })
@@ -100,7 +105,7 @@ struct SttEngine {
     text: Arc<str>,
 }
 
-/// What is known of the audio so far: samples, and whether they were answered.
+/// The audio so far: its samples, and whether they were answered.
 struct Heard {
     audio: BoxStream<'static, SttInput>,
     samples: u64,
@@ -153,23 +158,23 @@ impl Stt for SttEngine {
     }
 }
 
-/// `[llm] engine = "sim"`.
+/// The simulated language model, `[llm] engine = "sim"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimLlm {
-    /// Until the first token.
+    /// Time until the first token.
     pub first_token: Duration,
-    /// From one token to the next.
+    /// Time from one token to the next.
     pub token: Duration,
     /// Tokens in a reply; the text is repeated or cut to fit.
     pub tokens: usize,
-    /// What is always answered, a word a token.
+    /// The text of every reply; each word is a token.
     pub text: String,
-    /// Faults and noise.
+    /// Injected faults and random delays.
     pub faults: Faults,
 }
 
 impl SimLlm {
-    /// The engine.
+    /// Makes the engine.
     pub fn engine(self) -> Arc<dyn Llm> {
         let words: Vec<&str> = self.text.split_whitespace().collect();
         let tokens = words.iter().cycle().take(if words.is_empty() { 0 } else { self.tokens });
@@ -230,33 +235,30 @@ impl Llm for LlmEngine {
     }
 }
 
-/// `[tts] engine = "sim"`.
+/// The simulated voice, `[tts] engine = "sim"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimTts {
-    /// Until the first audio of a clause.
+    /// Time until the first audio of a clause.
     pub first_audio: Duration,
-    /// Length of a clause's audio.
+    /// Length of the audio of a clause.
     pub audio: Duration,
-    /// Whether audio comes no faster than it plays.
+    /// Whether audio comes no faster than it is played.
     pub realtime: bool,
-    /// Faults and noise.
+    /// Injected faults and random delays.
     pub faults: Faults,
 }
 
 impl SimTts {
-    /// The engine.
+    /// Makes the engine.
     pub fn engine(self) -> Arc<dyn Tts> {
         let dice = Dice::new(self.faults.clone());
-        // A quiet 200 Hz square wave: cheap, and heard by whoever measures.
+        // A quiet 200 Hz square wave: cheap to make, and loud enough to be detected by load tests.
         let rate = SampleRate::HZ_8000;
         let piece = |n: usize| if (n / 20).is_multiple_of(2) { 500 } else { -500 };
         let piece = (0..rate.samples_in(PIECE)).map(piece).collect();
         Arc::new(TtsEngine { dice, sim: self, piece: AudioChunk { rate, samples: piece } })
     }
 }
-
-/// Audio comes in pieces of this length.
-const PIECE: Duration = Duration::from_millis(100);
 
 struct TtsEngine {
     dice: Arc<Dice>,
@@ -301,10 +303,8 @@ impl Tts for TtsEngine {
     }
 }
 
-/// `[embed] engine = "sim"`: equal texts get equal vectors, others unrelated ones.
+/// The simulated embedder, `[embed] engine = "sim"`: equal texts get equal vectors, different ones unrelated vectors.
 pub struct SimEmbed;
-
-const DIMENSIONS: usize = 384;
 
 impl Embed for SimEmbed {
     fn name(&self) -> &'static str {
@@ -321,7 +321,7 @@ impl Embed for SimEmbed {
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let vector = |text: &String| {
-            // FNV-1a.
+            // The seed is the FNV-1a hash of the text.
             let seed = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });

@@ -12,7 +12,7 @@ use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, RateLimits, Result};
 use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
 
-/// The version of the API that is spoken here.
+/// The version of the API.
 const VERSION: &str = "2023-06-01";
 
 /// Where the server is and what to ask it for.
@@ -39,7 +39,7 @@ impl AnthropicOptions {
             base_url: "https://api.anthropic.com/v1".to_owned(),
             model: model.into(),
             api_key: None,
-            // Some minutes of speech.
+            // This is enough for some minutes of speech.
             max_tokens: 1_024,
             bounds: Bounds::default(),
             limits: Arc::default(),
@@ -47,15 +47,14 @@ impl AnthropicOptions {
     }
 }
 
-/// The remote language model. A conversation that ends with the assistant's words is continued from there, by the
-/// models that do this.
+/// A language model of Anthropic. Models that support it continue a conversation that ends with the assistant's words.
 pub struct AnthropicChat {
     remote: Remote,
     options: AnthropicOptions,
 }
 
 impl AnthropicChat {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: AnthropicOptions) -> Result<Self> {
         let mut remote = Remote::new(&options.base_url, "Anthropic's server", "[llm]")?
             .with_bounds(options.bounds)
@@ -67,13 +66,13 @@ impl AnthropicChat {
         Ok(Self { remote, options })
     }
 
-    /// Asks the server for its models: whether it is there and takes the key.
+    /// Asks the server for its models, to test whether it can be reached and accepts the key.
     pub async fn probe(&self) -> Result<()> {
         self.remote.send(self.remote.get("/models?limit=1")).await.map(drop)
     }
 }
 
-/// What reads one completion.
+/// A reader for one completion.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
     events::Messages::default()

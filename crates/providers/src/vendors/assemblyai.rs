@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::remote::listening::{Dialect, Line, Part, Said, listen, query, terms};
 use crate::remote::{Bounds, Remote};
 
-/// Until an unanswered `ForceEndpoint` is given up: one is not answered when nothing was said since the latest turn,
-/// and otherwise within a few hundred milliseconds.
+/// How long an answer to `ForceEndpoint` is awaited. It comes within a few hundred milliseconds, but not at all when
+/// nothing was said since the latest turn.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// Where AssemblyAI is and what to ask it for. It knows the language by its model.
@@ -61,14 +61,14 @@ impl fmt::Debug for AssemblyAiOptions {
     }
 }
 
-/// AssemblyAI's recogniser.
+/// AssemblyAI's streaming recogniser.
 pub struct AssemblyAi {
     remote: Remote,
     options: AssemblyAiOptions,
 }
 
 impl AssemblyAi {
-    /// Connects with each utterance.
+    /// Makes the client. Each transcription opens a connection.
     pub fn new(options: AssemblyAiOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "AssemblyAI", "[stt]")?
             .with_bounds(options.bounds)
@@ -85,8 +85,8 @@ impl AssemblyAi {
             ("encoding", "pcm_s16le"),
             ("speech_model", own.model.as_str()),
             ("format_turns", if own.format_turns { "true" } else { "false" }),
-            // Whoever flushes decides where a turn ends: these let the model end none by what was said, and only
-            // very long silence end one.
+            // Our flushes decide where a turn ends. With these settings the model ends no turn by what was said, and
+            // only after a very long silence.
             ("end_of_turn_confidence_threshold", "1.0"),
             ("max_turn_silence", "10000"),
         ];
@@ -115,24 +115,24 @@ impl Stt for AssemblyAi {
     }
 }
 
-/// Hears lines as [`listening::fuzz`](crate::remote::listening::fuzz) does.
+/// Reads lines as described at [`listening::fuzz`](crate::remote::listening::fuzz).
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &Remote, formats: bool, lines: &str) -> Result<()> {
     crate::remote::listening::fuzz(remote, Wire { formats }, lines)
 }
 
-/// `/v3/ws` on the wire.
+/// The messages of `/v3/ws`.
 struct Wire {
-    /// Each turn's text comes twice, the second time formatted.
+    /// Whether the text of each turn comes twice, the second time formatted.
     formats: bool,
 }
 
 impl Dialect for Wire {
-    /// 50 to 1,000 ms: shorter and longer messages end the session (3007).
+    /// 50 to 1,000 ms. The server ends the session when a message is shorter or longer (error 3007).
     const PIECE: RangeInclusive<usize> = 800..=16_000;
     const FLUSH: &'static str = r#"{"type":"ForceEndpoint"}"#;
     const END: &'static str = r#"{"type":"Terminate"}"#;
-    /// A session without audio stands unless another `inactivity_timeout` was asked for.
+    /// A session stays open without audio unless an `inactivity_timeout` is set.
     const KEEP_ALIVE: Option<(Duration, &'static str)> = None;
 
     fn read(&mut self, remote: &Remote, message: &str) -> Result<Said> {
@@ -145,7 +145,7 @@ impl Dialect for Wire {
         match message.kind.as_str() {
             "Turn" => Ok(Said::Part(self.part(message))),
             "Termination" => Ok(Said::Over),
-            // `Begin`, `SpeechStarted`, and what is yet to be invented.
+            // `Begin`, `SpeechStarted`, and messages that are added to the API later.
             _ => Ok(Said::Nothing),
         }
     }
@@ -154,7 +154,7 @@ impl Dialect for Wire {
 impl Wire {
     fn part(&self, turn: Message) -> Part {
         let end_ms = turn.words.last().map_or(0, |word| word.end);
-        // Until the turn ends its transcript leaves out words that may still change.
+        // Until a turn ends, its transcript does not contain the words that may still change.
         let heard = || turn.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         Part {
             number: turn.turn_order,
@@ -167,11 +167,11 @@ impl Wire {
     }
 }
 
-/// The kind of an error: the codes with which AssemblyAI also closes.
+/// The kind of an error code. The WebSocket is closed with the same codes.
 fn kind(code: i64) -> ErrorKind {
     match code {
         1008 | 4001..=4003 => ErrorKind::Unauthorized,
-        // Too many sessions, and audio faster than it is taken.
+        // There are too many sessions, or audio is sent too fast.
         3009 | 4029 => ErrorKind::RateLimited,
         3006 => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,

@@ -1,4 +1,5 @@
-//! Cartesia's voices: Sonic. All clauses share one WebSocket, which stays open: each is a context of its own on it.
+//! Cartesia's voices: Sonic. All clauses share one WebSocket, which stays open. Each clause is a context of
+//! its own on it.
 
 mod command;
 mod connection;
@@ -18,9 +19,9 @@ use crate::remote::{Bounds, Remote};
 use crate::speech_text::plain;
 use connection::Connections;
 
-/// The rates of its `raw` container.
+/// The sample rates that Cartesia offers for the `raw` container.
 const RATES: [u32; 6] = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000];
-/// Katie, whom their own examples use.
+/// The voice Katie, which Cartesia's examples use.
 const VOICES: [&str; 1] = ["f786b574-daa5-4673-aa0c-cbe3e8534c02"];
 
 /// Where the server is and how it is to speak.
@@ -60,7 +61,7 @@ impl fmt::Debug for CartesiaOptions {
     }
 }
 
-/// The remote voice.
+/// Cartesia's voices.
 pub struct Cartesia {
     connections: Arc<Connections>,
     model: String,
@@ -69,7 +70,7 @@ pub struct Cartesia {
 }
 
 impl Cartesia {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: CartesiaOptions) -> Result<Self> {
         secret(&options.api_key)?;
         let remote = Remote::new(&options.base_url, "Cartesia", SECTION)?
@@ -84,13 +85,13 @@ impl Cartesia {
         })
     }
 
-    /// The connection, as far as it is measured.
+    /// The measurements of the connection.
     pub fn component(&self) -> Arc<dyn Component> {
         self.connections.clone()
     }
 }
 
-/// Takes messages, one a line, as those of one clause.
+/// Reads lines as the messages of one clause.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &crate::remote::Remote, lines: &str) -> Result<()> {
     let mut pcm = crate::remote::Pcm::new(remote, SampleRate::HZ_24000);

@@ -1,4 +1,4 @@
-//! Deepgram, or its engine on one's own machines.
+//! Deepgram's speech recognition and voices, in the cloud or self-hosted.
 
 pub(crate) mod listen;
 mod speak;

@@ -1,4 +1,4 @@
-//! `ElevenLabs`' voices.
+//! The voices of `ElevenLabs`.
 
 mod wire;
 
@@ -18,21 +18,21 @@ use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, voic
 use crate::remote::{Bounds, Pcm, Remote};
 use crate::speech_text::plain;
 
-/// The rates of its `pcm_..` formats that every plan has.
+/// The sample rates of the `pcm_..` formats that every plan includes.
 const RATES: [u32; 4] = [8_000, 16_000, 22_050, 24_000];
-/// Ready-made voices that every account has: George, whom their own examples use, Sarah, Rachel.
+/// Voices that every account has: George, which the vendor's examples use, Sarah and Rachel.
 const VOICES: [&str; 3] = ["JBFqnCBsd6RMkjVDRZzb", "EXAVITQu4vr4xnSDxMaL", "21m00Tcm4TlvDq8ikWAM"];
-/// What they take for `inactivity_timeout`.
+/// The lowest and the highest `inactivity_timeout`.
 const INACTIVITY_S: (u64, u64) = (1, 180);
-/// Where the key goes.
+/// The header of the key.
 const KEY: &str = "xi-api-key";
 
 /// How a clause is sent.
 ///
-/// A clause is whole text, and for that HTTP is faster: its connection is shared and stays open, so that the request is
-/// on its way at once and the first audio is back after one round trip and the model's own time. This WebSocket says one
-/// text and closes, so that each clause first pays for TCP, TLS and the upgrade: three round trips more, some 100 to
-/// 300 ms across an ocean. It is worth that where a proxy holds back streamed HTTP answers but not WebSockets.
+/// HTTP is faster: its connection is shared and stays open, so that the first audio comes after one round trip and the
+/// time of the model. The vendor closes a WebSocket after one clause, so that each clause first needs three more round
+/// trips for TCP, TLS and the upgrade, some 100 to 300 ms across an ocean. The WebSocket is for networks whose proxy
+/// holds back streamed HTTP answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ElevenLabsTransport {
     /// A request for each clause, on a shared connection.
@@ -54,7 +54,7 @@ pub struct ElevenLabsVoiceSettings {
 }
 
 impl Default for ElevenLabsVoiceSettings {
-    /// Theirs.
+    /// The vendor's own defaults.
     fn default() -> Self {
         Self { stability: 0.5, similarity_boost: 0.75, style: 0.0 }
     }
@@ -110,7 +110,7 @@ impl fmt::Debug for ElevenLabsOptions {
     }
 }
 
-/// The remote voice.
+/// The voices of `ElevenLabs`.
 pub struct ElevenLabs {
     remote: Remote,
     key: HeaderValue,
@@ -119,7 +119,7 @@ pub struct ElevenLabs {
 }
 
 impl ElevenLabs {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: ElevenLabsOptions) -> Result<Self> {
         for voice in &options.voices {
             addressable("voice", &voice.id)?;
@@ -177,7 +177,7 @@ impl ElevenLabs {
     }
 }
 
-/// Takes messages, one a line, as those of one clause.
+/// Reads lines as the messages of one clause.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &Remote, lines: &str) -> Result<()> {
     let mut pcm = Pcm::new(remote, SampleRate::HZ_24000);
@@ -193,7 +193,7 @@ pub(crate) fn fuzz(remote: &Remote, lines: &str) -> Result<()> {
     Ok(())
 }
 
-/// An answer that is being read.
+/// The answer to one clause while it is being read.
 struct Answering {
     socket: Socket,
     pcm: Pcm,
@@ -201,7 +201,7 @@ struct Answering {
     bound: Duration,
 }
 
-/// The audio of a clause, until the server says that it was the last.
+/// The audio of a clause, up to the message that the server marks as the last.
 fn answers(socket: Socket, rate: SampleRate) -> BoxStream<'static, Result<AudioChunk>> {
     let (pcm, bound) = (Pcm::new(socket.remote(), rate), socket.remote().bounds().first);
     stream::try_unfold(Some(Answering { socket, pcm, bound }), move |answering| async move {

@@ -48,7 +48,7 @@ impl GeminiOptions {
     }
 }
 
-/// The remote language model.
+/// A language model of Google.
 pub struct GeminiChat {
     remote: Remote,
     options: GeminiOptions,
@@ -56,7 +56,7 @@ pub struct GeminiChat {
 }
 
 impl GeminiChat {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: GeminiOptions) -> Result<Self> {
         let mut remote = Remote::new(&options.base_url, "Google's server", "[llm]")?
             .with_bounds(options.bounds)
@@ -68,7 +68,7 @@ impl GeminiChat {
         Ok(Self { remote, options, signatures: Arc::default() })
     }
 
-    /// Asks the server for the model: whether it is there and takes the key.
+    /// Asks the server for the model, to test whether it can be reached and accepts the key.
     pub async fn probe(&self) -> Result<()> {
         self.remote.send(self.remote.get(&format!("/models/{}", self.options.model))).await.map(drop)
     }
@@ -82,7 +82,7 @@ impl GeminiChat {
     }
 }
 
-/// What reads one completion.
+/// A reader for one completion.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
     events::Contents::new(Arc::default())

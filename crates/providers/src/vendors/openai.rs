@@ -1,4 +1,4 @@
-//! OpenAI and every server that speaks as it does: Azure, Groq, vLLM, llama-server, Ollama.
+//! OpenAI, and servers with the same API: Azure, Groq, vLLM, llama-server, Ollama.
 
 pub(crate) mod chat;
 pub(crate) mod embeddings;

@@ -1,19 +1,19 @@
-//! The words of a text as the network sees them: hashed words, pairs of words and pieces of words (Weinberger et al.
+//! The words of a text as input of the network: hashed words, pairs of words and pieces of words (Weinberger et al.
 //! 2009, "Feature Hashing for Large Scale Multitask Learning"; pieces as in Bojanowski et al. 2017, "Enriching Word
 //! Vectors with Subword Information").
 
 use std::ops::RangeInclusive;
 
-/// Features that can be told apart.
+/// Number of different features: hashes are taken modulo this.
 pub const BUCKETS: usize = 1 << 14;
-/// Characters of a piece of a word.
+/// Lengths of the pieces of a word, in characters.
 const PIECE: RangeInclusive<usize> = 3..=5;
-/// Tell the same letters apart when they are a word, a pair or a piece.
+/// Hashed along with the letters, so that equal letters are different features as a word, a pair and a piece.
 const WORD: u32 = 1;
 const PAIR: u32 = 2;
 const PIECE_OF_WORD: u32 = 3;
 
-/// The features of a text, ascending, each once and below [`BUCKETS`].
+/// The features of a text in ascending order without duplicates, each below [`BUCKETS`].
 pub fn features(text: &str) -> Vec<u32> {
     let straight = |c| if c == '’' { '\'' } else { c };
     let text: String = text.chars().flat_map(char::to_lowercase).map(straight).collect();
@@ -35,7 +35,7 @@ pub fn features(text: &str) -> Vec<u32> {
     found
 }
 
-/// Words and, one by one, the other signs; the same sign again says no more.
+/// The words of a text and, one by one, its other characters. A repeated character counts once.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let of_word = |c: char| c.is_alphanumeric() || c == '\'';
     let mut rest = text;
@@ -59,7 +59,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The pieces of a word between its brackets, without the whole.
+/// The pieces of a word with brackets around it, which mark its beginning and end; the whole word is left out.
 fn pieces(word: &str, found: &mut Vec<u32>) {
     let bracketed: Vec<char> = std::iter::once('<').chain(word.chars()).chain(std::iter::once('>')).collect();
     for length in PIECE.filter(|length| *length < bracketed.len()) {
@@ -70,7 +70,7 @@ fn pieces(word: &str, found: &mut Vec<u32>) {
     }
 }
 
-/// FNV-1a, and the last steps of MurmurHash3 for the low bits to depend on all.
+/// FNV-1a, followed by the last steps of MurmurHash3, which make the low bits depend on all others.
 fn hash(kind: u32, bytes: impl IntoIterator<Item = u8>) -> u32 {
     let mut hash = 0x811c_9dc5 ^ kind;
     for byte in bytes {

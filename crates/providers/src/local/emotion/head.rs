@@ -1,37 +1,38 @@
-//! The network behind the embedding: one hidden layer over the sentence's vector and its words, then the emotions.
+//! The classification network: one hidden layer over the sentence's embedding and its words, then one
+//! output for each emotion.
 
 use antiphon_core::{Emotion, EmotionScores, Error, Result};
 
 use super::features::{BUCKETS, features};
 
-/// Length of the sentence's vector.
+/// Length of the sentence's embedding.
 pub const DIMENSIONS: usize = 384;
 /// Units of the hidden layer.
 pub const HIDDEN: usize = 32;
-/// The emotions.
+/// Number of emotions.
 pub const CLASSES: usize = Emotion::ALL.len();
-/// The file's first bytes; the last one counts its formats.
+/// The first bytes of the file of weights; the last one is the version of its format.
 const MAGIC: [u8; 8] = *b"ANTEMOT\x01";
-/// Length of the file: its tables of bytes, all other numbers, and the first and last 8 bytes.
+/// Length of the file in bytes: the magic, two quantised tables, all other numbers as `f32`, and a checksum.
 const LENGTH: usize = 8 + (BUCKETS + DIMENSIONS) * HIDDEN + 4 * (3 * HIDDEN + CLASSES * (HIDDEN + 1)) + 8;
 
-/// The network as it is trained. A table has a row of [`HIDDEN`] for each of its inputs.
+/// The network as it is trained, in full precision. A table has one row of [`HIDDEN`] weights for each input.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// From each of [`BUCKETS`] features to the hidden layer.
+    /// From each of the [`BUCKETS`] features to the hidden layer.
     pub words: Vec<f32>,
-    /// From each of [`DIMENSIONS`] of the vector to the hidden layer.
+    /// From each of the [`DIMENSIONS`] of the embedding to the hidden layer.
     pub meaning: Vec<f32>,
-    /// Of the hidden layer.
+    /// Bias of the hidden layer.
     pub hidden: [f32; HIDDEN],
     /// From the hidden layer to each emotion.
     pub out: [[f32; HIDDEN]; CLASSES],
-    /// Of the emotions.
+    /// Bias of the outputs.
     pub bias: [f32; CLASSES],
 }
 
 impl Weights {
-    /// The file of them, the tables in bytes.
+    /// The content of the file of weights, with quantised tables.
     pub fn to_file(&self) -> Vec<u8> {
         let mut file = MAGIC.to_vec();
         for table in [&self.words, &self.meaning] {
@@ -45,7 +46,7 @@ impl Weights {
     }
 }
 
-/// The network as it is used.
+/// The network as it is used, with quantised tables.
 #[derive(Debug)]
 pub struct Head {
     words: Table,
@@ -56,7 +57,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads what [`Weights::to_file`] wrote; a file that was cut or changed since is refused.
+    /// Reads what [`Weights::to_file`] wrote; a file that has been cut or changed since is refused.
     pub fn parse(file: &[u8]) -> Result<Self> {
         let broken = |what: &str| {
             Error::internal(format!(
@@ -90,7 +91,7 @@ impl Head {
         scales.chain(rest).all(|x| x.is_finite())
     }
 
-    /// What a text of this vector (of [`DIMENSIONS`], of length one) tells.
+    /// The probabilities of the emotions for a text with this embedding, a vector of [`DIMENSIONS`] of length one.
     pub fn scores(&self, vector: &[f32], text: &str) -> EmotionScores {
         let mut hidden = self.hidden;
         self.words.add_rows(&features(text), &mut hidden);
@@ -103,12 +104,12 @@ impl Head {
     }
 }
 
-/// How much each of `features` features of a text counts.
+/// The weight of each feature of a text that has so many of them: long texts must not count more than short ones.
 pub fn share(features: usize) -> f32 {
     1.0 / (features.max(1) as f32).sqrt()
 }
 
-/// Probabilities in the proportion of the logits' exponentials.
+/// Turns logits into probabilities.
 pub fn softmax(logits: [f32; CLASSES]) -> [f32; CLASSES] {
     let largest = logits.into_iter().fold(f32::MIN, f32::max);
     let powers = logits.map(|logit| (logit - largest).exp());
@@ -116,7 +117,7 @@ pub fn softmax(logits: [f32; CLASSES]) -> [f32; CLASSES] {
     powers.map(|power| power / sum)
 }
 
-/// Rows of weights, each column in steps of its own.
+/// A table of weights in 8 bits, with one scale for each column.
 #[derive(Debug)]
 struct Table {
     scales: [f32; HIDDEN],
@@ -147,7 +148,7 @@ impl Table {
         Self { scales, rows }
     }
 
-    /// Adds the rows of the features, each by its share.
+    /// Adds the rows of the features, weighted by [`share`].
     fn add_rows(&self, features: &[u32], hidden: &mut [f32; HIDDEN]) {
         let mut sums = [0_i32; HIDDEN];
         for feature in features {
@@ -161,7 +162,7 @@ impl Table {
         }
     }
 
-    /// Adds each row by the vector's value for it.
+    /// Adds the product of the vector and the table.
     fn add_product(&self, vector: &[f32], hidden: &mut [f32; HIDDEN]) {
         let mut sums = [0.0_f32; HIDDEN];
         for (row, value) in self.rows.iter().zip(vector) {
@@ -175,7 +176,7 @@ impl Table {
     }
 }
 
-/// Takes numbers off the front. The file's length was checked.
+/// Takes numbers from the front of `rest`. The caller has checked the length of the file.
 fn floats<const N: usize>(rest: &mut &[u8]) -> [f32; N] {
     let (bytes, after) = rest.split_at(N * size_of::<f32>());
     *rest = after;
@@ -183,7 +184,7 @@ fn floats<const N: usize>(rest: &mut &[u8]) -> [f32; N] {
     std::array::from_fn(|n| f32::from_le_bytes(numbers[n]))
 }
 
-/// FNV-1a of 64 bits.
+/// FNV-1a with 64 bits.
 fn checksum(bytes: &[u8]) -> u64 {
     bytes
         .iter()

@@ -1,4 +1,4 @@
-//! One sequence of the model: what it has read, and the reply it is making.
+//! One sequence of the model: the tokens in its cache and the reply that is being generated.
 
 use std::sync::Arc;
 
@@ -15,58 +15,61 @@ use super::tools::Calls;
 pub(super) struct Slot {
     /// The sequence's number in the cache.
     pub(super) id: i32,
-    /// What the cache holds of it.
+    /// The tokens that the cache holds.
     pub(super) tokens: Vec<LlamaToken>,
     pub(super) job: Option<Job>,
-    /// When it was last used, in steps.
+    /// The step in which it was last used.
     pub(super) used: u64,
 }
 
-/// A reply being made.
+/// A reply that is being generated.
 pub(super) struct Job {
-    /// The whole prompt, and then what was written.
+    /// The tokens of the prompt.
     pub(super) prompt: Vec<LlamaToken>,
+    /// Where the reply goes; `None` when the prompt is only read ahead.
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
-    /// Of the call that asked.
+    /// The account of the call that asked.
     pub(super) account: Option<Arc<Account>>,
     pub(super) sampler: LlamaSampler,
+    /// Prompt tokens that were in the cache already.
     pub(super) cached: usize,
+    /// Tokens generated so far.
     pub(super) written: u32,
     pub(super) max_tokens: u32,
-    /// The token written last, not yet read by the model.
+    /// The token that was generated last and that the model has not read yet.
     pub(super) next: Option<LlamaToken>,
     pub(super) text: Text,
     pub(super) calls: Calls,
 }
 
 impl Slot {
-    /// How many tokens at its start it shares with `prompt`.
+    /// The number of tokens at the start that are equal to those of `prompt`.
     pub(super) fn shared(&self, prompt: &[LlamaToken]) -> usize {
         self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count()
     }
 }
 
 impl Job {
-    /// Nobody waits for it any more.
+    /// Whether the receiver of the reply is gone.
     pub(super) fn is_unwanted(&self) -> bool {
         self.output.as_ref().is_some_and(mpsc::UnboundedSender::is_closed)
     }
 
     pub(super) fn send(&self, delta: Result<ChatDelta>) {
         if let Some(output) = &self.output {
-            // Whoever asked may be gone; the next step notices.
+            // The receiver may be gone; the next step notices it.
             let _ = output.send(delta);
         }
     }
 
-    /// Sends what the model wrote: text, or calls of tools.
+    /// Sends what the model wrote: text or tool calls.
     pub(super) fn write(&mut self, text: String) {
         for delta in self.calls.push(text) {
             self.send(Ok(delta));
         }
     }
 
-    /// Sends what is left and how it ended.
+    /// Sends what was held back, and why the reply ended.
     pub(super) fn finish(mut self, mut finish: FinishReason) {
         let rest = self.text.rest();
         self.write(rest);

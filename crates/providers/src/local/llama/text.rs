@@ -1,6 +1,7 @@
 //! From the bytes a model writes to the text that may be sent.
 
-/// Turns bytes into text that may be sent: whole characters, and nothing that may begin a stop string.
+/// Turns bytes into text that may be sent: whole characters, without anything that may be the beginning
+/// of a stop string.
 #[derive(Default)]
 pub(super) struct Text {
     bytes: Vec<u8>,
@@ -13,12 +14,12 @@ impl Text {
         Self { stops: stops.into_iter().filter(|s| !s.is_empty()).collect(), ..Self::default() }
     }
 
-    /// Takes bytes; gives what may be sent, and whether a stop string ended it.
+    /// Takes more bytes; returns what may be sent and whether a stop string has ended the text.
     pub(super) fn push(&mut self, bytes: &[u8]) -> (String, bool) {
         self.bytes.extend_from_slice(bytes);
         let whole = match std::str::from_utf8(&self.bytes) {
             Ok(text) => text.len(),
-            // An incomplete character waits for its rest; a wrong one becomes U+FFFD.
+            // An incomplete character waits for its remaining bytes; an invalid one becomes U+FFFD.
             Err(e) if e.error_len().is_none() => e.valid_up_to(),
             Err(_) => self.bytes.len(),
         };
@@ -33,14 +34,14 @@ impl Text {
         (std::mem::replace(&mut self.held, rest), false)
     }
 
-    /// No more bytes will come: what was held back; an incomplete character is dropped.
+    /// What was held back, once no more bytes will come. An incomplete character is dropped.
     pub(super) fn rest(&mut self) -> String {
         self.bytes.clear();
         std::mem::take(&mut self.held)
     }
 }
 
-/// How many bytes at the end of `text` begin `stop`.
+/// The number of bytes at the end of `text` with which `stop` may begin.
 pub(super) fn overlap(text: &str, stop: &str) -> usize {
     let longest = stop.len().saturating_sub(1).min(text.len());
     (1..=longest).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
@@ -61,7 +62,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, the text is the same.
+        /// The text does not depend on where the bytes are cut.
         #[test]
         fn characters_are_never_torn(text in "\\PC{0,40}", cut in 0_usize..40) {
             let bytes = text.as_bytes();

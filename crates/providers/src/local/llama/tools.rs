@@ -1,5 +1,6 @@
-//! Tool calls of a model that only writes text: it is told of the tools, a grammar keeps its calls well-formed, and
-//! what it writes is taken apart again. The notation is that of Hermes, on which many small models were trained.
+//! Tool calls for a model that only writes text. The instructions describe the tools, a grammar keeps the calls
+//! well-formed, and the calls are parsed from what the model writes. The notation is that of the Hermes models, on
+//! which many small models were trained.
 
 use antiphon_core::{ChatDelta, Error, Message, Result, Tool, ToolChoice};
 use serde::Deserialize;
@@ -8,21 +9,23 @@ use serde_json::{Value, json};
 
 use super::text::overlap;
 
+/// Around a call in the text of the model.
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
 
-/// A grammar, and when it begins to hold.
+/// A grammar for tool calls, and when it applies.
 pub(super) struct Grammar {
-    /// GBNF; its root is `root`.
+    /// In llama.cpp's GBNF notation; the root rule is called `root`.
     pub(super) text: String,
-    /// The model may write text first: the grammar holds from [`Grammar::TRIGGER`] on.
+    /// Whether the model may write text first: the grammar then applies from [`Grammar::TRIGGER`] on.
     pub(super) lazy: bool,
 }
 
 impl Grammar {
+    /// The text at which a lazy grammar begins to apply.
     pub(super) const TRIGGER: &str = OPEN;
 
-    /// What keeps calls of these tools well-formed; `None` when none may be called.
+    /// The grammar for calls of these tools; `None` when the model may not call any.
     pub(super) fn of(tools: &[Tool], choice: &ToolChoice) -> Result<Option<Self>> {
         let allowed: Vec<&Tool> = match choice {
             ToolChoice::None => return Ok(None),
@@ -53,7 +56,7 @@ impl Grammar {
     }
 }
 
-/// The schema of a call, its name first: the arguments depend on it.
+/// The JSON schema of a call. The name comes first, because the arguments depend on it.
 fn call_schema(tool: &Tool) -> String {
     let parameters =
         if tool.parameters.is_object() { tool.parameters.clone() } else { json!({ "type": "object" }) };
@@ -63,7 +66,7 @@ fn call_schema(tool: &Tool) -> String {
     )
 }
 
-/// What the model is told of its tools.
+/// The instructions that describe the tools to the model.
 pub(super) fn instructions(tools: &[Tool]) -> String {
     let mut text = String::from("You can call these functions:\n<tools>\n");
     for tool in tools {
@@ -80,7 +83,7 @@ pub(super) fn instructions(tools: &[Tool]) -> String {
     text
 }
 
-/// What the assistant wrote, its calls included.
+/// A message of the assistant as the model wrote it, including its calls.
 pub(super) fn written(message: &Message) -> String {
     let mut text = message.content.clone();
     for call in &message.tool_calls {
@@ -98,18 +101,21 @@ pub(super) fn written(message: &Message) -> String {
     text
 }
 
-/// What a tool answered.
+/// The result of a tool as the model reads it.
 pub(super) fn response(output: &str) -> String {
     format!("<tool_response>\n{output}\n</tool_response>")
 }
 
-/// Takes calls out of what the model writes.
+/// Separates tool calls from text in what the model writes.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// Without tools everything is text.
+    /// Whether there are tools; without them everything is text.
     expected: bool,
+    /// Text that may be part of a call or of its opening mark.
     held: String,
+    /// Whether the opening mark of a call was read but not its closing mark.
     inside: bool,
+    /// Calls so far.
     made: usize,
 }
 
@@ -130,7 +136,7 @@ impl Calls {
         self.made > 0
     }
 
-    /// Takes text; gives what can be told.
+    /// Takes more text; returns the deltas that are certain.
     pub(super) fn push(&mut self, text: String) -> Vec<ChatDelta> {
         if !self.expected {
             return if text.is_empty() { Vec::new() } else { vec![ChatDelta::Text(text)] };
@@ -158,7 +164,7 @@ impl Calls {
         }
     }
 
-    /// No more will come: a call cut short is no call.
+    /// The text that was held back, once no more will come. An incomplete call is dropped.
     pub(super) fn rest(&mut self) -> Option<ChatDelta> {
         if self.inside { None } else { self.text() }
     }

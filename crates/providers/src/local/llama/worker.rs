@@ -23,15 +23,19 @@ use super::text::Text;
 use super::tools::{self, Calls, Grammar};
 use super::{Activity, LlamaOptions, Request};
 
-/// Prompt tokens read in one step when nobody's reply waits for it.
+/// Prompt tokens that one step reads while no reply is active.
 const BATCH: usize = super::MAX_PROMPT_BATCH;
-/// A tiny model repeats itself; llama.cpp's own default window, and a penalty light enough for lists.
+/// Tokens for which repetition is penalised, llama.cpp's default: a very small model repeats itself otherwise.
 const REPEAT_WINDOW: i32 = 64;
+/// The penalty of a repeated token, light enough that lists are possible.
 const REPEAT_PENALTY: f32 = 1.1;
-/// Sampling keeps the likeliest tokens that make up this much.
+/// Sampling is limited to the most likely tokens with this total probability.
 const TOP_P: f32 = 0.9;
+/// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
+/// only a bound.
+const IDLE_WAIT: Duration = Duration::from_mins(1);
 
-/// The process's llama.cpp.
+/// The llama.cpp back end: a process has one.
 fn backend() -> Result<&'static LlamaBackend> {
     static BACKEND: OnceLock<std::result::Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
@@ -42,7 +46,7 @@ fn backend() -> Result<&'static LlamaBackend> {
     backend.as_ref().map_err(|e| Error::internal(format!("llama.cpp cannot start: {e}")))
 }
 
-/// Loads the model, tells whether that worked, and answers requests until nobody can send any.
+/// Loads the model, reports through `ready` whether that worked, and answers requests until the sender is dropped.
 pub(super) fn serve(
     file: &Path,
     activity: &Activity,
@@ -62,7 +66,7 @@ pub(super) fn serve(
         let model = LlamaModel::load_from_file(backend, file, &params).map_err(|e| unusable(&e))?;
         Ok((backend, model))
     };
-    // Whoever waits for `ready` waits for ever if nothing is sent: every way out sends.
+    // The caller waits for `ready` without a bound: every path must send.
     let (backend, model) = match load() {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
@@ -102,7 +106,7 @@ pub(super) fn serve(
     worker.run(requests);
 }
 
-/// The conversation, with the instructions extended by what there is to call.
+/// The messages of a request, with the instructions extended by the description of the tools.
 fn with_tools(chat: &ChatRequest) -> Vec<Message> {
     let mut messages = chat.messages.clone();
     if chat.tools.is_empty() || chat.tool_choice == ToolChoice::None {
@@ -151,13 +155,12 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes what has come; waits when there is nothing to do. False when nobody can ask any more.
+    /// Takes the requests that have arrived; waits for one when there is nothing to do. Returns false when
+    /// the sender was dropped.
     fn receive(&mut self, requests: &Receiver<Request>) -> bool {
-        /// Only a bound: new requests wake the thread at once.
-        const LOOK_UP: Duration = Duration::from_mins(1);
         let idle = self.queue.is_empty() && self.slots.iter().all(|slot| slot.job.is_none());
         if idle {
-            match requests.recv_timeout(LOOK_UP) {
+            match requests.recv_timeout(IDLE_WAIT) {
                 Ok(request) => self.enqueue(request),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
@@ -175,13 +178,13 @@ impl Worker<'_> {
         self.queue.insert(at, request);
     }
 
-    /// Gives waiting requests to free slots.
+    /// Assigns waiting requests to free slots.
     fn assign(&mut self) {
         let mut at = 0;
         while at < self.queue.len() {
             let unwanted =
                 self.queue[at].output.as_ref().is_some_and(tokio::sync::mpsc::UnboundedSender::is_closed);
-            // A hint must not keep the last free slot from those who wait.
+            // Reading ahead must not take the last free slot: a real request may come.
             let free = self.slots.iter().filter(|s| s.job.is_none()).count();
             let needed = if self.queue[at].output.is_some() { 1 } else { 2 };
             if !unwanted && free < needed {
@@ -207,14 +210,14 @@ impl Worker<'_> {
                 return;
             }
         };
-        // The last token is always read anew: its answer is what is wanted.
+        // The last token is always read again: the reply is sampled from its logits.
         let reusable = &prompt[..prompt.len().saturating_sub(1)];
         let free = |slot: &&Slot| slot.job.is_none();
         let own = self.slots.iter().filter(free).max_by_key(|s| (s.shared(reusable), u64::MAX - s.used));
         let Some(own) = own.map(|slot| slot.id) else { return };
         let best = self.slots.iter().max_by_key(|s| s.shared(reusable)).map_or(own, |slot| slot.id);
         let shared = self.slots[best as usize].shared(reusable);
-        // A slot with a longer conversation of its own is left to it when another is free.
+        // A slot that holds a longer conversation is kept for it when another slot is free.
         let oldest = self.slots.iter().filter(free).min_by_key(|s| s.used).map_or(own, |slot| slot.id);
         let continues = shared == self.slots[own as usize].tokens.len();
         let slot = if best == own && continues { own } else { oldest };
@@ -241,7 +244,7 @@ impl Worker<'_> {
         self.slots[slot as usize].job = Some(job);
     }
 
-    /// The prompt in tokens. Old messages give way when it is too long, the instructions never.
+    /// The tokens of the prompt. When it is too long the oldest messages are dropped, but never the instructions.
     fn prompt(&self, chat: &ChatRequest, answers: bool) -> Result<Vec<LlamaToken>> {
         let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.context / 4);
         // One conversation may fill half the cache, so that there is room for others.
@@ -261,7 +264,7 @@ impl Worker<'_> {
                     self.options.context
                 )));
             };
-            // Many at a time: each try reads the whole prompt again.
+            // A quarter at a time, because each try tokenises the whole prompt again.
             let spare = messages.len() - 1 - at;
             messages.drain(at..at + (spare / 4).max(1));
         }
@@ -325,13 +328,13 @@ impl Worker<'_> {
         }
     }
 
-    /// One step: a token of every reply under way, and some of the prompts.
+    /// One step: a token of every active reply, and a slice of the prompts.
     fn decode(&mut self) -> Result<()> {
         self.step += 1;
         self.make_room();
         self.batch.clear();
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("the language model failed: {e}"));
-        // Which slot's answer is at which place of the batch.
+        // The slots that get a token in this step, each with its place in the batch.
         let mut answers: Vec<(usize, i32)> = Vec::new();
         for (n, slot) in self.slots.iter_mut().enumerate() {
             let Some(next) = slot.job.as_mut().and_then(|job| job.next.take()) else { continue };
@@ -340,7 +343,7 @@ impl Worker<'_> {
             slot.tokens.push(next);
         }
         let beside = self.activity.prompt_batch.load(Ordering::Relaxed);
-        // The batch holds no more, and a token of every reply has its place.
+        // The prompts share what the replies' tokens leave of the batch.
         let budget = if answers.is_empty() { BATCH } else { (beside + answers.len()).min(BATCH) };
         for (n, slot) in self.slots.iter_mut().enumerate() {
             let Some(job) = &slot.job else { continue };
@@ -381,7 +384,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// A step took this long: those whose replies it made share it.
+    /// Charges the duration of a step to the accounts of the calls that took part, in equal shares.
     fn charge(&self, span: Duration) {
         self.activity.step.record(span);
         let jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref());
@@ -392,11 +395,11 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes the next token of a reply.
+    /// Samples the next token of a reply.
     fn answer(&mut self, slot: usize, at: i32) {
         let Some(job) = &mut self.slots[slot].job else { return };
         if job.output.is_none() {
-            // It was only to be read.
+            // The prompt was only to be read ahead.
             self.slots[slot].job = None;
             return;
         }
@@ -421,7 +424,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Forgets idle conversations, the oldest first, until this step fits; then replies, if it must be.
+    /// Frees room in the cache until this step fits: first the idle conversations, the oldest first; if that is not
+    /// enough, the longest replies are ended.
     fn make_room(&mut self) {
         let context = self.options.context as usize;
         loop {
@@ -454,7 +458,7 @@ impl Worker<'_> {
         let slot = &mut self.slots[id as usize];
         if slot.tokens.len() > keep {
             slot.tokens.truncate(keep);
-            // Removing what is not there is no failure, and the positions are small.
+            // Fails only for positions that do not fit into an i32, and these do.
             let _ = self.context.clear_kv_cache_seq(Some(id as u32), Some(keep as u32), None);
         }
     }
@@ -467,7 +471,7 @@ impl Worker<'_> {
         }
     }
 
-    /// After a failed step nothing in the cache can be relied on.
+    /// Ends all replies with this error and clears the cache, whose content is unknown after a failed step.
     fn fail_all(&mut self, error: &Error) {
         for slot in &mut self.slots {
             slot.tokens.clear();

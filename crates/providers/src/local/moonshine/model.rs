@@ -1,4 +1,4 @@
-//! The network: an encoder over the audio and a decoder that writes a token a step.
+//! The network: an encoder for the audio, and a decoder that generates one token in each step.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +9,21 @@ use ort::value::{DynValue, Tensor, TensorRef};
 
 use crate::local::onnx::{OnnxRuntime, failed};
 
+/// The shape of the decoder's cache of keys and values.
 const LAYERS: usize = 6;
 const HEADS: usize = 8;
 const HEAD_SIZE: usize = 36;
+/// The tokens before and after a text.
 const BEGIN: i64 = 1;
 const END: i64 = 2;
-/// People say fewer tokens a second; a decoder that goes on is looping (the model's authors).
+/// The most tokens in a second of speech, as the model's authors advise: a decoder that generates more is looping.
 const TOKENS_PER_SECOND: f32 = 6.5;
+/// From this many repetitions on a phrase is a loop of the decoder: nobody repeats one so often.
+const LOOP_REPEATS: usize = 4;
+/// The longest phrase, in tokens, whose repetition is looked for.
+const LOOP_TOKENS: usize = 8;
 
-/// One thread's model.
+/// The model of one thread.
 pub(super) struct Model {
     encoder: Session,
     decoder: Session,
@@ -103,7 +109,7 @@ impl Model {
                 names.map(|name| outputs.remove(&name).ok_or_else(|| missing(&name))).collect()
             };
             decoder_past = take("decoder")?;
-            // What the decoder makes of the audio does not change after the first step.
+            // The keys and values of the audio are the same in all steps.
             if step == 0 {
                 encoder_past = take("encoder")?;
             }
@@ -120,7 +126,7 @@ impl Model {
     }
 }
 
-/// The name of the n-th tensor of a cache: keys and values of each layer in turn.
+/// The name of the n-th tensor of a cache, in which keys and values of each layer alternate.
 fn past_name(prefix: &str, kind: &str, n: usize) -> String {
     let part = if n.is_multiple_of(2) { "key" } else { "value" };
     format!("{prefix}.{}.{kind}.{part}", n / 2)
@@ -135,12 +141,11 @@ fn best(logits: &[f32]) -> i64 {
     best.map_or(END, |(token, _)| token as i64)
 }
 
-/// A decoder that has lost its way says the same few tokens until it is stopped: one time is enough.
+/// Removes the loop at the end of a text: a decoder in a loop generates the same few tokens until it is stopped. One
+/// repetition stays.
 fn without_loops(mut tokens: Vec<i64>) -> Vec<i64> {
-    /// Nobody repeats a phrase this often.
-    const REPEATS: usize = 4;
-    for length in 1..=8 {
-        let Some(start) = tokens.len().checked_sub(length * REPEATS) else { break };
+    for length in 1..=LOOP_TOKENS {
+        let Some(start) = tokens.len().checked_sub(length * LOOP_REPEATS) else { break };
         let last = &tokens[tokens.len() - length..];
         if tokens[start..].chunks_exact(length).all(|chunk| chunk == last) {
             let mut end = tokens.len();

@@ -1,4 +1,4 @@
-//! The audio of one utterance: what is settled, and the stretch still open.
+//! The audio of one stream: stretches whose text is final, and the open stretch that is still growing.
 
 use std::sync::Arc;
 
@@ -6,34 +6,39 @@ use antiphon_core::Segment;
 
 use crate::loudness::{is_loud, quietest};
 
-/// The longest stretch read at once. The model was trained on up to 30 s, but beyond about 12 s it adds words that
-/// were not said and its memory grows fast.
+/// The longest stretch transcribed at once, 12 s. The model was trained on up to 30 s, but beyond about 12 s it adds
+/// words that were not said, and its memory grows fast.
 const LONGEST: usize = 12 * 16_000;
-/// A stretch is cut at the quietest place of its last seconds.
+/// A stretch is cut at the quietest place within its last 4 s.
 const CUT_WITHIN: usize = 4 * 16_000;
-/// The model answers stretches shorter than this with invented words.
+/// The shortest stretch transcribed, 0.2 s: the model invents words for shorter ones.
 const SHORTEST: usize = 3_200;
+/// Silence kept after the last sound, 0.1 s: it belongs to the sound.
+const TAIL: usize = 1_600;
+/// Loudness is judged over 20 ms.
+const JUDGED: usize = 320;
 
-/// The stretches of one utterance.
+/// The stretches of one stream of audio.
 #[derive(Default)]
 pub(super) struct Segments {
+    /// Stretches whose text is final.
     settled: Vec<Segment>,
-    /// Samples settled.
+    /// Their samples.
     settled_samples: usize,
     /// The open stretch; never longer than [`LONGEST`] and one piece.
     open: Vec<i16>,
-    /// Where the stretch is being cut.
+    /// Samples of the open stretch that are being cut off.
     cutting: usize,
-    /// What the open stretch was last read as, and how much of it.
+    /// The latest text of the open stretch, and the number of samples it covers.
     text: String,
     read: usize,
-    /// The last sample louder than silence in the open stretch, plus one.
+    /// Where the last piece of the open stretch that is louder than silence ends.
     loud: usize,
 }
 
 impl Segments {
     pub(super) fn push(&mut self, samples: &[i16]) {
-        for piece in samples.chunks(320) {
+        for piece in samples.chunks(JUDGED) {
             self.open.extend_from_slice(piece);
             if is_loud(piece) {
                 self.loud = self.open.len();
@@ -41,18 +46,18 @@ impl Segments {
         }
     }
 
-    /// The open stretch must be cut before more comes.
+    /// Whether the open stretch must be cut before more audio is taken.
     pub(super) fn is_full(&self) -> bool {
         self.open.len() >= LONGEST
     }
 
-    /// The stretch up to the quietest place.
+    /// The part of the open stretch to be cut off: up to the quietest place.
     pub(super) fn cut(&mut self) -> Arc<[i16]> {
         self.cutting = quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST);
         clip(&self.open[..self.cutting])
     }
 
-    /// What was cut off has been read.
+    /// Takes the text of what was cut off.
     pub(super) fn settle_cut(&mut self, text: String) {
         self.settle(self.cutting, text);
     }
@@ -74,43 +79,43 @@ impl Segments {
         clip(&self.open[..self.spoken()])
     }
 
-    /// The open stretch was read up to `samples`.
+    /// Takes the text of the first `samples` samples of the open stretch.
     pub(super) fn read(&mut self, samples: usize, text: String) {
         self.read = samples;
         self.text = text;
     }
 
-    /// A run of this length covers all that was said.
+    /// Whether a clip of this length holds all speech of the open stretch.
     pub(super) fn is_read(&self, samples: usize) -> bool {
         samples >= self.spoken()
     }
 
-    /// All that was said has been read.
+    /// Whether the text covers all speech so far.
     pub(super) fn is_settled(&self) -> bool {
         self.is_read(self.read) || self.spoken() < SHORTEST
     }
 
-    /// Speech that came since the stretch was last read.
+    /// Samples of speech that the latest text of the open stretch does not cover.
     pub(super) fn unread(&self) -> usize {
         self.spoken().saturating_sub(self.read)
     }
 
-    /// No partial transcript of what there is now.
+    /// A partial transcript failed: the samples so far get none.
     pub(super) fn skip_partial(&mut self) {
         self.read = self.read.max(1);
     }
 
-    /// The open stretch cannot be read: it is left out.
+    /// The open stretch cannot be transcribed: it is left out.
     pub(super) fn give_up(&mut self) {
         self.settle(self.open.len(), String::new());
     }
 
-    /// A little silence belongs to the last sound.
+    /// Samples of the open stretch up to the end of its speech.
     fn spoken(&self) -> usize {
-        const TAIL: usize = 1_600;
         if self.loud == 0 { 0 } else { (self.loud + TAIL).min(self.open.len()) }
     }
 
+    /// Milliseconds of all audio so far.
     pub(super) fn total_ms(&self) -> u64 {
         (self.settled_samples + self.open.len()) as u64 / 16
     }
@@ -122,7 +127,7 @@ impl Segments {
         texts.join(" ")
     }
 
-    /// All stretches so far.
+    /// All stretches with text so far.
     pub(super) fn list(&self) -> Vec<Segment> {
         let mut list = self.settled.clone();
         if !self.text.is_empty() {

@@ -1,13 +1,13 @@
-//! Moonshine's vocabulary: `tokenizer.bin`, one entry a token: its length, then its bytes.
+//! Moonshine's vocabulary, `tokenizer.bin`: for each token its length, then its bytes.
 
 use std::path::Path;
 
 use antiphon_core::{Error, Result};
 
-/// U+2581 stands for a space.
+/// Stands for a space in the vocabulary.
 const SPACE: &str = "\u{2581}";
 
-/// The tokens' bytes.
+/// The bytes of each token.
 pub(super) struct Vocabulary {
     tokens: Vec<Vec<u8>>,
 }
@@ -27,7 +27,7 @@ impl Vocabulary {
             let (length, rest) = if first < 128 {
                 (usize::from(first), rest)
             } else {
-                // Two bytes: seven low bits first.
+                // A length of 128 or more takes two bytes, the seven low bits first.
                 let (&second, rest) = rest.split_first()?;
                 (usize::from(first) - 128 + usize::from(second) * 128, rest)
             };
@@ -55,7 +55,7 @@ impl Vocabulary {
     }
 }
 
-/// `<0x41>` is the byte 0x41.
+/// The byte that a token such as `<0x41>` stands for.
 fn byte_token(token: &[u8]) -> Option<u8> {
     let hex = std::str::from_utf8(token).ok()?.strip_prefix("<0x")?.strip_suffix('>')?;
     u8::from_str_radix(hex, 16).ok()

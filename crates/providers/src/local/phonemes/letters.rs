@@ -1,9 +1,10 @@
-//! Letter-to-sound rules for English words no lexicon knows: names, brands, slips. In misaki's alphabet.
+//! Letter-to-sound rules for English words that are not in the lexicon, such as names, brands and misspellings. The
+//! sounds are written in misaki's alphabet.
 //!
-//! Longest match first, after the idea of Elovitz et al., "Letter-to-Sound Rules for Automatic Translation of English
-//! Text to Phonetics" (1976), much shortened: what is common is in the lexicon.
+//! The longest match comes first, after Elovitz et al., "Letter-to-Sound Rules for Automatic Translation of English
+//! Text to Phonetics" (1976), with far fewer rules, because common words are in the lexicon.
 
-/// Letters and their sound. Longer ones come first.
+/// Letters and their sound, longer sequences first.
 const RULES: &[(&str, &str)] = &[
     ("tion", "ʃᵊn"),
     ("sion", "ʒᵊn"),
@@ -95,7 +96,7 @@ const RULES: &[(&str, &str)] = &[
     ("z", "z"),
 ];
 
-/// The names of the letters.
+/// The names of the letters from A to Z.
 const NAMES: [&str; 26] = [
     "ˈA",
     "bˈi",
@@ -125,15 +126,16 @@ const NAMES: [&str; 26] = [
     "zˈi",
 ];
 
+/// The vowels of misaki's alphabet.
 const VOWELS: &str = "AIOWYæɑɔəɛɜɪiuʊʌ";
 
-/// The phonemes of a word; of letters without a vowel, their names.
+/// The phonemes of a word. A word without vowels is spelled.
 pub(super) fn phonemes(word: &str) -> String {
     let word: String = word.chars().filter_map(plain).collect();
     if word.contains(['a', 'e', 'i', 'o', 'u', 'y']) { sound(&word) } else { spell(&word) }
 }
 
-/// The letter without its accent; nothing for what is no letter.
+/// The letter in lower case and without its accent; `None` for other characters.
 fn plain(c: char) -> Option<char> {
     let c = c.to_lowercase().next()?;
     let plain = match c {
@@ -165,13 +167,13 @@ fn sound(word: &str) -> String {
     stress(&out)
 }
 
-/// How many letters the next sound takes, and the sound.
+/// The number of letters of the next sound, and the sound.
 fn next<'a>(word: &str, rest: &str) -> (usize, &'a str) {
     let first = rest.len() == word.len();
     let mut letters = rest.chars();
     let (c, after) = (letters.next(), letters.next());
     match (c, after) {
-        // A vowel, a consonant and a final e: the vowel says its name.
+        // Before a consonant and a final e, a vowel is pronounced like its name.
         (Some(vowel @ ('a' | 'i' | 'o' | 'u')), Some(consonant))
             if rest.len() == 3 && rest.ends_with('e') && !"aeiouwxy".contains(consonant) =>
         {
@@ -194,13 +196,13 @@ fn next<'a>(word: &str, rest: &str) -> (usize, &'a str) {
         (Some('y'), _) => (1, "ɪ"),
         _ => {
             let rule = RULES.iter().find(|(letters, _)| rest.starts_with(letters));
-            // Every letter has a rule but c, q and y, which are at odds with their neighbours.
+            // Only c, q and y have no rule of their own: their sound depends on their neighbours.
             rule.map_or((1, "k"), |(letters, sound)| (letters.len(), *sound))
         }
     }
 }
 
-/// The first vowel carries the stress: true of most English words, and of nearly all short ones.
+/// Puts the stress on the first vowel, which is right for most English words and for nearly all short ones.
 fn stress(phonemes: &str) -> String {
     match phonemes.find(|c| VOWELS.contains(c)) {
         Some(at) => format!("{}ˈ{}", &phonemes[..at], &phonemes[at..]),

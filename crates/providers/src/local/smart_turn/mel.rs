@@ -1,4 +1,4 @@
-//! Log-mel features for the smart-turn v3 end-of-turn model, as Whisper's feature extractor makes them.
+//! Log-mel features for the smart-turn v3 end-of-turn model, equal to those of Whisper's feature extractor.
 //!
 //! Method: `WhisperFeatureExtractor(chunk_length=8)` of Hugging Face Transformers (Apache-2.0), with the audio at
 //! the end of the window, as pipecat's `LocalSmartTurnAnalyzerV3` feeds the model.
@@ -9,20 +9,32 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
-/// The model hears 8 s at 16 kHz.
+/// Samples that the model takes: 8 s at 16 kHz.
 const WINDOW: usize = 128_000;
+/// Samples in a second.
 const RATE: f64 = 16_000.0;
-/// Samples in one spectrum.
+/// Samples of one spectrum: 25 ms.
 const SPECTRUM: usize = 400;
+/// Frequencies of one spectrum.
 const BINS: usize = SPECTRUM / 2 + 1;
+/// Samples from one spectrum to the next: 10 ms.
 const HOP: usize = 160;
+/// Samples mirrored at both ends of the window, so that the first and last spectrum are centred on its ends.
+const PAD: usize = SPECTRUM / 2;
 /// Added to the variance, so that silence does not divide by zero.
 const VARIANCE_FLOOR: f64 = 1e-7;
+/// The least power of a band, so that its logarithm is finite.
 const POWER_FLOOR: f32 = 1e-10;
-/// Powers of ten below the loudest that are kept.
+/// Powers of ten below the loudest feature at which quieter ones are cut off.
 const RANGE: f32 = 8.0;
+/// Slaney's mel scale is linear up to 1 kHz, which is 15 mel.
+const LINEAR_HERTZ: f64 = 1_000.0;
+const LINEAR_MEL: f64 = 15.0;
+/// Above that it is logarithmic: 27 mel for each factor of 6.4.
+const MEL_PER_STEP: f64 = 27.0;
+const STEP: f64 = 6.4;
 
-/// Computes features; keeps its tables and scratch for the next time.
+/// Computes features. Keeps its tables and buffers for the next time.
 pub(super) struct LogMel {
     fft: Arc<dyn RealToComplex<f32>>,
     hann: [f32; SPECTRUM],
@@ -34,19 +46,19 @@ pub(super) struct LogMel {
     power: [f32; BINS],
 }
 
-/// One triangle: its weights from bin `first` on.
+/// One triangular filter: its weights from bin `first` on.
 struct MelFilter {
     first: usize,
     weights: Vec<f32>,
 }
 
 impl LogMel {
-    /// Mel bands.
+    /// Number of mel bands.
     pub(super) const BANDS: usize = 80;
-    /// Points in time, 10 ms apart.
+    /// Number of points in time, 10 ms apart.
     pub(super) const FRAMES: usize = WINDOW / HOP;
 
-    /// Makes the tables.
+    /// Computes the tables.
     pub(super) fn new() -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(SPECTRUM);
         Self {
@@ -83,7 +95,6 @@ impl LogMel {
 
     /// Fills `padded`: silence, then `audio`, all with zero mean and unit variance, mirrored at both ends.
     fn normalise(&mut self, audio: &[i16]) {
-        const PAD: usize = SPECTRUM / 2;
         let count = WINDOW as f64;
         let sum: i64 = audio.iter().map(|&sample| i64::from(sample)).sum();
         let squares: i64 = audio.iter().map(|&sample| i64::from(sample) * i64::from(sample)).sum();
@@ -109,7 +120,7 @@ impl LogMel {
             *frame = sample * hann;
         }
         let (input, output) = (&mut self.frame, &mut self.spectrum);
-        // Fails only for buffers of other lengths than it made itself.
+        // Fails only for buffers of a wrong length, and these were made by the transform itself.
         if self.fft.process_with_scratch(input, output, &mut self.scratch).is_ok() {
             for (power, bin) in self.power.iter_mut().zip(output) {
                 *power = bin.norm_sqr();
@@ -118,7 +129,7 @@ impl LogMel {
     }
 }
 
-/// Triangles evenly spaced in mel from 0 to 8 kHz, each of the same area.
+/// Triangular filters, evenly spaced on the mel scale from 0 to 8 kHz, each with the same area.
 fn slaney_filters() -> Vec<MelFilter> {
     let highest = hertz_to_mel(RATE / 2.0);
     let edge = |n: usize| mel_to_hertz(highest * n as f64 / (LogMel::BANDS + 1) as f64);
@@ -136,13 +147,6 @@ fn slaney_filters() -> Vec<MelFilter> {
         })
         .collect()
 }
-
-/// Slaney's scale: linear up to 1 kHz, then logarithmic.
-const LINEAR_HERTZ: f64 = 1_000.0;
-const LINEAR_MEL: f64 = 15.0;
-/// 27 mel for each factor of 6.4.
-const MEL_PER_STEP: f64 = 27.0;
-const STEP: f64 = 6.4;
 
 fn hertz_to_mel(hertz: f64) -> f64 {
     if hertz < LINEAR_HERTZ {
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn only_the_last_eight_seconds_of_a_long_clip_count() {
         let Some(data) = testdata() else { return };
-        // Its rate does not matter here.
+        // The recording has another sample rate, which does not matter for this comparison.
         let clip = wav16(&data.join("read_speech/two_cities.wav"));
         let expected = [
             (0, 799, 1.43533),

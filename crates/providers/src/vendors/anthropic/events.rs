@@ -13,7 +13,7 @@ pub(super) struct Messages {
     usage: RawUsage,
     /// Calls so far.
     calls: usize,
-    /// The call that is being written has no arguments yet.
+    /// Whether the current call has no arguments yet.
     bare: bool,
 }
 
@@ -36,7 +36,7 @@ enum Event {
     },
     MessageStop,
     Error,
-    /// Pings and what will yet be invented.
+    /// Pings, and events that are added to the API later.
     #[serde(other)]
     Other,
 }
@@ -56,7 +56,7 @@ enum RawBlock {
         id: String,
         name: String,
     },
-    /// Thoughts, and tools of the server's own.
+    /// Thinking, and the server's own tools.
     #[serde(other)]
     Other,
 }
@@ -70,7 +70,7 @@ enum RawDelta {
     InputJsonDelta {
         partial_json: String,
     },
-    /// Thoughts, signatures, citations.
+    /// Thinking, signatures and citations.
     #[serde(other)]
     Other,
 }
@@ -82,7 +82,7 @@ struct RawEnd {
 
 #[derive(Debug, Default, Deserialize)]
 struct RawUsage {
-    /// Neither read from the cache nor written to it.
+    /// Tokens that were neither read from the cache nor written to it.
     #[serde(rename = "input_tokens")]
     fresh: Option<u64>,
     #[serde(rename = "cache_creation_input_tokens")]
@@ -94,7 +94,7 @@ struct RawUsage {
 }
 
 impl RawUsage {
-    /// The counts are cumulative; each event tells some of them.
+    /// The counts are cumulative, and each event has only some of them.
     fn update(&mut self, later: &Self) {
         self.fresh = later.fresh.or(self.fresh);
         self.cache_written = later.cache_written.or(self.cache_written);
@@ -164,12 +164,12 @@ impl Messages {
         }
     }
 
-    /// For a tool that takes no arguments nothing is written; callers expect an object.
+    /// The end of a call. For a tool without arguments the server sends none, but callers expect an object.
     fn end(&mut self) -> Option<ChatDelta> {
         std::mem::take(&mut self.bare).then(|| self.arguments("{}".to_owned())).flatten()
     }
 
-    /// More of the last call; of none there is nothing to say.
+    /// More arguments of the last call; `None` when there is no call.
     fn arguments(&self, arguments: String) -> Option<ChatDelta> {
         let index = self.calls.checked_sub(1)?;
         Some(ChatDelta::ToolCall { index, id: None, name: None, arguments })

@@ -1,4 +1,4 @@
-//! A request as the Messages API wants it.
+//! Requests of the Messages API.
 
 use antiphon_core::{ChatRequest, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ pub(super) fn body(options: &AnthropicOptions, request: &ChatRequest) -> Value {
     set("max_tokens", json!(request.max_tokens.unwrap_or(options.max_tokens)));
     set("stream", json!(true));
     if !conversation.system.is_empty() {
-        // The tools stand before the instructions: they are cached with them.
+        // The cache covers everything up to this mark. The tools come before the instructions and are cached with them.
         let cached = json!({ "type": "ephemeral" });
         set("system", json!([{ "type": "text", "text": conversation.system, "cache_control": cached }]));
     }
@@ -24,14 +24,14 @@ pub(super) fn body(options: &AnthropicOptions, request: &ChatRequest) -> Value {
         set("tools", request.tools.iter().map(tool).collect());
         set("tool_choice", tool_choice(&request.tool_choice));
     }
-    // Some models refuse both at once.
+    // Some models refuse a request with both.
     match (request.temperature, request.top_p) {
-        // Others allow 2, Anthropic 1.
+        // The largest temperature of other vendors is 2, Anthropic's is 1.
         (Some(temperature), _) => drop(set("temperature", json!(temperature.min(1.0)))),
         (None, Some(top_p)) => drop(set("top_p", json!(top_p))),
         (None, None) => {}
     }
-    // One of nothing but spaces is refused.
+    // The API refuses stop sequences of only spaces.
     let stop: Vec<&String> = request.stop.iter().filter(|stop| !stop.trim().is_empty()).collect();
     if !stop.is_empty() {
         set("stop_sequences", json!(stop));
@@ -43,7 +43,7 @@ fn messages(conversation: &Conversation<'_>) -> Value {
     let last = conversation.turns.len() - 1;
     let message = |(index, turn): (usize, &Vec<Block<'_>>)| {
         let assistant = Conversation::assistant(index);
-        // Words to continue from must not end with a space.
+        // The API refuses a last message of the assistant that ends with a space.
         let prefill = assistant && index == last;
         let content: Vec<Value> = turn.iter().map(|block| content(*block, prefill)).collect();
         json!({ "role": if assistant { "assistant" } else { "user" }, "content": content })

@@ -12,7 +12,7 @@ use crate::remote::testing::{
     Server, asking, converse, data_events, events, json_like, response, survives, survives_events,
 };
 
-/// As Anthropic streams it.
+/// An answer as Anthropic streams it.
 const ANSWER: &str = concat!(
     "event: message_start\n",
     r#"data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"m","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":10,"cache_read_input_tokens":100,"output_tokens":1}}}"#,
@@ -40,7 +40,7 @@ fn chat(server: &Server) -> AnthropicChat {
     AnthropicChat::new(options(server)).expect("made")
 }
 
-/// What comes of these events.
+/// The deltas of these events.
 async fn deltas(chunks: &[&str]) -> Result<Vec<ChatDelta>> {
     converse(&chat(&Server::sending(data_events(chunks)).await)).await
 }

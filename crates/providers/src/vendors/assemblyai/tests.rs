@@ -7,11 +7,11 @@ use serde_json::json;
 use super::*;
 use crate::remote::listening::script::{self, Vendor};
 
-/// Hears a word every half second; ends a turn when it is asked to.
+/// A server that recognises a word every half second and ends a turn when it is asked to.
 struct Server {
     formats: bool,
     samples: usize,
-    /// Where the turn began, and which it is.
+    /// Where the turn began, and its number.
     turn: (usize, u64),
 }
 
@@ -99,7 +99,7 @@ async fn it_obeys_the_spec() {
 #[tokio::test]
 async fn turns_are_kept_and_their_formatted_text_preferred() {
     let url = script::vendor(Server::new).await;
-    // The last piece of each is too short to be sent as it is.
+    // The last piece of each is too short, so that it is filled with silence.
     let twice = || script::audio(16_100).into_iter().chain([SttInput::Flush]);
     let input = twice().chain(twice()).collect();
     let said = script::transcribe(&engine(options(url)), true, input).await;
@@ -109,7 +109,7 @@ async fn turns_are_kept_and_their_formatted_text_preferred() {
     assert_eq!(flushed[0].text, "Word0, Word1,");
     assert_eq!(flushed[1].text, "Word0, Word1, Word2, Word3,");
     assert_eq!(flushed[0].segments, [Segment { start_s: 0.0, end_s: 1.0, text: "Word0, Word1,".to_owned() }]);
-    // Words are said 44 ms earlier than the server believes, which also heard the silence that filled the piece.
+    // The server's clock is 44 ms ahead, because it also counts the silence that filled the piece.
     assert_eq!((flushed[1].segments[1].start_s, flushed[1].segments[1].end_s), (1.0, 1.957));
     assert_eq!(flushed[1].audio_ms, 2 * 16_100 / 16);
 }

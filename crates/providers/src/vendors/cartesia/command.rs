@@ -4,21 +4,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::context::Sink;
 
-/// What the owner of a connection is told.
+/// A command to the owner of a connection.
 pub(super) enum Command {
-    /// A clause is to be said.
+    /// Speak a clause: send `message`, and pass its audio to `sink`.
     Begin { id: String, message: String, sink: Sink },
-    /// It is no longer wanted.
+    /// A clause is no longer wanted.
     Cancel { id: String },
 }
 
-/// What is measured.
+/// The measurements of all connections.
 #[derive(Default)]
 pub(super) struct Activity {
-    /// Made so far.
+    /// Connections made so far.
     pub(super) connections: AtomicU64,
-    /// Clauses that the server was told to end: unwanted, late, or no audio.
+    /// Clauses that were cancelled at the server: unwanted, late, or without valid audio.
     pub(super) cancelled: AtomicU64,
-    /// Clauses that are being said.
+    /// Clauses that are being spoken now.
     pub(super) clauses: AtomicUsize,
 }

@@ -1,7 +1,7 @@
-//! The way of clauses to the WebSocket they all share. A task owns it while it lives; when it has died or idled away,
-//! the next clause starts another.
+//! Sends clauses to the WebSocket that they all share. A task owns it while it is open. When it was closed by an error
+//! or for idleness, the next clause starts another.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antiphon_core::measure::{Component, Counter, Level};
@@ -14,15 +14,15 @@ use super::{context, owner};
 use crate::lock::lock;
 use crate::remote::Remote;
 
-/// Commands that may wait while the connection is made or written to: more calls than one connection can speak for.
+/// Commands that may wait while the connection is opened or written to: more calls than one connection can speak for.
 const MOST_COMMANDS: usize = 256;
 
-/// The way to the connection that lives, or to the next one.
+/// The current connection, or the next one.
 pub(super) struct Connections {
     remote: Remote,
     key: String,
     rate: SampleRate,
-    /// To the task that owns the connection.
+    /// The commands to the task that owns the connection.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     activity: Arc<Activity>,
 }
@@ -54,14 +54,14 @@ impl Connections {
         Self { remote, key, rate, commands: Mutex::default(), activity: Arc::default() }
     }
 
-    /// Has a clause said.
+    /// Begins to speak a clause; returns its audio.
     pub(super) async fn begin(
         &self,
         id: String,
         message: String,
     ) -> Result<impl Stream<Item = Result<AudioChunk>> + use<>> {
         let bound = self.remote.bounds().connect;
-        // A connection may end between the look at it and the command; the next one is new.
+        // A connection may end before it takes the command. Then the second attempt opens a new one.
         for _ in 0..2 {
             let commands = self.commands();
             let cancel = {
@@ -80,7 +80,7 @@ impl Connections {
         Err(self.remote.broke_off())
     }
 
-    /// To the connection that lives, or to a new one.
+    /// The commands to the open connection, or to a new one.
     fn commands(&self) -> mpsc::Sender<Command> {
         let mut current = lock(&self.commands);
         if let Some(commands) = current.as_ref().filter(|commands| !commands.is_closed()) {

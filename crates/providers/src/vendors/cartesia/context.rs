@@ -1,4 +1,4 @@
-//! The way of a clause's audio from the connection, which never waits, to its call, which may.
+//! Passes the audio of a clause from the connection, which never waits, to its call, which may be slow.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -8,27 +8,30 @@ use futures_util::stream;
 
 use crate::lock::lock;
 
-/// Audio that may wait for a call. A clause is made faster than it is played, and none is longer.
+/// Seconds of audio that may wait for a call. The whole clause may wait, because it is made faster than it is played,
+/// and no clause is longer than this.
 const MOST_WAITING_S: usize = 120;
 
 struct Shared {
+    /// Samples that the call has not taken yet.
     waiting: Vec<i16>,
-    /// How the clause ended; nothing comes after.
+    /// How the clause ended; `None` while more audio may come.
     end: Option<Result<()>>,
-    /// The call is gone.
+    /// Whether the call's end was dropped.
     unwanted: bool,
     waker: Option<Waker>,
 }
 
-/// The connection's end. Dropped before the clause has ended, it fails.
+/// The connection's end. When it is dropped before the clause has ended, the clause fails.
 pub(super) struct Sink {
     shared: Arc<Mutex<Shared>>,
+    /// The most samples that may wait.
     most: usize,
-    /// What is said when it is dropped.
+    /// The error of the clause when the sink is dropped.
     lost: Error,
 }
 
-/// The call's end. Dropped before the clause has ended, it cancels the clause.
+/// The call's end. When it is dropped before the clause has ended, the clause is cancelled.
 struct Listener<C: FnOnce()> {
     shared: Arc<Mutex<Shared>>,
     cancel: Option<C>,
@@ -64,7 +67,7 @@ pub(super) fn open<C: FnOnce() + Send>(
 }
 
 impl Sink {
-    /// Hands over samples; an error when nobody takes them.
+    /// Adds samples; an error when the call does not take them.
     pub(super) fn push(&self, samples: &[i16]) -> Result<()> {
         let mut shared = lock(&self.shared);
         if shared.unwanted {
@@ -82,7 +85,7 @@ impl Sink {
         Ok(())
     }
 
-    /// The clause is complete, or has failed.
+    /// Ends the clause: it is complete, or has failed.
     pub(super) fn end(&self, result: Result<()>) {
         let mut shared = lock(&self.shared);
         shared.end.get_or_insert(result);
@@ -91,7 +94,7 @@ impl Sink {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Nobody listens.
+    /// Whether the call's end was dropped.
     pub(super) fn is_unwanted(&self) -> bool {
         lock(&self.shared).unwanted
     }

@@ -1,4 +1,4 @@
-//! The task that owns a WebSocket: what comes is handed to its clause, and no clause waits for another.
+//! The task that owns a WebSocket. It passes each message to its clause, and no clause waits for another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use super::wire::{self, Event};
 use crate::remote::socket::{Frame, Socket};
 use crate::remote::{Pcm, Remote};
 
-/// Cartesia closes a connection that has been silent for five minutes. This one leaves a little earlier, so that no
-/// clause is sent into a closing door.
+/// How long a connection may be idle. Cartesia closes it after five minutes. It is closed a little earlier here, so
+/// that no clause is sent on a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(290);
 
-/// Makes a connection and owns it until it ends.
+/// Opens a connection and owns it until it ends.
 pub(super) async fn own(
     remote: Remote,
     key: String,
@@ -34,7 +34,7 @@ pub(super) async fn own(
             let contexts = HashMap::new();
             let mut owner = Owner { socket, remote, rate, contexts, heard: Instant::now(), activity };
             let ended = owner.serve(&mut commands).await;
-            // Before the clauses are told, so that whoever then asks again asks a new connection.
+            // Closed before the clauses fail, so that a clause that is tried again gets a new connection.
             commands.close();
             if let Err(error) = &ended {
                 for (_, context) in owner.contexts.drain() {
@@ -44,7 +44,7 @@ pub(super) async fn own(
             ended
         }
     };
-    // Whoever asked in the meantime is told the same.
+    // Clauses that were requested in the meantime get the same error.
     commands.close();
     while let Some(command) = commands.recv().await {
         if let (Command::Begin { sink, .. }, Err(error)) = (command, &ended) {
@@ -53,28 +53,29 @@ pub(super) async fn own(
     }
 }
 
+/// An open connection and its clauses.
 struct Owner {
     socket: Socket,
     remote: Remote,
     rate: SampleRate,
     contexts: HashMap<String, Context>,
-    /// When the server last said anything, or was asked for anything while nothing was being said.
+    /// When the latest message came, or when the first clause was requested after a time without any.
     heard: Instant,
     activity: Arc<Activity>,
 }
 
-/// A clause that is being said.
+/// A clause that is being spoken.
 struct Context {
     sink: Sink,
     pcm: Pcm,
-    /// When the server last said something of it, or was asked for it.
+    /// When its latest message came, or when it was requested.
     since: Instant,
-    /// How long it may be silent from then on.
+    /// How long its next message may take from then on.
     bound: Duration,
     _counted: Counted,
 }
 
-/// Counts a clause while it is being said.
+/// Counts a clause while it is being spoken.
 struct Counted(Arc<Activity>);
 
 impl Drop for Counted {
@@ -84,13 +85,13 @@ impl Drop for Counted {
 }
 
 impl Owner {
-    /// Until nobody needs the connection any more, or it fails.
+    /// Runs until nobody needs the connection any more, or it fails.
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<()> {
         let mut closing = false;
         while !(closing && self.contexts.is_empty()) {
             let due = self.due();
             tokio::select! {
-                // What has come is heard before anything is called late.
+                // Messages that have arrived are read before a clause is considered late.
                 biased;
                 command = commands.recv(), if !closing => match command {
                     Some(Command::Begin { id, message, sink }) => self.begin(id, message, sink).await?,
@@ -105,7 +106,7 @@ impl Owner {
                 },
                 () = sleep_until(due) => {
                     if self.contexts.is_empty() {
-                        // What was sent in this moment is still received, and said.
+                        // Commands that were sent before this moment are still received.
                         commands.close();
                         self.heard = Instant::now();
                     } else {
@@ -117,7 +118,7 @@ impl Owner {
         Ok(())
     }
 
-    /// When something must have come, or the connection is idle.
+    /// When the first clause becomes late, or the connection has been idle for too long.
     fn due(&self) -> Instant {
         let due = self.contexts.values().map(|context| context.since + context.bound).min();
         due.unwrap_or(self.heard + IDLE)
@@ -143,7 +144,7 @@ impl Owner {
         self.socket.send_text(message).await
     }
 
-    /// Tells the server that a clause is no longer wanted.
+    /// Cancels a clause at the server.
     async fn cancel(&mut self, id: &str) -> Result<()> {
         if self.contexts.remove(id).is_none() {
             return Ok(());
@@ -152,14 +153,14 @@ impl Owner {
         self.socket.send_text(wire::cancel(id)).await
     }
 
-    /// A message came. One that cannot be read fails all clauses: nobody knows whose it is.
+    /// Reads a message. One that cannot be parsed fails all clauses, because its clause is unknown.
     async fn hear(&mut self, text: &str) -> Result<()> {
         let wire::Answer { id, event } = wire::answer(&self.remote, text)?;
         self.heard = Instant::now();
         let Some(id) = id else {
             return if let Event::Failed(error) = event { Err(error) } else { Ok(()) };
         };
-        // What was cancelled may still come for a while.
+        // Audio of a cancelled clause may still come for a while.
         let Some(context) = self.contexts.get_mut(&id) else { return Ok(()) };
         context.since = self.heard;
         context.bound = self.remote.bounds().between;
@@ -191,7 +192,8 @@ impl Owner {
         }
     }
 
-    /// Fails the clauses of which nothing came in time; and the connection, when nothing at all came.
+    /// Fails the clauses that are late, or the whole connection when no message at all came since a
+    /// late one was requested.
     async fn expire(&mut self) -> Result<()> {
         let now = Instant::now();
         let late = |context: &Context| context.since + context.bound <= now;

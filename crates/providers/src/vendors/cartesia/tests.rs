@@ -28,7 +28,7 @@ async fn hello(voice: &Cartesia) -> Result<Vec<i16>> {
     say(voice, SpeechRequest::new("Hello.")).await
 }
 
-/// What the client sent next; `None` when it has gone.
+/// The client's next message; `None` when the client is gone.
 async fn asked(socket: &mut Socket) -> Option<Value> {
     match socket.next().await? {
         Ok(Message::Text(text)) => Some(serde_json::from_str(&text).expect("JSON")),
@@ -57,7 +57,7 @@ fn refusal(id: Option<&str>, status: u16, error: &str) -> Value {
     json!({ "type": "error", "done": true, "status_code": status, "error": error, "context_id": id })
 }
 
-/// Says the same of every clause.
+/// A server that sends the same audio for every clause.
 async fn good() -> Server {
     sockets(None, |_, mut socket| async move {
         while let Some(request) = asked(&mut socket).await {
@@ -75,7 +75,8 @@ async fn good() -> Server {
     .await
 }
 
-/// Answers the first clause of each connection with what this makes of its id, then breaks the connection.
+/// A server that answers the first clause of each connection with what `answers` returns for its id,
+/// then breaks the connection.
 async fn answering(answers: fn(&str) -> Vec<Value>) -> Server {
     sockets(None, move |_, mut socket| async move {
         if let Some(request) = asked(&mut socket).await {
@@ -87,7 +88,7 @@ async fn answering(answers: fn(&str) -> Vec<Value>) -> Server {
     .await
 }
 
-/// Lets this long pass at once.
+/// Advances the clock by this span.
 async fn later(span: Duration) {
     tokio::time::pause();
     tokio::time::advance(span + Duration::from_secs(1)).await;
@@ -123,7 +124,7 @@ async fn twenty_clauses_on_one_connection_arrive_each_whole() {
             let number: i16 = request["transcript"].as_str().expect("text").parse().expect("a number");
             clauses.push((id(&request), bytes(&[-number; 500])));
         }
-        // Nobody asked for this one.
+        // A chunk for an unknown clause is ignored.
         tell(&mut socket, chunk("nobody", &[0; 64])).await;
         for at in (0..1_000).step_by(50) {
             for (id, audio) in &clauses {
@@ -161,7 +162,7 @@ async fn one_that_is_dropped_is_cancelled_and_the_others_go_on() {
             let cancel = asked(&mut socket).await.expect("a cancellation");
             lock(&log).push(cancel.clone());
             assert_eq!(id(&cancel), ids["First."]);
-            // What was on its way.
+            // Audio of the cancelled clause that was on its way.
             tell(&mut socket, chunk(&ids["First."], &[0; 64])).await;
             tell(&mut socket, chunk(&ids["Second."], &bytes(&SAMPLES))).await;
             tell(&mut socket, done(&ids["Second."])).await;

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::remote::Remote;
 use crate::remote::speech::setting;
 
-/// Where the WebSocket is, and which version of the protocol is spoken on it.
+/// The path of the WebSocket, with the version of the protocol.
 pub(super) const PATH: &str = "/tts/websocket?cartesia_version=2025-04-16";
-/// Where the key goes.
+/// The header of the key.
 pub(super) const KEY: &str = "x-api-key";
-/// The speeds that it takes.
+/// The lowest and the highest speed.
 const SPEEDS: (f32, f32) = (0.6, 1.5);
 
-/// What is to be said.
+/// A clause to be spoken.
 pub(super) struct Say<'a> {
     pub(super) id: &'a str,
     pub(super) model: &'a str,
@@ -24,7 +24,7 @@ pub(super) struct Say<'a> {
     pub(super) text: &'a str,
 }
 
-/// Asks for a clause.
+/// The message that requests a clause.
 pub(super) fn request(say: &Say<'_>, request: &SpeechRequest) -> String {
     let language = say.voice.language.split('-').next().unwrap_or_default();
     let mut message = json!({
@@ -37,7 +37,7 @@ pub(super) fn request(say: &Say<'_>, request: &SpeechRequest) -> String {
         "add_timestamps": false,
         "continue": false,
     });
-    // Models before Sonic 3 know no such thing: only what differs from a plain clause is asked for.
+    // Models before Sonic 3 do not know these settings, so they are sent only when they differ from the defaults.
     let speed = setting(request.speed * request.style.pace(), SPEEDS);
     if speed != 1.0 {
         message["generation_config"]["speed"] = json!(speed);
@@ -48,7 +48,7 @@ pub(super) fn request(say: &Say<'_>, request: &SpeechRequest) -> String {
     message.to_string()
 }
 
-/// Of their emotions, the one that a style is.
+/// The emotion of Cartesia's that corresponds to a style.
 fn emotion(style: Style) -> Option<&'static str> {
     match style {
         Style::Plain => None,
@@ -59,29 +59,29 @@ fn emotion(style: Style) -> Option<&'static str> {
     }
 }
 
-/// Says that a clause is no longer wanted.
+/// The message that cancels a clause.
 pub(super) fn cancel(id: &str) -> String {
     json!({ "context_id": id, "cancel": true }).to_string()
 }
 
-/// What one message says.
+/// The content of a message.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
-    /// Of which clause.
+    /// The clause that it belongs to.
     pub(super) id: Option<String>,
     pub(super) event: Event,
 }
 
-/// What happened.
+/// What a message reports.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
-    /// In base64.
+    /// Audio in base64.
     Audio(String),
     /// The clause is complete.
     Done,
-    /// It failed.
+    /// The clause, or the connection, has failed.
     Failed(Error),
-    /// Something that nobody here wants to know.
+    /// Something that is not needed here.
     Other,
 }
 
@@ -95,10 +95,10 @@ struct RawAnswer {
     data: Option<String>,
     #[serde(default)]
     status_code: Option<u16>,
-    /// Before 2026.
+    /// The error message in protocol versions before 2026.
     #[serde(default)]
     error: Option<Value>,
-    /// From 2026 on.
+    /// The error message in protocol versions from 2026 on.
     #[serde(default)]
     message: Option<String>,
 }

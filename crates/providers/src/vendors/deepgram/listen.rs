@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::remote::listening::{Dialect, Line, Part, Said, listen, query, terms};
 use crate::remote::{Bounds, Remote};
 
-/// Until an unanswered `Finalize` is given up: Deepgram need not answer one when little audio is left to understand,
-/// and otherwise answers within a few hundred milliseconds.
+/// How long an answer to `Finalize` is awaited. It comes within a few hundred milliseconds, but perhaps not at all when
+/// little audio is left to transcribe.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// Where Deepgram is and what to ask it for.
@@ -64,14 +64,14 @@ impl fmt::Debug for DeepgramListenOptions {
     }
 }
 
-/// Deepgram's recogniser.
+/// Deepgram's streaming recogniser.
 pub struct DeepgramListen {
     remote: Remote,
     options: DeepgramListenOptions,
 }
 
 impl DeepgramListen {
-    /// Connects with each utterance.
+    /// Makes the client. Each transcription opens a connection.
     pub fn new(options: DeepgramListenOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "Deepgram", "[stt]")?
             .with_bounds(options.bounds)
@@ -89,13 +89,13 @@ impl DeepgramListen {
             ("interim_results", "true"),
             ("punctuate", "true"),
             ("smart_format", if own.smart_format { "true" } else { "false" }),
-            // Whoever flushes decides where speech ends.
+            // Our flushes decide where speech ends.
             ("endpointing", "false"),
         ];
         if let Some(language) = options.language.as_deref().or(own.language.as_deref()) {
             pairs.push(("language", language));
         }
-        // Models before Nova 3 refuse the one and know the other.
+        // Models before Nova 3 refuse `keyterm` and take `keywords` instead.
         let key = if own.model.starts_with("nova-3") { "keyterm" } else { "keywords" };
         pairs.extend(terms(&own.keyterms, options.prompt.as_deref()).into_iter().map(|term| (key, term)));
         query("/v1/listen", &pairs)
@@ -123,25 +123,25 @@ impl Stt for DeepgramListen {
     }
 }
 
-/// Hears lines as [`listening::fuzz`](crate::remote::listening::fuzz) does.
+/// Reads lines as described at [`listening::fuzz`](crate::remote::listening::fuzz).
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &Remote, lines: &str) -> Result<()> {
     crate::remote::listening::fuzz(remote, Wire::default(), lines)
 }
 
-/// `/v1/listen` on the wire.
+/// The messages of `/v1/listen`.
 #[derive(Default)]
 struct Wire {
-    /// Stretches that will not change any more.
+    /// Number of results that are final.
     finals: u64,
 }
 
 impl Dialect for Wire {
-    /// 20 to 100 ms, as Deepgram advises.
+    /// 20 to 100 ms, as Deepgram recommends.
     const PIECE: RangeInclusive<usize> = 320..=1_600;
     const FLUSH: &'static str = r#"{"type":"Finalize"}"#;
     const END: &'static str = r#"{"type":"CloseStream"}"#;
-    /// Deepgram hangs up after 10 s without audio (NET-0001).
+    /// Deepgram closes the connection after 10 s without audio (error NET-0001).
     const KEEP_ALIVE: Option<(Duration, &'static str)> =
         Some((Duration::from_secs(5), r#"{"type":"KeepAlive"}"#));
 
@@ -192,7 +192,7 @@ enum Message {
         #[serde(default)]
         message: Option<String>,
     },
-    /// `SpeechStarted`, `UtteranceEnd`, and what is yet to be invented.
+    /// `SpeechStarted`, `UtteranceEnd`, and messages that are added to the API later.
     #[serde(other)]
     Other,
 }

@@ -13,11 +13,11 @@ use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, sett
 use crate::remote::{Bounds, Remote};
 use crate::speech_text::plain;
 
-/// The rates of `linear16`.
+/// The sample rates that Deepgram offers for `linear16`.
 const RATES: [u32; 5] = [8_000, 16_000, 24_000, 32_000, 48_000];
-/// The speeds that Aura-2 takes.
+/// The lowest and the highest speed of Aura-2.
 const SPEEDS: (f32, f32) = (0.7, 1.5);
-/// Of Aura-2's English voices, those that Deepgram's page leads with.
+/// The English voices of Aura-2 that come first in Deepgram's documentation.
 const VOICES: [&str; 6] = [
     "aura-2-thalia-en",
     "aura-2-andromeda-en",
@@ -70,7 +70,7 @@ impl fmt::Debug for DeepgramSpeechOptions {
     }
 }
 
-/// The remote voice.
+/// Deepgram's voices.
 pub struct DeepgramSpeech {
     remote: Remote,
     key: HeaderValue,
@@ -81,7 +81,7 @@ pub struct DeepgramSpeech {
 }
 
 impl DeepgramSpeech {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: DeepgramSpeechOptions) -> Result<Self> {
         for voice in &options.voices {
             addressable("voice", &voice.id)?;

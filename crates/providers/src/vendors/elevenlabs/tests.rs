@@ -88,7 +88,7 @@ async fn a_clause_over_http_says_how_it_is_to_sound() {
     );
 }
 
-/// Takes the three messages of a clause and answers with these, after which the connection breaks.
+/// A server that takes the three messages of a clause, answers with these, and breaks the connection.
 async fn answering(answers: Vec<Message>, stalls: bool) -> Server {
     sockets(None, move |_, mut socket: WebSocketStream<TcpStream>| {
         let answers = answers.clone();

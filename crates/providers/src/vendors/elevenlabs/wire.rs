@@ -1,4 +1,4 @@
-//! `ElevenLabs`' messages.
+//! The messages of `ElevenLabs`.
 
 use antiphon_core::{Result, SpeechRequest, Style};
 use reqwest::StatusCode;
@@ -9,18 +9,19 @@ use super::ElevenLabsOptions;
 use crate::remote::Remote;
 use crate::remote::speech::setting;
 
-/// The speeds that it takes.
+/// The lowest and the highest speed.
 const SPEEDS: (f32, f32) = (0.7, 1.2);
-/// What it takes for the other settings.
+/// The lowest and the highest value of the other settings.
 const SHARES: (f32, f32) = (0.0, 1.0);
 
-/// Whether a model is of the third generation, which has no WebSocket and knows three stabilities alone.
+/// Whether a model is of the third generation, which has no WebSocket and only three levels of stability.
 pub(super) fn is_v3(model: &str) -> bool {
     model.starts_with("eleven_v3")
 }
 
-/// What a style adds to stability and to style. Their guide says that less stability widens the range of feelings and
-/// more makes it even; the steps are small enough that the voice stays the same person.
+/// What a style adds to the settings stability and style. According to the vendor's guide, less stability
+/// widens the range of emotions, and more makes it narrower. The steps are small, so that the voice still
+/// sounds like the same person.
 fn departure(style: Style) -> (f32, f32) {
     match style {
         Style::Plain => (0.0, 0.0),
@@ -35,7 +36,7 @@ fn voice_settings(options: &ElevenLabsOptions, request: &SpeechRequest) -> Value
     let (stability, style) = departure(request.style);
     let mut stability = setting(options.voice_settings.stability + stability, SHARES);
     if is_v3(&options.model) {
-        // Creative, natural or robust.
+        // The three levels are 0 (creative), 0.5 (natural) and 1 (robust).
         stability = (stability * 2.0).round() / 2.0;
     }
     json!({
@@ -59,19 +60,19 @@ pub(super) fn body(options: &ElevenLabsOptions, text: &str, request: &SpeechRequ
     body
 }
 
-/// The messages of a clause: how it is to be said, what is to be said, and that this is all. There is no
-/// `generation_config`: its schedule of chunk lengths is what `auto_mode` switches off.
+/// The messages of a clause: its settings, its text, and the end. There is no `generation_config`, because `auto_mode`
+/// switches off its schedule of chunk lengths.
 pub(super) fn messages(options: &ElevenLabsOptions, text: &str, request: &SpeechRequest) -> [String; 3] {
     let begin = json!({ "text": " ", "voice_settings": voice_settings(options, request) });
-    // They want a space after each text.
+    // The API requires a space after each text.
     let say = json!({ "text": format!("{} ", text.trim()), "flush": true });
     [begin, say, json!({ "text": "" })].map(|message| message.to_string())
 }
 
-/// What one message says.
+/// The content of a message.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// In base64.
+    /// Audio in base64.
     pub(super) audio: Option<String>,
     pub(super) is_final: bool,
 }
@@ -108,7 +109,7 @@ pub(super) fn answer(remote: &Remote, text: &str) -> Result<Answer> {
     Ok(Answer { audio, is_final: raw.is_final.unwrap_or(false) })
 }
 
-/// The HTTP status that stands for an error on a WebSocket: there each comes with 1008, whatever it is.
+/// The HTTP status that corresponds to an error on the WebSocket, which closes with 1008 for every error.
 fn status(error: &str) -> Option<StatusCode> {
     Some(match error {
         "invalid_api_key"

@@ -1,4 +1,4 @@
-//! The pieces of Gemini's answer.
+//! The pieces of a streamed answer of Gemini.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::remote::{Remote, ServerEvent};
 /// Reads the pieces of an answer.
 pub(super) struct Contents {
     signatures: Arc<Signatures>,
-    /// Calls so far.
+    /// Tool calls so far.
     calls: usize,
 }
 
@@ -43,7 +43,7 @@ struct RawContent {
 #[serde(rename_all = "camelCase")]
 struct RawPart {
     text: Option<String>,
-    /// The text is a thought.
+    /// Whether the text is a thought, which is not part of the reply.
     thought: Option<bool>,
     function_call: Option<RawCall>,
     thought_signature: Option<String>,
@@ -63,7 +63,7 @@ struct RawFeedback {
 
 #[derive(Deserialize)]
 struct RawUsage {
-    /// Cached ones included.
+    /// Tokens of the prompt, including cached ones.
     #[serde(rename = "promptTokenCount")]
     prompt: Option<u64>,
     #[serde(rename = "cachedContentTokenCount")]
@@ -125,7 +125,7 @@ fn finish(remote: &Remote, reason: &str) -> Result<Option<FinishReason>> {
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
             Some(FinishReason::ContentFilter)
         }
-        // The model failed to write a call; asked once more it may succeed.
+        // The model failed to write a tool call. Another attempt may succeed.
         "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" => return Err(remote.failed(reason)),
         _ => Some(FinishReason::Stop),
     })

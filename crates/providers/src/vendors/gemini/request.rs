@@ -1,4 +1,4 @@
-//! A request as Gemini wants it.
+//! Requests of the Gemini API.
 
 use antiphon_core::{ChatRequest, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::schema::parameters;
 use super::signatures::Signatures;
 use crate::remote::turns::{Block, Conversation, arguments};
 
-/// The API's bound on sequences that end a reply.
+/// The most stop sequences that the API takes.
 const MAX_STOP: usize = 5;
 
 /// The body of a request.
@@ -84,7 +84,7 @@ fn generation(options: &GeminiOptions, request: &ChatRequest) -> Map<String, Val
         ("temperature", request.temperature.map(|value| json!(value))),
         ("topP", request.top_p.map(|value| json!(value))),
         ("maxOutputTokens", request.max_tokens.map(|value| json!(value))),
-        // The API takes 31 bits.
+        // The API takes seeds of 31 bits.
         ("seed", request.seed.map(|value| json!(value & 0x7fff_ffff))),
         ("stopSequences", (!stop.is_empty()).then(|| json!(stop))),
         ("thinkingConfig", options.thinking_budget.map(|budget| json!({ "thinkingBudget": budget }))),

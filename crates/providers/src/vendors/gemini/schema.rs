@@ -1,9 +1,9 @@
-//! JSON Schema, cut down to what Gemini takes: a part of OpenAPI's (<https://ai.google.dev/api/caching#Schema>). It
-//! refuses a request that holds one keyword more.
+//! Reduces a JSON Schema to what Gemini takes, a part of OpenAPI's schema (<https://ai.google.dev/api/caching#Schema>).
+//! Gemini refuses requests with any other keyword.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that mean the same in both, and hold no schema.
+/// Keywords that have the same meaning in both and contain no schema.
 const KEPT: [&str; 12] = [
     "description",
     "nullable",
@@ -18,12 +18,12 @@ const KEPT: [&str; 12] = [
     "minimum",
     "maximum",
 ];
-/// Deeper is no tool's arguments but a schema that refers to itself.
+/// The deepest nesting that is followed. A deeper schema refers to itself.
 const MAX_DEPTH: usize = 16;
-/// The same of one that refers to itself twice.
+/// The most schemas that are read: one that refers to itself twice grows exponentially with its depth.
 const MAX_SCHEMAS: usize = 2_000;
 
-/// The schema of a function's arguments; `None` for a function that takes none.
+/// The schema of a function's arguments; `None` for a function without arguments.
 pub(super) fn parameters(schema: &Value) -> Option<Value> {
     let mut reader = Reader { root: schema, left: MAX_SCHEMAS };
     let schema = reader.schema(schema, 0);
@@ -33,7 +33,7 @@ pub(super) fn parameters(schema: &Value) -> Option<Value> {
 
 struct Reader<'a> {
     root: &'a Value,
-    /// Schemas that may yet be read.
+    /// Schemas that may still be read.
     left: usize,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
                 taken.insert(key.to_owned(), value.clone());
             }
         }
-        // Where there are alternatives, nothing may stand beside them.
+        // Gemini takes no other keyword next to `anyOf`.
         if let Some(alternatives) = taken.remove("anyOf") {
             return Map::from_iter([("anyOf".to_owned(), alternatives)]);
         }
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    /// The alternatives, of which null becomes `nullable` and a single one the schema itself.
+    /// The alternatives. `null` becomes `nullable`, and a single remaining alternative becomes the schema itself.
     fn alternatives(&mut self, given: &'a Map<String, Value>, depth: usize) -> Map<String, Value> {
         let lists = ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| given.get(*key)?.as_array());
         let Some(list) = lists.into_iter().next() else { return Map::new() };
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Only texts can be enumerated.
+/// Copies an enumeration. Gemini takes only those of strings.
 fn choices(given: &Map<String, Value>, taken: &mut Map<String, Value>) {
     let constant = || given.get("const").map(|only| vec![only.clone()]);
     let listed = given.get("enum").and_then(Value::as_array).cloned().or_else(constant);
@@ -107,7 +107,7 @@ fn choices(given: &Map<String, Value>, taken: &mut Map<String, Value>) {
     }
 }
 
-/// One type, which must be there.
+/// Sets the type. Gemini requires exactly one.
 fn kind(given: &Map<String, Value>, taken: &mut Map<String, Value>) {
     let types: Vec<&str> = match given.get("type") {
         Some(Value::String(kind)) => vec![kind],

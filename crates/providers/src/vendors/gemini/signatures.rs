@@ -1,15 +1,17 @@
-//! What Gemini wants back with the tool calls it made: from version 3 on it refuses a conversation without it
-//! (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Conversations have no place for it, so it is kept here.
+//! Thought signatures of tool calls. From version 3 on, Gemini refuses a conversation in which its calls come without
+//! their signatures (<https://ai.google.dev/gemini-api/docs/thought-signatures>). Messages have no place for them, so
+//! they are kept here.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use crate::lock::lock;
 
-/// Calls remembered, oldest forgotten first: what some hundred conversations call in some turns, a few MiB. Only the
-/// calls since the user last spoke are looked at.
+/// Calls that are remembered, the oldest is forgotten first. This is enough for the latest turns of some hundred
+/// conversations and takes a few MiB. Gemini checks only the calls since the user last spoke.
 const MAX_CALLS: usize = 1_024;
-/// Instead of one that is not known: from another engine's call, or from before a restart (same source).
+/// Sent in place of an unknown signature, for calls of another engine or from before a restart. Google documents this
+/// value on the same page.
 const UNKNOWN: &str = "skip_thought_signature_validator";
 
 /// The signatures of the latest calls.
@@ -17,7 +19,7 @@ const UNKNOWN: &str = "skip_thought_signature_validator";
 pub(super) struct Signatures(Mutex<VecDeque<(String, Option<String>)>>);
 
 impl Signatures {
-    /// The call came with this signature; of several at once only the first has one.
+    /// Remembers the signature of a call. Of several calls at once, only the first has one.
     pub(super) fn remember(&self, call: &str, signature: Option<String>) {
         let mut calls = lock(&self.0);
         if calls.len() == MAX_CALLS {
@@ -26,7 +28,7 @@ impl Signatures {
         calls.push_back((call.to_owned(), signature));
     }
 
-    /// What to send with the call.
+    /// The signature to send with a call.
     pub(super) fn of(&self, call: &str, model: &str) -> Option<String> {
         let calls = lock(&self.0);
         match calls.iter().rev().find(|(known, _)| known == call) {
@@ -36,7 +38,7 @@ impl Signatures {
     }
 }
 
-/// Whether the model refuses calls without one.
+/// Whether the model refuses calls without a signature.
 fn wanted(model: &str) -> bool {
     !model.starts_with("gemini-1") && !model.starts_with("gemini-2")
 }

@@ -11,7 +11,7 @@ use crate::remote::testing::{
     Server, asking, converse, data_events, events, json_like, response, survives, survives_events,
 };
 
-/// As Google streams it.
+/// An answer as Google streams it.
 const ANSWER: &str = concat!(
     r#"data: {"candidates": [{"content": {"parts": [{"text": "Hel"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 9,"totalTokenCount": 30,"thoughtsTokenCount": 20,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 9}]},"modelVersion": "gemini-2.5-flash","responseId": "x"}"#,
     "\r\n\r\n",
@@ -28,7 +28,7 @@ fn chat(server: &Server) -> GeminiChat {
     GeminiChat::new(options(server)).expect("made")
 }
 
-/// What comes of these events.
+/// The deltas of these events.
 async fn deltas(chunks: &[&str]) -> Result<Vec<ChatDelta>> {
     converse(&chat(&Server::sending(data_events(chunks)).await)).await
 }
@@ -150,7 +150,7 @@ async fn errors_say_what_the_server_said() {
     assert!(!format!("{:?}", options(&server)).contains("s3cret"));
     let error = converse(&chat(&server)).await.expect_err("refused");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(17))));
-    // Google tells no limits in headers, but what stands before it may.
+    // Google sends no limits in headers, but a proxy in front of it may.
     let limits = "x-ratelimit-remaining: 3\r\nx-ratelimit-reset: 10\r\n";
     let server = Server::sending(response("429 Too Many Requests", limits, "{}")).await;
     let options = options(&server);

@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's chat completions.
+//! Any server with OpenAI's chat completions API.
 
 mod calls;
 #[cfg(test)]
@@ -56,7 +56,7 @@ impl OpenAiOptions {
     }
 }
 
-/// The remote language model.
+/// A language model behind this API.
 pub struct OpenAiChat {
     remote: Remote,
     options: OpenAiOptions,
@@ -64,7 +64,7 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: OpenAiOptions) -> Result<Self> {
         let vendor = Vendor::of(&options.base_url);
         let remote = Remote::new(&options.base_url, "the language model's server", "[llm]")?
@@ -76,7 +76,7 @@ impl OpenAiChat {
         Ok(Self { remote, options, style })
     }
 
-    /// Asks the server for its models: whether it is there and takes the key.
+    /// Asks the server for its models, to test whether it can be reached and accepts the key.
     pub async fn probe(&self) -> Result<()> {
         self.remote.send(self.remote.get(&self.versioned("/models"))).await.map(drop)
     }
@@ -100,7 +100,7 @@ impl OpenAiChat {
     }
 }
 
-/// What reads one completion.
+/// A reader for one completion.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
     wire::Completions::default()

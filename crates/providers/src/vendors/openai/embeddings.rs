@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's embeddings.
+//! Any server with OpenAI's embeddings API.
 
 #[cfg(test)]
 mod tests;
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use super::server::{Vendor, with_key};
 use crate::remote::{ApiKey, Bounds, Remote};
 
-/// Texts in one request; OpenAI takes 2,048, smaller servers fewer.
+/// The most texts in one request. OpenAI takes 2,048, smaller servers fewer.
 const MAX_BATCH: usize = 256;
-/// OpenAI takes texts of 8,192 tokens; a token is at least a byte.
+/// The most bytes of a text. OpenAI takes 8,192 tokens, and a token has at least one byte.
 const MAX_TEXT: usize = 8_191;
-/// OpenAI takes 300,000 tokens in one request; a token is at least a byte.
+/// The most bytes of all texts in one request. OpenAI takes 300,000 tokens, and a token has at least one byte.
 const MAX_BATCH_BYTES: usize = 300_000;
-/// 256 vectors of 3,072 numbers in decimal are two thirds of this.
+/// The largest answer in bytes. 256 vectors of 3,072 decimal numbers take two thirds of it.
 const MAX_ANSWER: usize = 32 << 20;
-/// What is embedded for a text of nothing, which OpenAI refuses.
+/// Embedded in place of an empty text, which OpenAI refuses.
 const NOTHING: &str = ".";
 
 /// Where the server is and what to ask it for.
@@ -58,18 +58,18 @@ impl OpenAiEmbedOptions {
     }
 }
 
-/// The remote embedder.
+/// An embedder behind this API.
 #[derive(Clone)]
 pub struct OpenAiEmbed {
     remote: Remote,
     model: Arc<str>,
     dimensions: usize,
-    /// Shorter than usual: the server must be asked to shorten.
+    /// Whether the vectors are shorter than the model's usual ones, which must be requested.
     shortened: bool,
 }
 
 impl OpenAiEmbed {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: OpenAiEmbedOptions) -> Result<Self> {
         let usual = usual_dimensions(&options.model);
         let Some(dimensions) = options.dimensions.or(usual).filter(|dimensions| *dimensions > 0) else {
@@ -88,7 +88,7 @@ impl OpenAiEmbed {
         })
     }
 
-    /// Asks the server for its models: whether it is there and takes the key.
+    /// Asks the server for its models, to test whether it can be reached and accepts the key.
     pub async fn probe(&self) -> Result<()> {
         self.remote.send(self.remote.get("/models")).await.map(drop)
     }
@@ -107,20 +107,21 @@ impl OpenAiEmbed {
         self.read(&answer, texts.len())
     }
 
-    /// The vectors of an answer for so many texts.
+    /// The vectors in an answer to this many texts.
     fn read(&self, answer: &[u8], texts: usize) -> Result<Vec<Vec<f32>>> {
         let answer: Answer = serde_json::from_slice(answer)
             .map_err(|e| self.remote.protocol(&format!("no valid JSON: {e}")))?;
         let mut vectors = vec![Vec::new(); texts];
         for (place, row) in answer.data.into_iter().enumerate() {
             if let Some(vector) = vectors.get_mut(row.index.unwrap_or(place)) {
-                *vector = row.embedding.numbers().map_err(|what| self.remote.protocol(what))?;
+                *vector =
+                    row.embedding.numbers().map_err(|error| self.remote.protocol(&error.to_string()))?;
             }
         }
         vectors.into_iter().map(|vector| self.unit(vector)).collect()
     }
 
-    /// The vector at length one.
+    /// The vector, scaled to length one.
     fn unit(&self, vector: Vec<f32>) -> Result<Vec<f32>> {
         let (got, wanted) = (vector.len(), self.dimensions);
         if got == 0 {
@@ -138,7 +139,7 @@ impl OpenAiEmbed {
     }
 }
 
-/// Understands an answer as that to two texts with vectors of three numbers.
+/// Reads an answer to two texts, with vectors of three numbers.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &Remote, answer: &[u8]) -> Result<()> {
     let embed = OpenAiEmbed { remote: remote.clone(), model: "m".into(), dimensions: 3, shortened: false };
@@ -169,7 +170,7 @@ struct Row {
     embedding: Vector,
 }
 
-/// Little-endian numbers as they were asked for, or in decimal from servers that know only that.
+/// A vector as it was requested, in base64 of little-endian numbers, or in decimal from servers that know only that.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Vector {
@@ -177,27 +178,36 @@ enum Vector {
     Decimal(Vec<f32>),
 }
 
+/// Why a vector in an answer cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum VectorError {
+    #[error("a vector that is no base64")]
+    Base64(#[from] base64::DecodeError),
+    #[error("a vector of broken numbers")]
+    Length,
+}
+
 impl Vector {
-    fn numbers(self) -> Result<Vec<f32>, &'static str> {
+    fn numbers(self) -> Result<Vec<f32>, VectorError> {
         match self {
             Self::Decimal(numbers) => Ok(numbers),
             Self::Base64(text) => {
-                let bytes = STANDARD.decode(text).map_err(|_| "a vector that is no base64")?;
+                let bytes = STANDARD.decode(text)?;
                 let (numbers, rest) = bytes.as_chunks();
                 let whole = rest.is_empty().then(|| numbers.iter().map(|n| f32::from_le_bytes(*n)).collect());
-                whole.ok_or("a vector of broken numbers")
+                whole.ok_or(VectorError::Length)
             }
         }
     }
 }
 
-/// The text as the server takes it: something, and no longer than the window.
+/// The text in a form that the server takes: not empty, and not too long.
 fn presentable(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MAX_TEXT));
     if text.trim().is_empty() { NOTHING.to_owned() } else { text }
 }
 
-/// How many of the texts go into the next request; at least one.
+/// How many of the texts fit into the next request; at least one.
 fn fitting(texts: &[String]) -> usize {
     let mut bytes = 0;
     let fits = |text: &&String| {

@@ -1,4 +1,4 @@
-//! Whose server it is, and how it wants the key.
+//! The vendor of a server, and how it takes the key.
 
 use antiphon_core::Result;
 
@@ -7,20 +7,20 @@ use crate::remote::{ApiKey, Remote};
 /// How the key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// `authorization: Bearer KEY`, as OpenAI and nearly all others want it.
+    /// `authorization: Bearer KEY`, for OpenAI and nearly all others.
     Bearer,
-    /// `api-key: KEY`, as Azure wants it.
+    /// `api-key: KEY`, for Azure.
     ApiKeyHeader,
 }
 
-/// Whose server it is, by its host: what it understands beyond what all do.
+/// The vendor of a server, recognised by its host. It decides which extensions of the API are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vendor {
     /// `api.openai.com`
     OpenAi,
     /// `RESOURCE.openai.azure.com`
     Azure,
-    /// Anybody else.
+    /// Any other server.
     Other,
 }
 
@@ -34,7 +34,7 @@ impl Vendor {
         }
     }
 
-    /// The way of sending the key that this vendor wants.
+    /// How this vendor takes the key.
     pub(super) fn auth(self) -> Auth {
         match self {
             Self::Azure => Auth::ApiKeyHeader,

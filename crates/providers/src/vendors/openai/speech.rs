@@ -1,4 +1,4 @@
-//! Any server that speaks `OpenAI`'s speech: `OpenAI` itself, Kokoro-FastAPI, another Antiphon.
+//! Any server with OpenAI's speech API: OpenAI itself, Kokoro-FastAPI, another Antiphon.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::remote::speech::{SECTION, Voices, secret, setting, voices};
 use crate::remote::{Bounds, Remote};
 use crate::speech_text::plain;
 
-/// What `pcm` is in this dialect: 16 bits, little-endian, one channel.
+/// The sample rate of the format `pcm`: 16 bits, little-endian, one channel.
 const RATE: SampleRate = SampleRate::HZ_24000;
-/// The speeds that a server takes.
+/// The lowest and the highest speed.
 const SPEEDS: (f32, f32) = (0.25, 4.0);
-/// As `OpenAI` documents them. Its default comes first: every model of theirs has it.
+/// The voices that OpenAI documents. The first one, the default, exists in all of its models.
 const VOICES: [&str; 13] = [
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer",
     "verse",
@@ -65,7 +65,7 @@ impl fmt::Debug for OpenAiSpeechOptions {
     }
 }
 
-/// The remote voice.
+/// The voices behind this API.
 pub struct OpenAiSpeech {
     remote: Remote,
     key: Option<HeaderValue>,
@@ -75,7 +75,7 @@ pub struct OpenAiSpeech {
 }
 
 impl OpenAiSpeech {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: OpenAiSpeechOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the voice's server", SECTION)?
             .with_bounds(options.bounds)
@@ -111,7 +111,7 @@ impl OpenAiSpeech {
     }
 }
 
-/// What a style is in words.
+/// A style as an instruction to the model.
 fn instruction(style: Style) -> &'static str {
     match style {
         Style::Plain => "",

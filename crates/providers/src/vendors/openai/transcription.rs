@@ -1,7 +1,7 @@
-//! Any server that transcribes files as OpenAI does: OpenAI itself, Groq, vLLM, whisper.cpp's server, Antiphon.
+//! Any server with OpenAI's transcription API: OpenAI itself, Groq, vLLM, whisper.cpp's server, another Antiphon.
 //!
-//! Each question is a request with all audio that is not settled. What is longer than such a server hears at once is
-//! cut where it is quiet, and what was cut off is settled.
+//! Each flush is a request with all audio whose text is not final. Audio that is longer than such a server takes at
+//! once is cut where it is quiet, and the text of what was cut off is final.
 
 #[cfg(test)]
 mod tests;
@@ -18,15 +18,16 @@ use serde::Deserialize;
 use crate::loudness::{is_loud, quietest};
 use crate::remote::{Bounds, Remote};
 
-/// The longest stretch sent at once, in samples: Whisper hears 30 s, and cuts what is longer without looking where.
+/// The longest stretch sent at once, in samples: 25 s. Whisper transcribes 30 s at once, and
+/// cuts longer audio anywhere.
 const LONGEST: usize = 25 * 16_000;
-/// A stretch is cut at the quietest place of its last seconds.
+/// A stretch is cut at the quietest place within its last 5 s.
 const CUT_WITHIN: usize = 5 * 16_000;
-/// OpenAI refuses what is shorter than 0.1 s.
+/// The shortest stretch sent, in samples: OpenAI refuses audio of less than 0.1 s.
 const SHORTEST: usize = 1_600;
 /// Loudness is judged over 20 ms.
 const JUDGED: usize = 320;
-/// An answer of half a minute of speech is a hundredth of this.
+/// The largest answer in bytes: a hundred times that to half a minute of speech.
 const LARGEST_ANSWER: usize = 1 << 20;
 
 /// Where the server is and what to ask it for.
@@ -58,13 +59,13 @@ impl fmt::Debug for OpenAiTranscriptionOptions {
     }
 }
 
-/// The remote recogniser.
+/// A recogniser behind this API.
 pub struct OpenAiTranscription {
     server: Arc<Server>,
 }
 
 impl OpenAiTranscription {
-    /// Makes the client; connects when first asked.
+    /// Makes the client. The first request connects.
     pub fn new(options: OpenAiTranscriptionOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the speech recogniser's server", "[stt]")?
             .with_bounds(options.bounds)
@@ -74,7 +75,7 @@ impl OpenAiTranscription {
     }
 }
 
-/// Understands an answer as that to ten seconds, which begin 5 s into an utterance.
+/// Reads an answer to ten seconds of audio, which begin at 5 s.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(remote: &Remote, body: &[u8]) -> Result<()> {
     let options = OpenAiTranscriptionOptions {
@@ -96,7 +97,7 @@ impl Stt for OpenAiTranscription {
         "openai"
     }
 
-    /// Without partial transcripts: each would be a request of its own.
+    /// Sends no partial transcripts, because each would be a request of its own.
     fn transcribe(
         &self,
         options: SttOptions,
@@ -131,7 +132,7 @@ struct Server {
 }
 
 impl Server {
-    /// What is said in `samples`, which begin `start_s` into the utterance.
+    /// Transcribes `samples`, which begin at `start_s`.
     async fn transcribe(&self, samples: &[i16], start_s: f32, options: &SttOptions) -> Result<Heard> {
         let end_s = start_s + samples.len() as f32 / 16_000.0;
         let response = self.remote.send(self.request(samples, options)?).await?;
@@ -160,7 +161,7 @@ impl Server {
         })
     }
 
-    /// What an answer says of the audio from `start_s` to `end_s`.
+    /// Reads an answer for the audio from `start_s` to `end_s`.
     fn heard(&self, body: &[u8], start_s: f32, end_s: f32) -> Result<Heard> {
         let answer: Answer = serde_json::from_slice(body)
             .map_err(|e| self.remote.protocol(&format!("no valid transcription: {e}")))?;
@@ -198,28 +199,30 @@ struct AnswerSegment {
     text: String,
 }
 
-/// What a stretch says.
+/// The text of a stretch of audio.
 #[derive(Default)]
 struct Heard {
     text: String,
     segments: Vec<Segment>,
 }
 
-/// One utterance under way.
+/// The transcription of one stream of audio.
 struct Listening {
     server: Arc<Server>,
     options: SttOptions,
     audio: BoxStream<'static, SttInput>,
+    /// Whether the audio has ended.
     over: bool,
-    /// Audio that is not settled; never longer than [`LONGEST`].
+    /// Audio whose text is not final; never longer than [`LONGEST`].
     open: Vec<i16>,
-    /// Something other than silence came since `open` was last transcribed.
+    /// Whether anything but silence came since `open` was last transcribed.
     unheard: bool,
-    /// Audio came since the last answer.
+    /// Whether audio came since the last answer.
     unanswered: bool,
+    /// The final text, and the samples that it covers.
     settled: Heard,
     settled_samples: usize,
-    /// What `open` says, as far as it was transcribed.
+    /// The text of `open`, as far as it was transcribed.
     rest: Heard,
 }
 
@@ -253,7 +256,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Settles what comes before the quietest place.
+    /// Cuts `open` at the quietest place; the text before it becomes final.
     async fn cut(&mut self) -> Result<()> {
         let at = quietest(&self.open, self.open.len() - CUT_WITHIN..self.open.len());
         let (cut, later) = self.open.split_at(at);
@@ -269,7 +272,7 @@ impl Listening {
         Ok(())
     }
 
-    /// All text. Silence is not asked about: Whisper makes up words for it.
+    /// All text. Silence is not sent, because Whisper invents words for it.
     async fn answer(&mut self) -> Result<Transcript> {
         if self.unheard && self.open.len() >= SHORTEST {
             self.rest = self.server.transcribe(&self.open, self.start_s(), &self.options).await?;
@@ -301,10 +304,10 @@ fn wav(samples: &[i16]) -> Vec<u8> {
     file.extend((36 + bytes).to_le_bytes());
     file.extend_from_slice(b"WAVEfmt ");
     file.extend(16_u32.to_le_bytes());
-    // PCM, one channel.
+    // The format is PCM with one channel.
     file.extend([1_u16, 1].map(u16::to_le_bytes).concat());
     file.extend([16_000_u32, 32_000].map(u32::to_le_bytes).concat());
-    // Bytes and bits of a sample.
+    // A sample has two bytes and 16 bits.
     file.extend([2_u16, 16].map(u16::to_le_bytes).concat());
     file.extend_from_slice(b"data");
     file.extend(bytes.to_le_bytes());

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::remote::listening::script::{self, Vendor};
 
-/// Hears a word every half second; settles what it heard every two seconds and when it is asked to.
+/// A server that recognises a word every half second. Its text becomes final every two seconds and on request.
 #[derive(Default)]
 struct Server {
     samples: usize,

@@ -1,4 +1,4 @@
-//! Tells the tool calls of a completion apart, however its server numbers them.
+//! Separates the tool calls of a completion, which servers number in different ways.
 
 use antiphon_core::ChatDelta;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ struct RawFunction {
     arguments: Option<Value>,
 }
 
-/// The calls of one completion.
+/// The tool calls of one completion.
 #[derive(Debug, Default)]
 pub(super) struct Calls(Vec<Call>);
 
@@ -33,8 +33,9 @@ struct Call {
 }
 
 impl Calls {
-    /// The delta that a piece of a call makes. OpenAI numbers the calls and names each once; Ollama gives whole calls
-    /// which all have number 0 (ollama/ollama#15457) or none; vLLM has named a call anew in every piece.
+    /// Turns a piece of a call into a delta. OpenAI numbers the calls and sends the id and name of each once.
+    /// Ollama sends whole calls, which all have the number 0 (ollama/ollama#15457) or none. Versions of vLLM sent a
+    /// new id with every piece.
     pub(super) fn delta(&mut self, piece: RawToolCall) -> ChatDelta {
         let function = piece.function.unwrap_or_default();
         let (id, name) =
@@ -46,7 +47,7 @@ impl Calls {
             Some(_) => self.0.iter().rposition(|call| call.index == piece.index),
             None => self.0.len().checked_sub(1),
         };
-        // Another call begins with another identity and a name; without numbers, a name alone begins it.
+        // Another call begins with another id and a name, or, without numbers, with a name alone.
         let another = |known: &usize| {
             name.is_some() && id.as_ref().map_or(piece.index.is_none(), |id| *id != self.0[*known].id)
         };

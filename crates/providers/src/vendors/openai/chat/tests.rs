@@ -11,7 +11,7 @@ use crate::remote::testing::{
     Server, Step, asking, converse, data_events, events, json_like, response, survives, survives_events,
 };
 
-/// As OpenAI streams it.
+/// An answer as OpenAI streams it.
 const ANSWER: &str = concat!(
     r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"k2"}"#,
     "\n\n",
@@ -33,7 +33,7 @@ fn chat(server: &Server) -> OpenAiChat {
     OpenAiChat::new(options(server)).expect("made")
 }
 
-/// What comes of these events, one of which is the end.
+/// The deltas of these events, one of which is the end.
 async fn deltas(chunks: &[&str]) -> Result<Vec<ChatDelta>> {
     converse(&chat(&Server::sending(data_events(chunks)).await)).await
 }
@@ -108,7 +108,7 @@ async fn azure_has_its_own_key_and_paths() {
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Invalid, 3), "{error}");
 }
 
-/// The body sent to a server with this base URL.
+/// The body of a request to a server with this base URL.
 fn body(base_url: &str, change: impl Fn(&mut OpenAiOptions), request: &ChatRequest) -> Value {
     let mut options = OpenAiOptions::new(base_url, "m");
     change(&mut options);
@@ -230,7 +230,7 @@ async fn calls_without_numbers_or_identities_are_told_apart() {
 
 #[tokio::test]
 async fn a_call_in_pieces_is_named_once() {
-    // OpenAI names it in the first piece; vLLM has given each piece another identity.
+    // OpenAI sends the id in the first piece; versions of vLLM sent another id with each piece.
     let got = deltas(&[
         r#"{"choices":[{"delta":{"content":null,"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"chatcmpl-tool-2","function":{"arguments":"{\"a\""}}]}}]}"#,
@@ -274,7 +274,7 @@ async fn an_error_in_the_midst_says_what_it_is() {
 
 #[tokio::test]
 async fn what_is_whole_is_not_taken_back() {
-    // The usage is late or broken, but all was said.
+    // The usage is late or broken, but the reply is complete.
     let said = r#"{"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
     for rest in ["{nonsense", r#"{"error":"late"}"#, "[DONE]"] {
         assert_eq!(deltas(&[said, rest]).await.expect("said").len(), 2);

@@ -1,20 +1,20 @@
-//! Chat completions on the wire.
+//! Requests and answers of the chat completions API.
 
 use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Message, Result, Role, Tool, ToolChoice, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::server::Vendor;
 use super::OpenAiOptions;
 use super::calls::{Calls, RawToolCall};
 use crate::remote::chat::{Chunk, Dialect};
 use crate::remote::{Remote, ServerEvent};
+use crate::vendors::openai::server::Vendor;
 
-/// What a server understands beyond what all do.
+/// The extensions of the API that a server takes.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
-    /// What the longest reply is called: OpenAI and Azure refuse `max_tokens` for reasoning models, and take the newer
-    /// name for all; others know only the older one.
+    /// The field for the longest reply. OpenAI and Azure refuse `max_tokens` for reasoning models and take the newer
+    /// name for all models; others know only the older one.
     longest: &'static str,
     /// Whether a prompt cache key is sent.
     cache_key: bool,
@@ -67,8 +67,8 @@ pub(super) fn request(model: &str, request: &ChatRequest, style: &Style) -> Valu
     Value::Object(body)
 }
 
-/// The same for all calls with the same instructions, in every process and version: FNV-1a of
-/// 64 bits (Fowler, Noll, Vo).
+/// The key of the vendor's prompt cache: a hash of the instructions (FNV-1a with 64 bits), which is the same in all
+/// calls, processes and versions.
 fn cache_key(messages: &[Message]) -> Option<String> {
     let system = messages.first().filter(|message| message.role == Role::System)?;
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -110,7 +110,7 @@ pub(super) struct Completions {
     calls: Calls,
 }
 
-// Where OpenAI leaves a field out, others write null.
+// Fields that OpenAI leaves out are null in the answers of other servers.
 
 #[derive(Deserialize)]
 struct RawChunk {
@@ -145,7 +145,7 @@ struct RawDetails {
     cached_tokens: Option<u64>,
 }
 
-/// Groq's own place for the usage.
+/// Where Groq puts the usage.
 #[derive(Deserialize)]
 struct RawGroq {
     usage: Option<RawUsage>,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::*;
 use crate::remote::testing::{Request, Server, Step, json_like, response, survives};
 
-/// What the server makes of a text: never of length one, the same for the same.
+/// The server's vector for a text: not of length one, and equal for equal texts.
 fn vector(text: &str) -> [f32; 4] {
     let bytes: f32 = text.bytes().map(f32::from).sum();
     [bytes, text.len() as f32, 3.0, -1.0]
 }
 
-/// As OpenAI answers it, last text first: the order is in the numbers.
+/// An answer as OpenAI sends it, with the last text first: the indices say which is which.
 fn answer(request: &Request) -> Vec<Step> {
     let input: Vec<String> = serde_json::from_value(request.json()["input"].clone()).expect("texts");
     let row = |(index, text): (usize, &String)| {

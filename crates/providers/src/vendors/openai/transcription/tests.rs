@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::remote::listening::script::{audio, noise, transcribe};
 
-/// One request: its text, without the samples, and how many samples it had.
+/// One request: its text without the samples, and the number of samples.
 struct Asked {
     text: String,
     samples: usize,
@@ -43,7 +43,7 @@ fn ok(body: &serde_json::Value) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// A server; gives its URL and what it was asked.
+/// Starts a server; returns its URL and its log of requests.
 async fn serve(
     answer: impl Fn(usize) -> String + Send + Sync + 'static,
 ) -> (String, mpsc::UnboundedReceiver<Asked>) {
@@ -62,7 +62,7 @@ async fn serve(
     (url, told)
 }
 
-/// A server that hears one word a second.
+/// A server that recognises one word a second.
 fn words(samples: usize) -> String {
     let said = (0..samples.div_ceil(16_000)).map(|n| {
         let end = (n as f32 + 1.0).min(samples as f32 / 16_000.0);
@@ -249,7 +249,7 @@ proptest! {
         let _ = (server.heard(&body, 0.0, 1.0), server.heard(text.as_bytes(), 0.0, 1.0));
     }
 
-    /// Segments are in order and within the audio, whatever the server says of them.
+    /// Segments are in order and within the audio, whatever the server sends.
     #[test]
     fn any_times_are_put_in_order(times in prop::collection::vec((-10.0_f32..100.0, -10.0_f32..100.0), 0..8)) {
         let segments: Vec<_> =
