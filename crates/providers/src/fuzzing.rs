@@ -1,6 +1,6 @@
-//! What the fuzzer feeds: all that the servers of vendors may send.
+//! Entry points for fuzzing: everything that the servers of vendors may send.
 //!
-//! Whatever comes, there is an answer or an error, and the error is short and does not hold the key.
+//! Whatever a server sends, the result is an answer or an error, and the error is short and does not contain the key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +13,29 @@ use reqwest::{Body, Response};
 use tokio::runtime::Builder;
 use tokio_tungstenite::tungstenite::http;
 
-use crate::openai::{chat as openai, embeddings, transcription};
 use crate::remote::chat::{self, Dialect};
 use crate::remote::{ApiKey, Remote};
-use crate::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
+use crate::vendors::openai::{chat as openai, embeddings, transcription};
+use crate::vendors::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
 
-/// Where the network cuts an answer; at its very end, where the connection breaks. No protocol needs this byte.
+/// Stands for a cut between two network packets; at the end of the input, for a broken connection. No
+/// protocol uses this byte.
 const CUT: u8 = 0x1f;
-/// The most that may be said in an error: what is repeated of the server, and what is said here.
+/// The most characters of an error: what is quoted of the server, and our own words.
 const LONGEST_ERROR: usize = 500;
-/// The longest wait that is believed.
+/// The longest wait that is accepted from a server.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const KEY: &str = "s3cret";
 
-/// The server-sent events of a completion, read as every vendor's.
+/// Reads server-sent events as the completion of each vendor.
 pub fn chat_stream(bytes: &[u8]) {
     completions(bytes, openai::dialect);
     completions(bytes, anthropic::dialect);
     completions(bytes, gemini::dialect);
 }
 
-/// Messages on a WebSocket, one a line, read as every vendor's of speech. Lines with a meaning of their own are `audio`,
-/// `flush`, `end`, `late`, `binary` and `closed`.
+/// Reads lines as the WebSocket messages of each speech vendor. The lines `audio`, `flush`, `end`, `late`, `binary` and
+/// `closed` stand for other events.
 pub fn speech_messages(text: &str) {
     let Ok(remote) = remote() else { return };
     check(deepgram::listen::fuzz(&remote, text));
@@ -44,7 +45,7 @@ pub fn speech_messages(text: &str) {
     check(cartesia::fuzz(&remote, text));
 }
 
-/// An answer over HTTP: a line with the status, headers, an empty line, the body.
+/// Reads an HTTP answer: a line with the status, headers, an empty line, the body.
 pub fn http_answer(bytes: &[u8]) {
     let Ok(remote) = remote() else { return };
     let limits = Arc::<RateLimits>::default();
@@ -66,7 +67,7 @@ pub fn http_answer(bytes: &[u8]) {
     }
 }
 
-/// An answer as it comes over the network.
+/// An HTTP answer as it comes over the network.
 struct Answer<'a> {
     status: u16,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -74,7 +75,7 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Lines that are no headers are left out.
+    /// Lines that are not valid headers are left out.
     fn parse(bytes: &'a [u8]) -> Self {
         let mut rest = bytes;
         let mut line = || {
@@ -112,7 +113,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Cuts make no difference, and nothing comes after the end.
+/// Checks that the result does not depend on where the answer is cut, and that nothing follows its end.
 fn completions<D: Dialect>(bytes: &[u8], dialect: impl Fn() -> D) {
     let cut = completion(bytes, dialect());
     let whole: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != CUT).collect();
@@ -124,7 +125,7 @@ fn completions<D: Dialect>(bytes: &[u8], dialect: impl Fn() -> D) {
     cut.into_iter().for_each(check);
 }
 
-/// All that is made of a stream of events. Calls that the vendor has not named are named by chance: here they are not.
+/// The deltas of a stream of events. The ids of tool calls are removed, because some are random.
 fn completion(body: &[u8], dialect: impl Dialect) -> Vec<Result<ChatDelta>> {
     let Ok(remote) = remote() else { return Vec::new() };
     let header = (HeaderName::from_static("content-type"), HeaderValue::from_static("text/event-stream"));
@@ -151,7 +152,7 @@ fn remote() -> Result<Remote, Error> {
     Remote::new("http://127.0.0.1:9", "the server", "[llm]")?.with_key("x-api-key", "", &ApiKey::new(KEY))
 }
 
-/// Nothing here waits for anything.
+/// Runs work that never waits for input or output.
 fn block_on<F: Future>(work: F) -> Option<F::Output> {
     let runtime = Builder::new_current_thread().enable_time().build().ok()?;
     Some(runtime.block_on(work))

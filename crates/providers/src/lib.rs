@@ -1,35 +1,20 @@
-//! Speech and language engines behind the core traits, one file each.
+//! Speech and language engines behind the core traits.
+//!
+//! [`local`] runs models on this machine, [`vendors`] speaks to services over the network, and [`scripted`] stands in
+//! for both in tests and load tests. What the engines share lies beside them: [`pool`] runs models on a bounded set of
+//! threads, [`remote`] is the way to a vendor's server, and [`speech_text`] turns written text into words to say.
 
-pub mod anthropic;
-pub mod assemblyai;
-pub mod cartesia;
-pub mod deepgram;
-pub mod elevenlabs;
-pub mod emotion;
-pub mod energy;
-pub mod fake;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod gemini;
-pub mod kokoro;
-#[cfg(feature = "llama")]
-pub mod llama;
+pub mod local;
+mod lock;
 mod loudness;
-pub mod minilm;
-pub mod moonshine;
-pub mod onnx;
-pub mod openai;
-pub mod phonemes;
-pub mod piper;
 pub mod pool;
 pub mod remote;
-pub mod silero;
-pub mod sim;
-pub mod smart_turn;
+pub mod scripted;
 #[cfg(test)]
 mod spec;
 pub mod speech_text;
 #[cfg(test)]
 mod testing;
-mod voice;
-mod waveform;
+pub mod vendors;

@@ -1,19 +1,19 @@
-//! How loud 16 kHz audio is: where nobody speaks, and where speech can be cut.
+//! The loudness of 16 kHz audio: where nobody speaks, and where speech can be cut.
 
 use std::ops::Range;
 
-/// How quiet a place is, is judged over 160 ms: about a pause between words.
+/// Samples over which the quietness of a place is judged: 160 ms, about a pause between words.
 const QUIET: usize = 2_560;
-/// Quieter than this (of 32,768, root mean square) is no speech: 46 dB under full scale is the noise of a phone
-/// line, speech is 20 dB louder.
+/// Audio whose root mean square (of 32,768) is below this holds no speech. The noise of a telephone line stays below
+/// it; speech is about 20 dB louder.
 const SILENCE: f64 = 60.0;
 
-/// Whether a piece may hold speech.
+/// Whether a piece of audio may hold speech.
 pub(crate) fn is_loud(piece: &[i16]) -> bool {
     level(piece) > SILENCE
 }
 
-/// The middle of the quietest place within a range of samples; the range's end if it is too short to tell.
+/// The middle of the quietest place within a range of samples; the end of the range if it is too short to judge.
 pub(crate) fn quietest(samples: &[i16], within: Range<usize>) -> usize {
     (within.start..within.end.saturating_sub(QUIET))
         .step_by(QUIET / 4)
@@ -21,7 +21,7 @@ pub(crate) fn quietest(samples: &[i16], within: Range<usize>) -> usize {
         .map_or(within.end, |at| at + QUIET / 2)
 }
 
-/// Root mean square.
+/// The root mean square of the samples.
 fn level(samples: &[i16]) -> f64 {
     let sum: f64 = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
     (sum / samples.len().max(1) as f64).sqrt()

@@ -1,8 +1,8 @@
-//! The fixed pool of model threads.
+//! The fixed pool of threads that run the local models.
 //!
-//! All embedded models share a few threads, so that they never fight over the cores. A model registers an
-//! operation; each job of it carries a priority; a thread that takes a job takes along whatever jobs of the same
-//! operation wait at that moment, up to the operation's largest batch. Nothing ever waits for a batch to fill.
+//! All local models share a few threads, so that they do not compete for the cores. A model registers an operation,
+//! whose jobs carry a priority each. A thread that takes a job also takes the jobs of the same operation that wait at
+//! that moment, up to the operation's largest batch. It never waits for a batch to fill.
 
 mod activity;
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod ticket;
 use std::collections::{BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,15 +21,17 @@ use antiphon_core::measure::{Component, Gauge, Level, Tunable};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
 use tokio::sync::oneshot;
 
+use crate::lock::lock;
+
 use self::activity::Activity;
 use self::ticket::Ticket;
 
 /// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
-/// The largest batch that any model takes.
+/// The largest batch of any model.
 pub const MAX_BATCH: usize = 32;
 
-/// The threads and what waits for them. Dropping it ends the threads after the job they are at.
+/// The threads and the jobs that wait for them. Dropping the pool ends each thread after its current job.
 pub struct ModelPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -37,10 +39,11 @@ pub struct ModelPool {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    ready: Mutex<ReadyQueue>,
     wake: Condvar,
+    /// Number of threads.
     workers: usize,
-    /// No batch is larger, whatever its model could take.
+    /// No batch is larger than this, even if its operation allows it.
     max_batch: AtomicUsize,
     started: Instant,
 }
@@ -53,14 +56,14 @@ impl Component for Shared {
     fn levels(&self) -> Vec<Level> {
         vec![Level {
             name: "waiting".into(),
-            value: lock(&self.state).ready.len() as f64,
+            value: lock(&self.ready).tickets.len() as f64,
             limit: Some(MAX_WAITING as f64),
             unit: "jobs".into(),
         }]
     }
 
     fn gauges(&self) -> Vec<Gauge> {
-        let waiting = lock(&self.state).ready.len();
+        let waiting = lock(&self.ready).tickets.len();
         let labels = vec![("queue", "pool".to_owned()), ("priority", "all".to_owned())];
         vec![Gauge {
             name: "antiphon_queue_depth",
@@ -106,15 +109,17 @@ impl Component for Shared {
 }
 
 #[derive(Default)]
-struct State {
-    ready: BinaryHeap<Ticket>,
+struct ReadyQueue {
+    tickets: BinaryHeap<Ticket>,
+    /// The number of the latest ticket.
     sequence: u64,
+    /// The pool was dropped.
     stopping: bool,
 }
 
-/// An operation as the threads see it.
+/// An operation without its types, as the threads see it.
 trait Work: Send + Sync {
-    /// Does the first waiting jobs with the worker's own state.
+    /// Runs the most urgent waiting jobs as one batch, with the model state of this worker.
     fn work(&self, worker: usize);
 }
 
@@ -123,7 +128,7 @@ impl ModelPool {
     pub fn new(threads: usize) -> Result<Self> {
         let workers = threads.max(1);
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            ready: Mutex::default(),
             wake: Condvar::new(),
             workers,
             max_batch: AtomicUsize::new(MAX_BATCH),
@@ -140,13 +145,14 @@ impl ModelPool {
         Ok(Self { shared, threads, operations: Mutex::default() })
     }
 
-    /// No batch is to be larger, whatever its model could take: 1 to [`MAX_BATCH`].
+    /// Limits all batches to this many jobs: 1 to [`MAX_BATCH`].
     pub fn set_max_batch(&self, jobs: usize) {
         self.shared.max_batch.store(jobs.clamp(1, MAX_BATCH), Ordering::Relaxed);
     }
 
-    /// Adds an operation, which is measured under `name`. `open` makes each thread's own state, now: a broken model is found at start-up, and no
-    /// call waits for one to load. `run` answers each of a batch of at most `max_batch` inputs, in order.
+    /// Adds an operation, which is measured under `name`. `open` makes the state of each thread, such as a session of
+    /// the model. It is called here, so that a broken model is found at start-up and no call waits for one to load.
+    /// `run` takes a batch of at most `max_batch` inputs and returns one output for each, in order.
     pub fn operation<S, I, O>(
         &self,
         name: &'static str,
@@ -178,7 +184,7 @@ impl ModelPool {
         })
     }
 
-    /// The pool itself and its operations, as far as they are measured.
+    /// The measurements of the pool and of its operations.
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
         let pool: Arc<dyn Component> = self.shared.clone();
         let operations = lock(&self.operations);
@@ -186,15 +192,15 @@ impl ModelPool {
         std::iter::once(pool).chain(operations).collect()
     }
 
-    /// Jobs waiting now.
+    /// Number of jobs that wait now.
     pub fn waiting(&self) -> usize {
-        lock(&self.shared.state).ready.len()
+        lock(&self.shared.ready).tickets.len()
     }
 }
 
 impl Drop for ModelPool {
     fn drop(&mut self) {
-        lock(&self.shared.state).stopping = true;
+        lock(&self.shared.ready).stopping = true;
         self.shared.wake.notify_all();
         for thread in self.threads.drain(..) {
             // Jobs are run under `catch_unwind`: a thread does not panic.
@@ -206,25 +212,25 @@ impl Drop for ModelPool {
 fn serve(shared: &Shared, worker: usize) {
     loop {
         let ticket = {
-            let mut state = lock(&shared.state);
+            let mut ready = lock(&shared.ready);
             loop {
-                if state.stopping {
+                if ready.stopping {
                     return;
                 }
-                match state.ready.pop() {
+                match ready.tickets.pop() {
                     Some(ticket) => break ticket,
-                    None => state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    None => ready = shared.wake.wait(ready).unwrap_or_else(PoisonError::into_inner),
                 }
             }
         };
-        // An operation that was dropped takes its jobs with it.
+        // The jobs of an operation that was dropped are dropped with it.
         if let Some(operation) = ticket.operation.upgrade() {
             operation.work(worker);
         }
     }
 }
 
-/// A model's operation. Clones share it.
+/// A handle to an operation of the pool. Clones refer to the same operation.
 pub struct Operation<I, O> {
     queue: Arc<dyn Queue<I, O>>,
     work: Arc<dyn Work>,
@@ -256,18 +262,18 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     }
 
     fn enqueue(&self, job: Job<I, O>) -> Result<()> {
-        let mut state = lock(&self.shared.state);
-        if state.ready.len() >= MAX_WAITING {
+        let mut ready = lock(&self.shared.ready);
+        if ready.tickets.len() >= MAX_WAITING {
             let message =
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
         let due = self.shared.started.elapsed() + job.priority.patience();
-        state.sequence += 1;
-        let sequence = state.sequence;
+        ready.sequence += 1;
+        let sequence = ready.sequence;
         self.queue.push(job);
-        state.ready.push(Ticket { due, sequence, operation: Arc::downgrade(&self.work) });
-        drop(state);
+        ready.tickets.push(Ticket { due, sequence, operation: Arc::downgrade(&self.work) });
+        drop(ready);
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -278,7 +284,7 @@ struct Job<I, O> {
     priority: Priority,
     answer: oneshot::Sender<Result<O>>,
     since: Instant,
-    /// Of the call that asks.
+    /// The account of the call that asks.
     account: Option<Arc<Account>>,
 }
 
@@ -289,9 +295,10 @@ trait Queue<I, O>: Send + Sync {
 type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
 type Run<S, I, O> = Box<dyn Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync>;
 
+/// What the handles of an operation and the threads share.
 struct Inner<S, I, O> {
     queue: Mutex<VecDeque<Job<I, O>>>,
-    /// Each worker's own; locked by nobody else.
+    /// One for each worker, locked by that worker alone; `None` after a panic, until it is opened again.
     states: Vec<Mutex<Option<S>>>,
     max_batch: usize,
     shared: Arc<Shared>,
@@ -301,7 +308,8 @@ struct Inner<S, I, O> {
 }
 
 impl<S, I, O> Inner<S, I, O> {
-    /// The most urgent job and what may go along with it. Jobs nobody waits for are dropped.
+    /// The most urgent job and others of the same priority, up to the largest batch. Jobs whose caller
+    /// is gone are dropped.
     fn take(&self) -> Vec<Job<I, O>> {
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
@@ -325,7 +333,7 @@ impl<S, I, O> Inner<S, I, O> {
             Some(opened) => opened,
             None => (self.open)()?,
         };
-        // A state that saw a panic is not used again.
+        // After a panic the state is not put back, so that it is not used again.
         let mut running = opened;
         let answers = catch_unwind(AssertUnwindSafe(|| (self.run)(&mut running, inputs))).map_err(|_| {
             Error::internal("a model failed unexpectedly; it is loaded again for the next request")
@@ -355,7 +363,7 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
             accounts.extend(job.account);
         }
         let count = inputs.len();
-        // A batch is a profile's business of its first call alone; all of them pay.
+        // A profile attributes the batch to its first call; its time is charged to all of them in equal shares.
         let working = self.activity.worker.begin_for(accounts.first().cloned());
         let began = Instant::now();
         let answers = self.answer(worker, inputs).and_then(|answers| {
@@ -368,7 +376,7 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
         for account in &accounts {
             account.charge(span / count as u32);
         }
-        // Whoever asked may be gone by now.
+        // The callers may be gone by now.
         match answers {
             Ok(answers) => {
                 for (waiter, answer) in waiting.into_iter().zip(answers) {
@@ -382,9 +390,4 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
             }
         }
     }
-}
-
-/// Nothing panics while it holds one of these locks.
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! What all remote engines share: one pooled HTTP client, bounds on every wait, answers read as they come, and errors
-//! that say what the server said but never the key.
+//! What all engines of vendors share: one pooled HTTP client, bounds on every wait, answers that are read as they
+//! arrive, and errors that quote the server but never contain the key.
 
 pub(crate) mod chat;
 mod date;
@@ -17,7 +17,7 @@ pub(crate) mod speech;
 pub(crate) mod testing;
 pub(crate) mod turns;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
@@ -30,6 +30,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::lock::lock;
 use events::Events;
 pub(crate) use events::ServerEvent;
 pub use key::ApiKey;
@@ -37,19 +38,21 @@ pub(crate) use pcm::Pcm;
 use refusal::Refusal;
 pub(crate) use refusal::{kind_of, said};
 
-/// The most of an error's body that is read: of JSON that is cut nothing is understood, and Google's goes into details.
+/// The most bytes of an error's body that are read. JSON that is cut cannot be parsed, and
+/// Google's errors are detailed.
 const MAX_ERROR: usize = 16 << 10;
-/// The most of what a server says of an error that is repeated.
+/// The most characters of a server's error message that are quoted.
 const MAX_SAID: usize = 300;
-/// Connections to one server that are kept although nobody uses them. A burst needs at most so many at once.
+/// Idle connections to one server that are kept open for the next burst of requests.
 const IDLE_CONNECTIONS: usize = 64;
-/// Load balancers close idle connections after a minute or more.
+/// How long an idle connection is kept. Load balancers close them after a minute or more, and a request on a connection
+/// that is being closed fails.
 const IDLE_FOR: Duration = Duration::from_secs(55);
 
-/// How long a server may take. There is no bound on a whole answer: a long one is no failure.
+/// How long a server may take. A whole answer has no bound, because a long answer is not a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Until the connection stands.
+    /// Until the connection is established.
     pub connect: Duration,
     /// From the request until the answer begins.
     pub first: Duration,
@@ -61,33 +64,33 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            // A model on a busy server may read a long prompt for this long; a call gives up at the same time.
+            // A model on a busy server may take this long to read a long prompt. A call gives up at the same time.
             first: Duration::from_secs(20),
             between: Duration::from_secs(20),
         }
     }
 }
 
-/// A server, and how to reach it.
+/// A server of a vendor, and how to reach it.
 #[derive(Clone)]
 pub struct Remote {
     client: Client,
     /// `https://host/v1`, without a slash at the end.
     base_url: String,
-    /// In errors: "the language model's server".
+    /// The name of the server in errors, such as "the language model's server".
     who: &'static str,
-    /// In errors: `[llm]`.
+    /// The section of the configuration that errors refer to, such as `[llm]`.
     section: &'static str,
     bounds: Bounds,
     limits: Arc<RateLimits>,
-    /// Sent with every request.
+    /// Headers that are sent with every request.
     headers: HeaderMap,
-    /// Never repeated, whatever the server says.
+    /// Removed from everything that is quoted of the server.
     key: Option<ApiKey>,
 }
 
 impl Remote {
-    /// A server at `base_url`; connects when first asked.
+    /// A server at `base_url`. The first request connects.
     pub fn new(base_url: &str, who: &'static str, section: &'static str) -> Result<Self> {
         let parsed = reqwest::Url::parse(base_url)
             .map_err(|_| Error::invalid(format!("{section} base_url = \"{base_url}\" is no URL")))?;
@@ -109,30 +112,30 @@ impl Remote {
         })
     }
 
-    /// With other bounds on waiting.
+    /// With these bounds on waiting.
     #[must_use]
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
-        // One was made in `new`; where none can be made any more, that one serves.
+        // If no other client can be made, the one from `new` is kept.
         self.client = client(bounds.connect).unwrap_or(self.client);
         self
     }
 
-    /// What the server says of how much more it will take, told here.
+    /// Reports the rate limits that the server sends to `limits`.
     #[must_use]
     pub fn with_limits(mut self, limits: Arc<RateLimits>) -> Self {
         self.limits = limits;
         self
     }
 
-    /// With a header sent with every request.
+    /// With a header that is sent with every request.
     #[must_use]
     pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 
-    /// With a key, sent in the header `name` behind `prefix`.
+    /// With a key, which is sent in the header `name` after `prefix`.
     pub(crate) fn with_key(mut self, name: &'static str, prefix: &str, key: &ApiKey) -> Result<Self> {
         let refused = || {
             let section = self.section;
@@ -146,14 +149,14 @@ impl Remote {
         Ok(self)
     }
 
-    /// With a key that is sent otherwise.
+    /// With a key that is sent in another way and must not appear in errors.
     #[must_use]
     pub(crate) fn hiding(mut self, key: &str) -> Self {
         self.key = Some(ApiKey::new(key)).filter(|key| !key.reveal().is_empty());
         self
     }
 
-    /// A model's name as part of a path: whoever names it must not reach another path with our key.
+    /// A model's name as part of a path. A request names the model, and must not reach another path with our key.
     pub(crate) fn in_path<'a>(&self, model: &'a str) -> Result<&'a str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':');
         if model.is_empty() || model.starts_with('.') || !model.chars().all(plain) {
@@ -163,14 +166,14 @@ impl Remote {
         Ok(model)
     }
 
-    /// The bounds.
+    /// The bounds on waiting.
     pub(crate) fn bounds(&self) -> Bounds {
         self.bounds
     }
 
-    /// Where a WebSocket of this server is.
+    /// The URL of a WebSocket of this server.
     pub(crate) fn socket_url(&self, path: &str) -> String {
-        // `http` becomes `ws`, `https` becomes `wss`.
+        // The scheme `http` becomes `ws`, `https` becomes `wss`.
         format!("ws{}{path}", self.base_url.trim_start_matches("http"))
     }
 
@@ -184,17 +187,17 @@ impl Remote {
         self.client.get(format!("{}{path}", self.base_url)).headers(self.headers.clone())
     }
 
-    /// Sends a request; the answer has begun and is no refusal.
+    /// Sends a request and waits for the beginning of the answer. An answer with an error status becomes an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let sent = timeout(self.bounds.first, request.send()).await;
         let response = sent.map_err(|_| self.late(self.bounds.first))?.map_err(|e| self.broken(&e))?;
         self.check(response).await
     }
 
-    /// Takes note of what an answer says of limits, and turns a refusal into an error that says what the server said.
+    /// Reports the rate limits in an answer, and turns an error status into an error that quotes the server.
     pub(crate) async fn check(&self, response: Response) -> Result<Response> {
-        if let Some(told) = rate::told(response.headers()) {
-            self.limits.tell(told);
+        if let Some(limit) = rate::limit(response.headers()) {
+            self.limits.tell(limit);
         }
         let status = response.status();
         if status.is_success() {
@@ -210,10 +213,10 @@ impl Remote {
         }
         let refusal = Refusal::parse(&body);
         let wait = wait.or(refusal.wait);
-        Err(self.refusal(refusal.kind(status), status, &refusal.said, wait))
+        Err(self.refusal(refusal.kind(status), status, &refusal.message, wait))
     }
 
-    /// The server refused with this status, says why, and perhaps how long to wait.
+    /// The error for this status, with the server's message and the wait it asks for.
     pub(crate) fn answered_with(&self, status: StatusCode, said: &str, wait: Option<Duration>) -> Error {
         self.refusal(kind_of(status), status, said, wait)
     }
@@ -227,7 +230,7 @@ impl Remote {
         }
     }
 
-    /// What the server said, short and without the key.
+    /// A message of the server, shortened and without the key.
     fn repeated(&self, said: &str) -> String {
         let said = match &self.key {
             Some(key) => said.replace(key.reveal(), "(the key)"),
@@ -236,7 +239,7 @@ impl Remote {
         said.chars().take(MAX_SAID).collect()
     }
 
-    /// The pieces of an answer. Ends after the first error.
+    /// The pieces of an answer as they arrive. Ends after the first error.
     pub(crate) fn pieces(&self, response: Response) -> BoxStream<'static, Result<Bytes>> {
         let (this, bytes) = (self.clone(), Some(response.bytes_stream().boxed()));
         stream::unfold(bytes, move |bytes| {
@@ -254,7 +257,7 @@ impl Remote {
         .boxed()
     }
 
-    /// The server-sent events of an answer. Ends after the first error.
+    /// The server-sent events of an answer as they arrive. Ends after the first error.
     pub(crate) fn events(&self, response: Response) -> BoxStream<'static, Result<ServerEvent>> {
         let reading = Some((self.pieces(response), Events::default()));
         stream::unfold(reading, |reading| async move {
@@ -276,7 +279,7 @@ impl Remote {
         .boxed()
     }
 
-    /// The whole answer, at most `limit` bytes.
+    /// The whole answer; an error if it has more than `limit` bytes.
     pub(crate) async fn whole(&self, response: Response, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         let mut pieces = self.pieces(response);
@@ -289,35 +292,35 @@ impl Remote {
         Ok(body)
     }
 
-    /// The server did not keep to its own protocol: it sent `what`, which may quote it.
+    /// The error for a server that violates its protocol: it sent `what`, which may quote the server.
     pub(crate) fn protocol(&self, what: &str) -> Error {
         Error::new(ErrorKind::Protocol, format!("{} sent {}", self.who, self.repeated(what)))
     }
 
-    /// The server failed in the midst of an answer, and says why.
+    /// The error for a server that fails in the middle of an answer, with its message.
     pub(crate) fn failed(&self, said: &str) -> Error {
         Error::unavailable(format!("{} failed: {}", self.who, self.repeated(said)))
     }
 
-    /// The server failed in the midst of an answer, and says why in JSON, in whatever dialect.
+    /// The error for a server that fails in the middle of an answer, with its message in JSON of any vendor.
     pub(crate) fn refused(&self, json: &Value) -> Error {
         let refusal = Refusal::read(json);
-        let kind = refusal.told.unwrap_or(ErrorKind::Unavailable);
-        let error = Error::new(kind, format!("{} failed: {}", self.who, self.repeated(&refusal.said)));
+        let kind = refusal.code.unwrap_or(ErrorKind::Unavailable);
+        let error = Error::new(kind, format!("{} failed: {}", self.who, self.repeated(&refusal.message)));
         refusal.wait.map_or(error.clone(), |wait| error.with_retry_after(wait))
     }
 
-    /// The answer ended before its end.
+    /// The error for an answer that is incomplete.
     pub(crate) fn broke_off(&self) -> Error {
         Error::unavailable(format!("{} broke off its answer", self.who))
     }
 
-    /// Nothing came for this long.
+    /// The error for a server that sent nothing for this long.
     pub(crate) fn late(&self, bound: Duration) -> Error {
         Error::new(ErrorKind::Timeout, format!("{} sent nothing for {:.1} s", self.who, bound.as_secs_f32()))
     }
 
-    /// It cannot be reached.
+    /// The error for a server that cannot be reached.
     pub(crate) fn unreachable(&self) -> Error {
         let section = self.section;
         Error::unavailable(format!(
@@ -326,29 +329,29 @@ impl Remote {
         ))
     }
 
-    /// A connection's error, without the URL: it may hold a key.
+    /// The error for a failed connection. It does not contain the URL, which may hold a key.
     fn broken(&self, error: &reqwest::Error) -> Error {
         if error.is_connect() {
             self.unreachable()
         } else if error.is_timeout() {
             Error::new(ErrorKind::Timeout, format!("{} did not answer in time", self.who))
         } else {
-            // Nothing is decompressed: what reqwest calls an error of decoding is a body that ends too early.
+            // Nothing is decompressed here, so an error of decoding means that the body ended too early.
             Error::unavailable(format!("{} broke off the connection", self.who))
         }
     }
 }
 
-/// The client of all remote engines that connect within this bound: one pool of connections.
+/// The HTTP client of all engines with this bound on connecting. They share one pool of connections.
 fn client(connect: Duration) -> Result<Client> {
     static CLIENTS: Mutex<Vec<(Duration, Client)>> = Mutex::new(Vec::new());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clients = lock(&CLIENTS);
     if let Some((_, client)) = clients.iter().find(|(bound, _)| *bound == connect) {
         return Ok(client.clone());
     }
     crypto();
     let client = Client::builder()
-        // No API redirects, and a key in a header of its own would go along.
+        // The APIs do not redirect, and a key in a vendor's own header would be sent to the new address.
         .redirect(Policy::none())
         .connect_timeout(connect)
         .tcp_nodelay(true)
@@ -361,8 +364,8 @@ fn client(connect: Duration) -> Result<Client> {
     Ok(client)
 }
 
-/// Installs the cryptography that TLS uses.
+/// Installs the cryptography for TLS.
 pub(crate) fn crypto() {
-    // Whoever was first has installed it.
+    // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,5 @@
-//! What every engine must obey, whoever makes it; each engine's tests run it.
+//! The specification of the provider traits, as tests: what every engine must do, whoever makes it. The tests of each
+//! engine call the function for its trait.
 
 use std::time::Duration;
 
@@ -8,17 +9,18 @@ use antiphon_core::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-/// Nothing that is asked for here takes this long.
+/// No request of this specification takes so long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Windows of 512 samples, whatever pieces the audio comes in; in order; and the end after the input's.
+/// Judges windows of 512 samples, independent of the pieces in which audio comes, in order, and ends after its input
+/// has ended. Silence is not voice.
 pub(crate) async fn vad(engine: &dyn Vad) {
     let (mut input, output) = engine.open();
     let mut sent = 0;
     for piece in [1, 511, 512, 320, 320, 1_600, 3_200].repeat(3) {
         input.push(&vec![0; piece]);
         sent += piece;
-        // A detector may skip when it is fed faster than it judges.
+        // A detector may drop windows when audio comes faster than it can be judged.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(input);
@@ -30,7 +32,8 @@ pub(crate) async fn vad(engine: &dyn Vad) {
     }
 }
 
-/// A question is answered once, an ended stream ends, and what was heard only grows.
+/// Answers each flush once, answers the end of the audio if something has come since the last flush, and ends. The
+/// covered audio only grows.
 pub(crate) async fn stt(engine: &dyn Stt, speech: &[i16]) {
     let options = |partials| SttOptions { partials, ..SttOptions::new(Requester::local()) };
     let audio = || speech.chunks(1_600).map(|piece| SttInput::Audio(piece.into()));
@@ -63,7 +66,7 @@ pub(crate) async fn stt(engine: &dyn Stt, speech: &[i16]) {
     assert_eq!(said.iter().filter(|t| t.flushed).count(), 2, "two questions, two answers: {said:?}");
 }
 
-/// Deltas, then exactly one `Done`, which counts what was read and written.
+/// Sends deltas, then exactly one `Done` with the number of tokens.
 pub(crate) async fn llm(engine: &dyn Llm) {
     assert!(!engine.name().is_empty() && !engine.model().is_empty());
     let question =
@@ -82,7 +85,7 @@ pub(crate) async fn llm(engine: &dyn Llm) {
         let text: String = deltas.iter().filter_map(text).collect();
         assert!(!text.trim().is_empty(), "{deltas:?}");
     }
-    // One that is dropped does not keep the next waiting.
+    // Dropped requests do not delay the next one.
     for _ in 0..20 {
         drop(engine.chat(request.clone()));
     }
@@ -97,7 +100,8 @@ fn text(delta: &ChatDelta) -> Option<&str> {
     }
 }
 
-/// One rate, some sound for words, none for what cannot be said; unknown voices are the default.
+/// Speaks with one sample rate, makes audio for words but none for what cannot be spoken, and uses the default
+/// voice for unknown ones.
 pub(crate) async fn tts(engine: &dyn Tts) {
     let voices = engine.voices();
     assert!(!voices.is_empty() && voices.iter().all(|voice| !voice.id.is_empty()), "{voices:?}");
@@ -117,7 +121,7 @@ pub(crate) async fn tts(engine: &dyn Tts) {
     drop(engine.speak(SpeechRequest::new(Requester::local(), "This is not heard by anybody.")));
 }
 
-/// One unit vector a text, in order, the same alone as in company.
+/// Makes one vector of length one for each text, in order. A vector does not depend on the other texts of the request.
 pub(crate) async fn embed(engine: &dyn Embed) {
     assert!(within(engine.embed(Vec::new(), Priority::LiveTurn)).await.expect("works").is_empty());
     let long = "word ".repeat(5_000);
@@ -137,21 +141,21 @@ async fn within<V>(work: impl Future<Output = V>) -> V {
     tokio::time::timeout(PATIENCE, work).await.expect("in time")
 }
 
-/// Every engine that needs no more than its files.
+/// Applies the specification to the engines that need at most their model files.
 mod engines {
     use std::sync::Arc;
 
     use super::*;
-    use crate::energy::EnergyVad;
-    use crate::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
-    use crate::minilm::MiniLm;
-    use crate::moonshine::Moonshine;
-    use crate::onnx::OnnxRuntime;
-    use crate::phonemes::Phonemizer;
-    use crate::piper::Piper;
+    use crate::local::energy::EnergyVad;
+    use crate::local::minilm::MiniLm;
+    use crate::local::moonshine::Moonshine;
+    use crate::local::onnx::OnnxRuntime;
+    use crate::local::phonemes::Phonemizer;
+    use crate::local::piper::Piper;
+    use crate::local::silero::SileroVad;
     use crate::pool::ModelPool;
-    use crate::silero::SileroVad;
-    use crate::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
+    use crate::scripted::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
+    use crate::scripted::sim::{Faults, SimEmbed, SimLlm, SimStt, SimTts};
 
     struct Files {
         models: std::path::PathBuf,
@@ -165,7 +169,7 @@ mod engines {
         Some(Files { models, runtime, pool: ModelPool::new(1).expect("threads") })
     }
 
-    /// What engines without ears take for speech.
+    /// A square wave, which engines without a model take for speech.
     fn noise() -> Vec<i16> {
         (0..40_000).map(|n| if n / 40 % 2 == 0 { 3_000 } else { -3_000 }).collect()
     }
@@ -181,7 +185,7 @@ mod engines {
         let Some(files) = files() else { return };
         let model = files.models.join("silero-vad/silero_vad.onnx");
         for open in [true, false] {
-            let gate = move || -> crate::silero::Gate { Box::new(move |_: &[i16]| open) };
+            let gate = move || -> crate::local::silero::Gate { Box::new(move |_: &[i16]| open) };
             vad(&SileroVad::open(&files.runtime, &model, gate).expect("opens")).await;
         }
     }

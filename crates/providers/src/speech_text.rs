@@ -1,7 +1,7 @@
-//! What a language model writes, as it is to be spoken: no markdown, no emoji, everything in words.
+//! Turns what a language model writes into text that can be spoken: no markdown, no emoji, everything in words.
 //!
-//! Each file knows one kind of written form. They are asked in turn, from what is recognised most surely (an address,
-//! a date) to what is left (a plain number), and each leaves words where it found something.
+//! Each file handles one kind of written form and replaces it with words. They run one after another, from what is
+//! recognised most reliably (an address, a date) to what remains (a plain number).
 
 mod abbreviation;
 mod acronym;
@@ -17,8 +17,11 @@ mod words;
 
 pub use words::{cardinal, ordinal};
 
-/// Sentences longer than this are cut at a space: it bounds one synthesis to about 15 s of speech.
+/// Sentences longer than this, in bytes, are cut at a space, which limits one synthesis to about 15 s of speech.
 const LONGEST: usize = 220;
+/// Sentences of at most this many bytes are joined with the next one: a voice needs some text for its intonation, and
+/// "Dr." is no sentence.
+const SHORTEST: usize = 20;
 
 /// The text in words, on one line, with punctuation that makes pauses.
 pub fn normalise(text: &str) -> String {
@@ -28,8 +31,8 @@ pub fn normalise(text: &str) -> String {
     abbreviation::say(&text)
 }
 
-/// The text without markup, for voices that put numbers and signs into words themselves; `None` when nothing in it can be
-/// spoken.
+/// The text without markup, for voices that turn numbers and signs into words themselves; `None` when nothing in it can
+/// be spoken.
 pub fn plain(text: &str) -> Option<String> {
     let plain = markup::strip(text);
     plain.contains(char::is_alphanumeric).then_some(plain)
@@ -47,7 +50,7 @@ pub fn sentences(text: &str) -> Vec<String> {
         sentence.push_str(word);
         let ends = word.ends_with(['.', '!', '?'])
             && words.peek().is_none_or(|w| !w.starts_with(char::is_lowercase));
-        if (ends && sentence.len() > 20) || sentence.len() > LONGEST {
+        if (ends && sentence.len() > SHORTEST) || sentence.len() > LONGEST {
             all.push(std::mem::take(&mut sentence));
         }
     }

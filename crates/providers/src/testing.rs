@@ -1,4 +1,4 @@
-//! Where tests find models and speech.
+//! Where the tests find models and recorded speech.
 
 use std::path::PathBuf;
 

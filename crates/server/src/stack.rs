@@ -26,7 +26,7 @@ use antiphon_core::{
 use antiphon_desk::Calls;
 use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_memory::{InProcessKnowledge, InProcessMemories, passages};
-use antiphon_providers::emotion::EmotionModel;
+use antiphon_providers::local::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 

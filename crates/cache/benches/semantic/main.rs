@@ -20,8 +20,8 @@ mod vectors;
 
 use std::path::Path;
 
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::local::minilm::MiniLm;
+use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
 
 use data::Data;

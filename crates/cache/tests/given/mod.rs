@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use antiphon_core::Embed;
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::local::minilm::MiniLm;
+use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
 use serde_json::Value;
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use antiphon_audio::Resampler;
 use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Tts};
-use antiphon_providers::moonshine::Moonshine;
-use antiphon_providers::onnx::OnnxRuntime;
-use antiphon_providers::phonemes::Phonemizer;
-use antiphon_providers::piper::Piper;
+use antiphon_providers::local::moonshine::Moonshine;
+use antiphon_providers::local::onnx::OnnxRuntime;
+use antiphon_providers::local::phonemes::Phonemizer;
+use antiphon_providers::local::piper::Piper;
 use antiphon_providers::pool::ModelPool;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::rngs::StdRng;

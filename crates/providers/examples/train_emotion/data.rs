@@ -4,18 +4,18 @@ use std::path::Path;
 
 use antiphon_core::Emotion;
 
-/// Stands where the data set hides a person's name: a spoken word has none of its brackets.
+/// Names put in place of `[NAME]`, with which the data set hides names: nobody says brackets.
 const NAMES: [&str; 8] = ["Alex", "Maria", "Tom", "Sarah", "David", "Anna", "Chris", "Emma"];
 
-/// A text and what its raters felt in it.
+/// A text and the emotions that its raters found in it.
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) text: String,
-    /// Indices into [`Emotion::ALL`], ascending, at least one.
+    /// Indices into [`Emotion::ALL`] in ascending order, at least one.
     pub(crate) labels: Vec<usize>,
 }
 
-/// GoEmotions: a text, its labels and its comment's id a line.
+/// Reads GoEmotions: each line has a text, its labels, and the id of the comment.
 pub(crate) fn go_emotions(file: &Path) -> Result<Vec<Row>, String> {
     let read = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let row = |(number, line): (usize, &str)| {
@@ -29,7 +29,7 @@ pub(crate) fn go_emotions(file: &Path) -> Result<Vec<Row>, String> {
     read.lines().enumerate().map(row).collect()
 }
 
-/// MELD: CSV with the text in the second column and the emotion's name in the fourth.
+/// Reads MELD: CSV with the text in the second column and the name of the emotion in the fourth.
 pub(crate) fn meld(file: &Path) -> Result<Vec<Row>, String> {
     let read = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let row = |(number, line): (usize, &str)| {
@@ -41,7 +41,7 @@ pub(crate) fn meld(file: &Path) -> Result<Vec<Row>, String> {
     read.lines().enumerate().skip(1).map(row).collect()
 }
 
-/// BANKING77: CSV with the text in the first column. Customers' questions, of which hardly any tells a feeling.
+/// Reads BANKING77: CSV with the text in the first column. Hardly any of these customers' questions shows a feeling.
 pub(crate) fn questions(file: &Path) -> Result<Vec<Row>, String> {
     let read = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let row =
@@ -49,7 +49,7 @@ pub(crate) fn questions(file: &Path) -> Result<Vec<Row>, String> {
     Ok(read.lines().skip(1).map(row).collect())
 }
 
-/// The columns of a line of CSV without line breaks in its quotes.
+/// The columns of a line of CSV. Quoted line breaks are not supported.
 fn columns(line: &str) -> Vec<String> {
     let mut columns = vec![String::new()];
     let mut quoted = false;

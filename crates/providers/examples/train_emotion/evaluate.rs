@@ -1,19 +1,19 @@
-//! How good answers are.
+//! Measures of how good answers are.
 
 use antiphon_core::Emotion;
-use antiphon_providers::emotion::head::CLASSES;
+use antiphon_providers::local::emotion::head::CLASSES;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::data::Row;
 
-/// Samples of the bootstrap (Efron 1979), and its seed.
+/// Number of samples of the bootstrap (Efron 1979), and its seed.
 const RESAMPLES: usize = 1_000;
 const SEED: u64 = 11;
-/// Of the calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+/// Number of bins of the calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 const BINS: usize = 15;
 
-/// A text's labels and an answer to it.
+/// A text with its labels, and an answer to it.
 #[derive(Clone, Copy)]
 pub(crate) struct Answer<'a> {
     pub(crate) row: &'a Row,
@@ -21,27 +21,27 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// The likeliest class and its probability.
+    /// The most likely class and its probability.
     pub(crate) fn top(&self) -> (usize, f32) {
         let (emotion, probability) = antiphon_core::EmotionScores(self.scores).top();
         (emotion as usize, probability)
     }
 
-    /// Whether some rater's label was named.
+    /// Whether the most likely class is among the labels.
     pub(crate) fn right(&self) -> bool {
         self.row.labels.contains(&self.top().0)
     }
 
-    /// The right class: the answered one, if it is among the labels; else the first label.
+    /// The right class: the answered one if it is among the labels, otherwise the first label.
     fn gold(&self) -> usize {
         if self.right() { self.top().0 } else { self.row.labels[0] }
     }
 }
 
-/// Right classes by answered classes.
+/// The confusion matrix: rows are right classes, columns are answered classes.
 pub(crate) struct Confusion(pub(crate) [[f32; CLASSES]; CLASSES]);
 
-/// Of a class.
+/// The quality of the answers for one class.
 pub(crate) struct Quality {
     pub(crate) precision: f32,
     pub(crate) recall: f32,
@@ -67,7 +67,7 @@ impl Confusion {
         Quality { precision: share(answered), recall: share(rows), f1, rows }
     }
 
-    /// The mean of all classes' F1, each counting the same.
+    /// The mean of the F1 of all classes, with equal weights.
     pub(crate) fn macro_f1(&self) -> f32 {
         (0..CLASSES).map(|class| self.quality(class).f1).sum::<f32>() / CLASSES as f32
     }
@@ -78,7 +78,7 @@ impl Confusion {
     }
 }
 
-/// The expected calibration error: how far confidence is from accuracy, on average.
+/// The expected calibration error: the average difference between confidence and accuracy.
 pub(crate) fn calibration_error(answers: &[Answer]) -> f32 {
     let mut bins = [0.0_f32; BINS];
     for answer in answers {
@@ -89,11 +89,11 @@ pub(crate) fn calibration_error(answers: &[Answer]) -> f32 {
     bins.iter().map(|gap| gap.abs()).sum::<f32>() / answers.len() as f32
 }
 
-/// Emotions other than neutral that were named with at least some confidence.
+/// Answers other than neutral with at least a given confidence.
 pub(crate) struct Named {
-    /// Of all rows.
+    /// Their share of all rows.
     pub(crate) share: f32,
-    /// Of those named.
+    /// The share of them that is right.
     pub(crate) right: f32,
 }
 
@@ -112,7 +112,7 @@ impl Named {
     }
 }
 
-/// Where 95 % of the values of `statistic` lie on rows drawn anew.
+/// The 95 % confidence interval of `statistic`, by bootstrap.
 pub(crate) fn interval(rows: usize, mut statistic: impl FnMut(&[usize]) -> f32) -> (f32, f32) {
     let mut chance = StdRng::seed_from_u64(SEED);
     let mut drawn = vec![0; rows];

@@ -1,18 +1,18 @@
-//! What lists of words can do: the baselines.
+//! The baselines: classification by lists of words.
 
 use std::collections::HashMap;
 
 use antiphon_core::Emotion;
-use antiphon_providers::emotion::head::CLASSES;
+use antiphon_providers::local::emotion::head::CLASSES;
 
 use crate::data::Row;
 
-/// Words of each class that are learned.
+/// Number of words that are learned for each class.
 const LEARNED: usize = 300;
-/// Words of the prior, in the proportion of all rows' words (Monroe et al. 2008, "Fightin' Words").
+/// Size of the prior, in words with the frequencies of all rows (Monroe et al. 2008, "Fightin' Words").
 const PRIOR: f32 = 1_000.0;
 
-/// Written by hand, before the data was looked at.
+/// Lists that were written by hand, without knowledge of the data.
 const BY_HAND: [(Emotion, &str); 6] = [
     (
         Emotion::Anger,
@@ -46,13 +46,13 @@ const BY_HAND: [(Emotion, &str); 6] = [
     ),
 ];
 
-/// Weights of words for classes.
+/// The weights of words for each class.
 pub(crate) struct Lexicon {
     words: HashMap<String, [f32; CLASSES]>,
 }
 
 impl Lexicon {
-    /// The list above: each word counts the same.
+    /// The lists written by hand. All words have the same weight.
     pub(crate) fn by_hand() -> Self {
         let mut lexicon = Self { words: HashMap::new() };
         for (emotion, words) in BY_HAND {
@@ -61,8 +61,8 @@ impl Lexicon {
         lexicon
     }
 
-    /// The words that most surely are likelier in a class than in the others, by the z-score of their log-odds with a
-    /// Dirichlet prior, and by this log-odds. For neutral, too.
+    /// For each class, including neutral, the words that are most significantly more frequent in it than in the others,
+    /// by the z-score of their log-odds with a Dirichlet prior. The weights are the log-odds.
     pub(crate) fn learned(rows: &[Row]) -> Self {
         let mut counts: HashMap<String, [f32; CLASSES]> = HashMap::new();
         for row in rows {
@@ -95,7 +95,7 @@ impl Lexicon {
         self.words.entry(word.to_owned()).or_default()[class] += weight;
     }
 
-    /// Sums of the text's words; highest for neutral when it has none that is known.
+    /// The sums of the weights of a text's words. Neutral is highest when no word is known.
     pub(crate) fn scores(&self, text: &str) -> [f32; CLASSES] {
         let mut sums = [0.0; CLASSES];
         for weights in words(text).filter_map(|word| self.words.get(&word)) {

@@ -1,8 +1,8 @@
-//! Trains the weights of emotion and says how good they are: `make emotion-model`.
+//! Trains the weights of the emotion classifier and prints how good they are: `make emotion-model`.
 //!
-//! Arguments: the file to write, and a file that keeps embeddings between runs: delete it when the embedder changes. The same data, models and machine give
-//! the same weights: texts are embedded one by one, since the quantised embedder's vectors depend a little on their
-//! batch.
+//! Arguments: the file to write, and a file that keeps embeddings between runs: delete it when the embedder changes.
+//! The same data, models and machine give the same weights: texts are embedded one by one, since the quantised
+//! embedder's vectors depend a little on their batch.
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 
 mod data;
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_core::Embed;
-use antiphon_providers::emotion::head::{CLASSES, Head, Weights, softmax};
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::local::emotion::head::{CLASSES, Head, Weights, softmax};
+use antiphon_providers::local::minilm::MiniLm;
+use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
 
 use data::Row;
@@ -31,15 +31,14 @@ use report::Report;
 use train::Sample;
 use vectors::Vectors;
 
-/// One row in so many is not trained on, but calibrates the probabilities.
+/// One row in this many is not used for training but for calibrating the probabilities.
 const HELD_OUT: usize = 10;
 /// Temperatures that are tried, in hundredths (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 const TEMPERATURES: std::ops::Range<u8> = 50..201;
-
-/// Beside this program.
+/// Sentences of callers, in the source folder of this program.
 const CALLS: &str = "examples/train_emotion/calls.tsv";
 
-/// What is read: rows as they were written, and as a recogniser without punctuation would have.
+/// The data: rows as they were written, and as a recogniser without punctuation would write them.
 struct Data {
     train: Vec<Row>,
     held_out: Vec<Row>,
@@ -48,7 +47,7 @@ struct Data {
     meld: Vec<Row>,
     plain_meld: Vec<Row>,
     questions: Vec<Row>,
-    /// Sentences as callers say them, written by hand before what is in `statements.rs` was.
+    /// Sentences as callers say them. They were written by hand before those in `statements.rs`.
     calls: Vec<Row>,
 }
 
@@ -133,10 +132,10 @@ fn embedder(models: &Path) -> antiphon_core::Result<(ModelPool, Arc<dyn Embed>)>
     Ok((pool, Arc::new(embed)))
 }
 
-/// Divides the logits by the temperature that makes the held-out rows likeliest, and answers it.
+/// Divides the logits by the temperature that makes the held-out rows most likely; returns the temperature.
 fn calibrate(weights: &mut Weights, held_out: &[Row], vectors: &Vectors) -> Result<f32, String> {
     let head = Head::parse(&weights.to_file()).map_err(|e| e.to_string())?;
-    // The logarithms of probabilities are logits as good as those they were made of.
+    // The logarithms of the probabilities differ from the logits by a constant, which makes no difference here.
     let said = |row: &Row| {
         let logits = head.scores(vectors.of(&row.text), &row.text).0.map(|p| p.max(f32::MIN_POSITIVE).ln());
         (logits, Sample::new(row, &[]).target)

@@ -1,11 +1,11 @@
-//! The report, in Markdown.
+//! The report in Markdown.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use antiphon_core::{Embed, Emotion, Priority};
-use antiphon_providers::emotion::CONFIDENT;
-use antiphon_providers::emotion::head::{CLASSES, Head};
+use antiphon_providers::local::emotion::CONFIDENT;
+use antiphon_providers::local::emotion::head::{CLASSES, Head};
 
 use crate::Data;
 use crate::data::Row;
@@ -13,19 +13,19 @@ use crate::evaluate::{Answer, Confusion, Named, calibration_error, interval};
 use crate::lexicon::Lexicon;
 use crate::vectors::Vectors;
 
-/// Confidences that are tried, in percent.
+/// The thresholds of confidence in the report, in percent.
 const CONFIDENCES: [u8; 7] = [0, 40, 50, 60, 70, 80, 90];
-/// Times that each text passes the head.
+/// Number of times that each text is classified for the measurement of latency.
 const HEAD_RUNS: usize = 100;
 
-/// What is reported on.
+/// The classifier that is reported on, and the embeddings of all texts.
 pub(crate) struct Report<'a> {
     pub(crate) head: &'a Head,
     pub(crate) vectors: &'a Vectors,
 }
 
 impl Report<'_> {
-    /// How good the answers are, beside the baselines'.
+    /// Prints how good the answers are, compared with those of the baselines.
     pub(crate) fn quality(&self, data: &Data) {
         let (by_hand, learned) = (Lexicon::by_hand(), Lexicon::learned(&data.train));
         let by_hand = |row: &Row| by_hand.scores(&row.text);
@@ -65,7 +65,7 @@ impl Report<'_> {
         ]);
     }
 
-    /// What an answer costs.
+    /// Prints how long an answer takes.
     pub(crate) async fn latency(&self, embed: &dyn Embed, rows: &[Row]) -> Result<(), String> {
         let vector = self.vectors.of(&rows[0].text);
         let spans = |text: &str| -> Vec<Duration> {
@@ -108,7 +108,7 @@ fn answers(rows: &[Row], scores: impl Fn(&Row) -> [f32; CLASSES]) -> Vec<Answer<
     rows.iter().map(|row| Answer { row, scores: scores(row) }).collect()
 }
 
-/// The class of most rows.
+/// The most frequent class.
 fn commonest(rows: &[Row]) -> usize {
     let size = |class: &usize| rows.iter().filter(|row| row.labels.contains(class)).count();
     (0..CLASSES).max_by_key(size).unwrap_or_default()
@@ -122,7 +122,7 @@ fn summary(rows: &str, name: &str, answers: &[Answer]) {
     println!("| {rows} | {name} | {f1:.3} ({low:.3} to {high:.3}) | {accuracy:.3} |");
 }
 
-/// Each class's quality, and what it is mistaken for.
+/// Prints the quality of each class, and the classes it is confused with.
 fn classes(confusion: &Confusion) {
     let labels = Emotion::ALL.map(Emotion::label).join(" | ");
     println!("| dev | rows | precision | recall | F1 | {labels} |");
@@ -153,7 +153,7 @@ fn errors(data: &Data, model: impl Fn(&Row) -> [f32; CLASSES]) -> String {
     sets.map(|(name, rows)| format!("{:.3} ({name})", error(rows))).join(", ")
 }
 
-/// What would be mentioned of questions that tell no feeling.
+/// Prints which emotions are found in questions that show no feeling.
 fn named(questions: &[Answer]) {
     let shares = Emotion::ALL.iter().enumerate().filter(|(_, emotion)| **emotion != Emotion::Neutral);
     let shares: Vec<_> = shares
@@ -175,7 +175,7 @@ fn named(questions: &[Answer]) {
     );
 }
 
-/// How often an emotion other than neutral is named, and rightly, from each confidence on.
+/// Prints, for each threshold of confidence, how often an emotion other than neutral is found, and how often rightly.
 fn confidences(sets: &[(&str, Vec<Answer>)]) {
     let names: Vec<_> = sets.iter().map(|(name, _)| format!("{name}: named | right")).collect();
     println!("\n| confidence | {} |\n|{}", names.join(" | "), " --- |".repeat(1 + 2 * sets.len()));

@@ -1,11 +1,13 @@
-//! What people say outright of how they feel. Comments on the web seldom do: in 43,000 of them "furious" is there
-//! seven times, mostly of others; on the telephone it is the plainest sign there is. And what callers ask without any
-//! feeling: a question among comments is mostly one of curiosity, which counts as surprise.
+//! Sentences in which people say directly how they feel, and neutral questions of callers. Both are added to the
+//! training data, because they are rare in it. In 43,000 web comments "furious" occurs seven times, mostly about
+//! others, while on the telephone it is the clearest sign of anger. And questions in comments mostly show curiosity,
+//! which counts as surprise.
 
 use antiphon_core::Emotion;
 
 use crate::data::Row;
 
+/// Sentences into which the words for a feeling are inserted.
 const FRAMES: [&str; 12] = [
     "{}",
     "I am {}",
@@ -21,7 +23,7 @@ const FRAMES: [&str; 12] = [
     "and now I am {}",
 ];
 
-/// Of one, and of several.
+/// Questions about a thing in the singular; those in the plural follow.
 const ASKED: [&str; 17] = [
     "What is your {}?",
     "How much is the {}?",
@@ -198,10 +200,11 @@ const FEELINGS: [(Emotion, &[&str]); 6] = [
     ),
 ];
 
-/// Words before which a feeling is said, at most: longer ones bury it.
+/// The most words of a text before a feeling: after a longer text the feeling hardly counts.
 const LONGEST_BEFORE: usize = 12;
 
-/// Every question, and every feeling in every frame: alone, and after one of the texts, as the reason for it is said first.
+/// Every question, and every feeling in every frame, once alone and once after one of the texts, because people often
+/// give the reason first.
 pub(crate) fn statements(before: &[Row]) -> Vec<Row> {
     let said = |(emotion, words): (Emotion, &[&str])| -> Vec<Row> {
         let labels = vec![emotion as usize];

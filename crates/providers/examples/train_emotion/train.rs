@@ -1,35 +1,37 @@
 //! Training of the network: stochastic gradient descent, one text at a time, with Adagrad (Duchi et al. 2011).
 
-use antiphon_providers::emotion::features::{BUCKETS, features};
-use antiphon_providers::emotion::head::{CLASSES, DIMENSIONS, HIDDEN, Weights, share, softmax};
+use antiphon_providers::local::emotion::features::{BUCKETS, features};
+use antiphon_providers::local::emotion::head::{CLASSES, DIMENSIONS, HIDDEN, Weights, share, softmax};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::data::Row;
 
-/// The same run gives the same weights.
+/// Seed of the random numbers, so that every run gives the same weights.
 const SEED: u64 = 7;
-/// Times that each text is seen. Of this and what follows several values were tried; around these little changed.
+/// Number of times that each text is used. Several values were tried for this and the following constants; close to
+/// these the results hardly differ.
 const EPOCHS: usize = 4;
-/// Of the first step; falls to a fiftieth, evenly.
+/// Learning rate of the first step. It decreases linearly to a fiftieth.
 const RATE: f32 = 0.03;
 const LAST_RATE: f32 = RATE / 50.0;
-/// Rates relative to that of the vector's weights: each feature is rare, biases and outputs are always used.
+/// Learning rates relative to that of the weights for the embedding: each feature is rare, but biases and outputs are
+/// used by every text.
 const WORDS_RATE: f32 = 1.5;
 const OUT_RATE: f32 = 0.3;
 const BIAS_RATE: f32 = 0.2;
-/// Share of a text's features, and of the hidden units, that a step leaves out (Srivastava et al. 2014, "Dropout").
+/// Share of a text's features and of the hidden units that each step leaves out (Srivastava et al. 2014, "Dropout").
 const FEATURE_DROPOUT: f32 = 0.3;
 const HIDDEN_DROPOUT: f32 = 0.4;
-/// A class counts by this power of how rare it is: 0 is best for accuracy, 1 gives all classes the same say.
+/// The weight of a class is its rarity to this power: 0 is best for accuracy, 1 gives all classes the same weight.
 const BALANCE: f32 = 0.5;
 
-/// A text as the network sees it.
+/// A text as input of the network.
 pub(crate) struct Sample<'a> {
     vector: &'a [f32],
     features: Vec<u32>,
-    /// What it should answer: its labels in equal shares.
+    /// The expected output: equal shares for the labels.
     pub(crate) target: [f32; CLASSES],
 }
 
@@ -43,7 +45,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Weights that are learned.
+/// Weights that are being learned.
 struct Learned {
     weights: Vec<f32>,
     /// Sums of the gradients' squares.
@@ -52,12 +54,12 @@ struct Learned {
 
 impl Learned {
     fn new(weights: Vec<f32>) -> Self {
-        // Enough for the first step to be no division by zero.
+        // Avoids a division by zero in the first step.
         let squares = vec![1e-8; weights.len()];
         Self { weights, squares }
     }
 
-    /// Evenly from -`limit` to `limit`.
+    /// Random weights, uniformly distributed from -`limit` to `limit`.
     fn random(length: usize, limit: f32, chance: &mut StdRng) -> Self {
         Self::new((0..length).map(|_| chance.random_range(-limit..=limit)).collect())
     }
@@ -66,7 +68,7 @@ impl Learned {
         &self.weights[n * HIDDEN..][..HIDDEN]
     }
 
-    /// One step of a row against `gradient` times `times`.
+    /// One step of a row in the direction opposite to `gradient` times `times`.
     fn step(&mut self, n: usize, gradient: &[f32], times: f32, rate: f32) {
         let at = n * gradient.len();
         let weights = self.weights[at..].iter_mut().zip(&mut self.squares[at..]);
@@ -78,7 +80,7 @@ impl Learned {
     }
 }
 
-/// The network while it learns.
+/// The network during training.
 struct Network {
     words: Learned,
     meaning: Learned,
@@ -91,7 +93,7 @@ impl Network {
     fn new(chance: &mut StdRng) -> Self {
         Self {
             words: Learned::new(vec![0.0; BUCKETS * HIDDEN]),
-            // He et al. 2015; the vector's values are 1 / sqrt(DIMENSIONS) large.
+            // The limit follows He et al. 2015. The values of an embedding have a size of 1 / sqrt(DIMENSIONS).
             meaning: Learned::random(DIMENSIONS * HIDDEN, (6.0 / DIMENSIONS as f32).sqrt(), chance),
             hidden: Learned::new(vec![0.0; HIDDEN]),
             out: Learned::random(CLASSES * HIDDEN, (1.0 / HIDDEN as f32).sqrt(), chance),
@@ -99,7 +101,8 @@ impl Network {
         }
     }
 
-    /// Learns from one text, of which it sees these features, with these units (0 or what makes up for those left out).
+    /// Learns from one text with these of its features. `units` is 0 for hidden units that are left out, and for the
+    /// others the factor that makes up for that.
     fn learn(&mut self, sample: &Sample, features: &[u32], units: &[f32; HIDDEN], step: Step) {
         let share = share(features.len());
         let hidden = self.activations(sample.vector, features, units);
@@ -152,7 +155,7 @@ impl Network {
 #[derive(Clone, Copy)]
 struct Step {
     rate: f32,
-    /// What the text counts.
+    /// The weight of the text.
     weight: f32,
 }
 
@@ -181,7 +184,7 @@ pub(crate) fn train(samples: &[Sample]) -> Weights {
     network.weights()
 }
 
-/// What each class counts: 1 for one of average size.
+/// The weight of each class: 1 for a class of average size.
 fn class_weights(samples: &[Sample]) -> [f32; CLASSES] {
     let sizes: [f32; CLASSES] =
         std::array::from_fn(|class| samples.iter().map(|sample| sample.target[class]).sum());

@@ -8,16 +8,16 @@ use std::path::Path;
 
 use antiphon_core::{Embed, Priority};
 
-/// Texts that wait in the pool together, of the thousand that it lets wait.
+/// Texts that wait in the pool at the same time, about half of what it allows.
 const IN_FLIGHT: usize = 512;
 
-/// Vectors by their texts.
+/// Embeddings by the hash of their text.
 pub(crate) struct Vectors {
     by_text: HashMap<u64, Vec<f32>>,
 }
 
 impl Vectors {
-    /// The texts' vectors: those known from the file, the others asked for and added to it.
+    /// The embeddings of these texts. Those that are not in the file are computed and added to it.
     pub(crate) async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
         let mut by_text = if file.exists() {
@@ -47,7 +47,7 @@ impl Vectors {
         Ok(Self { by_text })
     }
 
-    /// A text's vector; none of a text that was not asked for.
+    /// The embedding of a text; empty for one that was not loaded.
     pub(crate) fn of(&self, text: &str) -> &[f32] {
         self.by_text.get(&key(text)).map_or(&[], Vec::as_slice)
     }
@@ -57,7 +57,7 @@ fn key(text: &str) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
 }
 
-/// What the file holds; a vector cut short by the end of a run is dropped.
+/// Reads the file. An incomplete embedding at its end, from an interrupted run, is dropped.
 fn read(file: &Path, dimensions: usize) -> std::io::Result<HashMap<u64, Vec<f32>>> {
     let mut bytes = Vec::new();
     File::open(file)?.read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! What is measured of an operation of the pool.
+//! The measurements of an operation of the pool.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,16 +6,17 @@ use std::time::Duration;
 use antiphon_core::measure::account::Worker;
 use antiphon_core::measure::{Component, Counter, Stage};
 
-/// What an operation has done.
+/// The counters and timings of an operation.
 pub(super) struct Activity {
     name: &'static str,
     pub(super) worker: Worker,
-    /// From the question until a thread took it.
+    /// Time from the request until a thread takes the job.
     pub(super) wait: Stage,
-    /// Of a batch.
+    /// Duration of a batch.
     run: Stage,
     jobs: AtomicU64,
     batches: AtomicU64,
+    /// Jobs in the largest batch.
     largest: AtomicUsize,
 }
 
@@ -32,6 +33,7 @@ impl Activity {
         }
     }
 
+    /// A batch was run.
     pub(super) fn ran(&self, jobs: usize, span: Duration, worked: bool) {
         self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);

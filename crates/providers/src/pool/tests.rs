@@ -105,7 +105,7 @@ async fn stopping_the_pool_answers_whoever_waits() {
         tokio::task::yield_now().await;
     }
     let waiting = operation.run("late", Priority::LiveTurn);
-    lock(&pool.shared.state).stopping = true;
+    lock(&pool.shared.ready).stopping = true;
     drop(release);
     drop(pool);
     drop(operation);

@@ -1,13 +1,13 @@
-//! The order in which jobs are done.
+//! The order in which jobs are run.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use super::Work;
 
-/// One waiting job: whose turn it is, not what it is.
+/// A place in the queue for one job of an operation. The job itself waits with the operation.
 pub(super) struct Ticket {
-    /// Earliest first: the time of arrival, put off by the priority.
+    /// Time of arrival plus the delay of the priority; the earliest comes first.
     pub(super) due: Duration,
     pub(super) sequence: u64,
     pub(super) operation: Weak<dyn Work>,

@@ -1,4 +1,4 @@
-//! How the completion of any remote language model is read.
+//! Reading the completion of a vendor's language model.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,29 +13,30 @@ use tokio::time::timeout;
 
 use super::{Remote, ServerEvent};
 
-/// From the reason of the end to what was used, which servers send at once. Nobody waits longer for a number.
+/// How long to wait for the token counts after the reason of the end. Servers send them at once, and a reply must not
+/// wait longer for them.
 const USAGE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What one event of a completion says.
+/// The content of one event of a completion.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     /// More of the completion; never [`ChatDelta::Done`].
     pub(crate) deltas: Vec<ChatDelta>,
     /// Why it ended.
     pub(crate) finish: Option<FinishReason>,
-    /// What it has used so far.
+    /// The tokens used so far.
     pub(crate) usage: Option<Usage>,
-    /// Nothing follows.
+    /// Whether no event follows.
     pub(crate) last: bool,
 }
 
-/// How a vendor writes a completion; one value reads one completion.
+/// The format of a vendor's completions. One value reads one completion.
 pub(crate) trait Dialect: Send + 'static {
-    /// Reads an event, which may hold anything.
+    /// Reads an event, which may contain anything.
     fn read(&mut self, remote: &Remote, event: &ServerEvent) -> Result<Chunk>;
 }
 
-/// The request as part of a trace.
+/// Adds the trace context to a request.
 pub(crate) fn traced(request: RequestBuilder, trace: Option<TraceContext>) -> RequestBuilder {
     match trace {
         Some(trace) => request.header(TraceContext::HEADER, trace.to_string()),
@@ -43,12 +44,12 @@ pub(crate) fn traced(request: RequestBuilder, trace: Option<TraceContext>) -> Re
     }
 }
 
-/// An identity for a tool call whose vendor gives none.
+/// A random id for a tool call whose vendor sends none.
 pub(crate) fn call_id() -> String {
     format!("call_{:016x}", rand::rng().next_u64())
 }
 
-/// The pieces of the completion that `request` asks for, ending with exactly one `Done` or an error.
+/// The deltas of the completion that `request` asks for, ending with exactly one `Done` or an error.
 pub(crate) fn completion(
     remote: &Remote,
     request: RequestBuilder,
@@ -63,7 +64,7 @@ pub(crate) fn completion(
     .boxed()
 }
 
-/// The pieces of a completion whose answer has begun.
+/// The deltas of a completion whose answer has begun.
 pub(crate) fn read(
     remote: Remote,
     response: Response,
@@ -83,8 +84,8 @@ pub(crate) fn read(
     stream::unfold(Some(reading), |reading| async move { reading?.next().await })
 }
 
-/// Why an answer is no stream of events, by what its headers say. Some servers say nothing or the wrong thing of one
-/// that is, so that this counts only when no event comes.
+/// Why an answer is not a stream of events, judged by its headers. Some servers send wrong headers with a stream of
+/// events, so this counts only when no event comes.
 fn strange(response: &Response) -> Option<String> {
     let header =
         |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -97,14 +98,16 @@ fn strange(response: &Response) -> Option<String> {
         .then(|| format!("\"{kind}\" where a stream of events was asked for: is base_url right?"))
 }
 
+/// A completion that is being read.
 struct Reading<D> {
     remote: Remote,
     dialect: D,
     events: BoxStream<'static, Result<ServerEvent>>,
-    /// Until the first event.
+    /// Why the answer seems not to be a stream of events; `None` after the first event.
     strange: Option<String>,
+    /// Deltas that were read but not returned yet.
     ready: VecDeque<ChatDelta>,
-    /// Tools were called.
+    /// Whether tools were called.
     called: bool,
     finish: Option<FinishReason>,
     usage: Usage,
@@ -122,7 +125,7 @@ impl<D: Dialect> Reading<D> {
             }
             match self.chunk().await {
                 Ok(chunk) => self.take(chunk),
-                // All that was to be said has been said.
+                // After the reason of the end the reply is complete: only the token counts are missing.
                 Err(_) if self.finish.is_some() => self.over = true,
                 Err(error) => return Some((Err(error), None)),
             }
@@ -157,7 +160,7 @@ impl<D: Dialect> Reading<D> {
 
     fn done(&self) -> ChatDelta {
         let finish = match self.finish.unwrap_or(FinishReason::Stop) {
-            // Gemini and some copies of OpenAI's dialect call it so.
+            // Gemini and some servers with OpenAI's API say "stop" after tool calls.
             FinishReason::Stop if self.called => FinishReason::ToolCalls,
             finish => finish,
         };

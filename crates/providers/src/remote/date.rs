@@ -1,12 +1,13 @@
-//! Times of day in headers, as seconds since 1970.
+//! Dates with times in headers, as seconds since 1970.
 
 /// Days from 1 March of the year 0 to 1970.
 const TO_1970: u64 = 719_468;
+/// The names of the months in HTTP.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP writes it (RFC 9110, 5.6.7).
+/// The format of HTTP, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 pub(super) fn http(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_ascii_whitespace().skip(1);
     let day = words.next()?.parse().ok()?;
     let month = words.next()?;
@@ -15,7 +16,7 @@ pub(super) fn http(text: &str) -> Option<u64> {
     seconds([year, month, day], words.next()?)
 }
 
-/// `1994-11-06T08:49:37Z`; parts of a second are not read (RFC 3339).
+/// The format `1994-11-06T08:49:37Z` (RFC 3339). Fractions of a second are ignored.
 pub(super) fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut numbers = date.split('-').map(|number| number.parse().ok());
@@ -23,7 +24,8 @@ pub(super) fn rfc3339(text: &str) -> Option<u64> {
     seconds(date, time.split('.').next()?)
 }
 
-/// Days are counted as Howard Hinnant does ("chrono-compatible low-level date algorithms", `days_from_civil`).
+/// Seconds since 1970. Days are counted as in Howard Hinnant's `days_from_civil`
+/// ("chrono-compatible low-level date algorithms").
 fn seconds([year, month, day]: [u64; 3], time: &str) -> Option<u64> {
     let mut numbers = time.split(':').map(|number| number.parse::<u64>().ok());
     let (hours, minutes, seconds) = (numbers.next()??, numbers.next()??, numbers.next()??);

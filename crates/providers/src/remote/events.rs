@@ -1,22 +1,22 @@
-//! Server-sent events, as language models use them: a name and one line of data each.
+//! Server-sent events as the APIs of language models use them: each has a name and one line of data.
 
 use std::collections::VecDeque;
 
 use antiphon_core::{Error, ErrorKind, Result};
 
-/// One line is a token or a few; this is a thousand times that.
+/// The longest line in bytes. A line holds one or a few tokens, so that this is far more than any server sends.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// One event.
+/// One server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerEvent {
-    /// What it is called; empty in the dialects that do not name events.
+    /// Its name; empty when the vendor does not name events.
     pub(crate) name: String,
-    /// Usually JSON.
+    /// Its data, usually JSON.
     pub(crate) data: String,
 }
 
-/// Takes bytes cut anywhere, gives events.
+/// Parses events from bytes that are cut anywhere.
 #[derive(Default)]
 pub(super) struct Events {
     line: Vec<u8>,
@@ -25,7 +25,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// More bytes.
+    /// Takes more bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         for &byte in bytes {
             if byte == b'\n' {
@@ -44,8 +44,7 @@ impl Events {
         self.ready.pop_front()
     }
 
-    /// Each `data:` line is an event of its own, with the name that stands before it; comments and other fields say
-    /// nothing.
+    /// Each `data:` line is an event with the name before it. Comments and other fields are ignored.
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However the bytes are cut, the events are the same.
+        /// The events do not depend on where the bytes are cut.
         #[test]
         fn cuts_do_not_matter(texts in prop::collection::vec("[^\r\n]{0,20}", 0..6), cut in 0_usize..100, cr: bool) {
             let end = if cr { "\r\n" } else { "\n" };

@@ -1,13 +1,13 @@
-//! Keys that servers ask for.
+//! API keys.
 
 use std::fmt;
 
-/// A key, never shown: not in errors, logs or `Debug`.
+/// An API key. It is never shown: not in errors, logs or `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// A key without the spaces and line ends around it, which files and variables leave there.
+    /// A key without the spaces and line ends that files and variables may have around it.
     pub fn new(key: impl AsRef<str>) -> Self {
         Self(key.as_ref().trim().to_owned())
     }

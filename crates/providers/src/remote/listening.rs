@@ -1,8 +1,8 @@
-//! Speech recognition over a WebSocket, whoever offers it: audio goes out in pieces while what was understood comes
-//! back. A vendor's own file is only its dialect.
+//! Speech recognition over a WebSocket for any vendor: audio is sent in pieces while transcripts come back. The file of
+//! a vendor only implements its dialect.
 //!
-//! Connecting begins with the first audio. Until the connection stands, and while an answer is awaited, no more audio
-//! is taken: it waits where it comes from, which bounds it. So at most one question is open at a time.
+//! The first audio opens the connection. While it is being opened, and while an answer is awaited, no more audio is
+//! taken: it waits at its source, which bounds it. So at most one question is open at a time.
 
 mod parts;
 mod pieces;
@@ -25,50 +25,50 @@ use super::socket::{Frame, Socket};
 use parts::Parts;
 use pieces::Pieces;
 
-/// Milliseconds of audio of which every server says something, if only that it heard nothing. One that is silent for
-/// longer and then leaves a question open is broken; after less, nothing may have been said.
+/// After this much audio, in milliseconds, every server has sent something, if only that it heard nothing. One that has
+/// not, and does not answer a question, is broken.
 const SAYS_SOMETHING_MS: u64 = 3_000;
-/// Vendors take at most a hundred terms of fifty characters, and refuse the whole request for one more.
+/// The most terms, and the most characters of a term. Vendors refuse the whole request for one more.
 const MOST_TERMS: usize = 100;
 const LONGEST_TERM: usize = 50;
 
-/// What one vendor's protocol calls things.
+/// The protocol of one vendor.
 pub(crate) trait Dialect: Send + 'static {
     /// The fewest and the most samples in one message.
     const PIECE: RangeInclusive<usize>;
-    /// Asks for all text so far.
+    /// The message that asks for all text so far.
     const FLUSH: &'static str;
-    /// Says that no more audio comes, and asks for all text.
+    /// The message that ends the audio and asks for all text.
     const END: &'static str;
-    /// What to send when nothing was sent for this long.
+    /// A message to send when nothing was sent for this long.
     const KEEP_ALIVE: Option<(Duration, &'static str)>;
 
-    /// What a message says; an error when the server complains or does not keep to the protocol.
+    /// Reads a message. Returns an error when the server reports one or violates the protocol.
     fn read(&mut self, remote: &Remote, message: &str) -> Result<Said>;
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug)]
 pub(crate) enum Said {
-    /// Text.
+    /// A part of the text.
     Part(Part),
-    /// All was said.
+    /// The session is over.
     Over,
-    /// Nothing that matters here.
+    /// Nothing that is needed here.
     Nothing,
 }
 
-/// A part of the utterance. Each replaces the one before with the same number.
+/// A part of the text. It replaces the previous one with the same number.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Part {
     pub(crate) number: u64,
     pub(crate) text: String,
-    /// When the words were said, on the server's clock: milliseconds of audio that it was sent.
+    /// When the words were said, on the server's clock, which counts the milliseconds of audio that it received.
     pub(crate) start_ms: u64,
     pub(crate) end_ms: u64,
-    /// How much audio was understood up to here.
+    /// The audio that was transcribed so far, on the server's clock.
     pub(crate) covers_ms: u64,
-    /// It answers a flush.
+    /// Whether it answers a flush.
     pub(crate) answers: bool,
 }
 
@@ -77,12 +77,12 @@ pub(crate) struct Line {
     pub(crate) remote: Remote,
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// How long after a question, or the latest news of what was understood, an answer is awaited. Then what is known
-    /// is the answer.
+    /// How long an answer is awaited after a question, or after the latest part that covered more audio. Then the text
+    /// so far is the answer.
     pub(crate) answer_within: Duration,
 }
 
-/// Transcribes one utterance. Ends after the first error.
+/// Transcribes one stream of audio. Ends after the first error.
 pub(crate) fn listen<D: Dialect>(
     line: Line,
     dialect: D,
@@ -100,15 +100,15 @@ pub(crate) fn listen<D: Dialect>(
     .boxed()
 }
 
-/// The words of a prompt that a vendor takes as terms: it is split at commas, semicolons and line ends; what is too
-/// long or too much is left out.
+/// The terms that a vendor is asked to expect: its own options' and those of the prompt, which is split at commas,
+/// semicolons and line ends. Terms that are too long or too many are left out.
 pub(crate) fn terms<'a>(own: &'a [String], prompt: Option<&'a str>) -> Vec<&'a str> {
     let prompted = prompt.unwrap_or_default().split([',', ';', '\n']);
     let all = own.iter().map(String::as_str).chain(prompted).map(str::trim);
     all.filter(|term| !term.is_empty() && term.chars().count() <= LONGEST_TERM).take(MOST_TERMS).collect()
 }
 
-/// A path with a query.
+/// A path with a query, percent-encoded.
 pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = path.to_owned();
     for (n, (key, value)) in pairs.iter().enumerate() {
@@ -130,8 +130,8 @@ pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     query
 }
 
-/// An utterance of which the server says these lines, but for those that are `audio` (50 ms of it), `flush`, `end`,
-/// `late`, `binary` or `closed`.
+/// Transcribes with a server that sends these lines. The lines `audio` (50 ms of it), `flush`, `end`, `late`, `binary`
+/// and `closed` stand for other events.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz<D: Dialect>(remote: &Remote, dialect: D, lines: &str) -> Result<()> {
     use futures_util::FutureExt;
@@ -141,7 +141,7 @@ pub(crate) fn fuzz<D: Dialect>(remote: &Remote, dialect: D, lines: &str) -> Resu
     let mut listening = Listening::new(line, dialect, true, stream::empty().boxed());
     for said in lines.lines() {
         let idle = listening.question.is_none();
-        // Without a socket nothing waits for anything.
+        // Without a socket nothing has to be awaited.
         let transcript = match said {
             "audio" if idle => {
                 listening.pieces.push(vec![0; 800].into(), &D::PIECE);
@@ -168,50 +168,51 @@ pub(crate) fn fuzz<D: Dialect>(remote: &Remote, dialect: D, lines: &str) -> Resu
     Ok(())
 }
 
-/// One utterance under way.
+/// The transcription of one stream of audio.
 struct Listening<D> {
     line: Line,
     dialect: D,
     partials: bool,
     audio: BoxStream<'static, SttInput>,
-    /// The audio has ended, and its end was answered.
+    /// Whether the audio has ended and its end was answered.
     over: bool,
-    /// `None` until there is something to hear.
+    /// `None` until the first audio.
     socket: Option<Socket>,
     pieces: Pieces,
     parts: Parts,
-    /// The text that was last passed on.
+    /// The text of the latest transcript.
     told: String,
-    /// The server has said anything at all.
+    /// Whether the server has sent any message.
     spoken: bool,
     /// Samples that the latest answer covers.
     answered: u64,
     /// Milliseconds that the latest transcript covers.
     covered_ms: u64,
-    /// A flush at this time was not answered; its answer may still come, and answers no later one.
+    /// The time of a flush that was not answered. Its answer may still come, and must not be taken for that
+    /// of a later one.
     missed_ms: Option<u64>,
     question: Option<Question>,
     /// When the socket was last written to.
     sent: Instant,
 }
 
-/// An answer is due.
+/// A question for all text that waits for its answer.
 struct Question {
-    /// It is the end of the audio that asks.
+    /// Whether the end of the audio asks, not a flush.
     end: bool,
-    /// When what is known becomes the answer.
+    /// When the text so far becomes the answer, unless there is news.
     due: Instant,
-    /// When it does so even if there is news.
+    /// When the text so far becomes the answer even if there is news.
     latest: Instant,
 }
 
-/// What happens next.
+/// The next event of a transcription.
 enum Event {
     Input(Option<SttInput>),
     Frame(Option<Result<Frame>>),
     /// A piece can be sent.
     Piece,
-    /// An answer is overdue, or the connection idle.
+    /// An answer is overdue, or the connection is idle.
     Time,
 }
 
@@ -254,8 +255,8 @@ impl<D: Dialect> Listening<D> {
         Ok(None)
     }
 
-    /// None starves another: each is as likely as any when several can happen. So messages are read at least as fast
-    /// as pieces are sent, and two that only write never wait for each other.
+    /// The next event. When several are ready, each is as likely as the others. So messages are read at least as often
+    /// as pieces are sent, and the two sides cannot block each other by only writing.
     async fn event(&mut self) -> Event {
         let ready = self.pieces.is_ready(&D::PIECE);
         let wake = self.wake();
@@ -320,12 +321,12 @@ impl<D: Dialect> Listening<D> {
         }
     }
 
-    /// Somebody asks for all text so far. The server is asked if it heard anything since it last was.
+    /// Asks for all text so far. The server is asked only if it received audio since the latest answer.
     async fn ask(&mut self, end: bool) -> Result<Option<Transcript>> {
         if self.pieces.received() == self.answered {
             self.over = end;
             if end {
-                // Out of politeness: some vendors bill a session until they notice that it is over.
+                // Some vendors bill a session until they notice that it is over.
                 let _ = self.send(D::END).await;
                 return Ok(None);
             }
@@ -398,7 +399,7 @@ impl<D: Dialect> Listening<D> {
         Ok(None)
     }
 
-    /// What is known answers the question.
+    /// Answers the question with the text so far.
     fn answer(&mut self) -> Transcript {
         self.over = self.question.take().is_some_and(|question| question.end);
         self.answered = self.pieces.received();

@@ -1,4 +1,5 @@
-//! PCM as servers send it: bytes cut anywhere, and not always PCM. What else it may be is found before anybody hears it.
+//! PCM audio as servers send it, in bytes that are cut anywhere. Some servers send something else by mistake, such as a
+//! WAV file or an error in JSON. That is detected before anybody hears it.
 
 use antiphon_core::{Result, SampleRate};
 use base64::Engine as _;
@@ -6,32 +7,34 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::Remote;
 
-/// Bytes that are looked at before any are believed: speech begins near silence, whose bytes are 0 and 255, and even noise
-/// looks like text for so long only once in ten million times.
+/// Bytes that are inspected before the first sample is accepted. Speech begins near silence, whose bytes are 0 and 255,
+/// and even noise looks like text for so long only once in ten million times.
 const START: usize = 16;
-/// The most of one answer. The 4,096 characters that `OpenAI` takes at most are five minutes at the usual 14 characters a
-/// second, and 20 at a quarter of the speed.
+/// The longest answer in seconds. OpenAI takes at most 4,096 characters: five minutes at the usual 14 characters a
+/// second, and 20 minutes at the lowest speed.
 const LONGEST_S: usize = 20 * 60;
 
-/// Takes bytes of 16-bit little-endian samples, gives the samples.
+/// Converts bytes to 16-bit little-endian samples.
 pub(crate) struct Pcm {
     remote: Remote,
-    /// Samples that may still come.
+    /// Samples that may still come before the answer is too long.
     left: usize,
-    /// The server calls it MPEG: only then do two bytes suffice to tell MP3.
+    /// Whether the media type is MPEG: only then two bytes are enough to recognise MP3.
     mpeg: bool,
+    /// Whether the first bytes were accepted as PCM.
     begun: bool,
+    /// Bytes that are no whole sample yet, or not inspected.
     held: Vec<u8>,
 }
 
 impl Pcm {
-    /// An answer that begins.
+    /// For the audio of one answer.
     pub(crate) fn new(remote: &Remote, rate: SampleRate) -> Self {
         let left = LONGEST_S * rate.hz() as usize;
         Self { remote: remote.clone(), left, mpeg: false, begun: false, held: Vec::new() }
     }
 
-    /// What the server calls the answer.
+    /// With the media type that the server sent.
     pub(super) fn called(mut self, media_type: &str) -> Self {
         self.mpeg = media_type.starts_with("audio/mpeg");
         self
@@ -46,14 +49,14 @@ impl Pcm {
         self.samples()
     }
 
-    /// As [`Pcm::push`], of bytes in base64.
+    /// As [`Pcm::push`] for bytes in base64.
     pub(crate) fn push_base64(&mut self, text: &str) -> Result<Vec<i16>> {
         let bytes =
             BASE64_STANDARD.decode(text).map_err(|_| self.remote.protocol("audio that is no base64"))?;
         self.push(&bytes)
     }
 
-    /// The samples that are left when the answer ends. Half a sample at its end shows that it was cut.
+    /// The last samples, at the end of the answer. Half a sample shows that the answer was cut.
     pub(crate) fn end(mut self) -> Result<Vec<i16>> {
         if !self.begun && self.held.is_empty() {
             return Err(self.remote.protocol("no audio"));
@@ -82,7 +85,7 @@ impl Pcm {
     }
 }
 
-/// What these first bytes are, when they are no PCM.
+/// What the first bytes are when they are not PCM.
 fn foreign(start: &[u8], mpeg: bool) -> Option<&'static str> {
     match start {
         [b'R', b'I', b'F', b'F', ..] => Some("a WAV file"),
@@ -99,7 +102,7 @@ fn foreign(start: &[u8], mpeg: bool) -> Option<&'static str> {
     }
 }
 
-/// Whether they are UTF-8, perhaps cut at the end, without control characters.
+/// Whether the bytes are UTF-8 without control characters; the last character may be cut.
 fn is_text(bytes: &[u8]) -> bool {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -163,7 +166,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, the samples are the same.
+        /// The samples do not depend on where the bytes are cut.
         #[test]
         fn cuts_do_not_matter(samples in prop::collection::vec(-100_i16..0, 1..200), cuts in prop::collection::vec(0_usize..50, 0..20)) {
             let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();

@@ -1,4 +1,4 @@
-//! How much more a server will take, from the headers of its answers.
+//! Rate limits and requested waits in the headers of a server's answers.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use reqwest::header::HeaderMap;
 
 use super::date;
 
-/// Longer than any server means it.
+/// The longest wait that is accepted; longer ones are taken for mistakes.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long the server asks us to wait.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = || Some(Duration::from_secs_f64(number(headers, "retry-after-ms")? / 1_000.0));
     let seconds = || Some(Duration::from_secs_f64(number(headers, "retry-after")?));
-    milliseconds().or_else(seconds).map(believed)
+    milliseconds().or_else(seconds).map(limited)
 }
 
-/// No longer than any server means it.
-pub(super) fn believed(wait: Duration) -> Duration {
+/// The wait, limited to [`LONGEST`].
+pub(super) fn limited(wait: Duration) -> Duration {
     wait.min(LONGEST)
 }
 
-/// What the headers of OpenAI and those who copy it, and of Anthropic, say of requests.
-pub(super) fn told(headers: &HeaderMap) -> Option<RateLimit> {
+/// The limit on requests in the headers of OpenAI, of servers with OpenAI's API, and of Anthropic.
+pub(super) fn limit(headers: &HeaderMap) -> Option<RateLimit> {
     let families =
         ["x-ratelimit-{}-requests", "anthropic-ratelimit-requests-{}", "x-ratelimit-{}", "ratelimit-{}"];
     families.iter().find_map(|family| {
         let text = |what: &str| headers.get(family.replace("{}", what))?.to_str().ok();
         let remaining = text("remaining")?.trim().parse().ok()?;
         let reset = text("reset")?.trim();
-        let reset = believed(span(reset).or_else(|| until(headers, reset))?);
+        let reset = limited(span(reset).or_else(|| until(headers, reset))?);
         let limit = text("limit").and_then(|limit| limit.trim().parse().ok());
         Some(RateLimit { remaining, reset, limit })
     })
@@ -41,13 +41,13 @@ fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
     (number.is_finite() && (0.0..1e6).contains(&number)).then_some(number)
 }
 
-/// The span until a time of day, which Anthropic sends: by the clock of whoever sent it, which is in the header `date`.
+/// The time until a point in time, which Anthropic sends. It is measured by the server's clock in the header `date`.
 fn until(headers: &HeaderMap, time: &str) -> Option<Duration> {
     let now = date::http(headers.get("date")?.to_str().ok()?)?;
     Some(Duration::from_secs(date::rfc3339(time)?.saturating_sub(now)))
 }
 
-/// `1s`, `6m0s`, `20ms`, `1h2m3.5s`, or bare seconds.
+/// A span such as `1s`, `6m0s`, `20ms` or `1h2m3.5s`, or a number of seconds.
 pub(super) fn span(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds.is_finite() && (0.0..1e6).contains(&seconds))
@@ -109,9 +109,9 @@ mod tests {
             headers.insert(name, value.parse().expect("a header"));
         }
         let limit = RateLimit { remaining: 49, reset: Duration::from_secs(32), limit: Some(50) };
-        assert_eq!(told(&headers), Some(limit));
+        assert_eq!(super::limit(&headers), Some(limit));
         headers.remove("date");
-        assert_eq!(told(&headers), None, "no clock, no span");
+        assert_eq!(super::limit(&headers), None, "no clock, no span");
     }
 
     proptest! {

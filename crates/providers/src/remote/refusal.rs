@@ -1,4 +1,4 @@
-//! What servers say of why they refuse, in the dialects of all of them.
+//! Errors that servers send, in the formats of all vendors.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::rate;
 
-/// What the body of a refusal says.
+/// The content of the body of an error.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Refusal {
-    /// In the server's words; empty if it says nothing.
-    pub(super) said: String,
-    /// What its codes mean, if they are known.
-    pub(super) told: Option<ErrorKind>,
-    /// How long it asks us to wait.
+    /// The server's message; empty if there is none.
+    pub(super) message: String,
+    /// The kind that its error code stands for, if the code is known.
+    pub(super) code: Option<ErrorKind>,
+    /// The wait that the server asks for.
     pub(super) wait: Option<Duration>,
 }
 
@@ -27,31 +27,32 @@ impl Refusal {
 
     /// Reads a body that is JSON.
     pub(super) fn read(json: &Value) -> Self {
-        // Gemini wraps a streamed refusal into a list.
+        // Gemini wraps an error into a list when the answer is streamed.
         let json = json.get(0).unwrap_or(json);
         let error = json.get("error").filter(|error| error.is_object()).unwrap_or(json);
         let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
         let reasons = details().filter_map(|detail| detail.get("reason"));
         let codes = ["code", "type", "status"].iter().filter_map(|key| error.get(key));
         let word = |value: &Value| value.as_str().and_then(kind_of_word);
-        let told = reasons.chain(codes).find_map(word).or_else(|| {
+        let code = reasons.chain(codes).find_map(word).or_else(|| {
             let code = u16::try_from(error.get("code")?.as_u64()?).ok()?;
             let status = StatusCode::from_u16(code).ok()?;
             (status.is_client_error() || status.is_server_error()).then(|| kind_of(status))
         });
         let delay = details().find_map(|detail| detail.get("retryDelay")?.as_str());
-        Self { said: words(json).to_owned(), told, wait: delay.and_then(rate::span).map(rate::believed) }
+        let wait = delay.and_then(rate::span).map(rate::limited);
+        Self { message: message(json).to_owned(), code, wait }
     }
 
-    /// The kind of a refusal with this status. Two statuses stand for several things, which the codes tell apart: a
-    /// wrong key is Gemini's 400, an empty account OpenAI's 429.
+    /// The kind of an error with this status. Two statuses are ambiguous, and the error code decides: Gemini sends 400
+    /// for a wrong key, OpenAI sends 429 for an empty account.
     pub(super) fn kind(&self, status: StatusCode) -> ErrorKind {
         let ambiguous = matches!(status, StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS);
-        self.told.filter(|_| ambiguous).unwrap_or_else(|| kind_of(status))
+        self.code.filter(|_| ambiguous).unwrap_or_else(|| kind_of(status))
     }
 }
 
-/// The kind of a refusal.
+/// The kind of an error with this status.
 pub(crate) fn kind_of(status: StatusCode) -> ErrorKind {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
@@ -65,7 +66,7 @@ pub(crate) fn kind_of(status: StatusCode) -> ErrorKind {
     }
 }
 
-/// The codes of OpenAI and those who copy it, of Anthropic, and of Google (`google.rpc.Code`).
+/// The kind of an error code of OpenAI and compatible servers, of Anthropic, and of Google (`google.rpc.Code`).
 fn kind_of_word(word: &str) -> Option<ErrorKind> {
     Some(match word {
         "authentication_error"
@@ -91,13 +92,13 @@ fn kind_of_word(word: &str) -> Option<ErrorKind> {
     })
 }
 
-/// What a body says of an error, whole.
+/// The error message in a body.
 pub(crate) fn said(body: &[u8]) -> String {
-    Refusal::parse(body).said.chars().take(super::MAX_SAID).collect()
+    Refusal::parse(body).message.chars().take(super::MAX_SAID).collect()
 }
 
-/// The dialects' `error.message`, `message`, `detail.message`, `detail`, `err_msg`, `error`; nothing of anything else.
-fn words(json: &Value) -> &str {
+/// The message at the first of the places where vendors put it; empty when there is none.
+fn message(json: &Value) -> &str {
     let places = ["/error/message", "/message", "/detail/message", "/detail", "/err_msg", "/error"];
     places.iter().find_map(|place| json.pointer(place)?.as_str()).unwrap_or_default()
 }
@@ -122,8 +123,8 @@ mod tests {
         assert_eq!(Refusal::read(&key).kind(StatusCode::BAD_REQUEST), ErrorKind::Invalid);
         let vllm =
             json!({ "object": "error", "message": "too long", "type": "BadRequestError", "code": 400 });
-        assert_eq!(Refusal::read(&vllm).told, Some(ErrorKind::Invalid));
-        assert_eq!(Refusal::read(&json!({ "error": "busy" })).said, "busy");
+        assert_eq!(Refusal::read(&vllm).code, Some(ErrorKind::Invalid));
+        assert_eq!(Refusal::read(&json!({ "error": "busy" })).message, "busy");
         let wait =
             json!({ "error": { "status": "RESOURCE_EXHAUSTED", "details": [{ "retryDelay": "17s" }] } });
         assert_eq!(Refusal::read(&wait).wait, Some(Duration::from_secs(17)));

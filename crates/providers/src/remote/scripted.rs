@@ -1,4 +1,4 @@
-//! Servers that answer as vendors do, well or badly, and what every voice over HTTP must make of it.
+//! Scripted servers for tests of voices, and tests that every voice over HTTP must pass.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::Bounds;
-use crate::voice::lock;
+use crate::lock::lock;
 
-/// In every test: must never be seen in an error.
+/// The key in these tests; it must never appear in an error.
 pub(crate) const KEY: &str = "s3cret";
 
-/// What is said in these tests.
+/// The audio in these tests.
 pub(crate) const SAMPLES: [i16; 12] = [0, -1, 1, 300, -300, 12_000, -12_000, 32_767, -32_768, 5, 0, 0];
 
 /// A server that is stopped when it is dropped.
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// What it was asked: the heads of requests, and bodies.
+    /// The requests that it received: heads and bodies.
     pub(crate) fn asked(&self) -> Vec<String> {
         lock(&self.asked).clone()
     }
@@ -40,7 +40,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves each connection, of which it is told the number, in a task of its own.
+/// Serves each connection in its own task. `serve` gets the number of the connection.
 async fn server<F, W>(serve: F) -> Server
 where
     F: Fn(usize, TcpStream, Arc<Mutex<Vec<String>>>) -> W + Send + 'static,
@@ -60,7 +60,7 @@ where
     Server { url, asked, accepting }
 }
 
-/// Answers each request with these bytes; then closes, or says nothing more.
+/// Answers each request with these bytes; then closes the connection, or keeps it open without sending more.
 pub(crate) async fn http(answer: Vec<u8>, stalls: bool) -> Server {
     let answer = Arc::new(answer);
     server(move |_, mut socket, asked| {
@@ -69,7 +69,7 @@ pub(crate) async fn http(answer: Vec<u8>, stalls: bool) -> Server {
             let Some(request) = request(&mut socket).await else { return };
             lock(&asked).push(request);
             if socket.write_all(&answer).await.is_ok() && stalls {
-                // Until whoever asked has gone.
+                // Until the client closes the connection.
                 let _ = socket.read(&mut [0]).await;
             }
         }
@@ -95,7 +95,7 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// Serves each WebSocket; `refuse` may refuse its handshake.
+/// Serves each WebSocket; `refuse` makes the answer when handshakes are refused.
 pub(crate) async fn sockets<F, W>(refuse: Option<fn() -> ErrorResponse>, serve: F) -> Server
 where
     F: Fn(usize, WebSocketStream<TcpStream>) -> W + Clone + Send + Sync + 'static,
@@ -148,12 +148,12 @@ pub(crate) fn speech() -> Vec<i16> {
     (0..12_000_i16).map(|n| if n / 50 % 2 == 0 { n % 3_000 } else { -(n % 3_000) }).collect()
 }
 
-/// Bounds that only a server that has stopped does not keep.
+/// Bounds that every working server keeps.
 pub(crate) fn bounds() -> Bounds {
     Bounds::default()
 }
 
-/// The samples of what is said, or why it failed; nothing comes after a failure.
+/// The samples of a clause, or its error. Nothing may follow an error.
 pub(crate) async fn say(voice: &dyn Tts, request: SpeechRequest) -> Result<Vec<i16>> {
     let mut said: Vec<Result<AudioChunk>> = voice.speak(request).collect().await;
     let failed = said.iter().position(Result::is_err);
@@ -169,7 +169,7 @@ async fn hello(voice: &dyn Tts) -> Result<Vec<i16>> {
     say(voice, SpeechRequest::new(Requester::local(), "Hello.")).await
 }
 
-/// Makes a voice whose server is at this address, with these bounds.
+/// Makes a voice for the server at this URL, with these bounds.
 pub(crate) type Make = fn(&str, Bounds) -> Box<dyn Tts>;
 
 async fn against(make: Make, answer: Vec<u8>) -> Result<Vec<i16>> {
@@ -177,7 +177,7 @@ async fn against(make: Make, answer: Vec<u8>) -> Result<Vec<i16>> {
     hello(make(&server.url, bounds()).as_ref()).await
 }
 
-/// What a voice over HTTP makes of good and bad answers.
+/// Tests a voice over HTTP with good and bad answers.
 pub(crate) async fn voice_over_http(make: Make) {
     let audio = bytes(&SAMPLES);
     let good =
@@ -185,7 +185,7 @@ pub(crate) async fn voice_over_http(make: Make) {
     crate::spec::tts(make(&good.url, bounds()).as_ref()).await;
     assert!(good.asked().iter().all(|asked| asked.contains(" HTTP/1.1")), "every request was read");
 
-    // Cut at every byte, of a length that is known or in chunks: never shorter audio without an error.
+    // Answers with a length and answers in chunks are cut at every byte: shorter audio always comes with an error.
     let answers = [
         chunked("audio/pcm", &[&audio[..7], &audio[7..]]),
         sized("200 OK", "content-type: audio/pcm\r\n", &audio),
@@ -237,7 +237,7 @@ async fn stalls(make: Make) {
     }
     let gone = hello(make("http://127.0.0.1:9", bounds()).as_ref()).await.expect_err("nobody there");
     assert_eq!(gone.kind(), ErrorKind::Unavailable, "{gone}");
-    // Dropping the stream closes the connection: the server, which writes for ever, is let go.
+    // Dropping the stream closes the connection, so that a server that writes for ever notices it.
     let endless = server(|_, mut socket, asked| async move {
         let _ = request(&mut socket).await;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -253,7 +253,7 @@ async fn stalls(make: Make) {
     until(|| !endless.asked().is_empty()).await;
 }
 
-/// Waits until something is so, which it soon is.
+/// Waits until the condition holds, which it soon does.
 pub(crate) async fn until(is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
@@ -263,7 +263,7 @@ pub(crate) async fn until(is_so: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("soon");
 }
 
-/// A vendor's refusal, and what is to be made of it.
+/// A vendor's error, and the expected result.
 pub(crate) struct Refusal {
     pub(crate) status: &'static str,
     pub(crate) headers: &'static str,
@@ -283,7 +283,7 @@ impl Refusal {
     }
 }
 
-/// Each refusal becomes an error of its kind that says what the server said; gives the errors.
+/// Each error has the expected kind and quotes the server. Returns the errors.
 pub(crate) async fn refusals(make: Make, refusals: &[Refusal]) -> Vec<Error> {
     let mut errors = Vec::new();
     for Refusal { status, headers, body, kind, said } in refusals {

@@ -1,4 +1,4 @@
-//! WebSockets to remote engines, with bounds on connecting, on writing and on what comes.
+//! WebSockets to vendors, with bounds on connecting, on writing and on the size of messages.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::rate::retry_after;
 use super::{Remote, said};
 
-/// Ten seconds of 48 kHz audio as base64 is a seventh of this.
+/// The largest message in bytes: seven times as much as ten seconds of 48 kHz audio in base64.
 const LARGEST: usize = 8 << 20;
-/// A server that does not take what is written for this long is gone.
+/// A server that does not take a message within this time is considered gone.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open WebSocket.
@@ -26,12 +26,12 @@ pub(crate) struct Socket {
     remote: Remote,
 }
 
-/// What came.
+/// A message that was received.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Frame {
-    /// Usually JSON.
+    /// A text, usually JSON.
     Text(String),
-    /// Usually audio.
+    /// Bytes, usually audio.
     Binary(Vec<u8>),
 }
 
@@ -68,12 +68,12 @@ impl Socket {
         }
     }
 
-    /// Writes a text.
+    /// Sends a text.
     pub(crate) async fn send_text(&mut self, text: String) -> Result<()> {
         self.send(Message::text(text)).await
     }
 
-    /// Writes bytes.
+    /// Sends bytes.
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.send(Message::binary(bytes)).await
     }
@@ -86,8 +86,8 @@ impl Socket {
         }
     }
 
-    /// What comes next, however long it takes: whoever waits for an answer bounds the wait. `None` when the server has
-    /// closed the connection; an error when it closed it with a complaint.
+    /// The next message. There is no bound: the caller bounds its wait for an answer. `None` when the server has closed
+    /// the connection, an error when it did so with an error code.
     pub(crate) async fn next(&mut self) -> Option<Result<Frame>> {
         loop {
             return match self.socket.next().await? {

@@ -1,4 +1,4 @@
-//! What all remote voices share: a list of voices, keys and names that can be sent, and audio as it comes.
+//! What the voices of all vendors share: the list of voices, checks of keys and names, and audio as it arrives.
 
 use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -7,10 +7,10 @@ use reqwest::{RequestBuilder, Response, Version};
 
 use super::{Pcm, Remote};
 
-/// In errors: where the voice is configured.
+/// The section of the configuration that errors refer to.
 pub(crate) const SECTION: &str = "[tts]";
 
-/// The voices of an engine, the default first; never none.
+/// The voices of an engine, the default first. There is at least one.
 pub(crate) struct Voices(Vec<Voice>);
 
 impl Voices {
@@ -27,18 +27,18 @@ impl Voices {
         self.0.clone()
     }
 
-    /// The one asked for, or the default.
+    /// The requested voice, or the default.
     pub(crate) fn pick(&self, asked: Option<&str>) -> &Voice {
         self.0.iter().find(|voice| Some(voice.id.as_str()) == asked).unwrap_or(&self.0[0])
     }
 }
 
-/// Well-known voices of one language.
+/// Voices of one language with these ids.
 pub(crate) fn voices(language: &str, ids: &[&str]) -> Vec<Voice> {
     ids.iter().map(|&id| Voice { id: id.to_owned(), language: language.to_owned() }).collect()
 }
 
-/// A key as a header, which is never printed.
+/// A key as the value of a header. It is marked as sensitive, so that it is never printed.
 pub(crate) fn secret(value: &str) -> Result<HeaderValue> {
     if value.trim().is_empty() {
         return Err(Error::invalid(format!("{SECTION} api_key is missing")));
@@ -49,7 +49,7 @@ pub(crate) fn secret(value: &str) -> Result<HeaderValue> {
     Ok(header)
 }
 
-/// A name that becomes part of an address.
+/// Checks a name that becomes part of a URL.
 pub(crate) fn addressable<'a>(what: &str, name: &'a str) -> Result<&'a str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || !name.chars().all(fits) {
@@ -59,7 +59,7 @@ pub(crate) fn addressable<'a>(what: &str, name: &'a str) -> Result<&'a str> {
     Ok(name)
 }
 
-/// One of the rates that a vendor can make.
+/// Checks that a vendor offers this sample rate.
 pub(crate) fn possible(rate: SampleRate, rates: &[u32]) -> Result<SampleRate> {
     if rates.contains(&rate.hz()) {
         return Ok(rate);
@@ -67,13 +67,13 @@ pub(crate) fn possible(rate: SampleRate, rates: &[u32]) -> Result<SampleRate> {
     Err(Error::invalid(format!("{SECTION} rate = {} must be one of {rates:?}", rate.hz())))
 }
 
-/// A setting within its range, in hundredths: finer ones are not heard.
+/// A setting limited to its range and rounded to hundredths, because finer steps cannot be heard.
 pub(crate) fn setting(value: f32, (least, most): (f32, f32)) -> f64 {
     (f64::from(value.clamp(least, most)) * 100.0).round() / 100.0
 }
 
 impl Remote {
-    /// Sends the request, whose answer is PCM of this rate, and gives the audio as it comes.
+    /// Sends a request whose answer is PCM with this rate; returns the audio as it arrives.
     pub(crate) fn speak(
         &self,
         request: RequestBuilder,
@@ -111,7 +111,7 @@ impl Remote {
     }
 }
 
-/// Whether an answer that ends early can be told from one that is whole.
+/// Whether an answer that ends early can be distinguished from a complete one.
 fn ends_visibly(response: &Response) -> bool {
     response.version() >= Version::HTTP_2
         || response.content_length().is_some()

@@ -1,4 +1,4 @@
-//! A server whose every byte is scripted, and what every remote engine must survive.
+//! A server whose every byte is scripted, and tests that every engine over HTTP must survive.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use tokio::task::JoinHandle;
 
 use super::Bounds;
 
-/// What a scripted answer is made of. The connection is closed after the last step.
+/// A step of a scripted answer. The connection is closed after the last step.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// These bytes, in one write.
+    /// Sends these bytes in one write.
     Send(Vec<u8>),
-    /// Nothing more, but the connection stays.
+    /// Sends nothing more, but keeps the connection open.
     Hang,
-    /// The connection is reset instead of closed.
+    /// Resets the connection instead of closing it.
     Reset,
 }
 
-/// One request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// The first line and the headers.
@@ -32,13 +32,13 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
-/// A server on this machine that answers every request as it is told to.
+/// A local server that answers every request according to a script.
 pub(crate) struct Server {
     /// `http://127.0.0.1:PORT`
     pub(crate) url: String,
@@ -47,7 +47,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it; `script` makes the answer to a request.
+    /// Starts a server; `script` makes the answer to each request.
     pub(crate) async fn start(script: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -58,7 +58,6 @@ impl Server {
                 let (script, heard) = (Arc::clone(&script), Arc::clone(&heard));
                 tokio::spawn(async move {
                     let mut socket = socket;
-                    // Whoever has gone is not answered.
                     let Some(request) = read(&mut socket).await else { return };
                     let steps = script(&request);
                     heard.lock().expect("whole").push(request);
@@ -69,13 +68,13 @@ impl Server {
         Self { url, requests, task }
     }
 
-    /// One that always sends these bytes.
+    /// Starts a server that always sends these bytes.
     pub(crate) async fn sending(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |_| vec![Step::Send(bytes.clone())]).await
     }
 
-    /// The requests that came, oldest first.
+    /// The received requests, oldest first.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("whole").clone()
     }
@@ -131,13 +130,13 @@ pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A stream of server-sent events, whole.
+/// A complete answer with a stream of server-sent events.
 pub(crate) fn events(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// The same of unnamed events with these data.
+/// The same with unnamed events with these data.
 pub(crate) fn data_events(chunks: &[&str]) -> Vec<u8> {
     let mut body = String::new();
     for chunk in chunks {
@@ -158,11 +157,11 @@ pub(crate) async fn converse(engine: &dyn Llm) -> Result<Vec<ChatDelta>> {
     pieces.into_iter().collect()
 }
 
-/// How an engine is asked once: the URL of its server and the bounds it must keep.
+/// Sends one request with an engine: to the server at this URL, with these bounds.
 pub(crate) trait Ask: Fn(String, Bounds) -> BoxFuture<'static, Result<()>> {}
 impl<F: Fn(String, Bounds) -> BoxFuture<'static, Result<()>>> Ask for F {}
 
-/// The same of a language model that `make` makes.
+/// The same for the language model that `make` makes.
 pub(crate) fn asking<E: Llm + 'static>(make: impl Fn(String, Bounds) -> E) -> impl Ask {
     move |url, bounds| {
         let engine = make(url, bounds);
@@ -170,7 +169,7 @@ pub(crate) fn asking<E: Llm + 'static>(make: impl Fn(String, Bounds) -> E) -> im
     }
 }
 
-/// Longer than anything here takes.
+/// No request of these tests takes so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn short() -> Bounds {
@@ -178,7 +177,7 @@ fn short() -> Bounds {
     Bounds { connect: short, first: short, between: short }
 }
 
-/// An engine and the one server it is tried with.
+/// An engine, and the server it is tested with.
 struct Trial<A> {
     ask: A,
     server: Server,
@@ -193,7 +192,7 @@ impl<A: Ask> Trial<A> {
         Self { ask, server, answer }
     }
 
-    /// What comes of it when the server answers like this.
+    /// The result when the server answers like this.
     async fn outcome(&self, answer: Vec<Step>, bounds: Bounds) -> Result<()> {
         *self.answer.lock().expect("whole") = answer;
         self.asked(&self.server.url, bounds).await
@@ -235,7 +234,7 @@ impl<A: Ask> Trial<A> {
     }
 }
 
-/// Whatever happens to the connection, an engine gives an answer or an error of the right kind, in time. `whole` is a
+/// Whatever happens to the connection, an engine returns an answer or an error of the right kind in time. `whole` is a
 /// short answer that it understands.
 pub(crate) async fn survives(ask: impl Ask, whole: &[u8]) {
     let trial = Trial::new(ask).await;
@@ -266,7 +265,7 @@ pub(crate) async fn survives(ask: impl Ask, whole: &[u8]) {
     trial.nobody().await;
 }
 
-/// What can be wrong with a stream of events beside the connection.
+/// Tests an engine with wrong streams of events over a good connection.
 pub(crate) async fn survives_events(ask: impl Ask) {
     let trial = Trial::new(ask).await;
     let endless = events(&format!("data: {}", "x".repeat(2 << 20)));
@@ -288,7 +287,7 @@ pub(crate) async fn survives_events(ask: impl Ask) {
     assert_eq!(trial.kind(silent, Bounds::default()).await, Some(ErrorKind::Unavailable));
 }
 
-/// Texts that look like JSON with these keys: valid, cut and mangled.
+/// Texts that look like JSON with these keys: valid, cut or broken.
 pub(crate) fn json_like(keys: &'static [&'static str]) -> impl Strategy<Value = String> {
     use serde_json::{Value, json};
     let word = prop::sample::select(keys);

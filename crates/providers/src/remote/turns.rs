@@ -1,39 +1,39 @@
-//! A conversation as Anthropic and Google want it: the instructions apart, then user and assistant by turns, the user
-//! first, and after every call of a tool its result.
+//! Conversations in the form that Anthropic and Google require: the instructions are separate, user and assistant
+//! alternate, the user begins, and every tool call is followed by its result.
 
 use std::collections::HashMap;
 
 use antiphon_core::{Message, Role, ToolCall};
 use serde_json::{Value, json};
 
-/// What the user is taken to have done where the assistant speaks first: both vendors refuse that.
+/// Inserted as the user's turn where the assistant speaks first, which both vendors refuse.
 const BEGIN: &str = "(The conversation begins.)";
-/// The result of a call whose tool has not answered: both vendors refuse a call without a result.
+/// Inserted as the result of a call whose tool has not answered: both vendors refuse a call without a result.
 const NO_RESULT: &str = "(There is no result yet.)";
 
-/// The conversation.
+/// A conversation in this form.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Conversation<'a> {
-    /// The instructions it begins with.
+    /// The instructions at its beginning.
     pub(crate) system: String,
-    /// By turns, the first and every other one the user's; never empty.
+    /// The turns of user and assistant in alternation; the first is the user's. There is at least one.
     pub(crate) turns: Vec<Vec<Block<'a>>>,
 }
 
 /// A piece of a turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Block<'a> {
-    /// More than spaces.
+    /// A text that is more than spaces.
     Text(&'a str),
-    /// The assistant calls a tool.
+    /// A tool call of the assistant.
     Call(&'a ToolCall),
-    /// What came of it; before all else in its turn.
+    /// The result of a call. Results come first in their turn.
     Result(&'a ToolCall, &'a str),
 }
 
 impl<'a> Conversation<'a> {
-    /// Puts messages into this order. Instructions in the midst of the conversation become the user's; results whose
-    /// call has been forgotten are left out.
+    /// Converts messages. Instructions in the middle of the conversation become the user's words; results without a
+    /// call are left out.
     pub(crate) fn new(messages: &'a [Message]) -> Self {
         let first = messages.iter().position(|m| m.role != Role::System).unwrap_or(messages.len());
         let (system, messages) = messages.split_at(first);
@@ -77,7 +77,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Adds the results of the last turn's calls, if it is the assistant's.
+    /// Adds the results of the calls in the last turn, if that is the assistant's.
     fn answer(&mut self, results: &HashMap<&str, &'a str>) {
         let Some(last) = self.turns.last().filter(|_| Self::assistant(self.turns.len() - 1)) else { return };
         let result = |block: &Block<'a>| match block {
@@ -93,7 +93,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// The arguments the model wrote, as the object that both vendors insist on.
+/// The arguments that the model wrote, as the JSON object that both vendors require.
 pub(crate) fn arguments(call: &ToolCall) -> Value {
     match serde_json::from_str(&call.arguments) {
         Ok(Value::Object(object)) => Value::Object(object),

@@ -1,6 +1,6 @@
-//! Abbreviations and symbols in words.
+//! Turns abbreviations and symbols into words.
 
-/// As written, without case and closing punctuation; and what it stands for.
+/// Each abbreviation in lower case and without punctuation after it, and what is said for it.
 const ABBREVIATIONS: &[(&str, &str)] = &[
     ("e.g.", "for example"),
     ("i.e.", "that is"),
@@ -42,10 +42,10 @@ const ABBREVIATIONS: &[(&str, &str)] = &[
     ("→", "to"),
 ];
 
-/// Before a number: "No. 5", "#5".
+/// What means "number" before a number: "No. 5".
 const NUMBER_SIGNS: [&str; 3] = ["No.", "no.", "Nr."];
 
-/// Says abbreviations; `text` has its numbers in words already.
+/// Replaces abbreviations by words. The numbers of `text` are in words already.
 pub(super) fn say(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let spoken = words.iter().enumerate().map(|(at, word)| {

@@ -1,4 +1,4 @@
-//! Letters said one by one, and the digits among them: "U K", "B 12".
+//! Names made of letters and digits, which are spelled: "B12" is "B twelve".
 
 use std::sync::LazyLock;
 
@@ -7,12 +7,12 @@ use regex::Regex;
 use super::pattern::{group, pattern, replace};
 use super::words::{cardinal, digits};
 
-/// Letters and digits in one word: a name such as "B12", "MP3", "COVID-19", "4K", "GPT-4".
+/// A word of letters and digits, such as "B12", "MP3", "COVID-19", "4K", "GPT-4".
 static MIXED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"\b(?:(?<head>[A-Za-z]+)-?(?<number>\d+)|(?<front>\d+)(?<letters>[A-Z]{1,3}))\b")
 });
 
-/// Says names made of letters and digits.
+/// Replaces names made of letters and digits by words.
 pub(super) fn say(text: String) -> String {
     replace(text, &MIXED, |found| {
         let (head, number) = (group(found, "head"), group(found, "number"));
@@ -25,7 +25,7 @@ pub(super) fn say(text: String) -> String {
     })
 }
 
-/// Up to two digits are a number, more are digits.
+/// Up to two digits are said as a number, more of them digit by digit.
 fn spoken(number: &str) -> String {
     match number.parse() {
         Ok(n) if number.len() <= 2 && !number.starts_with('0') => cardinal(n),
@@ -33,7 +33,7 @@ fn spoken(number: &str) -> String {
     }
 }
 
-/// "UK" is "U K".
+/// The letters with spaces between them, so that a voice spells them: "U K".
 pub(super) fn spelled(letters: &str) -> String {
     let letters: Vec<String> = letters.chars().map(String::from).collect();
     letters.join(" ")

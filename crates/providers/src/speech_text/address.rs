@@ -11,8 +11,8 @@ static MAIL: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:mailto:)?(?<mail>[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,24})\b",
     )
 });
-/// A scheme or `www.` makes anything an address; a bare name needs a top-level domain that is no English word after
-/// a missing space ("Yes.No").
+/// Anything with a scheme or `www.` is an address. A bare name must have a well-known top-level domain, so that a
+/// missing space after a full stop ("Yes.No") does not make an address.
 static WEB: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)
@@ -20,10 +20,10 @@ static WEB: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?<bare>[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|ai|dev|app|edu|gov|uk|de|eu|info|co)\b(?:/[^\s<>\x22|]*)?)",
     )
 });
-/// Top-level domains that are said as letters.
+/// Top-level domains that are spelled.
 const SPELLED: &[&str] = &["io", "ai", "uk", "eu", "de", "tv", "fm"];
 
-/// Says addresses.
+/// Replaces addresses by words.
 pub(super) fn say(text: String) -> String {
     let text = replace(text, &MAIL, |found| Some(spoken(group(found, "mail"))));
     replace(text, &WEB, |found| {
@@ -31,7 +31,7 @@ pub(super) fn say(text: String) -> String {
         let address = if given.is_empty() { bare } else { given };
         let kept = address.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'', '*', '_']);
         let tail = &address[kept.len()..];
-        // Nobody says the query of an address.
+        // The query and the fragment of an address are left out, as nobody says them.
         let place = kept.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
         Some(format!("{}{tail}", spoken(place)))
     })

@@ -21,7 +21,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// Capitals matter: "may 5" and "march 10 miles" are no dates.
+/// A month in words. Capitals matter: "may 5" and "march 10 miles" are no dates.
 const MONTH: &str = r"(?<month>January|February|March|April|May|June|July|August|September|October|November|December|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)";
 
 static ISO: LazyLock<Regex> =
@@ -43,7 +43,7 @@ static MONTH_YEAR: LazyLock<Regex> =
 static DECADE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?:\b(?<century>1[1-9]|20)|['’])?\b?(?<tens>[1-9]0|00)['’]?s\b"));
 
-/// Says dates.
+/// Replaces dates, years and decades by words.
 pub(super) fn say(text: String) -> String {
     let mut text = text;
     for numeric in [&ISO, &SLASHED, &DOTTED] {
@@ -72,13 +72,13 @@ fn with_year(found: &Captures<'_>) -> String {
     group(found, "year").parse().map_or_else(|_| String::new(), |n| format!(", {}", year(n)))
 }
 
-/// The month's name, of its name or of an abbreviation.
+/// The full name of a month from its name or an abbreviation.
 fn month(written: &str) -> &str {
     let start = written.get(..3).unwrap_or(written);
     MONTHS.into_iter().find(|name| name.starts_with(start)).unwrap_or(written)
 }
 
-/// Month, day and year in digits. What cannot be month and day is day and month.
+/// A date in digits, with the month first. When that is impossible, the day comes first.
 fn numbers(found: &Captures<'_>) -> Option<String> {
     let number = |name| group(found, name).parse::<u64>().ok();
     let (mut month, mut day, written) = (number("month")?, number("day")?, number("year")?);

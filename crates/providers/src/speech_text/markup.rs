@@ -1,11 +1,11 @@
-//! Markdown, HTML and emoji: what is for the eye.
+//! Removes what is only for the eye: Markdown, HTML and emoji.
 
-/// The text without markup; lines become sentences.
+/// The text without markup on one line; each line of it becomes a sentence.
 pub(super) fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         let line = line.trim();
-        // Rules, fences and table rulers say nothing.
+        // Horizontal rules, code fences and the rulers of tables hold no text.
         if line.chars().all(|c| "-*_=`~|: +#>".contains(c)) {
             continue;
         }
@@ -64,7 +64,7 @@ fn inline(line: &str) -> String {
     out
 }
 
-/// `[text](address)` or `![text](address)`: the text and what follows.
+/// For `[text](address)` and `![text](address)`: the text, and what follows the link.
 fn link(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('!').unwrap_or(text).strip_prefix('[')?;
     let (label, rest) = text.split_once("](")?;
@@ -72,7 +72,7 @@ fn link(text: &str) -> Option<(&str, &str)> {
     (!label.contains(['[', ']'])).then_some((label, after))
 }
 
-/// An HTML tag: what follows.
+/// What follows an HTML tag.
 fn tag(text: &str) -> Option<&str> {
     let body = text.strip_prefix('<')?;
     if !body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') {
@@ -82,7 +82,7 @@ fn tag(text: &str) -> Option<&str> {
     (!name.contains('<')).then_some(after)
 }
 
-/// Emoji and other pictures, with what modifies them.
+/// Whether the character is an emoji, another pictograph, or a modifier of one.
 fn is_pictograph(c: char) -> bool {
     matches!(c,
         '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{2300}'..='\u{23ff}' | '\u{2b00}'..='\u{2bff}'

@@ -7,11 +7,12 @@ use regex::{Captures, Regex};
 use super::pattern::{group, pattern, replace};
 use super::words::{amount, cardinal, is_one, plural, scale};
 
-/// A currency: its sign and code, its name, a hundredth of it, and whether the name has no plural.
+/// A currency.
 struct Currency {
     sign: &'static str,
     code: &'static str,
     name: &'static str,
+    /// The name of a hundredth; empty when there is none.
     hundredth: &'static str,
 }
 
@@ -24,6 +25,7 @@ const CURRENCIES: [Currency; 6] = [
     Currency { sign: "₩", code: "KRW", name: "won", hundredth: "" },
 ];
 
+/// An amount with or without separators and a fraction.
 const NUMBER: &str = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+";
 
 static SIGNED: LazyLock<Regex> = LazyLock::new(|| {
@@ -36,7 +38,7 @@ static CODED: LazyLock<Regex> = LazyLock::new(|| {
 });
 static CENTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?<amount>\d+)\s?¢"));
 
-/// Says amounts of money.
+/// Replaces amounts of money by words.
 pub(super) fn say(text: String) -> String {
     let text = replace(text, &SIGNED, spoken);
     let text = replace(text, &CODED, spoken);

@@ -7,7 +7,8 @@ use regex::{Captures, Regex};
 use super::pattern::{group, pattern, replace};
 use super::words::{amount, cardinal, digits, ordinal, plural, scale, year};
 
-/// The longest run of digits that is read as one number; longer ones are order numbers, accounts, cards.
+/// The longest run of digits that is read as one number. Longer ones are order, account or card numbers, which are read
+/// digit by digit.
 const LONGEST: usize = 4;
 
 static PHONE: LazyLock<Regex> = LazyLock::new(|| {
@@ -45,7 +46,7 @@ static PLAIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?<minus>(?:^|[\s(])[-−])?(?<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)")
 });
 
-/// Says numbers; no digit is left.
+/// Replaces numbers by words; no digit is left.
 pub(super) fn say(text: String) -> String {
     let text = replace(text, &PHONE, |found| Some(phone(&found[0])));
     let text = replace(text, &REGNAL, |found| {
@@ -70,7 +71,7 @@ pub(super) fn say(text: String) -> String {
     replace(text, &PLAIN, |found| Some(plain(found)))
 }
 
-/// Digit by digit, with a pause between the groups.
+/// A telephone number: digit by digit, with a pause between the groups.
 fn phone(written: &str) -> String {
     let plus = if written.starts_with('+') { "plus " } else { "" };
     let groups: Vec<String> =
@@ -117,7 +118,7 @@ fn vulgar(found: &Captures<'_>) -> Option<String> {
 
 fn fraction(found: &Captures<'_>) -> Option<String> {
     let (top, bottom): (u64, u64) = (group(found, "top").parse().ok()?, group(found, "bottom").parse().ok()?);
-    // "24/7" and "9/11" are said as they are written.
+    // "24/7" is no fraction: its two numbers are said one after the other.
     if top >= bottom {
         return Some(format!("{} {}", cardinal(top), cardinal(bottom)));
     }

@@ -1,4 +1,4 @@
-//! Patterns of written forms, and what is said for them.
+//! Finding and replacing written forms.
 
 use regex::{Captures, Regex};
 
@@ -8,7 +8,7 @@ pub(super) fn pattern(source: &str) -> Regex {
     Regex::new(source).expect("a constant pattern is valid")
 }
 
-/// Replaces each match by what `say` makes of it; `None` leaves it as written.
+/// Replaces each match by what `say` returns for it; `None` leaves it as written.
 pub(super) fn replace(
     text: String,
     pattern: &Regex,
@@ -21,7 +21,7 @@ pub(super) fn replace(
     pattern.replace_all(&text, said).into_owned()
 }
 
-/// The text of a group, empty when it took no part.
+/// The text of a named group; empty when the group took no part in the match.
 pub(super) fn group<'a>(found: &'a Captures<'_>, name: &str) -> &'a str {
     found.name(name).map_or("", |group| group.as_str())
 }

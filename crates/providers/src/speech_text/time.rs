@@ -16,7 +16,7 @@ static HOUR: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b(?<hour>1[0-2]|0?[1-9])\s?(?<half>[aApP])(?:\.[mM]\.|[mM]\b)"));
 static LONE_HALF: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?<half>[aApP])\.[mM]\."));
 
-/// Says times. Seconds are left out: nobody says them.
+/// Replaces times by words. Seconds are left out, as nobody says them.
 pub(super) fn say(text: String) -> String {
     let text = replace(text, &CLOCK, clock);
     let text = replace(text, &HOUR, |found| {
@@ -28,7 +28,7 @@ pub(super) fn say(text: String) -> String {
 
 fn half(found: &Captures<'_>) -> Option<String> {
     let letter = group(found, "half").chars().next()?.to_ascii_uppercase();
-    // The full stop of "p.m." may end the sentence, too; whether it does is seen by what follows.
+    // The full stop is kept, because that of "p.m." may end the sentence as well.
     Some(if found[0].ends_with('.') { format!("{letter} M.") } else { format!("{letter} M") })
 }
 

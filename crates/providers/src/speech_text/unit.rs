@@ -7,7 +7,7 @@ use regex::Regex;
 use super::pattern::{group, pattern, replace};
 use super::words::{amount, is_one};
 
-/// As written, in the singular, in the plural. Case matters: "5 M" are no meters.
+/// Each unit as it is written, in the singular and in the plural. Case matters: "5 M" does not mean meters.
 const UNITS: &[(&str, &str, &str)] = &[
     ("km/h", "kilometer per hour", "kilometers per hour"),
     ("kph", "kilometer per hour", "kilometers per hour"),
@@ -86,13 +86,13 @@ static AMOUNT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Says amounts with units.
+/// Replaces amounts with units by words.
 pub(super) fn say(text: String) -> String {
     replace(text, &AMOUNT, |found| {
         let written = group(found, "unit");
         let (_, one, many) = UNITS.iter().find(|(unit, ..)| *unit == written)?;
         let number = group(found, "amount").trim_end_matches(',');
-        // "5 l" and "3 s" with a space are as often the end of a list.
+        // With a space between them, "5 l" or "3 s" is often not an amount.
         if ["l", "s", "h", "x", "V", "W"].contains(&written) && found[0].contains(&format!(" {written}")) {
             return None;
         }

@@ -80,15 +80,15 @@ pub(super) fn year(n: u64) -> String {
     }
 }
 
-/// "407" is "four zero seven"; what is no ASCII digit is left out.
+/// "407" is "four zero seven"; all but ASCII digits is left out.
 pub(super) fn digits(text: &str) -> String {
     let names: Vec<&str> =
         text.bytes().filter(u8::is_ascii_digit).map(|b| SMALL[usize::from(b - b'0')]).collect();
     names.join(" ")
 }
 
-/// An amount as written: digits with thousands separators and perhaps a fraction, "1,250.5". Longer than what
-/// `u64` holds is said digit by digit.
+/// An amount as it is written, with separators and a fraction or without: "1,250.5". One that does not fit into `u64`
+/// is said digit by digit.
 pub(super) fn amount(text: &str) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let plain: String = whole.chars().filter(char::is_ascii_digit).collect();
@@ -104,7 +104,7 @@ pub(super) fn amount(text: &str) -> String {
     }
 }
 
-/// What a letter after an amount, or a word, multiplies it by: "K" is "thousand".
+/// The word for a scale that is written as a letter or a word after an amount: "K" is "thousand".
 pub(super) fn scale(written: &str) -> Option<&'static str> {
     match written {
         "K" | "thousand" => Some("thousand"),
@@ -115,18 +115,18 @@ pub(super) fn scale(written: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a word begins as a number in words does.
+/// Whether a word begins with a number in words.
 pub(super) fn is_number_word(word: &str) -> bool {
     let first = word.split(['-', ',', '.']).next().unwrap_or_default();
     SMALL.contains(&first) || TENS[2..].contains(&first)
 }
 
-/// Whether an amount is exactly one, so that its unit is in the singular.
+/// Whether an amount is exactly one: its unit is in the singular then.
 pub(super) fn is_one(amount: &str) -> bool {
     amount == "1"
 }
 
-/// The plural of a number word or a regular noun: "ninety" is "nineties", "foot" is irregular and not for this.
+/// The plural of a number in words or of a regular noun: "ninety" becomes "nineties".
 pub(super) fn plural(word: &str) -> String {
     match word.strip_suffix('y') {
         Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use antiphon_audio::Gate;
 use antiphon_core::measure::Component;
 use antiphon_core::{TurnDetector, Vad};
-use antiphon_providers::energy::EnergyVad;
-use antiphon_providers::onnx::OnnxRuntime;
+use antiphon_providers::local::energy::EnergyVad;
+use antiphon_providers::local::onnx::OnnxRuntime;
+use antiphon_providers::local::silero::SileroVad;
+use antiphon_providers::local::smart_turn::SmartTurn;
 use antiphon_providers::pool::ModelPool;
-use antiphon_providers::silero::SileroVad;
-use antiphon_providers::sim::Faults;
-use antiphon_providers::smart_turn::SmartTurn;
+use antiphon_providers::scripted::sim::Faults;
 use anyhow::{Result, bail};
 
 use crate::config::{Config, Secret, TurnEngine, VadEngine};
@@ -56,7 +56,7 @@ impl<'a> Builder<'a> {
         }
         let model = self.model("silero-vad/silero_vad.onnx");
         let gated = self.config.vad.gate;
-        let gate = move || -> antiphon_providers::silero::Gate {
+        let gate = move || -> antiphon_providers::local::silero::Gate {
             let mut gate = Gate::new();
             Box::new(move |samples: &[i16]| !gated || gate.push(samples))
         };

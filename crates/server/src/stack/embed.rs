@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use antiphon_core::{Embed, RateLimits};
-use antiphon_providers::fake::FakeEmbed;
-use antiphon_providers::minilm::MiniLm;
-use antiphon_providers::openai::{OpenAiEmbed, OpenAiEmbedOptions};
+use antiphon_providers::local::minilm::MiniLm;
 use antiphon_providers::remote::ApiKey;
-use antiphon_providers::sim::SimEmbed;
+use antiphon_providers::scripted::fake::FakeEmbed;
+use antiphon_providers::scripted::sim::SimEmbed;
+use antiphon_providers::vendors::openai::{OpenAiEmbed, OpenAiEmbedOptions};
 use anyhow::{Result, bail};
 
 use super::builder::{Builder, OPENAI};

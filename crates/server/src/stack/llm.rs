@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{Llm, RateLimits};
-use antiphon_providers::anthropic::{AnthropicChat, AnthropicOptions};
-use antiphon_providers::fake::FakeLlm;
-use antiphon_providers::gemini::{GeminiChat, GeminiOptions};
-use antiphon_providers::openai::{OpenAiChat, OpenAiOptions};
 use antiphon_providers::remote::ApiKey;
-use antiphon_providers::sim::SimLlm;
+use antiphon_providers::scripted::fake::FakeLlm;
+use antiphon_providers::scripted::sim::SimLlm;
+use antiphon_providers::vendors::anthropic::{AnthropicChat, AnthropicOptions};
+use antiphon_providers::vendors::gemini::{GeminiChat, GeminiOptions};
+use antiphon_providers::vendors::openai::{OpenAiChat, OpenAiOptions};
 use anyhow::{Context, Result, bail};
 
 use super::builder::{Builder, Measured, OPENAI, faults, key};
@@ -115,7 +115,7 @@ impl Builder<'_> {
 
     #[cfg(feature = "llama")]
     fn llama(&self, llm: &config::Llm) -> Result<(Arc<dyn Llm>, Measured)> {
-        use antiphon_providers::llama::{Llama, LlamaOptions};
+        use antiphon_providers::local::llama::{Llama, LlamaOptions};
 
         let default = "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf";
         let file = llm.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{RateLimits, Stt};
-use antiphon_providers::assemblyai::{AssemblyAi, AssemblyAiOptions};
-use antiphon_providers::deepgram::{DeepgramListen, DeepgramListenOptions};
-use antiphon_providers::fake::FakeStt;
-use antiphon_providers::moonshine::Moonshine;
-use antiphon_providers::openai::{OpenAiTranscription, OpenAiTranscriptionOptions};
+use antiphon_providers::local::moonshine::Moonshine;
 use antiphon_providers::remote::Bounds;
-use antiphon_providers::sim::SimStt;
+use antiphon_providers::scripted::fake::FakeStt;
+use antiphon_providers::scripted::sim::SimStt;
+use antiphon_providers::vendors::assemblyai::{AssemblyAi, AssemblyAiOptions};
+use antiphon_providers::vendors::deepgram::{DeepgramListen, DeepgramListenOptions};
+use antiphon_providers::vendors::openai::{OpenAiTranscription, OpenAiTranscriptionOptions};
 use anyhow::{Result, bail};
 
 use super::builder::{Builder, OPENAI, faults, key};

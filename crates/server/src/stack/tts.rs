@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{RateLimits, Tts, Voice};
-use antiphon_providers::cartesia::{Cartesia, CartesiaOptions};
-use antiphon_providers::deepgram::{DeepgramSpeech, DeepgramSpeechOptions};
-use antiphon_providers::elevenlabs::{ElevenLabs, ElevenLabsOptions};
-use antiphon_providers::fake::FakeTts;
-use antiphon_providers::kokoro::Kokoro;
-use antiphon_providers::openai::{OpenAiSpeech, OpenAiSpeechOptions};
-use antiphon_providers::phonemes::Phonemizer;
-use antiphon_providers::piper::Piper;
-use antiphon_providers::sim::SimTts;
+use antiphon_providers::local::kokoro::Kokoro;
+use antiphon_providers::local::phonemes::Phonemizer;
+use antiphon_providers::local::piper::Piper;
+use antiphon_providers::scripted::fake::FakeTts;
+use antiphon_providers::scripted::sim::SimTts;
+use antiphon_providers::vendors::cartesia::{Cartesia, CartesiaOptions};
+use antiphon_providers::vendors::deepgram::{DeepgramSpeech, DeepgramSpeechOptions};
+use antiphon_providers::vendors::elevenlabs::{ElevenLabs, ElevenLabsOptions};
+use antiphon_providers::vendors::openai::{OpenAiSpeech, OpenAiSpeechOptions};
 use anyhow::{Result, bail};
 
 use super::builder::{Builder, faults, key};

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::Server;
 use crate::support::tools::{tasks, until};
 use crate::{audio, error};
-use antiphon_providers::fake::under_way;
+use antiphon_providers::scripted::fake::under_way;
 
 fn chat(text: &str, streamed: bool) -> Value {
     json!({"messages": [{"role": "user", "content": text}], "stream": streamed})

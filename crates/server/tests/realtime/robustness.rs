@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::client::{Client, speech};
 use crate::support::Server;
 use crate::support::tools::{until, until_within};
-use antiphon_providers::fake::under_way;
+use antiphon_providers::scripted::fake::under_way;
 
 #[tokio::test]
 async fn nonsense_is_answered_and_the_session_goes_on() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::session::{ListeningConfig, SessionConfig};
-use antiphon_providers::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
+use antiphon_providers::scripted::fake::{FakeEmbed, FakeLlm, FakeStt, FakeTts, FakeVad};
 use antiphon_server::app::{App, Measuring};
 use antiphon_server::http::{Settings, serve};
 use futures_util::stream;

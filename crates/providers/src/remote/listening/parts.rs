@@ -1,11 +1,11 @@
-//! What was understood of an utterance, part by part: the last ones may still change.
+//! The text of a transcription, part by part. The last parts may still change.
 
 use antiphon_core::Segment;
 
-/// Hours of speech: a server that sends more makes it up.
+/// The most bytes of text: hours of speech, so that no server sends more of it in earnest.
 const MOST_TEXT: usize = 1 << 20;
 
-/// The parts, in the order in which they were first heard of.
+/// The parts, in the order in which they first came.
 #[derive(Default)]
 pub(super) struct Parts {
     parts: Vec<(u64, Segment)>,
@@ -13,7 +13,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// This is what part `number` says now. False when that is more than anybody can say.
+    /// Replaces part `number`. Returns false when the text has become too long.
     pub(super) fn set(&mut self, number: u64, segment: Segment) -> bool {
         self.length += segment.text.len();
         match self.parts.iter().rposition(|(known, _)| *known == number) {
@@ -32,7 +32,7 @@ impl Parts {
         self.spoken().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// All parts with text, each beginning where the one before ends or later.
+    /// All parts with text. Each begins where the previous one ends or later.
     pub(super) fn segments(&self) -> Vec<Segment> {
         let mut end = 0.0_f32;
         let mut list = Vec::new();

@@ -1,24 +1,26 @@
-//! Audio on its way out, in messages of a size the other side takes.
+//! Outgoing audio, cut into messages of a size that the vendor takes.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Cuts what comes into pieces. Copies no more than one piece of it.
+/// Cuts audio into pieces. At most one piece is copied at a time.
 #[derive(Default)]
 pub(super) struct Pieces {
-    /// What the next message will hold, as it is sent: 16 bits a sample, the low byte first.
+    /// The bytes of the next message: 16 bits a sample, the low byte first.
     bytes: Vec<u8>,
-    /// Where the rest comes from, and how much of it was taken.
+    /// The latest audio, and the number of its samples that were taken.
     input: Arc<[i16]>,
     taken: usize,
+    /// Samples received.
     received: u64,
-    /// Samples of silence added so far, without those added after all that was received.
+    /// Samples of silence that were added between pieces of audio.
     padding: u64,
+    /// Samples of silence that were added after the latest audio; they become `padding` when more audio comes.
     padded: u64,
 }
 
 impl Pieces {
-    /// More audio; only when no whole piece is left of what came before.
+    /// Takes more audio. Only to be called when no whole piece is left.
     pub(super) fn push(&mut self, input: Arc<[i16]>, size: &RangeInclusive<usize>) {
         self.received += input.len() as u64;
         self.padding += std::mem::take(&mut self.padded);
@@ -38,7 +40,7 @@ impl Pieces {
         piece
     }
 
-    /// What is left, made a whole piece with silence; `None` if nothing is left.
+    /// The remaining audio, filled with silence to a whole piece; `None` if there is none.
     pub(super) fn rest(&mut self, size: &RangeInclusive<usize>) -> Option<Vec<u8>> {
         let mut rest = self.take(size);
         let missing = (2 * size.start()).saturating_sub(rest.len());
@@ -60,7 +62,7 @@ impl Pieces {
         self.received
     }
 
-    /// A time on the other side's clock, which also counts the silence added here, on ours.
+    /// Converts a time from the server's clock, which counts the added silence, to ours.
     pub(super) fn ours(&self, theirs_ms: u64) -> u64 {
         theirs_ms.saturating_sub(self.padding / 16).min(self.received_ms())
     }
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However audio comes, no message is too short or too long and no sample is lost.
+        /// Whatever the pieces of audio, no message is too short or too long, and no sample is lost.
         #[test]
         fn messages_have_the_size_that_is_taken(
             lengths in prop::collection::vec(0_usize..5_000, 0..12), least in 1_usize..900, more in 0_usize..2_000,

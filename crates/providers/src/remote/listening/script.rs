@@ -1,4 +1,4 @@
-//! Scripted recognisers to listen to, for tests: one that keeps to its vendor's protocol, and many that do not.
+//! Scripted servers for tests of recognisers: one that keeps to a vendor's protocol, and many that do not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Nothing that is asked for here takes this long.
+/// No request of these tests takes so long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) type Conversation = WebSocketStream<TcpStream>;
 
-/// A vendor's server in one session. Each method gives the messages to send.
+/// One session of a vendor's server. Each method returns the messages to send.
 pub(crate) trait Vendor: Send + 'static {
     fn begin(&mut self) -> Vec<String>;
     fn hear(&mut self, samples: usize) -> Vec<String>;
-    /// The flag: the session is over.
+    /// Also returns whether the session is over.
     fn read(&mut self, text: &str) -> (Vec<String>, bool);
 }
 
-/// Talks to whoever connects; `talk` is told the path and the key. Gives the URL.
+/// Starts a server whose sessions are handled by `talk`, which gets the path and the key. Returns its URL.
 pub(crate) async fn serve<F>(talk: impl Fn(String, Conversation) -> F + Send + Sync + 'static) -> String
 where
     F: Future<Output = ()> + Send + 'static,
@@ -55,7 +55,7 @@ where
     url
 }
 
-/// A vendor's server.
+/// Starts a server that keeps to a vendor's protocol.
 pub(crate) async fn vendor<V: Vendor>(make: impl Fn(&str) -> V + Send + Sync + 'static) -> String {
     serve(move |asked, mut socket| {
         let mut vendor = make(&asked);
@@ -83,7 +83,7 @@ pub(crate) async fn vendor<V: Vendor>(make: impl Fn(&str) -> V + Send + Sync + '
     .await
 }
 
-/// What can go wrong once there is audio.
+/// What can go wrong once audio is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     Close(u16, &'static str),
@@ -122,24 +122,24 @@ pub(crate) async fn refusing(status: &'static str, body: &'static str) -> String
             let length = body.len();
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
             let _ = tcp.write_all(answer.as_bytes()).await;
-            // Waits until the other side has read it.
+            // Waits until the client has read the answer.
             let _ = tcp.read(&mut buffer).await;
         }
     });
     url
 }
 
-/// What has no words takes this for speech.
+/// A square wave, which the scripted servers take for speech.
 pub(crate) fn noise(samples: usize) -> Vec<i16> {
     (0..samples).map(|n| if n / 40 % 2 == 0 { 3_000 } else { -3_000 }).collect()
 }
 
-/// So much audio in pieces of 100 ms.
+/// This many samples in pieces of 100 ms.
 pub(crate) fn audio(samples: usize) -> Vec<SttInput> {
     noise(samples).chunks(1_600).map(|piece| SttInput::Audio(piece.into())).collect()
 }
 
-/// All that is answered to `input`.
+/// All answers to `input`.
 pub(crate) async fn transcribe(
     engine: &dyn Stt,
     partials: bool,
@@ -160,7 +160,7 @@ pub(crate) async fn error(engine: &dyn Stt) -> Error {
     last.expect_err("a failure")
 }
 
-/// However a server fails, the error says how, has the right kind, and does not hold the key, which is `s3cret`.
+/// However a server fails, the error says how, has the right kind, and does not contain the key, which is `s3cret`.
 pub(crate) async fn fails_clearly(engine: impl Fn(String) -> Arc<dyn Stt>, refusal: &'static str) {
     let check = async |url: String, kind: ErrorKind, words: &str| {
         let error = error(engine(url).as_ref()).await;
@@ -194,7 +194,7 @@ pub(crate) async fn fails_clearly(engine: impl Fn(String) -> Arc<dyn Stt>, refus
     }
 }
 
-/// A server that understands nothing and says nothing keeps nobody waiting; the engine's `answer_within` is short.
+/// A server that sends nothing does not block a call. The engine's `answer_within` is short.
 pub(crate) async fn silence_is_bounded(engine: impl Fn(String) -> Arc<dyn Stt>) {
     let url = serve(|_, socket| socket.for_each(|_| async {}).boxed()).await;
     let engine = engine(url);

@@ -7,11 +7,11 @@ use super::script::{Conversation, audio, noise, serve, transcribe};
 use super::*;
 use crate::remote::Bounds;
 
-/// Longer than any test machine is slow.
+/// No request of these tests takes so long.
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
 
-/// "part covers text", with an exclamation mark when it answers; or "over".
+/// Messages are "part covers text", with an exclamation mark when they answer a flush, or "over".
 struct Plain;
 
 impl Dialect for Plain {
@@ -73,7 +73,7 @@ async fn say(socket: &mut Conversation, text: &str) {
     let _ = socket.send(Message::text(text)).await;
 }
 
-/// Skips to this text; false if the connection ended before it came.
+/// Skips messages up to this text; false if the connection ended before it.
 async fn until(socket: &mut Conversation, text: &str) -> bool {
     while let Some(Ok(message)) = socket.next().await {
         if message.to_text().is_ok_and(|said| said == text) {
@@ -208,7 +208,7 @@ async fn long_audio_is_sent_while_answers_come() {
                     let second = samples / 16_000;
                     samples += bytes.len() / 2;
                     if samples / 16_000 > second {
-                        // In all, more than the buffers between the two hold.
+                        // Altogether this is more than the buffers between the two hold.
                         say(&mut socket, &format!("0 {} {}", samples / 16, "word ".repeat(1_000))).await;
                     }
                 }

@@ -1,7 +1,0 @@
-//! Deepgram, or its engine on one's own machines.
-
-pub(crate) mod listen;
-mod speak;
-
-pub use listen::{DeepgramListen, DeepgramListenOptions};
-pub use speak::{DeepgramSpeech, DeepgramSpeechOptions};

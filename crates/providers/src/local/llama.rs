@@ -1,0 +1,357 @@
+//! The embedded language model: llama.cpp with continuous batching and a cache of prompts.
+//!
+//! One thread owns the model. In each step it decodes one token of every active reply and a slice of the prompts of
+//! those that begin, so that no reply stalls while another prompt is read. The tokens of a sequence stay in its slot:
+//! the next turn of the same conversation reads only what is new, and a new conversation copies the instructions that
+//! it shares with another.
+//!
+//! Any GGUF file with a chat template works. The default, SmolLM2-135M, is very small: it can chat, but it knows little
+//! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
+
+mod slot;
+mod text;
+mod tools;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc as sync;
+use std::thread::JoinHandle;
+
+use antiphon_core::measure::account::{self, Account};
+use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::local::onnx::existing;
+
+/// Requests that may wait; more would be answered too late.
+const MAX_WAITING: usize = 64;
+/// The most prompt tokens that one step reads.
+const MAX_PROMPT_BATCH: usize = 512;
+/// The fewest prompt tokens a step that can be set while running: less would read prompts too slowly.
+const MIN_PROMPT_BATCH: usize = 8;
+
+/// How to run a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlamaOptions {
+    /// Tokens that all sequences together may hold.
+    pub context: u32,
+    /// Replies that are generated at the same time.
+    pub parallel: u32,
+    /// Threads that compute a step.
+    pub threads: usize,
+    /// The longest reply, in tokens, for requests that set no limit.
+    pub max_tokens: u32,
+    /// The temperature for requests that set none.
+    pub temperature: f32,
+    /// Prompt tokens that one step reads while replies are active.
+    pub prompt_batch: usize,
+}
+
+impl Default for LlamaOptions {
+    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute. 32 tokens of a
+    /// prompt take about 100 ms on two cores, so speech does not stall.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2, prompt_batch: 32 }
+    }
+}
+
+/// A loaded language model.
+pub struct Llama {
+    name: String,
+    requests: Option<sync::Sender<Request>>,
+    activity: Arc<Activity>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The measurements of the model, and its settings.
+struct Activity {
+    options: LlamaOptions,
+    /// Duration of a step.
+    step: Stage,
+    /// Prompt tokens that were read.
+    read: AtomicU64,
+    /// Reply tokens that were generated.
+    written: AtomicU64,
+    /// Requests that no slot has taken yet.
+    waiting: AtomicUsize,
+    prompt_batch: AtomicUsize,
+}
+
+impl Component for Activity {
+    fn name(&self) -> &'static str {
+        "llama"
+    }
+
+    fn stages(&self) -> Vec<&Stage> {
+        vec![&self.step]
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let count = |name: &'static str, value: &AtomicU64| Counter {
+            name: name.into(),
+            value: value.load(Ordering::Relaxed),
+        };
+        vec![count("tokens_read", &self.read), count("tokens_written", &self.written)]
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        vec![Level {
+            name: "waiting".into(),
+            value: self.waiting.load(Ordering::Relaxed) as f64,
+            limit: Some(MAX_WAITING as f64),
+            unit: "requests".into(),
+        }]
+    }
+
+    fn tunables(&self) -> Vec<Tunable> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let LlamaOptions { threads, parallel, context, .. } = &self.options;
+        let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
+            name: name.into(),
+            key: key.into(),
+            value,
+            min,
+            max,
+            unit: unit.into(),
+            live: false,
+        };
+        vec![
+            tunable("threads", "llm.threads", "threads", *threads as f64, 1.0, cores.max(*threads as f64)),
+            tunable("parallel", "llm.parallel", "replies", f64::from(*parallel), 1.0, 32.0),
+            tunable("context", "llm.context", "tokens", f64::from(*context), 2_048.0, 32_768.0),
+            Tunable {
+                live: true,
+                ..tunable(
+                    "prompt_batch",
+                    "llm.prompt_batch",
+                    "tokens",
+                    self.prompt_batch.load(Ordering::Relaxed) as f64,
+                    MIN_PROMPT_BATCH as f64,
+                    MAX_PROMPT_BATCH as f64,
+                )
+            },
+        ]
+    }
+
+    fn set(&self, tunable: &str, value: f64) -> bool {
+        let known =
+            tunable == "prompt_batch" && (MIN_PROMPT_BATCH as f64..=MAX_PROMPT_BATCH as f64).contains(&value);
+        if known {
+            self.prompt_batch.store(value as usize, Ordering::Relaxed);
+        }
+        known
+    }
+}
+
+/// One request to the model thread.
+struct Request {
+    chat: ChatRequest,
+    /// Where the reply goes; `None` when the prompt is only to be read ahead.
+    output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
+    /// The account of the call that asks.
+    account: Option<Arc<Account>>,
+}
+
+impl Llama {
+    /// Loads a GGUF file; returns when the model is ready.
+    pub fn open(file: &Path, options: LlamaOptions) -> Result<Self> {
+        let file = existing(file)?;
+        let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let (requests, received) = sync::channel();
+        let (ready, opened) = sync::channel();
+        let prompt_batch = options.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
+        let activity = Arc::new(Activity {
+            options,
+            step: Stage::new("step"),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            prompt_batch: AtomicUsize::new(prompt_batch),
+        });
+        let measured = activity.clone();
+        let thread = std::thread::Builder::new()
+            .name("llm".to_owned())
+            .spawn(move || worker::serve(&file, &measured, &received, &ready))
+            .map_err(|e| Error::internal(format!("cannot start the language model's thread: {e}")))?;
+        opened.recv().map_err(|_| Error::internal("the language model's thread ended while loading"))??;
+        Ok(Self { name, requests: Some(requests), activity, thread: Some(thread) })
+    }
+
+    /// The measurements of the model.
+    pub fn component(&self) -> Arc<dyn Component> {
+        self.activity.clone()
+    }
+
+    fn post(&self, request: Request) -> Result<()> {
+        let gone = || Error::unavailable("the language model's thread has ended");
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        self.activity.waiting.fetch_add(1, Ordering::Relaxed);
+        requests.send(request).map_err(|_| gone())
+    }
+}
+
+impl Drop for Llama {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that has panicked has nothing left to clean up.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Llm for Llama {
+    fn name(&self) -> &'static str {
+        "llama"
+    }
+
+    fn model(&self) -> &str {
+        &self.name
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        let fail = |error| stream::once(async move { Err(error) }).boxed();
+        if self.activity.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+            return fail(Error::unavailable("too many requests wait for the embedded language model"));
+        }
+        let (output, mut deltas) = mpsc::unbounded_channel();
+        match self.post(Request { chat: request, output: Some(output), account: account::current() }) {
+            Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
+            Err(error) => fail(error),
+        }
+    }
+
+    fn prepare(&self, request: &ChatRequest) {
+        if self.activity.waiting.load(Ordering::Relaxed) == 0 {
+            // This is only a hint: nothing is lost when it fails.
+            let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_core::{ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
+
+    use antiphon_core::Requester;
+
+    use super::*;
+
+    fn open() -> Option<Llama> {
+        let file = crate::testing::models()?.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
+        Some(
+            Llama::open(&file, LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() })
+                .expect("loads"),
+        )
+    }
+
+    fn ask(text: &str) -> ChatRequest {
+        let system = "You are a helpful voice assistant. Answer in one short sentence.";
+        let messages = vec![Message::new(Role::System, system), Message::new(Role::User, text)];
+        ChatRequest {
+            temperature: Some(0.0),
+            max_tokens: Some(24),
+            ..ChatRequest::new(Requester::local(), messages)
+        }
+    }
+
+    async fn answer(llama: &Llama, request: ChatRequest) -> (String, ChatDelta) {
+        let mut deltas: Vec<ChatDelta> = llama.chat(request).map(|d| d.expect("works")).collect().await;
+        let done = deltas.pop().expect("ends with Done");
+        let text = |d: &ChatDelta| if let ChatDelta::Text(t) = d { t.clone() } else { String::new() };
+        (deltas.iter().map(text).collect(), done)
+    }
+
+    #[test]
+    fn a_corrupt_file_is_named() {
+        let corrupt = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(corrupt.path(), b"GGUF but not really").expect("written");
+        let error = Llama::open(corrupt.path(), LlamaOptions::default()).err().expect("corrupt");
+        assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
+    }
+
+    /// One test for all, because a process has one llama.cpp back end.
+    #[tokio::test]
+    async fn replies_stream_share_their_prompts_and_run_side_by_side() {
+        let Some(llama) = open() else { return };
+        let (alone, _) = answer(&llama, ask("What is the capital of France?")).await;
+        assert!(alone.contains("Paris"), "{alone}");
+
+        let (again, done) = answer(&llama, ask("What is the capital of France?")).await;
+        assert_eq!(alone, again);
+        let ChatDelta::Done { usage, finish } = done else { unreachable!("checked") };
+        assert!(usage.cached_tokens + 1 >= usage.input_tokens, "{usage:?}");
+        assert!(matches!(finish, FinishReason::Stop | FinishReason::Length));
+
+        let questions =
+            ["What is two plus two?", "Name a colour.", "Who wrote Hamlet?", "Say hello.", "Name a fruit."];
+        let together = futures_util::future::join_all(questions.map(|q| answer(&llama, ask(q)))).await;
+        assert!(together.iter().all(|(text, _)| !text.is_empty()), "more replies than slots: {together:?}");
+
+        drop(llama.chat(ChatRequest { max_tokens: Some(2_000), ..ask("Tell me a very long story.") }));
+        let stopped = ChatRequest { stop: vec!["aris".to_owned()], ..ask("What is the capital of France?") };
+        let (cut, _) = answer(&llama, stopped).await;
+        assert_eq!(Some(cut.as_str()), alone.split("aris").next());
+
+        let long = "word ".repeat(5_000);
+        let refused = llama.chat(ask(&long)).next().await.expect("answers");
+        assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
+
+        calls_tools(&llama).await;
+        crate::spec::llm(&llama).await;
+
+        let mut messages = vec![Message::new(Role::System, "Answer briefly.")];
+        for n in 0..200 {
+            messages.push(Message::new(Role::User, format!("Remember the number {n} for me please.")));
+            messages.push(Message::new(Role::Assistant, format!("I will remember {n}.")));
+        }
+        messages.push(Message::new(Role::User, "Say hello."));
+        let (text, _) = answer(
+            &llama,
+            ChatRequest { max_tokens: Some(8), ..ChatRequest::new(Requester::local(), messages) },
+        )
+        .await;
+        assert!(!text.is_empty(), "old messages give way");
+    }
+
+    async fn calls_tools(llama: &Llama) {
+        let city = serde_json::json!({ "type": "string", "maxLength": 20 });
+        let parameters = serde_json::json!({
+            "type": "object", "properties": { "city": city }, "required": ["city"], "additionalProperties": false,
+        });
+        let tool = Tool {
+            name: "get_weather".to_owned(),
+            description: "The weather in a city".to_owned(),
+            parameters,
+        };
+        let question = ChatRequest {
+            tools: vec![tool],
+            tool_choice: ToolChoice::Required,
+            max_tokens: Some(80),
+            ..ask("What is the weather in Paris?")
+        };
+        let deltas: Vec<ChatDelta> = llama.chat(question.clone()).map(|d| d.expect("works")).collect().await;
+        let [ChatDelta::ToolCall { id: Some(id), name: Some(name), arguments, .. }, done] = &deltas[..]
+        else {
+            panic!("no call: {deltas:?}")
+        };
+        assert!(matches!(done, ChatDelta::Done { finish: FinishReason::ToolCalls, .. }), "{done:?}");
+        let parsed: serde_json::Value = serde_json::from_str(arguments).expect("well-formed");
+        assert!(parsed["city"].is_string() && name == "get_weather", "{name} {arguments}");
+
+        let call = ToolCall { id: id.clone(), name: name.clone(), arguments: arguments.clone() };
+        let mut messages = question.messages.clone();
+        messages.push(Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") });
+        let output =
+            Message { tool_call_id: Some(id.clone()), ..Message::new(Role::Tool, "Sunny, 21 degrees.") };
+        messages.push(output);
+        let answered = ChatRequest { messages, tool_choice: ToolChoice::None, ..question };
+        let (text, _) = answer(llama, answered).await;
+        assert!(!text.is_empty(), "it says what the tool answered");
+    }
+}

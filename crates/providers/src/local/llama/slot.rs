@@ -1,0 +1,89 @@
+//! One sequence of the model: the tokens in its cache and the reply that is being generated.
+
+use std::sync::Arc;
+
+use antiphon_core::measure::account::Account;
+use antiphon_core::{ChatDelta, FinishReason, Result, Usage};
+use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+use tokio::sync::mpsc;
+
+use super::text::Text;
+use super::tools::Calls;
+
+/// A place for one sequence.
+pub(super) struct Slot {
+    /// The sequence's number in the cache.
+    pub(super) id: i32,
+    /// The tokens that the cache holds.
+    pub(super) tokens: Vec<LlamaToken>,
+    pub(super) job: Option<Job>,
+    /// The step in which it was last used.
+    pub(super) used: u64,
+}
+
+/// A reply that is being generated.
+pub(super) struct Job {
+    /// The tokens of the prompt.
+    pub(super) prompt: Vec<LlamaToken>,
+    /// Where the reply goes; `None` when the prompt is only read ahead.
+    pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
+    /// The account of the call that asked.
+    pub(super) account: Option<Arc<Account>>,
+    pub(super) sampler: LlamaSampler,
+    /// Prompt tokens that were in the cache already.
+    pub(super) cached: usize,
+    /// Tokens generated so far.
+    pub(super) written: u32,
+    pub(super) max_tokens: u32,
+    /// The token that was generated last and that the model has not read yet.
+    pub(super) next: Option<LlamaToken>,
+    pub(super) text: Text,
+    pub(super) calls: Calls,
+}
+
+impl Slot {
+    /// The number of tokens at the start that are equal to those of `prompt`.
+    pub(super) fn shared(&self, prompt: &[LlamaToken]) -> usize {
+        self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count()
+    }
+}
+
+impl Job {
+    /// Whether the receiver of the reply is gone.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.output.as_ref().is_some_and(mpsc::UnboundedSender::is_closed)
+    }
+
+    pub(super) fn send(&self, delta: Result<ChatDelta>) {
+        if let Some(output) = &self.output {
+            // The receiver may be gone; the next step notices it.
+            let _ = output.send(delta);
+        }
+    }
+
+    /// Sends what the model wrote: text or tool calls.
+    pub(super) fn write(&mut self, text: String) {
+        for delta in self.calls.push(text) {
+            self.send(Ok(delta));
+        }
+    }
+
+    /// Sends what was held back, and why the reply ended.
+    pub(super) fn finish(mut self, mut finish: FinishReason) {
+        let rest = self.text.rest();
+        self.write(rest);
+        if let Some(rest) = self.calls.rest() {
+            self.send(Ok(rest));
+        }
+        if finish == FinishReason::Stop && self.calls.any() {
+            finish = FinishReason::ToolCalls;
+        }
+        let usage = Usage {
+            input_tokens: self.prompt.len() as u64,
+            cached_tokens: self.cached as u64,
+            output_tokens: u64::from(self.written),
+        };
+        self.send(Ok(ChatDelta::Done { finish, usage }));
+    }
+}

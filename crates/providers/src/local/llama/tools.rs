@@ -1,0 +1,266 @@
+//! Tool calls for a model that only writes text. The instructions describe the tools, a grammar keeps the calls
+//! well-formed, and the calls are parsed from what the model writes. The notation is that of the Hermes models, on
+//! which many small models were trained.
+
+use antiphon_core::{ChatDelta, Error, Message, Result, Tool, ToolChoice};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::text::overlap;
+
+/// Around a call in the text of the model.
+const OPEN: &str = "<tool_call>";
+const CLOSE: &str = "</tool_call>";
+
+/// A grammar for tool calls, and when it applies.
+pub(super) struct Grammar {
+    /// In llama.cpp's GBNF notation; the root rule is called `root`.
+    pub(super) text: String,
+    /// Whether the model may write text first: the grammar then applies from [`Grammar::TRIGGER`] on.
+    pub(super) lazy: bool,
+}
+
+impl Grammar {
+    /// The text at which a lazy grammar begins to apply.
+    pub(super) const TRIGGER: &str = OPEN;
+
+    /// The grammar for calls of these tools; `None` when the model may not call any.
+    pub(super) fn of(tools: &[Tool], choice: &ToolChoice) -> Result<Option<Self>> {
+        let allowed: Vec<&Tool> = match choice {
+            ToolChoice::None => return Ok(None),
+            ToolChoice::Function(name) => tools.iter().filter(|tool| tool.name == *name).collect(),
+            ToolChoice::Auto | ToolChoice::Required => tools.iter().collect(),
+        };
+        if allowed.is_empty() {
+            return match choice {
+                ToolChoice::Auto | ToolChoice::None => Ok(None),
+                ToolChoice::Required => Err(Error::invalid("a tool must be called, but there is none")),
+                ToolChoice::Function(name) => Err(Error::invalid(format!("there is no tool '{name}'"))),
+            };
+        }
+        let calls: Vec<String> = allowed.iter().map(|tool| call_schema(tool)).collect();
+        let schema = format!(r#"{{"oneOf":[{}]}}"#, calls.join(","));
+        let grammar = llama_cpp_2::json_schema_to_grammar(&schema).map_err(|e| {
+            let names: Vec<&str> = allowed.iter().map(|tool| tool.name.as_str()).collect();
+            Error::invalid(format!("the parameters of {} are no usable schema: {e}", names.join(", ")))
+        })?;
+        let rules: Vec<String> = grammar
+            .lines()
+            .map(|line| {
+                line.strip_prefix("root ::=").map_or_else(|| line.to_owned(), |r| format!("call ::={r}"))
+            })
+            .collect();
+        let text = format!("root ::= \"{OPEN}\" call \"{CLOSE}\"\n{}\n", rules.join("\n"));
+        Ok(Some(Self { text, lazy: *choice == ToolChoice::Auto }))
+    }
+}
+
+/// The JSON schema of a call. The name comes first, because the arguments depend on it.
+fn call_schema(tool: &Tool) -> String {
+    let parameters =
+        if tool.parameters.is_object() { tool.parameters.clone() } else { json!({ "type": "object" }) };
+    let name = Value::from(tool.name.as_str());
+    format!(
+        r#"{{"type":"object","properties":{{"name":{{"const":{name}}},"arguments":{parameters}}},"required":["name","arguments"],"additionalProperties":false}}"#
+    )
+}
+
+/// The instructions that describe the tools to the model.
+pub(super) fn instructions(tools: &[Tool]) -> String {
+    let mut text = String::from("You can call these functions:\n<tools>\n");
+    for tool in tools {
+        let signature = json!({
+            "name": tool.name, "description": tool.description, "parameters": tool.parameters,
+        });
+        text.push_str(&signature.to_string());
+        text.push('\n');
+    }
+    text.push_str("</tools>\nTo call one, answer only with ");
+    text.push_str(OPEN);
+    text.push_str(r#"{"name": "function", "arguments": {"parameter": "value"}}"#);
+    text.push_str(CLOSE);
+    text
+}
+
+/// A message of the assistant as the model wrote it, including its calls.
+pub(super) fn written(message: &Message) -> String {
+    let mut text = message.content.clone();
+    for call in &message.tool_calls {
+        let name = Value::from(call.name.as_str());
+        text.extend([
+            OPEN,
+            "{\"name\": ",
+            &name.to_string(),
+            ", \"arguments\": ",
+            &call.arguments,
+            "}",
+            CLOSE,
+        ]);
+    }
+    text
+}
+
+/// The result of a tool as the model reads it.
+pub(super) fn response(output: &str) -> String {
+    format!("<tool_response>\n{output}\n</tool_response>")
+}
+
+/// Separates tool calls from text in what the model writes.
+#[derive(Default)]
+pub(super) struct Calls {
+    /// Whether there are tools; without them everything is text.
+    expected: bool,
+    /// Text that may be part of a call or of its opening mark.
+    held: String,
+    /// Whether the opening mark of a call was read but not its closing mark.
+    inside: bool,
+    /// Calls so far.
+    made: usize,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    name: String,
+    #[serde(borrow)]
+    arguments: &'a RawValue,
+}
+
+impl Calls {
+    pub(super) fn new(expected: bool) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
+    /// Whether any call was made.
+    pub(super) fn any(&self) -> bool {
+        self.made > 0
+    }
+
+    /// Takes more text; returns the deltas that are certain.
+    pub(super) fn push(&mut self, text: String) -> Vec<ChatDelta> {
+        if !self.expected {
+            return if text.is_empty() { Vec::new() } else { vec![ChatDelta::Text(text)] };
+        }
+        self.held.push_str(&text);
+        let mut deltas = Vec::new();
+        loop {
+            if self.inside {
+                let Some(end) = self.held.find(CLOSE) else { return deltas };
+                let rest = self.held.split_off(end + CLOSE.len());
+                deltas.extend(self.call(&self.held[..end]));
+                self.made += 1;
+                (self.held, self.inside) = (rest, false);
+            } else if let Some(start) = self.held.find(OPEN) {
+                let rest = self.held.split_off(start + OPEN.len());
+                self.held.truncate(start);
+                deltas.extend(self.text());
+                (self.held, self.inside) = (rest, true);
+            } else {
+                let rest = self.held.split_off(self.held.len() - overlap(&self.held, OPEN));
+                deltas.extend(self.text());
+                self.held = rest;
+                return deltas;
+            }
+        }
+    }
+
+    /// The text that was held back, once no more will come. An incomplete call is dropped.
+    pub(super) fn rest(&mut self) -> Option<ChatDelta> {
+        if self.inside { None } else { self.text() }
+    }
+
+    fn text(&mut self) -> Option<ChatDelta> {
+        let text = std::mem::take(&mut self.held);
+        (!text.is_empty()).then_some(ChatDelta::Text(text))
+    }
+
+    fn call(&self, json: &str) -> Option<ChatDelta> {
+        let call: Call<'_> = serde_json::from_str(json).ok()?;
+        let id = format!("call_{:016x}", rand::random::<u64>());
+        let arguments = call.arguments.get().to_owned();
+        Some(ChatDelta::ToolCall { index: self.made, id: Some(id), name: Some(call.name), arguments })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(calls: &mut Calls, pieces: &[&str]) -> (String, Vec<(String, String)>) {
+        let mut deltas: Vec<ChatDelta> =
+            pieces.iter().flat_map(|piece| calls.push((*piece).to_owned())).collect();
+        deltas.extend(calls.rest());
+        let (mut text, mut made) = (String::new(), Vec::new());
+        for delta in deltas {
+            match delta {
+                ChatDelta::Text(more) => text.push_str(&more),
+                ChatDelta::ToolCall { name, arguments, .. } => {
+                    made.push((name.unwrap_or_default(), arguments));
+                }
+                ChatDelta::FromCache(_) | ChatDelta::Done { .. } => {}
+            }
+        }
+        (text, made)
+    }
+
+    #[test]
+    fn calls_are_taken_out_however_they_are_cut() {
+        let whole = r#"One moment.<tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>"#;
+        for cut in 0..whole.len() {
+            let (text, made) = take(&mut Calls::new(true), &[&whole[..cut], &whole[cut..]]);
+            assert_eq!(text, "One moment.", "{cut}");
+            assert_eq!(made, [("weather".to_owned(), r#"{"city": "Ulm"}"#.to_owned())], "{cut}");
+        }
+    }
+
+    #[test]
+    fn without_tools_everything_is_text_and_a_cut_call_is_nothing() {
+        let (text, _) = take(&mut Calls::new(false), &["a <tool_call> b"]);
+        assert_eq!(text, "a <tool_call> b");
+        let (text, made) = take(&mut Calls::new(true), &["a <b> <tool_call>{\"name\": \"w"]);
+        assert_eq!((text.as_str(), made.len()), ("a <b> ", 0));
+    }
+
+    #[test]
+    fn a_tool_that_does_not_exist_cannot_be_chosen() {
+        let error = Grammar::of(&[], &ToolChoice::Function("x".to_owned())).err().expect("refused");
+        assert!(error.to_string().contains('x'));
+        assert!(Grammar::of(&[], &ToolChoice::Auto).expect("fine").is_none());
+    }
+
+    #[test]
+    fn odd_schemas_are_refused_or_taken_but_break_nothing() {
+        for parameters in [
+            json!(null),
+            json!({}),
+            json!({ "type": 5 }),
+            json!({ "type": "banana" }),
+            json!({ "$ref": "https://example.com/schema.json" }),
+            json!({ "$ref": "#/nowhere" }),
+            json!({ "type": "object", "properties": { "a\"b\n": { "enum": ["\u{0}", "é", 3, null] } } }),
+            json!({ "type": "string", "pattern": "^(((" }),
+            json!({ "type": "array", "items": { "type": "integer" }, "minItems": 3, "maxItems": 1 }),
+            json!({ "anyOf": [] }),
+        ] {
+            let tool = Tool { name: "odd".to_owned(), description: String::new(), parameters };
+            match Grammar::of(&[tool], &ToolChoice::Auto) {
+                Ok(grammar) => assert!(grammar.is_some_and(|grammar| grammar.text.contains("root ::="))),
+                Err(error) => assert!(error.to_string().contains("odd"), "the tool is named: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_grammar_holds_the_names() {
+        let tool = |name: &str| Tool {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] }),
+        };
+        let grammar = Grammar::of(&[tool("weather"), tool("time")], &ToolChoice::Required)
+            .expect("made")
+            .expect("some");
+        assert!(grammar.text.starts_with("root ::= \"<tool_call>\" call") && !grammar.lazy);
+        assert!(grammar.text.contains("weather") && grammar.text.contains("time"), "{}", grammar.text);
+    }
+}

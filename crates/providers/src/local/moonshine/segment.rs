@@ -1,0 +1,182 @@
+//! The audio of one stream: stretches whose text is final, and the open stretch that is still growing.
+
+use std::sync::Arc;
+
+use antiphon_core::Segment;
+
+use crate::loudness::{is_loud, quietest};
+
+/// The longest stretch transcribed at once, 12 s. The model was trained on up to 30 s, but beyond about 12 s it adds
+/// words that were not said, and its memory grows fast.
+const LONGEST: usize = 12 * 16_000;
+/// A stretch is cut at the quietest place within its last 4 s.
+const CUT_WITHIN: usize = 4 * 16_000;
+/// The shortest stretch transcribed, 0.2 s: the model invents words for shorter ones.
+const SHORTEST: usize = 3_200;
+/// Silence kept after the last sound, 0.1 s: it belongs to the sound.
+const TAIL: usize = 1_600;
+/// Loudness is judged over 20 ms.
+const JUDGED: usize = 320;
+
+/// The stretches of one stream of audio.
+#[derive(Default)]
+pub(super) struct Segments {
+    /// Stretches whose text is final.
+    settled: Vec<Segment>,
+    /// Their samples.
+    settled_samples: usize,
+    /// The open stretch; never longer than [`LONGEST`] and one piece.
+    open: Vec<i16>,
+    /// Samples of the open stretch that are being cut off.
+    cutting: usize,
+    /// The latest text of the open stretch, and the number of samples it covers.
+    text: String,
+    read: usize,
+    /// Where the last piece of the open stretch that is louder than silence ends.
+    loud: usize,
+}
+
+impl Segments {
+    pub(super) fn push(&mut self, samples: &[i16]) {
+        for piece in samples.chunks(JUDGED) {
+            self.open.extend_from_slice(piece);
+            if is_loud(piece) {
+                self.loud = self.open.len();
+            }
+        }
+    }
+
+    /// Whether the open stretch must be cut before more audio is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= LONGEST
+    }
+
+    /// The part of the open stretch to be cut off: up to the quietest place.
+    pub(super) fn cut(&mut self) -> Arc<[i16]> {
+        self.cutting = quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST);
+        clip(&self.open[..self.cutting])
+    }
+
+    /// Takes the text of what was cut off.
+    pub(super) fn settle_cut(&mut self, text: String) {
+        self.settle(self.cutting, text);
+    }
+
+    fn settle(&mut self, samples: usize, text: String) {
+        let start_s = self.settled_samples as f32 / 16_000.0;
+        self.settled_samples += samples;
+        if !text.is_empty() {
+            self.settled.push(Segment { start_s, end_s: self.settled_samples as f32 / 16_000.0, text });
+        }
+        self.open.drain(..samples);
+        self.loud = self.loud.saturating_sub(samples);
+        self.text.clear();
+        self.read = 0;
+    }
+
+    /// The open stretch, without the silence at its end.
+    pub(super) fn rest(&self) -> Arc<[i16]> {
+        clip(&self.open[..self.spoken()])
+    }
+
+    /// Takes the text of the first `samples` samples of the open stretch.
+    pub(super) fn read(&mut self, samples: usize, text: String) {
+        self.read = samples;
+        self.text = text;
+    }
+
+    /// Whether a clip of this length holds all speech of the open stretch.
+    pub(super) fn is_read(&self, samples: usize) -> bool {
+        samples >= self.spoken()
+    }
+
+    /// Whether the text covers all speech so far.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_read(self.read) || self.spoken() < SHORTEST
+    }
+
+    /// Samples of speech that the latest text of the open stretch does not cover.
+    pub(super) fn unread(&self) -> usize {
+        self.spoken().saturating_sub(self.read)
+    }
+
+    /// A partial transcript failed: the samples so far get none.
+    pub(super) fn skip_partial(&mut self) {
+        self.read = self.read.max(1);
+    }
+
+    /// The open stretch cannot be transcribed: it is left out.
+    pub(super) fn give_up(&mut self) {
+        self.settle(self.open.len(), String::new());
+    }
+
+    /// Samples of the open stretch up to the end of its speech.
+    fn spoken(&self) -> usize {
+        if self.loud == 0 { 0 } else { (self.loud + TAIL).min(self.open.len()) }
+    }
+
+    /// Milliseconds of all audio so far.
+    pub(super) fn total_ms(&self) -> u64 {
+        (self.settled_samples + self.open.len()) as u64 / 16
+    }
+
+    /// All text so far.
+    pub(super) fn text(&self) -> String {
+        let settled = self.settled.iter().map(|s| s.text.as_str());
+        let texts: Vec<&str> = settled.chain([self.text.as_str()]).filter(|t| !t.is_empty()).collect();
+        texts.join(" ")
+    }
+
+    /// All stretches with text so far.
+    pub(super) fn list(&self) -> Vec<Segment> {
+        let mut list = self.settled.clone();
+        if !self.text.is_empty() {
+            let start_s = self.settled_samples as f32 / 16_000.0;
+            let end_s = start_s + self.spoken() as f32 / 16_000.0;
+            list.push(Segment { start_s, end_s, text: self.text.clone() });
+        }
+        list
+    }
+}
+
+fn clip(samples: &[i16]) -> Arc<[i16]> {
+    samples.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_speech_is_cut_where_it_is_quiet_and_none_is_lost() {
+        let mut segments = Segments::default();
+        let loud = |n: usize| vec![3_000_i16; n];
+        segments.push(&loud(10 * 16_000));
+        segments.push(&vec![0; 4_000]);
+        segments.push(&loud(3 * 16_000));
+        assert!(segments.is_full());
+        let cut = segments.cut().len();
+        assert!((160_000..164_000).contains(&cut), "{cut}");
+        segments.settle_cut("first".to_owned());
+        assert!(!segments.is_full());
+        let rest = segments.rest().len();
+        assert_eq!(cut + rest, 13 * 16_000 + 4_000);
+        segments.read(rest, "second".to_owned());
+        assert_eq!(segments.text(), "first second");
+        assert_eq!(segments.list().len(), 2);
+        assert!(segments.is_settled());
+    }
+
+    #[test]
+    fn silence_after_speech_needs_no_second_reading() {
+        let mut segments = Segments::default();
+        segments.push(&vec![3_000; 16_000]);
+        segments.push(&vec![0; 1_600]);
+        let read = segments.rest().len();
+        segments.read(read, "word".to_owned());
+        segments.push(&vec![0; 16_000]);
+        assert!(segments.is_settled());
+        segments.push(&vec![3_000; 1_600]);
+        assert!(!segments.is_settled());
+    }
+}

@@ -1,0 +1,7 @@
+//! Deepgram's speech recognition and voices, in the cloud or self-hosted.
+
+pub(crate) mod listen;
+mod speak;
+
+pub use listen::{DeepgramListen, DeepgramListenOptions};
+pub use speak::{DeepgramSpeech, DeepgramSpeechOptions};

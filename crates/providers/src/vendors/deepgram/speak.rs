@@ -1,0 +1,133 @@
+//! Deepgram's voices: Aura.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use antiphon_core::{AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice};
+use futures_util::{StreamExt, stream};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use serde_json::json;
+
+use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, setting, voices};
+use crate::remote::{Bounds, Remote};
+use crate::speech_text::plain;
+
+/// The sample rates that Deepgram offers for `linear16`.
+const RATES: [u32; 5] = [8_000, 16_000, 24_000, 32_000, 48_000];
+/// The lowest and the highest speed of Aura-2.
+const SPEEDS: (f32, f32) = (0.7, 1.5);
+/// The English voices of Aura-2 that come first in Deepgram's documentation.
+const VOICES: [&str; 6] = [
+    "aura-2-thalia-en",
+    "aura-2-andromeda-en",
+    "aura-2-helena-en",
+    "aura-2-apollo-en",
+    "aura-2-arcas-en",
+    "aura-2-aries-en",
+];
+
+/// Where the server is and how it is to speak.
+#[derive(Clone)]
+pub struct DeepgramSpeechOptions {
+    /// Without `/v1`.
+    pub base_url: String,
+    /// Never part of an error.
+    pub api_key: String,
+    /// What can be asked for, the default first: each voice is a model of its own.
+    pub voices: Vec<Voice>,
+    /// Of the audio: 8, 16, 24, 32 or 48 kHz.
+    pub rate: SampleRate,
+    /// Whether the voices take a speed: Aura-2's English and Spanish ones do. Others always speak as they are.
+    pub speed: bool,
+    /// Whether Deepgram may not keep the text to improve its models.
+    pub mip_opt_out: bool,
+    /// Told how many requests the server will still take.
+    pub limits: Arc<RateLimits>,
+    /// How long the server may take.
+    pub bounds: Bounds,
+}
+
+impl Default for DeepgramSpeechOptions {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.deepgram.com".to_owned(),
+            api_key: String::new(),
+            voices: voices("en-US", &VOICES),
+            rate: SampleRate::HZ_24000,
+            speed: true,
+            mip_opt_out: false,
+            limits: Arc::default(),
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+impl fmt::Debug for DeepgramSpeechOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("DeepgramSpeechOptions");
+        debug.field("base_url", &self.base_url).field("rate", &self.rate).finish_non_exhaustive()
+    }
+}
+
+/// Deepgram's voices.
+pub struct DeepgramSpeech {
+    remote: Remote,
+    key: HeaderValue,
+    voices: Voices,
+    rate: SampleRate,
+    speed: bool,
+    mip_opt_out: bool,
+}
+
+impl DeepgramSpeech {
+    /// Makes the client. The first request connects.
+    pub fn new(options: DeepgramSpeechOptions) -> Result<Self> {
+        for voice in &options.voices {
+            addressable("voice", &voice.id)?;
+        }
+        secret(&options.api_key)?;
+        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?.hiding(&options.api_key);
+        Ok(Self {
+            remote: remote.with_bounds(options.bounds).with_limits(options.limits),
+            key: secret(&format!("Token {}", options.api_key))?,
+            voices: Voices::new(options.voices)?,
+            rate: possible(options.rate, &RATES)?,
+            speed: options.speed,
+            mip_opt_out: options.mip_opt_out,
+        })
+    }
+
+    fn path(&self, request: &SpeechRequest) -> String {
+        let voice = &self.voices.pick(request.voice.as_deref()).id;
+        let rate = self.rate.hz();
+        let mut path = format!("/v1/speak?model={voice}&encoding=linear16&sample_rate={rate}&container=none");
+        let speed = setting(request.speed * request.style.pace(), SPEEDS);
+        if self.speed && speed != 1.0 {
+            let _ = write!(path, "&speed={speed}");
+        }
+        if self.mip_opt_out {
+            path.push_str("&mip_opt_out=true");
+        }
+        path
+    }
+}
+
+impl Tts for DeepgramSpeech {
+    fn name(&self) -> &'static str {
+        "deepgram"
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        self.voices.list()
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
+        let post = self.remote.post(&self.path(&request)).header(AUTHORIZATION, &self.key);
+        self.remote.speak(post.json(&json!({ "text": text })), self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests;
