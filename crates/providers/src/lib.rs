@@ -29,7 +29,5 @@ pub mod smart_turn;
 #[cfg(test)]
 mod spec;
 pub mod speech_text;
-#[cfg(test)]
-mod testing;
 mod voice;
 mod waveform;

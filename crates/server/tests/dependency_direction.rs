@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audio", &["core"]),
     ("providers", &["core"]),
     ("flow", &["core"]),
+    ("testkit", &["core"]),
     ("memory", &["core"]),
     ("telemetry", &["core", "macros"]),
     ("lab", &["core", "audio"]),

@@ -12,13 +12,13 @@ use antiphon_core::{Embed, Priority};
 const IN_FLIGHT: usize = 512;
 
 /// Vectors by their texts.
-pub(crate) struct Vectors {
+pub struct Vectors {
     by_text: HashMap<u64, Vec<f32>>,
 }
 
 impl Vectors {
     /// The texts' vectors: those known from the file, the others asked for and added to it.
-    pub(crate) async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
+    pub async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
         let mut by_text = if file.exists() {
             read(file, embed.dimensions()).map_err(|e| failed(&e))?
@@ -48,7 +48,7 @@ impl Vectors {
     }
 
     /// A text's vector; none of a text that was not asked for.
-    pub(crate) fn of(&self, text: &str) -> &[f32] {
+    pub fn of(&self, text: &str) -> &[f32] {
         self.by_text.get(&key(text)).map_or(&[], Vec::as_slice)
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use antiphon_flow::cache::guards::differs;
 use antiphon_flow::cache::{Decision, Key, KeyBuilder, Kind, SemanticIndex, SemanticOptions};
+use antiphon_testkit::vectors::Vectors;
 
 use crate::data::Pair;
-use crate::vectors::Vectors;
 
 const TIMES: usize = 500;
 

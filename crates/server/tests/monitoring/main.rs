@@ -18,9 +18,5 @@ mod meaning;
 mod model;
 mod profile;
 mod program;
-#[path = "../../../flow/tests/support/mod.rs"]
-mod redis_server;
 mod resilience;
-#[path = "../support/tools.rs"]
-mod tools;
 mod traces;
