@@ -26,7 +26,7 @@ if [ "${1:-}" != --accept ]; then
     echo "$BASELINE is missing, or its first line names no compiler: make it with scripts/instructions.sh --accept" >&2
     exit 1
   elif [ "${made_with##* }" != "$host" ]; then
-    echo "The baseline is for ${made_with##* }, this is $host: their counts have nothing to do with each other."
+    leave_out "instructions: the baseline is for ${made_with##* }, this is $host, where counts are others"
     exit 0
   fi
 fi

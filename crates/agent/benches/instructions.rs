@@ -1,16 +1,13 @@
 //! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
 
-#[path = "../../core/benches/support/cases.rs"]
-mod cases;
-
 use std::hint::black_box;
 
-use cases::Case;
+use antiphon_testkit::instructions::{self, Case};
 
 const CASES: &[Case] = &[("clauses", clauses)];
 
 fn main() -> Result<(), String> {
-    cases::run(CASES)
+    instructions::run(CASES)
 }
 
 /// A reply of usual length.

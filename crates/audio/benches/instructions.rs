@@ -1,15 +1,11 @@
 //! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares the counts.
 //! Each step handles one frame of 20 ms; those of the gate handle a window of 32 ms.
 
-#[path = "../../core/benches/support/cases.rs"]
-mod cases;
-
 use std::hint::black_box;
 
 use antiphon_audio::{Gate, Ingest, Law, Resampler};
 use antiphon_core::{FRAME, SampleRate};
-
-use cases::Case;
+use antiphon_testkit::instructions::{self, Case};
 
 const CASES: &[Case] = &[
     ("gate_noise", gate_noise),
@@ -27,7 +23,7 @@ const TELEPHONE_FRAME: usize = 160;
 const WINDOW: usize = 512;
 
 fn main() -> Result<(), String> {
-    cases::run(CASES)
+    instructions::run(CASES)
 }
 
 /// White noise, the same on every run.

@@ -1,7 +1,6 @@
-//! Signals and files for tests.
+//! Signals for tests.
 
 use std::f32::consts::TAU;
-use std::path::PathBuf;
 
 /// A signal like a vowel: harmonics that swell and fade.
 pub(crate) fn speech(samples: usize) -> Vec<i16> {
@@ -33,23 +32,4 @@ pub(crate) fn correlation(a: &[i16], b: &[i16]) -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f(f64::from(a), f64::from(b))).sum()
     };
     sum(|a, b| a * b) / (sum(|a, _| a * a) * sum(|_, b| b * b)).sqrt()
-}
-
-/// The folder of real test data. Without it, tests that need it are skipped, but fail in CI.
-pub(crate) fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("ANTIPHON_TESTDATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testdata")),
-        PathBuf::from,
-    );
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no test data: set ANTIPHON_TESTDATA");
-    println!("skipped: no test data at {}", folder.display());
-    None
-}
-
-/// One file of the test data.
-pub(crate) fn read_test_data(path: &str) -> Option<Vec<u8>> {
-    Some(std::fs::read(test_data()?.join(path)).unwrap())
 }

@@ -3,18 +3,14 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use antiphon_cache::{Entry, Key, KeyBuilder, Kind, Layer, RedisLayer, Selection};
 use antiphon_core::measure::{Component, Histogram};
+use antiphon_testkit::RedisServer;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
-
-use support::RedisServer;
 
 const ENTRIES: u32 = 1_000;
 const GETS: u32 = 40_000;
@@ -27,8 +23,7 @@ const SIZES: [(&str, usize); 3] = [("1 KiB", 1 << 10), ("6 KiB", 6 << 10), ("100
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 fn main() {
     let options = ["--appendonly", "no", "--enable-debug-command", "local"];
-    let server = RedisServer::start(&options).expect("redis-server starts");
-    let Some(mut server) = server else { return };
+    let mut server = RedisServer::start(&options).expect("redis-server starts");
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let clock = Arc::new(|| {

@@ -38,8 +38,7 @@ const SENTENCES: usize = 200;
 const ANOTHER: u32 = 32_000;
 
 fn main() {
-    let data = std::env::var_os("ANTIPHON_TESTDATA").expect("ANTIPHON_TESTDATA names the test data");
-    let data = PathBuf::from(data);
+    let data = antiphon_testkit::large_testdata();
     if std::env::args().any(|argument| argument == "heard") {
         hearing(&data);
     } else {
@@ -86,7 +85,7 @@ fn costs(data: &Path) {
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 fn hearing(data: &Path) {
-    let Some(models) = Models::open() else { return };
+    let models = Models::open();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let listen = |audio: AudioChunk| runtime.block_on(models.listen(&audio, &read(&encode(&audio))));
     print!("heard with the same words    clauses");

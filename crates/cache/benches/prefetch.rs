@@ -11,7 +11,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +36,7 @@ const FOLLOWS: [f64; 3] = [0.4, 0.2, 0.1];
 type Dialogue = Vec<String>;
 
 fn main() -> std::io::Result<()> {
-    let Some(data) = std::env::var_os("ANTIPHON_TESTDATA").map(PathBuf::from) else {
-        println!("no test data: name its folder in ANTIPHON_TESTDATA");
-        return Ok(());
-    };
+    let data = antiphon_testkit::large_testdata();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     println!(
         "{:<42} {:>6} {:>6} {:>7} {:>8} {:>9} {:>7} {:>7} {:>5}",

@@ -1,8 +1,6 @@
 //! The cache in Redis against a real server, which is killed, stopped, filled and lied to.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -16,11 +14,10 @@ use antiphon_cache::{
 };
 use antiphon_core::measure::Component;
 use antiphon_core::{ErrorKind, Priority};
+use antiphon_testkit::{RedisServer, free_port};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use redis::{Connection, cmd};
-
-use support::{RedisServer, free_port};
 
 /// For whatever comes by itself: the breaker looks for a lost server once a minute at the least.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -30,13 +27,9 @@ const TTL: Duration = Duration::from_hours(1);
 const OPEN: f64 = 2.0;
 const CLOSED: f64 = 0.0;
 
-/// Starts a server, or ends the test.
 macro_rules! server {
     ($($argument:expr),*) => {
-        match RedisServer::start(&[$($argument),*]).expect("redis-server starts") {
-            Some(server) => server,
-            None => return,
-        }
+        RedisServer::start(&[$($argument),*]).expect("redis-server starts")
     };
 }
 

@@ -61,7 +61,7 @@ async fn kept(cache: &Cache, entries: u64) {
 
 #[tokio::test]
 async fn what_was_said_is_said_again_word_for_word_from_a_tenth_of_the_space() {
-    let Some(models) = Models::open() else { return };
+    let models = Models::open();
     let options = CacheOptions { kind: Kind::Speech, max_bytes: 1 << 24, ttl: Duration::from_hours(1) };
     let cache = Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)));
     let bounds = PoolBounds { min: 1, max: 1 };

@@ -1,8 +1,5 @@
 //! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
 
-#[path = "support/cases.rs"]
-mod cases;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +9,7 @@ use antiphon_core::dialog::{Dialog, Input, TurnConfig};
 use antiphon_core::measure::Histogram;
 use antiphon_core::measure::account::{Account, Worker, tag};
 use antiphon_core::trace::TraceContext;
-
-use cases::Case;
+use antiphon_testkit::instructions::{self, Case};
 
 const CASES: &[Case] = &[
     ("account_begin_and_drop", account_begin_and_drop),
@@ -25,7 +21,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> Result<(), String> {
-    cases::run(CASES)
+    instructions::run(CASES)
 }
 
 fn account_begin_and_drop(iterations: u64) {

@@ -15,6 +15,4 @@ pub mod scripted;
 #[cfg(test)]
 mod spec;
 pub mod speech_text;
-#[cfg(test)]
-mod testing;
 pub mod vendors;

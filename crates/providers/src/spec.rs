@@ -163,10 +163,10 @@ mod engines {
         pool: ModelPool,
     }
 
-    fn files() -> Option<Files> {
-        let models = crate::testing::models()?;
+    fn files() -> Files {
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
-        Some(Files { models, runtime, pool: ModelPool::new(1).expect("threads") })
+        Files { models, runtime, pool: ModelPool::new(1).expect("threads") }
     }
 
     /// A square wave, which engines without a model take for speech.
@@ -182,7 +182,7 @@ mod engines {
 
     #[tokio::test]
     async fn silero() {
-        let Some(files) = files() else { return };
+        let files = files();
         let model = files.models.join("silero-vad/silero_vad.onnx");
         for open in [true, false] {
             let gate = move || -> crate::local::silero::Gate { Box::new(move |_: &[i16]| open) };
@@ -192,15 +192,15 @@ mod engines {
 
     #[tokio::test]
     async fn moonshine() {
-        let (Some(files), Some(data)) = (files(), crate::testing::testdata()) else { return };
+        let files = files();
         let folder = files.models.join("moonshine-tiny-en");
         let engine = Moonshine::open(&files.runtime, &files.pool, &folder).expect("opens");
-        stt(&engine, &crate::testing::wav16(&data.join("read_speech/spk1_snt1.wav"))).await;
+        stt(&engine, &antiphon_testkit::wav16("read_speech/spk1_snt1.wav")).await;
     }
 
     #[tokio::test]
     async fn piper() {
-        let Some(files) = files() else { return };
+        let files = files();
         let model = files.models.join("piper-en_US-joe-medium/en_US-joe-medium.onnx");
         let phonemizer = Arc::new(Phonemizer::new());
         tts(&Piper::open(&files.runtime, &files.pool, &phonemizer, &model).expect("opens")).await;
@@ -208,7 +208,7 @@ mod engines {
 
     #[tokio::test]
     async fn minilm() {
-        let Some(files) = files() else { return };
+        let files = files();
         let model = files.models.join("minilm-l6-v2/model.onnx");
         embed(&MiniLm::open(&files.runtime, &files.pool, &model).expect("opens")).await;
     }

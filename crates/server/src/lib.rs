@@ -15,7 +15,5 @@ mod optimize;
 pub mod reporting;
 mod stable_text;
 pub mod stack;
-#[cfg(test)]
-mod testing;
 mod transports;
 mod tunables;

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use antiphon_desk::Keys;
 use antiphon_server::http::{Settings, Tls};
+use antiphon_testkit::{client, models, repository, testdata};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use support::Server;
-use support::tools::{test_data, until};
+use support::tools::until;
 
 /// The scripts take two seconds; a first start of the interpreter on a busy machine takes several more.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -27,20 +28,11 @@ const LONG_ANSWER: &str = "It is a long story, and it begins in a small town by 
     and in the lighthouse lived an old man with his dog. Every evening the two of them went down to the water, \
     and every evening they counted the ships that came home.";
 
-fn clients() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
-}
-
-/// Runs a script against a server of its own; skips when its packages are not installed, which is an error in CI.
-async fn run(interpreter: &Path, packages: &Path, script: &str, tls: Option<Tls>) {
-    if !packages.exists() {
-        assert!(std::env::var_os("CI").is_none(), "not installed: {}", packages.display());
-        println!("skipped: not installed: {}", packages.display());
-        return;
-    }
+/// Runs a script against a server of its own.
+async fn run(interpreter: &Path, script: &str, tls: Option<Tls>) {
     let server = Server::start(Settings { keys: Keys::new([KEY]), tls, ..Settings::default() });
     let script = Command::new(interpreter)
-        .arg(clients().join(script))
+        .arg(client(script))
         .env("ANTIPHON_URL", server.url(""))
         .env("ANTIPHON_KEY", KEY)
         .env("ANTIPHON_ENGINES", "test")
@@ -59,17 +51,18 @@ async fn run(interpreter: &Path, packages: &Path, script: &str, tls: Option<Tls>
 }
 
 async fn run_python(script: &str) {
-    let python = clients().join(".venv/bin/python");
-    run(&python, &python, script, None).await;
+    run(&client(".venv/bin/python"), script, None).await;
 }
 
 async fn run_node(package: &str, script: &str, tls: Option<Tls>) {
-    run(&node(), &clients().join("node_modules").join(package), script, tls).await;
+    run(&node(package), script, tls).await;
 }
 
-/// The Node that `scripts/setup-test.sh` brought where the system's is too old.
-fn node() -> PathBuf {
-    let own = clients().join("node/node_modules/node/bin/node");
+/// The Node for a script that uses `package`: where the system's is too old, that of `scripts/setup-test.sh`.
+fn node(package: &str) -> PathBuf {
+    // What is missing is said here, not by the script.
+    client(&format!("node_modules/{package}"));
+    let own = repository().join("tests/clients/node/node_modules/node/bin/node");
     if own.exists() { own } else { PathBuf::from("node") }
 }
 
@@ -106,19 +99,9 @@ async fn the_agents_sdk_converses() {
 /// Engines with real ears and a real voice; only what is answered is fixed, and long enough to be interrupted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_converses_on_the_talk_page() {
-    let playwright = clients().join("node_modules/playwright-core");
-    let (Some(models), Some(speech)) = (support::tools::models(), test_data("read_speech/spk1_snt1.wav"))
-    else {
-        return;
-    };
-    if !playwright.exists() {
-        assert!(std::env::var_os("CI").is_none(), "not installed: {}", playwright.display());
-        println!("skipped: not installed: {}", playwright.display());
-        return;
-    }
     let mut server = Command::new(env!("CARGO_BIN_EXE_antiphon"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(models.parent().expect("a data directory"))
+        .arg(models().parent().expect("a data directory"))
         .env("ANTIPHON_LLM__ENGINE", "sim")
         .env("ANTIPHON_LLM__TEXT", LONG_ANSWER)
         .env("ANTIPHON_LLM__TOKENS", "80")
@@ -131,10 +114,10 @@ async fn a_browser_converses_on_the_talk_page() {
     let line = tokio::time::timeout(LIMIT, printed.next_line()).await.expect("it listens in time");
     let line = line.expect("text").expect("a line");
     let url = line.strip_prefix("Antiphon listens on ").expect("its address");
-    let script = Command::new(node())
-        .arg(clients().join("talk_page/check.mjs"))
+    let script = Command::new(node("playwright-core"))
+        .arg(client("talk_page/check.mjs"))
         .env("ANTIPHON_URL", url)
-        .env("ANTIPHON_SPEECH", speech)
+        .env("ANTIPHON_SPEECH", testdata("read_speech/spk1_snt1.wav"))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -148,16 +131,10 @@ async fn a_browser_converses_on_the_talk_page() {
 /// First with figures made up for every state of the page, then with a real server's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_the_dashboard() {
-    let playwright = clients().join("node_modules/playwright-core");
-    if !playwright.exists() {
-        assert!(std::env::var_os("CI").is_none(), "not installed: {}", playwright.display());
-        println!("skipped: not installed: {}", playwright.display());
-        return;
-    }
     let server = Server::start(Settings::default());
     for url in [None, Some(server.url(""))] {
-        let mut script = Command::new(node());
-        script.arg(clients().join("dashboard/check.mjs")).env_remove("ANTIPHON_URL");
+        let mut script = Command::new(node("playwright-core"));
+        script.arg(client("dashboard/check.mjs")).env_remove("ANTIPHON_URL");
         if let Some(url) = url {
             script.env("ANTIPHON_URL", url);
         }

@@ -11,8 +11,6 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::tools::models;
-
 fn antiphon(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
     // Neither the user's own configuration nor the folder's may matter.
@@ -78,7 +76,7 @@ fn missing_models_are_named_with_what_to_do() {
 
 #[test]
 fn a_corrupt_model_is_named() {
-    let Some(models) = models() else { return };
+    let models = antiphon_testkit::models();
     let folder = tempfile::tempdir().expect("a folder");
     for broken in [
         "silero-vad/silero_vad.onnx",

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("providers", &["core"]),
     ("flow", &["core"]),
     ("cache", &["core", "flow"]),
+    ("testkit", &["core"]),
     ("memory", &["core"]),
     ("telemetry", &["core"]),
     ("lab", &["core", "audio", "telemetry"]),

@@ -35,7 +35,7 @@ pub(crate) fn report(runtime: &Runtime, embed: &dyn Embed, testdata: &Path) {
     println!(
         "  (floor: of texts from {FLOOR} on; any: of all texts); others: of those whose answer it is not"
     );
-    for set in [xquad(testdata), dstc10(testdata), locomo(testdata)] {
+    for set in [xquad(), dstc10(testdata), locomo(testdata)] {
         let cosines = cosines(runtime, embed, &set);
         println!("{}: {} texts, {} queries", set.name, set.texts.len(), set.queries.len());
         let mut gold: Vec<f32> = gold(&set).map(|(query, text)| cosines[query][text]).collect();
@@ -99,8 +99,8 @@ fn cosines(runtime: &Runtime, embed: &dyn Embed, set: &Set) -> Vec<Vec<f32>> {
     queries.iter().map(|query| texts.iter().map(|text| cosine(query, text)).collect()).collect()
 }
 
-fn xquad(testdata: &Path) -> Set {
-    let (texts, questions) = given::xquad(testdata);
+fn xquad() -> Set {
+    let (texts, questions) = given::xquad();
     let queries = questions.into_iter().map(|(question, answer)| (question, vec![answer])).collect();
     Set { name: "XQuAD: written questions, passages of an encyclopaedia", texts, queries }
 }

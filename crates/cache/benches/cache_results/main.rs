@@ -27,13 +27,13 @@ const LIMIT: usize = 3;
 const QUERIES: usize = 1_000;
 
 fn main() {
-    let (Some(model), Some(testdata)) = (given::minilm(), given::testdata()) else { return };
+    let model = given::minilm();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     if std::env::args().any(|argument| argument == "closeness") {
-        closeness::report(&runtime, &*model.embed, &testdata);
+        closeness::report(&runtime, &*model.embed, &antiphon_testkit::large_testdata());
         return;
     }
-    let (passages, questions) = given::xquad(&testdata);
+    let (passages, questions) = given::xquad();
     let questions: Vec<_> = questions.into_iter().map(|(question, _)| question).collect();
     let cached = cached(&model.embed);
     embeddings(&runtime, &*model.embed, &*cached, &questions);

@@ -1,9 +1,9 @@
 //! Pairs written to be mistaken for each other, asked of a cache that has learned to serve whatever is near.
 
 use antiphon_cache::{Decision, Key, KeyBuilder, Kind, SemanticIndex, SemanticOptions};
+use antiphon_testkit::vectors::Vectors;
 
 use crate::data::{different, same};
-use crate::vectors::Vectors;
 
 /// Explored questions that were right: enough to serve from a similarity of 0.8 on.
 const LEARNED: usize = 2000;

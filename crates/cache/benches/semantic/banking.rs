@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 
 use antiphon_cache::{Decision, Key, KeyBuilder, Kind, Neighbour, SemanticIndex, SemanticOptions};
+use antiphon_testkit::vectors::Vectors;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::data::Question;
 use crate::report::{Tally, head};
-use crate::vectors::Vectors;
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 const PASSES: usize = 10;

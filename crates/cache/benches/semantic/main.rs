@@ -12,26 +12,21 @@ mod labels;
 mod quora;
 mod report;
 mod speed;
-#[path = "../../../providers/src/testing.rs"]
-#[expect(dead_code, reason = "tests find speech in it, too")]
-mod testing;
-#[path = "../../../providers/examples/train_emotion/vectors.rs"]
-mod vectors;
 
 use std::path::Path;
 
 use antiphon_providers::local::minilm::MiniLm;
 use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
+use antiphon_testkit::vectors::Vectors;
+use antiphon_testkit::{large_testdata, models};
 
 use data::Data;
-use vectors::Vectors;
 
 #[tokio::main]
 async fn main() -> Result<(), String> {
-    let (Some(folder), Some(models)) = (testing::testdata(), testing::models()) else { return Ok(()) };
-    let data = Data::read(&folder)?;
-    let vectors = embed(&models, &data.texts()).await?;
+    let data = Data::read(&large_testdata())?;
+    let vectors = embed(&models(), &data.texts()).await?;
     adversarial::report(&vectors);
     quora::report(&data.pairs, &vectors);
     banking::report(&data.questions, &vectors);

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use antiphon_cache::guards::{Guard, differs};
 use antiphon_cache::{Decision, Key, KeyBuilder, Kind, SemanticIndex, SemanticOptions};
+use antiphon_testkit::vectors::Vectors;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,7 +15,6 @@ use rand::{Rng, SeedableRng};
 use crate::data::Pair;
 use crate::labels::Labels;
 use crate::report::{Tally, head};
-use crate::vectors::Vectors;
 
 const SEEDS: std::ops::Range<u64> = 0..3;
 const BOUNDS: [f64; 3] = [0.01, 0.02, 0.05];

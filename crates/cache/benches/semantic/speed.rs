@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use antiphon_cache::guards::differs;
 use antiphon_cache::{Decision, Key, KeyBuilder, Kind, SemanticIndex, SemanticOptions};
+use antiphon_testkit::vectors::Vectors;
 
 use crate::data::Pair;
-use crate::vectors::Vectors;
 
 const TIMES: usize = 500;
 

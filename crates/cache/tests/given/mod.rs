@@ -1,12 +1,12 @@
 //! Real models and data for tests and benchmarks.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use antiphon_core::Embed;
 use antiphon_providers::local::minilm::MiniLm;
 use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
+use antiphon_testkit::testdata;
 use serde_json::Value;
 
 /// The embedder, and the threads it works on.
@@ -15,32 +15,19 @@ pub(crate) struct Model {
     _pool: ModelPool,
 }
 
-/// MiniLM on one thread; `None`, with a word about it, where there is no model and this is not CI.
-pub(crate) fn minilm() -> Option<Model> {
-    let data = std::env::var_os("ANTIPHON_SERVER__DATA_DIR").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-        home.map(|home| home.join("antiphon"))
-    });
-    let models =
-        required(data.map(|data| data.join("models")), "models", "`antiphon models pull` fetches them")?;
+/// MiniLM on one thread.
+pub(crate) fn minilm() -> Model {
+    let models = antiphon_testkit::models();
     let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
     let pool = ModelPool::new(1).expect("threads");
     let model = MiniLm::open(&runtime, &pool, &models.join("minilm-l6-v2/model.onnx")).expect("opens");
-    Some(Model { embed: Arc::new(model), _pool: pool })
-}
-
-/// The folder of the given data; `None`, with a word about it, where there is none and this is not CI.
-pub(crate) fn testdata() -> Option<PathBuf> {
-    let given = std::env::var_os("ANTIPHON_TESTDATA").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
-    required(Some(given.unwrap_or_else(beside)), "test data", "name their folder in ANTIPHON_TESTDATA")
+    Model { embed: Arc::new(model), _pool: pool }
 }
 
 /// Passages of an encyclopaedia, and questions with the place of the passage that answers each (XQuAD).
-pub(crate) fn xquad(testdata: &std::path::Path) -> (Vec<String>, Vec<(String, usize)>) {
+pub(crate) fn xquad() -> (Vec<String>, Vec<(String, usize)>) {
     let lines = |name: &str| -> Vec<Value> {
-        let text = std::fs::read_to_string(testdata.join("knowledge_xquad").join(name)).expect("readable");
+        let text = std::fs::read_to_string(testdata(&format!("knowledge_xquad/{name}"))).expect("readable");
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     };
     let passages = lines("passages.jsonl");
@@ -53,13 +40,4 @@ pub(crate) fn xquad(testdata: &std::path::Path) -> (Vec<String>, Vec<(String, us
 /// The words of a JSON string.
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a string").to_owned()
-}
-
-fn required(path: Option<PathBuf>, what: &str, how: &str) -> Option<PathBuf> {
-    let found = path.filter(|path| path.is_dir());
-    assert!(found.is_some() || std::env::var_os("CI").is_none(), "no {what}: {how}");
-    if found.is_none() {
-        eprintln!("skipped: no {what}: {how}");
-    }
-    found
 }

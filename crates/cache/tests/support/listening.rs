@@ -1,10 +1,6 @@
 //! A voice that says a text the same each time, a recogniser that listens, and speech that is changed less than anybody
 //! would notice.
 
-#[path = "../../../providers/src/testing.rs"]
-#[expect(dead_code, reason = "tests of providers find speech in it, too")]
-mod testing;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,16 +55,16 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    /// `None`, with a word about it, when there are no models and this is not CI.
-    pub(crate) fn open() -> Option<Self> {
-        let models = testing::models()?;
+    /// Of the installed models.
+    pub(crate) fn open() -> Self {
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let recogniser = Moonshine::open(&runtime, &pool, &models.join("moonshine-tiny-en")).expect("opens");
         let settings = tempfile::tempdir().expect("a folder");
         let voice = steady_voice(&models, settings.path());
         let voice = Piper::open(&runtime, &pool, &Arc::new(Phonemizer::new()), &voice).expect("opens");
-        Some(Self { voice: Arc::new(voice), recogniser, _pool: pool, _settings: settings })
+        Self { voice: Arc::new(voice), recogniser, _pool: pool, _settings: settings }
     }
 
     /// Listens to a clause as it was said, to what was kept of it, and to what the controls make of it.

@@ -83,7 +83,7 @@ fn encode(frame: &[i16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::tests::{testdata, tone};
+    use crate::load::tests::tone;
 
     #[test]
     fn a_clip_ends_where_its_speech_ends() {
@@ -95,8 +95,7 @@ mod tests {
 
     #[test]
     fn recordings_become_messages() {
-        let Some(dir) = testdata() else { return };
-        let file = std::fs::read(dir.join("read_speech/spk1_snt1.wav")).expect("readable");
+        let file = std::fs::read(antiphon_testkit::testdata("read_speech/spk1_snt1.wav")).expect("readable");
         let speech = Speech::new(&[file]).expect("speech");
         assert!((1.0..6.0).contains(&speech.longest().as_secs_f64()), "{:?}", speech.longest());
         let script = speech.script(Protocol::Realtime);

@@ -2,7 +2,6 @@
 
 mod server;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,21 +13,6 @@ use server::{Behaviour, Server};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-/// The folder of the test data. Without it tests are skipped with a message, but they fail in CI.
-pub(super) fn testdata() -> Option<PathBuf> {
-    let given = std::env::var_os("ANTIPHON_TESTDATA").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
-    let found = Some(given.unwrap_or_else(beside)).filter(|path| path.is_dir());
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "no test data: name its folder in ANTIPHON_TESTDATA"
-    );
-    if found.is_none() {
-        eprintln!("skipped: no test data: name its folder in ANTIPHON_TESTDATA");
-    }
-    found
 }
 
 /// A WAV file of a tone and then silence.

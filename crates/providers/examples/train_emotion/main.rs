@@ -10,11 +10,7 @@ mod evaluate;
 mod lexicon;
 mod report;
 mod statements;
-#[path = "../../src/testing.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "tests find speech in it, too")]
-mod testing;
 mod train;
-mod vectors;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -25,11 +21,11 @@ use antiphon_providers::local::emotion::head::{CLASSES, Head, Weights, softmax};
 use antiphon_providers::local::minilm::MiniLm;
 use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::pool::ModelPool;
+use antiphon_testkit::vectors::Vectors;
 
 use data::Row;
 use report::Report;
 use train::Sample;
-use vectors::Vectors;
 
 /// One row in this many is not used for training but for calibrating the probabilities.
 const HELD_OUT: usize = 10;
@@ -53,7 +49,7 @@ struct Data {
 
 impl Data {
     fn read() -> Result<Self, String> {
-        let folder = testing::testdata().ok_or("no data to train on")?;
+        let folder = antiphon_testkit::large_testdata();
         let train = data::go_emotions(&folder.join("emotion/train.tsv"))?;
         let dev = data::go_emotions(&folder.join("emotion/dev.tsv"))?;
         let meld = data::meld(&folder.join("emotion_meld/dev_sent_emo.csv"))?;
@@ -101,7 +97,7 @@ async fn main() -> Result<(), String> {
         return Err("name the file of the weights and the file of the embeddings".to_owned());
     };
     let data = Data::read()?;
-    let models = testing::models().ok_or("no embedder")?;
+    let models = antiphon_testkit::models();
     let (_pool, embed) = embedder(&models).map_err(|e| e.to_string())?;
     let texts: Vec<&str> = data.all().map(|row| row.text.as_str()).collect();
     let vectors = Vectors::load(&*embed, &texts, cache).await?;

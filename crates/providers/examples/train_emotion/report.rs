@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use antiphon_core::{Embed, Emotion, Priority};
 use antiphon_providers::local::emotion::CONFIDENT;
 use antiphon_providers::local::emotion::head::{CLASSES, Head};
+use antiphon_testkit::vectors::Vectors;
 
 use crate::Data;
 use crate::data::Row;
 use crate::evaluate::{Answer, Confusion, Named, calibration_error, interval};
 use crate::lexicon::Lexicon;
-use crate::vectors::Vectors;
 
 /// The thresholds of confidence in the report, in percent.
 const CONFIDENCES: [u8; 7] = [0, 40, 50, 60, 70, 80, 90];

@@ -242,12 +242,11 @@ mod tests {
 
     use super::*;
 
-    fn open() -> Option<Llama> {
-        let file = crate::testing::models()?.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
-        Some(
-            Llama::open(&file, LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() })
-                .expect("loads"),
-        )
+    fn open() -> Llama {
+        let models = antiphon_testkit::models();
+        let file = models.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
+        let options = LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() };
+        Llama::open(&file, options).expect("loads")
     }
 
     fn ask(text: &str) -> ChatRequest {
@@ -278,7 +277,7 @@ mod tests {
     /// One test for all, because a process has one llama.cpp back end.
     #[tokio::test]
     async fn replies_stream_share_their_prompts_and_run_side_by_side() {
-        let Some(llama) = open() else { return };
+        let llama = open();
         let (alone, _) = answer(&llama, ask("What is the capital of France?")).await;
         assert!(alone.contains("Paris"), "{alone}");
 

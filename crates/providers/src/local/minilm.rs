@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn close_in_meaning_is_close_in_space() {
-        let Some(models) = crate::testing::models() else { return };
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let model = MiniLm::open(&runtime, &pool, &models.join("minilm-l6-v2/model.onnx")).expect("opens");

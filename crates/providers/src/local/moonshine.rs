@@ -218,12 +218,12 @@ mod tests {
 
     use super::*;
 
-    fn open() -> Option<(ModelPool, Moonshine)> {
-        let models = crate::testing::models()?;
+    fn open() -> (ModelPool, Moonshine) {
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let model = Moonshine::open(&runtime, &pool, &models.join("moonshine-tiny-en")).expect("opens");
-        Some((pool, model))
+        (pool, model)
     }
 
     fn inputs(samples: &[i16]) -> Vec<SttInput> {
@@ -237,8 +237,8 @@ mod tests {
 
     #[tokio::test]
     async fn speech_becomes_text_as_often_as_it_is_asked_for() {
-        let (Some((_pool, model)), Some(data)) = (open(), crate::testing::testdata()) else { return };
-        let samples = crate::testing::wav16(&data.join("read_speech/spk1_snt1.wav"));
+        let (_pool, model) = open();
+        let samples = antiphon_testkit::wav16("read_speech/spk1_snt1.wav");
         let once = transcribe(&model, inputs(&samples), false).await;
         assert_eq!(once.len(), 1);
         assert!(once[0].text.to_lowercase().contains("the small dog"), "{}", once[0].text);
@@ -255,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_has_no_words() {
-        let Some((_pool, model)) = open() else { return };
+        let (_pool, model) = open();
         let answers = transcribe(&model, inputs(&vec![0; 32_000]), true).await;
         assert_eq!(answers.last().map(|t| t.text.as_str()), Some(""));
         assert_eq!(transcribe(&model, Vec::new(), true).await.len(), 0);
@@ -263,9 +263,9 @@ mod tests {
 
     #[tokio::test]
     async fn calls_at_the_same_time_hear_what_each_hears_alone() {
-        let (Some((_pool, model)), Some(data)) = (open(), crate::testing::testdata()) else { return };
+        let (_pool, model) = open();
         let clips = ["spk1_snt1", "spk1_snt2", "spk1_snt5"]
-            .map(|n| crate::testing::wav16(&data.join(format!("read_speech/{n}.wav"))));
+            .map(|n| antiphon_testkit::wav16(&format!("read_speech/{n}.wav")));
         let mut alone = Vec::new();
         for clip in &clips {
             alone.push(transcribe(&model, inputs(clip), false).await);

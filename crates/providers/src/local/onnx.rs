@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_corrupt_model_is_named() {
-        let Some(models) = crate::testing::models() else { return };
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let corrupt = tempfile::NamedTempFile::new().expect("file");
         std::fs::write(corrupt.path(), b"not a model").expect("written");

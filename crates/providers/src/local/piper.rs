@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn text_becomes_speech_of_plausible_length() {
-        let Some(models) = crate::testing::models() else { return };
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let model = models.join("piper-en_US-joe-medium/en_US-joe-medium.onnx");

@@ -410,12 +410,12 @@ mod tests {
     use super::*;
 
     /// A detector behind a gate, and a spoken sentence.
-    fn speech(gate: fn(&[i16]) -> bool) -> Option<(SileroVad, Vec<i16>)> {
-        let (models, data) = (crate::testing::models()?, crate::testing::testdata()?);
+    fn speech(gate: fn(&[i16]) -> bool) -> (SileroVad, Vec<i16>) {
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let vad =
             SileroVad::open(&runtime, &models.join("silero-vad/silero_vad.onnx"), move || Box::new(gate));
-        Some((vad.expect("opens"), crate::testing::wav16(&data.join("read_speech/spk1_snt1.wav"))))
+        (vad.expect("opens"), antiphon_testkit::wav16("read_speech/spk1_snt1.wav"))
     }
 
     async fn judge(vad: &SileroVad, samples: &[i16]) -> Vec<f32> {
@@ -434,7 +434,7 @@ mod tests {
 
     #[tokio::test]
     async fn speech_is_told_from_silence() {
-        let Some((vad, samples)) = speech(|_| true) else { return };
+        let (vad, samples) = speech(|_| true);
         let voiced = judge(&vad, &samples).await;
         assert!(voiced.iter().filter(|p| **p > 0.5).count() * 2 > voiced.len());
         let silent = judge(&vad, &vec![0; 16_000]).await;
@@ -443,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_calls_at_once_are_judged_as_one_alone() {
-        let Some((vad, samples)) = speech(|_| true) else { return };
+        let (vad, samples) = speech(|_| true);
         let alone = judge(&vad, &samples).await;
         let together = futures_util::future::join_all((0..20).map(|_| judge(&vad, &samples))).await;
         for probabilities in together {
@@ -456,7 +456,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_gate_stops_is_silence_and_the_next_voice_is_judged_warm() {
         let loud = |window: &[i16]| window.iter().any(|s| s.unsigned_abs() > 200);
-        let Some((vad, samples)) = speech(loud) else { return };
+        let (vad, samples) = speech(loud);
         let mut padded = vec![0; 32 * WINDOW];
         padded.extend(samples);
         let probabilities = judge(&vad, &padded).await;
@@ -466,7 +466,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_far_behind_loses_its_oldest_windows_and_keeps_their_order() {
-        let Some((vad, samples)) = speech(|_| true) else { return };
+        let (vad, samples) = speech(|_| true);
         let (mut input, output) = vad.open();
         for _ in 0..20 {
             input.push(&samples);
@@ -484,7 +484,7 @@ mod tests {
     #[tokio::test]
     async fn silence_does_not_overtake_the_voice_before_it() {
         let loud = |window: &[i16]| window.iter().any(|s| s.unsigned_abs() > 200);
-        let Some((vad, samples)) = speech(loud) else { return };
+        let (vad, samples) = speech(loud);
         let (mut input, output) = vad.open();
         input.push(&samples[8_192..8_192 + 4 * WINDOW]);
         input.push(&[0; 8 * WINDOW]);

@@ -75,16 +75,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_whole_sentence_is_complete_and_half_of_it_is_not() {
-        let (Some(models), Some(data)) = (crate::testing::models(), crate::testing::testdata()) else {
-            return;
-        };
+        let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let model = models.join("smart-turn-v3.2/smart-turn-v3.2-cpu.onnx");
         let detector = SmartTurn::open(&runtime, &pool, &model).expect("opens");
         let mut gap = 0.0;
         for name in ["spk1_snt1", "spk1_snt2", "spk1_snt5"] {
-            let clip = crate::testing::wav16(&data.join(format!("read_speech/{name}.wav")));
+            let clip = antiphon_testkit::wav16(&format!("read_speech/{name}.wav"));
             let whole = detector.complete(clip.as_slice().into()).await.expect("judged");
             let half = detector.complete(clip[..clip.len() / 2].into()).await.expect("judged");
             gap += whole - half;

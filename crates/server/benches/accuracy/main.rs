@@ -6,7 +6,7 @@
 mod words;
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use antiphon_audio::{Resampler, decode_file};
@@ -14,6 +14,7 @@ use antiphon_core::{
     AudioChunk, Requester, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts,
 };
 use antiphon_server::{config, stack};
+use antiphon_testkit::large_testdata;
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -27,17 +28,12 @@ fn main() -> Result<()> {
     let stack = stack::build(&config::load(None, None)?.config, None)?;
     let stt = stack.engines.stt.as_ref();
     for (folder, goal) in [("telephone_speech", 7.0), ("read_speech", 8.0), ("librispeech_other", f64::NAN)] {
-        let errors = runtime.block_on(hear(stt, &testdata().join(folder), verbose))?;
+        let errors = runtime.block_on(hear(stt, &large_testdata().join(folder), verbose))?;
         report(folder, errors, goal);
     }
     let errors = runtime.block_on(round_trip(stack.engines.tts.as_ref(), stt, verbose))?;
     report("spoken questions", errors, 10.0);
     Ok(())
-}
-
-fn testdata() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata");
-    std::env::var_os("ANTIPHON_TESTDATA").map_or_else(beside, PathBuf::from)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -108,7 +104,7 @@ async fn round_trip(tts: &dyn Tts, stt: &dyn Stt, verbose: bool) -> Result<Error
 
 /// Questions spread evenly over the given ones.
 fn questions() -> Result<Vec<String>> {
-    let folder = testdata().join("banking_questions");
+    let folder = large_testdata().join("banking_questions");
     let file = std::fs::read_dir(&folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|e| e == "csv"))

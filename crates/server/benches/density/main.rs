@@ -10,7 +10,6 @@ mod server;
 mod settings;
 
 use std::cell::Cell;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,9 +39,7 @@ fn main() -> ExitCode {
 
 fn run(levels: &[usize]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let data = std::env::var_os("ANTIPHON_TESTDATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata"), Into::into);
-    let path = data.join("read_speech/spk1_snt1.wav");
+    let path = antiphon_testkit::testdata("read_speech/spk1_snt1.wav");
     let speech = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let speech = Arc::new(Speech::new(&[speech])?);
     let mut table = Table::new();

@@ -38,10 +38,7 @@ pub(crate) struct Turn {
 impl Clip {
     /// Read and telephone speech, sentences of at most ten seconds.
     pub(crate) fn load_all() -> anyhow::Result<Vec<Self>> {
-        let dir = std::env::var_os("ANTIPHON_TESTDATA").map_or_else(
-            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata"),
-            Into::into,
-        );
+        let dir = antiphon_testkit::large_testdata();
         let mut paths = Vec::new();
         for folder in ["read_speech", "telephone_speech"].map(|name| dir.join(name)) {
             let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use antiphon_testkit::RedisServer;
 use serde_json::Value;
 
 use crate::caching::ask;
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
-use crate::redis_server::RedisServer;
 
 /// Calls at a time.
 const CALLS: usize = 4;
@@ -84,7 +84,7 @@ async fn until_shared(servers: &[Program; 2], name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_share_what_they_keep_and_no_turn_fails_when_redis_does() {
-    let Some(mut redis) = RedisServer::start(&[]).expect("redis-server starts") else { return };
+    let mut redis = RedisServer::start(&[]).expect("redis-server starts");
     let (_, url) = Model::start(Behaviour::Answers(answer)).await;
     let (_first_place, first) = server(&redis, &url).await;
     let (_second_place, second) = server(&redis, &url).await;

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::program::Place;
-use crate::tools::test_data;
 
 async fn load(place: &Place, url: &str, speech: &str, arguments: &[&str]) -> Value {
     let out = place.path("load.json").display().to_string();
@@ -19,10 +18,7 @@ async fn load(place: &Place, url: &str, speech: &str, arguments: &[&str]) -> Val
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_really_speak_are_answered_and_those_over_the_limit_hear_that_it_is_busy() {
-    let Some(speech) = test_data("telephone_speech") else { return };
-    let clip = std::fs::read_dir(&speech).expect("a folder").filter_map(Result::ok).map(|entry| entry.path());
-    let mut clips: Vec<_> = clip.filter(|path| path.extension().is_some_and(|e| e == "wav")).collect();
-    clips.sort();
+    let clips = antiphon_testkit::testdata_files("telephone_speech", "wav");
     let clip =
         clips.iter().find(|path| std::fs::metadata(path).is_ok_and(|m| m.len() > 24_000)).expect("a clip");
     let clip = clip.display().to_string();

@@ -18,9 +18,5 @@ mod model;
 mod prefetch;
 mod profile;
 mod program;
-#[path = "../../../cache/tests/support/mod.rs"]
-mod redis_server;
 mod resilience;
-#[path = "../support/tools.rs"]
-mod tools;
 mod traces;

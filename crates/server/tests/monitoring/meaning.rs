@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::caching::{ask, command};
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::Place;
-use crate::tools::models;
 
 const THINGS: &str = "book shirt lamp phone table chair sofa carpet mirror kettle toaster blender fridge oven camera \
     printer laptop keyboard monitor speaker guitar piano violin drum bicycle scooter helmet jacket sweater scarf hat \
@@ -51,7 +50,7 @@ fn are_same(asked: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right() {
-    let Some(models) = models() else { return };
+    let models = antiphon_testkit::models();
     let (model, url) = Model::start(Behaviour::Answers(answer)).await;
     let cache = "[cache]\nreply = \"semantic\"\nreply_error_bound = 0.2\n";
     let place = with_models(Place::with_caches(cache), &[&url]);

@@ -1,6 +1,6 @@
 //! The program as a process of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -159,17 +159,4 @@ impl Program {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         assert!(ended.expect("it ends in time").expect("it ended").success());
     }
-}
-
-/// The Python in which the clients' packages are; `None`, with a word about it, when they are not installed and this is
-/// not CI.
-pub(crate) fn python() -> Option<PathBuf> {
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
-    let python = clients.join(".venv/bin/python");
-    if python.exists() {
-        return Some(python);
-    }
-    assert!(std::env::var_os("CI").is_none(), "not installed: {}", python.display());
-    println!("skipped: not installed: {}", python.display());
-    None
 }

@@ -9,7 +9,6 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
-use crate::tools::models;
 
 /// The simulated stack with other language models, and what else is to be configured.
 fn place(urls: &[&str], more: &str) -> Place {
@@ -120,7 +119,7 @@ async fn a_model_that_comes_back_is_found_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_known_felt_and_remembered_reaches_the_model() {
-    let Some(models) = models() else { return };
+    let models = antiphon_testkit::models();
     let (model, url) = Model::start(Behaviour::Says("I see.")).await;
     let place = place(&[&url], "[kb]\nfiles = [\"faq.md\"]\n");
     place.write(

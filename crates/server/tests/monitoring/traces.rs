@@ -1,23 +1,21 @@
 //! Spans at a collector that uses OpenTelemetry's own message classes.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use antiphon_testkit::client;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::program::{Place, python};
+use crate::program::Place;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_arrives_as_a_tree_of_spans_in_the_callers_trace() {
-    let Some(python) = python() else { return };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/otlp/receive.py");
-    let mut collector = Command::new(python)
-        .arg(script)
+    let mut collector = Command::new(client(".venv/bin/python"))
+        .arg(client("otlp/receive.py"))
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 use crate::support::schema::assert_is;
-use crate::support::tools::test_data;
 use crate::{audio, error, events};
 
 async fn post(server: &Server, form: Form) -> Response {
@@ -104,9 +103,7 @@ async fn half_an_hour_is_transcribed() {
 #[tokio::test]
 async fn real_recordings_are_read() {
     let server = Server::start(Settings::default());
-    let Some(folder) = test_data("librispeech_other") else { return };
-    let files = std::fs::read_dir(folder).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
-    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "flac")).take(3) {
+    for path in antiphon_testkit::testdata_files("librispeech_other", "flac").into_iter().take(3) {
         let file = Part::bytes(std::fs::read(&path).unwrap()).file_name("a.flac");
         let reply: Value = post(&server, Form::new().part("file", file)).await.json().await.unwrap();
         assert!(reply["usage"]["seconds"].as_f64().is_some_and(|seconds| seconds > 1.0), "{path:?}: {reply}");

@@ -3,18 +3,15 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use antiphon_testkit::testdata;
 use serde_json::{Value, json};
-
-use super::tools::test_data;
 
 /// The schemas of server events by their `type`.
 static SERVER_EVENTS: OnceLock<HashMap<String, jsonschema::Validator>> = OnceLock::new();
 
-/// Panics unless `event` is a server event of OpenAI Realtime. Without test data nothing is checked.
+/// Panics unless `event` is a server event of OpenAI Realtime.
 pub(crate) fn assert_server_event(event: &Value) {
-    let Some(path) = test_data("openai/openapi.json") else { return };
-    let validators =
-        SERVER_EVENTS.get_or_init(|| server_events(&std::fs::read_to_string(path).expect("readable")));
+    let validators = SERVER_EVENTS.get_or_init(|| server_events(api()));
     let kind = event["type"].as_str().expect("a type");
     let validator = validators.get(kind).unwrap_or_else(|| panic!("no server event {kind}: {event:#}"));
     let mut checked = event.clone();
@@ -24,8 +21,13 @@ pub(crate) fn assert_server_event(event: &Value) {
     assert!(errors.is_empty(), "not a {kind}: {errors:#?}\n{event:#}");
 }
 
-fn server_events(api: &str) -> HashMap<String, jsonschema::Validator> {
-    let mut api: Value = serde_json::from_str(api).expect("JSON");
+/// OpenAI's OpenAPI description.
+fn api() -> Value {
+    let text = std::fs::read_to_string(testdata("openai/openapi.json")).expect("readable");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn server_events(mut api: Value) -> HashMap<String, jsonschema::Validator> {
     let mut components = api["components"].take();
     allow_null(&mut components);
     let schemas = components["schemas"].as_object().expect("schemas").clone();
@@ -69,12 +71,9 @@ fn drop_allowed_nulls(value: &mut Value) {
     }
 }
 
-/// Panics unless `value` is a `name` of OpenAI's OpenAPI description. Without test data nothing is checked.
+/// Panics unless `value` is a `name` of OpenAI's OpenAPI description.
 pub(crate) fn assert_is(name: &str, value: &Value) {
-    let Some(path) = test_data("openai/openapi.json") else { return };
-    let text = std::fs::read_to_string(path).expect("openapi.json");
-    let mut api: Value = serde_json::from_str(&text).expect("JSON");
-    let mut components = api["components"].take();
+    let mut components = api()["components"].take();
     allow_null(&mut components);
     let schema = json!({ "$ref": format!("#/components/schemas/{name}"), "components": components });
     let validator = jsonschema::validator_for(&schema).expect("a schema");

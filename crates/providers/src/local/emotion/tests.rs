@@ -51,13 +51,13 @@ fn classify(model: &EmotionModel, text: &str) -> Result<EmotionScores> {
     model.classify(text.to_owned(), Priority::LiveTurn).now_or_never().expect("answers at once")
 }
 
-/// The classifier with the real embedder, if its model is installed.
-fn real() -> Option<(ModelPool, EmotionModel)> {
-    let models = crate::testing::models()?;
+/// The classifier with the real embedder.
+fn real() -> (ModelPool, EmotionModel) {
+    let models = antiphon_testkit::models();
     let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
     let pool = ModelPool::new(2).expect("threads");
     let embed = MiniLm::open(&runtime, &pool, &models.join("minilm-l6-v2/model.onnx")).expect("opens");
-    Some((pool, EmotionModel::new(Arc::new(embed)).expect("its embedder")))
+    (pool, EmotionModel::new(Arc::new(embed)).expect("its embedder"))
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn answers_are_counted() {
 
 #[tokio::test]
 async fn plain_words_tell_the_emotion() {
-    let Some((_pool, model)) = real() else { return };
+    let (_pool, model) = real();
     for (text, expected) in [
         ("I am so happy for you, thank you so much!", Emotion::Joy),
         ("This is the third time you lost my order, I am furious", Emotion::Anger),
@@ -111,8 +111,8 @@ async fn plain_words_tell_the_emotion() {
 
 #[tokio::test]
 async fn the_given_rows_are_judged_well() {
-    let (Some(data), Some((_pool, model))) = (crate::testing::testdata(), real()) else { return };
-    let rows = std::fs::read_to_string(data.join("emotion/dev.tsv")).expect("readable");
+    let (_pool, model) = real();
+    let rows = std::fs::read_to_string(antiphon_testkit::testdata("emotion/dev.tsv")).expect("readable");
     let rows = rows.lines().map(|row| {
         let mut columns = row.split('\t');
         (columns.next().expect("a text"), columns.next().expect("labels"))

@@ -114,8 +114,7 @@ mod tests {
 
     #[test]
     fn what_twilio_sends_is_understood() {
-        let path = crate::testing::testdata().map(|dir| dir.join("protocol_twilio/messages.jsonl"));
-        let Some(path) = path else { return };
+        let path = antiphon_testkit::testdata("protocol_twilio/messages.jsonl");
         for line in std::fs::read_to_string(path).expect("readable").lines() {
             let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let message = line["msg"].to_string();

@@ -1,5 +1,4 @@
-//! A Redis server of one's own.
-#![allow(dead_code, reason = "each program uses its share")]
+//! A Redis server of the test's own.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::repository;
+
 /// It is there in a few milliseconds; a busy machine takes longer.
 const START_WITHIN: Duration = Duration::from_mins(1);
 /// A free port may be somebody else's before it is ours.
@@ -17,7 +18,7 @@ const TRIES: usize = 5;
 
 /// A server on a port of this machine, with a folder of its own; killed when dropped. What it was told it keeps in an
 /// append-only file, so that it is still there after a restart.
-pub(crate) struct RedisServer {
+pub struct RedisServer {
     program: PathBuf,
     arguments: Vec<String>,
     folder: TempDir,
@@ -26,9 +27,9 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts it; `None`, with a word about it, when Redis is not installed and this is not CI.
-    pub(crate) fn start(arguments: &[&str]) -> io::Result<Option<Self>> {
-        let Some(program) = program() else { return Ok(None) };
+    /// Starts it, with these arguments beside its own.
+    pub fn start(arguments: &[&str]) -> io::Result<Self> {
+        let program = program()?;
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut tries = 0;
         loop {
@@ -38,40 +39,42 @@ impl RedisServer {
                 Self { program: program.clone(), arguments: arguments.clone(), folder, port, process };
             tries += 1;
             match server.wait() {
-                Ok(()) => return Ok(Some(server)),
+                Ok(()) => return Ok(server),
                 Err(error) if tries == TRIES => return Err(error),
                 Err(_) => {}
             }
         }
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens, as clients want to be told.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// A connection that nothing else uses; it blocks.
-    pub(crate) fn connection(&self) -> redis::RedisResult<redis::Connection> {
+    pub fn connection(&self) -> redis::RedisResult<redis::Connection> {
         redis::Client::open(self.url())?.get_connection_with_timeout(START_WITHIN)
     }
 
     /// With SIGKILL: it has no time to put anything in order.
-    pub(crate) fn kill(&mut self) -> io::Result<()> {
+    pub fn kill(&mut self) -> io::Result<()> {
         self.process.kill()?;
         self.process.wait().map(drop)
     }
 
     /// Starts it again, on the same port.
-    pub(crate) fn restart(&mut self) -> io::Result<()> {
+    pub fn restart(&mut self) -> io::Result<()> {
         self.process = spawn(&self.program, self.folder.path(), self.port, &self.arguments)?;
         self.wait()
     }
 
     /// Sends it a signal: "STOP", "CONT".
-    pub(crate) fn signal(&self, name: &str) -> io::Result<()> {
+    pub fn signal(&self, name: &str) -> io::Result<()> {
         let sent =
             Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status()?;
         if sent.success() { Ok(()) } else { Err(io::Error::other("the signal was not sent")) }
@@ -101,7 +104,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that nobody listens on at present.
-pub(crate) fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
@@ -117,21 +120,14 @@ fn spawn(program: &Path, folder: &Path, port: u16, arguments: &[String]) -> io::
 }
 
 /// That of the machine, or the one that scripts/setup-test.sh put beside the clients.
-fn program() -> Option<PathBuf> {
+fn program() -> io::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/redis");
-    let mut folders = std::env::split_paths(&path).chain([beside]);
+    let mut folders = std::env::split_paths(&path).chain([repository().join("tests/clients/redis")]);
     let found = folders.find_map(|folder| {
         let program = folder.join("redis-server");
         // It is called by this name: the program behind a link does something else under its own.
         program.is_file().then_some(program)
     });
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "no redis-server: run scripts/setup-test.sh"
-    );
-    if found.is_none() {
-        eprintln!("skipped: no redis-server: scripts/setup-test.sh installs it");
-    }
-    found
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "scripts/setup-test.sh installs redis-server");
+    found.ok_or_else(missing)
 }

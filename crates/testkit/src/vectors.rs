@@ -12,13 +12,13 @@ use antiphon_core::{Embed, Priority};
 const IN_FLIGHT: usize = 512;
 
 /// Embeddings by the hash of their text.
-pub(crate) struct Vectors {
+pub struct Vectors {
     by_text: HashMap<u64, Vec<f32>>,
 }
 
 impl Vectors {
     /// The embeddings of these texts. Those that are not in the file are computed and added to it.
-    pub(crate) async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
+    pub async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
         let mut by_text = if file.exists() {
             read(file, embed.dimensions()).map_err(|e| failed(&e))?
@@ -48,7 +48,7 @@ impl Vectors {
     }
 
     /// The embedding of a text; empty for one that was not loaded.
-    pub(crate) fn of(&self, text: &str) -> &[f32] {
+    pub fn of(&self, text: &str) -> &[f32] {
         self.by_text.get(&key(text)).map_or(&[], Vec::as_slice)
     }
 }

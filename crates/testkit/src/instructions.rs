@@ -1,12 +1,12 @@
-//! What programs have in common whose instructions are counted: `instructions CASE ITERATIONS` takes the case's step that
-//! often; without arguments it lists the cases.
+//! What the programs have in common whose instructions are counted (`benches/instructions.rs` of some crates):
+//! `instructions CASE ITERATIONS` takes the case's step that often; without arguments it lists the cases.
 #![expect(clippy::print_stdout, reason = "the list is for the script")]
 
 /// A name, and what takes a step so many times.
-pub(crate) type Case = (&'static str, fn(u64));
+pub type Case = (&'static str, fn(u64));
 
 /// Does what the arguments say.
-pub(crate) fn run(cases: &[Case]) -> Result<(), String> {
+pub fn run(cases: &[Case]) -> Result<(), String> {
     // cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [name, iterations] = arguments.as_slice() else {
