@@ -8,6 +8,7 @@
 //! Any GGUF file with a chat template works. The default, SmolLM2-135M, is a toy in size: it chats, but it does
 //! not know much, and which tool to call it mostly guesses: a grammar makes its calls well-formed, not wise.
 
+mod schema;
 mod slot;
 mod tools;
 mod worker;
