@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p antiphon-audio`. Each figure is the best of several rounds, so that what else the machine does
 //! counts least.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::hint::black_box;

@@ -3,6 +3,7 @@
 //! All embedded models share a few threads, so that they never fight over the cores. A model registers an
 //! operation; each job of it carries a priority; a thread that takes a job takes along whatever jobs of the same
 //! operation wait at that moment, up to the operation's largest batch. Nothing ever waits for a batch to fill.
+#![expect(clippy::disallowed_methods, reason = "threads without a runtime, whose work takes real time")]
 
 mod activity;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Measuring: what all components time, count and hold; its history, its export, and what is wrong with it.
 
+#![expect(clippy::disallowed_methods, reason = "measures how long things really take, and when")]
+
 // What `timed` makes names this crate, here too.
 extern crate self as antiphon_telemetry;
 

@@ -53,6 +53,7 @@ struct Job {
 }
 
 impl Pool {
+    #[expect(clippy::disallowed_methods, reason = "its threads do their work in real time")]
     /// Starts the least threads. `wait`: what the wait is called in measurements.
     pub(super) fn start(kind: &'static str, wait: &'static str, bounds: Bounds) -> Result<Arc<Self>> {
         let sizing = Sizing::new(bounds);
@@ -195,6 +196,7 @@ impl Pool {
         state.threads -= 1;
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a thread's work takes real time")]
     fn work(&self, job: Job) {
         let working = self.worker.begin_for(job.account.clone());
         let began = Instant::now();
