@@ -8,9 +8,7 @@ scrape=${1:+$(realpath -m "$1")}
 after_events='antiphon_calls_total antiphon_engine_failures_total antiphon_http_requests_total antiphon_llm_tokens_total
   antiphon_provider_requests_total'
 # Asked for already, exported later. Take out what is exported: then its absence is noticed.
-planned='antiphon_batch_size_count antiphon_batch_size_sum antiphon_breaker_state
-  antiphon_concurrency_limit antiphon_jobs_total
-  antiphon_memory_retrieval_seconds_bucket antiphon_queue_depth'
+planned='antiphon_jobs_total'
 
 rules=deploy/prometheus/antiphon.rules.yml
 dashboard=deploy/grafana/antiphon.json

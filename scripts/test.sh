@@ -20,10 +20,14 @@ step "set up the tests" scripts/setup-test.sh
 step "format" cargo fmt --all --check
 step "lint" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "licences and sources" licences
-step "build" cargo build --release --locked
+# All that is tested, at once: a plain `cargo build` would be without the features that only tests need, and compile half
+# of the crates another time.
+step "build" cargo test --release --locked --workspace --no-run
 step "models" target/release/antiphon models pull
 step "monitoring" scripts/check-deploy.sh
 step "instructions" scripts/instructions.sh
-# Documentation is for whoever works on the code: it may link to what is private.
-step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release --locked --workspace --no-deps --quiet
+# Documentation is for whoever works on the code: it may link to what is private. With the examples, it needs the same
+# features as the lints, and checks nothing twice.
+step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" \
+  cargo doc --release --locked --workspace --lib --bins --examples --no-deps --quiet
 scripts/run-tests.sh

@@ -1,5 +1,6 @@
 //! What a turn's plan costs, and what running its steps side by side gains: `cargo bench -p antiphon-agent --bench plan`.
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::print_stdout,
     reason = "it prints figures, and stops when anything is amiss"

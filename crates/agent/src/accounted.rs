@@ -41,6 +41,10 @@ struct Charging {
 }
 
 impl Charging {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "charges real time, also while a test's clock stands still"
+    )]
     #[inline(never)]
     fn begin(account: &Arc<Account>) -> Self {
         Self { _working: SESSION.begin_for(Some(Arc::clone(account))), began: Instant::now() }

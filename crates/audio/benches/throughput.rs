@@ -2,6 +2,7 @@
 //!
 //! Run it with `cargo bench -p antiphon-audio`. Each figure is the best of several rounds, which keeps out most of what else
 //! the machine does.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::hint::black_box;

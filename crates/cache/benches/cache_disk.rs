@@ -6,6 +6,7 @@
 //! anything, every millisecond, is printed beside: no get can take less. Last comes what it takes to write down that
 //! entries were used which memory serves, as many as one sweep tells of.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What the cache in Redis takes and gives, with a Redis of its own on this machine:
 //! `cargo bench -p antiphon-cache --bench cache_redis`.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
 use std::sync::Arc;

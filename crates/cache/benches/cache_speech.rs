@@ -4,6 +4,7 @@
 //! The speech is real: telephone prompts at 8 kHz, and read speech at 16 kHz, which is resampled for the other rates. The
 //! folder of the test data is named in `ANTIPHON_TESTDATA`.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
 #[path = "../tests/support/clips.rs"]

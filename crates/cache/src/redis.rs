@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage};
 use antiphon_core::{BoxFuture, Error, ErrorKind, Result};
@@ -19,7 +19,7 @@ use redis::{Cmd, cmd};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
 use antiphon_flow::BreakerState;

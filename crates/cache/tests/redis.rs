@@ -1,4 +1,5 @@
 //! The cache in Redis against a real server, which is killed, stopped, filled and lied to.
+#![expect(clippy::disallowed_methods, reason = "waits for another process")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;

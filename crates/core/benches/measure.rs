@@ -1,4 +1,5 @@
 //! What measuring costs: `cargo bench -p antiphon-core --bench measure`.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;
 use std::sync::Arc;

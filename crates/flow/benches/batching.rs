@@ -5,6 +5,7 @@
 //! machine: a simulated embedding server takes 20 ms and 1 ms a text, and 200 callers keep a schedule, whatever they
 //! are answered.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
 use std::sync::Arc;

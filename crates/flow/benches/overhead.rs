@@ -1,4 +1,5 @@
 //! What stands before an engine costs: `cargo bench -p antiphon-flow --bench overhead`.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! All local models share a few threads, so that they do not compete for the cores. A model registers an operation,
 //! whose jobs carry a priority each. A thread that takes a job also takes the jobs of the same operation that wait at
 //! that moment, up to the operation's largest batch. It never waits for a batch to fill.
+#![expect(clippy::disallowed_methods, reason = "threads without a runtime, whose work takes real time")]
 
 mod activity;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Benchmarks of the components and of the whole, with the engines that are configured.
 
+#![expect(clippy::disallowed_methods, reason = "measures how long things really take")]
+
 mod cases;
 pub(crate) mod child;
 pub(crate) mod compare;

@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(serve::Arguments),
-    /// Hold a conversation from a recording to a file.
+    /// Hold a conversation on the local microphone, or from a recording to a file.
     Talk(talk::Arguments),
     /// Turn recordings into text.
     Transcribe(transcribe::Arguments),

@@ -4,23 +4,41 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may import of the others.
+/// What each crate may import of the others; some of them are still to come. `testkit` is for tests only: nobody may
+/// import it otherwise.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("audio", &["core"]),
     ("providers", &["core"]),
     ("flow", &["core"]),
     ("cache", &["core", "flow"]),
-    ("testkit", &["core"]),
-    ("memory", &["core"]),
+    ("store", &["core"]),
+    ("memory", &["core", "store"]),
     ("telemetry", &["core"]),
     ("lab", &["core", "audio", "telemetry"]),
     ("agent", &["core", "audio"]),
-    ("desk", &["core", "agent", "telemetry"]),
+    ("stack", &["core", "audio", "providers", "flow", "cache", "memory", "agent"]),
+    ("desk", &["core", "agent", "store", "telemetry"]),
+    ("transports", &["core", "audio", "agent", "desk", "telemetry"]),
     (
         "server",
-        &["core", "audio", "providers", "flow", "cache", "memory", "telemetry", "agent", "desk", "lab"],
+        &[
+            "core",
+            "audio",
+            "providers",
+            "flow",
+            "cache",
+            "store",
+            "memory",
+            "telemetry",
+            "lab",
+            "agent",
+            "stack",
+            "desk",
+            "transports",
+        ],
     ),
+    ("testkit", &["core", "audio"]),
 ];
 
 #[test]
@@ -35,7 +53,9 @@ fn crates_import_only_what_they_may() {
     let mut checked = 0;
     for package in metadata["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("name").strip_prefix("antiphon-").expect("ours");
-        let (_, allowed) = ALLOWED.iter().find(|(known, _)| *known == name).expect("a known crate");
+        let (_, allowed) = ALLOWED.iter().find(|(known, _)| *known == name).unwrap_or_else(|| {
+            panic!("{name} is new: say here and in docs/ARCHITECTURE.md what it may import");
+        });
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             // Tests and benchmarks may use what they like.
             if dependency["kind"] == "dev" {
@@ -47,5 +67,5 @@ fn crates_import_only_what_they_may() {
         }
         checked += 1;
     }
-    assert_eq!(checked, ALLOWED.len());
+    assert!(checked >= 10, "only {checked} crates were found");
 }

@@ -1,5 +1,7 @@
 //! Measurements of all components: collected, kept over time, exported, and watched by alerts. Also profiles and traces.
 
+#![expect(clippy::disallowed_methods, reason = "measures how long things really take, and when")]
+
 mod alerts;
 mod allocations;
 mod calls;

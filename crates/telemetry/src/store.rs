@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_core::measure::Snapshot;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, SqlSafeStr, Sqlite, Transaction};
 
 use crate::history::{Key, Period, Spans};
 
@@ -26,7 +27,10 @@ const MAX_DOCUMENTS: i64 = 1_000;
 /// How long to wait for another process that is writing, such as a benchmark beside the server.
 const BUSY: Duration = Duration::from_secs(10);
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// The files under `migrations/`: version, name, SQL. `sqlx::migrate!` would find them by itself, but that macro makes a
+/// clean build compile sqlx and SQLite twice, once of it for the compiler.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "performance", include_str!("../migrations/0001_performance.sql"))];
 
 /// Why the store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +82,8 @@ impl Store {
             .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new().max_connections(2).acquire_timeout(BUSY).connect_with(options);
         let pool = pool.await.map_err(refused)?;
-        MIGRATIONS.run(&pool).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer(path.clone()),
+        migrator().run(&pool).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => StoreError::Newer(path.clone()),
             other => refused(other.into()),
         })?;
         Ok(Self { pool })
@@ -222,6 +226,13 @@ impl Store {
         };
         rows.iter().map(document).collect()
     }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.to_vec())
 }
 
 fn seconds(length: Duration) -> i64 {

@@ -1,4 +1,5 @@
 //! A planted hot function tops the profile, and the work is attributed to whom it was done for.
+#![expect(clippy::disallowed_methods, reason = "keeps a processor busy for a while")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
 //! A Redis server of the test's own.
+#![expect(clippy::disallowed_methods, reason = "waits for another process")]
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,4 +1,5 @@
 //! How soon a hit is there, and how long whoever writes takes.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::cell::Cell;
 use std::hint::black_box;

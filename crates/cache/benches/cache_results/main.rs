@@ -1,6 +1,7 @@
 //! What cached searches and embeddings cost and save: `cargo bench -p antiphon-cache --bench cache_results`. With
 //! `-- closeness` after it: what the threshold of semantic invalidation is chosen by.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says so")]
 
 mod closeness;

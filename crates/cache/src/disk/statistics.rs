@@ -1,9 +1,9 @@
 //! What a layer on disk counts and times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use antiphon_core::measure::{Counter, Stage};
+use tokio::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Statistics {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use antiphon_core::measure::Stage;
 use antiphon_core::{Error, Result};
 use redis::{Pipeline, RedisResult, Value, cmd};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::link::Link;
 use super::name::Name;

@@ -50,6 +50,7 @@ struct Job {
 
 impl Threads {
     /// Starts the least threads.
+    #[expect(clippy::disallowed_methods, reason = "its threads do their work in real time")]
     pub(super) fn start(bounds: Bounds) -> Result<Arc<Self>> {
         let sizing = Sizing::new(bounds);
         let state =
@@ -187,6 +188,7 @@ impl Threads {
         state.threads -= 1;
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a thread's work takes real time")]
     fn work(&self, job: Job) {
         let working = self.worker.begin_for(job.account.clone());
         let began = Instant::now();

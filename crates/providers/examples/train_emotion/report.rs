@@ -1,4 +1,5 @@
 //! The report in Markdown.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -296,6 +296,10 @@ impl Worker {
     fn serve(&mut self, ready: &Ready) {
         let _working = account::Worker::new("vad").begin();
         while self.gather(ready) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread without a runtime; the work takes real time"
+            )]
             let began = Instant::now();
             let ran = self.run();
             self.span = began.elapsed();

@@ -216,6 +216,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
 
 /// Loads everything, as the server would.
 fn engines(config: &Config) -> Check {
+    #[expect(clippy::disallowed_methods, reason = "printed for people")]
     let began = std::time::Instant::now();
     match stack::build(config, None) {
         Ok(stack) => {

@@ -18,14 +18,13 @@ use crate::transports::file::{self, FileTransport, RATE, Said};
 use crate::transports::microphone::{self, Microphone};
 use crate::transports::turns::{Turn, Turns};
 
-/// Hold a conversation on the local microphone, or from file to file: then a recording is the person, and waits while
-/// the agent speaks.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  antiphon talk\n  antiphon talk --in question.wav --out reply.wav --json"
 )]
 pub(super) struct Arguments {
-    /// The person: a recording (WAV, FLAC, MP3, Ogg, M4A, WebM) instead of the microphone.
+    /// A recording (WAV, FLAC, MP3, Ogg, M4A, WebM) that is the person instead of the microphone: it waits while the
+    /// agent speaks.
     #[arg(long = "in", value_name = "FILE")]
     input: Option<PathBuf>,
     /// Where the agent's replies go, as WAV.

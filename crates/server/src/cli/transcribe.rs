@@ -50,6 +50,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
 
 async fn transcribe(file: &Path, stt: &dyn Stt, config: &Config) -> Result<Transcribed> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    #[expect(clippy::disallowed_methods, reason = "printed for people")]
     let started = Instant::now();
     let audio = decode_file(&bytes, LONGEST).with_context(|| format!("{}", file.display()))?;
     let mut samples = Vec::new();

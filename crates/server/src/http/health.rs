@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_desk::Busy;
 use antiphon_telemetry::Metrics;
 use axum::Json;
 use axum::extract::State;
@@ -37,17 +38,29 @@ async fn live() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
-/// New calls are taken. Models need no check: the server listens only once they are loaded.
+/// A new call would be taken now: neither is the server stopping nor is it full. Models need no check: the server
+/// listens only once they are loaded.
 #[utoipa::path(
     get, path = "/readyz", tag = "Operation", security(()),
-    responses((status = 200, description = "Ready", body = Status), (status = 503, description = "Shutting down")),
+    responses(
+        (status = 200, description = "Ready", body = Status),
+        (
+            status = 503, description = "Takes no calls now: full, or shutting down",
+            headers(("Retry-After" = u64, description = "Seconds after which to ask again"))
+        ),
+    ),
 )]
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
-    if app.desk.calls.draining() {
-        let message = "the server is shutting down: it finishes the calls it has and takes no new ones";
-        return Err(Problem(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).code("draining")));
+    match app.desk.calls.busy() {
+        None => Ok(Json(Status { status: "ready" })),
+        Some(busy) => {
+            let code = match busy {
+                Busy::Full(_) => "full",
+                Busy::Draining => "draining",
+            };
+            Err(Problem(ApiError::from(busy).code(code)))
+        }
     }
-    Ok(Json(Status { status: "ready" }))
 }
 
 /// Counters and histograms for Prometheus.

@@ -86,6 +86,7 @@ fn npm_pack(package: &str, to: &Path) -> Command {
 }
 
 /// Whether the command succeeded.
+#[expect(clippy::disallowed_methods, reason = "waits for another process")]
 fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
     let until = Instant::now() + WITHIN;
     loop {

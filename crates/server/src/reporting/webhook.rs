@@ -1,7 +1,7 @@
 //! Alerts as signed POST requests.
 
 use antiphon_telemetry::Alert;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use reqwest::Url;
 use sha2::Sha256;
 use tokio::sync::mpsc;

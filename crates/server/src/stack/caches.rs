@@ -40,6 +40,7 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
 }
 
 /// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the clock that is handed to the caches")]
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::program::Place;
+use crate::program::{Place, SIMULATED};
 
 /// `scripts/check-deploy.sh`, which would fetch promtool: a test does not.
 fn check() -> PathBuf {
@@ -18,6 +18,10 @@ fn check() -> PathBuf {
 async fn the_server_exports_what_rules_and_dashboards_ask_for() {
     let script = check();
     let place = Place::with_caches("");
+    // Only an engine elsewhere has a limit; it is never asked, as the first one answers.
+    let elsewhere = r#"{ engine = "openai", base_url = "http://127.0.0.1:9/v1", model = "none" }"#;
+    let engines = format!("[llm]\nengines = [\"sim\", {elsewhere}]\n");
+    place.write("antiphon.toml", &SIMULATED.replace("[llm]\nengine = \"sim\"\n", &engines));
     let server = place.serve().await;
     server.typed_call(&["one"], None).await;
     let metrics = reqwest::get(format!("{}/metrics", server.url)).await.expect("answers");

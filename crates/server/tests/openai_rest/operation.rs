@@ -176,6 +176,7 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
     assert!(app.desk.calls.admit("test").is_err());
     let response = reqwest::get(ready).await.unwrap();
     assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "5");
     assert!(response.text().await.unwrap().contains("shutting down"));
     let response = reqwest::get(models).await.unwrap();
     assert_eq!(response.headers()["retry-after"], "5");
@@ -183,6 +184,19 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
     assert!(!stopped.is_finished());
     drop(call);
     stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_server_is_not_ready_until_a_call_ends() {
+    let server = Server::start(Settings { max_calls: 1, ..Settings::default() });
+    let call = server.app.calls.admit("test").unwrap();
+    let response = reqwest::get(server.url("/readyz")).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "5");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "full");
+    drop(call);
+    assert_eq!(reqwest::get(server.url("/readyz")).await.unwrap().status(), 200);
 }
 
 #[tokio::test]

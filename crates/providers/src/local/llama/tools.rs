@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::schema::{Rules, SchemaError, literal};
 use super::text::overlap;
 
 /// Around a call in the text of the model.
@@ -22,8 +23,8 @@ pub(super) struct Grammar {
 }
 
 impl Grammar {
-    /// The text at which a lazy grammar begins to apply.
-    pub(super) const TRIGGER: &str = OPEN;
+    /// The grammar holds from what the parentheses match on.
+    pub(super) const TRIGGER: &str = r"[\s\S]*?(<tool_call>)[\s\S]*";
 
     /// The grammar for calls of these tools; `None` when the model may not call any.
     pub(super) fn of(tools: &[Tool], choice: &ToolChoice) -> Result<Option<Self>> {
@@ -39,31 +40,38 @@ impl Grammar {
                 ToolChoice::Function(name) => Err(Error::invalid(format!("there is no tool '{name}'"))),
             };
         }
-        let calls: Vec<String> = allowed.iter().map(|tool| call_schema(tool)).collect();
-        let schema = format!(r#"{{"oneOf":[{}]}}"#, calls.join(","));
-        let grammar = llama_cpp_2::json_schema_to_grammar(&schema).map_err(|e| {
-            let names: Vec<&str> = allowed.iter().map(|tool| tool.name.as_str()).collect();
-            Error::invalid(format!("the parameters of {} are no usable schema: {e}", names.join(", ")))
-        })?;
-        let rules: Vec<String> = grammar
-            .lines()
-            .map(|line| {
-                line.strip_prefix("root ::=").map_or_else(|| line.to_owned(), |r| format!("call ::={r}"))
+        let mut rules = Rules::new();
+        let calls: Vec<String> = allowed
+            .iter()
+            .enumerate()
+            .map(|(n, tool)| {
+                let unusable =
+                    |e| Error::invalid(format!("the parameters of {} are no usable schema: {e}", tool.name));
+                call_rule(&mut rules, n, tool).map_err(unusable)
             })
-            .collect();
-        let text = format!("root ::= \"{OPEN}\" call \"{CLOSE}\"\n{}\n", rules.join("\n"));
+            .collect::<Result<_>>()?;
+        rules.add("call", calls.join(" | "));
+        let text = format!("root ::= \"{OPEN}\" call \"{CLOSE}\"\n{}", rules.text());
         Ok(Some(Self { text, lazy: *choice == ToolChoice::Auto }))
     }
 }
 
-/// The JSON schema of a call. The name comes first, because the arguments depend on it.
-fn call_schema(tool: &Tool) -> String {
-    let parameters =
-        if tool.parameters.is_object() { tool.parameters.clone() } else { json!({ "type": "object" }) };
-    let name = Value::from(tool.name.as_str());
-    format!(
-        r#"{{"type":"object","properties":{{"name":{{"const":{name}}},"arguments":{parameters}}},"required":["name","arguments"],"additionalProperties":false}}"#
-    )
+/// Adds the rule of a call, its name first: the arguments depend on it.
+fn call_rule<'a>(
+    rules: &mut Rules<'a>,
+    number: usize,
+    tool: &'a Tool,
+) -> std::result::Result<String, SchemaError> {
+    let name = literal(&Value::from(tool.name.as_str()).to_string());
+    let arguments = if tool.parameters.is_object() {
+        rules.add_document(&format!("arguments-{number}"), &tool.parameters)?
+    } else {
+        rules.primitive("object")
+    };
+    let call = format!(
+        r#""{{" space "\"name\"" space ":" space {name} "," space "\"arguments\"" space ":" space {arguments} space "}}""#
+    );
+    Ok(rules.add(&format!("call-{number}"), call))
 }
 
 /// The instructions that describe the tools to the model.

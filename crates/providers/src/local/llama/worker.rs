@@ -300,7 +300,8 @@ impl Worker<'_> {
 
     fn grammar_sampler(&self, grammar: &Grammar) -> Result<LlamaSampler> {
         let sampler = if grammar.lazy {
-            LlamaSampler::grammar_lazy(self.model, &grammar.text, "root", [Grammar::TRIGGER], &[])
+            let trigger = [Grammar::TRIGGER.to_owned()];
+            LlamaSampler::grammar_lazy_patterns(self.model, &grammar.text, "root", &trigger, &[])
         } else {
             LlamaSampler::grammar(self.model, &grammar.text, "root")
         };
@@ -366,6 +367,7 @@ impl Worker<'_> {
         if self.batch.n_tokens() == 0 {
             return Ok(());
         }
+        #[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
         let began = Instant::now();
         let decoded = self.context.decode(&mut self.batch);
         self.charge(began.elapsed());

@@ -7,7 +7,7 @@ use antiphon_desk::{Entrant, Unauthorized};
 use axum::http::{HeaderMap, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
 use crate::app::App;

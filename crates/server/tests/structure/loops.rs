@@ -1,0 +1,165 @@
+//! No source files import each other in a loop: then each can be understood, tested and moved without the others.
+//!
+//! A module and its children count as one, seen from beside them; among themselves the children must not form a loop
+//! either. What a module and its own descendants import of each other does not count, nor do tests and benchmarks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::modules::{Crate, Import};
+use crate::source::root;
+
+/// Loops that are still to be opened: the crate, and the modules of the loop. May only become fewer.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("core", &["call", "event"]),
+    ("flow", &["cache::entry", "cache::key"]),
+    ("flow", &["fallback::engines", "fallback::route", "fallback::tts"]),
+    ("flow", &["shared::calls", "shared::talk"]),
+    ("providers", &["cartesia::connection", "cartesia::context", "cartesia::owner"]),
+    ("providers", &["llama::slot", "llama::tools"]),
+    ("providers", &["openai::chat::calls", "openai::chat::wire"]),
+    (
+        "server",
+        &[
+            "app",
+            "benchmark",
+            "caching",
+            "cli",
+            "config",
+            "http",
+            "optimize",
+            "reporting",
+            "stack",
+            "transports",
+            "tunables",
+        ],
+    ),
+];
+
+#[test]
+fn no_source_files_import_each_other_in_a_loop() {
+    let mut known: BTreeSet<(&str, Vec<&str>)> =
+        KNOWN.iter().map(|(name, modules)| (*name, modules.to_vec())).collect();
+    let mut complaints = String::new();
+    for folder in std::fs::read_dir(root().join("crates")).expect("the crates") {
+        let folder = folder.expect("a crate").path();
+        let name = folder.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let roots = ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root));
+        let krate = Crate::read(roots.iter().find(|root| root.is_file()).expect("a root"));
+        for found in loops(&krate) {
+            let modules: Vec<&str> = found.members.iter().map(String::as_str).collect();
+            let in_list = known.iter().find(|(of, members)| *of == name && *members == modules).cloned();
+            match in_list {
+                Some(listed) => drop(known.remove(&listed)),
+                None => {
+                    write!(complaints, "new: (\"{name}\", &{modules:?})\n{}", found.imports).expect("text");
+                }
+            }
+        }
+    }
+    for (name, modules) in known {
+        writeln!(complaints, "gone, take it off the list: (\"{name}\", &{modules:?})").expect("text");
+    }
+    assert!(complaints.is_empty(), "loops of imports:\n{complaints}");
+}
+
+struct Loop {
+    /// Sorted.
+    members: Vec<String>,
+    /// The imports between the members, a line each.
+    imports: String,
+}
+
+/// All loops of a crate: below each module, those among its children.
+fn loops(krate: &Crate) -> Vec<Loop> {
+    let imports = krate.imports();
+    let mut found = Vec::new();
+    for parent in 0..krate.modules.len() {
+        let mut between: BTreeMap<(usize, usize), Vec<&Import>> = BTreeMap::new();
+        for import in &imports {
+            if let Some(from) = child_of(krate, parent, import.from)
+                && let Some(to) = child_of(krate, parent, import.to)
+                && from != to
+            {
+                between.entry((from, to)).or_default().push(import);
+            }
+        }
+        for members in circles(&between.keys().copied().collect()) {
+            let inside = |(from, to): &(usize, usize)| members.contains(from) && members.contains(to);
+            let imports = between.iter().filter(|(ends, _)| inside(ends)).flat_map(|(_, imports)| imports);
+            let imports = imports.fold(String::new(), |text, import| text + &line(krate, import));
+            let mut members: Vec<String> =
+                members.iter().map(|member| krate.modules[*member].path.clone()).collect();
+            members.sort();
+            found.push(Loop { members, imports });
+        }
+    }
+    found
+}
+
+fn line(krate: &Crate, import: &Import) -> String {
+    let [from, to] = [import.from, import.to].map(|module| &krate.modules[module]);
+    let file = from.file.strip_prefix(root()).unwrap_or(&from.file);
+    format!("    {}:{} imports {}\n", file.display(), import.line, to.path)
+}
+
+/// The child of `parent` under which a module lies, or which it is.
+fn child_of(krate: &Crate, parent: usize, module: usize) -> Option<usize> {
+    let mut at = module;
+    loop {
+        match krate.modules[at].parent? {
+            above if above == parent => return Some(at),
+            above => at = above,
+        }
+    }
+}
+
+/// Groups of nodes each of which can be reached from every other of its group.
+fn circles(edges: &BTreeSet<(usize, usize)>) -> Vec<BTreeSet<usize>> {
+    let reachable = |start: usize| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
+        while let Some(node) = next.pop() {
+            next.extend(
+                edges.iter().filter(|(from, to)| *from == node && seen.insert(*to)).map(|(_, to)| *to),
+            );
+        }
+        seen
+    };
+    let reached: BTreeMap<usize, BTreeSet<usize>> =
+        edges.iter().map(|(from, _)| (*from, reachable(*from))).collect();
+    let mut circles: BTreeSet<BTreeSet<usize>> = BTreeSet::new();
+    for (node, others) in &reached {
+        if others.contains(node) {
+            let back = |other: &usize| reached.get(other).is_some_and(|from_there| from_there.contains(node));
+            circles.insert(others.iter().copied().filter(back).collect());
+        }
+    }
+    circles.into_iter().collect()
+}
+
+#[test]
+fn loops_are_found_through_re_exports_and_expressions_and_not_in_tests() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loops");
+    let files = [
+        ("lib.rs", "mod a; mod b; mod c; mod d; mod e; pub use b::{B, Other as Renamed};"),
+        // To b, by what the root re-exports of it under another name.
+        ("a.rs", "mod deep; use crate::{Renamed, d::D}; pub struct A; fn of_child() { deep::f() }"),
+        // Back to a's child, in an expression: a and its children count as one.
+        ("b.rs", "use std::fmt; pub struct B; pub struct Other; fn f() { crate::a::deep::f() }"),
+        // What a child and its parent import of each other is no loop.
+        ("a/deep.rs", "use super::A; pub fn f() {}"),
+        ("c.rs", "use super::d::*; pub struct C;"),
+        ("d.rs", "pub struct D; #[cfg(test)] use crate::c::C; #[cfg(test)] mod tests { use crate::c::C; }"),
+        // Comments and strings import nothing.
+        ("e.rs", "use crate::c::C; // crate::a::A\n const TEXT: &str = \"crate::a::A\";"),
+    ];
+    std::fs::create_dir_all(folder.join("a")).expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).expect("a file");
+    }
+    let found = loops(&Crate::read(&folder.join("lib.rs")));
+    let members: Vec<&[String]> = found.iter().map(|found| &found.members[..]).collect();
+    assert_eq!(members, [["a", "b"]]);
+    assert_eq!(found[0].imports.lines().count(), 2, "{}", found[0].imports);
+}
