@@ -1,19 +1,19 @@
-//! What goes wrong with a disk, and for how long.
+//! What goes wrong with the database on disk, and for how long.
 
 use std::time::Duration;
 
 use antiphon_core::Error;
 use tokio::time::Instant;
 
-/// How long a disk in trouble is left alone: short beside the time it takes somebody to make room.
+/// How long a disk is left alone after a failure: short compared to the time that somebody takes to make room.
 pub(super) const RETRY: Duration = Duration::from_secs(10);
 
-/// Where the trouble lies.
+/// Where a failure lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// In the file: it is not, or no longer, what this program wrote.
+    /// In the file: its content is not what this program wrote.
     File,
-    /// There is no room; what is there can still be read.
+    /// The disk is full; what is there can still be read.
     Full,
     /// In the disk, the folder or its rights.
     Disk,
@@ -21,18 +21,18 @@ pub(super) enum Cause {
 
 /// Why the database could not be used.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
+pub(super) struct DiskFailure {
     pub(super) cause: Cause,
     pub(super) message: String,
 }
 
-impl Trouble {
+impl DiskFailure {
     pub(super) fn file(message: impl Into<String>) -> Self {
         Self { cause: Cause::File, message: message.into() }
     }
 }
 
-impl From<sqlx::Error> for Trouble {
+impl From<sqlx::Error> for DiskFailure {
     fn from(error: sqlx::Error) -> Self {
         let cause = match &error {
             sqlx::Error::Io(_) => Cause::Disk,
@@ -46,19 +46,20 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
-/// The answer while nothing is tried.
+/// The error of requests while the disk is left alone.
 pub(super) fn paused() -> Error {
     Error::unavailable("the cache on disk is in trouble: it is tried again in a while")
 }
 
-impl From<Trouble> for Error {
-    fn from(trouble: Trouble) -> Self {
-        Self::unavailable(format!("the cache on disk cannot be used: {}", trouble.message))
+impl From<DiskFailure> for Error {
+    fn from(failure: DiskFailure) -> Self {
+        Self::unavailable(format!("the cache on disk cannot be used: {}", failure.message))
     }
 }
 
-/// By SQLite's result code (<https://www.sqlite.org/rescode.html>), whose low byte says all that matters here. A file that
-/// may only be read counts as damaged: one flipped bit of its header makes it so, and where it is true it cannot be removed.
+/// The cause of an SQLite result code (<https://www.sqlite.org/rescode.html>), of which the low byte is enough here. A read-only
+/// file counts as damaged, since one flipped bit in its header makes it look so; if it really is read-only, it cannot be
+/// removed either.
 fn cause(code: i32) -> Cause {
     const PERM: i32 = 3;
     const BUSY: i32 = 5;
@@ -76,58 +77,58 @@ fn cause(code: i32) -> Cause {
     }
 }
 
-/// A spell of trouble: told once when it begins and once when it is over, however often it is tried between. It reads no
-/// clock.
+/// An outage of the disk, as a state machine: it is logged once when it begins and once when it is over, however often the disk
+/// is tried in between. Time is an argument.
 #[derive(Debug, Default)]
-pub(super) struct Spell {
-    state: State,
-    /// When it was last tried again without waiting.
+pub(super) struct Outage {
+    state: OutageState,
+    /// When the disk was last tried again without waiting.
     hurried: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum OutageState {
     #[default]
     Well,
-    /// Nothing is tried before.
+    /// The disk is not tried before this time.
     Waiting(Instant),
-    /// It works, but has to go on until then: a disk that is all but full takes little things.
+    /// The disk works again, but the outage is over only if it still does at this time: a nearly full disk accepts small writes.
     Proving(Instant),
 }
 
-impl Spell {
+impl Outage {
     /// Whether anything may be tried.
     pub(super) fn may_try(&self, now: Instant) -> bool {
-        !matches!(self.state, State::Waiting(until) if now < until)
+        !matches!(self.state, OutageState::Waiting(until) if now < until)
     }
 
-    /// Something failed; whether that is news.
+    /// A write or read failed; whether an outage begins with that.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
-        let news = matches!(self.state, State::Well);
-        self.state = State::Waiting(now + RETRY);
+        let news = matches!(self.state, OutageState::Well);
+        self.state = OutageState::Waiting(now + RETRY);
         news
     }
 
-    /// The reason was removed: the next try need not wait, unless that did not help just now.
+    /// The cause was removed, so the next try does not have to wait, unless that was tried just before and did not help.
     pub(super) fn hurry(&mut self, now: Instant) {
         if self.hurried.is_none_or(|last| last + RETRY <= now) {
             self.hurried = Some(now);
-            self.state = State::Waiting(now);
+            self.state = OutageState::Waiting(now);
         }
     }
 
-    /// Entries were written; whether the trouble is over with that.
+    /// Entries were written; whether the outage is over with that.
     pub(super) fn worked(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Well => false,
-            State::Waiting(_) => {
-                self.state = State::Proving(now + RETRY);
+            OutageState::Well => false,
+            OutageState::Waiting(_) => {
+                self.state = OutageState::Proving(now + RETRY);
                 false
             }
-            State::Proving(until) => {
+            OutageState::Proving(until) => {
                 let over = until <= now;
                 if over {
-                    self.state = State::Well;
+                    self.state = OutageState::Well;
                 }
                 over
             }
@@ -141,32 +142,32 @@ mod tests {
 
     #[test]
     fn a_spell_is_told_once_and_ends_when_it_has_worked_for_a_while() {
-        let (mut spell, now) = (Spell::default(), Instant::now());
-        assert!(spell.may_try(now) && !spell.worked(now));
-        assert!(spell.failed(now), "news");
-        assert!(!spell.may_try(now) && spell.may_try(now + RETRY));
-        assert!(!spell.failed(now + RETRY), "no news");
+        let (mut outage, now) = (Outage::default(), Instant::now());
+        assert!(outage.may_try(now) && !outage.worked(now));
+        assert!(outage.failed(now), "news");
+        assert!(!outage.may_try(now) && outage.may_try(now + RETRY));
+        assert!(!outage.failed(now + RETRY), "no news");
         let now = now + 2 * RETRY;
-        assert!(!spell.worked(now), "once is not enough");
-        assert!(!spell.failed(now), "all but full: no news either");
-        assert!(!spell.worked(now + RETRY) && !spell.worked(now + RETRY * 3 / 2));
-        assert!(spell.worked(now + 2 * RETRY));
-        assert!(!spell.worked(now + 2 * RETRY), "told once");
-        assert!(spell.failed(now + 2 * RETRY), "another one");
+        assert!(!outage.worked(now), "once is not enough");
+        assert!(!outage.failed(now), "all but full: no news either");
+        assert!(!outage.worked(now + RETRY) && !outage.worked(now + RETRY * 3 / 2));
+        assert!(outage.worked(now + 2 * RETRY));
+        assert!(!outage.worked(now + 2 * RETRY), "told once");
+        assert!(outage.failed(now + 2 * RETRY), "another one");
     }
 
     #[test]
     fn a_remedy_is_tried_at_once_but_not_over_and_over() {
-        let (mut spell, now) = (Spell::default(), Instant::now());
-        spell.failed(now);
-        spell.hurry(now);
-        assert!(spell.may_try(now));
-        spell.failed(now);
-        spell.hurry(now);
-        assert!(!spell.may_try(now), "it did not help");
-        spell.failed(now + RETRY);
-        spell.hurry(now + RETRY);
-        assert!(spell.may_try(now + RETRY));
+        let (mut outage, now) = (Outage::default(), Instant::now());
+        outage.failed(now);
+        outage.hurry(now);
+        assert!(outage.may_try(now));
+        outage.failed(now);
+        outage.hurry(now);
+        assert!(!outage.may_try(now), "it did not help");
+        outage.failed(now + RETRY);
+        outage.hurry(now + RETRY);
+        assert!(outage.may_try(now + RETRY));
     }
 
     #[test]
