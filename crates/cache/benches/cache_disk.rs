@@ -1,4 +1,4 @@
-//! What a cache on disk takes: `cargo bench -p antiphon-cache --bench cache_disk`.
+//! Measures the cache on disk: `cargo bench -p antiphon-cache --bench cache_disk`.
 //!
 //! 100,000 entries of a reply's and of a short clause's size are put, then asked for in random order: one every millisecond,
 //! as a server does, the same while others are written, and one and eight at a time without a pause. All of it lies in the
@@ -22,18 +22,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 
 const ENTRIES: u64 = 100_000;
-/// Without a pause.
+/// Gets without a pause.
 const GETS: u64 = 100_000;
-/// One a millisecond.
+/// Gets at one a millisecond.
 const PACED: u64 = 10_000;
 const TTL_MS: u64 = 24 * 3_600_000;
 const PACE: Duration = Duration::from_millis(1);
-/// Used entries that a sweep tells of at most, and how many sweeps.
+/// The most used entries that a sweep reports, and the number of sweeps.
 const TOUCHED: usize = 256;
 const TOUCHES: usize = 500;
-/// Put before the next flush: half of what the queue takes.
+/// Entries put between two flushes: half of what the queue holds.
 const AT_ONCE: u64 = 512;
-/// Between one entry and the next while others are asked for: more than a server makes.
+/// The pause between two writes while entries are read: a higher rate than a server's.
 const GAP: Duration = Duration::from_millis(2);
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -75,7 +75,7 @@ fn print_spans(name: &str, spans: &Snapshot) {
     println!("{name:<27} {p50:8.1}  {p99:8.1}  {max:8.1}");
 }
 
-/// Questions to another thread, which has the answer.
+/// Round trips to another thread, for comparison.
 async fn hops() -> Snapshot {
     let (ask, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
     let thread = std::thread::spawn(move || {
@@ -114,7 +114,7 @@ fn entry(kind: Kind, n: u64, bytes: usize) -> Arc<Entry> {
         made_ms: now_ms(),
         expires_ms: now_ms() + TTL_MS,
         cost: Duration::from_millis(300),
-        ahead: false,
+        prefetched: false,
     })
 }
 
@@ -174,7 +174,7 @@ async fn gets_among_puts(layer: &Arc<DiskLayer>, kind: Kind, bytes: usize) -> Sn
     spans
 }
 
-/// Until it is written.
+/// The time until an entry is written.
 async fn touches(layer: &dyn Layer, kind: Kind) -> Snapshot {
     let spans = Histogram::default();
     let mut random = SmallRng::seed_from_u64(3);
@@ -188,7 +188,7 @@ async fn touches(layer: &dyn Layer, kind: Kind) -> Snapshot {
     spans.snapshot()
 }
 
-/// Of the database: its log is the same for any.
+/// The size of the database without its log, which does not depend on the entries.
 fn size(folder: &Path) -> f64 {
     std::fs::metadata(folder.join("cache.db")).expect("a database").len() as f64
 }

@@ -1,4 +1,4 @@
-//! What the cache in Redis takes and gives, with a Redis of its own on this machine:
+//! Measures the cache in Redis, with a Redis server of its own on this machine:
 //! `cargo bench -p antiphon-cache --bench cache_redis`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -17,7 +17,7 @@ const ENTRIES: u32 = 1_000;
 const GETS: u32 = 40_000;
 const PUTS: u32 = 100_000;
 const OTHERS: u32 = 1_000_000;
-/// Between two flushes: not more than the queue holds.
+/// Entries put between two flushes: not more than the queue holds.
 const PUTS_AT_ONCE: u32 = 1_000;
 const SIZES: [(&str, usize); 3] = [("1 KiB", 1 << 10), ("6 KiB", 6 << 10), ("100 KiB", 100 << 10)];
 
@@ -39,7 +39,7 @@ fn main() {
         }
         println!("gets                callers      gets/s    p50 us    p99 us    max us    failed");
         for (name, size) in SIZES {
-            // More of the large at a time would measure how fast memory is copied.
+            // More large entries at a time would measure how fast memory is copied.
             for callers in [1, if size > 10_000 { 10 } else { 100 }] {
                 reached(&layer).await;
                 fill(&layer, size).await;
@@ -87,11 +87,11 @@ fn entry(n: u32, size: usize) -> Arc<Entry> {
         made_ms: 0,
         expires_ms: u64::MAX,
         cost: Duration::from_millis(300),
-        ahead: false,
+        prefetched: false,
     })
 }
 
-/// Waits until there are answers; gives how long that took.
+/// Waits until gets are answered; gives how long that took.
 async fn reached(layer: &RedisLayer) -> Duration {
     let began = Instant::now();
     while layer.get(Kind::Reply, key(0)).await.is_err() {
@@ -109,13 +109,13 @@ async fn fill(layer: &RedisLayer, size: usize) {
     }
 }
 
-/// Entries written in a second, and how many were dropped.
+/// Writes for a while; gives the entries written in a second and the number dropped.
 async fn put(layer: &RedisLayer, size: usize) -> (f64, u64) {
     let counter = |name: &str| {
         layer.counters().into_iter().find(|counter| counter.name == name).map_or(0, |counter| counter.value)
     };
     let (written, dropped) = (counter("written"), counter("dropped"));
-    // As many as the queue's memory takes.
+    // As many entries as the queue's memory takes.
     let at_once = PUTS_AT_ONCE.min(((12 << 20) / size) as u32);
     let entries: Vec<Arc<Entry>> = (0..at_once).map(|n| entry(n, size)).collect();
     let began = Instant::now();

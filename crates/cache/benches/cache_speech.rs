@@ -30,7 +30,7 @@ use listening::{CONTROLS, Heard, Models, resample, say};
 const RATES: [u32; 5] = [8_000, 16_000, 22_050, 24_000, 48_000];
 const HITS: usize = 5_000;
 const ROUNDS: usize = 5;
-/// Recordings of each rate.
+/// Recordings at each rate.
 const CLAUSES: usize = 24;
 const LONGEST: Duration = Duration::from_mins(2);
 /// What Piper says to the recogniser: telephone prompts, and questions of a bank's customers.
@@ -128,13 +128,13 @@ fn sentences(data: &Path) -> Vec<String> {
     let prompts = file("telephone_speech/transcripts.tsv");
     let prompts = prompts.lines().filter_map(|line| Some(line.split_once('\t')?.1.to_owned()));
     let questions = file("banking_questions/questions.csv");
-    // What is quoted holds commas or line ends.
+    // Quoted texts contain commas or line ends, so they are skipped.
     let questions = questions.lines().skip(1).filter(|line| !line.contains('"'));
     let questions = questions.filter_map(|line| Some(line.split_once(',')?.0.to_owned()));
     prompts.chain(questions).take(SENTENCES).collect()
 }
 
-/// Clauses of real speech.
+/// Clauses cut out of real speech.
 fn recordings(data: &Path, rate: SampleRate) -> impl Iterator<Item = AudioChunk> {
     let folder =
         data.join(if rate == SampleRate::HZ_8000 { "telephone_speech" } else { "librispeech_other" });
@@ -159,7 +159,7 @@ fn encode(audio: &AudioChunk) -> Bytes {
     Clips.encode(audio.rate, &audio.samples).expect("written").into()
 }
 
-/// How many samples it holds.
+/// The number of samples in a clip.
 fn decode(kept: &Bytes) -> usize {
     chunks(kept).map(|chunk| chunk.samples.len()).sum()
 }
@@ -168,7 +168,7 @@ fn chunks(kept: &Bytes) -> impl Iterator<Item = AudioChunk> {
     Clips.decode(kept.clone()).expect("a clip").map(|chunk| chunk.expect("whole"))
 }
 
-/// All of it.
+/// Reads a whole clip.
 fn read(kept: &Bytes) -> AudioChunk {
     let chunks: Vec<AudioChunk> = chunks(kept).collect();
     AudioChunk::new(
@@ -177,7 +177,7 @@ fn read(kept: &Bytes) -> AudioChunk {
     )
 }
 
-/// Seconds of the fastest round, so that what else the machine does counts least.
+/// The seconds of the fastest round, which other work on the machine disturbs least.
 fn best(mut round: impl FnMut()) -> f64 {
     let time = |_| {
         let began = Instant::now();
@@ -187,7 +187,7 @@ fn best(mut round: impl FnMut()) -> f64 {
     (0..ROUNDS).map(time).fold(f64::INFINITY, f64::min)
 }
 
-/// Says the same, whatever it is asked.
+/// A voice that always says the same.
 struct Parrot(AudioChunk);
 
 impl Tts for Parrot {

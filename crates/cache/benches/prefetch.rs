@@ -22,15 +22,15 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 
-/// Between what a person says.
+/// The time between two turns of a person.
 const TURN: Duration = Duration::from_secs(12);
 const TOOK: Duration = Duration::from_secs(2);
 const SAVES: Duration = Duration::from_millis(600);
-/// Of the synthetic service.
+/// Calls of the synthetic service.
 const CALLS: usize = 3_000;
-/// A caller has said the last with this probability after each turn.
+/// The probability that a call ends after a turn.
 const ENDS: f64 = 0.35;
-/// What follows a question most often, and with which probability; else it is like a first question.
+/// The probabilities of a question's habitual followers; otherwise the next question is drawn like a first one.
 const FOLLOWS: [f64; 3] = [0.4, 0.2, 0.1];
 
 type Dialogue = Vec<String>;
@@ -77,14 +77,14 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// What came of a replay.
+/// The figures of a replay.
 #[derive(Default)]
 struct Figures {
     turns: u32,
     known: u32,
     answered: u32,
     prepared: u32,
-    /// Of those prepared in the same pause.
+    /// Prefetched answers that were asked for right after the same pause.
     next: u32,
     used: u32,
     on: u32,
@@ -100,11 +100,11 @@ impl Figures {
     }
 }
 
-/// A service that is called.
+/// A simulated service and its cache.
 struct Replay {
     prefetch: Option<Prefetcher>,
     agent: AgentVersion,
-    /// Until when the answer at each point of a conversation is kept.
+    /// The time until which the answer at each point of a conversation is kept.
     answers: HashMap<String, Instant>,
     kept: Duration,
     said: HashSet<String>,
@@ -184,7 +184,7 @@ impl Replay {
         so_far.push('|');
     }
 
-    /// Keeps the answer; whether it was there.
+    /// Keeps an answer; true if it was kept already.
     fn keep(&mut self, so_far: &str, next: &str) -> bool {
         let now = Instant::now();
         let until = self.answers.entry(format!("{so_far}{}", words(next))).or_insert(now);
@@ -202,7 +202,7 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Without what makes no difference.
+/// The words of a text in lower case, without punctuation.
 fn words(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
@@ -282,7 +282,7 @@ fn follower(rng: &mut SmallRng, followers: &[usize; 3], intents: usize) -> usize
     zipf(rng, intents)
 }
 
-/// One of `n`, the k-th in proportion to 1/k.
+/// Draws one of `n`, the k-th with a probability proportional to 1/k.
 fn zipf(rng: &mut SmallRng, n: usize) -> usize {
     let weight = |k: usize| 1.0 / (k + 1) as f64;
     let mut left = rng.random_range(0.0..(0..n).map(weight).sum());

@@ -1,4 +1,4 @@
-//! All caches of a server together, for whoever looks after them.
+//! All caches of a server together: to list, clear, measure and maintain them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::{Cache, Entry, Kind, Layer, Selection, Usage};
 
 /// A layer that takes longer to list or clear is given up; clearing a gigabyte on disk takes some seconds.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How often some of the entries are looked at for those that have expired.
+/// How often some entries of each cache are checked for expiry.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Entries of a kind taken into memory when the server starts: what was used last is likely used next.
+/// Entries of each kind read into memory when the server starts: those used last are likely to be used next.
 const FILLED: usize = 10_000;
 
 /// The caches there are and the layers behind them.
@@ -23,7 +23,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Looks after these.
+    /// These caches, and the layers that they share.
     pub fn new(caches: Vec<Arc<Cache>>, layers: Vec<Arc<dyn Layer>>) -> Self {
         Self { caches, layers }
     }
@@ -38,7 +38,7 @@ impl Caches {
         self.caches.iter().find(|cache| cache.kind() == kind)
     }
 
-    /// What of them is measured.
+    /// The measurements of all caches and layers.
     pub fn components(&self) -> Vec<Arc<dyn Component>> {
         let caches = self.caches.iter().map(|cache| cache.clone() as Arc<dyn Component>);
         caches.chain(self.layers.iter().map(|layer| layer.clone() as Arc<dyn Component>)).collect()
@@ -55,7 +55,7 @@ impl Caches {
         all
     }
 
-    /// Entries that are meant, wherever they are, the latest made first, at most `limit`.
+    /// The selected entries, wherever they are kept, the latest made first, at most `limit`.
     pub async fn list(&self, selection: &Selection, limit: usize) -> Vec<Arc<Entry>> {
         let in_memory = self.caches.iter().flat_map(|cache| cache.list(selection, limit));
         let mut found: HashMap<_, _> = in_memory.map(|entry| ((entry.kind, entry.key), entry)).collect();
@@ -71,8 +71,8 @@ impl Caches {
         found
     }
 
-    /// Forgets what is meant, everywhere. Gives how many entries that were, where most of them lay, and the layers that
-    /// could not be cleared.
+    /// Removes the selected entries everywhere. Gives the number of entries removed from the place that had most of them, and
+    /// the layers that could not be cleared.
     pub async fn clear(&self, selection: &Selection) -> (u64, Vec<&'static str>) {
         let mut most = self.caches.iter().map(|cache| cache.clear(selection)).sum();
         let mut failed = Vec::new();
@@ -89,13 +89,13 @@ impl Caches {
         (most, failed)
     }
 
-    /// Takes what was used last into memory, from the nearest layer that answers.
+    /// Reads the entries that were used last into memory, from the nearest layer that answers.
     pub async fn fill(&self) {
         for cache in &self.caches {
             for layer in &self.layers {
                 let selection = Selection { kind: Some(cache.kind()), ..Selection::default() };
                 let Ok(Ok(listed)) = timeout(WITHIN, layer.list(selection, FILLED)).await else { continue };
-                // The last one put stays longest.
+                // In reverse, because the last one put stays longest.
                 for entry in listed.into_iter().rev() {
                     cache.admit(entry);
                 }
@@ -104,7 +104,7 @@ impl Caches {
         }
     }
 
-    /// Forgets expired entries, a few at a time, for ever.
+    /// Removes expired entries, a few at a time, for ever.
     pub async fn keep_clean(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
@@ -114,7 +114,7 @@ impl Caches {
         }
     }
 
-    /// What is to be written is written.
+    /// Waits until the layers have written what waits to be written.
     pub async fn flush(&self) {
         for layer in &self.layers {
             if timeout(WITHIN, layer.flush()).await.is_err() {

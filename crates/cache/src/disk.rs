@@ -1,16 +1,16 @@
 //! Entries on the disk of one machine.
 //!
-//! They lie in one SQLite database, `cache.db`. One task writes: entries wait in a bounded queue and go in many at a time;
-//! three connections read meanwhile, each on a thread of its own. A cache may always be lost: a database that is damaged,
-//! foreign or of another version is begun anew, and a disk that is full or gone means that there is no cache until it is
-//! back. Both are told once.
+//! They lie in one SQLite database, `cache.db`. One task writes: entries wait in a bounded queue and are written many at a time,
+//! while three connections read, each on a thread of its own. A cache may always be lost: a database that is damaged, not ours
+//! or of another version is replaced by an empty one, and while a disk is full or gone there is no cache on it. Both are logged
+//! once.
 
+mod failure;
 mod files;
 mod queue;
 mod readers;
 mod statistics;
 mod tables;
-mod trouble;
 mod writer;
 
 use std::collections::HashMap;
@@ -24,31 +24,31 @@ use antiphon_core::{BoxFuture, Result};
 use tokio::time::timeout;
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
+use failure::{DiskFailure, paused};
 use files::Files;
 use queue::{Order, Queue};
 use readers::Readers;
 use statistics::{Statistics, Timed};
 use tables::Kept;
-use trouble::{Trouble, paused};
 use writer::Writer;
 
-/// An empty database takes a part of it.
+/// The smallest size of the cache: an empty database takes a part of it.
 const MIN_BYTES: u64 = 1 << 20;
-/// No entry takes more of all there is room for.
+/// An entry may take at most the eighth part of the whole size.
 const SHARE: u64 = 8;
-/// When an entry was used is written again after this: more often would change nothing about who goes first.
+/// How often the time of an entry's use is written, at most: more often would hardly change which entries are evicted first.
 const USED_STEP_MS: u64 = 60_000;
-/// Entries of which that may wait to be written.
+/// The most entries whose time of use may wait to be written.
 const MAX_USED: usize = 4_096;
-/// A disk that takes longer for what is queued does not answer at all.
+/// How long a flush waits: a disk that takes longer for what is queued does not answer at all.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// Entries on disk, the least recently used of which give way.
+/// Entries on disk; the least recently used are evicted.
 ///
-/// What was put is found once it is written, some ten milliseconds later; until then [`Layer::get`] misses it or finds the
-/// entry before it. [`Layer::remove`], [`Layer::clear`] and [`Layer::flush`] follow all that was put before them.
+/// An entry is found once it is written, some ten milliseconds after it was put; until then [`Layer::get`] misses it or finds
+/// its predecessor. [`Layer::remove`], [`Layer::clear`] and [`Layer::flush`] take effect after everything that was put before.
 ///
-/// The space of what is forgotten is used again; more than an eighth of the file is given back to the file system.
+/// The space of removed entries is used again; if more than an eighth of the file is free, it is given back to the file system.
 pub struct DiskLayer {
     shared: Arc<Shared>,
     queue: Queue,
@@ -58,17 +58,19 @@ pub struct DiskLayer {
 struct Shared {
     clock: Clock,
     max_bytes: u64,
-    /// None in times of trouble.
+    /// `None` while the disk cannot be used.
     readers: RwLock<Option<Arc<Readers>>>,
-    /// When entries were last used, as far as it is not written yet.
+    /// Times at which entries were last used that are not written yet.
     used: Mutex<HashMap<i64, u64>>,
     statistics: Statistics,
 }
 
 impl DiskLayer {
-    /// Opens the cache in `folder`, or makes both. The file takes at most about `max_bytes`, not less than 1 MiB, and at
-    /// times some for its log. Trouble with the disk is told and tried again, as later;
-    /// [`Invalid`](antiphon_core::ErrorKind::Invalid) is only a name that cannot be a file's.
+    /// Opens the cache in `folder`, or makes both. The file takes about `max_bytes` at most, 1 MiB at least, and at times some
+    /// more for its log. If the disk cannot be used now, that is logged and tried again, as later.
+    ///
+    /// # Errors
+    /// `Invalid` if the folder's name cannot be that of a file.
     pub async fn open(folder: &Path, max_bytes: u64, clock: Clock) -> Result<Arc<Self>> {
         Ok(Self::start(Files::new(folder)?, max_bytes, clock).await)
     }
@@ -83,7 +85,7 @@ impl DiskLayer {
         });
         let (queue, orders) = Queue::new();
         let mut writer = Writer::new(files, shared.clone());
-        // A second time if the first found a file to be begun anew.
+        // A second time, if the first one found a damaged file and removed it.
         for _ in 0..2 {
             if writer.ready().await.is_ok() {
                 break;
@@ -158,7 +160,7 @@ impl Layer for DiskLayer {
     fn flush(&self) -> BoxFuture<'static, ()> {
         let queue = self.queue.clone();
         Box::pin(async move {
-            // Late or not at all: entries may be lost.
+            // A time-out is ignored, since entries may be lost.
             let _ = timeout(FLUSH, queue.done(Order::Flush)).await;
         })
     }
@@ -189,13 +191,13 @@ impl Shared {
         self.readers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives those before.
+    /// Sets the readers; gives those before.
     fn set_readers(&self, readers: Option<Readers>) -> Option<Arc<Readers>> {
         let mut now = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *now, readers.map(Arc::new))
     }
 
-    /// The entry; one that is damaged is not served, but removed.
+    /// The entry, unless it is damaged: then it is removed and `None`.
     fn whole(&self, queue: &Queue, kept: &Kept) -> Option<Arc<Entry>> {
         let entry = kept.entry();
         if entry.is_none() {
@@ -220,15 +222,15 @@ impl Shared {
     }
 }
 
-/// What was read; if nothing could be, the writer is told.
-fn answered<T>(queue: &Queue, readers: &Arc<Readers>, answer: Result<T, Trouble>) -> Result<T> {
-    answer.map_err(|trouble| {
-        queue.hint(Order::Failed(readers.clone(), trouble.clone()));
-        trouble.into()
+/// Passes an answer on; if reading failed, the writer is told.
+fn answered<T>(queue: &Queue, readers: &Arc<Readers>, answer: Result<T, DiskFailure>) -> Result<T> {
+    answer.map_err(|failure| {
+        queue.hint(Order::Failed(readers.clone(), failure.clone()));
+        failure.into()
     })
 }
 
-async fn find(readers: &Readers, id: i64) -> Result<Option<Kept>, Trouble> {
+async fn find(readers: &Readers, id: i64) -> Result<Option<Kept>, DiskFailure> {
     Ok(tables::find(readers.one().await?.connection()?, id).await?)
 }
 
@@ -237,12 +239,12 @@ async fn list(
     selection: &Selection,
     limit: usize,
     now_ms: u64,
-) -> Result<Vec<Kept>, Trouble> {
+) -> Result<Vec<Kept>, DiskFailure> {
     let _one = readers.list().await?;
     Ok(tables::list(readers.one().await?.connection()?, selection, limit, now_ms).await?)
 }
 
-async fn usage(readers: &Readers, kind: Kind) -> Result<Usage, Trouble> {
+async fn usage(readers: &Readers, kind: Kind) -> Result<Usage, DiskFailure> {
     Ok(tables::usage(readers.one().await?.connection()?, kind).await?)
 }
 

@@ -1,4 +1,4 @@
-//! Embeddings that are made once: [`CachedEmbed`].
+//! Embeddings from the cache: [`CachedEmbed`].
 
 mod flights;
 #[cfg(test)]
@@ -17,22 +17,22 @@ use tokio::time::{Instant, timeout_at};
 use super::{Cache, Draft, Entry, Key, KeyBuilder, Kind, floats};
 use flights::{Flights, Landing, Lead, Place};
 
-/// Whose all vectors are. A vector is a function of the text and of a model that everybody can have: from a hit nobody
-/// learns more than that somebody asked for the very same words before, and that only by the time it takes. The text
-/// itself is not kept, not even as a label. So tenants share vectors, as they share the model.
+/// The tenant of all vectors, which tenants share as they share the model. A vector is a function of the text and of a model that
+/// everybody can have: all that a hit reveals, by the time it takes, is that somebody embedded the very same words before. The
+/// text itself is not kept, not even as a label.
 const TENANT: &str = "all";
-/// Texts looked for in the layers at a time: as many as a store answers in one go, and few enough for any pool.
+/// Texts looked up in the layers at the same time: as many as a layer answers together, and few enough for any pool.
 const LOOKED_UP: usize = 32;
-/// Nobody waits longer for a text that somebody else has embedded: that is the time of a batch of documents on one slow
-/// core. Whoever holds it up may have stopped asking for the answer.
+/// How long a request waits for a text that another request embeds: the time of a batch of documents on one slow core. After
+/// that the other request may have been abandoned.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An engine that embeds each text once.
 ///
-/// Vectors are found by the model's name, their length and the text without white space round it, in all layers of the
-/// cache. One call of the engine embeds what is missing of a request, in order, each text once. What somebody else has
-/// embedded just now is waited for, unless that is less urgent than the request; if whoever asked for it goes away,
-/// another one takes over. Errors are not kept.
+/// Vectors are found by the model's name, the number of dimensions and the text without surrounding white space, in all layers
+/// of the cache. One call of the engine embeds the missing texts of a request, in order, each once. A text that another request
+/// is embedding is waited for, unless that request is less urgent; if it is cancelled, a waiting one takes over. Errors are
+/// not kept.
 pub struct CachedEmbed(Arc<Inner>);
 
 struct Inner {
@@ -40,7 +40,7 @@ struct Inner {
     cache: Arc<Cache>,
     tenant: Arc<str>,
     label: String,
-    /// Begun with what all keys have in common.
+    /// The common beginning of all keys.
     keys: KeyBuilder,
     flights: Arc<Flights>,
 }
@@ -49,14 +49,14 @@ struct Inner {
 struct Missing {
     key: Key,
     text: String,
-    /// It was waited for long enough.
+    /// It was waited for long enough: it is embedded even if another request does, too.
     alone: bool,
 }
 
 type Found = Vec<(Key, Vec<f32>)>;
 
 impl CachedEmbed {
-    /// Keeps what `engine` gives in `cache`, which is one of [`Kind::Embedding`].
+    /// Keeps the vectors of `engine` in `cache`, which must be one of [`Kind::Embedding`].
     pub fn new(engine: Arc<dyn Embed>, cache: Arc<Cache>) -> Self {
         let mut keys = KeyBuilder::new(Kind::Embedding, TENANT);
         keys.add(engine.model()).add((engine.dimensions() as u64).to_le_bytes());
@@ -64,7 +64,7 @@ impl CachedEmbed {
         Self(Arc::new(Inner { engine, cache, tenant: TENANT.into(), label, keys, flights: Arc::default() }))
     }
 
-    /// The vector of a text that was embedded lately, without counting.
+    /// The vector of a text, if it is in memory; counts neither a hit nor a miss.
     pub(super) fn known(&self, text: &str) -> Option<Vec<f32>> {
         self.0.read(self.0.cache.peek(TENANT, &self.0.key(text)).as_deref())
     }
@@ -120,7 +120,7 @@ impl Inner {
         floats::read(&entry?.value, self.engine.dimensions())
     }
 
-    /// From the layers, from others who embed the same just now, or from the engine.
+    /// The vectors of missing texts: from the layers, from other requests that embed the same now, or from the engine.
     async fn complete(&self, missing: Vec<Missing>, priority: Priority) -> Result<Found> {
         let looked_up = stream::iter(missing).map(|missing| async {
             let entry = self.cache.get(TENANT, &missing.key).await;
@@ -139,7 +139,7 @@ impl Inner {
             for text in missing {
                 match self.flights.enter(text.key, priority, text.alone) {
                     Place::Follow(landing) => followed.push((text, landing)),
-                    // Whoever embedded it may have ended since it was looked for.
+                    // Another request may have embedded it since it was looked up.
                     Place::Lead(lead) => match self.read(self.cache.peek(TENANT, &text.key).as_deref()) {
                         Some(vector) => found.push((text.key, vector)),
                         None => led.push((text, lead)),
@@ -155,7 +155,7 @@ impl Inner {
         Ok(found)
     }
 
-    /// Embeds the texts in one call, for whoever waits for them as well.
+    /// Embeds the texts in one call, and passes the vectors on to requests that wait for them.
     async fn lead(&self, led: Vec<(Missing, Lead)>, priority: Priority) -> Result<Found> {
         if led.is_empty() {
             return Ok(Vec::new());
@@ -177,7 +177,7 @@ impl Inner {
                 });
                 Ok(found.collect())
             }
-            // Which of several texts was refused is not known: whoever waits for one of them asks again.
+            // It is not known which of several texts was refused, so requests that wait for one of them must ask again.
             Err(error) if error.kind() == ErrorKind::Invalid && leads.len() > 1 => Err(error),
             Err(error) => {
                 for (_, lead) in leads {
@@ -188,7 +188,7 @@ impl Inner {
         }
     }
 
-    /// Waits for texts that others embed. Gives what came and what has to be asked for again.
+    /// Waits for texts that other requests embed. Gives the vectors that came and the texts that have to be asked for again.
     async fn follow(&self, followed: Vec<(Missing, Landing)>) -> Result<(Found, Vec<Missing>)> {
         let (mut found, mut left) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + PATIENCE;

@@ -7,40 +7,40 @@ use bytes::Bytes;
 
 use crate::{Key, Kind, written};
 
-/// Something kept.
+/// An entry of a cache.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// What it holds.
+    /// The kind of its value.
     pub kind: Kind,
-    /// What it is found by.
+    /// The key it is found by.
     pub key: Key,
-    /// Whose it is.
+    /// The tenant it belongs to.
     pub tenant: Arc<str>,
-    /// What it is about, for people: the question, the words spoken; at most 200 bytes.
+    /// A description for people, such as the question or the words spoken; at most 200 bytes.
     pub label: Arc<str>,
-    /// It.
+    /// The value itself.
     pub value: Bytes,
     /// When it was made, in milliseconds since 1970.
     pub made_ms: u64,
-    /// From when on it may not be used any more; the same unit.
+    /// When it expires, in milliseconds since 1970.
     pub expires_ms: u64,
-    /// How long it took to make: what a hit saves.
+    /// How long it took to make, which is what a hit saves.
     pub cost: Duration,
-    /// It was made before anybody asked.
-    pub ahead: bool,
+    /// Whether it was made before anybody asked, and nobody has asked for it since.
+    pub prefetched: bool,
 }
 
-/// What an entry takes beside its value and its label in a full cache, with its share of the tables and the ghosts: 400 to
-/// 450 bytes if it was put, 50 more if it was read from a layer, for then nobody shares its tenant's name (of 20 bytes) with
-/// it (`cargo bench -p antiphon-cache --bench cache`, the first table).
+/// Bytes that an entry takes beside its value and its label in a full cache, with its share of the tables and ghosts: 400 to
+/// 450 if it was put, 50 more if it was read from a layer, because then it does not share its tenant's name (of 20 bytes) with
+/// others (`cargo bench -p antiphon-cache --bench cache`, the first table).
 pub(super) const OVERHEAD: usize = 450;
-/// Labels are cut here.
+/// The most bytes of a label; longer ones are cut.
 pub(super) const MAX_LABEL: usize = 200;
-/// The version of the written form; entries of another are not read.
+/// The version of the format; entries of another version are not read.
 const VERSION: u8 = 1;
 
 impl Entry {
-    /// What it takes in memory, roughly: the value, the label, and all else with its share of the tables.
+    /// The bytes it takes in memory, roughly: the value, the label, and [`OVERHEAD`].
     pub fn size(&self) -> usize {
         self.value.len() + self.label.len() + OVERHEAD
     }
@@ -50,11 +50,11 @@ impl Entry {
         now_ms < self.expires_ms
     }
 
-    /// For disk and Redis: a checksum, then version, kind, key, times, texts and value.
+    /// The format for disk and Redis: a checksum, then version, kind, key, times, texts and value.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = written::begin();
         out.reserve(96 + self.tenant.len() + self.label.len() + self.value.len());
-        out.extend([VERSION, self.kind as u8, u8::from(self.ahead)]);
+        out.extend([VERSION, self.kind as u8, u8::from(self.prefetched)]);
         out.extend(self.key.as_bytes());
         let cost = u64::try_from(self.cost.as_micros()).unwrap_or(u64::MAX);
         for number in [self.made_ms, self.expires_ms, cost] {
@@ -67,10 +67,10 @@ impl Entry {
         written::seal(out)
     }
 
-    /// The entry these bytes are; `None` if they are damaged, cut short or of another version.
+    /// Reads what [`Self::to_bytes`] wrote; `None` if it is damaged, cut short or of another version.
     pub fn from_bytes(bytes: &Bytes) -> Option<Self> {
         let mut rest = written::open(bytes)?;
-        let [version, kind, ahead] = written::take::<3>(&mut rest)?;
+        let [version, kind, prefetched] = written::take::<3>(&mut rest)?;
         if version != VERSION {
             return None;
         }
@@ -79,9 +79,9 @@ impl Entry {
         let mut number = || Some(u64::from_le_bytes(written::take(&mut rest)?));
         let (made_ms, expires_ms, cost) = (number()?, number()?, Duration::from_micros(number()?));
         let (tenant, label) = (written::text(&mut rest)?.into(), written::text(&mut rest)?.into());
-        // A slice would keep all of the bytes.
+        // Copied, because a slice would keep all of the bytes alive.
         let value = Bytes::copy_from_slice(rest);
-        Some(Self { kind, key, tenant, label, value, made_ms, expires_ms, cost, ahead: ahead != 0 })
+        Some(Self { kind, key, tenant, label, value, made_ms, expires_ms, cost, prefetched: prefetched != 0 })
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
             made_ms: 1,
             expires_ms: 2,
             cost: Duration::from_millis(3),
-            ahead: true,
+            prefetched: true,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Vectors as bytes: numbers of 32 bits, little-endian.
 
+/// Bytes of a number.
 const SIZE: usize = size_of::<f32>();
-/// Sums kept side by side, so that the processor adds them at once.
+/// Sums kept side by side, so that the processor can add them in parallel.
 const LANES: usize = 16;
 
 /// Appends the vector.
@@ -15,7 +16,7 @@ pub(super) fn read(bytes: &[u8], dimensions: usize) -> Option<Vec<f32>> {
     whole.then(|| numbers(bytes).collect())
 }
 
-/// The product of two vectors, which is the cosine of such as have length one; `None` if they differ in length.
+/// The dot product of two vectors, which for vectors of length one is their cosine; `None` if they differ in dimensions.
 pub(super) fn product(bytes: &[u8], vector: &[f32]) -> Option<f32> {
     if bytes.len() != vector.len() * SIZE {
         return None;

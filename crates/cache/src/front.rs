@@ -1,4 +1,4 @@
-//! One cache: memory in front, layers behind.
+//! A cache of one kind: memory in front, layers behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,22 @@ use tokio::time::timeout;
 use super::statistics::{CacheStatistics, Counts};
 use super::{Entry, Key, Kind, Layer, Resident, Selection, Usage, entry::MAX_LABEL};
 
-/// Milliseconds since 1970, now.
+/// A clock that gives the milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Nobody waits longer for a layer: a reply from a model would be under way by then. Ten times what a disk or a Redis
-/// nearby takes.
+/// How long a request waits for a layer, at most: a reply from a model would be under way by then. It is ten times what a disk
+/// or a Redis nearby takes.
 const WITHIN: Duration = Duration::from_millis(20);
-/// Entries looked at in one step of cleaning.
+/// Entries checked in one step of cleaning.
 const SWEPT: usize = 256;
 const MIB: f64 = 1_048_576.0;
 
 /// How a cache behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheOptions {
-    /// What it holds.
+    /// The kind of its entries.
     pub kind: Kind,
-    /// Room in memory.
+    /// The most bytes of memory that its entries may take.
     pub max_bytes: usize,
     /// How long an entry may be used.
     pub ttl: Duration,
@@ -44,26 +44,26 @@ pub struct Cache {
     clock: Clock,
 }
 
-/// A value to be kept.
+/// A value to be put into a cache.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What it is found by.
+    /// The key it is found by.
     pub key: Key,
-    /// Whose it is.
+    /// The tenant it belongs to.
     pub tenant: Arc<str>,
-    /// What it is about, for people.
+    /// A description for people who list the entries.
     pub label: String,
-    /// It.
+    /// The value itself.
     pub value: Bytes,
     /// How long it took to make.
     pub cost: Duration,
-    /// How urgent it was: [`Priority::Batch`] is made before anybody asks.
+    /// The priority it was made with: with [`Priority::Batch`] it counts as prefetched.
     pub priority: Priority,
 }
 
 impl Cache {
-    /// An empty cache before `layers`, which are asked in order. One of [`Kind::Result`] has none, whatever is given: what
-    /// a search found must not outlive a change that this process does not hear of.
+    /// An empty cache in front of `layers`, which are asked in order. A cache of [`Kind::Result`] uses no layers even if some
+    /// are given: search results must not outlive a change of the store that this process does not hear of.
     pub fn new(options: CacheOptions, layers: Vec<Arc<dyn Layer>>, clock: Clock) -> Self {
         let CacheOptions { kind, max_bytes, ttl } = options;
         let layers = if kind.outlives_memory() { layers } else { Vec::new() };
@@ -78,29 +78,29 @@ impl Cache {
         }
     }
 
-    /// What it holds.
+    /// The kind of its entries.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether it is used.
+    /// Whether it is switched on.
     pub fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Whether it is used from now on; what it holds stays.
+    /// Switches it on or off; its entries stay.
     pub fn set_on(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
     }
 
-    /// An entry in memory, at once. Counts a hit, but no miss: whoever misses goes on to [`Self::get`].
+    /// An entry in memory, at once. Counts a hit, but no miss, because the caller then goes on to [`Self::get`].
     pub fn get_now(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
         let found = self.peek(tenant, key)?;
         self.hit(&found);
         Some(found)
     }
 
-    /// An entry, wherever it is. Counts a hit or a miss.
+    /// An entry, from memory or a layer. Counts a hit or a miss.
     pub async fn get(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
         let found = self.get_first(tenant, std::slice::from_ref(key)).await;
         if found.is_none() {
@@ -109,8 +109,8 @@ impl Cache {
         found
     }
 
-    /// The entry of the first of these keys that has one, wherever it is. Counts a hit, but no miss: whoever has no other
-    /// way to find one says [`Self::missed`].
+    /// The entry of the first of these keys that has one, from memory or a layer. Counts a hit, but no miss: a caller with no
+    /// other way to find an entry calls [`Self::missed`].
     pub async fn get_first(&self, tenant: &str, keys: &[Key]) -> Option<Arc<Entry>> {
         if !self.is_on() {
             return None;
@@ -135,10 +135,10 @@ impl Cache {
         }
     }
 
-    /// An entry of a layer, which is put above it.
+    /// An entry from a layer, which is copied into memory and the layers before.
     async fn get_below(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
         for (at, layer) in self.layers.iter().enumerate() {
-            // An error is the layer's to tell: here it is as good as nothing.
+            // The layer reports its errors itself; here one counts as nothing found.
             let Ok(Ok(Some(found))) = timeout(WITHIN, layer.get(self.kind, *key)).await else { continue };
             if *found.tenant == *tenant && found.key == *key && found.is_fresh((self.clock)()) {
                 self.resident.put(found.clone());
@@ -157,13 +157,14 @@ impl Cache {
         (*found.tenant == *tenant && found.is_fresh((self.clock)())).then_some(found)
     }
 
-    /// As [`Self::peek`], for whoever makes ahead: an entry in the last quarter of its life is made anew before it is missed.
-    pub fn peek_ahead(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
+    /// As [`Self::peek`], for warm-up and prefetching: an entry in the last quarter of its life is not given, so that it is made
+    /// anew before it is missed.
+    pub fn peek_for_prefetch(&self, tenant: &str, key: &Key) -> Option<Arc<Entry>> {
         let margin = self.ttl.as_millis() as u64 / 4;
         self.peek(tenant, key).filter(|entry| entry.is_fresh((self.clock)() + margin))
     }
 
-    /// Keeps a value, here and in every layer. Returns at once.
+    /// Keeps a value, in memory and in every layer. Returns at once.
     pub fn put(&self, draft: Draft) {
         if !self.is_on() {
             return;
@@ -172,41 +173,50 @@ impl Cache {
         label.truncate(label.floor_char_boundary(MAX_LABEL));
         let made_ms = (self.clock)();
         let expires_ms = made_ms.saturating_add(self.ttl.as_millis() as u64);
-        let (label, ahead) = (label.into(), priority == Priority::Batch);
-        let entry =
-            Arc::new(Entry { kind: self.kind, key, tenant, label, value, made_ms, expires_ms, cost, ahead });
-        self.statistics.stored(ahead);
+        let (label, prefetched) = (label.into(), priority == Priority::Batch);
+        let entry = Arc::new(Entry {
+            kind: self.kind,
+            key,
+            tenant,
+            label,
+            value,
+            made_ms,
+            expires_ms,
+            cost,
+            prefetched,
+        });
+        self.statistics.stored(prefetched);
         self.resident.put(entry.clone());
         for layer in &self.layers {
             layer.put(entry.clone());
         }
     }
 
-    /// Takes an entry into memory that a layer holds, and may hold.
+    /// Takes an entry of a layer into memory, if it is one of this cache and still fresh.
     pub fn admit(&self, entry: Arc<Entry>) {
         if entry.kind == self.kind && self.kind.outlives_memory() && entry.is_fresh((self.clock)()) {
             self.resident.put(entry);
         }
     }
 
-    /// Forgets these, everywhere.
+    /// Removes these entries from memory and all layers.
     pub async fn remove(&self, keys: Vec<Key>) {
         for key in &keys {
             self.resident.remove(key);
         }
         for layer in &self.layers {
-            // What a layer cannot forget now expires.
+            // An entry that a layer cannot remove now expires.
             let _ = timeout(WITHIN, layer.remove(self.kind, keys.clone())).await;
         }
     }
 
-    /// Forgets what is meant in memory; gives how many.
+    /// Removes the selected entries from memory; gives how many.
     pub fn clear(&self, selection: &Selection) -> u64 {
         self.resident.clear(selection)
     }
 
-    /// Looks at some more entries, forgets those whose time is over, and tells the layers which are used: what is served
-    /// from memory would look unused to them. To be called now and then.
+    /// Checks some more entries: removes those that have expired, and tells the layers which are used, because entries served
+    /// from memory would look unused to them. To be called every second or so.
     pub fn sweep(&self) {
         let now_ms = (self.clock)();
         self.statistics.expired(self.resident.sweep(now_ms, SWEPT));
@@ -216,17 +226,17 @@ impl Cache {
         }
     }
 
-    /// Entries in memory that are meant, at most `limit`.
+    /// The selected entries in memory, at most `limit`.
     pub fn list(&self, selection: &Selection, limit: usize) -> Vec<Arc<Entry>> {
         self.resident.list(selection, limit)
     }
 
-    /// How many entries had to leave memory for others.
+    /// How many entries were evicted from memory.
     pub fn evicted(&self) -> u64 {
         self.resident.evicted()
     }
 
-    /// Room in memory.
+    /// The most bytes of memory that its entries may take.
     pub fn max_bytes(&self) -> usize {
         self.resident.max_bytes()
     }
@@ -241,17 +251,17 @@ impl Cache {
         self.resident.usage()
     }
 
-    /// What was counted so far.
+    /// The counters.
     pub fn counts(&self) -> Counts {
         self.statistics.counts()
     }
 
     fn hit(&self, entry: &Arc<Entry>) {
         self.statistics.hit(entry.cost);
-        if entry.ahead {
-            self.statistics.used_ahead();
-            // Counted once: from now on it is like any other.
-            self.resident.put(Arc::new(Entry { ahead: false, ..Entry::clone(entry) }));
+        if entry.prefetched {
+            self.statistics.prefetched_used();
+            // It counts as used once: from now on it is an entry like any other.
+            self.resident.put(Arc::new(Entry { prefetched: false, ..Entry::clone(entry) }));
         }
     }
 }
@@ -276,8 +286,8 @@ impl Component for Cache {
             ("evicted", self.resident.evicted()),
             ("expired", counts.expired),
             ("saved milliseconds", counts.saved.as_millis() as u64),
-            ("made ahead", counts.made_ahead),
-            ("made ahead and used", counts.used_ahead),
+            ("made ahead", counts.prefetched),
+            ("made ahead and used", counts.prefetched_used),
         ];
         all.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
     }

@@ -1,4 +1,4 @@
-//! What an entry is found by.
+//! The keys that entries are found by.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::Kind;
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The key whose bytes these are.
+    /// The key with these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes: already evenly spread.
+    /// Its bytes, which are evenly distributed.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -32,19 +32,19 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Puts a key together. Each part is hashed with its length, so that "ab", "c" is not "a", "bc".
+/// Builds a key. Each part is hashed with its length, so that "ab", "c" is not "a", "bc".
 #[derive(Clone)]
 pub struct KeyBuilder(blake3::Hasher);
 
 impl KeyBuilder {
-    /// The key of something of `tenant`: nobody else can have the same.
+    /// Begins the key of a value of `tenant`; the keys of two tenants are never equal.
     pub fn new(kind: Kind, tenant: &str) -> Self {
         let mut builder = Self(blake3::Hasher::new());
         builder.add(kind.name()).add(tenant);
         builder
     }
 
-    /// The value depends on this as well.
+    /// Adds something that the value depends on.
     pub fn add(&mut self, part: impl AsRef<[u8]>) -> &mut Self {
         let part = part.as_ref();
         self.0.update(&(part.len() as u64).to_le_bytes());
@@ -52,7 +52,7 @@ impl KeyBuilder {
         self
     }
 
-    /// The key of all that was added.
+    /// The key of everything that was added.
     pub fn build(&self) -> Key {
         Key(*self.0.finalize().as_bytes())
     }

@@ -1,6 +1,6 @@
 //! What is cached.
 
-/// What an entry holds.
+/// The kind of value that an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// What the language model answered.
@@ -14,10 +14,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds, in the order of their numbers on disk.
     pub const ALL: [Self; 4] = [Self::Reply, Self::Speech, Self::Embedding, Self::Result];
 
-    /// In keys, metrics and on the command line.
+    /// Its name in keys, metrics and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -27,13 +27,13 @@ impl Kind {
         }
     }
 
-    /// Whether entries may be kept below memory. What a search found may not: it would outlive a change of the store that
-    /// this process does not hear of.
+    /// Whether entries may be kept in layers. Search results may not: they would outlive a change of the store that this process
+    /// does not hear of.
     pub(crate) const fn outlives_memory(self) -> bool {
         !matches!(self, Self::Result)
     }
 
-    /// The kind of this name.
+    /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }

@@ -1,8 +1,12 @@
-//! Never compute the same answer twice: replies, speech, embeddings and search results, kept in memory, on disk and in
+//! Caches of what need not be computed again: replies, speech, embeddings and search results, kept in memory, on disk and in
 //! Redis.
 //!
-//! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; what is found
-//! below is put above. Decorators round the core traits use it.
+//! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; an entry that is
+//! found in a layer is copied into those before it. Decorators round the core traits ([`CachedLlm`], [`CachedTts`],
+//! [`CachedEmbed`], [`CachedKnowledge`], [`CachedMemories`]) use the caches.
+//!
+//! Two folders are off by default and may be skipped at first: `by_meaning` answers questions in other words, and `prefetch`
+//! makes answers before anybody asks.
 
 mod by_meaning;
 mod caches;

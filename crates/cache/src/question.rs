@@ -1,22 +1,23 @@
-//! What can be told of a question by its words: whether two are the same, whether one can be understood by itself, and
+//! What the words of a question show: whether two questions are the same, whether one can be understood by itself, and
 //! whether its answer is soon out of date.
 
-/// Sounds of somebody who thinks: they change no question.
+/// Sounds of hesitation, which change no question.
 const HESITATIONS: [&str; 8] = ["um", "umm", "uh", "uhm", "er", "erm", "hmm", "mm"];
-/// Words that point to what was said before. Some also stand in questions that need nothing from before ("is it going to
-/// rain"): those are asked afresh, which is never wrong.
+/// Words that refer to what was said before. Some also occur in questions that do not ("is it going to rain"): those are asked
+/// anew, which is never wrong.
 const POINTERS: [&str; 40] = [
     "it", "its", "this", "that", "these", "those", "they", "them", "their", "theirs", "he", "him", "his",
     "she", "her", "hers", "there", "then", "one", "ones", "same", "again", "else", "more", "another",
     "other", "others", "both", "either", "neither", "former", "latter", "instead", "too", "also", "first",
     "second", "last", "next", "previous",
 ];
-/// Beginnings of what goes on from before.
+/// First words of questions that continue what was said before.
 const CONTINUATIONS: [&str; 8] = ["and", "but", "or", "so", "because", "then", "yes", "no"];
+/// The same, of several words.
 const CONTINUATION_PHRASES: [&str; 4] = ["what about", "how about", "why not", "how come"];
-/// "Why?", "How much?": too short to say of what.
+/// Shorter questions ("Why?", "How much?") cannot be understood by themselves.
 const MIN_WORDS: usize = 3;
-/// Words whose meaning moves with the clock.
+/// Words whose meaning depends on the time at which they are said.
 const MOVING: [&str; 26] = [
     "now",
     "today",
@@ -73,7 +74,10 @@ const MOVING_PHRASES: [&str; 24] = [
     "how long until",
 ];
 
-/// The question without what makes no difference: case, punctuation, spaces and hesitations. Digits, signs within numbers
+/// Words by which an answer names a day or hour relative to its own time.
+const DAYS: [&str; 6] = ["today", "tonight", "tomorrow", "yesterday", "currently", "o'clock"];
+
+/// The question without differences that do not matter: case, punctuation, spaces and hesitations. Digits, signs within numbers
 /// and apostrophes stay: "3.5" is not "35", "we're" not "were".
 pub(super) fn normalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -91,7 +95,7 @@ pub(super) fn normalise(text: &str) -> String {
     out
 }
 
-/// One word, in small letters. What stands between two letters or digits is part of it.
+/// Appends one word in lower case. A sign between two letters or digits is part of it.
 fn push_word(word: &str, out: &mut String) {
     let is_edge =
         |c: char| !c.is_alphanumeric() && !matches!(c, '$' | '€' | '£' | '%' | '+' | '-' | '#' | '°');
@@ -114,23 +118,22 @@ pub(super) fn stands_alone(question: &str) -> bool {
         && !words().any(|word| POINTERS.contains(&stem(word)))
 }
 
-/// Whether what a normalised text says may be wrong an hour later.
+/// Whether a normalised question or answer depends on the time, so that it may be wrong an hour later.
 pub(super) fn is_time_dependent(text: &str) -> bool {
     text.split(' ').any(|word| MOVING.contains(&stem(word)))
         || MOVING_PHRASES.iter().any(|phrase| has_words(text, phrase))
 }
 
-/// Whether a normalised answer speaks of a day or hour as seen from its own. Narrower than what a question is tested with:
-/// "still" and "soon" stand in answers that stay true.
+/// Whether a normalised answer names a day or an hour relative to its own time. This is narrower than [`is_time_dependent`],
+/// because "still" and "soon" also occur in answers that stay true.
 pub(super) fn tells_the_time(answer: &str) -> bool {
-    const DAYS: [&str; 6] = ["today", "tonight", "tomorrow", "yesterday", "currently", "o'clock"];
     answer.split(' ').any(|word| DAYS.contains(&stem(word)))
         || ["right now", "it is now", "this morning", "this afternoon", "this evening", "this week"]
             .iter()
             .any(|phrase| has_words(answer, phrase))
 }
 
-/// "that's" is "that".
+/// The word without its contracted ending: "that's" is "that".
 fn stem(word: &str) -> &str {
     match word.find('\'') {
         Some(at) if word != "o'clock" => &word[..at],

@@ -1,4 +1,4 @@
-//! Entries in Redis, shared by all servers that know its URL: [`RedisLayer`].
+//! Entries in Redis, shared by all servers that use it: [`RedisLayer`].
 
 mod address;
 mod link;
@@ -28,21 +28,21 @@ use name::Name;
 use survey::Survey;
 use writer::{MAX_ENTRY, Queue};
 
-/// Looking through all entries ends by then: somebody sits before a page and waits. At 0.7 s a million, it is enough
-/// for more than ten million keys.
+/// How long a look through all keys may take, since somebody waits for it before a page. At 0.7 s a million it is enough for more
+/// than ten million keys.
 const SURVEY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Entries in one Redis (no cluster), kept as `antiphon:cache:{kind}:{key}` for as long as they may be used.
 ///
 /// All requests share one connection and go out in pipelines; an answer that does not come within 15 ms is an error. A
 /// [`Breaker`](antiphon_flow::Breaker) leaves Redis alone while it is slow or gone: then requests fail at once, entries are
-/// dropped, and Redis is looked for in the background.
+/// dropped, and Redis is probed in the background.
 ///
 /// [`Layer::clear`], [`Layer::list`] and [`Layer::usage`] look at every key of the database, in small steps, on a
-/// connection of their own, for at most 10 s, one at a time. "Used" is what Redis takes for it: `OBJECT IDLETIME`, in
-/// whole seconds; of those used in the same second the newest is first. Before Redis 7.2 to list the entries of one
-/// tenant counts as a use of all entries of the kind, and with eviction policies that count uses Redis does not know when
-/// the last one was.
+/// separate connection, for at most 10 s, one at a time. When an entry was last used is taken from `OBJECT IDLETIME`, in
+/// whole seconds; of those used in the same second the newest comes first. Before Redis 7.2, listing the entries of one
+/// tenant counts as a use of all entries of the kind; and with the LFU eviction policies Redis does not know when the last use
+/// was.
 pub struct RedisLayer {
     store: Arc<Store>,
     keeper: AbortHandle,
@@ -54,15 +54,15 @@ struct Store {
     clock: Clock,
     get: Stage,
     damaged: AtomicU64,
-    /// Held while somebody looks through all entries: several at a time would be a load.
+    /// Held during a look through all keys, so that there is one at a time.
     surveys: Mutex<()>,
 }
 
 impl RedisLayer {
-    /// Connects in the background, also when Redis is away.
+    /// A layer that connects in the background, now or when Redis is back.
     ///
     /// # Errors
-    /// `Invalid` when that is no URL of a Redis; `Internal` outside of a runtime.
+    /// `Invalid` if the URL is not one of a Redis; `Internal` outside of a tokio runtime.
     pub fn new(url: &str, clock: Clock) -> Result<Arc<Self>> {
         let outside = |_| Error::internal("a cache in Redis needs a runtime to run in");
         let runtime = Handle::try_current().map_err(outside)?;
@@ -136,7 +136,7 @@ impl Store {
         let began = Instant::now();
         let found = self.link.ask(ANSWER_WITHIN, |mut connection| async move {
             match read(name.to_bytes()).query_async::<Bytes>(&mut connection).await {
-                // Somebody else's list or hash.
+                // The key holds a list or hash of another program.
                 Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
                 found => found.map(Some),
             }
@@ -147,7 +147,8 @@ impl Store {
         Ok(entry.is_fresh((self.clock)()).then_some(entry))
     }
 
-    /// The entry of this name that was read: `None` of nothing. What is none, or another's, is counted and forgotten.
+    /// The entry of this name that was read; `None` if there is none. A value that is no entry, or another one, is counted as
+    /// damaged and removed.
     fn entry(&self, name: Name, found: Option<&Bytes>) -> Option<Arc<Entry>> {
         if found.is_some_and(Bytes::is_empty) {
             return None;
@@ -156,14 +157,14 @@ impl Store {
         let entry = entry.filter(|entry| Name { kind: entry.kind, key: entry.key } == name);
         if entry.is_none() {
             self.damaged.fetch_add(1, Ordering::Relaxed);
-            // If there is no room for this now, whoever asks next finds it again.
+            // If the queue has no room for this now, the next request finds the value again.
             let _ = self.queue.forget(vec![name]);
         }
         entry.map(Arc::new)
     }
 
     async fn clear(&self, selection: Selection) -> Result<u64> {
-        // What is on its way must not come after.
+        // Entries on their way must not arrive after the removal.
         self.queue.flush().await;
         let mut forgotten = 0;
         let clear = async {
@@ -216,8 +217,8 @@ impl Store {
     }
 }
 
-/// Reads the entry of a name. GETRANGE is GET of no more than an entry may have: a value that somebody else has put
-/// there comes cut, not in all its size, and nothing comes empty.
+/// The command that reads the entry of a name. GETRANGE bounds the size: a large value that another program put there is cut, and
+/// a missing one is empty.
 fn read(name: Vec<u8>) -> Cmd {
     cmd("GETRANGE").arg(name).arg(0).arg(MAX_ENTRY - 1).take()
 }
@@ -270,7 +271,7 @@ impl Component for RedisLayer {
     }
 }
 
-/// As dashboards and metrics show it: 0 closed, 1 half-open, 2 open.
+/// The state as a number, for dashboards and metrics: 0 closed, 1 half-open, 2 open.
 fn state(link: &Link) -> f64 {
     match link.state() {
         BreakerState::Closed => 0.0,

@@ -1,4 +1,4 @@
-//! What the language model answered, given again: [`CachedLlm`].
+//! Replies of the language model from the cache: [`CachedLlm`].
 
 mod kept;
 mod key;
@@ -16,31 +16,31 @@ use tokio::time::Instant;
 use crate::by_meaning::{Answered, Near, SemanticReplies, Sought, Trial};
 use crate::question::{is_time_dependent, normalise, stands_alone};
 use crate::{Cache, Entry, Key};
-use kept::{Kept, Said};
+use kept::{KeptAnswer, PartialAnswer};
 use key::{Before, Situation};
 
-/// Longer questions are never asked twice.
+/// The longest question that is cached, in bytes: longer ones are never asked twice.
 const MAX_QUESTION: usize = 500;
 
-/// Which replies are used again.
+/// Which replies may be used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplyRules {
-    /// A question that can be understood by itself is answered by what was answered to it at the beginning of a
-    /// conversation, whatever was said before it in this one.
+    /// A question that can be understood by itself is answered with the reply to it at the beginning of another conversation,
+    /// whatever was said before it in this one.
     pub standalone: bool,
-    /// Also what is soon out of date: the time, the weather, "yesterday".
+    /// Also replies that are soon out of date: the time, the weather, "yesterday".
     pub time_dependent: bool,
 }
 
-/// An engine whose answers are kept and given again, to requests that say so ([`ChatRequest::reuse`]).
+/// An engine whose answers are kept and used again, for requests that allow it ([`ChatRequest::reuse`]).
 ///
-/// The key holds everything that the model reads and is told: engine, model, instructions, the conversation, what was looked
-/// up, tools, sampling; and the tenant, the person whose memories are among it, and the version of what is known. Only the
-/// question itself is compared by its words: see `question.rs`; or, by choice, by its meaning: see [`SemanticReplies`]. What
-/// came of a person's memories is given again to the same words only.
+/// The key contains everything that the model reads and is told: engine, model, instructions, the conversation, what was looked
+/// up, tools, sampling; and the tenant, the person whose memories are in the prompt, and the version of the knowledge. Only the
+/// question itself is compared by its normalised words (`question.rs`) or, if chosen, by its meaning ([`SemanticReplies`]).
+/// An answer that a person's memories went into is used again for the same words only.
 ///
-/// Neither kept nor answered are requests that do not end with a question of the person, such as those after a tool was
-/// called; answers that call a tool, are cut short or fail; and, unless allowed, what is soon out of date.
+/// Not cached are requests that do not end with a question of the person, such as those after a tool was called; answers that
+/// call a tool, are cut short or fail; and, unless allowed, what is soon out of date.
 pub struct CachedLlm {
     engine: Arc<dyn Llm>,
     model: String,
@@ -50,18 +50,18 @@ pub struct CachedLlm {
 }
 
 impl CachedLlm {
-    /// Keeps the answers of `engine` in `cache`. `model` names the engine and its model: what another one said is not used.
+    /// Keeps the answers of `engine` in `cache`. `model` names the engine and its model, and is part of the key.
     pub fn new(engine: Arc<dyn Llm>, model: String, cache: Arc<Cache>, rules: ReplyRules) -> Self {
         Self { engine, model, cache, rules, semantic: None }
     }
 
-    /// Answers questions in other words as well.
+    /// Also answers questions in other words.
     #[must_use]
     pub fn with_semantic(self, semantic: Option<Arc<SemanticReplies>>) -> Self {
         Self { semantic, ..self }
     }
 
-    /// What the request asks, if its answer may come from the cache.
+    /// The question of a request, if its answer may come from the cache.
     fn question(&self, request: &ChatRequest) -> Option<Question> {
         let reuse = request.reuse.as_ref().filter(|_| self.cache.is_on())?;
         let asked = request.messages.last().filter(|message| message.role == Role::User)?;
@@ -93,22 +93,22 @@ impl CachedLlm {
 /// A question that may have been answered before.
 struct Question {
     tenant: Arc<str>,
-    /// What the answer may be found by; it is kept by the first.
+    /// The keys under which the answer is looked up; it is kept under the first.
     keys: Vec<Key>,
-    /// Within which it may be found by its meaning, one for each of the keys. None if it may not.
+    /// The scopes in which it may be found by its meaning, one for each of the keys; empty if it may not.
     scopes: Vec<Key>,
     asked: String,
     priority: Priority,
 }
 
 impl Question {
-    /// As it is looked for by its meaning.
+    /// The question as it is looked up by its meaning.
     fn sought(&self) -> Sought<'_> {
         let Self { tenant, scopes, asked, priority, .. } = self;
         Sought { tenant, scopes, question: asked, priority: *priority }
     }
 
-    /// Its answer under `key`, to be taken in; `None` if it may not be found by its meaning.
+    /// The answer kept under `key`, to be found by its meaning from now on; `None` if that is not allowed.
     fn answered(&self, key: &Key, trial: Option<(Trial, String)>) -> Option<Answered> {
         let scopes = self.keys.iter().zip(&self.scopes);
         let (_, scope) = scopes.into_iter().find(|(own, _)| *own == key)?;
@@ -116,7 +116,7 @@ impl Question {
     }
 }
 
-/// An answer that is given to the same words is also to be found by its meaning: after a restart it is not yet.
+/// Makes an answer that was found by its words also findable by its meaning, which after a restart it is not yet.
 fn note(semantic: Option<&Arc<SemanticReplies>>, question: &Question, key: &Key) {
     if let Some(semantic) = semantic.filter(|semantic| !semantic.knows(key))
         && let Some(answered) = question.answered(key, None)
@@ -136,11 +136,11 @@ impl Llm for CachedLlm {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let Some(question) = self.question(&request) else { return self.engine.chat(request) };
-        // What is only made ahead is no request of anybody's.
-        let is_ahead = question.priority == Priority::Batch;
+        // A warm-up or a prefetch counts neither a hit nor a miss.
+        let is_prefetch = question.priority == Priority::Batch;
         let now = question.keys.iter().find_map(|key| {
-            if is_ahead {
-                self.cache.peek_ahead(&question.tenant, key)
+            if is_prefetch {
+                self.cache.peek_for_prefetch(&question.tenant, key)
             } else {
                 self.cache.get_now(&question.tenant, key)
             }
@@ -155,7 +155,7 @@ impl Llm for CachedLlm {
             (self.engine.clone(), self.cache.clone(), self.rules, self.semantic.clone());
         let answer = async move {
             let mut trial = None;
-            if !is_ahead {
+            if !is_prefetch {
                 let exact = cache.get_first(&question.tenant, &question.keys).await;
                 if let Some(entry) = exact
                     && let Some(answer) = given(&entry, CacheHit::Exact)
@@ -180,9 +180,9 @@ impl Llm for CachedLlm {
             }
             let asked = Instant::now();
             let answers = engine.chat(request);
-            let said = Some(Said::default());
-            let kept = Kept { answers, cache, question, rules, asked, said, semantic, trial };
-            stream::unfold(kept, Kept::next).boxed()
+            let said = Some(PartialAnswer::default());
+            let kept = KeptAnswer { answers, cache, question, rules, asked, said, semantic, trial };
+            stream::unfold(kept, KeptAnswer::next).boxed()
         };
         stream::once(answer).flatten().boxed()
     }
@@ -192,7 +192,7 @@ impl Llm for CachedLlm {
     }
 }
 
-/// The answer of an entry; `None` if it holds none.
+/// The answer in an entry; `None` if its value is not text.
 fn given(entry: &Entry, hit: CacheHit) -> Option<BoxStream<'static, Result<ChatDelta>>> {
     let text = std::str::from_utf8(&entry.value).ok()?.to_owned();
     let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };

@@ -1,10 +1,10 @@
 //! Entries in memory.
 //!
-//! Whoever reads takes the lock of one of many shards, and takes it shared: a hit changes nothing but a counter. What
-//! stays is decided by one [`S3Fifo`] for all shards, behind a lock that only writers take. So the bound is one for all
-//! entries, not one for each shard, and a single entry may be as large as the whole.
+//! A read takes the lock of one of many shards, and takes it shared: a hit changes nothing but a counter. Which entries stay is
+//! decided by one [`S3Fifo`] for all shards, behind a lock that only writers take. So there is one bound for all entries, not
+//! one for each shard, and a single entry may be as large as the whole cache.
 //!
-//! Whoever takes both locks takes the policy's first.
+//! Where both locks are taken, the policy's is taken first.
 
 mod hashed;
 mod s3_fifo;
@@ -18,20 +18,21 @@ use std::{array, mem};
 use super::entry::OVERHEAD;
 use super::{Entry, Key, Selection, Usage};
 use hashed::HashedMap;
-use s3_fifo::{Item, MAX_USES, S3Fifo, Slot, Verdict};
+use s3_fifo::{Evictable, MAX_USES, S3Fifo, Slot, Verdict};
 
-/// A reader and whoever writes meet in one of them once in so many times.
+/// The number of shards: a reader and a writer meet in the same one once in so many times.
 const SHARDS: usize = 64;
-/// Entries looked at, or evicted, while others wait to write: less than 100 us of work.
+/// Entries checked or evicted under the lock at a time: less than 100 us of work.
 const STEP: usize = 256;
-/// What so many take if they are as small as can be.
+/// The bytes of as many entries of the smallest size.
 const STEP_BYTES: usize = STEP * OVERHEAD;
 
-/// That an entry was used is told once in so long. A disk of a gigabyte takes hours to fill: more often would change nothing
-/// about who goes first there, and to write it down takes some 80 us (`cargo bench -p antiphon-cache --bench cache_disk`).
+/// How often the layers are told that an entry was used, at most. A disk cache of a gigabyte takes hours to fill, so telling
+/// it more often would not change what it evicts, and writing it takes some 80 us
+/// (`cargo bench -p antiphon-cache --bench cache_disk`).
 const TOLD_EVERY_MS: u64 = 600_000;
 
-/// Entries kept in memory, at most so many bytes of them.
+/// Entries in memory, up to a number of bytes.
 pub struct Resident {
     shards: [Shard; SHARDS],
     policy: Mutex<S3Fifo<Arc<Entry>>>,
@@ -41,19 +42,19 @@ pub struct Resident {
     untold: AtomicUsize,
 }
 
-/// On a cache line of its own: shards are locked at the same time.
+/// Aligned to a cache line, because neighbouring shards are locked at the same time.
 #[repr(align(64))]
 #[derive(Default)]
 struct Shard(RwLock<HashedMap<Key, Place>>);
 
-/// An entry, where the policy has it, and how it was read.
+/// An entry, its slot in the policy, and how often it was read.
 struct Place {
     entry: Arc<Entry>,
     slot: Slot,
     uses: AtomicU8,
-    /// It was read since that was told.
+    /// Whether it was read since the layers were last told.
     is_used: AtomicBool,
-    /// When it was told, or made: the layers know of that.
+    /// The period in which the layers were last told of its use, or it was made.
     told: AtomicU16,
 }
 
@@ -63,7 +64,8 @@ impl Place {
         Self { entry, slot, uses, is_used, told }
     }
 
-    /// Of two readers at the same time one may not be counted. Nothing is written when there is nothing to count.
+    /// Counts a use. Of two at the same time one may be lost. Nothing is written when nothing changes, to keep the cache line
+    /// shared.
     fn count(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
         if uses < MAX_USES {
@@ -74,7 +76,7 @@ impl Place {
         }
     }
 
-    /// Whether its use is to be told now; this is said once.
+    /// Whether the layers are to be told of its use now; true once in each period.
     fn tell(&self, period: u16) -> bool {
         let tell = self.told.load(Ordering::Relaxed) != period && self.is_used.swap(false, Ordering::Relaxed);
         if tell {
@@ -84,12 +86,12 @@ impl Place {
     }
 }
 
-/// In which period a time lies; after 455 days they begin again.
+/// The period in which a time lies. The numbers repeat after 455 days.
 fn period(ms: u64) -> u16 {
     (ms / TOLD_EVERY_MS) as u16
 }
 
-impl Item for Arc<Entry> {
+impl Evictable for Arc<Entry> {
     fn hash(&self) -> u64 {
         self.key.short()
     }
@@ -100,7 +102,7 @@ impl Item for Arc<Entry> {
 }
 
 impl Resident {
-    /// At most `max_bytes` of [`Entry::size`].
+    /// Room for entries of `max_bytes` in all, by [`Entry::size`].
     pub fn new(max_bytes: usize) -> Self {
         Self {
             shards: array::from_fn(|_| Shard::default()),
@@ -110,7 +112,7 @@ impl Resident {
         }
     }
 
-    /// The entry, fresh or not: the caller looks at its time.
+    /// The entry, which may have expired: the caller checks.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         let shard = self.shard(key).read();
         let place = shard.get(key)?;
@@ -118,12 +120,12 @@ impl Resident {
         Some(place.entry.clone())
     }
 
-    /// Keeps it; others may have to go. One that takes more than all there is room for is not kept: false. What its key
-    /// found before is forgotten either way.
+    /// Keeps an entry, and evicts others for it if necessary. False, and it is not kept, if it alone takes more than the whole
+    /// room. An entry of the same key is removed either way.
     pub fn put(&self, entry: Arc<Entry>) -> bool {
         let (key, size) = (entry.key, entry.size());
         let shard = self.shard(&key);
-        // Outlives the locks: memory is freed while nobody waits.
+        // Declared before the locks, so that the entries are freed after the locks are released.
         let mut gone = Vec::new();
         let mut policy = self.policy();
         let replaced = shard.read().get(&key).map(|place| place.slot);
@@ -144,7 +146,7 @@ impl Resident {
         true
     }
 
-    /// Forgets it.
+    /// Removes an entry.
     pub fn remove(&self, key: &Key) -> Option<Arc<Entry>> {
         let mut policy = self.policy();
         let place = self.shard(key).write().remove(key)?;
@@ -152,7 +154,7 @@ impl Resident {
         Some(place.entry)
     }
 
-    /// Forgets what is meant; gives how many.
+    /// Removes the selected entries; gives how many.
     pub fn clear(&self, selection: &Selection) -> u64 {
         let (mut forgotten, mut from) = (0, Some(0));
         while let Some(at) = from {
@@ -163,8 +165,8 @@ impl Resident {
         forgotten
     }
 
-    /// Forgets entries that have expired, looking at some `most` entries at a time so that nobody waits; where the last
-    /// look ended, the next one begins. Gives how many.
+    /// Removes expired entries among the next `most`, so that nobody waits long; each call goes on where the last one ended.
+    /// Gives how many.
     pub fn sweep(&self, now_ms: u64, most: usize) -> u64 {
         let expired = Selection { expired_ms: Some(now_ms), ..Selection::default() };
         let (forgotten, next) = self.forget(&expired, self.unswept.load(Ordering::Relaxed), most);
@@ -172,8 +174,8 @@ impl Resident {
         forgotten
     }
 
-    /// The keys of entries that were read since they were given here the last time, each once in [`TOLD_EVERY_MS`], looking
-    /// at some `most` entries at a time; where the last look ended, the next one begins.
+    /// The keys of entries among the next `most` that were read since they were last given here, each once in
+    /// [`TOLD_EVERY_MS`]; each call goes on where the last one ended.
     pub(super) fn take_used(&self, now_ms: u64, most: usize) -> Vec<Key> {
         let (from, period) = (self.untold.load(Ordering::Relaxed), period(now_ms));
         let policy = self.policy();
@@ -184,7 +186,7 @@ impl Resident {
         used
     }
 
-    /// What is meant, at most `limit`, in no order.
+    /// The selected entries, at most `limit`, in no order.
     pub fn list(&self, selection: &Selection, limit: usize) -> Vec<Arc<Entry>> {
         let (mut listed, mut from) = (Vec::new(), Some(0));
         while let Some(at) = from.filter(|_| listed.len() < limit) {
@@ -197,23 +199,23 @@ impl Resident {
         listed
     }
 
-    /// How much there is.
+    /// How much is kept.
     pub fn usage(&self) -> Usage {
         let policy = self.policy();
         Usage { entries: policy.len() as u64, bytes: policy.bytes() as u64 }
     }
 
-    /// How many had to go because there was no room.
+    /// How many entries were evicted.
     pub fn evicted(&self) -> u64 {
         self.policy().evicted()
     }
 
-    /// How many bytes there is room for.
+    /// The room in bytes.
     pub fn max_bytes(&self) -> usize {
         self.policy().capacity()
     }
 
-    /// Makes room for so many; what is too much goes.
+    /// Changes the room; entries that do not fit any more are evicted.
     pub fn set_max_bytes(&self, max_bytes: usize) {
         loop {
             let mut gone = Vec::new();
@@ -245,7 +247,7 @@ impl Resident {
         }
     }
 
-    /// Forgets what is meant in `most` slots from one on. Gives how many, and where to go on, if there is more.
+    /// Removes the selected entries in `most` slots from slot `from` on. Gives how many, and where to go on if there is more.
     fn forget(&self, selection: &Selection, from: usize, most: usize) -> (u64, Option<usize>) {
         let mut gone = Vec::new();
         let mut policy = self.policy();
@@ -264,7 +266,7 @@ impl Resident {
     }
 
     fn shard(&self, key: &Key) -> &Shard {
-        // Not the bytes by which the shard's table finds it.
+        // The last byte, because the shard's table uses the first ones.
         &self.shards[usize::from(key.as_bytes()[31]) % SHARDS]
     }
 

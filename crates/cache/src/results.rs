@@ -1,10 +1,10 @@
-//! What searches found: [`SearchCache`], for [`CachedKnowledge`] and [`CachedMemories`].
+//! Search results from the cache: [`SearchCache`], for [`CachedKnowledge`] and [`CachedMemories`].
 //!
-//! Results are kept in memory alone. They are quick to make again, and what is gone with the process can never be stale.
+//! Results are kept in memory only. They are quick to make again, and what is gone with the process can never be stale.
 //!
-//! Nothing stale is served. What a store tells of itself by its version counts first: if it rises and nobody has said
-//! what changed, all that was found in the store before is forgotten. Where what changed is known, only those queries
-//! are forgotten that it may concern. While a change is under way, and whenever there is a doubt, the store is asked.
+//! Nothing stale is served. If the version of a store rises and it is not known what changed, all results of the store are
+//! dropped. If it is known, only the results of queries are dropped that the change may concern. While a change is under way,
+//! and whenever there is a doubt, the store is asked.
 
 mod changed;
 mod changes;
@@ -25,7 +25,7 @@ pub use knowledge::CachedKnowledge;
 pub use memory::CachedMemories;
 use scope::Scope;
 
-/// Stores and persons of whom results are kept: some 200 bytes each. Of more, only those are that somebody talks to.
+/// Scopes that are remembered, at some 200 bytes each. If there are more, only those in use are.
 const MAX_SCOPES: usize = 10_000;
 
 /// The results of searches in all stores.
@@ -35,7 +35,7 @@ pub struct SearchCache {
     scopes: Mutex<HashMap<Name, Arc<Scope>>>,
 }
 
-/// Whose results: of a tenant, in a store, of a person if it is one that remembers persons.
+/// The name of a scope of results: a tenant, a store, and a person if the store remembers persons.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Name {
     tenant: Arc<str>,
@@ -44,9 +44,9 @@ struct Name {
 }
 
 impl SearchCache {
-    /// Keeps results in `cache`, one of [`Kind::Result`]; nothing in one of another kind, which may have layers, and this is
-    /// told once. How close texts are is told by `embed`, with which the stores embed what is asked for: of one that does
-    /// it in another way all is forgotten whenever it changes.
+    /// Keeps results in `cache`, which must be one of [`Kind::Result`]. With one of another kind, which may have layers, nothing
+    /// is kept, and that is logged once. `embed` must be the one that the stores embed queries with, since it decides how close
+    /// a change is to a query; for a store that uses another one, every change drops all results.
     pub fn new(cache: Arc<Cache>, embed: Arc<CachedEmbed>) -> Self {
         if cache.kind() != Kind::Result {
             let kind = cache.kind().name();
@@ -55,7 +55,7 @@ impl SearchCache {
         Self { cache, embed, scopes: Mutex::default() }
     }
 
-    /// What the results are kept in: to be counted, cleaned, cleared and switched off.
+    /// The cache of the results: to be measured, cleaned, cleared and switched off.
     pub fn cache(&self) -> Arc<Cache> {
         Arc::clone(&self.cache)
     }
@@ -63,7 +63,7 @@ impl SearchCache {
     fn scope(&self, name: Name) -> Arc<Scope> {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         if scopes.len() >= MAX_SCOPES && !scopes.contains_key(&name) {
-            // A scope that somebody holds has to stay the only one of its name: changes are told to it.
+            // A scope in use must stay the only one of its name, because changes are reported to it.
             scopes.retain(|_, scope| Arc::strong_count(scope) > 1);
         }
         let new = |name: &Name| {

@@ -1,4 +1,4 @@
-//! Clauses that were said before: [`CachedTts`].
+//! Spoken clauses from the cache: [`CachedTts`].
 
 mod keep;
 #[cfg(test)]
@@ -17,55 +17,54 @@ use super::{Cache, Key, KeyBuilder, Kind};
 use antiphon_flow::{CpuPool, SharedCalls};
 use keep::{Keeper, Recording};
 
-/// Audio that is read chunk by chunk. Each takes no longer than may pass between two packets of a call.
+/// Audio that is read chunk by chunk. Reading a chunk takes less time than lies between two packets of a call.
 pub type SpeechReader = Box<dyn Iterator<Item = Result<AudioChunk>> + Send>;
 
-/// How speech is written down.
+/// The format in which speech is kept.
 pub trait SpeechCodec: Send + Sync {
-    /// A whole clause. Takes its time.
+    /// Encodes a whole clause, which takes some milliseconds.
     fn encode(&self, rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>>;
 
-    /// Reads what [`Self::encode`] has written: as many samples, at the same rate. Soon an error if these bytes are
-    /// something else.
+    /// Reads what [`Self::encode`] has written: as many samples, at the same rate. An error, soon, if the bytes are something
+    /// else.
     fn decode(&self, bytes: Bytes) -> Result<SpeechReader>;
 }
 
-/// A voice that says the same clause once.
+/// A voice that synthesises the same clause once.
 ///
-/// Clauses are the same if tenant, text, voice, speed and style are. White space makes no difference, save where lines end:
-/// engines make a sentence of each line.
+/// Clauses are the same if tenant, text, voice, speed and style are equal. White space makes no difference except at the end of
+/// lines, because engines make a sentence of each line.
 ///
-/// What is in memory is read in the stream itself, without a task, and gives way to others after each chunk. What is not
-/// is looked for below, and the engine asked if it is not there either; its audio passes through as it comes. A clause is
-/// kept once the engine has said all of it, up to two minutes, without an error and while somebody still listened. One of
-/// which nothing can be spoken is not kept.
+/// A clause in memory is decoded by the stream itself, without a task, which yields to other tasks after each chunk. Otherwise
+/// it is looked up in the layers, and the engine is asked if it is not there either; its audio passes through as it comes. A
+/// clause is kept once the engine has said all of it, up to two minutes, without an error and while somebody still listened. A
+/// clause without any audio is not kept.
 ///
-/// Requests for the same clause at the same time share one synthesis, as in [`antiphon_flow::Shared`]: who joins late first
-/// hears what has been made, a request never joins a synthesis of less urgency, and the engine is cancelled when the last
+/// Requests for the same clause at the same time share one synthesis, as in [`antiphon_flow::Shared`]: one that joins late is
+/// first given what has been made, a request never joins a synthesis of less urgency, and the engine is cancelled when the last
 /// listener is gone.
 ///
-/// What a hit saves, the cost of an entry, is the time from asking the engine to its first audio: nobody waits for the
-/// rest.
+/// The cost of an entry, which a hit saves, is the time from asking the engine to its first audio: nobody waits for the rest.
 ///
-/// Requests that may not be reused, and all while the cache is off, go straight to the engine.
+/// Requests whose answers may not be used again, and all requests while the cache is off, go straight to the engine.
 ///
-/// Stands before one engine, below any [`antiphon_flow::Fallback`]: what another voice said in its place would be kept as its
-/// own.
+/// It wraps a single engine, inside any [`antiphon_flow::Fallback`]: otherwise the clauses of another voice would be kept as
+/// this one's.
 pub struct CachedTts {
     engine: Arc<dyn Tts>,
     model: String,
-    /// What the engine's default voice is called.
+    /// The id of the engine's default voice.
     default_voice: String,
     cache: Arc<Cache>,
     keeper: Arc<Keeper>,
-    /// Clauses that are being looked for or said.
+    /// The clauses that are being looked up or synthesised.
     calls: Arc<SharedCalls<Key, AudioChunk>>,
     joined: AtomicU64,
 }
 
 impl CachedTts {
-    /// Keeps in `cache` what `engine` says. `model` names the engine and its model: what another one said is not used.
-    /// `cpu_pool` is where audio is encoded.
+    /// Keeps the clauses of `engine` in `cache`. `model` names the engine and its model, and is part of the key. Audio is encoded
+    /// on the `cpu_pool`.
     pub fn new(
         engine: Arc<dyn Tts>,
         model: String,
@@ -79,7 +78,7 @@ impl CachedTts {
     }
 
     fn key(&self, request: &SpeechRequest) -> Key {
-        // Taken apart so that a field that is new is not forgotten here.
+        // Destructured so that a new field cannot be forgotten here.
         let SpeechRequest { requester, text, voice, speed, style, priority: _, reuse: _ } = request;
         KeyBuilder::new(Kind::Speech, requester.tenant.as_str())
             .add(as_spoken(text))
@@ -90,7 +89,7 @@ impl CachedTts {
             .build()
     }
 
-    /// The clause from below memory, or from the engine.
+    /// The clause from the layers or from the engine.
     fn find(&self, key: Key, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let (cache, keeper, engine) = (self.cache.clone(), self.keeper.clone(), self.engine.clone());
         let found = async move {
@@ -101,7 +100,7 @@ impl CachedTts {
             if let Some(entry) = found {
                 match keeper.codec().decode(entry.value.clone()) {
                     Ok(speech) => return play(cache, key, speech),
-                    // Written by another version of this program.
+                    // The clause was written by another version of this program.
                     Err(_) => cache.remove(vec![key]).await,
                 }
             }
@@ -111,7 +110,7 @@ impl CachedTts {
     }
 }
 
-/// The text with one space where there is white space, and without empty lines.
+/// The text with single spaces and without empty lines.
 fn as_spoken(text: &str) -> String {
     let mut spoken = String::with_capacity(text.len());
     for line in text.lines() {
@@ -125,7 +124,7 @@ fn as_spoken(text: &str) -> String {
     spoken
 }
 
-/// What was kept under `key`. An entry that cannot be read to its end is forgotten.
+/// Plays the clause kept under `key`. An entry that cannot be read to its end is removed.
 fn play(cache: Arc<Cache>, key: Key, speech: SpeechReader) -> BoxStream<'static, Result<AudioChunk>> {
     let next = move |(mut speech, begun): (SpeechReader, bool)| {
         let cache = cache.clone();
@@ -161,8 +160,8 @@ impl Tts for CachedTts {
         }
         let key = self.key(&request);
         let kept = match request.priority {
-            // What is only made ahead is no request of anybody's.
-            Priority::Batch => self.cache.peek_ahead(request.requester.tenant.as_str(), &key),
+            // A warm-up or a prefetch counts neither a hit nor a miss.
+            Priority::Batch => self.cache.peek_for_prefetch(request.requester.tenant.as_str(), &key),
             _ => self.cache.get_now(request.requester.tenant.as_str(), &key),
         };
         if let Some(entry) = kept

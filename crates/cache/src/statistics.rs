@@ -1,4 +1,4 @@
-//! What a cache counts.
+//! The counters of a cache.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,39 +7,39 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct CacheStatistics {
     hits: AtomicU64,
-    /// Of the hits, those found below memory.
+    /// The hits that were found in a layer and not in memory.
     below: AtomicU64,
     misses: AtomicU64,
     stored: AtomicU64,
     expired: AtomicU64,
     saved_us: AtomicU64,
-    made_ahead: AtomicU64,
-    used_ahead: AtomicU64,
+    prefetched: AtomicU64,
+    prefetched_used: AtomicU64,
 }
 
-/// The counters at one time.
+/// The values of the counters at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were answered.
+    /// Requests that were answered from the cache.
     pub hits: u64,
-    /// Of them, from disk or Redis.
+    /// The part of them that was found on disk or in Redis.
     pub below: u64,
-    /// Requests that were not.
+    /// Requests that were not answered from the cache.
     pub misses: u64,
-    /// Entries made.
+    /// Entries put into the cache.
     pub stored: u64,
-    /// Entries forgotten because their time was over.
+    /// Entries removed because they had expired.
     pub expired: u64,
-    /// What hits saved.
+    /// How long the entries that were hit had taken to make.
     pub saved: Duration,
-    /// Entries made before anybody asked.
-    pub made_ahead: u64,
-    /// Of them, those that somebody asked for.
-    pub used_ahead: u64,
+    /// Entries made before anybody asked, by warm-up or prefetching.
+    pub prefetched: u64,
+    /// The part of them that somebody asked for.
+    pub prefetched_used: u64,
 }
 
 impl CacheStatistics {
-    /// Now.
+    /// The present values.
     pub(super) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
@@ -49,18 +49,18 @@ impl CacheStatistics {
             stored: read(&self.stored),
             expired: read(&self.expired),
             saved: Duration::from_micros(read(&self.saved_us)),
-            made_ahead: read(&self.made_ahead),
-            used_ahead: read(&self.used_ahead),
+            prefetched: read(&self.prefetched),
+            prefetched_used: read(&self.prefetched_used),
         }
     }
 
-    /// A request was answered, which saved `saved`.
+    /// A request was answered, by an entry that had taken `saved` to make.
     pub(super) fn hit(&self, saved: Duration) {
         add(&self.hits, 1);
         add(&self.saved_us, saved.as_micros() as u64);
     }
 
-    /// The last hit was found below memory.
+    /// The last hit was found in a layer.
     pub(super) fn below(&self) {
         add(&self.below, 1);
     }
@@ -69,13 +69,13 @@ impl CacheStatistics {
         add(&self.misses, 1);
     }
 
-    pub(super) fn stored(&self, ahead: bool) {
+    pub(super) fn stored(&self, prefetched: bool) {
         add(&self.stored, 1);
-        add(&self.made_ahead, u64::from(ahead));
+        add(&self.prefetched, u64::from(prefetched));
     }
 
-    pub(super) fn used_ahead(&self) {
-        add(&self.used_ahead, 1);
+    pub(super) fn prefetched_used(&self) {
+        add(&self.prefetched_used, 1);
     }
 
     pub(super) fn expired(&self, entries: u64) {

@@ -1,14 +1,14 @@
-//! What written forms have in common: a checksum in front, numbers in little-endian, texts with their length before them.
+//! What all formats on disk have in common: a checksum in front, numbers in little-endian, texts preceded by their length.
 
-/// The hash of what follows it.
+/// The length of the checksum, a hash of everything behind it, in bytes.
 const CHECKSUM: usize = 8;
 
-/// A form to append to, with room for the checksum.
+/// A buffer to append to, with room for the checksum.
 pub(super) fn begin() -> Vec<u8> {
     vec![0; CHECKSUM]
 }
 
-/// The form that was begun, with the checksum of what was appended.
+/// The buffer that was begun, with the checksum of what was appended.
 pub(super) fn seal(mut form: Vec<u8>) -> Vec<u8> {
     if let Some((sum, content)) = form.split_first_chunk_mut() {
         *sum = checksum(content);
@@ -16,7 +16,7 @@ pub(super) fn seal(mut form: Vec<u8>) -> Vec<u8> {
     form
 }
 
-/// What was appended; `None` if it is damaged.
+/// What was appended to a buffer; `None` if it is damaged.
 pub(super) fn open(form: &[u8]) -> Option<&[u8]> {
     let (sum, content) = form.split_first_chunk()?;
     (*sum == checksum(content)).then_some(content)
@@ -28,13 +28,13 @@ pub(super) fn put(out: &mut Vec<u8>, part: &[u8]) {
     out.extend(part);
 }
 
-/// The bytes that come next, as [`put`] appended them; `None` if there are not so many.
+/// The bytes that come next, as [`put`] appended them; `None` if the rest is shorter.
 pub(super) fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::from_le_bytes(take(rest)?) as usize;
     rest.split_off(..length)
 }
 
-/// The same of a text; `None` also if it is none.
+/// As [`part`], of a text; `None` also if the bytes are not UTF-8.
 pub(super) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(part(rest)?).ok()
 }

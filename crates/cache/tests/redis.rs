@@ -57,7 +57,7 @@ fn entry(tenant: &str, question: &str) -> Entry {
         made_ms,
         expires_ms: made_ms + TTL.as_millis() as u64,
         cost: Duration::from_millis(300),
-        ahead: false,
+        prefetched: false,
     }
 }
 

@@ -85,7 +85,7 @@ impl Operation for Instantly {
 /// Microseconds an item, without and with a batcher.
 fn idle(runtime: &Runtime) -> (f64, f64) {
     let micros = |began: Instant| began.elapsed().as_secs_f64() / f64::from(SAMPLES) * 1e6;
-    // In a task of the runtime, as callers are.
+    // In a task of the runtime, as real callers are.
     let task = runtime.spawn(async move {
         let began = Instant::now();
         for n in 0..SAMPLES {
@@ -102,7 +102,7 @@ fn idle(runtime: &Runtime) -> (f64, f64) {
     runtime.block_on(task).expect("does not panic")
 }
 
-/// 20 ms and 1 ms a text, as many calls at a time as there are permits.
+/// A server that takes 20 ms plus 1 ms a text, with as many calls at a time as there are permits.
 struct Server {
     calls: AtomicU64,
     permits: Arc<Semaphore>,

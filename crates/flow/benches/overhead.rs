@@ -14,11 +14,11 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 const CALLS: u32 = 2_000_000;
 const REQUESTS: u32 = 200_000;
-/// Of the open loop: 10 s of requests, one a millisecond.
+/// Requests of the open loop: one a millisecond for 10 s.
 const ARRIVALS: u32 = 10_000;
 const GAP: Duration = Duration::from_millis(1);
 
-/// Answers at once.
+/// A model that answers at once.
 struct Ready;
 
 impl Llm for Ready {
@@ -85,7 +85,7 @@ fn ask(llm: &dyn Llm) {
     black_box(llm.chat(ChatRequest::new(Requester::local(), Vec::new())).count().now_or_never());
 }
 
-/// Nanoseconds of one step.
+/// The nanoseconds of one step.
 fn time(steps: u32, mut step: impl FnMut()) -> f64 {
     let began = Instant::now();
     (0..steps).for_each(|_| step());

@@ -35,14 +35,14 @@ pub use statistics::BatchStatistics;
 pub const MAX_BATCH: usize = 50;
 /// Items that may wait for one operation: at 50 a batch and 100 ms a batch, two seconds of work.
 const MAX_WAITING: usize = 1_024;
-/// A quarter of the 400 ms in which half of the turns are to be answered.
+/// How much longer than an item alone a batch may take: a quarter of the 400 ms in which half of the turns are to be answered.
 const LATENCY_GOAL: Duration = Duration::from_millis(100);
 
-/// Work of which several items cost less together than one by one.
+/// Work for which several items together cost less than one by one.
 pub trait Operation: Send + Sync + 'static {
-    /// What is asked.
+    /// One request.
     type Item: Send + 'static;
-    /// What is answered; cloned for each of several that asked the same.
+    /// The answer to one request; cloned for each caller that asked the same.
     type Output: Clone + Send + 'static;
     /// What makes two items the same. Keys are compared, not only their hashes.
     type Key: Clone + Eq + Hash + Send + 'static;
@@ -50,7 +50,7 @@ pub trait Operation: Send + Sync + 'static {
     /// For metrics, and the configuration's section of its tunables: `embed`.
     fn name(&self) -> &'static str;
 
-    /// Asked once, by [`Batcher::new`].
+    /// The limits, which [`Batcher::new`] asks for once.
     fn limits(&self) -> Limits {
         Limits::default()
     }
@@ -109,10 +109,11 @@ impl<O: Operation> Clone for Batcher<O> {
 }
 
 impl<O: Operation> Batcher<O> {
-    /// Nothing runs or waits yet.
+    /// A batcher for `operation` that has nothing to do yet.
     pub fn new(operation: O) -> Self {
         let limits = operation.limits();
-        let state = State { queue: Queue::default(), size: Size::default(), burst: false, starting: false };
+        let state =
+            BatcherState { queue: Queue::default(), size: Size::default(), burst: false, starting: false };
         Self(Arc::new(Inner {
             statistics: Arc::new(BatchStatistics::new(operation.name(), limits)),
             state: Mutex::new(state),
@@ -139,7 +140,7 @@ impl<O: Operation> Batcher<O> {
         tickets
     }
 
-    /// What it has done.
+    /// Its measurements.
     pub fn statistics(&self) -> Arc<BatchStatistics> {
         Arc::clone(&self.0.statistics)
     }
@@ -149,22 +150,22 @@ struct Inner<O: Operation> {
     operation: O,
     limits: Limits,
     statistics: Arc<BatchStatistics>,
-    state: Mutex<State<O>>,
+    state: Mutex<BatcherState<O>>,
     created: Instant,
 }
 
-struct State<O: Operation> {
+struct BatcherState<O: Operation> {
     queue: Queue<O>,
     size: Size,
-    /// The next batch began when all was idle: it is as large as it came.
+    /// The next batch arrived while nothing ran or waited: it is not cut to the size for loaded times.
     burst: bool,
-    /// Somebody starts batches just now, and will see whatever is ready by then.
+    /// Some thread is in the loop that starts batches, and will find whatever is ready by then.
     starting: bool,
 }
 
 impl<O: Operation> Inner<O> {
-    /// Nothing but an operation's own `Key` can panic while it is held, and leaves it whole.
-    fn state(&self) -> MutexGuard<'_, State<O>> {
+    /// Only an operation's own `Key` can panic while this is held, and it leaves the state whole: a poisoned lock is safe to use.
+    fn state(&self) -> MutexGuard<'_, BatcherState<O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,7 +185,7 @@ impl<O: Operation> Inner<O> {
             }
             Err(answer) => {
                 self.statistics.wait.fail();
-                // The ticket is right here: somebody takes it.
+                // The receiver is alive: it goes into the ticket below.
                 let _ = answer.send(Err(self.overload()));
                 None
             }
@@ -199,7 +200,7 @@ impl<O: Operation> Inner<O> {
         Error::unavailable(format!("{most} items wait for {name} already: it is overloaded; try again later"))
     }
 
-    /// Starts whatever may start. `burst`: what it will start is what just arrived.
+    /// Starts all batches that may start. `burst`: what will start has just arrived while nothing ran.
     fn start(self: &Arc<Self>, burst: bool) {
         {
             let mut state = self.state();
@@ -211,7 +212,7 @@ impl<O: Operation> Inner<O> {
         while let Some(batch) = self.next() {
             let running = Running { inner: Arc::clone(self), run: batch.run };
             let run = serve(running, batch);
-            // Without a runtime it is dropped, and whoever waits is told.
+            // Without a runtime the batch is dropped, which gives everybody who waits an error.
             if let Ok(runtime) = Handle::try_current() {
                 drop(runtime.spawn(run));
             }
@@ -245,14 +246,14 @@ impl<O: Operation> Inner<O> {
     }
 }
 
-/// An item's place; resolves to its answer.
+/// A place in a batch; resolves to the item's answer.
 #[must_use = "dropping it takes the item back"]
 pub struct Ticket<O: Operation> {
     inner: Arc<Inner<O>>,
     answered: oneshot::Receiver<Result<O::Output>>,
     /// `None` when there is nothing to take back.
     entry: Option<u64>,
-    /// Until it has waited long enough for company.
+    /// Runs out when the item has waited long enough for others to join its batch.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
@@ -280,7 +281,7 @@ impl<O: Operation> Drop for Ticket<O> {
     }
 }
 
-/// One run's place. However the run ends, its items are done with and the next batch starts.
+/// A batch that runs. However it ends, even by a panic, its items are removed and the next batch starts.
 struct Running<O: Operation> {
     inner: Arc<Inner<O>>,
     run: u64,
@@ -290,7 +291,7 @@ impl<O: Operation> Running<O> {
     fn end(&self, answers: Vec<Result<O::Output>>, span: Duration) {
         let (inner, count) = (&self.inner, answers.len());
         let mut state = inner.state();
-        // A call that failed says nothing about how fast calls are.
+        // A failed call says nothing about how long calls take.
         if answers.iter().all(Result::is_ok) {
             state.size.ran(count, span, inner.limits.latency_goal);
         }
@@ -326,7 +327,7 @@ async fn serve<O: Operation>(running: Running<O>, batch: Batch<O>) {
             let error = Error::internal(format!("{name} {answered} for a batch of {count}: this is a bug"));
             vec![Err(error); count]
         }
-        // Nobody waits for it any more.
+        // Nobody waits for any of its items any more.
         Either::Right(_) => return,
     };
     running.end(answers, began.elapsed());

@@ -10,17 +10,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::batch::{BatchStatistics, Batcher, Limits, MAX_BATCH, Operation};
 use crate::on_behalf::OnBehalf;
 
-/// Texts up to so many bytes are of the same length for a batch: an utterance of a minute. From there on each bucket
-/// holds what is up to four times as long, so that at most three quarters of what an engine reads is padding.
+/// Texts of up to this many bytes, an utterance of a minute, share a batch whatever their length. Beyond that each bucket holds
+/// texts that differ in length by at most a factor of four, so that at most three quarters of what an engine reads is padding.
 const SHORT: usize = 1_024;
-/// Parts of one request in flight: while one is answered the next one waits, so that no time is lost between them.
+/// How many parts of one large request are in flight: while one is answered the next one waits already.
 const PARTS: usize = 2;
 
-/// An engine whose concurrent requests are put together.
+/// An engine whose concurrent requests are served in batches.
 ///
-/// A request that comes when nothing runs is handed on at once and whole, up to the largest batch. Identical texts in
-/// flight are embedded once. A text that the engine refuses fails only its own request. An engine that shares the pool
-/// of model threads batches there: given as many runs as may be, only identical texts are put together here.
+/// A request that comes when nothing runs is passed on at once and whole, up to the largest batch. Identical texts in
+/// flight are embedded once. A text that the engine refuses fails only its own request. An engine that runs on the pool of
+/// model threads is batched there; with unlimited runs, only identical texts are put together here.
 pub struct Batched {
     engine: Arc<dyn Embed>,
     batcher: Batcher<Embedding>,
@@ -33,7 +33,7 @@ impl Batched {
         Self { engine, batcher }
     }
 
-    /// What it has done.
+    /// Its measurements.
     pub fn statistics(&self) -> Arc<BatchStatistics> {
         self.batcher.statistics()
     }
@@ -55,7 +55,7 @@ impl Embed for Batched {
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let batcher = self.batcher.clone();
         Box::pin(async move {
-            // Alone, the engine would pad all of them to the longest: they may stay together.
+            // One group for all texts of a request: without a batcher the engine would pad them to the longest, too.
             let group = bucket(texts.iter().map(String::len).max().unwrap_or(0));
             let account = account::current();
             let mut texts = texts.into_iter().map(move |text| Text {
@@ -80,7 +80,7 @@ fn bucket(bytes: usize) -> u64 {
 struct Text {
     words: Arc<String>,
     group: u64,
-    /// Of the call it is for.
+    /// The account of the call it is for.
     account: Option<Arc<Account>>,
 }
 
@@ -111,7 +111,7 @@ impl Operation for Embedding {
     }
 
     fn run(&self, items: Vec<Text>, priority: Priority) -> BoxFuture<'static, Vec<Result<Vec<f32>>>> {
-        // Texts of several calls are charged to the first: they are batched only for engines elsewhere.
+        // A batch of several calls is charged to the first one. Only remote engines batch here, so no CPU time is misattributed.
         let account = items.first().and_then(|item| item.account.clone());
         let texts = items.into_iter().map(|item| Arc::unwrap_or_clone(item.words)).collect();
         let work = embed_each(Arc::clone(&self.engine), texts, priority);
@@ -119,8 +119,8 @@ impl Operation for Embedding {
     }
 }
 
-/// One call, unless the engine refuses it: then each half is tried, so that a text that cannot be embedded spoils no
-/// other one.
+/// Embeds texts in one call. If the engine refuses it, each half is tried alone, so that a text that cannot be embedded fails
+/// none of the others.
 fn embed_each(
     engine: Arc<dyn Embed>,
     mut texts: Vec<String>,

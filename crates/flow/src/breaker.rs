@@ -1,5 +1,5 @@
-//! The circuit breaker of one engine (Nygard, Release It!, 2007): while the engine fails, callers get an error at once
-//! and the engine only single probes.
+//! The circuit breaker of one engine (Nygard, Release It!, 2007): while the engine fails, callers get an error at once, and the
+//! engine gets only single requests as probes.
 
 mod circuit;
 mod window;
@@ -14,20 +14,20 @@ use circuit::Circuit;
 /// Whether requests are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// All are.
+    /// All requests are.
     Closed,
-    /// One at a time is, to see whether the engine works again.
+    /// One request at a time is, to see whether the engine works again.
     HalfOpen,
-    /// None is.
+    /// No request is.
     Open,
 }
 
-/// A breaker, shared by everybody who asks one engine. It reads no clock.
+/// A breaker, shared by all who ask one engine. It reads no clock: time is an argument.
 pub struct Breaker {
     circuit: Mutex<Circuit>,
 }
 
-/// What it has done so far.
+/// What a breaker has counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) opened: u64,
@@ -51,7 +51,7 @@ impl Breaker {
         Ok(Ticket { breaker: Arc::clone(self), serial, reported: false })
     }
 
-    /// The state that the latest request left.
+    /// The state after the latest request.
     pub fn state(&self) -> BreakerState {
         self.circuit().state()
     }
@@ -60,13 +60,13 @@ impl Breaker {
         self.circuit().counts
     }
 
-    /// Nothing panics while it holds this lock.
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One request that was let through. Dropped without an outcome it was cancelled, which says nothing of the engine.
+/// One request that was let through. If it is dropped without an outcome it was cancelled, which says nothing about the engine.
 #[must_use = "a ticket that is dropped counts as cancelled"]
 pub struct Ticket {
     breaker: Arc<Breaker>,
@@ -80,7 +80,7 @@ impl Ticket {
         self.report(Ok(()), now);
     }
 
-    /// It failed, or was too slow. Errors that are the caller's fault say nothing of the engine.
+    /// The engine failed, or was too slow. Errors that are the caller's fault say nothing about the engine.
     pub fn failed(self, error: &Error, now: Instant) {
         self.report(Err(error), now);
     }

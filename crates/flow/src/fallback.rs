@@ -1,9 +1,9 @@
 //! Ordered engines of one stage that stand in for each other: [`Fallback`] round any of core's traits.
 //!
-//! A request goes to the first engine that is well. When that one fails, is slow or falls silent, the next goes on
-//! where it stopped: nobody who listens hears more than a pause. An engine that failed rests and is probed in the
-//! background until it works again. Hedging comes before: `Fallback` of [`crate::Hedge`] of the first two engines,
-//! then the second, then the others.
+//! A request goes to the first engine that works. When that one fails, is slow or falls silent, the next one goes on
+//! where it stopped: a listener hears no more than a pause. An engine that failed rests, and is probed in the
+//! background until it works again. Hedging comes before: a `Fallback` is made of a [`crate::Hedge`] of the first two
+//! engines, then the second alone, then the others.
 
 mod embed;
 mod engines;
@@ -27,17 +27,17 @@ use engines::Engines;
 use route::Route;
 pub(crate) use route::next_useful;
 
-/// What [`Fallback`] asks of a kind of engine: `dyn Llm`, `dyn Tts`, `dyn Stt` and `dyn Embed`.
+/// What [`Fallback`] needs of each kind of engine: `dyn Llm`, `dyn Tts`, `dyn Stt` and `dyn Embed`.
 pub trait FallbackStage: Send + Sync + 'static {
-    /// In errors: `llm`.
+    /// The stage's name in errors: `llm`.
     const STAGE: &'static str;
-    /// In tables and on pages: `fallback llm`.
+    /// The component's name in reports and on pages: `fallback llm`.
     const COMPONENT: &'static str;
 
     /// The engine's name.
     fn engine_name(&self) -> &'static str;
 
-    /// The smallest request that tells whether the engine works; it waits behind all others.
+    /// Makes the smallest request that shows whether the engine works, at the lowest priority.
     fn probe(&self) -> BoxFuture<'static, Result<()>>;
 
     /// Whether these engines may stand in for each other.
@@ -46,21 +46,24 @@ pub trait FallbackStage: Send + Sync + 'static {
     }
 }
 
-/// Engines in order, used as one. Its name and model are those of the first. Live work waits as long as its bounds say
-/// while another engine is well. The last one, and work nobody waits for in silence, has 30 s to the first item and 10 s
-/// between items: there is nothing better to turn to.
+/// Engines in order, used as one with the name and model of the first. Live requests wait for an engine as long as the bounds
+/// say while another one works. The last engine, and requests nobody waits for in silence, have 30 s to the first item and 10 s
+/// between items, because there is nothing better to turn to.
 ///
-/// Every error but one after a tool call began makes the next engine go on; when all have failed, the most telling
-/// error is given. An engine that refuses a request ([`antiphon_core::ErrorKind::Invalid`] and `NotFound`) stays in
-/// use: another one may know the model or have room for the conversation, but nothing is wrong with this one. After
-/// every other error it rests: 1 s, then twice as long each time, up to 15 s or what the other side asked for; a probe
-/// ends each rest, as long as the fallback or one of its streams lives. Engines that rest are asked only when all others have failed. Must run on tokio.
+/// After any error the next engine goes on, except after a tool call began; when all have failed, the most informative error is
+/// given. An engine that refuses a request ([`antiphon_core::ErrorKind::Invalid`] and `NotFound`) stays in use: another one may
+/// know the model or have room for the conversation, but this one works. After every other error an engine rests: 1 s, then
+/// twice as long each time, up to 15 s or what the other side asked for. Each rest ends with a probe, as long as the fallback or
+/// one of its streams lives. Engines that rest are asked only when all others have failed. It must run on tokio.
 pub struct Fallback<E: FallbackStage + ?Sized> {
     engines: Arc<Engines<E>>,
 }
 
 impl<E: FallbackStage + ?Sized> Fallback<E> {
-    /// Asks `engines` in this order. An error when there is none or when they cannot stand in for each other.
+    /// A fallback that asks `engines` in this order.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no engine, or if they cannot stand in for each other.
     pub fn new(engines: Vec<Arc<E>>, bounds: AnswerBounds) -> Result<Self> {
         if engines.is_empty() {
             return Err(Error::invalid(format!("{}: a fallback needs at least one engine", E::STAGE)));
@@ -97,7 +100,7 @@ impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
     }
 }
 
-/// Nothing panics while it holds one of these locks.
+/// Locks a mutex under which nothing panics, so that a poisoned one is safe to use.
 pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

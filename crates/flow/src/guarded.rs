@@ -1,5 +1,5 @@
-//! Engines that are asked only while they work, only as much as they take, the urgent first: [`Guarded`] round any of
-//! core's traits.
+//! Engines that are asked only while they work, only as much as they can take, and for urgent requests first: [`Guarded`] round
+//! any of core's traits.
 
 mod answers;
 mod request;
@@ -15,21 +15,21 @@ use tokio::time::timeout_at;
 
 use crate::breaker::BreakerState;
 use crate::target::Target;
-use answers::{Kind, watch};
+use answers::{AnswerKind, watch};
 use request::Request;
 
 /// An engine behind a breaker and a scheduler, whose answers must come in time.
 ///
-/// A request that is too late fails with `Timeout`, one that is not let through with what
-/// [`Breaker::allow`](crate::Breaker::allow) or [`Scheduler::acquire`](crate::Scheduler::acquire) say. Pieces of an answer
-/// that carry nothing are not passed on.
+/// A request that is answered too late fails with `Timeout`; one that is not let through fails with the error of
+/// [`Breaker::allow`](crate::Breaker::allow) or [`Scheduler::acquire`](crate::Scheduler::acquire). Empty pieces of an answer
+/// are not passed on.
 pub struct Guarded<E: ?Sized> {
     engine: Arc<E>,
     target: Arc<Target>,
 }
 
 impl<E: ?Sized> Guarded<E> {
-    /// Guards `engine`, which is what `target` stands for.
+    /// Guards `engine` with the breaker and the scheduler of `target`.
     pub fn new(engine: Arc<E>, target: Arc<Target>) -> Self {
         Self { engine, target }
     }
@@ -45,7 +45,7 @@ impl Llm for Guarded<dyn Llm> {
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
-        const KIND: Kind<ChatDelta> = Kind {
+        const KIND: AnswerKind<ChatDelta> = AnswerKind {
             piece: "token",
             is_useful: |delta| !matches!(delta, ChatDelta::Text(text) if text.is_empty()),
             is_last: |delta| matches!(delta, ChatDelta::Done { .. }),
@@ -54,7 +54,7 @@ impl Llm for Guarded<dyn Llm> {
         watch(self.target.clone(), priority, move || engine.chat(request), &KIND)
     }
 
-    /// Only while it works: nobody waits for it.
+    /// Passed on only while the engine works: it is an optimisation that nobody waits for.
     fn prepare(&self, request: &ChatRequest) {
         if self.target.breaker().state() == BreakerState::Closed {
             self.engine.prepare(request);
@@ -72,8 +72,8 @@ impl Tts for Guarded<dyn Tts> {
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
-        const KIND: Kind<AudioChunk> =
-            Kind { piece: "audio", is_useful: |chunk| !chunk.samples.is_empty(), is_last: |_| false };
+        const KIND: AnswerKind<AudioChunk> =
+            AnswerKind { piece: "audio", is_useful: |chunk| !chunk.samples.is_empty(), is_last: |_| false };
         let (engine, priority) = (self.engine.clone(), request.priority);
         watch(self.target.clone(), priority, move || engine.speak(request), &KIND)
     }
@@ -115,9 +115,9 @@ impl Stt for Guarded<dyn Stt> {
         self.engine.name()
     }
 
-    /// Needs no permit: an utterance is in the queue for as long as somebody speaks, so permits would make people
-    /// speak in turn. What is counted as in flight, and adapts the limit, are the flushes that are not answered yet.
-    /// The first of them, or an error, is what the breaker is told.
+    /// Needs no permit: an utterance would hold one for as long as somebody speaks, so that people would have to speak in turn.
+    /// Instead the flushes that are not answered yet count as in flight and adapt the limit. The breaker is told of the first
+    /// answer, or of an error.
     fn transcribe(
         &self,
         options: SttOptions,

@@ -1,8 +1,7 @@
-//! Hedged requests against the long tail: Dean and Barroso (2013), "The Tail at Scale".
+//! Hedged requests against long tails of latency: Dean and Barroso (2013), "The Tail at Scale".
 //!
-//! When the first engine takes longer than it does for 95 % of its requests, the second is asked the same; whoever has
-//! a useful item first goes on, the other is cancelled. Errors are not cured here: that is what
-//! [`crate::Fallback`] round this is for.
+//! When the first engine takes longer than for 95 % of its requests, the second is asked the same. The one that has a useful
+//! item first goes on, the other is cancelled. Errors are not handled here: that is what [`crate::Fallback`] round this is for.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +18,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::fallback::{lock, next_useful};
 
-/// The share of requests that are faster than the wait for a second one: as Dean and Barroso recommend.
+/// The percentile of the latency after which the second engine is asked, as Dean and Barroso recommend.
 const PATIENCE: f64 = 0.95;
-/// Requests after which the wait is known for the first time, roughly.
+/// Requests after which that latency is estimated for the first time, roughly.
 const FIRST_WINDOW: u64 = 32;
-/// Requests after which it is learned anew: a dozen of them are slower than the percentile.
+/// Requests after which it is estimated anew: a dozen of them are slower than the percentile.
 const WINDOW: u64 = 256;
-/// Hedges that may be saved up: a slow spell of the first engine begins with a few at once.
+/// How many hedges may be saved up: when the first engine becomes slow, several requests need one at once.
 const MAX_SAVED: f64 = 10.0;
 
 /// Two engines of which the second is asked when the first is unusually slow. They may be the same.
@@ -94,7 +93,7 @@ impl Tts for Hedge<dyn Tts> {
 
 /// A stage whose requests can be hedged.
 pub trait HedgeStage: Send + Sync {
-    /// In tables and on pages: `hedge llm`.
+    /// The component's name in reports and on pages: `hedge llm`.
     const COMPONENT: &'static str;
 }
 
@@ -133,19 +132,19 @@ impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
     }
 }
 
-/// How slow is unusual, and how often it may cost a second request.
+/// Which latency is unusual, and how many second requests may be made.
 struct Pace {
     share: f64,
-    /// Of the first engine; where the second was faster, until then.
+    /// The time to the first item: of the first engine or, where the second was faster, of that one.
     first_item: Stage,
     requests: AtomicU64,
     hedged: AtomicU64,
     won: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<PaceState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PaceState {
     /// Hedges that may be sent now.
     saved: f64,
     before: Snapshot,
@@ -234,7 +233,8 @@ fn hedged<T: Send + 'static>(
     stream::once(begun).flatten().boxed()
 }
 
-/// The first useful item, its stream, and whether that is the second. Only when both fail is it an error: the first's.
+/// The first useful item, its stream, and whether that is the second engine's. It is an error only when both fail: that of the
+/// first engine.
 async fn race<T>(
     mut first: Answers<T>,
     mut second: Answers<T>,

@@ -1,17 +1,17 @@
-//! An observer that is named later: engines are built before whoever watches them.
+//! An observer that is set later, because engines are built before the observers of their requests.
 
 use std::sync::{Arc, OnceLock};
 
 use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome};
 
-/// Tells whoever is named; until then nobody is told.
+/// Passes everything on to an observer, once there is one.
 #[derive(Default)]
 pub struct LateObserver(OnceLock<Arc<dyn Observer>>);
 
 impl LateObserver {
-    /// From now on `observer` is told. Only the first one is.
+    /// Passes everything on to `observer` from now on. Only the first call has an effect.
     pub fn tell(&self, observer: Arc<dyn Observer>) {
-        // Who came first stays.
+        // An observer that is set already stays.
         let _ = self.0.set(observer);
     }
 }

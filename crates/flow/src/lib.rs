@@ -1,5 +1,5 @@
-//! What stands between a call and the engines it asks, one file each. Decorators round the core traits: an engine goes in,
-//! the same trait comes out.
+//! What stands between a call and its engines, so that a slow, failing or overloaded engine is not heard: decorators round the
+//! core traits, one file each. An engine goes in, and something with the same trait comes out.
 
 mod batch;
 mod batched;

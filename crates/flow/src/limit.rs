@@ -1,10 +1,10 @@
 //! How many requests one engine is given at a time, found from how long it takes until it answers.
 //!
 //! The method is Gradient2 of Netflix's concurrency-limits (<https://github.com/Netflix/concurrency-limits>): the limit
-//! is scaled by how the latency now compares to what is usual, and grows while there is no difference. It differs in
-//! three points. What is usual is learnt only while little is in flight, since an average over all requests takes a
+//! is scaled by the ratio of the usual latency to the present one, and grows while they are equal. It differs in
+//! three points. The usual latency is learned only while little is in flight, since an average over all requests takes a
 //! lasting overload for normal. Latencies are compared by their medians, since one long prompt moves a mean. And
-//! requests that the engine refuses shrink the limit as lost packets shrink TCP's window.
+//! requests that the engine refuses shrink the limit, as lost packets shrink TCP's window.
 
 mod window;
 
@@ -15,31 +15,32 @@ use tokio::time::Instant;
 
 use window::{Medians, Window};
 
-/// Where the limit begins: low, so that what is first learnt as usual is no overload.
+/// The limit at the beginning: low, so that what is first learned as usual is no overload.
 const INITIAL: f64 = 8.0;
-/// So many times the usual latency is still no sign of a queue. Netflix allows 1.5, of means, to engines whose
+/// Up to this multiple of the usual latency there is no sign of a queue. Netflix allows 1.5 times the mean, for engines whose
 /// latency varies less with load.
 const TOLERANCE: f64 = 1.3;
 /// No window shrinks the limit by more than this; as in Gradient2.
 const MIN_GRADIENT: f64 = 0.5;
-/// What the limit grows by in a window, times its root: about the queue that keeps an engine busy although requests
-/// come at random.
+/// How much the limit grows in a window, as a multiple of its square root: about the queue that keeps an engine busy although
+/// requests come at random.
 const GROWTH: f64 = 0.5;
 /// The share of the limit that must be in use before it grows: more than what the least urgent requests may fill, so
 /// that those do not raise the limit and thereby their own part of the engine.
 const FULL: f64 = 0.8;
-/// Below this share in use, latency is not the limit's doing and it does not shrink; as in Gradient2.
+/// Below this share in use, a high latency is not caused by the limit, which then does not shrink; as in Gradient2.
 const USED: f64 = 0.5;
-/// At up to this share in use latency is the engine's own, without a queue.
+/// Up to this share in use, latency is the engine's own, without a queue.
 const IDLE: f64 = 0.25;
-/// By how much one sample moves what is usual: some fifty samples follow an engine that became three times slower.
+/// By how much one sample moves the usual latency: it takes some fifty samples to follow an engine that became three times
+/// slower.
 const STEP: f64 = 0.02;
-/// What a refused or unanswered request leaves of the limit: TCP CUBIC's factor (RFC 9438).
+/// The factor by which a refused or unanswered request shrinks the limit: TCP CUBIC's (RFC 9438).
 const DECREASE: f64 = 0.7;
-/// No engine is left alone for longer because of what it said: it may say nonsense.
+/// The longest pause that an engine may ask for, in case it asks for something absurd.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 
-/// Between what the limit may move.
+/// The range within which the limit may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitBounds {
     /// At least one request.
@@ -49,7 +50,7 @@ pub struct LimitBounds {
 }
 
 impl LimitBounds {
-    /// For engines that see to it themselves.
+    /// For engines that limit themselves.
     pub const UNLIMITED: Self = Self { min: 65_536, max: 65_536 };
 }
 
@@ -64,26 +65,26 @@ impl Default for LimitBounds {
 pub struct Sample {
     /// When it was sent.
     pub began: Instant,
-    /// Until the first useful piece of the answer.
+    /// The time until the first useful piece of the answer.
     pub latency: Duration,
     /// How many were in flight when it was sent, itself included.
     pub in_flight: usize,
 }
 
-/// The limit of one engine. It reads no clock.
+/// The limit of one engine. It reads no clock: time is an argument.
 #[derive(Debug)]
 pub struct Limit {
     bounds: LimitBounds,
     value: f64,
-    /// The usual latency in seconds, of an engine with little to do.
+    /// The usual latency while the engine has little to do, in seconds.
     usual: Option<f64>,
     window: Window,
-    /// The engine said to send nothing until then.
+    /// Until when the engine asked to be sent nothing.
     pause: Option<Instant>,
     budget: Option<Budget>,
 }
 
-/// What the engine said that it will still take.
+/// How many more requests the engine said it will take.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
     left: u64,
@@ -92,7 +93,7 @@ struct Budget {
 }
 
 impl Limit {
-    /// A limit that nothing is known of yet.
+    /// The initial limit of an engine of which nothing is known.
     pub fn new(bounds: LimitBounds) -> Self {
         let min = bounds.min.max(1);
         let bounds = LimitBounds { min, max: bounds.max.max(min) };
@@ -105,8 +106,8 @@ impl Limit {
         self.value as usize
     }
 
-    /// Until when no request may be sent that may use only `share` (0 to 1) of what the engine takes; `None` if one may
-    /// be sent now. How many are in flight is not looked at.
+    /// Until when no request may be sent of a priority that may use only `share` (0 to 1) of the engine's budget; `None` if one
+    /// may be sent now. How many are in flight is not considered.
     pub fn closed_until(&self, share: f64, now: Instant) -> Option<Instant> {
         let pause = self.pause.filter(|until| now < *until);
         let spent = |budget: &&Budget| budget.left as f64 <= (1.0 - share) * budget.whole as f64;
@@ -135,7 +136,7 @@ impl Limit {
         }
     }
 
-    /// A request failed: whether that shrinks the limit or pauses the engine is seen from the error.
+    /// A request failed. The error decides whether that shrinks the limit or pauses the engine.
     pub fn failed(&mut self, error: &Error, began: Instant, now: Instant) {
         if !matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Unavailable) {
             return;
@@ -143,22 +144,22 @@ impl Limit {
         if let Some(wait) = error.retry_after() {
             self.pause = self.pause.max(Some(now + wait.min(MAX_PAUSE)));
         }
-        // Requests that were sent together fail together: they shrink it once.
+        // Requests that were sent together fail together: they shrink the limit once.
         if self.window.counts(began) {
             self.set(self.value * DECREASE);
             self.window.restart(now);
         }
     }
 
-    /// The engine said how much more it will take.
+    /// The engine said how many more requests it will take.
     pub fn told(&mut self, limit: RateLimit, now: Instant) {
         let whole = limit.limit.unwrap_or(limit.remaining);
         let until = now + limit.reset.min(MAX_PAUSE);
         self.budget = Some(Budget { left: limit.remaining, whole, until });
     }
 
-    /// A step towards the sample: what is learnt so is the median (Ma, Muthukrishnan and Sandler, Frugal Streaming,
-    /// 2013).
+    /// Moves the usual latency a step towards the sample. It converges to the median (Ma, Muthukrishnan and Sandler, Frugal
+    /// Streaming, 2013).
     fn learn(&mut self, latency: f64) {
         self.usual = Some(match self.usual {
             None => latency,
@@ -175,7 +176,7 @@ impl Limit {
             return;
         }
         let median = medians.latency.as_secs_f64();
-        // The engine has become faster than what is known of it, even with the queue that the limit tolerates.
+        // The engine has become faster than it was, even with the queue that the limit tolerates.
         if median * TOLERANCE < usual {
             usual = median / TOLERANCE;
             self.usual = Some(usual);

@@ -1,6 +1,6 @@
-//! What engines of speech are sent, counted as those who sell them bill it: [`Meters`].
+//! How much is sent to speech engines, counted in the units in which vendors bill it: [`Meters`].
 //!
-//! Counted is what goes out, whether or not anything comes back: requests that fail or are cancelled are billed too.
+//! Everything that is sent counts, whether or not an answer comes: requests that fail or are cancelled are billed, too.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ const MILLION: f64 = 1e6;
 /// Calls are charged in millionths of the currency.
 const MICROS: f64 = 1e6;
 
-/// What one engine was sent.
+/// Counts how much one engine was sent.
 pub(crate) struct Meter {
-    /// Its stage and itself: "stt deepgram".
+    /// The stage and the engine: "stt deepgram".
     name: Arc<str>,
     unit: SpeechUnit,
-    /// Of one sample or character, in millionths of the currency.
+    /// The price of one sample or character, in millionths of the currency.
     price: Option<f64>,
     sent: AtomicU64,
 }
@@ -31,7 +31,7 @@ impl Meter {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// What this much costs, in millionths of the currency.
+    /// The price of this amount, in millionths of the currency.
     fn micros(&self, amount: u64) -> u64 {
         (self.price.unwrap_or_default() * amount as f64).round() as u64
     }
@@ -85,7 +85,7 @@ impl Meters {
         meter
     }
 
-    /// Nothing panics while it holds this lock.
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
     fn meters(&self) -> MutexGuard<'_, Vec<Arc<Meter>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,17 +105,18 @@ impl Component for Meters {
     }
 }
 
-/// What one request is sent, charged to its call.
+/// How much one request has sent, charged to its call.
 pub(crate) struct Bill {
     meter: Arc<Meter>,
     account: Option<Arc<Account>>,
     sent: u64,
-    /// Charged so far. Charged is how much the rounded sum grows: a piece of audio may cost less than a millionth.
+    /// What was charged so far, in millionths of the currency. Each time the growth of the rounded sum is charged, because a
+    /// piece of audio may cost less than a millionth.
     micros: u64,
 }
 
 impl Bill {
-    /// For the call that this thread works for.
+    /// A bill of the call that this thread works for.
     pub(crate) fn open(meter: &Arc<Meter>) -> Self {
         Self { meter: meter.clone(), account: account::current(), sent: 0, micros: 0 }
     }

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use crate::meter::{Bill, Meter, Meters};
 
-/// An engine whose requests are told to an observer.
+/// An engine whose requests are reported to an observer.
 pub struct Observed<E: ?Sized> {
     engine: Arc<E>,
     observer: Arc<dyn Observer>,
@@ -21,7 +21,7 @@ pub struct Observed<E: ?Sized> {
 }
 
 impl<E: ?Sized> Observed<E> {
-    /// Tells `observer` how each request to `engine` ends.
+    /// Reports to `observer` how each request to `engine` ends.
     pub fn new(engine: Arc<E>, observer: Arc<dyn Observer>) -> Self {
         Self { engine, observer, meter: None }
     }
@@ -30,7 +30,7 @@ impl<E: ?Sized> Observed<E> {
         Request { observer: Arc::clone(&self.observer), engine, outcome: RequestOutcome::Cancelled }
     }
 
-    /// What a request is sent is charged to the call that this thread works for.
+    /// The bill of a request, charged to the call that this thread works for; `None` if the engine is not metered.
     fn bill(&self) -> Option<Bill> {
         self.meter.as_ref().map(Bill::open)
     }
@@ -172,7 +172,7 @@ impl Drop for Request {
 /// The answers to one request.
 struct Counted<T> {
     answers: BoxStream<'static, Result<T>>,
-    /// Whether this was what was asked for, so that nobody need wait for the end of the stream.
+    /// Whether an item completes the answer, so that nobody has to wait for the end of the stream.
     answered: fn(&T) -> bool,
     request: Request,
 }

@@ -1,4 +1,4 @@
-//! Work that a task of its own does for a call.
+//! Work that a separate task does on behalf of a call, and that is charged to it.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use antiphon_core::BoxFuture;
 use antiphon_core::measure::account::{Account, Worker};
 
-/// What such work is called in profiles.
+/// The name of such work in profiles.
 static FLOW: LazyLock<Worker> = LazyLock::new(|| Worker::new("flow"));
 
-/// A future of whose work whoever it asks for more knows the call it is for.
+/// A future whose work is charged to the account of the call it is done for: whenever it is polled, the thread carries it.
 pub(crate) struct OnBehalf<T> {
     pub(crate) account: Option<Arc<Account>>,
     pub(crate) work: BoxFuture<'static, T>,

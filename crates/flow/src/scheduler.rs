@@ -1,4 +1,4 @@
-//! Who may ask one engine next: as many at a time as its limit allows, the urgent first.
+//! Decides which request to an engine is sent next: as many at a time as its limit allows, urgent ones first.
 
 mod queue;
 
@@ -20,22 +20,22 @@ pub(crate) use queue::{CAPACITY, Class as PriorityClass};
 /// Lets requests through to one engine.
 pub struct Scheduler {
     target: Arc<str>,
-    state: Mutex<State>,
-    /// From the question until it may be asked.
+    state: Mutex<SchedulerState>,
+    /// The time that requests wait for their permits.
     wait: Arc<Stage>,
 }
 
-struct State {
+struct SchedulerState {
     limit: Limit,
     queue: Queue<Waiter>,
-    /// When the engine is looked at again because it is paused now.
+    /// When a task will dispatch again because the engine is paused now.
     alarm: Option<Instant>,
     counts: Counts,
 }
 
 type Waiter = oneshot::Sender<Result<Permit>>;
 
-/// What it has done so far with those it did not let through.
+/// How many requests were not let through so far, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) refused: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Counts {
     pub(crate) cancelled: u64,
 }
 
-/// A look at it, of one moment.
+/// The load of a scheduler at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) limit: usize,
@@ -56,7 +56,7 @@ impl Scheduler {
     /// A scheduler with nothing to do; errors name the engine as `target`: "llm openai". `wait` times how long requests
     /// wait for their permits.
     pub fn new(target: Arc<str>, bounds: LimitBounds, wait: Arc<Stage>) -> Self {
-        let state = State {
+        let state = SchedulerState {
             limit: Limit::new(bounds),
             queue: Queue::default(),
             alarm: None,
@@ -65,7 +65,7 @@ impl Scheduler {
         Self { target, state: Mutex::new(state), wait }
     }
 
-    /// Waits until a request of this priority may be sent. Dropping the future gives the place in the queue up.
+    /// Waits until a request of this priority may be sent. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     /// `Unavailable` when the queue is full, when a more urgent request took the place in it, or after the longest wait
@@ -90,7 +90,7 @@ impl Scheduler {
         }
     }
 
-    /// A permit without waiting, whatever the limit: for requests that cannot wait but should be counted.
+    /// A permit at once, whatever the limit: for requests that cannot wait but count as in flight.
     pub fn count(self: &Arc<Self>, priority: Priority) -> Permit {
         self.state().start(self, Class::of(priority), Instant::now())
     }
@@ -100,7 +100,7 @@ impl Scheduler {
         self.state().limit.now()
     }
 
-    /// How many are.
+    /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
         self.state().queue.in_flight()
     }
@@ -110,7 +110,7 @@ impl Scheduler {
         self.state().queue.waiting(Class::of(priority))
     }
 
-    /// The engine said how much more it will take.
+    /// The engine said how many more requests it will take.
     pub fn told(self: &Arc<Self>, limit: RateLimit) {
         self.state().limit.told(limit, Instant::now());
         self.dispatch();
@@ -146,15 +146,15 @@ impl Scheduler {
         let place = state.queue.push(class, now, waiter);
         drop(state);
         if let Some(least) = displaced {
-            // It may have been cancelled just now.
+            // Its receiver may have been dropped just now.
             let _ = least.send(Err(self.full()));
         }
-        // Time alone may have opened the engine, and an alarm must be set if it is paused.
+        // The engine's pause may just have ended; if it has not, an alarm must be set.
         self.dispatch();
         Ok(Entered::Waits(Waiting { scheduler: Arc::clone(self), class, place, granted }))
     }
 
-    /// Lets through whoever may go.
+    /// Lets through all requests that may be sent now.
     fn dispatch(self: &Arc<Self>) {
         let now = Instant::now();
         let mut started = Vec::new();
@@ -165,7 +165,7 @@ impl Scheduler {
         let alarm = state.next_alarm(now);
         drop(state);
         for (waiter, permit) in started {
-            // Whoever is gone by now drops the permit, which lets the next one through.
+            // If the receiver is gone the permit is dropped, which lets the next request through.
             let _ = waiter.send(Ok(permit));
         }
         if let (Some(at), Ok(runtime)) = (alarm, Handle::try_current()) {
@@ -189,13 +189,13 @@ impl Scheduler {
         Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
     }
 
-    /// Nothing panics while it holds this lock, and no permit is dropped.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use. No permit may be dropped under it: that locks it.
+    fn state(&self) -> MutexGuard<'_, SchedulerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Looks at a paused engine again once it may be asked.
+/// Dispatches once a paused engine may be asked again.
 async fn ring(scheduler: Weak<Scheduler>, at: Instant) {
     sleep_until(at).await;
     if let Some(scheduler) = scheduler.upgrade() {
@@ -204,7 +204,7 @@ async fn ring(scheduler: Weak<Scheduler>, at: Instant) {
     }
 }
 
-impl State {
+impl SchedulerState {
     fn closed_until(&self, class: Class, now: Instant) -> Option<Instant> {
         self.limit.closed_until(class.share(), now)
     }
@@ -220,7 +220,7 @@ impl State {
         Permit { scheduler: Arc::clone(scheduler), class, began: now, in_flight }
     }
 
-    /// When somebody waits for time to pass, and no alarm is set yet for then: sets one.
+    /// Notes the time at which the first waiting request may be sent; `None` if none waits for the time or an earlier alarm is set.
     fn next_alarm(&mut self, now: Instant) -> Option<Instant> {
         let waiting = Class::ALL.into_iter().filter(|class| self.queue.waiting(*class) > 0);
         let at = waiting.filter_map(|class| self.closed_until(class, now)).min()?;
@@ -237,7 +237,7 @@ enum Entered {
     Waits(Waiting),
 }
 
-/// A place in the queue, given up when dropped.
+/// A place in the queue, which is given up when this is dropped.
 struct Waiting {
     scheduler: Arc<Scheduler>,
     class: Class,
@@ -274,7 +274,7 @@ impl Drop for Waiting {
     }
 }
 
-/// One request that is in flight until this is dropped.
+/// The permit of one request, which counts as in flight until this is dropped.
 #[must_use = "the request counts as in flight only while its permit lives"]
 pub struct Permit {
     scheduler: Arc<Scheduler>,

@@ -1,4 +1,4 @@
-//! The engines that requests go to, each with what stands before it.
+//! The engines that requests go to, each with its breaker, its scheduler and its bounds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::breaker::{Breaker, BreakerState};
 use crate::limit::LimitBounds;
 use crate::scheduler::{CAPACITY, PriorityClass, Scheduler};
 
-/// How long an engine may leave somebody waiting; longer is a failure.
+/// How long an engine may take to answer; longer is a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerBounds {
-    /// From the request to the first useful piece of the answer; of speech recognition, from a flush to its transcript;
-    /// of embeddings, to the whole answer.
+    /// From the request to the first useful piece of the answer. For speech recognition: from a flush to its transcript. For
+    /// embeddings: to the whole answer.
     pub first: Duration,
-    /// For each further piece.
+    /// From one piece of the answer to the next.
     pub stall: Duration,
 }
 
@@ -26,7 +26,7 @@ impl AnswerBounds {
     pub const EMBED: Self = Self { first: Duration::from_secs(1), stall: Duration::from_secs(1) };
 }
 
-/// One engine: whether it works, how much it takes, who is next.
+/// One engine: whether it works, how much it can take, and which request is next.
 pub struct Target {
     name: Arc<str>,
     bounds: AnswerBounds,
@@ -36,27 +36,27 @@ pub struct Target {
 }
 
 impl Target {
-    /// In errors and tables: "llm openai".
+    /// The name in errors and reports: "llm openai".
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Its bounds.
+    /// How long it may take.
     pub fn bounds(&self) -> AnswerBounds {
         self.bounds
     }
 
-    /// Whether it works.
+    /// Decides whether it is asked.
     pub fn breaker(&self) -> &Arc<Breaker> {
         &self.breaker
     }
 
-    /// Who is next.
+    /// Decides which request is next.
     pub fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
     }
 
-    /// Passes on what it said of how much more it will take.
+    /// Passes on to the scheduler how many more requests the engine said it will take.
     pub(crate) fn read_rate_limits(&self) {
         if let Some(limit) = self.rate_limits.take() {
             self.scheduler.told(limit);
@@ -64,7 +64,7 @@ impl Target {
     }
 }
 
-/// All engines, as they are measured.
+/// All engines of a server.
 pub struct Targets {
     targets: Mutex<Vec<Arc<Target>>>,
     wait: Arc<Stage>,
@@ -77,7 +77,7 @@ impl Default for Targets {
 }
 
 impl Targets {
-    /// A new engine. `rate_limits` is where it tells what its server says of how much more it will take.
+    /// Adds an engine. In `rate_limits` it leaves what its server says about how many more requests it will take.
     pub fn add(
         &self,
         name: impl Into<Arc<str>>,
@@ -97,17 +97,17 @@ impl Targets {
         target
     }
 
-    /// Those added so far.
+    /// The engines added so far.
     pub fn all(&self) -> Vec<Arc<Target>> {
         self.targets().clone()
     }
 
-    /// Breakers and schedulers, as far as they are measured.
+    /// The measurements of all breakers and of all schedulers.
     pub fn components(self: &Arc<Self>) -> [Arc<dyn Component>; 2] {
         [Arc::new(Breakers(self.clone())), Arc::new(Schedulers(self.clone()))]
     }
 
-    /// Nothing panics while it holds this lock.
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
     fn targets(&self) -> MutexGuard<'_, Vec<Arc<Target>>> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +152,7 @@ impl Component for Breakers {
     }
 }
 
-/// As dashboards and metrics show it: 0 closed, 1 half-open, 2 open.
+/// The state as a number, for dashboards and metrics: 0 closed, 1 half-open, 2 open.
 fn state(target: &Target) -> f64 {
     match target.breaker.state() {
         BreakerState::Closed => 0.0,
@@ -226,7 +226,7 @@ impl Component for Schedulers {
     }
 }
 
-/// The limit, where there is one.
+/// The limit; `None` for an engine that limits itself.
 fn limited(limit: usize) -> Option<usize> {
     (limit < LimitBounds::UNLIMITED.max).then_some(limit)
 }

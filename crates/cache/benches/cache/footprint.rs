@@ -1,4 +1,4 @@
-//! What an entry takes in memory beside its value and its label, as the system sees it.
+//! Measures the memory of an entry beside its value and its label, as the operating system sees it.
 
 use std::env;
 use std::process::Command;
@@ -9,21 +9,21 @@ use antiphon_cache::{Cache, CacheOptions, Draft, Entry, KeyBuilder, Kind};
 use antiphon_core::Priority;
 use bytes::Bytes;
 
-/// Tables of a power of two are three quarters full with the one, and a little more than half with the other.
+/// Two numbers of entries: hash tables are three quarters full with the first, and a little more than half with the second.
 const ENTRIES: [u32; 2] = [95_000, 125_000];
 const VALUE: usize = 1_024;
 const LABEL: &str = "What time do you open tomorrow?";
 const TENANT: &str = "a tenant of somebody";
-/// What this program is told to measure one of [`WAYS`].
+/// The argument with which this program measures one of [`WAYS`].
 const MEASURE: &str = "footprint";
 
-/// How a cache is filled. The second leaves ghosts.
+/// The ways in which a cache is filled; the second one leaves ghosts.
 const WAYS: [(&str, Fill); 3] =
     [("put", put), ("put, each for another one", put_twice), ("read from a layer, the same", read_twice)];
 
 type Fill = fn(&Cache, u32);
 
-/// Each in a process of its own: memory that was freed before would be used again, and not be seen.
+/// Measures each way in a process of its own, because memory that was freed before would be used again and not be counted.
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 pub(crate) fn print() {
     println!("bytes an entry takes, beside value and label  measured  counted");
@@ -38,7 +38,7 @@ pub(crate) fn print() {
     println!();
 }
 
-/// Whether this process is one of those; then it has measured.
+/// Measures, if this process is one of those; true if it is.
 pub(crate) fn is_asked_for() -> bool {
     let arguments: Vec<String> = env::args().collect();
     let [_, measure, way, entries] = &arguments[..] else { return false };
@@ -62,7 +62,7 @@ fn measure_one((name, fill): (&str, Fill), entries: u32) {
     println!("  {name:<30} {entries:>9} {measured:>10} {counted:>9}");
 }
 
-/// Room for so many entries.
+/// A cache with room for this many entries.
 fn cache(entries: u32) -> Cache {
     let max_bytes = entry(0).size() * entries as usize;
     let options = CacheOptions { kind: Kind::Reply, max_bytes, ttl: Duration::from_hours(1) };
@@ -78,7 +78,7 @@ fn put(cache: &Cache, entries: u32) {
     }
 }
 
-/// The first half goes.
+/// Fills it twice, so that the first half is evicted.
 fn put_twice(cache: &Cache, entries: u32) {
     put(cache, 2 * entries);
     assert_eq!(cache.evicted(), u64::from(entries), "each for another one");
@@ -103,11 +103,11 @@ fn entry(number: u32) -> Entry {
         made_ms: 0,
         expires_ms: u64::MAX,
         cost: Duration::ZERO,
-        ahead: false,
+        prefetched: false,
     }
 }
 
-/// What of the process is in memory; only Linux tells it.
+/// The resident memory of the process, which only Linux reports.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

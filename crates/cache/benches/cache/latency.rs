@@ -1,4 +1,4 @@
-//! How soon a hit is there, and how long whoever writes takes.
+//! Measures how long hits and writes take.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::cell::Cell;
@@ -18,20 +18,20 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
 const ENTRIES: u32 = 10_000;
-/// About what a reply takes, and a prompt.
+/// The sizes of a typical reply and of a prompt, in bytes.
 const BYTES: usize = 2_048;
 const CALLS: usize = 1_000_000;
-/// Of what takes a microsecond, and of what takes a hundred.
+/// Calls measured: of those that take a microsecond, and of those that take a hundred.
 const WRITES: usize = 100_000;
 const SWEEPS: usize = 10_000;
-/// Each removes one more of all there are.
+/// Calls measured that clear the cache.
 const REMOVED: usize = 5_000;
-/// Numbers of entries that nobody has put before.
+/// The first number of entries that were not put before.
 const NEW: u32 = 1 << 31;
 const BATCH: usize = 1_000;
 const TENANT: &str = "bench";
 
-/// Nanoseconds a call, sorted: of batches timed as a whole, and of calls timed one by one, the timer included.
+/// Sorted nanoseconds a call: of batches timed as a whole, and of calls timed one by one, with the timer included.
 struct Figures {
     batches: Vec<u64>,
     each: Vec<u64>,
@@ -77,7 +77,7 @@ fn key(number: u32) -> Key {
     KeyBuilder::new(Kind::Reply, TENANT).add(number.to_le_bytes()).build()
 }
 
-/// Its clock is the system's, and there is room for some more. Each entry was used.
+/// A full cache with the system's clock, whose entries were all used.
 fn filled() -> Cache {
     let max_bytes = ENTRIES as usize * BYTES * 3 / 2;
     let options = CacheOptions { kind: Kind::Reply, max_bytes, ttl: Duration::from_hours(1) };
@@ -105,7 +105,7 @@ fn put(cache: &Cache, tenant: &Arc<str>, number: u32) {
     });
 }
 
-/// Of twice as many calls of `call`, which says whether it hit.
+/// The times of calls of `call`, which tells whether it hit; made twice as often.
 fn measure(calls: usize, call: impl Fn(usize) -> bool) -> Figures {
     let mut hits = 0;
     let mut timed = |calls: Range<usize>| {
@@ -121,7 +121,7 @@ fn measure(calls: usize, call: impl Fn(usize) -> bool) -> Figures {
     Figures { batches, each }
 }
 
-/// Of the same keys at the same time.
+/// The times of two threads that read the same keys.
 fn on_two_threads(call: impl Fn(usize) -> bool + Copy + Send + Sync) -> Figures {
     let barrier = Barrier::new(2);
     let run = || {
@@ -138,7 +138,7 @@ fn on_two_threads(call: impl Fn(usize) -> bool + Copy + Send + Sync) -> Figures 
     two
 }
 
-/// While a thread puts entries that nobody asks for, one after the other, as fast as it can.
+/// The times of hits while another thread puts entries as fast as it can.
 fn while_another_puts(cache: &Cache, call: impl Fn(usize) -> bool) -> Figures {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -154,7 +154,7 @@ fn while_another_puts(cache: &Cache, call: impl Fn(usize) -> bool) -> Figures {
     })
 }
 
-/// Each of an entry that is new, for which another one goes.
+/// The times of putting new entries, each of which evicts one.
 fn puts(cache: &Cache) -> Figures {
     let (tenant, new, evicted) = (TENANT.into(), Cell::new(NEW), cache.evicted());
     let figures = measure(WRITES, |_| {
@@ -165,7 +165,7 @@ fn puts(cache: &Cache) -> Figures {
     figures
 }
 
-/// None of the entries has expired.
+/// The times of sweeping entries of which none has expired.
 fn sweeps(cache: &Cache) -> Figures {
     measure(SWEEPS, |_| {
         cache.sweep();
@@ -173,7 +173,7 @@ fn sweeps(cache: &Cache) -> Figures {
     })
 }
 
-/// Of one key at a time.
+/// The times of removing one key at a time.
 fn removes(cache: &Cache) -> Figures {
     let keys: Vec<Key> =
         cache.list(&Selection::default(), usize::MAX).iter().map(|entry| entry.key).collect();

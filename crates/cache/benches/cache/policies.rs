@@ -1,4 +1,4 @@
-//! Policies to compare.
+//! The eviction policies that are compared.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -12,15 +12,15 @@ use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use crate::trace::{Request, Trace};
 
-/// First in, first out; least recently used; quick_cache; ours; and the best choice of what to keep that never changes.
+/// FIFO, LRU, quick_cache, this crate's, and the best fixed set of entries.
 pub(crate) const NAMES: [&str; 5] = ["fifo", "lru", "quick", "ours", "fixed"];
 
-/// What any entry's value is a part of.
+/// The buffer that the values of all entries are slices of.
 static ZEROS: [u8; 65_536] = [0; 65_536];
 
-/// Something that keeps some of what is asked for.
+/// A policy: it keeps some of the keys that are asked for.
 pub(crate) trait Policy {
-    /// Whether it had it; if not, it may have it from now on.
+    /// Asks for a key: true if it was kept; otherwise it may be kept from now on.
     fn request(&mut self, request: Request) -> bool;
 }
 
@@ -75,7 +75,7 @@ impl Policy for Lru {
     }
 }
 
-/// quick_cache's: Clock-PRO, much like S3-FIFO.
+/// The policy of quick_cache: Clock-PRO, which is similar to S3-FIFO.
 type Quick = QuickCache<u32, usize, BySize, BuildHasherDefault<DefaultHasher>>;
 
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl Policy for Quick {
     }
 }
 
-/// Keeps what will be asked for most, and nothing else.
+/// The best fixed set: keeps the keys that will be asked for most, and no others.
 struct Fixed(HashSet<u32>);
 
 impl Fixed {
@@ -122,7 +122,7 @@ impl Policy for Fixed {
     }
 }
 
-/// Ours.
+/// The policy of this crate.
 impl Policy for Resident {
     fn request(&mut self, (number, size): Request) -> bool {
         let key = KeyBuilder::new(Kind::Reply, "").add(number.to_le_bytes()).build();
@@ -137,7 +137,7 @@ impl Policy for Resident {
                 made_ms: 0,
                 expires_ms: u64::MAX,
                 cost: Duration::ZERO,
-                ahead: false,
+                prefetched: false,
             };
             entry.value = Bytes::from_static(&ZEROS[..size - entry.size()]);
             self.put(Arc::new(entry));
@@ -146,7 +146,7 @@ impl Policy for Resident {
     }
 }
 
-/// As named in [`NAMES`], each with room for so many bytes.
+/// The policies named in [`NAMES`], each with room for this many bytes.
 pub(crate) fn policies(room: usize, trace: &Trace) -> [Box<dyn Policy>; 5] {
     let (bytes, requests) = trace.requests().fold((0, 0), |(bytes, all), (_, size)| (bytes + size, all + 1));
     let (hasher, lifecycle) = (BuildHasherDefault::default(), DefaultLifecycle::default());

@@ -1,4 +1,4 @@
-//! What is asked for.
+//! The traces of requests.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,27 +9,27 @@ use rand::{Rng, SeedableRng};
 use crate::policies::policies;
 
 const SEED: u64 = 7;
-/// Of entries of one size.
+/// The size of entries in traces with a single size.
 const SIZE: usize = 1_024;
-/// After so many requests comes a scan.
+/// The number of requests between two scans.
 const BETWEEN_SCANS: usize = 20_000;
-/// Keys from here on are those of scans, and do not count.
+/// Keys from here on belong to scans and do not count.
 const SCANNED: u32 = 1 << 31;
-/// After so many requests a key takes the place of a popular one.
+/// The number of requests after which a new key replaces a popular one.
 const BETWEEN_MOVES: usize = 20;
-/// Requests within which a burst is over, and how often its key is asked for at most; half of them are once.
+/// How many requests a burst lasts, and how often its key is asked for at most; half of them only once.
 const BURST: (f64, f64) = (3_000.0, 20.0);
 
-/// A key and the size of what it finds.
+/// A key and the size of its value.
 pub(crate) type Request = (u32, usize);
 
-/// Requests, and the sizes of what is asked for by Zipf's law.
+/// A trace: the requests, and the sizes of the values that are requested by Zipf's law.
 pub(crate) struct Trace {
     keys: Vec<u32>,
     sizes: Vec<usize>,
 }
 
-/// Ranks by Zipf's law: rank n with a probability as 1 / n^alpha.
+/// Draws ranks by Zipf's law: rank n with a probability proportional to 1 / n^alpha.
 struct Zipf {
     sums: Vec<f64>,
     random: SmallRng,
@@ -45,7 +45,7 @@ impl Zipf {
         Self { sums: sums.collect(), random: SmallRng::seed_from_u64(SEED) }
     }
 
-    /// A rank from 0 on.
+    /// Draws a rank, from 0 on.
     fn draw(&mut self) -> u32 {
         let at = self.random.random::<f64>() * self.sums.last().copied().unwrap_or_default();
         self.sums.partition_point(|sum| *sum < at) as u32
@@ -53,13 +53,13 @@ impl Zipf {
 }
 
 impl Trace {
-    /// By Zipf's law: keys are ranks.
+    /// Requests by Zipf's law; the keys are ranks.
     pub(crate) fn zipf(keys: u32, alpha: f64, requests: usize) -> Self {
         let mut zipf = Zipf::new(keys, alpha);
         Self { keys: (0..requests).map(|_| zipf.draw()).collect(), sizes: vec![SIZE; keys as usize] }
     }
 
-    /// Now and then `length` keys one after the other that nobody asks for again.
+    /// Adds scans: now and then `length` keys in a row that are never asked for again.
     pub(crate) fn with_scans(mut self, length: u32) -> Self {
         let mut next = SCANNED;
         let parts = self.keys.chunks(BETWEEN_SCANS).map(|part| {
@@ -71,14 +71,14 @@ impl Trace {
         self
     }
 
-    /// Sizes from 0.5 to 50 kB, as many between 0.5 and 5 as between 5 and 50.
+    /// Draws sizes from 0.5 to 50 kB: as many between 0.5 and 5 as between 5 and 50.
     pub(crate) fn with_sizes(mut self) -> Self {
         let mut random = SmallRng::seed_from_u64(SEED);
         self.sizes.fill_with(|| (500.0 * 100_f64.powf(random.random())) as usize);
         self
     }
 
-    /// What is popular changes.
+    /// Lets popularity change over time.
     pub(crate) fn with_moves(mut self) -> Self {
         let count = self.sizes.len() as u32;
         let mut keys: Vec<u32> = (0..count).collect();
@@ -92,7 +92,7 @@ impl Trace {
         self
     }
 
-    /// Half of the requests are instead for keys that are asked for a few times within a short time, and then no more.
+    /// Replaces half of the requests by bursts: keys that are asked for a few times within a short time, and then no more.
     pub(crate) fn with_bursts(mut self) -> Self {
         let mut random = SmallRng::seed_from_u64(SEED);
         let mut due = BinaryHeap::new();
@@ -117,7 +117,7 @@ impl Trace {
         self
     }
 
-    /// Percent of the requests, after the first `warm_up`, that each policy answers with room for `part` of all bytes.
+    /// The percentage of requests after the first `warm_up` that each policy answers, with room for `part` of all bytes.
     pub(crate) fn ratios(&self, part: f64, warm_up: usize) -> [f64; 5] {
         let room = self.sizes.iter().sum::<usize>() as f64 * part;
         policies(room as usize, self).map(|mut policy| {

@@ -1,4 +1,4 @@
-//! How close in meaning what is asked is to what answers it: what the threshold of semantic invalidation is chosen by.
+//! Measures how close questions are in meaning to the texts that answer them, from which the threshold of semantic invalidation is chosen.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -11,15 +11,15 @@ use tokio::runtime::Runtime;
 
 use crate::given;
 
-/// Passages a search finds at most, as many as a turn is given.
+/// The most passages that a search finds, as many as a turn is given.
 const LIMIT: usize = 3;
-/// Embedded at once.
+/// Texts embedded in one call.
 const BATCH: usize = 32;
-/// What `antiphon-memory` calls related: it finds nothing less close.
+/// The cosine from which on `antiphon-memory` finds a text.
 const FLOOR: f32 = 0.35;
 const THRESHOLDS: [f32; 8] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
 
-/// Texts, and queries with the texts that answer them.
+/// A data set: texts, and queries with the texts that answer them.
 struct Set {
     name: &'static str,
     texts: Vec<String>,
@@ -63,7 +63,7 @@ fn gold(set: &Set) -> impl Iterator<Item = (usize, usize)> + '_ {
     queries.flat_map(|(query, (_, answers))| answers.iter().map(move |answer| (query, *answer)))
 }
 
-/// Of each query and each text that does not answer it.
+/// The cosines of each query with each text that does not answer it.
 fn others(set: &Set, cosines: &[Vec<f32>]) -> Vec<f32> {
     let queries = set.queries.iter().zip(cosines);
     let others = queries.flat_map(|((_, answers), row)| {
@@ -72,7 +72,7 @@ fn others(set: &Set, cosines: &[Vec<f32>]) -> Vec<f32> {
     others.collect()
 }
 
-/// Of each query and each text that it finds.
+/// The cosines of each query with each text that it finds.
 fn found(cosines: &[Vec<f32>], floor: f32) -> Vec<f32> {
     let best = |row: &Vec<f32>| {
         let mut row = row.clone();
@@ -105,7 +105,7 @@ fn xquad() -> Set {
     Set { name: "XQuAD: written questions, passages of an encyclopaedia", texts, queries }
 }
 
-/// The entries that are asked for at least once.
+/// Only the entries that answer at least one question.
 fn dstc10(testdata: &Path) -> Set {
     let folder = testdata.join("knowledge_dstc10");
     let packed = std::fs::File::open(folder.join("knowledge.jsonl.gz")).expect("readable");
@@ -113,7 +113,7 @@ fn dstc10(testdata: &Path) -> Set {
     GzDecoder::new(packed).read_to_string(&mut entries).expect("gzip");
     let entries: HashMap<String, String> = json_lines(&entries)
         .map(|entry| {
-            // Some are about a whole town.
+            // Some entries are about a whole town and not a single hotel.
             let words = ["entity", "question", "answer"].map(|part| entry[part].as_str().unwrap_or_default());
             (given::text(&entry["id"]), words.join(" "))
         })

@@ -24,7 +24,7 @@ const ROOM: usize = 64 << 20;
 const HITS: usize = 200_000;
 const UNCACHED: usize = 200;
 const LIMIT: usize = 3;
-/// Cached when something changes.
+/// Results that are kept when something changes.
 const QUERIES: usize = 1_000;
 
 fn main() {
@@ -54,7 +54,7 @@ fn clock() -> u64 {
     now.map_or(0, |now| now.as_millis() as u64)
 }
 
-/// How long it takes to embed a question, and to be given its vector.
+/// Measures embedding a question, and getting its vector from the cache.
 fn embeddings(runtime: &Runtime, engine: &dyn Embed, cached: &dyn Embed, questions: &[String]) {
     let embed = |embed: &dyn Embed, texts: &[String]| {
         runtime.block_on(embed.embed(texts.to_vec(), Priority::LiveTurn)).expect("embeds");
@@ -71,7 +71,7 @@ fn embeddings(runtime: &Runtime, engine: &dyn Embed, cached: &dyn Embed, questio
     }
 }
 
-/// How long a search takes in a small store, nothing of it being cached.
+/// Measures a search in a small store without any cache.
 fn searches(runtime: &Runtime, embed: &Arc<dyn Embed>, passages: Vec<String>, questions: &[String]) {
     let passages = passages.into_iter().map(|passage| ("article".to_owned(), passage)).collect();
     let store = InProcessKnowledge::new(Arc::clone(embed), passages).expect("few");
@@ -87,7 +87,7 @@ fn search(about: &str) -> Search {
     Search { requester: Requester::local(), about: about.to_owned(), limit: LIMIT }
 }
 
-/// Finds the same passages for everything.
+/// A store that finds the same passages for every query.
 struct Same(Vec<Passage>);
 
 impl Same {
@@ -111,7 +111,7 @@ impl Knowledge for Same {
     }
 }
 
-/// How long it takes to be given what was found before.
+/// Measures getting kept results.
 fn hits(embed: &Arc<CachedEmbed>, about: &str) {
     for words in [1, 150] {
         let store = Same::new(words).cached(embed);
@@ -127,7 +127,7 @@ fn hits(embed: &Arc<CachedEmbed>, about: &str) {
     }
 }
 
-/// How long it takes to forget what a text concerns, of which the vector is known.
+/// Measures dropping the results that a text concerns whose vector is known.
 fn invalidation(runtime: &Runtime, embed: &Arc<CachedEmbed>, questions: &[String]) {
     let store = Same::new(150).cached(embed);
     let more = questions.iter().map(|question| format!("{question} Please tell me."));

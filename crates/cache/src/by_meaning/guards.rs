@@ -1,9 +1,9 @@
-//! Whether two questions that are close in meaning ask for the same facts.
+//! Checks whether two questions that are close in meaning ask for the same facts.
 //!
-//! Embeddings put "order 48213" beside "order 48231", "do" beside "do not" and "from London to Paris" beside its way back.
-//! [`differs`] compares what they blur. It is strict: only words known to say nothing (articles, auxiliaries, courtesies)
-//! and forms and synonyms known to be the same may differ. Every other word counts as a name, since speech recognition
-//! gives no capitals to tell names by. So a question in a language other than English passes only against nearly the
+//! Embeddings put "order 48213" beside "order 48231", "do" beside "do not", and "from London to Paris" beside the way back.
+//! [`differs`] compares what embeddings blur. It is strict: only words known to carry no fact (articles, auxiliaries, courtesies)
+//! and forms and synonyms known to be equivalent may differ. Every other word counts as a name, since speech recognition
+//! gives no capitals to recognise names by. So a question in a language other than English passes only against nearly the
 //! same words.
 
 mod arrangement;
@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use reading::Reading;
 use symbol::Symbol;
 
-/// In what two questions differ.
+/// The kind of fact in which two questions differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guard {
     /// A number, in digits or in words, cardinal or ordinal.
@@ -50,7 +50,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// As it is compared: the surest first.
+    /// The order of comparison: the surest first.
     const COMPARED: [Self; 9] = [
         Self::Number,
         Self::Unit,
@@ -77,7 +77,7 @@ pub fn differs(a: &str, b: &str) -> Option<Guard> {
     differs.or_else(|| (a.sequence() != b.sequence()).then_some(Guard::Order))
 }
 
-/// What a text says of one kind, each thing once.
+/// The facts of one kind in a text, each once.
 pub fn says(text: &str, guard: Guard) -> BTreeSet<String> {
     Reading::of(text).of_guard(guard).map(str::to_owned).collect()
 }
@@ -127,7 +127,7 @@ impl Reading {
         texts
     }
 
-    /// What must come in the same order; persons only where there are several: "I call you", "you call me".
+    /// The facts whose order matters; persons only where there are several: "I call you" is not "you call me".
     fn sequence(&self) -> Vec<&Symbol> {
         let is_doer = |symbol: &Symbol| !matches!(&*symbol.text, "my" | "the");
         let doers = self.symbols.iter().filter(|symbol| symbol.guard == Guard::Person && is_doer(symbol));

@@ -49,10 +49,10 @@ use audit::{Audit, Share};
 use curve::{Curve, Observation};
 use store::Store;
 
-/// Entries that are looked at, the nearest first, for one that asks for the same facts: the neighbours of a question with
-/// a number in it are often the same question with other numbers.
+/// How many nearest entries are checked for one that asks for the same facts: the neighbours of a question with a number in it are
+/// often the same question with other numbers.
 const CANDIDATES: usize = 8;
-/// Below it no reply is worth an observation: that the facts are the same says little of texts so far apart.
+/// The lowest similarity of a neighbour: for texts farther apart it means little that the guards find the same facts.
 const MIN_SIMILARITY: f32 = 0.8;
 
 /// How a semantic index behaves.
@@ -67,9 +67,9 @@ pub struct SemanticOptions {
     pub audit_share: f64,
     /// Numbers in a vector.
     pub dimensions: usize,
-    /// Entries of one scope; then the oldest goes.
+    /// The most entries of one scope; beyond that the oldest is dropped.
     pub max_scope_entries: usize,
-    /// Entries of all scopes; then the oldest goes: 20,000, which take 31 MB with vectors of 384 numbers.
+    /// The most entries of all scopes; beyond that the oldest is dropped. 20,000 take 31 MB with vectors of 384 numbers.
     pub max_entries: usize,
 }
 
@@ -89,27 +89,27 @@ impl Default for SemanticOptions {
 /// The cached question nearest to one that is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbour {
-    /// What the entry is found by.
+    /// The key of its entry.
     pub key: Key,
-    /// What was asked.
+    /// The question as it was asked.
     pub question: Arc<str>,
     /// The cosine of the angle between both vectors.
     pub similarity: f32,
 }
 
-/// What to do about a neighbour.
+/// The decision on a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Give its reply.
+    /// Its reply is given.
     Serve,
-    /// Ask the model as if there were none, compare its answer with the entry's, and say so with
+    /// The model is asked as if there were none; its answer is to be compared with the entry's, and the result reported with
     /// [`SemanticIndex::learn`].
     Explore,
-    /// The same, of a reply that could have been served: this measures the error.
+    /// As [`Self::Explore`], for a reply that could have been served: this measures the error.
     Audit,
 }
 
-/// Cached questions by their vectors, and what was learned about serving their replies.
+/// The index of cached questions by their vectors, with what was learned about serving their replies.
 pub struct SemanticIndex {
     options: SemanticOptions,
     store: Store,
@@ -121,7 +121,7 @@ pub struct SemanticIndex {
 }
 
 impl SemanticIndex {
-    /// An empty index that has seen nothing.
+    /// An empty index.
     ///
     /// # Errors
     /// `Invalid` if a share is not between 0 and 1 or there is room for nothing.
@@ -147,7 +147,8 @@ impl SemanticIndex {
         })
     }
 
-    /// Keeps an entry; one of the same key is replaced, with all that was learned about it. The oldest may have to go.
+    /// Adds an entry. One with the same key is replaced, with all that was learned about it; the oldest is dropped if there is no
+    /// room.
     ///
     /// # Errors
     /// `Invalid` if the vector has another length than the others, is zero or not finite.
@@ -161,7 +162,7 @@ impl SemanticIndex {
         Ok(())
     }
 
-    /// Forgets an entry; whether there was one.
+    /// Removes an entry; false if there was none.
     pub fn remove(&mut self, key: &Key) -> bool {
         self.store.remove(key)
     }
@@ -171,7 +172,7 @@ impl SemanticIndex {
         self.store.has(scope)
     }
 
-    /// Whether there is an entry of this key.
+    /// Whether there is an entry with this key.
     pub fn contains(&self, key: &Key) -> bool {
         self.store.observations(key).is_some()
     }
@@ -186,7 +187,7 @@ impl SemanticIndex {
         self.len() == 0
     }
 
-    /// A question is looked up: to be said once of each, also of those without a neighbour.
+    /// Counts a question that is looked up. To be called once for each, also for those without a neighbour.
     pub fn asked(&self) {
         self.lookups.fetch_add(1, Ordering::Relaxed);
     }
@@ -198,8 +199,8 @@ impl SemanticIndex {
         near.into_iter().find(|neighbour| differs(question, &neighbour.question).is_none())
     }
 
-    /// Whether the neighbour's reply may be given; `random` is uniform in 0..1 and decides what is audited. A key that is
-    /// gone is explored.
+    /// Decides whether the neighbour's reply may be given. `random` is uniform in 0..1 and decides whether it is audited. An
+    /// entry that is gone is explored.
     pub fn decide(&mut self, key: &Key, similarity: f32, random: f64) -> Decision {
         self.served.asked(self.lookups.swap(0, Ordering::Relaxed));
         let limit = self.limit();
@@ -212,7 +213,7 @@ impl SemanticIndex {
         if audited { Decision::Audit } else { Decision::Serve }
     }
 
-    /// What came of exploring: whether the entry's reply would have been right. `decision` is what was decided.
+    /// Learns from an exploration: `correct` if the entry's reply would have been right, `decision` as it was decided.
     pub fn learn(&mut self, key: &Key, similarity: f32, decision: Decision, correct: bool) {
         if decision == Decision::Audit {
             self.audit.add(correct, self.limit());
@@ -224,12 +225,12 @@ impl SemanticIndex {
         }
     }
 
-    /// The error of what would be served, as recent audits saw it.
+    /// The error of the replies that would be served, as measured by recent audits.
     pub fn measured_error(&self) -> ErrorEstimate {
         self.audit.estimate()
     }
 
-    /// Whether anything could be served: the reply of an entry as near as can be of which nothing was seen.
+    /// Whether anything could be served: the reply of an identical question of whose entry nothing was observed.
     pub fn may_serve(&self) -> bool {
         self.curve.risk(1.0, &[]) <= self.limit()
     }
@@ -239,12 +240,12 @@ impl SemanticIndex {
         self.audit.halted()
     }
 
-    /// What was learned about all entries together, to be restored after a restart: at most 12 KB.
+    /// What was learned from all entries together, to be restored after a restart: at most 12 KB.
     pub fn evidence(&self) -> Vec<u8> {
         evidence::to_bytes(&self.curve, &self.audit)
     }
 
-    /// Takes up what [`evidence`](Self::evidence) gave; false, and nothing is changed, if the bytes are damaged or of
+    /// Restores what [`evidence`](Self::evidence) gave; false, and nothing is changed, if the bytes are damaged or of
     /// another version.
     pub fn restore(&mut self, bytes: &[u8]) -> bool {
         let Some((curve, audit)) = evidence::from_bytes(bytes) else { return false };
@@ -252,7 +253,7 @@ impl SemanticIndex {
         true
     }
 
-    /// The risk that a reply served may have.
+    /// The highest risk that a served reply may have.
     fn limit(&self) -> f64 {
         self.options.hit_error_bound.min(self.options.error_bound / self.served.share())
     }

@@ -1,8 +1,8 @@
-//! Whether two answers to a question say the same, as the language model sees it.
+//! Asks the language model whether two answers to a question say the same.
 //!
-//! What a semantic cache learns is only as good as the labels it learns from. So the model is examined before its word
-//! counts: it gets pairs of answers that say the same and pairs that nearly do. A model that takes one of the latter for
-//! the same, as the smallest do, is asked no more, and nothing is learned from it.
+//! A semantic cache is only as good as the labels it learns from. So the model is examined before its judgement counts: it
+//! gets pairs of answers that say the same and pairs that nearly do. A model that takes one of the latter for the same, as the
+//! smallest do, is not asked any more, and nothing is learned from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use tokio::time::timeout;
 use super::guards::{Guard, differs, says};
 use crate::question::normalise;
 
+/// The instructions of the model.
 const INSTRUCTIONS: &str = "You compare two answers that an assistant gave to the same person. Reply with one word only: \
     yes if both tell the person the same, so that one can stand for the other; no if they differ in any fact, name, \
     number or advice.";
-/// An answer of one word, with room for its quotes and white space.
+/// The most tokens of an answer: one word, with room for quotes and white space.
 const MAX_TOKENS: u32 = 8;
-/// Nobody waits for it, but something that never ends would keep others from being judged.
+/// How long an answer may take: nobody waits for it, but others wait to be judged.
 const WITHIN: Duration = Duration::from_secs(30);
-/// What must be equal in answers that say the same, whatever their words.
+/// The facts that must be equal in answers that say the same, whatever their words.
 const FACTS: [Guard; 3] = [Guard::Number, Guard::Unit, Guard::Date];
-/// Pairs of the examination that say the same but may be taken for different: that costs hits, never truth.
+/// How many pairs of the examination that say the same may be taken for different, which costs hits but causes no wrong replies.
 const MISSED: usize = 1;
 
-/// A question, two answers, and whether they say the same.
+/// The examination: each line has the expected verdict, a question and two answers.
 const EXAMINATION: &str = include_str!("examination.tsv");
 
 /// A language model that compares answers.
@@ -46,7 +47,7 @@ impl Judge {
         self.fit.get().copied()
     }
 
-    /// Whether both answers say the same; `None` where nobody can tell.
+    /// Whether both answers say the same; `None` if that cannot be decided.
     pub(super) async fn same(&self, question: &str, a: &str, b: &str) -> Option<bool> {
         if normalise(a) == normalise(b) || differs(a, b).is_none() {
             return Some(true);
@@ -62,7 +63,7 @@ impl Judge {
         self.ask_both_ways(question, a, b).await
     }
 
-    /// Whether its word can be relied on; `None` if it could not be asked.
+    /// Whether the model's judgement can be relied on; `None` if it could not be asked.
     async fn examine(&self) -> Option<bool> {
         let mut missed = 0;
         for line in EXAMINATION.lines() {
@@ -91,7 +92,7 @@ impl Judge {
         false
     }
 
-    /// Models prefer the first answer or the second: what is the same must be so in both orders.
+    /// Asks in both orders, because models prefer the first answer or the second: both verdicts must be "the same".
     async fn ask_both_ways(&self, question: &str, a: &str, b: &str) -> Option<bool> {
         Some(self.ask(question, a, b).await? && self.ask(question, b, a).await?)
     }
@@ -119,7 +120,7 @@ impl Judge {
             }
             None
         };
-        // What is neither yes nor no comes of a model that does not do as it is told.
+        // Anything but "yes" counts as no, also the chatter of a model that ignores its instructions.
         Some(yes(&timeout(WITHIN, said).await.ok()??))
     }
 }

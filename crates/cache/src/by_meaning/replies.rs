@@ -1,4 +1,4 @@
-//! Answers to questions in other words: [`SemanticReplies`].
+//! Finds answers to questions in other words: [`SemanticReplies`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -13,20 +13,20 @@ use super::index::{Decision, ErrorEstimate, SemanticIndex, SemanticOptions};
 use super::judge::Judge;
 use crate::{Cache, Entry, Key};
 
-/// Nobody waits longer for a question's vector: the model is asked meanwhile.
+/// How long a request waits for the vector of its question, before it goes on to the model.
 const FOUND_WITHIN: Duration = Duration::from_millis(20);
-/// A vector that nobody waits for.
+/// How long embedding may take where nobody waits for it.
 const LEARNED_WITHIN: Duration = Duration::from_secs(10);
-/// Answers that are taken in at a time; what comes while so many are is not found by its meaning.
+/// Answers that are learned at the same time; further ones are not found by their meaning.
 const LEARNING: usize = 64;
-/// Of them, those that are compared with another: each takes two short requests of the model.
+/// How many of them are compared with another answer at the same time: each takes two short requests to the model.
 const COMPARING: usize = 2;
-/// Entries that are gone from the cache but not yet from the index, passed over for one question.
+/// How many entries that have left the cache but not yet the index one question passes over.
 const GONE: usize = 8;
 
-/// What is known of one engine's answers by their questions' meaning, and how far it may be relied on: see
-/// [`SemanticIndex`]. Where a reply may not be given yet, the model answers, and afterwards it is asked whether both answers
-/// say the same: from that is learned.
+/// One engine's answers by the meaning of their questions, and how far they may be relied on: see [`SemanticIndex`]. Where a near
+/// answer may not be given yet, the model answers, and afterwards it is asked whether both answers say the same, which the
+/// index learns from.
 pub struct SemanticReplies {
     engine: Arc<str>,
     index: RwLock<SemanticIndex>,
@@ -46,30 +46,30 @@ struct Counts {
     not_compared: AtomicU64,
 }
 
-/// How answers to questions in other words fare.
+/// How well answering questions in other words works.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SemanticStatistics {
-    /// The engine and its model.
+    /// The name of the engine and its model.
     pub engine: Arc<str>,
     /// Questions whose answers can be found by their meaning.
     pub entries: usize,
     /// Answers given to a question in other words.
     pub hits: u64,
-    /// Of the answers that were made although one was near: those that say the same as it.
+    /// Answers of the model that say the same as a near one in the cache.
     pub agreed: u64,
-    /// Those that say something else.
+    /// Answers of the model that say something else.
     pub disagreed: u64,
-    /// Those that nobody compared: there was no time, or the model cannot.
+    /// Answers of the model that were not compared: there was no time, or the model cannot compare.
     pub not_compared: u64,
-    /// The share of all questions that may get a wrong answer.
+    /// The share of all questions that may get a wrong answer, as configured.
     pub error_bound: f64,
-    /// The error of what is given, as audits saw it.
+    /// The error of the answers given, as measured by audits.
     pub error: ErrorEstimate,
-    /// Enough agreed that an answer to nearly the same words may be given.
+    /// Whether so many answers agreed that one to nearly the same words may be given.
     pub may_serve: bool,
-    /// Audits showed more error than is allowed: nothing is given until they show less.
+    /// Whether audits showed more error than is allowed, so that nothing is given until they show less.
     pub is_halted: bool,
-    /// Whether the model can tell answers apart; `None` before it was tried.
+    /// Whether the model can tell answers apart; `None` before it was examined.
     pub is_judge_fit: Option<bool>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Sought<'a> {
     pub(crate) priority: Priority,
 }
 
-/// An answer that could stand for the one that is being made.
+/// An answer in the cache that could stand for the one that the model is making now.
 pub(crate) struct Trial {
     key: Key,
     similarity: f32,
@@ -90,13 +90,13 @@ pub(crate) struct Trial {
     entry: Arc<Entry>,
 }
 
-/// What came of looking for a question in other words.
+/// The outcome of looking for a question in other words.
 pub(crate) enum Near {
-    /// Its answer may be given.
+    /// One was found, and its answer may be given.
     Reply(Arc<Entry>),
-    /// Its answer is to be compared with a new one.
+    /// One was found, and its answer is to be compared with a new one.
     Trial(Trial),
-    /// There is none.
+    /// None was found.
     Nothing,
 }
 
@@ -105,13 +105,13 @@ pub(crate) struct Answered {
     pub(crate) scope: Key,
     pub(crate) key: Key,
     pub(crate) question: String,
-    /// What the answer is to be compared with, and the answer.
+    /// The answer in the cache that this one is to be compared with, and this one.
     pub(crate) trial: Option<(Trial, String)>,
 }
 
 impl SemanticReplies {
-    /// Knows nothing yet. `engine` names what answers and compares; of all questions at most a share of `error_bound` may get
-    /// a wrong answer.
+    /// An empty index. `engine` answers and compares, and is called `name`; of all questions at most a share of `error_bound` may
+    /// get a wrong answer.
     ///
     /// # Errors
     /// `Invalid` if the bound is not between 0 and 1.
@@ -135,22 +135,22 @@ impl SemanticReplies {
         })
     }
 
-    /// What was learned of answers in general, to be taken up again after a restart.
+    /// What was learned about answers in general, to be restored after a restart.
     pub fn evidence(&self) -> Vec<u8> {
         self.read().evidence()
     }
 
-    /// Takes up what [`Self::evidence`] gave; false if it is damaged or of another version.
+    /// Restores what [`Self::evidence`] gave; false if it is damaged or of another version.
     pub fn restore(&self, evidence: &[u8]) -> bool {
         self.write().restore(evidence)
     }
 
-    /// What it is called: the engine and its model.
+    /// The name of the engine and its model.
     pub fn engine(&self) -> &str {
         &self.engine
     }
 
-    /// How it fares.
+    /// The statistics.
     pub fn statistics(&self) -> SemanticStatistics {
         let index = self.read();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -213,7 +213,7 @@ impl SemanticReplies {
         Near::Nothing
     }
 
-    /// Takes in a question and its answer, in a while.
+    /// Learns a question and its answer, in a task of its own.
     pub(crate) fn learn(self: &Arc<Self>, answered: Answered) {
         let Ok(permit) = self.learning.clone().try_acquire_owned() else {
             if answered.trial.is_some() {
@@ -250,7 +250,7 @@ impl SemanticReplies {
         self.write().learn(&trial.key, trial.similarity, trial.decision, verdict == Some(true));
     }
 
-    /// The vector of a question; the embedder's trouble is its own to tell.
+    /// The vector of a question; `None` after an error, which the embedding engine reports itself.
     async fn vector(&self, question: &str, priority: Priority) -> Option<Vec<f32>> {
         self.embed.embed(vec![question.to_owned()], priority).await.ok()?.pop()
     }

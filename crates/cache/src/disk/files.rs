@@ -1,4 +1,4 @@
-//! The database's files.
+//! The files of the database.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
+use super::failure::DiskFailure;
 use super::readers::Readers;
-use super::trouble::Trouble;
 
-/// Another process may write: somebody empties the cache from the command line.
+/// How long to wait for another process that writes, such as one that clears the cache from the command line.
 const BUSY: Duration = Duration::from_secs(1);
-/// What is longer than half a page but not than a page takes all of it: half of 4 KiB would be lost on a reply of 2 kB, and
-/// half of 16 KiB on a clause of 10 kB.
+/// The page size in bytes. A value between half a page and a page takes a whole one: pages of 4 KiB would waste half of it on a
+/// reply of 2 kB, pages of 16 KiB on a clause of 10 kB.
 const PAGE: u32 = 8_192;
-/// What the log is cut to after it had to be longer.
+/// The size in bytes to which the write-ahead log is cut after it was longer.
 const LOG_BYTES: &str = "16777216";
 
 const SCHEMA: &str = include_str!("schema.sql");
-/// Of the schema: files of any other are not read.
+/// The version of the schema; files of another version are not read.
 const VERSION: i64 = 1;
 
 /// Where the database lies and how it is opened.
@@ -32,7 +32,10 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Those in `folder`. [`antiphon_core::ErrorKind::Invalid`] if its name is nothing SQLite can open.
+    /// The files in `folder`.
+    ///
+    /// # Errors
+    /// `Invalid` if SQLite cannot open a file of that name.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let path = folder.join("cache.db");
         if path.to_str().is_none_or(|name| name.contains('\0')) {
@@ -59,23 +62,23 @@ impl Files {
         &self.path
     }
 
-    /// Opens the database, or makes it: a connection that writes and those that read.
-    pub(super) async fn open(&self) -> Result<(SqliteConnection, Readers), Trouble> {
+    /// Opens the database, or makes it; gives a connection for writing and those for reading.
+    pub(super) async fn open(&self) -> Result<(SqliteConnection, Readers), DiskFailure> {
         if let Some(folder) = self.path.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
         }
         let mut writer = self.options.clone().create_if_missing(true).connect().await?;
         match self.prepare(&mut writer).await {
             Ok(readers) => Ok((writer, readers)),
-            Err(trouble) => {
-                // One that cannot be closed is dropped, which closes it.
+            Err(failure) => {
+                // A connection that cannot be closed properly is closed by dropping it.
                 let _ = writer.close().await;
-                Err(trouble)
+                Err(failure)
             }
         }
     }
 
-    async fn prepare(&self, writer: &mut SqliteConnection) -> Result<Readers, Trouble> {
+    async fn prepare(&self, writer: &mut SqliteConnection) -> Result<Readers, DiskFailure> {
         create(writer).await?;
         check(writer).await?;
         let mut readers = Vec::with_capacity(Readers::COUNT);
@@ -87,12 +90,12 @@ impl Files {
         Ok(Readers::new(readers))
     }
 
-    /// Whether the database is still there. What cannot be told is taken for a yes: whoever uses it next will see.
+    /// Whether the database file is still there. If that cannot be found out it counts as there: the next use will show.
     pub(super) async fn exist(&self) -> bool {
         tokio::fs::try_exists(&self.path).await.unwrap_or(true)
     }
 
-    /// Removes the database. It must be closed: SQLite would remove the log of the next one.
+    /// Removes the database, which must be closed: otherwise SQLite would later remove the log of the next one.
     pub(super) async fn remove(&self) -> std::io::Result<()> {
         for suffix in ["", "-wal", "-shm"] {
             let mut path = self.path.clone().into_os_string();
@@ -107,26 +110,26 @@ impl Files {
 }
 
 /// Makes the tables, unless another process has just done so.
-async fn create(connection: &mut SqliteConnection) -> Result<(), Trouble> {
+async fn create(connection: &mut SqliteConnection) -> Result<(), DiskFailure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
     match version {
         0 => sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?,
         VERSION => return Ok(transaction.rollback().await?),
-        other => return Err(Trouble::file(format!("it is of version {other}, not {VERSION}"))),
+        other => return Err(DiskFailure::file(format!("it is of version {other}, not {VERSION}"))),
     };
     Ok(transaction.commit().await?)
 }
 
-/// The tables are word for word those made: damage to their definitions would mislead SQLite, and stop the driver, which
-/// takes names for UTF-8.
-async fn check(connection: &mut SqliteConnection) -> Result<(), Trouble> {
+/// Checks that the definitions of the tables are word for word ours: damage to them would mislead SQLite, and make the driver
+/// panic, which expects names in UTF-8.
+async fn check(connection: &mut SqliteConnection) -> Result<(), DiskFailure> {
     let select = "SELECT CAST(sql AS BLOB) FROM sqlite_schema";
     let definitions: Vec<Vec<u8>> = sqlx::query_scalar(select).fetch_all(connection).await?;
     let ours = |sql: &Vec<u8>| std::str::from_utf8(sql).is_ok_and(|sql| SCHEMA.contains(sql));
     if definitions.len() == SCHEMA.matches("\nCREATE ").count() && definitions.iter().all(ours) {
         Ok(())
     } else {
-        Err(Trouble::file("its tables are not those that were made"))
+        Err(DiskFailure::file("its tables are not those that were made"))
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for the writer.
+//! The orders that wait for the writer.
 
 use std::sync::Arc;
 
@@ -7,36 +7,36 @@ use antiphon_core::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::super::{Entry, Selection};
+use super::failure::DiskFailure;
 use super::readers::Readers;
-use super::trouble::Trouble;
 
-/// Orders that may wait: some seconds of what a busy server makes, and a burst of speech made ahead.
+/// Orders that may wait: some seconds of what a busy server produces, and a burst of warmed-up speech.
 const ORDERS: usize = 1_024;
-/// What the entries among them may take: as much as the smallest cache in memory.
+/// Bytes that the entries among them may take: as much as the smallest cache in memory.
 const BYTES: usize = 16 << 20;
 
-/// What the writer is to do. They are carried out in order.
+/// An order to the writer. Orders are carried out one after the other.
 pub(super) enum Order {
-    /// Keep it. The permit is its room in the queue.
+    /// Keep this entry. The permit stands for its bytes in the queue.
     Put(Arc<Entry>, OwnedSemaphorePermit),
-    /// Forget the entries of these numbers.
+    /// Remove the entries with these ids.
     Remove(Vec<i64>, Option<oneshot::Sender<Result<()>>>),
-    /// Forget what is meant.
+    /// Remove the selected entries.
     Clear(Selection, oneshot::Sender<Result<u64>>),
-    /// Say when all that came before is done.
+    /// Answer when all orders before this one are carried out.
     Flush(oneshot::Sender<()>),
-    /// These could not read.
-    Failed(Arc<Readers>, Trouble),
+    /// These readers failed.
+    Failed(Arc<Readers>, DiskFailure),
 }
 
 impl Order {
-    /// Whether somebody waits until it is done.
+    /// Whether somebody waits until the order is carried out.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self, Self::Remove(_, Some(_)) | Self::Clear(..) | Self::Flush(_))
     }
 }
 
-/// The way to the writer. Clones share it.
+/// The queue of orders to the writer. Clones share it.
 #[derive(Clone)]
 pub(super) struct Queue {
     orders: mpsc::Sender<Order>,
@@ -49,19 +49,19 @@ impl Queue {
         (Self { orders, room: Arc::new(Semaphore::new(BYTES)) }, waiting)
     }
 
-    /// To be kept, if there is room; whether there is.
+    /// Queues an entry to be kept; false if there is no room.
     pub(super) fn put(&self, entry: Arc<Entry>) -> bool {
         let Ok(bytes) = u32::try_from(entry.size()) else { return false };
         let Ok(permit) = self.room.clone().try_acquire_many_owned(bytes) else { return false };
         self.orders.try_send(Order::Put(entry, permit)).is_ok()
     }
 
-    /// To be done some time; forgotten if there is no room.
+    /// Queues an order that nobody waits for; it is dropped if there is no room.
     pub(super) fn hint(&self, order: Order) {
         let _ = self.orders.try_send(order);
     }
 
-    /// Waits until it is done.
+    /// Queues an order and waits until it is carried out.
     pub(super) async fn done<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T> {
         let ended = || Error::unavailable("the cache on disk is closed");
         let (done, waiting) = oneshot::channel();

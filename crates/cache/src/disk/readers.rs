@@ -1,4 +1,4 @@
-//! Connections that read while one elsewhere writes.
+//! The connections that read while another one writes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,18 +6,18 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::trouble::{Cause, Trouble};
+use super::failure::{Cause, DiskFailure};
 
-/// A few connections, each with a thread of its own. sqlx's pool would do, but asks every connection that comes back
-/// whether it is still there, which costs as much as the query did.
+/// A few connections, each with a thread of its own. sqlx's pool would do, but it checks every connection that is returned, which
+/// costs as much as the query did.
 pub(super) struct Readers {
     idle: Mutex<Vec<SqliteConnection>>,
     free: Semaphore,
-    /// One list at a time: it may take long, and the other connections are for calls.
+    /// Allows one listing at a time, since it may take long and the other connections are for calls.
     lists: Semaphore,
 }
 
-/// A connection, for one query.
+/// A connection that is borrowed for one query.
 pub(super) struct Reader<'a> {
     connection: Option<SqliteConnection>,
     readers: &'a Readers,
@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Readers {
-    /// Two for calls, so that one slow read holds nobody up, and one for a list.
+    /// The number of connections: two for calls, so that one slow read does not hold up the others, and one for a listing.
     pub(super) const COUNT: usize = 3;
 
     pub(super) fn new(connections: Vec<SqliteConnection>) -> Self {
@@ -36,19 +36,19 @@ impl Readers {
         }
     }
 
-    /// A connection, as soon as there is one.
-    pub(super) async fn one(&self) -> Result<Reader<'_>, Trouble> {
+    /// Waits for a free connection.
+    pub(super) async fn one(&self) -> Result<Reader<'_>, DiskFailure> {
         let permit = self.free.acquire().await.map_err(|_| closed())?;
         let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Ok(Reader { connection, readers: self, _permit: permit })
     }
 
-    /// The right to list, to be kept while doing so.
-    pub(super) async fn list(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+    /// Waits for the permit to list, which is to be kept while listing.
+    pub(super) async fn list(&self) -> Result<SemaphorePermit<'_>, DiskFailure> {
         self.lists.acquire().await.map_err(|_| closed())
     }
 
-    /// Ends the connections when what they are at is done; from then on there are none.
+    /// Closes the connections once their present queries are done; afterwards none can be borrowed.
     pub(super) async fn close(&self) {
         self.lists.close();
         let all = self.free.acquire_many(Self::COUNT as u32).await;
@@ -56,26 +56,26 @@ impl Readers {
         drop(all);
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         for connection in idle {
-            // One that cannot be closed is dropped, which closes it.
+            // A connection that cannot be closed properly is closed by dropping it.
             let _ = connection.close().await;
         }
     }
 }
 
 impl Reader<'_> {
-    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, Trouble> {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, DiskFailure> {
         self.connection.as_mut().ok_or_else(closed)
     }
 }
 
 impl Drop for Reader<'_> {
-    /// Before the permit goes, so that whoever gets that finds a connection. A query that was given up ends on the
-    /// connection's own thread, before the next.
+    /// Returns the connection before the permit is released, so that whoever gets the permit finds a connection. A query that
+    /// was cancelled ends on the connection's own thread before the next one begins.
     fn drop(&mut self) {
         self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
     }
 }
 
-fn closed() -> Trouble {
-    Trouble { cause: Cause::Disk, message: "it was closed".to_owned() }
+fn closed() -> DiskFailure {
+    DiskFailure { cause: Cause::Disk, message: "it was closed".to_owned() }
 }

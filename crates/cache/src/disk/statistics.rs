@@ -1,4 +1,4 @@
-//! What a layer on disk counts and times.
+//! The measurements of the layer on disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,22 +11,22 @@ pub(super) struct Statistics {
     pub(super) write: Stage,
     /// Entries that were written.
     pub(super) written: Count,
-    /// Entries that were to be written and were not: there was no room in the queue, or the disk did not take them.
+    /// Entries that were not written because there was no room in the queue or the disk did not take them.
     pub(super) dropped: Count,
-    /// Entries that were not what was written.
+    /// Entries that were read and found damaged.
     pub(super) damaged: Count,
     pub(super) evicted: Count,
     pub(super) expired: Count,
-    /// Times that the database turned out not to be usable.
+    /// How often the database could not be used.
     pub(super) failures: Count,
-    /// What the file holds, in bytes.
+    /// The bytes of the file that are in use.
     pub(super) used_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Count(AtomicU64);
 
-/// A step that is being timed, until it is done or given up.
+/// Times a step until it is dropped: when the step is done or given up.
 pub(super) struct Timed<'a> {
     stage: &'a Stage,
     began: Instant,

@@ -1,4 +1,4 @@
-//! What is asked of the database. No statement changes more than [`STEP`] entries, so that none takes long.
+//! The statements for the database. None changes more than [`STEP`] entries, so that none takes long.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use sqlx::{Executor, Row};
 
 use super::super::{Entry, Key, Kind, Selection, Usage};
 
-/// Entries that go in one step.
+/// Entries that are removed in one step.
 pub(super) const STEP: usize = 128;
-/// Gives pages back, a step of them: 2 MiB.
+/// Gives up to 256 free pages (2 MiB) back to the file system.
 const GIVE_BACK: &str = "PRAGMA incremental_vacuum(256)";
-/// So many pages stay for what comes next.
+/// Free pages that are kept for the next entries.
 const LOOSE: u64 = 1_024;
 
-/// What is to be changed.
+/// A change of the database.
 pub(super) enum Change {
     Put(Arc<Entry>),
     Remove(Vec<i64>),
 }
 
-/// An entry as it is kept.
+/// An entry as it is stored.
 pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) used_ms: u64,
@@ -30,7 +30,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What is of another type than was written is empty, and so no entry.
+    /// Reads a row. A column of an unexpected type is read as empty, so that the entry counts as damaged.
     fn from_row(row: &SqliteRow) -> Self {
         Self {
             id: row.try_get("id").unwrap_or_default(),
@@ -39,14 +39,14 @@ impl Kept {
         }
     }
 
-    /// The entry, if it is whole and in its place.
+    /// The entry, if it is undamaged and stored under its own id.
     pub(super) fn entry(&self) -> Option<Arc<Entry>> {
         let entry = Entry::from_bytes(&self.bytes)?;
         (self.id == id(entry.kind, &entry.key)).then(|| Arc::new(entry))
     }
 }
 
-/// How much of the file is in use, in pages.
+/// The size of the file and how much of it is in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pages: u64,
@@ -55,24 +55,24 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// What the entries take, with all that is needed to find them.
+    /// The bytes that entries and indexes take.
     pub(super) fn used_bytes(self) -> u64 {
         self.pages.saturating_sub(self.free) * self.page_bytes
     }
 
-    /// Whether there is more free than the next entries need soon.
+    /// Whether more is free than the next entries will need soon.
     pub(super) fn is_loose(self) -> bool {
         self.free > LOOSE.max(self.pages / 8)
     }
 }
 
-/// What an entry is found by: its kind and 62 bits of its key. Two entries of one number, should that ever happen, take
-/// each other's place; the whole key is in the entry and compared.
+/// The id of an entry: its kind and 62 bits of its key. Two entries with the same id, should that ever happen, replace each
+/// other; the whole key is in the entry and is compared.
 pub(super) fn id(kind: Kind, key: &Key) -> i64 {
     ((kind as u64) << 62 | key.short() & (u64::MAX >> 2)) as i64
 }
 
-/// Times without end are the last that SQLite knows.
+/// A time as SQLite stores it; one that is too large becomes the largest.
 fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
@@ -84,14 +84,14 @@ pub(super) async fn find(connection: &mut SqliteConnection, id: i64) -> sqlx::Re
     Ok(row.as_ref().map(Kept::from_row))
 }
 
-/// Those meant that are fresh, the latest used first.
+/// The selected entries that are fresh, the latest used first.
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     selection: &Selection,
     limit: usize,
     now_ms: u64,
 ) -> sqlx::Result<Vec<Kept>> {
-    // The signs keep SQLite from looking for these in an index, and sorting all that it finds.
+    // The unary plus keeps SQLite from using the index on expires_ms and then sorting everything it finds.
     let select = "SELECT entries.id AS id, used_ms, bytes FROM entries JOIN bodies ON bodies.id = body
         WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR expires_ms <= ?3)
         AND +expires_ms > ?4 ORDER BY used_ms DESC LIMIT ?5";
@@ -127,7 +127,7 @@ pub(super) async fn change(
     used: &HashMap<i64, u64>,
     now_ms: u64,
 ) -> sqlx::Result<()> {
-    // Not sqlx's transaction: SQLite ends one by itself when the disk is full, and sqlx would go on counting it.
+    // Not sqlx's transactions: SQLite ends a transaction by itself when the disk is full, which sqlx would not notice.
     connection.execute("BEGIN IMMEDIATE").await?;
     let done = apply(connection, changes, used, now_ms).await;
     let ended = connection.execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
@@ -174,20 +174,20 @@ async fn put(connection: &mut SqliteConnection, entry: &Entry, now_ms: u64) -> s
     Ok(())
 }
 
-/// Forgets the entries that were not used for the longest time, a step of them; gives how many.
+/// Removes a step of the least recently used entries; gives how many.
 pub(super) async fn evict(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
     let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY used_ms LIMIT ?)";
     Ok(sqlx::query(delete).bind(STEP as i64).execute(connection).await?.rows_affected())
 }
 
-/// Forgets entries whose time is over, a step of them; gives how many.
+/// Removes a step of expired entries; gives how many.
 pub(super) async fn expire(connection: &mut SqliteConnection, now_ms: u64) -> sqlx::Result<u64> {
     let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires_ms <= ? LIMIT ?)";
     let delete = sqlx::query(delete).bind(signed(now_ms)).bind(STEP as i64);
     Ok(delete.execute(connection).await?.rows_affected())
 }
 
-/// Forgets entries that are meant, the first step of them from number `from` on; gives their numbers.
+/// Removes a step of the selected entries, from id `from` on; gives their ids.
 pub(super) async fn clear(
     connection: &mut SqliteConnection,
     selection: &Selection,
@@ -206,7 +206,7 @@ pub(super) async fn clear(
         .await
 }
 
-/// Gives some of what is free back to the file system.
+/// Gives some free pages back to the file system.
 pub(super) async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute(GIVE_BACK).await?;
     Ok(())

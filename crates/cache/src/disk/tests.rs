@@ -1,7 +1,7 @@
 mod behind;
 mod crash;
 mod damage;
-mod spells;
+mod outages;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -114,7 +114,7 @@ fn entry(n: u64, bytes: usize, made_ms: u64) -> Entry {
         made_ms,
         expires_ms: made_ms + HOUR,
         cost: Duration::from_millis(n),
-        ahead: false,
+        prefetched: false,
     }
 }
 

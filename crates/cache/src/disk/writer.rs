@@ -1,4 +1,4 @@
-//! The one task that writes.
+//! The task that writes to the database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,29 +12,29 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::super::Selection;
 use super::Shared;
+use super::failure::{Cause, DiskFailure, Outage, paused};
 use super::files::Files;
 use super::queue::Order;
 use super::statistics::Timed;
 use super::tables::{self, Change, STEP};
-use super::trouble::{Cause, Spell, Trouble, paused};
 
 /// Orders that are carried out together.
 const BATCH: usize = 256;
-/// How long the first of them waits for others: the entries of a turn come together, and each page is written once.
+/// How long the first order of a batch waits for others: the entries of a turn come together, and so each page is written once.
 const WINDOW: Duration = Duration::from_millis(10);
-/// How often what has expired is looked for, and whether the file is still there.
+/// How often expired entries are removed, and the file is checked to be still there.
 const UPKEEP: Duration = Duration::from_secs(1);
-/// Steps of one upkeep, at most.
+/// The most steps of each kind in one upkeep.
 const STEPS: usize = 8;
 
 pub(super) struct Writer {
     files: Files,
     shared: Arc<Shared>,
     connection: Option<SqliteConnection>,
-    spell: Spell,
+    outage: Outage,
 }
 
-/// Changes that wait for their transaction, and who waits for them.
+/// Changes that wait for their transaction, and the callers that wait for them.
 #[derive(Default)]
 struct Pending {
     changes: Vec<Change>,
@@ -45,10 +45,10 @@ struct Pending {
 
 impl Writer {
     pub(super) fn new(files: Files, shared: Arc<Shared>) -> Self {
-        Self { files, shared, connection: None, spell: Spell::default() }
+        Self { files, shared, connection: None, outage: Outage::default() }
     }
 
-    /// Carries orders out until nobody can give any more.
+    /// Carries out orders until the queue is closed.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut upkeep = interval(UPKEEP);
@@ -63,7 +63,7 @@ impl Writer {
                     self.carry_out(&mut batch).await;
                 }
                 _ = upkeep.tick() => {
-                    // It was told where it failed.
+                    // A failure was logged where it happened.
                     let _ = self.keep_up(&orders).await;
                 }
             }
@@ -92,10 +92,10 @@ impl Writer {
                     self.commit(std::mem::take(&mut pending)).await;
                     let _ = waiting.send(());
                 }
-                Order::Failed(readers, trouble) => {
-                    // Others may have failed before them, and the database is another one by now.
+                Order::Failed(readers, failure) => {
+                    // Ignored if the database was opened anew since, after a failure of other readers.
                     if self.shared.readers().is_some_and(|now| Arc::ptr_eq(&now, &readers)) {
-                        self.failed(&trouble).await;
+                        self.failed(&failure).await;
                     }
                 }
             }
@@ -103,7 +103,7 @@ impl Writer {
         self.commit(pending).await;
     }
 
-    /// Makes the changes and makes room again.
+    /// Writes the changes, and evicts entries if they took too much room.
     async fn commit(&mut self, pending: Pending) {
         let Pending { changes, puts, room, waiting } = pending;
         let done = self.write(&changes, puts).await;
@@ -115,7 +115,7 @@ impl Writer {
             if done.is_ok() { &self.shared.statistics.written } else { &self.shared.statistics.dropped };
         count.add(puts);
         if done.is_ok() && puts > 0 {
-            // It was told where it failed.
+            // A failure was logged where it happened.
             let _ = self.evict().await;
         }
     }
@@ -131,13 +131,13 @@ impl Writer {
         let done = tables::change(connection, changes, &used, now_ms).await;
         drop(timed);
         self.settle(done).await.inspect_err(|_| shared.statistics.write.fail())?;
-        if puts > 0 && self.spell.worked(Instant::now()) {
+        if puts > 0 && self.outage.worked(Instant::now()) {
             tracing::info!(file = %self.files.path().display(), "the cache on disk works again");
         }
         Ok(())
     }
 
-    /// Makes room: the least recently used go, step by step.
+    /// Evicts the least recently used entries, step by step, until the rest fits.
     async fn evict(&mut self) -> Result<()> {
         while self.measure().await?.used_bytes() > self.shared.max_bytes {
             let connection = self.ready().await?;
@@ -145,9 +145,9 @@ impl Writer {
             let evicted = self.settle(evicted).await?;
             self.shared.statistics.evicted.add(evicted);
             if evicted == 0 {
-                let trouble = Trouble::file("it is full of nothing");
-                self.failed(&trouble).await;
-                return Err(trouble.into());
+                let failure = DiskFailure::file("it is full of nothing");
+                self.failed(&failure).await;
+                return Err(failure.into());
             }
         }
         Ok(())
@@ -170,11 +170,11 @@ impl Writer {
         Ok(cleared)
     }
 
-    /// What is to be done now and then; puts what it can off when there are orders.
+    /// Does the regular upkeep, and as little of it as possible while orders wait.
     async fn keep_up(&mut self, orders: &mpsc::Receiver<Order>) -> Result<()> {
         self.ready().await?;
         if !self.files.exist().await {
-            self.failed(&Trouble::file("it was removed")).await;
+            self.failed(&DiskFailure::file("it was removed")).await;
         }
         self.write(&[], 0).await?;
         for _ in 0..STEPS {
@@ -203,9 +203,9 @@ impl Writer {
         Ok(size)
     }
 
-    /// The connection, unless there is trouble; opens the database if it is not.
+    /// The connection; opens the database if it is not open. An error while the disk is left alone after a failure.
     pub(super) async fn ready(&mut self) -> Result<&mut SqliteConnection> {
-        if !self.spell.may_try(Instant::now()) {
+        if !self.outage.may_try(Instant::now()) {
             return Err(paused());
         }
         if self.connection.is_none() {
@@ -214,9 +214,9 @@ impl Writer {
                     self.connection = Some(writer);
                     self.shared.set_readers(Some(readers));
                 }
-                Err(trouble) => {
-                    self.failed(&trouble).await;
-                    return Err(trouble.into());
+                Err(failure) => {
+                    self.failed(&failure).await;
+                    return Err(failure.into());
                 }
             }
         }
@@ -224,29 +224,29 @@ impl Writer {
     }
 
     async fn settle<T>(&mut self, done: sqlx::Result<T>) -> Result<T> {
-        match done.map_err(Trouble::from) {
+        match done.map_err(DiskFailure::from) {
             Ok(done) => Ok(done),
-            Err(trouble) => {
-                self.failed(&trouble).await;
-                Err(trouble.into())
+            Err(failure) => {
+                self.failed(&failure).await;
+                Err(failure.into())
             }
         }
     }
 
-    /// Does what helps, and says so if it is news.
-    async fn failed(&mut self, trouble: &Trouble) {
+    /// Reacts to a failure: closes the database, removes it if it is damaged, and logs that if an outage begins.
+    async fn failed(&mut self, failure: &DiskFailure) {
         let now = Instant::now();
         self.shared.statistics.failures.add(1);
-        let news = self.spell.failed(now);
-        if trouble.cause != Cause::Full {
+        let news = self.outage.failed(now);
+        if failure.cause != Cause::Full {
             self.close().await;
         }
-        let anew = trouble.cause == Cause::File && self.files.remove().await.is_ok();
+        let anew = failure.cause == Cause::File && self.files.remove().await.is_ok();
         if anew {
-            self.spell.hurry(now);
+            self.outage.hurry(now);
         }
         if news {
-            let (file, reason) = (self.files.path().display(), &trouble.message);
+            let (file, reason) = (self.files.path().display(), &failure.message);
             let then = if anew { "begun anew" } else { "tried again now and then" };
             tracing::warn!(%file, reason, "the cache on disk cannot be used: it is {then}");
         }
@@ -257,13 +257,13 @@ impl Writer {
             readers.close().await;
         }
         if let Some(writer) = self.connection.take() {
-            // One that cannot be closed is dropped, which closes it.
+            // A connection that cannot be closed properly is closed by dropping it.
             let _ = writer.close().await;
         }
     }
 }
 
-/// Waits a moment for more orders, unless there are enough, or somebody waits for one.
+/// Waits a moment for more orders, unless there are enough already or somebody waits for one of them.
 async fn gather(orders: &mut mpsc::Receiver<Order>, batch: &mut Vec<Order>) {
     let until = Instant::now() + WINDOW;
     let mut awaited = batch.iter().any(Order::is_awaited);

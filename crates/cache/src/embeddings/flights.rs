@@ -1,4 +1,4 @@
-//! Who embeds which text just now.
+//! The texts that are being embedded, and the requests that wait for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::Key;
 
-/// Where a text's vector, or the error, comes in; it closes without one when whoever embedded it went away.
+/// Receives a text's vector or an error; it closes without one if the request that embeds the text is cancelled.
 pub(super) type Landing = watch::Receiver<Option<Result<Bytes>>>;
 
 /// The texts that are being embedded.
@@ -21,7 +21,7 @@ pub(super) struct Flight {
     landing: Landing,
 }
 
-/// What somebody has to do who needs a text.
+/// What a request has to do about a text.
 pub(super) enum Place {
     /// Embed it.
     Lead(Lead),
@@ -29,7 +29,7 @@ pub(super) enum Place {
     Follow(Landing),
 }
 
-/// Embedding a text: dropped, another one may.
+/// The task of embedding a text. When it is dropped, another request may take over.
 pub(super) struct Lead {
     flights: Arc<Flights>,
     key: Key,
@@ -37,7 +37,7 @@ pub(super) struct Lead {
 }
 
 impl Flights {
-    /// Follows whoever embeds the text with no less urgency; leads where there is nobody, or to be `alone`.
+    /// Follows a request that embeds the text and is at least as urgent; leads if there is none, or if `alone`.
     pub(super) fn enter(self: &Arc<Self>, key: Key, priority: Priority, alone: bool) -> Place {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(&key)
@@ -57,7 +57,7 @@ impl Flights {
 }
 
 impl Lead {
-    /// Tells whoever waits.
+    /// Passes the outcome on to the requests that wait.
     pub(super) fn land(self, outcome: Result<Bytes>) {
         self.landing.send_replace(Some(outcome));
     }
@@ -66,7 +66,7 @@ impl Lead {
 impl Drop for Lead {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        // A more urgent one may have taken its place.
+        // A more urgent request may have taken its place.
         if flights.get(&self.key).is_some_and(|flight| flight.landing.same_channel(&self.landing.subscribe()))
         {
             flights.remove(&self.key);

@@ -1,9 +1,10 @@
-//! Where Redis is, without telling anybody the password.
+//! The address of Redis, and errors about it that never contain the password.
 
 use antiphon_core::{Error, ErrorKind, Result};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ErrorKind as Cause, IntoConnectionInfo, RedisError, ServerErrorKind};
 
+/// The error for a URL that cannot be used.
 const FORMS: &str = "the URL of Redis must be redis://[[user]:password@]host[:port][/database], rediss:// and the same \
     for TLS, or unix:///path; in user and password all but letters, digits, - . _ and ~ must be written as %XX";
 
@@ -11,18 +12,18 @@ const FORMS: &str = "the URL of Redis must be redis://[[user]:password@]host[:po
 pub(super) fn client(url: &str) -> Result<Client> {
     let wrong = || Error::invalid(FORMS);
     let (_, rest) = url.split_once("://").ok_or_else(wrong)?;
-    // A / ? or # in a password ends the host there: what stands before it would be shown as the host.
+    // An unescaped / ? or # in a password would end the host there, and the first part of the password would be shown as the host.
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if url.contains('#') || (!host.is_empty() && rest[host.len()..].contains('@')) {
         return Err(wrong());
     }
     let info = url.into_connection_info().map_err(|_| wrong())?;
-    // Commands are small and somebody waits for the answer: none may wait for the next to fill a packet.
+    // No delay: commands are small and somebody waits for the answer.
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
     Client::open(info).map_err(|_| wrong())
 }
 
-/// What went wrong with the Redis of this name. Of its own words only the code is told: it may repeat what it was sent.
+/// An error of the Redis with this name. Of Redis' own message only the code is kept, since it may repeat what it was sent.
 pub(super) fn error(name: &str, cause: &RedisError) -> Error {
     let of = |kind, what: &str| Error::new(kind, format!("{name}: {what}"));
     match cause.kind() {

@@ -5,30 +5,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind, Result};
+use antiphon_flow::{Breaker, BreakerState, Ticket};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, cmd};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::address;
-use antiphon_flow::{Breaker, BreakerState, Ticket};
 
-/// A cache waits 20 ms for a layer: an answer that comes later than this is of no use to it.
+/// How long a get may take: a cache waits 20 ms for a layer, so a later answer is of no use.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(15);
-/// A far Redis with TLS needs a few hundred milliseconds.
+/// How long connecting may take: a distant Redis with TLS needs a few hundred milliseconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// How often Redis is asked for a sign of life: so a connection that broke while nobody used it is a new one by the
-/// time somebody does.
+/// How often Redis is pinged, so that a connection that broke while nobody used it is replaced before somebody does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// From a failure, or from the first success after an outage, to the next look.
+/// The time from a failure, or from the first success after an outage, to the next probe.
 const RETRY: Duration = Duration::from_millis(100);
-/// Requests that wait to be sent; beyond that callers wait for room, within their bound.
+/// Requests that may wait to be sent; further callers wait for room, within their own bound.
 const WAITING: usize = 1_024;
 
 /// The connection, and whether Redis works.
 pub(super) struct Link {
     client: Client,
-    /// In errors and logs: "Redis at localhost:6379".
+    /// The name in errors and logs: "Redis at localhost:6379".
     name: Arc<str>,
     breaker: Arc<Breaker>,
     line: Mutex<Line>,
@@ -39,14 +38,14 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Line {
     connection: Option<MultiplexedConnection>,
-    /// How often there was a new connection: tells the present one from those before.
+    /// How many connections were opened: the serial of the present one.
     opened: u64,
     /// When the breaker was last told of a failure.
     failed: Option<Instant>,
 }
 
 impl Line {
-    /// Whether a request that began then and failed now says more than the failure before.
+    /// Whether a request that began at `began` and failed `now` says more than the failure before: whether it began after it.
     fn is_news(&mut self, began: Instant, now: Instant) -> bool {
         let is_news = self.failed.is_none_or(|failed| failed <= began);
         if is_news {
@@ -57,9 +56,9 @@ impl Line {
 }
 
 impl Link {
-    /// Not yet connected: [`Self::keep`] is what connects.
+    /// A link that is not connected yet: [`Self::keep`] connects.
     pub(super) fn new(url: &str) -> Result<Self> {
-        // TLS needs cryptography; whoever was first has installed it.
+        // TLS needs a cryptography provider. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = address::client(url)?;
         let name: Arc<str> = format!("Redis at {}", client.get_connection_info().addr()).into();
@@ -76,17 +75,17 @@ impl Link {
         self.breaker.state()
     }
 
-    /// Requests, connections and signs of life that failed or came too late.
+    /// Requests, connections and pings that failed or were answered too late.
     pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// New connections after the first.
+    /// Connections opened after the first.
     pub(super) fn reconnects(&self) -> u64 {
         self.line().opened.saturating_sub(1)
     }
 
-    /// Asks Redis, if it works at present; what it answers, within the bound, is what the breaker goes by.
+    /// Makes a request if Redis works at present. The breaker is told whether it is answered within the bound.
     pub(super) async fn ask<T, F>(
         &self,
         within: Duration,
@@ -102,7 +101,7 @@ impl Link {
         self.watch(request(connection), within, ticket, serial).await
     }
 
-    /// Whether Redis may be asked: whoever wants something is not to be the probe, which may take its time.
+    /// An error unless the breaker is closed: requests are not used as probes, because a probe may take long.
     pub(super) fn working(&self) -> Result<()> {
         match self.state() {
             BreakerState::Closed => Ok(()),
@@ -110,7 +109,7 @@ impl Link {
         }
     }
 
-    /// A connection of its own, for what would hold up others.
+    /// A separate connection, for requests that would hold up others.
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
@@ -124,7 +123,7 @@ impl Link {
         address::error(&self.name, error)
     }
 
-    /// Connects, looks whether Redis still works, connects again: for ever.
+    /// Keeps the connection open, for ever: connects, pings, and connects again.
     pub(super) async fn keep(self: Arc<Self>) {
         let mut away: Option<Instant> = None;
         loop {
@@ -147,7 +146,7 @@ impl Link {
         }
     }
 
-    /// Connects if need be and asks for a sign of life; gives how long to wait before the next.
+    /// Connects if necessary and pings Redis; gives how long to wait before the next probe.
     async fn probe(&self, ticket: Ticket) -> Duration {
         let began = Instant::now();
         let (mut connection, serial) = match self.connected() {
@@ -165,7 +164,7 @@ impl Link {
         if alive.is_ok() && self.state() == BreakerState::Closed { HEARTBEAT } else { RETRY }
     }
 
-    /// Waits for an answer and tells the breaker what came of it.
+    /// Waits for an answer and tells the breaker whether it came in time.
     async fn watch<T>(
         &self,
         answer: impl Future<Output = RedisResult<T>>,
@@ -186,14 +185,15 @@ impl Link {
             }
         };
         self.failed(ticket, &error, began);
-        // What made the breaker open may be the connection: the next probe has a new one.
+        // The connection may be what made the breaker open, so the next probe uses a new one.
         if broken || self.state() != BreakerState::Closed {
             self.disconnect(serial);
         }
         Err(error)
     }
 
-    /// A hiccup or a lost connection is seen by all requests under way, perhaps a hundred: the breaker is told once.
+    /// Counts a failure. A short stall or a lost connection fails all requests under way, perhaps a hundred: the breaker is told
+    /// only once.
     fn failed(&self, ticket: Ticket, error: &Error, began: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
@@ -222,7 +222,7 @@ impl Link {
         }
     }
 
-    /// Nothing panics while it holds this lock.
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }

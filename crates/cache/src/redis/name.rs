@@ -1,11 +1,11 @@
-//! What entries are called in Redis: `antiphon:cache:{kind}:{key in hex}`.
+//! The names of entries in Redis: `antiphon:cache:{kind}:{key in hex}`.
 
 use crate::{Key, Kind};
 
 const PREFIX: &[u8] = b"antiphon:cache:";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// What an entry is called.
+/// The name of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name {
     pub(super) kind: Kind,
@@ -13,7 +13,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// As Redis knows it.
+    /// The name as a key of Redis.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let kind = self.kind.name().as_bytes();
         let mut name = Vec::with_capacity(PREFIX.len() + kind.len() + 1 + 64);
@@ -26,7 +26,7 @@ impl Name {
         name
     }
 
-    /// The name these bytes are; `None` if somebody else made them.
+    /// The name of a key of Redis; `None` if it is not one of ours.
     pub(super) fn from_bytes(name: &[u8]) -> Option<Self> {
         let name = name.strip_prefix(PREFIX)?;
         let colon = name.iter().position(|byte| *byte == b':')?;
@@ -40,7 +40,7 @@ impl Name {
     }
 }
 
-/// What SCAN is to look for: the names of a kind, or of all.
+/// The pattern for SCAN: the names of one kind, or of all.
 pub(super) fn pattern(kind: Option<Kind>) -> String {
     format!("antiphon:cache:{}:*", kind.map_or("*", Kind::name))
 }

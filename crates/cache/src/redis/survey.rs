@@ -1,8 +1,8 @@
-//! Looking through all entries: step by step with SCAN, so that Redis answers others in between.
+//! Looking through all entries, step by step with SCAN, so that Redis answers others in between.
 //!
-//! There is no index of a tenant's entries on purpose. Redis may evict an index apart from what it lists, and then a
-//! tenant's entries could no longer be forgotten; SCAN finds every key that is there from its beginning to its end.
-//! What it costs is a look at each key of the database, those of others too: 0.7 s for a million on the same machine
+//! There is deliberately no index of a tenant's entries. Redis might evict the index but not the entries, and then a
+//! tenant's entries could not be removed any more; SCAN finds every key that exists from its beginning to its end.
+//! The cost is a look at each key of the database, those of other programs included: 0.7 s for a million on the same machine
 //! (`cargo bench -p antiphon-cache --bench cache_redis`).
 
 use std::collections::{BTreeSet, HashSet};
@@ -16,37 +16,36 @@ use super::name::{Name, pattern};
 use super::read;
 use crate::{Kind, Selection, Usage};
 
-/// Keys looked at in one step: Redis is busy for about a millisecond.
+/// Keys visited in one step, which keeps Redis busy for about a millisecond.
 const STEP: usize = 2_000;
 /// Entries read in one step: at most 8 MiB.
 const READ_AT_ONCE: usize = 8;
-/// Where the tenant stands in what [`Entry::to_bytes`](crate::Entry::to_bytes) writes, its length before it.
+/// The offset of the tenant, with its length in front, in what [`Entry::to_bytes`](crate::Entry::to_bytes) writes.
 const TENANT_AT: usize = 67;
 
-/// One look through the entries of a kind, or of all, on a connection of its own: what it reads is much, and gets must
-/// not wait behind it.
+/// One look through the entries of a kind, or of all, on a separate connection: it reads much, and gets must not wait behind it.
 pub(super) struct Survey {
     connection: MultiplexedConnection,
     pattern: String,
-    /// Where SCAN goes on; `None` at the end.
+    /// The cursor of SCAN; `None` at the end.
     cursor: Option<u64>,
 }
 
 impl Survey {
     pub(super) async fn new(mut connection: MultiplexedConnection, kind: Option<Kind>) -> Self {
-        // To look at entries is not to use them: Redis 7.2 and later can be told so.
+        // From Redis 7.2 on, looking at entries does not have to count as a use.
         let _ = cmd("CLIENT").arg("NO-TOUCH").arg("ON").exec_async(&mut connection).await;
         Self { connection, pattern: pattern(kind), cursor: Some(0) }
     }
 
-    /// Forgets the entries meant, and counts them in `forgotten` as it goes.
+    /// Removes the selected entries, and counts them in `forgotten` while it goes on, so that the count survives an error.
     pub(super) async fn clear(
         &mut self,
         of: &Selection,
         now_ms: u64,
         forgotten: &mut u64,
     ) -> RedisResult<()> {
-        // What has expired by now Redis has forgotten by itself.
+        // Redis has removed what has expired by now.
         if of.expired_ms.is_some_and(|by| by <= now_ms) {
             return Ok(());
         }
@@ -61,8 +60,8 @@ impl Survey {
         Ok(())
     }
 
-    /// The names of entries that are meant, the latest used first, at most `limit`; with each the seconds since. Where
-    /// Redis does not know them, as with the eviction policies that count uses, they are 0.
+    /// The names of the selected entries, the latest used first, at most `limit`, each with the seconds since its last use. They
+    /// are 0 where Redis does not know them, as with the LFU eviction policies.
     pub(super) async fn latest(
         &mut self,
         of: &Selection,
@@ -71,7 +70,7 @@ impl Survey {
     ) -> RedisResult<Vec<(u64, Name)>> {
         let mut latest = BTreeSet::new();
         while let Some(names) = self.step().await? {
-            // First, since before Redis 7.2 to look at the tenant counts as a use.
+            // First of all, since before Redis 7.2 reading the tenant counts as a use.
             let idle = self.ask(&names, |name| cmd("OBJECT").arg("IDLETIME").arg(name).take()).await?;
             let idle: Vec<(Name, u64)> = names.iter().copied().zip(idle.into_iter().map(or_zero)).collect();
             let meant: HashSet<Name> = self.meant(names, of, now_ms).await?.into_iter().collect();
@@ -87,7 +86,7 @@ impl Survey {
         Ok(latest.into_iter().filter(|(_, name)| seen.insert(*name)).collect())
     }
 
-    /// What is kept under these names; nothing where nothing is, or something that no entry can be.
+    /// The values of these names; empty where there is none, or one that cannot be an entry.
     pub(super) async fn read(&mut self, names: &[Name]) -> RedisResult<Vec<Bytes>> {
         let mut values = Vec::with_capacity(names.len());
         for names in names.chunks(READ_AT_ONCE) {
@@ -97,7 +96,7 @@ impl Survey {
         Ok(values)
     }
 
-    /// How many entries there are and what Redis needs for them; one that SCAN gives twice counts twice.
+    /// The number of entries and the memory that Redis needs for them; one that SCAN gives twice counts twice.
     pub(super) async fn usage(&mut self) -> RedisResult<Usage> {
         let mut usage = Usage::default();
         while let Some(names) = self.step().await? {
@@ -120,7 +119,7 @@ impl Survey {
         Ok(Some(names.iter().filter_map(|name| Name::from_bytes(name)).collect()))
     }
 
-    /// Those of `names` whose entries are meant; the kind is right already.
+    /// Those of `names` whose entries are selected by tenant and expiry; the kind is matched by the pattern.
     async fn meant(&mut self, mut names: Vec<Name>, of: &Selection, now_ms: u64) -> RedisResult<Vec<Name>> {
         if let Some(tenant) = &of.tenant {
             let (written, at) = written(tenant);
@@ -156,13 +155,13 @@ fn or_zero(idle: RedisResult<Option<u64>>) -> u64 {
     idle.ok().flatten().unwrap_or_default()
 }
 
-/// The names whose answers are as they should be.
+/// The names whose answers satisfy `is`.
 fn kept<T>(names: Vec<Name>, answers: Vec<RedisResult<T>>, is: impl Fn(&T) -> bool) -> Vec<Name> {
     let both = names.into_iter().zip(answers);
     both.filter(|(_, answer)| answer.as_ref().is_ok_and(&is)).map(|(name, _)| name).collect()
 }
 
-/// How the tenant stands in each of its entries, and where.
+/// The bytes of a tenant in each of its entries, and where they are.
 fn written(tenant: &str) -> (Vec<u8>, RangeInclusive<usize>) {
     let mut written = (tenant.len() as u32).to_le_bytes().to_vec();
     written.extend(tenant.as_bytes());
@@ -182,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_tenant_is_found_where_it_is_looked_for(
-            tenant in ".{0,20}", other in ".{0,20}", label in ".{0,20}", value: Vec<u8>, ahead: bool, times: [u64; 2]
+            tenant in ".{0,20}", other in ".{0,20}", label in ".{0,20}", value: Vec<u8>, prefetched: bool, times: [u64; 2]
         ) {
             let entry = Entry {
                 kind: Kind::Result,
@@ -193,7 +192,7 @@ mod tests {
                 made_ms: times[0],
                 expires_ms: times[1],
                 cost: Duration::MAX,
-                ahead,
+                prefetched,
             };
             let bytes = entry.to_bytes();
             let found = |tenant| {

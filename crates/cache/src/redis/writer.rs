@@ -1,4 +1,4 @@
-//! What is on its way to Redis: one task puts many commands into one pipeline.
+//! The queue of entries on their way to Redis, and the task that sends many commands in one pipeline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +14,26 @@ use super::link::Link;
 use super::name::Name;
 use crate::{Clock, Entry};
 
-/// What an entry may take in Redis: on a gigabit line this much needs 8 ms, and a get waits for 15.
+/// The most bytes of an entry: on a gigabit line this takes 8 ms, and a get waits 15.
 pub(super) const MAX_ENTRY: usize = 1 << 20;
-/// Entries that wait: a second's worth of a busy server. Whatever waits longer is not worth it.
+/// Entries that may wait: a second's worth of a busy server.
 const QUEUE: usize = 1_024;
-/// What they take in memory.
+/// Bytes that the waiting entries may take.
 const QUEUE_BYTES: usize = 16 << 20;
-/// Commands in one pipeline: the way there and back is paid once.
+/// Commands in one pipeline, which together take one round trip.
 const PIPELINE: usize = 128;
-/// A pipeline is sent when it holds so much: a get behind it waits 2 ms on a gigabit line.
+/// Bytes after which a pipeline is sent: a get behind it waits 2 ms on a gigabit line.
 const PIPELINE_BYTES: usize = 256 << 10;
-/// Names in one command: Redis does nothing else meanwhile.
+/// Names removed by one command, during which Redis does nothing else.
 const FORGOTTEN_AT_ONCE: usize = 512;
-/// Nobody waits for an entry to be written, but the next must not wait for ever.
+/// How long a write may take: nobody waits for it, but the next one must not wait for ever.
 const WRITE_WITHIN: Duration = Duration::from_millis(250);
-/// For all that waits: a Redis so slow that this is not enough has been given up by the breaker before.
+/// How long a flush or a removal waits for the queue before it: if Redis is slower than that, the breaker has opened before.
 const DONE_WITHIN: Duration = Duration::from_secs(5);
-/// Milliseconds; Redis refuses times that its clock cannot count to.
+/// The longest time to live in milliseconds: Redis refuses longer ones.
 const LONGEST: u64 = 1 << 53;
 
-/// Where whatever is to be written waits.
+/// The queue of what is to be written.
 pub(super) struct Queue {
     jobs: mpsc::Sender<Job>,
     /// Bytes that there is room for.
@@ -41,7 +41,7 @@ pub(super) struct Queue {
     tally: Arc<Tally>,
 }
 
-/// What came of it.
+/// Counts what became of the entries.
 pub(super) struct Tally {
     pub(super) written: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -49,14 +49,14 @@ pub(super) struct Tally {
 }
 
 enum Job {
-    /// With the room that it takes.
+    /// An entry, with the permit for its bytes.
     Put(Arc<Entry>, OwnedSemaphorePermit),
     Forget(Vec<Name>, oneshot::Sender<Result<()>>),
     Flush(oneshot::Sender<()>),
 }
 
 impl Queue {
-    /// An empty queue, and who works it off.
+    /// An empty queue, and the writer that empties it.
     pub(super) fn new(link: Arc<Link>, clock: Clock) -> (Self, Writer) {
         let (sender, jobs) = mpsc::channel(QUEUE);
         let write = Stage::new("write");
@@ -70,17 +70,17 @@ impl Queue {
         &self.tally
     }
 
-    /// Jobs that wait, and how many may.
+    /// How many jobs wait, and how many may.
     pub(super) fn jobs(&self) -> (usize, usize) {
         (QUEUE - self.jobs.capacity(), QUEUE)
     }
 
-    /// What they take in bytes, and how much they may.
+    /// How many bytes the waiting entries take, and how many they may.
     pub(super) fn bytes(&self) -> (usize, usize) {
         (QUEUE_BYTES - self.room.available_permits(), QUEUE_BYTES)
     }
 
-    /// Lets the entry wait; without room it is dropped.
+    /// Queues an entry; it is dropped if there is no room.
     pub(super) fn put(&self, entry: Arc<Entry>) {
         let size = u32::try_from(entry.size()).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(size).ok();
@@ -89,7 +89,7 @@ impl Queue {
         }
     }
 
-    /// Lets names wait to be forgotten, after all that is before them: an entry that is on its way does not come back.
+    /// Queues the removal of these names, behind everything queued before, so that an entry on its way does not reappear.
     pub(super) fn forget(&self, names: Vec<Name>) -> Result<oneshot::Receiver<Result<()>>> {
         let (done, answer) = oneshot::channel();
         let full = || Error::unavailable("more is to be written to Redis than it takes: try again");
@@ -97,19 +97,19 @@ impl Queue {
         Ok(answer)
     }
 
-    /// As [`Self::forget`], and waits for it.
+    /// As [`Self::forget`], and waits until it is done.
     pub(super) async fn forgotten(&self, names: Vec<Name>) -> Result<()> {
         let late = || Error::unavailable("Redis took too long to forget: what is left expires");
         let answer = timeout(DONE_WITHIN, self.forget(names)?).await.map_err(|_| late())?;
         answer.map_err(|_| late())?
     }
 
-    /// Waits until all that waits now is written or dropped.
+    /// Waits until everything that is queued now is written or dropped.
     pub(super) async fn flush(&self) {
         let (done, answer) = oneshot::channel();
         let written = async {
             if self.jobs.send(Job::Flush(done)).await.is_ok() {
-                // Without an answer the writer is gone, and the queue with it.
+                // No answer means that the writer is gone, and the queue with it.
                 let _ = answer.await;
             }
         };
@@ -117,17 +117,17 @@ impl Queue {
     }
 }
 
-/// Works the queue off. Ends when the queue is gone and empty.
+/// Empties the queue. It ends when the queue is closed and empty.
 pub(super) struct Writer {
     link: Arc<Link>,
     clock: Clock,
     jobs: mpsc::Receiver<Job>,
     tally: Arc<Tally>,
-    /// Redis answers, but does not keep what it is given.
+    /// Whether Redis answered the last writes but refused to keep the entries.
     refused: bool,
 }
 
-/// Commands that go together.
+/// Commands that are sent together.
 #[derive(Default)]
 struct Batch {
     commands: Pipeline,
@@ -148,7 +148,7 @@ impl Writer {
                             self.write(&mut batch).await;
                         }
                     }
-                    // Whether anybody still waits for it makes no difference.
+                    // It is done even if nobody waits for it any more.
                     Job::Forget(names, done) => {
                         self.write(&mut batch).await;
                         let _ = done.send(self.forget(&names).await);
@@ -163,7 +163,7 @@ impl Writer {
         }
     }
 
-    /// An entry that is too large, or whose time was over before it was its turn, is dropped.
+    /// Adds an entry to the batch, unless it is too large or has expired while it waited.
     fn add(&self, batch: &mut Batch, entry: &Entry) {
         let left = entry.expires_ms.saturating_sub((self.clock)()).min(LONGEST);
         let value = entry.to_bytes();
@@ -198,7 +198,7 @@ impl Writer {
         self.tally.dropped.fetch_add(count - written, Ordering::Relaxed);
     }
 
-    /// Redis may be full, or a replica that only reads: said once, and once when that is over.
+    /// Logs once that Redis refuses entries, because it is full or a read-only replica, and once when that is over.
     fn note_refusal(&mut self, answers: &[RedisResult<Value>]) {
         let refusal = answers.iter().find_map(|answer| answer.as_ref().err());
         if let Some(refusal) = refusal

@@ -1,4 +1,4 @@
-//! An answer on its way, of which a copy is kept.
+//! An answer on its way from the engine, of which a copy is kept.
 
 use std::sync::Arc;
 
@@ -11,32 +11,32 @@ use crate::by_meaning::{SemanticReplies, Trial};
 use crate::question::{normalise, tells_the_time};
 use crate::{Cache, Draft};
 
-/// Longer answers are not worth keeping: nobody listens to ten minutes of speech.
+/// The longest answer that is kept, in bytes: nobody listens to ten minutes of speech.
 const MAX_ANSWER: usize = 8_192;
 
-/// A model's answer, which goes to whoever asked and, once it is whole, into the cache.
-pub(super) struct Kept {
+/// A model's answer, which is passed on and, once it is complete, put into the cache.
+pub(super) struct KeptAnswer {
     pub(super) answers: BoxStream<'static, Result<ChatDelta>>,
     pub(super) cache: Arc<Cache>,
     pub(super) question: Question,
     pub(super) rules: ReplyRules,
     pub(super) asked: Instant,
-    /// `None` once it is not worth keeping.
-    pub(super) said: Option<Said>,
-    /// Told of what is kept.
+    /// `None` once it is known that the answer will not be kept.
+    pub(super) said: Option<PartialAnswer>,
+    /// Learns the answers that are kept, so that they are found by their meaning.
     pub(super) semantic: Option<Arc<SemanticReplies>>,
-    /// What it is to be compared with.
+    /// An answer in the cache that this one is to be compared with.
     pub(super) trial: Option<Trial>,
 }
 
-/// What came of it so far.
+/// The answer so far.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct PartialAnswer {
     text: String,
     first: Option<Instant>,
 }
 
-impl Kept {
+impl KeptAnswer {
     pub(super) async fn next(mut self) -> Option<(Result<ChatDelta>, Self)> {
         let delta = self.answers.next().await?;
         self.take(&delta);
@@ -56,8 +56,8 @@ impl Kept {
         }
     }
 
-    fn keep(&mut self, said: Said) {
-        let Said { text, first } = said;
+    fn keep(&mut self, said: PartialAnswer) {
+        let PartialAnswer { text, first } = said;
         let Some(first) = first.filter(|_| !text.trim().is_empty()) else { return };
         if !self.rules.time_dependent && tells_the_time(&normalise(&text)) {
             return;

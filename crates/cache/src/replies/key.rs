@@ -1,10 +1,10 @@
-//! What an answer is found by.
+//! The keys of answers.
 
 use antiphon_core::{ChatRequest, PersonId, Reuse, Role};
 
 use crate::{Key, KeyBuilder, Kind};
 
-/// What an answer depends on, but for the question.
+/// Everything that an answer depends on, except the question.
 pub(super) struct Situation<'a> {
     pub(super) request: &'a ChatRequest,
     pub(super) reuse: &'a Reuse,
@@ -12,23 +12,23 @@ pub(super) struct Situation<'a> {
     pub(super) model: &'a str,
 }
 
-/// What was said before the question.
+/// How much of the conversation before the question is part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// It matters.
+    /// All of it.
     Said,
-    /// It is left out, but for the instructions.
+    /// Only the instructions.
     Nothing,
 }
 
 impl Situation<'_> {
-    /// The key of a question in these words.
+    /// The key of the answer to a question in these words.
     pub(super) fn key(&self, words: &str, before: Before) -> Key {
         self.builder(before, true).add(words).build()
     }
 
-    /// What all questions have in common whose answers may stand for each other if they mean the same. What was looked up is
-    /// no part of it: other words find other passages of the same knowledge.
+    /// The scope of a question: two questions with the same scope may have the same answer if they mean the same. What was looked
+    /// up is not part of it, since other words find other passages of the same knowledge.
     pub(super) fn scope(&self, before: Before) -> Key {
         self.builder(before, false).build()
     }

@@ -1,13 +1,13 @@
-//! Tables by keys that are hashes already.
+//! Hash tables whose keys are hashes already.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A table by [`Key`](super::Key), or by a part of one. It takes no hash of the hash; whoever wanted many keys in one
-/// place of it would have to search BLAKE3 for them.
+/// A table by [`Key`](super::Key), or by a part of one. It does not hash again: to attack it with colliding keys, one would have
+/// to find partial collisions of BLAKE3.
 pub(super) type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
 
-/// The first eight bytes of what was written last: the length of a key comes before its bytes.
+/// Takes the first eight bytes of what was written last, because the length of a key is written before its bytes.
 #[derive(Default)]
 pub(super) struct Hashed(u64);
 

@@ -26,7 +26,7 @@ fn entry(number: u32, size: usize) -> Arc<Entry> {
         made_ms: 0,
         expires_ms: u64::from(number),
         cost: Duration::ZERO,
-        ahead: false,
+        prefetched: false,
     })
 }
 

@@ -1,16 +1,16 @@
-//! Which queries a change may concern.
+//! Decides which queries a change may concern.
 
 use super::record;
 use crate::floats;
 
-/// A query and a text at least so close have to do with each other: where the text comes or goes, what was found for
-/// the query is forgotten. Of MiniLM's cosines, between queries and the three texts closest to each, whatever they are:
-/// 99.5 % are at least so high for questions to an encyclopaedia (XQuAD), all for spoken questions to hotels (DSTC10)
-/// and for questions about what persons said (LoCoMo); from 0.35 on, where `antiphon-memory` calls texts related, all
-/// are. Of the other queries 10, 54 and 17 % are forgotten too, which costs a search each
+/// The cosine from which on a text may concern a query: when such a text comes or goes, the results of the query are dropped. Of
+/// MiniLM's cosines between queries and the three texts closest to each, 99.5 % are at least this high for questions to an
+/// encyclopaedia (XQuAD), and all are for spoken questions to hotels (DSTC10) and for questions about what persons said (LoCoMo),
+/// as are all above 0.35, where `antiphon-memory` calls texts related. Of the other queries 10, 54 and 17 % are dropped as well,
+/// which costs a search each
 /// (`cargo bench -p antiphon-cache --bench cache_results -- closeness`).
 const CLOSE: f32 = 0.15;
-/// Engines embed a text a little differently in each company.
+/// The tolerance for comparing cosines: the vector of a text differs slightly with the other texts of its batch.
 const ROUNDING: f32 = 1e-3;
 
 /// Texts that came or went.
@@ -21,10 +21,10 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    /// Whether the record of a query may have to be another one now. If one of the texts was found: all of it or its
-    /// beginning, for whoever keeps a text may cut it. Or if it is close enough to be found: closer than the last one
-    /// that was. So it is right for a store that goes by closeness, as long as it finds as much as is asked for, or
-    /// nothing less close than [`CLOSE`]. In doubt, yes.
+    /// Whether the results of a query may be different now. They may if they contain one of the texts, or the beginning of one,
+    /// since a store may cut texts; or if a text is close enough to be found, closer than the last result. This holds for stores
+    /// that rank by closeness, if they either give as many results as are asked for or none less close than [`CLOSE`]. In doubt
+    /// the answer is yes.
     pub(super) fn concerns(&self, record: &[u8]) -> bool {
         let Some((query, rows)) = record::open(record) else { return true };
         let (mut found, mut enough) = (false, CLOSE);

@@ -1,4 +1,4 @@
-//! Telling a cache what changed.
+//! Reports of what changed in a store: [`Changes`].
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use antiphon_core::StoreVersion;
 
 use super::scope::Scope;
 
-/// To be told of changes by whoever makes them: a store, or what stands before it.
+/// Reports the changes of a store to the cache of its results. To be used by whatever makes the changes: the store, or something
+/// in front of it.
 #[derive(Clone)]
 pub struct Changes(Arc<Scope>);
 
@@ -15,20 +16,20 @@ impl Changes {
         Self(scope)
     }
 
-    /// Anything may have changed: all that was found is forgotten, at once and in constant time.
+    /// Anything may have changed: all results are dropped, at once and in constant time.
     pub fn invalidate(&self) {
         self.0.forget();
     }
 
-    /// These texts, as they are found, came or went, and nothing else; of a text that was altered, both. That made the
+    /// These texts, as searches find them, came or went, and nothing else; of a text that was altered, both forms. That made the
     /// store's version `version`; the default if it does not count.
     ///
-    /// Queries are forgotten that found one of the texts, or that are close enough to one in meaning to find it. So it is
-    /// for stores that find what is close to what is asked for by itself: where a text can make a difference to what
-    /// else is found, [`Self::invalidate`] is right.
+    /// The results of queries are dropped that found one of the texts, or that are close enough to one in meaning to find it.
+    /// This is right for stores that rank each passage by how close it is to the query; where a text can make a difference to
+    /// which others are found, use [`Self::invalidate`].
     ///
-    /// From the call on nothing is served that was found before, until the future has ended, a second at most. If it is
-    /// dropped before, or what is close cannot be told, all is forgotten.
+    /// From the call on no earlier result is served until the future has ended, which takes a second at most. If it is dropped
+    /// before, or if closeness cannot be computed, all results are dropped.
     pub fn changed(
         &self,
         texts: Vec<String>,

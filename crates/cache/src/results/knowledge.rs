@@ -1,4 +1,4 @@
-//! Knowledge of which searches are cached.
+//! Knowledge with cached searches: [`CachedKnowledge`].
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use antiphon_core::{BoxFuture, Knowledge, Passage, Result, Search, StoreVersion,
 use super::search::{Store, search};
 use super::{Changes, Name, Scope, SearchCache};
 
-/// A tenant's documents, of which what was found is kept.
+/// A tenant's documents; the results of searches in them are kept.
 pub struct CachedKnowledge {
     store: Arc<dyn Knowledge>,
     tenant: TenantId,
@@ -15,13 +15,13 @@ pub struct CachedKnowledge {
 }
 
 impl CachedKnowledge {
-    /// Keeps what is found in `store`, which is the tenant's one of this `name`, in `results`.
+    /// Keeps what is found in `store`, the tenant's store with this `name`, in `results`.
     pub fn new(store: Arc<dyn Knowledge>, results: &SearchCache, tenant: TenantId, name: &str) -> Self {
         let scope = results.scope(Name { tenant: (&tenant).into(), store: name.into(), person: None });
         Self { store, tenant, scope }
     }
 
-    /// For whoever changes the documents.
+    /// To report changes of the documents.
     pub fn changes(&self) -> Changes {
         Changes::new(Arc::clone(&self.scope))
     }

@@ -1,4 +1,4 @@
-//! Memories of which searches are cached.
+//! Memories with cached searches: [`CachedMemories`].
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use futures_util::future::try_join;
 use super::search::{Store, search};
 use super::{Changes, Name, Scope, SearchCache};
 
-/// The memories of everybody, of which what was found is kept.
+/// The memories of all persons; the results of searches in them are kept.
 pub struct CachedMemories {
     memories: Arc<dyn Memories>,
     results: Arc<SearchCache>,
@@ -24,7 +24,7 @@ impl CachedMemories {
         Self { memories, results, name: name.into() }
     }
 
-    /// For whoever changes what is remembered of `person` in another way than by [`Memory::remember`].
+    /// To report changes of what is remembered of `person` that are not made by [`Memory::remember`].
     pub fn changes(&self, tenant: &TenantId, person: &PersonId) -> Changes {
         Changes::new(self.scope(tenant, person))
     }
@@ -41,15 +41,15 @@ impl Memories for CachedMemories {
     }
 }
 
-/// One person's.
+/// The memory of one person.
 struct CachedMemory {
     store: Arc<dyn Memory>,
     scope: Arc<Scope>,
 }
 
 impl Memory for CachedMemory {
-    /// What was found before and may be another now is forgotten before it ends, however it ends. What the turn concerns
-    /// is waited for only if nothing else can have changed; without it all is forgotten.
+    /// Before it ends, however it ends, results that may be out of date are dropped. Which those are is waited for only if
+    /// nothing but the turn can have changed; otherwise all are dropped.
     fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>> {
         let (store, before) = (Arc::clone(&self.store), self.store.version());
         let change = self.scope.begin(Some(before));
@@ -79,7 +79,7 @@ impl Memory for CachedMemory {
         search(&self.scope, &self.store, asked)
     }
 
-    /// Each turn that is remembered may change it: it is not kept.
+    /// The profile is not kept, because each turn that is remembered may change it.
     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>> {
         self.store.profile(limit)
     }

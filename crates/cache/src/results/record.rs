@@ -1,4 +1,4 @@
-//! What a search found, and the vector of what was asked, as bytes.
+//! The bytes that a search's results are kept as, with the vector of the query.
 
 use antiphon_core::{Passage, Recollection};
 use bytes::Bytes;
@@ -6,13 +6,13 @@ use bytes::Bytes;
 use crate::floats;
 use crate::written::{self, part, take, text};
 
-/// Something that a search finds.
+/// A result of a search.
 pub(super) trait Found: Send + Sized + 'static {
     fn row(&self) -> Row<'_>;
     fn of(row: Row<'_>) -> Self;
 }
 
-/// Its parts.
+/// The parts of a result.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) text: &'a str,
@@ -40,7 +40,7 @@ impl Found for Recollection {
     }
 }
 
-/// The vector, empty where it is not known, and the rows, each part with its length.
+/// Writes the vector, empty if it is not known, and the rows, each part with its length.
 pub(super) fn write<F: Found>(vector: &[f32], found: &[F]) -> Bytes {
     let rows = found.iter().map(|found| found.row().text.len() + found.row().source.len() + 12);
     let mut out = Vec::with_capacity(4 + size_of_val(vector) + rows.sum::<usize>());
@@ -55,7 +55,7 @@ pub(super) fn write<F: Found>(vector: &[f32], found: &[F]) -> Bytes {
     out.into()
 }
 
-/// What was found; `None` if the bytes are damaged.
+/// Reads the results; `None` if the bytes are damaged.
 pub(super) fn read<F: Found>(bytes: &[u8]) -> Option<Vec<F>> {
     open(bytes)?.1.map(|row| row.map(F::of)).collect()
 }
@@ -65,7 +65,7 @@ pub(super) fn open(mut bytes: &[u8]) -> Option<(&[u8], impl Iterator<Item = Opti
     let vector = part(&mut bytes)?;
     let rows = std::iter::from_fn(move || {
         let row = (!bytes.is_empty()).then(|| row(&mut bytes))?;
-        // Nothing can be read behind damage.
+        // Nothing behind a damaged row can be read.
         bytes = if row.is_some() { bytes } else { &[] };
         Some(row)
     });

@@ -1,4 +1,4 @@
-//! What is kept of one store, for one tenant and perhaps one person: a state machine.
+//! The results of one store for one tenant, and for one person if it remembers persons: a state machine.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use super::Name;
 use super::changed::Changed;
 use crate::{Cache, CachedEmbed, Draft, Entry, Key, KeyBuilder, Kind};
 
-/// Results kept of one scope; then the oldest goes. To look at all of them when something changes takes a few
+/// The most results of one scope; beyond that the oldest is dropped. Checking all of them when something changes takes a few
 /// milliseconds at most (`cargo bench -p antiphon-cache --bench cache_results`).
 pub(super) const MAX_KEPT: usize = 4_096;
-/// A text that is not embedded by then is taken to concern everything. Meanwhile the store is asked: a second of that
-/// costs less than to have nothing cached, more would not.
+/// How long embedding a changed text may take; after that it is taken to concern all queries. The store is asked meanwhile: a
+/// second of that costs less than dropping all results, a longer time would not.
 pub(super) const WITHIN: Duration = Duration::from_secs(1);
 
 /// The results of one scope.
@@ -27,58 +27,58 @@ pub(super) struct Scope {
     name: Key,
     cache: Arc<Cache>,
     pub(super) embed: Arc<CachedEmbed>,
-    state: Mutex<State>,
+    state: Mutex<ScopeState>,
 }
 
-struct State {
-    /// Part of every key: what was kept under another one is never found again.
+struct ScopeState {
+    /// Part of every key, so that results of an earlier generation are never found again.
     generation: u64,
-    /// The store's, as far as it is known what changed.
+    /// The version of the store up to which it is known what changed.
     version: StoreVersion,
-    /// How often something changed: what was searched in between may be old.
+    /// How often something changed: the results of a search that began earlier may be out of date.
     moment: u64,
     /// Changes under way.
     changes: usize,
-    /// The oldest first. All that is in the cache under this generation; some of it may be gone from there.
+    /// The keys of this generation's results, the oldest first; some may have left the cache.
     kept: VecDeque<Key>,
 }
 
-/// What is known of a query.
-pub(super) enum Looked {
-    /// Its record.
+/// The outcome of looking up a query.
+pub(super) enum Lookup {
+    /// The results are kept.
     Found(Arc<Entry>),
-    /// Nothing; what is found may be kept here.
+    /// They are not kept, but may be kept in this place once the store has searched.
     Missing(Place),
-    /// The store has to be asked each time now.
-    Unknown,
+    /// The store has to be asked, and its results may not be kept now.
+    Unusable,
 }
 
-/// Where to keep what is found.
+/// The place where results may be kept.
 pub(super) struct Place {
     key: Key,
     moment: u64,
 }
 
-/// A change of what the store knows, under way. What was found before is not served until it is dropped; then it is
-/// forgotten, unless [`Self::end`] said what changed and no other change came between.
+/// A change of the store that is under way. No earlier results are served until it is dropped; then they are dropped, too, unless
+/// [`Self::end`] was told what changed and no other change came in between.
 pub(super) struct Change {
     scope: Arc<Scope>,
     moment: u64,
-    /// The version that it made, and what remains.
+    /// The version after the change, and the keys of the results that remain valid.
     remains: Option<(StoreVersion, VecDeque<Key>)>,
 }
 
-impl State {
-    /// In constant time.
+impl ScopeState {
+    /// Drops all results, in constant time.
     fn forget(&mut self) {
-        // Unique in the process: a scope that is made anew finds nothing of the one before.
+        // Unique in the process, so that a scope that is made anew finds no results of its predecessor.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         self.generation = NEXT.fetch_add(1, Ordering::Relaxed);
         self.moment += 1;
         self.kept.clear();
     }
 
-    /// The store is known to be at `version`.
+    /// Notes that the store is at `version`; drops all results if that is not the known one.
     fn at(&mut self, version: StoreVersion) {
         if self.version != version {
             self.version = version;
@@ -94,7 +94,7 @@ impl Scope {
         if let Some(person) = &name.person {
             key.add(&**person);
         }
-        let mut state = State {
+        let mut state = ScopeState {
             generation: 0,
             version: StoreVersion::default(),
             moment: 0,
@@ -105,14 +105,14 @@ impl Scope {
         Self { tenant: name.tenant, name: key.build(), cache, embed, state: Mutex::new(state) }
     }
 
-    /// What is kept of a query, for a store of this version.
-    pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> Looked {
+    /// Looks a query up, for a store that is at `version`.
+    pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> Lookup {
         let (generation, moment) = {
             let mut state = self.state();
-            // One of another kind may have layers, which outlive the process: its generations begin anew.
+            // A cache of another kind may have layers. They outlive the process, while generations begin anew with it.
             let is_used = self.cache.kind() == Kind::Result && self.cache.is_on();
             if state.changes > 0 || !is_used {
-                return Looked::Unknown;
+                return Lookup::Unusable;
             }
             state.at(version);
             (state.generation, state.moment)
@@ -120,14 +120,14 @@ impl Scope {
         let mut key = KeyBuilder::new(Kind::Result, &self.tenant);
         key.add(self.name.as_bytes()).add(generation.to_le_bytes());
         let key = key.add((limit as u64).to_le_bytes()).add(query).build();
-        // A cache of results has no layers: it is known at once.
+        // A cache of results has no layers, so the future is ready at once.
         match self.cache.get(&self.tenant, &key).now_or_never().flatten() {
-            Some(entry) => Looked::Found(entry),
-            None => Looked::Missing(Place { key, moment }),
+            Some(entry) => Lookup::Found(entry),
+            None => Lookup::Missing(Place { key, moment }),
         }
     }
 
-    /// Keeps the record of a query, unless something has changed since it was looked up. `version`: the store's, now.
+    /// Keeps the results of a query, unless something has changed since it was looked up. `version`: the store's, now.
     pub(super) fn keep(
         &self,
         place: &Place,
@@ -150,12 +150,12 @@ impl Scope {
         self.cache.put(Draft { key, tenant, label, value, cost, priority: Priority::LiveTurn });
     }
 
-    /// Forgets everything.
+    /// Drops all results.
     pub(super) fn forget(&self) {
         self.state().forget();
     }
 
-    /// What the store knows begins to change, or has just changed. `version`: the store's before, if known.
+    /// The store begins to change, or has just changed. `version`: the store's before the change, if known.
     pub(super) fn begin(self: &Arc<Self>, version: Option<StoreVersion>) -> Change {
         let mut state = self.state();
         if let Some(version) = version {
@@ -166,7 +166,7 @@ impl Scope {
         Change { scope: Arc::clone(self), moment: state.moment, remains: None }
     }
 
-    /// These texts came or went: `None` if it cannot be told in time what that concerns.
+    /// The change that these texts came or went; `None` if they cannot be embedded in time.
     pub(super) async fn changed(self: Arc<Self>, texts: Vec<String>) -> Option<Changed> {
         if self.state().kept.is_empty() {
             return Some(Changed::default());
@@ -177,11 +177,11 @@ impl Scope {
     }
 
     fn remove(&self, keys: Vec<Key>) {
-        // Without layers it is done at once.
+        // A cache of results has no layers, so the future is ready at once.
         let _ = self.cache.remove(keys).now_or_never();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ScopeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

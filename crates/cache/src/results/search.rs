@@ -1,4 +1,4 @@
-//! A search that is cached.
+//! A cached search, the same for knowledge and memories.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,34 +7,34 @@ use antiphon_core::{BoxFuture, Result, Search, StoreVersion};
 use tokio::time::Instant;
 
 use super::record::{self, Found};
-use super::scope::{Looked, Scope};
+use super::scope::{Lookup, Scope};
 
-/// Searches in a store, of which a scope keeps what is found.
+/// A store whose search results are kept in a scope.
 pub(super) trait Store: Clone + Send + 'static {
     type Found: Found;
     fn version(&self) -> StoreVersion;
     fn search(&self, asked: Search) -> BoxFuture<'static, Result<Vec<Self::Found>>>;
 }
 
-/// What is kept, at once; or what the store finds.
+/// Gives the kept results at once, or has the store search.
 pub(super) fn search<S: Store>(
     scope: &Arc<Scope>,
     store: &S,
     asked: Search,
 ) -> BoxFuture<'static, Result<Vec<S::Found>>> {
     let place = match scope.look_up(&normalised(&asked.about), asked.limit, store.version()) {
-        Looked::Found(entry) => match record::read(&entry.value) {
+        Lookup::Found(entry) => match record::read(&entry.value) {
             Some(found) => return Box::pin(std::future::ready(Ok(found))),
             None => return store.search(asked),
         },
-        Looked::Unknown => return store.search(asked),
-        Looked::Missing(place) => place,
+        Lookup::Unusable => return store.search(asked),
+        Lookup::Missing(place) => place,
     };
     let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
     Box::pin(async move {
         let about = asked.about.clone();
         let found = store.search(asked).await?;
-        // The store has embedded it; where nothing is found it is not needed: whatever comes may be the first.
+        // The store has just embedded the query. Without results the vector is not needed: any new text may be the first result.
         let vector = (!found.is_empty()).then(|| scope.embed.known(&about)).flatten().unwrap_or_default();
         let record = record::write(&vector, &found);
         scope.keep(&place, store.version(), about, record, began.elapsed());
@@ -42,8 +42,8 @@ pub(super) fn search<S: Store>(
     })
 }
 
-/// Without white space round the words and with one space between them. Nothing else: how words are written makes a
-/// difference to some stores.
+/// The query with single spaces and no space around it. Nothing else is changed, because case and punctuation make a difference
+/// to some stores.
 fn normalised(about: &str) -> Cow<'_, str> {
     let about = about.trim();
     let plain = about.split(' ').all(|word| !word.is_empty() && !word.contains(char::is_whitespace));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-use super::scope::{Looked, MAX_KEPT, WITHIN};
+use super::scope::{Lookup, MAX_KEPT, WITHIN};
 use super::*;
 use crate::CacheOptions;
 
@@ -77,11 +77,11 @@ fn person(name: &str) -> Name {
 }
 
 fn is_kept(scope: &Scope, query: &str) -> bool {
-    matches!(scope.look_up(query, 1, UNCOUNTED), Looked::Found(_))
+    matches!(scope.look_up(query, 1, UNCOUNTED), Lookup::Found(_))
 }
 
 fn keep(scope: &Scope, query: &str) {
-    let Looked::Missing(place) = scope.look_up(query, 1, UNCOUNTED) else { panic!("known already") };
+    let Lookup::Missing(place) = scope.look_up(query, 1, UNCOUNTED) else { panic!("known already") };
     scope.keep(&place, UNCOUNTED, query.to_owned(), Bytes::from_static(&[0; 4]), Duration::ZERO);
 }
 
@@ -148,7 +148,7 @@ async fn changes_at_the_same_time_forget_all() {
         let (one, other) = (scope.begin(None), scope.begin(None));
         let (one, other) = if first { (one, other) } else { (other, one) };
         one.end(UNCOUNTED, &nothing);
-        assert!(matches!(scope.look_up("query", 1, UNCOUNTED), Looked::Unknown));
+        assert!(matches!(scope.look_up("query", 1, UNCOUNTED), Lookup::Unusable));
         other.end(UNCOUNTED, &nothing);
         assert!(!is_kept(&scope, "query"));
     }
@@ -159,15 +159,15 @@ fn a_version_may_be_as_high_as_can_be() {
     const HIGHEST: StoreVersion = StoreVersion { changes: u64::MAX, sweeping: u64::MAX };
     let results = results();
     let scope = results.scope(person("ada"));
-    let Looked::Missing(place) = scope.look_up("query", 1, HIGHEST) else { panic!("known already") };
+    let Lookup::Missing(place) = scope.look_up("query", 1, HIGHEST) else { panic!("known already") };
     let found = [Recollection { text: "found".to_owned(), relevance: 1.0 }];
     scope.keep(&place, HIGHEST, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
     scope.begin(Some(HIGHEST)).end(HIGHEST, &changed::Changed::default());
-    assert!(matches!(scope.look_up("query", 1, HIGHEST), Looked::Found(_)), "it concerned nothing");
+    assert!(matches!(scope.look_up("query", 1, HIGHEST), Lookup::Found(_)), "it concerned nothing");
 }
 
 #[test]
 fn nothing_is_kept_in_a_cache_of_another_kind() {
     let results = SearchCache::new(cache(Kind::Embedding), results().embed);
-    assert!(matches!(results.scope(person("ada")).look_up("query", 1, UNCOUNTED), Looked::Unknown));
+    assert!(matches!(results.scope(person("ada")).look_up("query", 1, UNCOUNTED), Lookup::Unusable));
 }

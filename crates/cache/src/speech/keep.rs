@@ -1,4 +1,4 @@
-//! From a clause that was said to an entry.
+//! Keeps the clauses that engines say: records, encodes and caches them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use super::SpeechCodec;
 use crate::{Cache, Draft, Key};
 use antiphon_flow::CpuPool;
 
-/// A session takes no clause to be longer; more would only be a burden to memory.
+/// The longest clause that is kept: sessions make no longer ones.
 const MAX_AUDIO: Duration = Duration::from_mins(2);
-/// Clauses that wait to be encoded; further ones are not kept. A clause of 4 s waits as 200 KB and takes some 50 ms.
+/// Clauses that may wait to be encoded; further ones are not kept. A clause of 4 s takes 200 KB while it waits, and some 50 ms to
+/// encode.
 pub(super) const MAX_WAITING: usize = 32;
-/// Clauses that are encoded at a time: what is kept for later leaves the other cores to whoever speaks now.
+/// Clauses that are encoded at the same time: the other cores are left to the calls.
 const AT_A_TIME: usize = 1;
 
 /// Encodes clauses beside the calls, and puts them into the cache.
@@ -27,20 +28,20 @@ pub(super) struct Keeper {
     cache: Arc<Cache>,
     codec: Arc<dyn SpeechCodec>,
     cpu_pool: Arc<CpuPool>,
-    /// Places of those that wait or are encoded.
+    /// Permits for the clauses that wait or are encoded.
     places: Arc<Semaphore>,
     encoders: Semaphore,
     not_kept: AtomicU64,
 }
 
-/// All of a clause that was said.
-struct Said {
+/// A clause that is being said, with everything needed to keep it.
+struct Clause {
     key: Key,
     tenant: Arc<str>,
     text: String,
     priority: Priority,
     asked: Instant,
-    /// From when the engine was asked until there was something to hear.
+    /// The time from asking the engine to its first audio.
     first_audio: Option<Duration>,
     chunks: Vec<AudioChunk>,
     length: Duration,
@@ -57,32 +58,32 @@ impl Keeper {
         &*self.codec
     }
 
-    /// Clauses that were said but could not be encoded.
+    /// How many clauses could not be kept.
     pub(super) fn not_kept(&self) -> u64 {
         self.not_kept.load(Ordering::Relaxed)
     }
 
-    /// Those that wait now have been kept.
+    /// Waits until the clauses that wait now have been kept.
     #[cfg(test)]
     pub(super) async fn idle(&self) {
         drop(self.places.acquire_many(MAX_WAITING as u32).await);
     }
 
-    /// Keeps a clause, later.
-    fn keep(self: Arc<Self>, said: Said) {
-        // Somebody else was faster, or nothing was said.
-        if said.chunks.is_empty() || self.cache.peek(&said.tenant, &said.key).is_some() {
+    /// Begins to encode and keep a clause, in a task of its own.
+    fn keep(self: Arc<Self>, clause: Clause) {
+        // Another request has kept it already, or there is no audio.
+        if clause.chunks.is_empty() || self.cache.peek(&clause.tenant, &clause.key).is_some() {
             return;
         }
         match (self.places.clone().try_acquire_owned(), Handle::try_current()) {
-            (Ok(place), Ok(runtime)) => drop(runtime.spawn(self.encode(said, place))),
+            (Ok(place), Ok(runtime)) => drop(runtime.spawn(self.encode(clause, place))),
             _ => self.skip(),
         }
     }
 
-    async fn encode(self: Arc<Self>, said: Said, _place: OwnedSemaphorePermit) {
+    async fn encode(self: Arc<Self>, clause: Clause, _place: OwnedSemaphorePermit) {
         let _turn = self.encoders.acquire().await;
-        let Said { key, tenant, text, priority, first_audio, chunks, .. } = said;
+        let Clause { key, tenant, text, priority, first_audio, chunks, .. } = clause;
         let codec = self.codec.clone();
         let encode = move || {
             let Some(first) = chunks.first() else { return Err(Error::internal("nothing was said")) };
@@ -103,18 +104,18 @@ impl Keeper {
     }
 }
 
-/// A clause on its way from the engine, as it comes. It is kept at its end.
+/// The audio of a clause as it comes from the engine; the clause is kept when it has ended.
 pub(super) struct Recording {
     keeper: Arc<Keeper>,
     audio: BoxStream<'static, Result<AudioChunk>>,
-    /// `None` once it will not be kept.
-    said: Option<Said>,
+    /// `None` once it is known that the clause will not be kept.
+    clause: Option<Clause>,
 }
 
 impl Recording {
-    /// Has `engine` say the clause.
+    /// Has `engine` say the clause of a request.
     pub(super) fn start(keeper: Arc<Keeper>, key: Key, engine: &dyn Tts, request: SpeechRequest) -> Self {
-        let said = Said {
+        let clause = Clause {
             key,
             tenant: (&request.requester.tenant).into(),
             text: request.text.clone(),
@@ -124,12 +125,12 @@ impl Recording {
             chunks: Vec::new(),
             length: Duration::ZERO,
         };
-        Self { keeper, audio: engine.speak(request), said: Some(said) }
+        Self { keeper, audio: engine.speak(request), clause: Some(clause) }
     }
 }
 
-impl Said {
-    /// More audio; false if it cannot be kept with it.
+impl Clause {
+    /// Adds audio; false if the clause cannot be kept with it.
     fn add(&mut self, chunk: &AudioChunk) -> bool {
         if chunk.samples.is_empty() {
             return true;
@@ -149,11 +150,11 @@ impl Stream for Recording {
         let this = &mut *self;
         let polled = this.audio.as_mut().poll_next(cx);
         match &polled {
-            Poll::Ready(Some(Ok(chunk))) => this.said = this.said.take_if(|said| said.add(chunk)),
-            Poll::Ready(Some(Err(_))) => this.said = None,
+            Poll::Ready(Some(Ok(chunk))) => this.clause = this.clause.take_if(|clause| clause.add(chunk)),
+            Poll::Ready(Some(Err(_))) => this.clause = None,
             Poll::Ready(None) => {
-                if let Some(said) = this.said.take() {
-                    this.keeper.clone().keep(said);
+                if let Some(clause) = this.clause.take() {
+                    this.keeper.clone().keep(clause);
                 }
             }
             Poll::Pending => {}

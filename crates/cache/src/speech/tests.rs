@@ -356,10 +356,10 @@ async fn what_nobody_waited_for_was_made_ahead() {
     let (cached, _) = cached();
     say(&cached, SpeechRequest { priority: Priority::Batch, ..clause("a") }).await;
     say(&cached, clause("b")).await;
-    assert_eq!(cached.cache.counts().made_ahead, 1);
+    assert_eq!(cached.cache.counts().prefetched, 1);
     say(&cached, clause("a")).await;
     say(&cached, clause("b")).await;
-    assert_eq!(cached.cache.counts().used_ahead, 1);
+    assert_eq!(cached.cache.counts().prefetched_used, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,14 +76,14 @@ impl UnderWay {
     }
 }
 
-/// How the cache hears of a change.
+/// How the cache learns of a change.
 #[derive(Clone, Copy, Debug)]
 enum Told {
-    /// What changed.
+    /// The cache is told which texts changed.
     Texts,
-    /// That something did.
+    /// The cache is told that something changed.
     Something,
-    /// Nothing: it has to see by itself.
+    /// The cache is told nothing and has to notice by itself.
     Nothing,
 }
 

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 
 /// MiniLM's cosine of sentences that have something to do with each other; nothing less close is found.
 const RELATED: f32 = 0.35;
-/// Of what a person said the oldest goes then.
+/// The most texts of a person; beyond that the oldest is dropped.
 const MAX_REMEMBERED: usize = 6;
 
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Known {
     }
 }
 
-/// Something that is known, and how it is found. Clones share it.
+/// A store of texts that searches find by closeness. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Texts {
     embed: Arc<dyn Embed>,
@@ -46,7 +46,7 @@ impl Texts {
         Self { embed, counts, known: Arc::default() }
     }
 
-    /// Gives the version.
+    /// Adds a text; gives the version after it.
     pub(crate) async fn add(&self, text: &str) -> Result<StoreVersion> {
         let vector = self.vector(text.to_owned()).await?;
         let mut known = self.known();
@@ -54,7 +54,7 @@ impl Texts {
         Ok(self.changed(&mut known, StoreChange::Passages))
     }
 
-    /// Gives the text that went, and the version.
+    /// Removes a text; gives it and the version after it.
     pub(crate) fn remove(&self, at: usize) -> Option<(String, StoreVersion)> {
         let mut known = self.known();
         let at = at.checked_rem(known.texts.len())?;
@@ -141,7 +141,7 @@ impl Memory for Texts {
     }
 }
 
-/// Everybody's.
+/// The memories of all persons.
 pub(crate) struct Persons {
     embed: Arc<dyn Embed>,
     counts: bool,

@@ -1,4 +1,4 @@
-//! What waits for a batch, and what is in one. No clock, no runtime.
+//! The items that wait for a batch or are in one. It reads no clock and needs no runtime: time is an argument.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Operation;
 
-/// Where a caller waits for its answer.
+/// The sender of an answer to one caller.
 pub(super) type Caller<O> = oneshot::Sender<Result<<O as Operation>::Output>>;
 
 /// An item that arrives.
@@ -20,28 +20,28 @@ pub(super) struct Request<O: Operation> {
     pub(super) answer: Caller<O>,
 }
 
-/// Where a request went.
+/// What became of a request that was let in.
 pub(super) struct Entered {
     pub(super) entry: u64,
-    /// Somebody asked the same before.
+    /// It joined an entry that asks the same.
     pub(super) shared: bool,
 }
 
-/// Items that go together.
+/// Items that are served by one call.
 pub(super) struct Batch<O: Operation> {
     pub(super) run: u64,
     pub(super) items: Vec<O::Item>,
-    /// Of the most urgent.
+    /// The priority of the most urgent item.
     pub(super) priority: Priority,
-    /// How long each has waited.
+    /// How long each item has waited.
     pub(super) waited: Vec<Duration>,
-    /// Ends when nobody waits for any of it.
+    /// Closed when nobody waits for any of the items any more.
     pub(super) abandoned: oneshot::Receiver<()>,
 }
 
 pub(super) struct Queue<O: Operation> {
     entries: HashMap<u64, Entry<O>>,
-    /// Those that wait, the most urgent first: when due, and which.
+    /// The entries that wait, as due time and number; the most urgent first.
     order: BTreeSet<(Duration, u64)>,
     /// Entries that others may join.
     keys: HashMap<O::Key, u64>,
@@ -82,7 +82,7 @@ struct Waiting<I> {
 
 struct Run {
     entries: Vec<u64>,
-    /// Dropped to cancel it.
+    /// Dropped to cancel the run.
     abandon: Option<oneshot::Sender<()>>,
 }
 
@@ -101,7 +101,7 @@ impl<O: Operation> Queue<O> {
         self.order.is_empty() && self.runs.is_empty()
     }
 
-    /// Takes a request in, unless the queue is `full` and nobody asked the same: then its caller comes back.
+    /// Lets a request in. If the queue is `full` and no entry asks the same, its caller is given back instead.
     pub(super) fn enter(
         &mut self,
         request: Request<O>,
@@ -146,7 +146,7 @@ impl<O: Operation> Queue<O> {
         if !entry.callers.is_empty() {
             return false;
         }
-        // Whoever asks the same from now on asks anew: this one may be cancelled at any time.
+        // Nobody may join it any more, since it may be cancelled at any time: who asks the same from now on gets a new entry.
         let key = entry.key.take();
         match &entry.progress {
             Progress::Waiting(waiting) => {
@@ -186,7 +186,7 @@ impl<O: Operation> Queue<O> {
         Some(Batch { run, items, priority, waited, abandoned })
     }
 
-    /// The run is over: those who wait for each of its items, in order. Nobody, if it was over before.
+    /// Ends a run; gives the callers of each of its items, in order, or nothing if it had ended before.
     pub(super) fn finish(&mut self, run: u64) -> Vec<Vec<Caller<O>>> {
         let Some(run) = self.runs.remove(&run) else { return Vec::new() };
         let mut waiting = Vec::with_capacity(run.entries.len());
@@ -233,7 +233,7 @@ impl<O: Operation> Queue<O> {
         }
     }
 
-    /// The key may belong to a later entry by now.
+    /// Removes the key of an entry, unless it belongs to a later entry by now.
     fn forget(&mut self, key: Option<O::Key>, id: u64) {
         if let Some(key) = key
             && self.keys.get(&key) == Some(&id)

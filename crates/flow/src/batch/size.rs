@@ -11,15 +11,15 @@ use super::MAX_BATCH;
 
 /// The smallest size under load.
 const MIN: f64 = 2.0;
-/// Clipper's: a small one, because the best size hardly moves.
+/// The factor by which a size falls. It is close to 1, as Clipper's, because the best size hardly moves.
 const BACK_OFF: f64 = 0.9;
-/// The share of the latest batch in the mean of its size: some three batches tell.
+/// The weight of a new batch in the running mean of its size, which so follows about three batches.
 const WEIGHT: f64 = 0.3;
-/// A smaller size must get this much more through to be better: HTTP calls vary by as much.
+/// A smaller size counts as better only if it gets this much more through: the times of HTTP calls vary by as much.
 const MARGIN: f64 = 0.2;
 
 pub(super) struct Size {
-    /// Items a second, by size; 0 where it is not known.
+    /// Items a second, by batch size; 0 where it is not known.
     rates: [f64; MAX_BATCH + 1],
     now: f64,
 }

@@ -7,7 +7,7 @@ use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage, Tunable};
 
 use super::{Limits, MAX_BATCH};
 
-/// A batcher as it is measured. Everything bears the operation's name, because there may be several.
+/// The measurements of a batcher. All names begin with the operation's, because there may be several batchers.
 pub struct BatchStatistics {
     operation: &'static str,
     /// From arrival until its batch started, by item; fails when the queue is full.
@@ -19,7 +19,7 @@ pub struct BatchStatistics {
     items: AtomicU64,
     shared: AtomicU64,
     cancelled: AtomicU64,
-    /// Batches by size, from 1.
+    /// The number of batches of each size, from size 1 on.
     sizes: [AtomicU64; MAX_BATCH],
 }
 
@@ -82,7 +82,7 @@ impl Component for BatchStatistics {
         "batch"
     }
 
-    /// One, named after the operation: how long its items waited for their batch.
+    /// One stage, named after the operation: how long its items waited for their batch.
     fn stages(&self) -> Vec<&Stage> {
         vec![&self.wait]
     }

@@ -9,21 +9,21 @@ use tokio::time::sleep;
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
-/// Items from here on are the same as no other one.
+/// Items from here on have no key, so they are never shared.
 const UNIQUE: u32 = 1_000;
-/// What happens to a batch that holds one of these.
+/// Items that make their whole batch fail in some way.
 const PANIC: u32 = 500;
 const SHORT: u32 = 501;
 const FOREVER: u32 = 502;
-/// Fails alone.
+/// An item that fails without affecting others.
 const ERROR: u32 = 503;
 
-/// Takes 20 ms and 1 ms an item, and answers ten times the item. Items of each million are a group.
+/// An operation that takes 20 ms plus 1 ms an item and answers ten times the item. Items of the same million form a group.
 #[derive(Clone)]
 struct Tenfold {
     limits: Limits,
     batches: Arc<Mutex<Vec<Vec<u32>>>>,
-    /// Held by every run.
+    /// Every run holds a clone, by which running ones are counted.
     alive: Arc<()>,
 }
 
@@ -159,7 +159,7 @@ async fn what_can_wait_does_not_wait_for_ever() {
     let patient = |batcher: Batcher<Tenfold>| async move { batcher.run(1, Priority::Batch).await };
     let mut urgent = vec![batcher.run(2_000, Priority::LiveTurn)];
     let patient = tokio::spawn(patient(batcher.clone()));
-    // Twice as much as can be served, for ever.
+    // Twice as many items as can be served, for ever.
     for n in 1..1_800 {
         urgent.push(batcher.run(2_000 + n, Priority::LiveTurn));
         sleep(10 * MS).await;
@@ -295,7 +295,7 @@ fn the_largest_batch_can_be_set_meanwhile() {
 /// The items of a run, and how to end it.
 type ToldRun = (Vec<u32>, oneshot::Sender<()>);
 
-/// Runs that end when they are told to.
+/// An operation whose runs end when the test says so.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<ToldRun>>>);
 

@@ -1,4 +1,4 @@
-//! The states of a breaker. Time is an argument.
+//! The state machine of a breaker. Time is an argument, so that tests need no clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,50 +11,49 @@ use tokio::time::Instant;
 use super::window::{Usual, Window};
 use super::{BreakerState, Counts};
 
-/// So many failures one after the other open the breaker, however few outcomes there are: even of an engine that
-/// fails one request in twenty, chance makes them once in three million.
+/// This many failures in a row open the breaker, however few outcomes there are: even with an engine that fails one request in
+/// twenty, chance produces them once in three million.
 const FAILURES_IN_A_ROW: u32 = 5;
-/// So many refusals for too many requests, one after the other, weigh as one failure, and they have no part in the
-/// share of failures: the concurrency limit answers them, and only if that does not help the engine is left alone.
+/// This many refusals for too many requests in a row count as one failure in a row, and they are not part of the failure rate:
+/// the concurrency limit reacts to them, and the breaker only if that does not help.
 const REFUSALS_A_FAILURE: u32 = 4;
-/// From the opening to the first probe: a restarted server is back in seconds, and somebody may be waiting.
+/// From opening to the first probe: a restarted server is back in seconds, and somebody may be waiting.
 const FIRST_INTERVAL: Duration = Duration::from_secs(2);
-/// Each failed probe doubles the interval, up to this: no recovery is found later.
+/// Each failed probe doubles the interval up to this, which bounds how late a recovery is noticed.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
-/// A refused key does not heal by itself: asking is only to notice that somebody has mended it.
+/// The interval after a refused key. That does not recover by itself, so the engine is asked only to notice a corrected key.
 const KEY_INTERVAL: Duration = Duration::from_mins(1);
-/// Intervals are shortened by chance, by up to this share, so that servers that saw the same outage do not all probe
-/// at once.
+/// Intervals are shortened at random by up to this share, so that servers that saw the same outage do not all probe at once.
 const JITTER: f64 = 0.2;
-/// Probes that must succeed: one may be luck.
+/// How many probes must succeed before the breaker closes: one may be luck.
 const PROBES: u32 = 2;
-/// A probe that is still under way after so long no longer holds up the next: a person may speak for minutes.
+/// After this time another probe may begin although the last one has not ended: a person may speak for minutes.
 const PROBE_FOR: Duration = Duration::from_secs(10);
 
 pub(super) struct Circuit {
     target: Arc<str>,
-    state: State,
-    /// Of the tickets whose outcome counts: it grows with each change of state and each probe.
+    state: CircuitState,
+    /// The serial of the tickets whose outcome counts. It rises with each change of state and each probe.
     serial: u64,
     usual: Usual,
     chance: SmallRng,
     pub(super) counts: Counts,
 }
 
-enum State {
+enum CircuitState {
     Closed(Closed),
     Open(Open),
     HalfOpen(HalfOpen),
 }
 
-/// Everything is let through, and watched.
+/// All requests are let through, and their outcomes are watched.
 struct Closed {
     window: Window,
-    /// Without a success between them, in units of one refusal.
+    /// Failures and refusals without a success between them, in units of one refusal.
     bad_in_a_row: u32,
 }
 
-/// Nothing is let through until it is time for a probe.
+/// No request is let through until it is time for a probe.
 struct Open {
     cause: Error,
     interval: Duration,
@@ -65,16 +64,16 @@ struct Open {
 struct HalfOpen {
     cause: Error,
     interval: Duration,
-    /// When the one under way began.
+    /// When the probe under way began.
     probe: Option<Instant>,
     succeeded: u32,
 }
 
-/// What the answer to a request says of the engine.
+/// What the outcome of a request says about the engine.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Says {
+enum Verdict {
     Works,
-    /// The error is the caller's.
+    /// Nothing: the error is the caller's.
     Nothing,
     TooMany,
     Slow,
@@ -86,7 +85,7 @@ impl Circuit {
     pub(super) fn new(target: Arc<str>) -> Self {
         Self {
             target,
-            state: State::Closed(Closed::new()),
+            state: CircuitState::Closed(Closed::new()),
             serial: 0,
             usual: Usual::unknown(),
             chance: SmallRng::from_os_rng(),
@@ -96,29 +95,29 @@ impl Circuit {
 
     pub(super) fn state(&self) -> BreakerState {
         match self.state {
-            State::Closed(_) => BreakerState::Closed,
-            State::Open(_) => BreakerState::Open,
-            State::HalfOpen(_) => BreakerState::HalfOpen,
+            CircuitState::Closed(_) => BreakerState::Closed,
+            CircuitState::Open(_) => BreakerState::Open,
+            CircuitState::HalfOpen(_) => BreakerState::HalfOpen,
         }
     }
 
-    /// Gives the ticket's serial.
+    /// Lets a request through; gives its ticket's serial.
     pub(super) fn allow(&mut self, now: Instant) -> Result<u64> {
-        if let State::Open(open) = &self.state
+        if let CircuitState::Open(open) = &self.state
             && now >= open.until
         {
-            self.change(State::HalfOpen(HalfOpen::after(open)));
+            self.change(CircuitState::HalfOpen(HalfOpen::after(open)));
         }
         let (cause, wait) = match &mut self.state {
-            State::Closed(_) => return Ok(self.serial),
-            State::HalfOpen(half_open) => {
+            CircuitState::Closed(_) => return Ok(self.serial),
+            CircuitState::HalfOpen(half_open) => {
                 if half_open.begin_probe(now) {
                     self.serial += 1;
                     return Ok(self.serial);
                 }
                 (&half_open.cause, None)
             }
-            State::Open(open) => (&open.cause, Some(open.until - now)),
+            CircuitState::Open(open) => (&open.cause, Some(open.until - now)),
         };
         self.counts.rejected += 1;
         Err(rejection(&self.target, cause, wait))
@@ -128,54 +127,58 @@ impl Circuit {
         self.serial == serial
     }
 
-    /// What the request of this serial came to. Those let through in an earlier state no longer count.
+    /// Takes the outcome of the request with this serial. Requests let through in an earlier state no longer count.
     pub(super) fn report(&mut self, serial: u64, answer: Result<(), &Error>, now: Instant) {
         if !self.is_current(serial) {
             return;
         }
-        let says = answer.map_or_else(Says::of, |()| Says::Works);
-        self.counts.slow += u64::from(says == Says::Slow);
-        self.counts.failed += u64::from(matches!(says, Says::Fails | Says::KeyRefused));
+        let verdict = answer.map_or_else(Verdict::of, |()| Verdict::Works);
+        self.counts.slow += u64::from(verdict == Verdict::Slow);
+        self.counts.failed += u64::from(matches!(verdict, Verdict::Fails | Verdict::KeyRefused));
         let interval = match &mut self.state {
-            State::Closed(closed) => {
-                closed.hear(says, &mut self.usual, now);
-                closed.is_broken(says, &self.usual).then_some(FIRST_INTERVAL)
+            CircuitState::Closed(closed) => {
+                closed.hear(verdict, &mut self.usual, now);
+                closed.is_broken(verdict, &self.usual).then_some(FIRST_INTERVAL)
             }
-            State::HalfOpen(half_open) => {
-                half_open.hear(says);
+            CircuitState::HalfOpen(half_open) => {
+                half_open.hear(verdict);
                 let closes = half_open.succeeded == PROBES;
-                let interval = half_open.next_interval(says);
+                let interval = half_open.next_interval(verdict);
                 if closes {
-                    self.change(State::Closed(Closed::new()));
+                    self.change(CircuitState::Closed(Closed::new()));
                 }
                 interval
             }
-            State::Open(_) => None,
+            CircuitState::Open(_) => None,
         };
         if let (Some(interval), Err(error)) = (interval, answer) {
-            self.open(error.clone(), if says == Says::KeyRefused { KEY_INTERVAL } else { interval }, now);
+            self.open(
+                error.clone(),
+                if verdict == Verdict::KeyRefused { KEY_INTERVAL } else { interval },
+                now,
+            );
         }
     }
 
-    /// The request of this serial ended without saying anything.
+    /// The request with this serial was cancelled, which says nothing about the engine.
     pub(super) fn cancel(&mut self, serial: u64) {
         if self.is_current(serial)
-            && let State::HalfOpen(half_open) = &mut self.state
+            && let CircuitState::HalfOpen(half_open) = &mut self.state
         {
-            half_open.hear(Says::Nothing);
+            half_open.hear(Verdict::Nothing);
         }
     }
 
     fn open(&mut self, cause: Error, interval: Duration, now: Instant) {
         let wait = interval.mul_f64(1.0 - self.chance.random_range(0.0..JITTER));
-        if let State::Closed(closed) = &mut self.state {
+        if let CircuitState::Closed(closed) = &mut self.state {
             closed.window.end(&mut self.usual);
             self.counts.opened += 1;
         }
-        self.change(State::Open(Open { cause, interval, until: now + wait }));
+        self.change(CircuitState::Open(Open { cause, interval, until: now + wait }));
     }
 
-    fn change(&mut self, state: State) {
+    fn change(&mut self, state: CircuitState) {
         self.state = state;
         self.serial += 1;
     }
@@ -186,26 +189,26 @@ impl Closed {
         Self { window: Window::new(), bad_in_a_row: 0 }
     }
 
-    fn hear(&mut self, says: Says, usual: &mut Usual, now: Instant) {
-        match says {
-            Says::Nothing => {}
-            Says::TooMany => self.bad_in_a_row += 1,
-            Says::Works => {
+    fn hear(&mut self, verdict: Verdict, usual: &mut Usual, now: Instant) {
+        match verdict {
+            Verdict::Nothing => {}
+            Verdict::TooMany => self.bad_in_a_row += 1,
+            Verdict::Works => {
                 self.bad_in_a_row = 0;
                 self.window.push(false, usual, now);
             }
-            Says::Slow | Says::Fails | Says::KeyRefused => {
+            Verdict::Slow | Verdict::Fails | Verdict::KeyRefused => {
                 self.bad_in_a_row += REFUSALS_A_FAILURE;
                 self.window.push(true, usual, now);
             }
         }
     }
 
-    fn is_broken(&self, latest: Says, usual: &Usual) -> bool {
+    fn is_broken(&self, latest: Verdict, usual: &Usual) -> bool {
         match latest {
-            Says::Works | Says::Nothing => false,
-            Says::KeyRefused => true,
-            Says::TooMany | Says::Slow | Says::Fails => {
+            Verdict::Works | Verdict::Nothing => false,
+            Verdict::KeyRefused => true,
+            Verdict::TooMany | Verdict::Slow | Verdict::Fails => {
                 self.bad_in_a_row >= FAILURES_IN_A_ROW * REFUSALS_A_FAILURE
                     || self.window.is_worse_than(usual)
             }
@@ -218,7 +221,7 @@ impl HalfOpen {
         Self { cause: open.cause.clone(), interval: open.interval, probe: None, succeeded: 0 }
     }
 
-    /// Whether a probe may go now.
+    /// Begins a probe; false if one is under way.
     fn begin_probe(&mut self, now: Instant) -> bool {
         let free = self.probe.is_none_or(|since| now.saturating_duration_since(since) >= PROBE_FOR);
         if free {
@@ -227,19 +230,19 @@ impl HalfOpen {
         free
     }
 
-    fn hear(&mut self, says: Says) {
+    fn hear(&mut self, verdict: Verdict) {
         self.probe = None;
-        self.succeeded += u32::from(says == Says::Works);
+        self.succeeded += u32::from(verdict == Verdict::Works);
     }
 
-    /// How long to leave the engine alone if that was no success.
-    fn next_interval(&self, latest: Says) -> Option<Duration> {
-        let failed = !matches!(latest, Says::Works | Says::Nothing);
+    /// How long to wait before the next probe, if the latest one failed.
+    fn next_interval(&self, latest: Verdict) -> Option<Duration> {
+        let failed = !matches!(latest, Verdict::Works | Verdict::Nothing);
         failed.then(|| (self.interval * 2).min(MAX_INTERVAL))
     }
 }
 
-impl Says {
+impl Verdict {
     fn of(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Invalid | ErrorKind::NotFound => Self::Nothing,

@@ -161,7 +161,7 @@ fn two_hundred_callers_and_a_dead_engine_make_only_probes() {
     let mut now = Instant::now();
     let breaker = opened(now);
     let mut asked = 0;
-    // Each retries ten times a second for a minute.
+    // Each caller retries ten times a second for a minute.
     for _ in 0..600 {
         for _ in 0..200 {
             if let Ok(ticket) = breaker.allow(now) {

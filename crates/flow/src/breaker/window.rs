@@ -1,33 +1,33 @@
-//! The latest outcomes, and whether they are worse than usual.
+//! The latest outcomes of requests, and whether they are worse than usual for the engine.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Outcomes that are looked at: enough to tell one failure in ten from chance, few enough to forget an outage soon.
+/// How many outcomes are considered: enough to tell one failure in ten from chance, few enough to forget an outage soon.
 const OUTCOMES: usize = 50;
-/// Older outcomes say nothing of now.
+/// Outcomes older than this are not considered.
 const SPAN: Duration = Duration::from_secs(30);
-/// Fewer outcomes prove nothing by their share.
+/// With fewer outcomes their share of failures proves nothing.
 const MIN_OUTCOMES: usize = 10;
-/// A smaller share of failures is better borne than an engine less.
+/// With a smaller share of failures the engine is of more use than none.
 const MIN_SHARE: f64 = 0.1;
 /// An engine that fails every other request is of no use, whatever it is used to.
 const MAX_SHARE: f64 = 0.5;
-/// How probable it may be that chance alone opens the breaker: at ten requests a second, less than once a day.
+/// The probability with which chance alone may open the breaker: at ten requests a second, less than once a day.
 const CHANCE: f64 = 1e-6;
 /// Outcomes over which the usual share of failures is averaged: an outage that opens the breaker with five failures
 /// moves it by half a percent.
 const MEMORY: f64 = 1_000.0;
-/// What is supposed of an engine that nothing is known of.
+/// Assumed failure rate of an engine without history.
 const FIRST_GUESS: f64 = 0.01;
-/// The usual share is taken to be no smaller, since no engine is perfect, and no larger, since that is not usual.
+/// Bounds on the usual failure rate: no engine is perfect, and what fails more often is not working as usual.
 const USUAL: (f64, f64) = (0.001, 0.2);
 
 /// The outcomes of the last [`SPAN`].
 pub(super) struct Window {
-    /// When, and whether it failed.
+    /// When each request ended, and whether it failed.
     outcomes: VecDeque<(Instant, bool)>,
     failed: usize,
 }
@@ -40,7 +40,7 @@ impl Window {
         Self { outcomes: VecDeque::with_capacity(OUTCOMES), failed: 0 }
     }
 
-    /// What leaves the window becomes part of what is usual.
+    /// Adds an outcome. Outcomes that leave the window for it go into the usual failure rate.
     pub(super) fn push(&mut self, failed: bool, usual: &mut Usual, now: Instant) {
         let outdated = |(at, _): &(Instant, _)| now.saturating_duration_since(*at) > SPAN;
         while self.outcomes.len() == OUTCOMES || self.outcomes.front().is_some_and(outdated) {
@@ -52,13 +52,13 @@ impl Window {
         self.failed += usize::from(failed);
     }
 
-    /// All leaves it.
+    /// Empties the window; all outcomes go into the usual failure rate.
     pub(super) fn end(&mut self, usual: &mut Usual) {
         self.outcomes.drain(..).for_each(|(_, failed)| usual.learn(failed));
         self.failed = 0;
     }
 
-    /// Whether so many failures are more than chance makes of the usual share.
+    /// Whether there are more failures than chance would produce at the usual rate.
     ///
     /// Chernoff (1952), Hoeffding (1963): of `n` requests that fail with probability `p` each, a share of `q > p` or
     /// more fails with a probability of at most exp(-n D(q, p)), where D(q, p) = q ln(q/p) + (1-q) ln((1-q)/(1-p)).

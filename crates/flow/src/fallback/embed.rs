@@ -1,4 +1,5 @@
-//! Embeddings with fallback: only between engines of the same model, for vectors of two models are never comparable.
+//! Embeddings with fallback. Only engines of the same model stand in for each other, because the vectors of two models cannot be
+//! compared.
 
 use std::sync::Arc;
 

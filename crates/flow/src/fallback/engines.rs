@@ -1,4 +1,4 @@
-//! The engines of a stage: which are well, which rest, and the probes that end a rest.
+//! The engines of a stage: which of them work, which rest, and the probes that end a rest.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -14,13 +14,13 @@ use super::reason::Reason;
 use super::{FallbackStage, lock};
 use crate::target::AnswerBounds;
 
-/// The first rest: most failures of a network are over by then.
+/// The first rest: most network failures are over by then.
 const MIN_REST: Duration = Duration::from_secs(1);
-/// The longest: a recovery is found within this and [`PROBE_BOUND`], and a dead engine is asked four times a minute.
+/// The longest rest: a recovery is noticed within this and [`PROBE_BOUND`], and a dead engine is asked four times a minute.
 const MAX_REST: Duration = Duration::from_secs(15);
 /// The longest wait that an engine may ask for: rate limits are counted by the minute.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
-/// An engine that takes longer for the smallest request is not well.
+/// An engine that takes longer than this for the smallest request does not count as working.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
 
 /// The engines in order and what is known of them.
@@ -38,19 +38,19 @@ struct Member<E: ?Sized> {
     label: String,
     requests: AtomicU64,
     rest: Mutex<Rest>,
-    /// Of a voice.
+    /// How fast it speaks, if it is a voice.
     pace: Pace,
 }
 
 #[derive(Default)]
 struct Rest {
-    /// The last rest's; zero once a request has succeeded since.
+    /// The length of the last rest; zero once a request has succeeded since.
     length: Duration,
-    /// While it rests.
+    /// `Some` while the engine rests.
     probing: Option<Probing>,
 }
 
-/// The task that probes a resting engine; it ends with this.
+/// The task that probes a resting engine; dropping this ends it.
 struct Probing(AbortHandle);
 
 impl Drop for Probing {
@@ -120,11 +120,10 @@ impl<E: FallbackStage + ?Sized> Engines<E> {
         }
     }
 
-    /// A request to this engine failed; what does not speak against the engine is passed over. An engine without
-    /// others never rests.
+    /// A request to this engine failed: the engine rests, unless the failure does not speak against it or there is no other one.
     pub(super) fn failed(self: &Arc<Self>, index: usize, error: &Error, live: bool) {
         let refused = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound);
-        // Work that nobody waits for may have waited behind other work.
+        // A time-out of background work may only mean that it waited behind live work.
         let waited = !live && error.kind() == ErrorKind::Timeout;
         let mut rest = lock(&self.all[index].rest);
         if refused || waited || self.len() == 1 || rest.probing.is_some() {
@@ -156,7 +155,7 @@ impl Rest {
     }
 }
 
-/// Rests, asks, and rests longer, until the engine answers or the fallback is gone.
+/// Lets an engine rest and probes it, with longer and longer rests, until it answers or the fallback is gone.
 async fn probe<E: FallbackStage + ?Sized>(engines: Weak<Engines<E>>, index: usize, mut rest: Duration) {
     loop {
         sleep(rest).await;
@@ -171,7 +170,7 @@ async fn probe<E: FallbackStage + ?Sized>(engines: Weak<Engines<E>>, index: usiz
         let mut state = lock(&engines.all[index].rest);
         if let Ok(Ok(())) = answer {
             engines.recoveries.fetch_add(1, Ordering::Relaxed);
-            // Ends this task: nothing is awaited after.
+            // This drops the handle that aborts this task, which is harmless because nothing is awaited any more.
             state.probing = None;
             return;
         }

@@ -1,4 +1,4 @@
-//! Language models with fallback: the next one goes on in the middle of the sentence.
+//! Language models with fallback: the next model goes on in the middle of the sentence.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::route::{Attempt, Failure, Route};
 use super::seam::{Hold, Seam};
 use super::{Fallback, FallbackStage};
 
-/// Asks for the rest of a reply. The role is the person's: the templates of many open models refuse any other after
-/// the agent's.
+/// The message that asks for the rest of a reply. It has the user's role, because the templates of many open models refuse any
+/// other role after the assistant's.
 const GO_ON: &str = "Your reply was cut off here. Go on with the very next word, in the same language, as if nothing \
     had happened. Do not repeat what you said and do not mention this message.";
 
@@ -41,8 +41,8 @@ impl FallbackStage for dyn Llm {
     }
 }
 
-/// Text is given a whole word at a time while another engine could go on. The usage is that of the engine that came to
-/// the end: one that breaks off tells none.
+/// While another engine could go on, text is passed on in whole words only. The usage is that of the engine that reached the
+/// end: one that breaks off reports none.
 impl Llm for Fallback<dyn Llm> {
     fn name(&self) -> &'static str {
         self.first().name()
@@ -81,12 +81,12 @@ struct Completion {
     route: Route<dyn Llm>,
     request: ChatRequest,
     attempt: Option<Attempt<ChatDelta>>,
-    /// All text given.
+    /// All text passed on so far.
     said: String,
-    /// Whether a tool call was given: it cannot be joined.
+    /// Whether a tool call was passed on: another engine cannot go on within one.
     called: bool,
     hold: Hold,
-    /// Where this engine's text is joined to the one's before.
+    /// Joins this engine's text to that of the engine before.
     seam: Option<Seam>,
     ready: VecDeque<ChatDelta>,
     over: bool,
@@ -128,7 +128,7 @@ impl Completion {
         if !self.said.trim().is_empty() {
             request.messages.push(Message::new(Role::Assistant, self.said.trim_end()));
             request.messages.push(Message::new(Role::User, GO_ON));
-            // What completes another's words answers no question.
+            // The completion of another engine's words must not be kept as an answer to the question.
             request.reuse = None;
             self.seam = Some(Seam::new(&self.said));
         }
@@ -170,7 +170,7 @@ impl Completion {
         }
     }
 
-    /// Gives what was withheld: no more text follows that could belong to it.
+    /// Passes on what was withheld, since no more text follows that could belong to it.
     fn release(&mut self) {
         let joined = self.seam.take().map(|mut seam| seam.finish()).unwrap_or_default();
         let text = self.hold.push(&joined) + &self.hold.finish();

@@ -1,4 +1,4 @@
-//! One request's way through the engines.
+//! The way of one request through the engines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::engines::{Engines, is_live};
 use super::reason::Reason;
 use crate::target::AnswerBounds;
 
-/// For the last engine and for work that nobody waits for in silence: what remote engines are given, too.
+/// The bounds of the last engine and of work that nobody waits for in silence: the time-outs that remote engines have anyway.
 const PATIENT: AnswerBounds = AnswerBounds { first: Duration::from_secs(30), stall: Duration::from_secs(10) };
 
-/// What an engine failed with.
+/// The failure of an engine.
 pub(super) struct Failure {
     reason: Reason,
     pub(super) error: Error,
@@ -26,7 +26,7 @@ impl Failure {
         Self { reason: Reason::of(&error, begun), error }
     }
 
-    /// No item for `bound`.
+    /// The engine sent no item for `bound`.
     pub(super) fn silent(who: &str, bound: Duration, begun: bool) -> Self {
         let message = format!("{who} sent nothing for {:.1} s", bound.as_secs_f32());
         Self::new(Error::new(ErrorKind::Timeout, message), begun)
@@ -39,7 +39,7 @@ impl Failure {
     }
 }
 
-/// The engines that one request has tried, and the most telling error so far.
+/// The engines that one request has tried, and the most informative error so far.
 pub(super) struct Route<E: ?Sized> {
     engines: Arc<Engines<E>>,
     tried: Vec<bool>,
@@ -48,11 +48,11 @@ pub(super) struct Route<E: ?Sized> {
     error: Option<Error>,
 }
 
-/// The engine to ask now.
+/// The engine to ask now, one leg of the route.
 pub(super) struct Leg<E: ?Sized> {
     pub(super) engine: Arc<E>,
     pub(super) bounds: AnswerBounds,
-    /// Whether the bounds are those of the last engine.
+    /// Whether the bounds are the long ones: [`PATIENT`].
     pub(super) patient: bool,
 }
 
@@ -62,8 +62,8 @@ impl<E: FallbackStage + ?Sized> Route<E> {
         Self { engines, tried, at: 0, live: is_live(priority), error: None }
     }
 
-    /// The next engine: the first that is well, then those that rest. One that rests is never waited for long: it is
-    /// likely dead.
+    /// The next engine: the first that works, then those that rest. One that rests gets the short bounds, since it will hardly
+    /// answer.
     pub(super) fn next(&mut self) -> Option<Leg<E>> {
         let untried = |n: &usize| !self.tried[*n];
         let mut well = (0..self.tried.len()).filter(untried).filter(|n| self.engines.is_well(*n));
@@ -107,13 +107,13 @@ impl<E: FallbackStage + ?Sized> Route<E> {
         }
     }
 
-    /// What to say when all have failed.
+    /// The error to give when all have failed.
     pub(super) fn error(&mut self) -> Error {
         self.error.take().unwrap_or_else(|| Error::internal(format!("no {} engine was asked", E::STAGE)))
     }
 }
 
-/// How much an error tells whoever can do something about it: the caller, then the operator, then nobody but time.
+/// Ranks errors by who can do something about them: the caller first, then the operator, then nobody.
 fn telling(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Invalid => 7,
@@ -144,8 +144,8 @@ impl<T> Attempt<T> {
         Self { who, answers, bounds, begun: false }
     }
 
-    /// The next useful item, within the bound and what nobody would notice in addition; `None` at the end. Time in
-    /// which nobody asks does not count.
+    /// The next useful item, within the bound plus `lead`, during which a wait would not be noticed; `None` at the end. Time
+    /// between calls does not count.
     pub(super) async fn next(
         &mut self,
         useful: fn(&T) -> bool,
@@ -168,7 +168,7 @@ impl<T> Attempt<T> {
     }
 }
 
-/// The next item that is `useful` or an error.
+/// The next item that is `useful`, or an error.
 pub(crate) async fn next_useful<T>(
     answers: &mut BoxStream<'static, Result<T>>,
     useful: fn(&T) -> bool,

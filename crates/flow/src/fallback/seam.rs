@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest word that is held back, in bytes: longer than any word of German, shorter than most encoded data.
+/// The longest word that is held back, in bytes: longer than any German word, shorter than most encoded data.
 const MAX_WORD: usize = 96;
-/// So many words in a row that were said before are no chance: runs of four words are what Broder's (1997) shingles
-/// tell texts apart by in "On the resemblance and containment of documents".
+/// With this many words in a row that were said before, it is a repetition and no coincidence: Broder's shingles ("On the
+/// resemblance and containment of documents", 1997) tell texts apart by runs of four words.
 const CERTAIN: usize = 4;
-/// Fewer words than [`CERTAIN`] are not withheld for longer than four words take at 150 ms a token, a slow model's pace.
+/// How long fewer than [`CERTAIN`] words are withheld, at most: the time of four words at 150 ms a token, the pace of a slow model.
 const MAX_DOUBT: Duration = Duration::from_millis(600);
 
 /// Gives text up to the last whole word.
@@ -41,18 +41,18 @@ impl Hold {
 /// Drops from an engine's text what was said before it began. The text may go on exactly where the other stopped, or
 /// say the last words again, or all of them. The longest repetition that reaches the end of what was said counts.
 pub(super) struct Seam {
-    /// The words said.
+    /// The words said before.
     said: Vec<String>,
     /// Punctuation that stands alone after the last of them.
     tail: VecDeque<char>,
     /// Whether what was said ends with a space.
     spaced: bool,
-    /// When the first text came.
+    /// When the first text of this engine came.
     began: Option<Instant>,
-    state: State,
+    state: SeamState,
 }
 
-enum State {
+enum SeamState {
     /// It is not known yet what is repeated.
     Open(Open),
     /// Only punctuation and space may still be repeated.
@@ -88,7 +88,7 @@ impl Seam {
             tail: said[last..].chars().filter(|c| !c.is_whitespace()).collect(),
             spaced: said.ends_with(char::is_whitespace),
             began: None,
-            state: State::Open(Open::default()),
+            state: SeamState::Open(Open::default()),
         }
     }
 
@@ -96,12 +96,12 @@ impl Seam {
     pub(super) fn push(&mut self, text: &str, now: Instant) -> String {
         let began = *self.began.get_or_insert(now);
         match &mut self.state {
-            State::Open(open) => {
+            SeamState::Open(open) => {
                 open.text.push_str(text);
                 self.compare(false, now - began > MAX_DOUBT)
             }
-            State::Trimming => self.trim(text),
-            State::Joined => text.to_owned(),
+            SeamState::Trimming => self.trim(text),
+            SeamState::Joined => text.to_owned(),
         }
     }
 
@@ -111,7 +111,7 @@ impl Seam {
     }
 
     fn compare(&mut self, over: bool, hurry: bool) -> String {
-        let State::Open(open) = &mut self.state else { return String::new() };
+        let SeamState::Open(open) = &mut self.state else { return String::new() };
         let mut open_starts = true;
         while open_starts && let Some(word) = Word::next(&open.text, open.compared, over) {
             open.compared = word.end;
@@ -124,8 +124,8 @@ impl Seam {
             return String::new();
         }
         if over && open_starts && certain && open.repeated.is_none() {
-            // It ended before it had repeated everything: nothing is new.
-            self.state = State::Joined;
+            // The engine ended before it had repeated everything, so nothing is new.
+            self.state = SeamState::Joined;
             return String::new();
         }
         let from = open.repeated;
@@ -133,7 +133,7 @@ impl Seam {
         if from.is_none() {
             self.tail.clear();
         }
-        self.state = State::Trimming;
+        self.state = SeamState::Trimming;
         self.trim(&text)
     }
 
@@ -146,7 +146,7 @@ impl Seam {
                 Some(c) if c.is_whitespace() && (self.spaced || !self.tail.is_empty()) => {}
                 Some(c) if self.tail.front() == Some(&c) => _ = self.tail.pop_front(),
                 Some(_) => {
-                    self.state = State::Joined;
+                    self.state = SeamState::Joined;
                     return before.to_owned();
                 }
             }
@@ -165,7 +165,7 @@ impl Open {
         };
         self.words += 1;
         let reaches_end = starts.iter().any(|start| start + self.words == said.len());
-        // Chinese doubles characters for emphasis: one alone tells nothing.
+        // Chinese doubles characters for emphasis, so a single character may occur twice without being a repetition.
         if reaches_end && (self.words > 1 || !word.bare.chars().any(is_spaceless)) {
             self.repeated = Some(word.end);
         }

@@ -8,18 +8,19 @@ use antiphon_core::SampleRate;
 /// How far from the calculated position a pause is looked for: less than a syllable, which lasts some 200 ms
 /// (Greenberg 1999), to either side.
 const REACH: Duration = Duration::from_millis(150);
-/// What short-time energy is taken of: two periods of a deep voice of 100 Hz.
+/// The window over which energy is computed: two periods of a deep voice of 100 Hz.
 const WINDOW: Duration = Duration::from_millis(20);
+/// The step between windows.
 const HOP: Duration = Duration::from_millis(5);
-/// Long enough not to click, too short to be heard.
+/// The length of the fade between the voices: long enough not to click, too short to be heard.
 const FADE: Duration = Duration::from_millis(10);
 
 /// Withholds the new voice's audio until the place to go on has been found: the quietest near the position.
 pub(super) struct Splice {
     rate: SampleRate,
-    /// Samples from the start of the clause.
+    /// Where to go on, in samples from the start of the clause.
     position: usize,
-    /// Samples thrown away.
+    /// Samples from the start of the clause that were thrown away.
     dropped: usize,
     audio: VecDeque<i16>,
     /// The last sample heard of the other voice.
@@ -27,7 +28,7 @@ pub(super) struct Splice {
 }
 
 impl Splice {
-    /// Goes on `position` into the clause as the new voice says it.
+    /// A splice that goes on at `position` in the clause as the new voice says it.
     pub(super) fn new(rate: SampleRate, position: Duration, last: i16) -> Self {
         Self { rate, position: rate.samples_in(position), dropped: 0, audio: VecDeque::new(), last }
     }
@@ -58,7 +59,7 @@ impl Splice {
         audio
     }
 
-    /// Of what it gives.
+    /// The rate of the audio that it gives.
     pub(super) fn rate(&self) -> SampleRate {
         self.rate
     }
@@ -78,12 +79,12 @@ fn quietest(audio: &[i16], position: usize, rate: SampleRate) -> usize {
         .map_or(position.min(audio.len()), middle)
 }
 
-/// Brings a voice to the rate of the one before by linear interpolation. What a good resampler would keep away, images
-/// above 4 kHz, is quiet in speech, and it is heard for the rest of one clause.
+/// Resamples a voice to the rate of the one before by linear interpolation. Its artefacts, images above 4 kHz, are quiet in
+/// speech, and they are heard for the rest of one clause only.
 pub(super) struct Linear {
-    /// Input samples an output sample.
+    /// Input samples per output sample.
     step: f64,
-    /// Of the next output sample, in input samples after `previous`.
+    /// The place of the next output sample, in input samples after `previous`.
     at: f64,
     previous: Option<i16>,
 }

@@ -1,4 +1,4 @@
-//! Recognisers with fallback: another one is given the utterance from its first sample.
+//! Speech recognisers with fallback: another one is given the utterance from its first sample on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::route::{Failure, Leg, Route};
 use super::tape::Tape;
 use super::{Fallback, FallbackStage};
 
-/// A second of silence.
+/// The length of a probe: a second of silence.
 const PROBE_SAMPLES: usize = SampleRate::HZ_16000.hz() as usize;
 
 impl FallbackStage for dyn Stt {
@@ -36,9 +36,9 @@ impl FallbackStage for dyn Stt {
     }
 }
 
-/// The last minute of audio is kept for the next engine: an utterance that is longer ends with the error of the engine
-/// that fails. A flush must be answered within the bound for first items; the last engine and work nobody waits for
-/// have as long in addition as the utterance lasts.
+/// A minute of audio is kept for the next engine. When an engine fails in a longer utterance, the utterance ends with its error.
+/// A flush must be answered within the bound for first items; the last engine and work nobody waits for have in addition as
+/// long as the utterance lasts.
 impl Stt for Fallback<dyn Stt> {
     fn name(&self) -> &'static str {
         self.first().name()
@@ -82,12 +82,12 @@ struct Utterance {
     leg: Option<(Leg<dyn Stt>, Answers)>,
     /// Flushes that are not answered yet, the end of the input included.
     due: usize,
-    /// Of the first of them.
+    /// When the first of them must be answered.
     deadline: Instant,
     heard: Duration,
-    /// Whether audio came since the last flush.
+    /// Whether audio has come since the last flush.
     unasked: bool,
-    /// The audio that the last transcript covered.
+    /// The length of audio that the last transcript covered, in milliseconds.
     told_ms: u64,
     /// The input has ended.
     over: bool,
@@ -136,7 +136,7 @@ impl Utterance {
         None
     }
 
-    /// Whether nothing more is to be told.
+    /// Whether no more transcripts follow.
     fn is_done(&self) -> bool {
         self.failed || (self.over && self.due == 0)
     }
@@ -180,7 +180,8 @@ impl Utterance {
         self.tape.push(input);
     }
 
-    /// What to tell of an engine's answer: one that was given the utterance late begins with less than is known.
+    /// The transcript to pass on of an engine's answer. `None` if it covers less than was told already, as the first answers of
+    /// an engine do that was given the utterance late.
     fn tell(&mut self, mut transcript: Transcript) -> Option<Transcript> {
         if transcript.flushed {
             self.due = self.due.checked_sub(1)?;

@@ -9,28 +9,28 @@ use antiphon_core::{SampleRate, Stream, SttInput};
 
 use super::lock;
 
-/// Samples a second of what goes in.
+/// Samples a second of the input.
 const HZ: usize = SampleRate::HZ_16000.hz() as usize;
-/// What is kept, 2 MB: few utterances last longer than a minute. Of a longer one nothing is kept.
+/// The longest utterance that is kept, in samples: a minute, which takes 2 MB. Few are longer, and of those nothing is kept.
 const MAX_KEPT: usize = 60 * HZ;
-/// What may wait for the engine: after this, the input waits too.
+/// How much may wait for the engine before the input waits, too, in samples.
 const MAX_UNREAD: usize = 5 * HZ;
-/// Pieces of audio and flushes that are kept: a minute in pieces of 4 ms.
+/// How many pieces of audio and flushes are kept: a minute in pieces of 4 ms.
 const MAX_ITEMS: usize = 16_384;
 
-/// What has come in. One engine reads it at a time.
+/// The input so far. One engine reads it at a time.
 #[derive(Default)]
-pub(super) struct Tape(Mutex<State>);
+pub(super) struct Tape(Mutex<TapeState>);
 
 #[derive(Default)]
-struct State {
+struct TapeState {
     /// `None` is a flush that has been answered.
     items: VecDeque<Option<SttInput>>,
     samples: usize,
     /// Items from the front that the reader has taken.
     read: usize,
     unread_samples: usize,
-    /// Nothing is kept any more: what is read is gone.
+    /// The utterance was too long to be kept: what is read is gone.
     torn: bool,
     over: bool,
     /// The reader's number; earlier ones are given nothing more.
@@ -75,7 +75,7 @@ impl Tape {
         !lock(&self.0).torn
     }
 
-    /// Everything from the start, and what is still to come. Takes the place of an earlier reader.
+    /// Reads everything from the start, and what is still to come. An earlier reader is given nothing more.
     pub(super) fn read(self: &Arc<Self>) -> Reader {
         let mut state = lock(&self.0);
         state.reader += 1;
@@ -85,7 +85,7 @@ impl Tape {
     }
 }
 
-impl State {
+impl TapeState {
     fn push(&mut self, input: SttInput) {
         if let SttInput::Audio(samples) = &input {
             self.samples += samples.len();

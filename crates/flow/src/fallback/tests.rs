@@ -1,4 +1,4 @@
-//! Engines that do as they are told, in virtual time.
+//! Scripted engines in virtual time.
 
 mod llm;
 mod stt;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-/// What a stream does.
+/// A step of a scripted stream.
 #[derive(Clone)]
 pub(crate) enum Do<T> {
     Wait(u64),
@@ -22,7 +22,7 @@ pub(crate) enum Do<T> {
     Hang,
 }
 
-/// Streams that live.
+/// The number of streams that exist.
 pub(crate) type Live = Arc<AtomicUsize>;
 
 struct Counted(Live);

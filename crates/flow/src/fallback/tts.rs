@@ -28,9 +28,9 @@ impl FallbackStage for dyn Tts {
     }
 }
 
-/// Another voice says the whole clause again and is heard from where the first was cut off, as far as the two speak
-/// equally evenly. All chunks of a clause have the rate of its first voice. The bounds count from the end of what was
-/// given: nobody hears a voice stall that has made more than has been played.
+/// Another voice says the whole clause again and is heard from the place where the first was cut off, which is found by how
+/// fast each of them speaks. All chunks of a clause have the sample rate of its first voice. The bounds count from the time at
+/// which the audio made so far has been played: until then a stall is not heard.
 impl Tts for Fallback<dyn Tts> {
     fn name(&self) -> &'static str {
         self.first().name()
@@ -57,7 +57,7 @@ struct Clause {
     request: SpeechRequest,
     speaker: Option<Speaker>,
     heard: Option<Heard>,
-    /// When what was given has been played, if it is played at once.
+    /// When the audio passed on so far has been played, if it is played at once.
     plays_until: Option<Instant>,
     over: bool,
 }
@@ -65,10 +65,10 @@ struct Clause {
 /// How far the clause has been heard.
 #[derive(Clone, Copy)]
 struct Heard {
-    /// Of the whole stream.
+    /// The sample rate of the whole stream.
     rate: SampleRate,
     voice: usize,
-    /// From the start of the clause as this voice says it.
+    /// The time from the start of the clause, as this voice says it.
     position: Duration,
     last: i16,
 }
@@ -78,7 +78,7 @@ struct Speaker {
     attempt: Attempt<AudioChunk>,
     voice: usize,
     received: Duration,
-    /// Where another voice stopped; gone once this one is heard.
+    /// Finds the place where another voice stopped; `None` once this voice is heard.
     joins: Option<Splice>,
     resampler: Option<Linear>,
 }
@@ -128,7 +128,7 @@ impl Clause {
         self.route.failed(failure);
     }
 
-    /// What is to be heard of a chunk.
+    /// The part of a chunk that is to be heard.
     fn take(&mut self, chunk: AudioChunk) -> Option<AudioChunk> {
         let speaker = self.speaker.as_mut()?;
         let first = speaker.received.is_zero();
@@ -164,7 +164,7 @@ impl Clause {
         }
     }
 
-    /// The voice has said the whole clause; gives what was withheld of it.
+    /// The voice has said the whole clause; gives the audio that was still withheld.
     fn end(&mut self) -> Option<AudioChunk> {
         self.over = true;
         self.route.succeeded();

@@ -9,13 +9,13 @@ use tokio::time::timeout_at;
 use super::request::Request;
 use crate::target::Target;
 
-/// What is known of the pieces of an answer.
-pub(super) struct Kind<T: 'static> {
-    /// In errors: "token".
+/// What the pieces of an answer are and how to judge them.
+pub(super) struct AnswerKind<T: 'static> {
+    /// What a piece is called in errors: "token".
     pub(super) piece: &'static str,
-    /// Whether somebody gets anything from it.
+    /// Whether a piece carries anything.
     pub(super) is_useful: fn(&T) -> bool,
-    /// Whether nothing comes after it, so that nobody need wait for the end of the stream.
+    /// Whether a piece is the last one, so that nobody has to wait for the end of the stream.
     pub(super) is_last: fn(&T) -> bool,
 }
 
@@ -24,13 +24,13 @@ pub(super) fn watch<T: Send + 'static>(
     target: Arc<Target>,
     priority: Priority,
     ask: impl FnOnce() -> BoxStream<'static, Result<T>> + Send + 'static,
-    kind: &'static Kind<T>,
+    kind: &'static AnswerKind<T>,
 ) -> BoxStream<'static, Result<T>> {
     stream::unfold(Step::Ask { target, priority, ask, kind }, advance).boxed()
 }
 
 enum Step<A, T: 'static> {
-    Ask { target: Arc<Target>, priority: Priority, ask: A, kind: &'static Kind<T> },
+    Ask { target: Arc<Target>, priority: Priority, ask: A, kind: &'static AnswerKind<T> },
     Answer(Answer<T>),
     Over,
 }
@@ -60,11 +60,12 @@ where
 struct Answer<T: 'static> {
     request: Request,
     pieces: BoxStream<'static, Result<T>>,
-    kind: &'static Kind<T>,
+    kind: &'static AnswerKind<T>,
 }
 
 impl<T> Answer<T> {
-    /// The next useful piece. Time counts only while somebody waits for it: whoever reads slowly makes no engine slow.
+    /// The next useful piece. Time counts only while somebody waits for it, so that a slow reader does not make the engine look
+    /// slow.
     async fn next(&mut self) -> Option<Result<T>> {
         let by = self.request.next_by();
         loop {

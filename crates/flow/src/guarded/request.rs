@@ -9,7 +9,7 @@ use crate::breaker::Ticket;
 use crate::scheduler::Permit;
 use crate::target::Target;
 
-/// A request under way. Dropped without an end it was cancelled.
+/// A request under way. If it is dropped before it ended or failed, it was cancelled.
 pub(super) struct Request {
     target: Arc<Target>,
     ticket: Ticket,
@@ -23,7 +23,7 @@ impl Request {
         let ticket = target.breaker().allow(Instant::now())?;
         target.read_rate_limits();
         let permit = target.scheduler().acquire(priority).await?;
-        // While it waited the engine may have broken down.
+        // The engine may have broken down while the request waited.
         let ticket = ticket.renewed(permit.began())?;
         Ok(Self { target, ticket, permit, answered: false })
     }
@@ -52,7 +52,7 @@ impl Request {
         self.ticket.ok(Instant::now());
     }
 
-    /// It failed, or was too late.
+    /// The request failed, or its answer was too late.
     pub(super) fn failed(self, error: &Error) {
         let now = Instant::now();
         self.target.read_rate_limits();

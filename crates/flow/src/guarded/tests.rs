@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const BOUNDS: AnswerBounds =
     AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_secs(3) };
 
-/// What a scripted engine does next.
+/// A step of a scripted engine.
 #[derive(Clone, Debug)]
 enum Act {
     Wait(Duration),
@@ -101,7 +101,7 @@ impl Tts for Scripted {
         Vec::new()
     }
 
-    /// A sample for each letter.
+    /// Speaks one sample for each letter.
     fn speak(&self, _: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let chunk = |delta| match delta {
             ChatDelta::Text(text) => AudioChunk::new(SampleRate::HZ_8000, vec![0; text.len()]),
@@ -421,7 +421,7 @@ async fn speech_and_vectors_must_come_in_time_too() {
     assert!(setup.is_idle());
 }
 
-/// Half a second of audio, a pause, and so on, for ever.
+/// Audio with a pause after each half second, for ever.
 fn audio() -> BoxStream<'static, SttInput> {
     let inputs = [SttInput::Audio(vec![0; 8_000].into()), SttInput::Flush];
     let timed = stream::iter(inputs).cycle().then(async |input| {

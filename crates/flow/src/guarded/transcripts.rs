@@ -1,4 +1,4 @@
-//! Transcripts of an utterance, each of which answers a flush.
+//! The transcripts of an utterance, each of which answers a flush.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ pub(super) fn watch(
     .boxed()
 }
 
-/// The audio on its way to the engine: tells of flushes, and of its end if that is to be answered.
+/// Passes audio on to the engine and counts its flushes, and its end if audio came after the last flush.
 fn listen(mut audio: BoxStream<'static, SttInput>, flushes: Arc<Flushes>) -> BoxStream<'static, SttInput> {
     let mut unflushed = false;
     stream::poll_fn(move |cx| {
@@ -76,7 +76,7 @@ impl Flushes {
         self.open().pop_front()
     }
 
-    /// Ready when the oldest was not answered in time.
+    /// Ready when the oldest flush was not answered in time.
     async fn late_one(&self) {
         loop {
             let oldest = self.open().front().map(Permit::began);
@@ -92,7 +92,7 @@ impl Flushes {
         Error::new(ErrorKind::Timeout, format!("{target} gave no transcript within {first} s of the pause"))
     }
 
-    /// Nothing panics while it holds this lock.
+    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
     fn open(&self) -> MutexGuard<'_, VecDeque<Permit>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +105,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// The next transcript or the end, or `None` when it is late.
+    /// The next transcript or the end of the stream; `None` when it is late.
     async fn next(&mut self) -> Option<Option<Result<Transcript>>> {
         let transcript = tokio::select! {
             biased;

@@ -3,9 +3,9 @@ use antiphon_core::{ErrorKind, FinishReason, Requester, Usage};
 use super::*;
 use crate::fallback::tests::{Do, Live, play};
 
-/// Its first token is slow for a share of requests.
+/// A model whose first token is slow for a share of requests.
 struct Model {
-    /// Of a hundred requests.
+    /// How many of a hundred requests are slow.
     slow: u64,
     fails: bool,
     asked: AtomicU64,
@@ -38,7 +38,7 @@ fn model(slow: u64, fails: bool, live: &Live) -> Arc<dyn Llm> {
     Arc::new(Model { slow, fails, asked: AtomicU64::new(0), live: live.clone() })
 }
 
-/// Times to the first item.
+/// The times to the first item.
 async fn times(llm: &dyn Llm, requests: usize, priority: Priority) -> Vec<Duration> {
     let mut times = Vec::new();
     for _ in 0..requests {

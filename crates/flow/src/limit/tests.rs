@@ -12,7 +12,7 @@ struct Engine {
     latency: Duration,
     noise: SmallRng,
     now: Instant,
-    /// When a request ends, when it began, and among how many.
+    /// Requests in flight: when each ends, when it began, and how many were in flight then.
     running: BinaryHeap<Reverse<(Instant, Instant, usize)>>,
 }
 

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::Sample;
 
-/// Samples that a limit is judged by: as many as Netflix's smallest window.
+/// How many samples a limit is judged by: as many as in Netflix's smallest window.
 const SAMPLES: usize = 10;
 
-/// Requests that were sent since the limit last changed: only they tell what the limit now in force does.
+/// The requests sent since the limit last changed: only they show the effect of the present limit.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     since: Option<Instant>,
@@ -18,7 +18,7 @@ pub(super) struct Window {
     count: usize,
 }
 
-/// What is in the middle of a full window.
+/// The medians of a full window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Medians {
     pub(super) latency: Duration,
@@ -26,12 +26,12 @@ pub(super) struct Medians {
 }
 
 impl Window {
-    /// Begins anew: a full window takes no more.
+    /// Begins anew, as a full window takes no more samples.
     pub(super) fn restart(&mut self, now: Instant) {
         *self = Self { since: Some(now), ..Self::default() };
     }
 
-    /// Whether a request sent at `began` belongs to it.
+    /// Whether a request sent at `began` belongs to the window.
     pub(super) fn counts(&self, began: Instant) -> bool {
         self.since.is_none_or(|since| began >= since)
     }

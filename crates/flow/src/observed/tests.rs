@@ -22,7 +22,7 @@ impl Observer for Seen {
     }
 }
 
-/// Answers, fails, or never ends, as the request's temperature says.
+/// A model that answers, fails or never ends, depending on the request's temperature.
 struct Model;
 
 impl Llm for Model {
@@ -82,7 +82,7 @@ impl Stt for Ears {
     }
 }
 
-/// Says nothing, for ever.
+/// A voice that says nothing and never ends.
 struct Mouth;
 
 impl Tts for Mouth {
@@ -99,7 +99,7 @@ impl Tts for Mouth {
     }
 }
 
-/// Half a second each, three of them.
+/// Three pieces of audio of half a second each.
 fn audio() -> BoxStream<'static, SttInput> {
     stream::iter(std::iter::repeat_n(SttInput::Audio(vec![0; 8_000].into()), 3)).boxed()
 }

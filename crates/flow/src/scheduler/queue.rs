@@ -1,9 +1,9 @@
-//! Who is next. Time is an argument.
+//! The queue of one engine, as a state machine: time is an argument.
 //!
-//! The most urgent goes first. A priority starts nothing once its share of the limit is in use, by whomever, so that a
-//! place for a live turn is nearly always free, however many others wait: a running request is not interrupted, and a
-//! live turn that had to wait for one would be late. Whoever has waited for long goes first as long as hardly any of its
-//! kind are in flight, so that nothing starves.
+//! The most urgent request goes first. No request of a priority starts while the share of the limit that this priority may use
+//! is in use already, by requests of any priority. So a place for a live turn is nearly always free, however many others wait:
+//! a running request is not interrupted, and a live turn that had to wait for one would be late. A request that has waited for
+//! long goes first, as long as few of its priority are in flight, so that nothing starves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) const CAPACITY: usize = 1_024;
 /// The share of the limit that overdue requests get ahead of more urgent ones.
 const OVERDUE: f64 = 0.1;
 
-/// A priority, and what it may do.
+/// A priority, with the rules for its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class(Priority);
 
@@ -38,7 +38,7 @@ impl Class {
         self.0
     }
 
-    /// As in the API.
+    /// The name in the API.
     pub(crate) fn label(self) -> &'static str {
         match self.0 {
             Priority::LiveTurn => "live_turn",
@@ -49,9 +49,9 @@ impl Class {
         }
     }
 
-    /// What share of the limit may be in use when it starts something. Of the half that requests nobody waits for leave
-    /// free, ten places are enough for live turns that keep five busy on average to find all taken in 2 % of cases
-    /// (Erlang's loss formula).
+    /// The share of the limit up to which requests of this priority are started. The least urgent leave half of it free. Where
+    /// that half is ten places and live turns keep five of them busy on average, they find all taken in 2 % of cases (Erlang's
+    /// loss formula).
     pub(crate) fn share(self) -> f64 {
         match self.0 {
             Priority::LiveTurn => 1.0,
@@ -62,8 +62,8 @@ impl Class {
         }
     }
 
-    /// After this a request is refused: whoever waits in silence is better served by another engine or an excuse, a
-    /// speculation by then is stale, a screen shows an error, and the rest only must not pile up for ever.
+    /// After this wait a request is refused. Somebody who waits in silence is better served by another engine or an apology, a
+    /// speculation is stale by then, a screen can show an error, and the rest must only not pile up for ever.
     pub(crate) fn longest_wait(self) -> Duration {
         match self.0 {
             Priority::LiveTurn => Duration::from_secs(2),
@@ -84,7 +84,7 @@ impl Class {
         self.0 as usize
     }
 
-    /// Places that may be in use once it has started something: at least one, or it would never be served.
+    /// Places that may be in use after a request of this priority was started: at least one, or it would never be served.
     fn places(self, limit: usize) -> usize {
         ((self.share() * limit as f64) as usize).max(1)
     }
@@ -92,7 +92,7 @@ impl Class {
 
 /// What waits and what is in flight, by priority.
 pub(super) struct Queue<W> {
-    /// By order of arrival.
+    /// One map for each priority, by order of arrival.
     waiting: [BTreeMap<u64, Place<W>>; 5],
     in_flight: [usize; 5],
     arrivals: u64,
@@ -122,20 +122,20 @@ impl<W> Queue<W> {
         self.waiting.iter().map(BTreeMap::len).sum::<usize>() >= CAPACITY
     }
 
-    /// Whether a request that comes now may start at once: there is a place for it, and nobody as urgent waits.
+    /// Whether a request that comes now may start at once: there is a place for it, and no request as urgent waits.
     pub(super) fn is_next(&self, class: Class, limit: usize) -> bool {
         let nobody = self.waiting[..=class.index()].iter().all(BTreeMap::is_empty);
         nobody && self.has_place(class, limit)
     }
 
-    /// Gives the key to [`Self::remove`] it.
+    /// Adds a request; gives the key to [`Self::remove`] it.
     pub(super) fn push(&mut self, class: Class, since: Instant, waiter: W) -> u64 {
         self.arrivals += 1;
         self.waiting[class.index()].insert(self.arrivals, Place { since, waiter });
         self.arrivals
     }
 
-    /// `None` when it is no longer there.
+    /// Removes a request; `None` when it is no longer there.
     pub(super) fn remove(&mut self, class: Class, key: u64) -> Option<W> {
         self.waiting[class.index()].remove(&key).map(|place| place.waiter)
     }
@@ -147,7 +147,7 @@ impl<W> Queue<W> {
         latest.next().map(|(_, place)| place.waiter)
     }
 
-    /// Takes out whoever may start now, of those classes that are `open`.
+    /// Takes out a request that may start now, of those classes that are `open`.
     pub(super) fn next(
         &mut self,
         limit: usize,
@@ -169,7 +169,7 @@ impl<W> Queue<W> {
         Some((class, place.waiter))
     }
 
-    /// Gives how many are in flight now.
+    /// Counts a request as in flight; gives how many are.
     pub(super) fn start(&mut self, class: Class) -> usize {
         self.in_flight[class.index()] += 1;
         self.in_flight()

@@ -13,7 +13,7 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// With this many places.
+/// A scheduler with this many places.
 fn scheduler(places: usize) -> Arc<Scheduler> {
     let bounds = LimitBounds { min: places, max: places };
     Arc::new(Scheduler::new("llm test".into(), bounds, Arc::new(Stage::new("wait"))))
@@ -23,7 +23,7 @@ fn now(scheduler: &Arc<Scheduler>, priority: Priority) -> Option<Result<Permit>>
     scheduler.acquire(priority).now_or_never()
 }
 
-/// Takes as many places as the priority may have, and gives up the next.
+/// Takes as many places as the priority may have; one more request must wait.
 fn fill(scheduler: &Arc<Scheduler>, priority: Priority) -> Vec<Permit> {
     std::iter::from_fn(|| now(scheduler, priority).and_then(Result::ok)).collect()
 }
@@ -218,7 +218,7 @@ async fn the_last_requests_of_a_rate_limit_are_for_the_urgent() {
 
 type Asking = Pin<Box<dyn Future<Output = Result<Permit>> + Send>>;
 
-/// Polls each once; those that are let through move.
+/// Polls each request once; those that are let through are moved to the permits.
 fn poll_all(asking: &mut Vec<Asking>, held: &mut Vec<Permit>) {
     let mut context = std::task::Context::from_waker(noop_waker_ref());
     asking.retain_mut(|future| match future.as_mut().poll(&mut context) {

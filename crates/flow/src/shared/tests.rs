@@ -162,7 +162,7 @@ async fn a_failure_reaches_all() {
     assert_eq!((first.as_str(), second.as_str()), ("a down!", "a down!"));
 }
 
-/// Says what it is sent.
+/// A model that says what the test sends to it.
 struct Fed(Mutex<Option<mpsc::UnboundedReceiver<Result<ChatDelta>>>>);
 
 impl Llm for Fed {

@@ -161,8 +161,8 @@ async fn view(cache: &Cache, caches: &Caches) -> CacheView {
         evicted: cache.evicted(),
         expired: counts.expired,
         saved_s: counts.saved.as_secs_f64(),
-        made_ahead: counts.made_ahead,
-        used_ahead: counts.used_ahead,
+        made_ahead: counts.prefetched,
+        used_ahead: counts.prefetched_used,
         ttl_s: cache.ttl().as_secs(),
         layers: std::iter::once(memory).chain(below).collect(),
     }
@@ -236,7 +236,7 @@ fn shown(entry: &Entry) -> EntryView {
         made: entry.made_ms as f64 / 1e3,
         expires: entry.expires_ms as f64 / 1e3,
         cost_s: entry.cost.as_secs_f64(),
-        ahead: entry.ahead,
+        ahead: entry.prefetched,
     }
 }
 

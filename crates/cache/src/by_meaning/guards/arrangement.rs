@@ -1,11 +1,16 @@
-//! Words put where they can be compared.
+//! Puts the words of a question into an order in which two questions can be compared.
 
 use super::Guard;
 use super::context::AUXILIARIES;
 use super::lexicon::Lexicon;
 use super::symbol::Symbol;
 
-/// A word of the question and what it says, if that matters.
+/// Words that end the clause in which a negation applies.
+const CLAUSE: [&str; 8] = ["to", "if", "that", "and", "or", "but", "because", "not"];
+/// The last day of a month.
+const LAST_DAY: u32 = 31;
+
+/// A word of the question, and the fact it states, if any.
 pub(super) struct Word {
     pub(super) text: String,
     pub(super) pause: bool,
@@ -18,9 +23,8 @@ impl Word {
     }
 }
 
-/// What is denied by "doesn't my card work" is that it works: "does my card not work".
+/// Moves "not" in front of the verb that it denies: "does not my card work" becomes "does my card not work".
 pub(super) fn negations(words: &mut [Word], lexicon: &Lexicon) {
-    const CLAUSE: [&str; 8] = ["to", "if", "that", "and", "or", "but", "because", "not"];
     for at in 1..words.len() {
         if words[at].text != "not" || !AUXILIARIES.contains(&words[at - 1].text.as_str()) {
             continue;
@@ -28,15 +32,14 @@ pub(super) fn negations(words: &mut [Word], lexicon: &Lexicon) {
         let clause = words[at..].iter().skip(1).take_while(|word| !CLAUSE.contains(&word.text.as_str()));
         let pause = words[at..].iter().position(|word| word.pause).unwrap_or(words.len());
         let verb = clause.take(pause).position(|word| lexicon.form(&word.text).is_some());
-        if let Some(ahead) = verb {
-            words[at..=at + ahead].rotate_left(1);
+        if let Some(distance) = verb {
+            words[at..=at + distance].rotate_left(1);
         }
     }
 }
 
-/// "The 26th of October" is "October 26".
+/// Writes dates as month and day: "the 26th of October" becomes "October 26".
 pub(super) fn dates(words: &mut [Word]) {
-    const LAST_DAY: u32 = 31;
     for month in 0..words.len() {
         if !words[month].is(Guard::Date) {
             continue;
@@ -55,7 +58,7 @@ pub(super) fn dates(words: &mut [Word]) {
     }
 }
 
-/// "$5" is "5 dollars".
+/// Writes currencies behind their amounts: "$5" becomes "5 $", like "5 dollars".
 pub(super) fn currencies(words: &mut [Word]) {
     for at in 1..words.len() {
         if words[at].is(Guard::Number) && ["$", "€", "£", "¥", "₹"].contains(&words[at - 1].text.as_str())
@@ -65,7 +68,8 @@ pub(super) fn currencies(words: &mut [Word]) {
     }
 }
 
-/// "Visa or Mastercard" is "Mastercard or Visa", where nothing follows that belongs to the second alone.
+/// Sorts pairs: "Visa or Mastercard" and "Mastercard or Visa" become the same, unless a word follows that belongs to the second
+/// alone.
 pub(super) fn pairs(words: &mut [Word]) {
     for at in 2..words.len() {
         let [first, joint, second] = &words[at - 2..=at] else { continue };

@@ -1,61 +1,63 @@
-//! What a word says between its neighbours.
+//! Decides what a word means by its neighbours.
 
 use super::Guard;
 use super::lexicon::Lexicon;
-use super::numbers::{Item, Number};
+use super::numbers::{Number, WordOrNumber};
 use super::symbol::Symbol;
 
-/// Where a clause begins with one, it asks whether.
+/// Auxiliaries: a clause that begins with one is a yes-or-no question.
 pub(super) const AUXILIARIES: [&str; 23] = [
     "do", "does", "did", "is", "are", "am", "was", "were", "can", "could", "will", "would", "shall",
     "should", "may", "might", "must", "have", "has", "had", "if", "whether", "cannot",
 ];
-/// What follows the letter A, but hardly ever the article.
+/// Words that follow the letter A, but hardly ever the article.
 const AFTER_LETTER: [&str; 22] = [
     "is", "are", "was", "were", "of", "in", "on", "for", "and", "or", "to", "do", "does", "did", "can",
     "will", "with", "from", "at", "as", "than", "i",
 ];
-/// What "may" stands behind when it is a month.
+/// Words before "may" when it is a month.
 const BEFORE_MONTH: [&str; 19] = [
     "in", "of", "since", "by", "until", "till", "last", "next", "this", "early", "late", "mid", "during",
     "from", "to", "before", "after", "for", "on",
 ];
-/// What "one" stands behind when it is a pronoun.
+/// Words before "one" when it is a pronoun.
 const BEFORE_PRONOUN: [&str; 19] = [
     "which", "this", "that", "the", "any", "some", "each", "every", "another", "other", "new", "old", "only",
     "good", "better", "best", "right", "wrong", "what",
 ];
-/// What "one" stands before when it is a pronoun.
+/// Words after "one" when it is a pronoun.
 const AFTER_PRONOUN: [&str; 12] =
     ["of", "who", "that", "which", "another", "is", "are", "can", "should", "would", "do", "does"];
-/// What "had" and "have" stand before as auxiliaries, besides participles.
+/// Words after "had" and "have" when they are auxiliaries, besides participles.
 const AFTER_HAVE: [&str; 16] = [
     "been", "not", "never", "just", "already", "ever", "recently", "i", "you", "he", "she", "it", "they",
     "we", "done", "also",
 ];
-/// What a participle stands behind when it says nothing of the past: "a lost card", "is it lost".
+/// Words before a participle that does not express the past: "a lost card", "is it lost".
 const BEFORE_ADJECTIVE: [&str; 17] = [
     "a", "an", "the", "my", "your", "our", "his", "her", "their", "this", "is", "are", "am", "be", "being",
     "get", "it",
 ];
-/// What stands before a noun.
+/// Words that introduce a noun.
 const DETERMINERS: [&str; 17] = [
     "a", "an", "the", "this", "that", "these", "those", "my", "your", "his", "her", "its", "our", "their",
     "some", "any", "all",
 ];
 /// Forms of "be".
 const BE: [&str; 7] = ["is", "are", "am", "was", "were", "be", "been"];
-/// Persons who do something.
+/// Pronouns as subjects.
 const SUBJECTS: [&str; 6] = ["i", "you", "he", "she", "we", "they"];
-/// What "do" stands behind when it is no auxiliary.
+/// Words before "do" when it is not an auxiliary.
 const DOERS: [&str; 16] = [
     "i", "you", "he", "she", "it", "we", "they", "to", "can", "could", "should", "would", "will", "must",
     "may", "might",
 ];
-/// What asks for something by itself.
+/// The most words between "was" and "paid" in a passive, in a question as in a statement.
+const PASSIVE_REACH: usize = 5;
+/// Question words.
 const WH_WORDS: [&str; 8] = ["what", "which", "where", "when", "why", "how", "who", "whom"];
 
-pub(super) fn number_symbol(items: &[Item], at: usize, number: &Number) -> Option<Symbol> {
+pub(super) fn number_symbol(items: &[WordOrNumber], at: usize, number: &Number) -> Option<Symbol> {
     let before = at.checked_sub(1).and_then(|at| text(items, at));
     let is_pronoun = number.lone_one
         && (number.pause
@@ -65,17 +67,17 @@ pub(super) fn number_symbol(items: &[Item], at: usize, number: &Number) -> Optio
     (!is_pronoun).then(|| Symbol { guard: Guard::Number, text: digits.into() })
 }
 
-fn text(items: &[Item], at: usize) -> Option<&str> {
+fn text(items: &[WordOrNumber], at: usize) -> Option<&str> {
     match items.get(at)? {
-        Item::Word(token) => Some(&token.text),
-        Item::Number(_) => None,
+        WordOrNumber::Word(token) => Some(&token.text),
+        WordOrNumber::Number(_) => None,
     }
 }
 
 /// A word between its neighbours.
 pub(super) struct Context<'a> {
     pub(super) lexicon: &'static Lexicon,
-    pub(super) items: &'a [Item],
+    pub(super) items: &'a [WordOrNumber],
     pub(super) at: usize,
     pub(super) word: &'a str,
 }
@@ -90,13 +92,13 @@ impl<'a> Context<'a> {
     }
 
     fn is_number(&self, at: Option<usize>) -> bool {
-        at.and_then(|at| self.items.get(at)).is_some_and(|item| matches!(item, Item::Number(_)))
+        at.and_then(|at| self.items.get(at)).is_some_and(|item| matches!(item, WordOrNumber::Number(_)))
     }
 
     fn pauses(&self, at: usize) -> bool {
         self.items.get(at).is_none_or(|item| match item {
-            Item::Word(token) => token.pause,
-            Item::Number(number) => number.pause,
+            WordOrNumber::Word(token) => token.pause,
+            WordOrNumber::Number(number) => number.pause,
         })
     }
 
@@ -136,7 +138,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// "Who did I invite", not "who invited me".
+    /// Whether a question word asks for the object: "who did I invite", not "who invited me".
     fn asks_for_object(&self) -> bool {
         let does = self.after().is_some_and(|word| matches!(word, "do" | "does" | "did"));
         let acts = self.after().is_some_and(|word| AUXILIARIES.contains(&word) && !BE.contains(&word));
@@ -144,16 +146,15 @@ impl<'a> Context<'a> {
         acts && doer || does && self.word == "who"
     }
 
-    /// "I was paid", "was I paid", "being paid".
+    /// Whether the word is part of a passive: "I was paid", "was I paid", "being paid".
     pub(super) fn is_passive(&self) -> bool {
-        /// Words between "was" and "paid", in a question as in a statement.
-        const REACH: usize = 5;
         let is_past = self.lexicon.form(self.word).is_some_and(|form| form.is_past);
-        let mut behind = (self.at.saturating_sub(REACH)..self.at).filter_map(|at| text(self.items, at));
+        let mut behind =
+            (self.at.saturating_sub(PASSIVE_REACH)..self.at).filter_map(|at| text(self.items, at));
         self.word == "being" || is_past && behind.any(|word| BE.contains(&word))
     }
 
-    /// "Going to rain", not "going to Rome".
+    /// Whether "going" expresses the future: "going to rain", not "going to Rome".
     pub(super) fn is_going_to(&self) -> bool {
         self.word == "going" && self.after() == Some("to") && self.is_infinitive(self.at + 1)
     }
@@ -164,7 +165,7 @@ impl<'a> Context<'a> {
             || self.is_number(Some(self.at + 1))
     }
 
-    /// A verb follows: a known one, or one with an object.
+    /// Whether "to" is followed by a verb: a known one, or one with an object.
     fn is_infinitive(&self, to: usize) -> bool {
         let is_base = |word: &str| self.lexicon.form(word).is_some_and(|form| form.base == word);
         let has_object = || text(self.items, to + 2).is_some_and(|word| DETERMINERS.contains(&word));
@@ -175,20 +176,20 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// "What is in it" is not "what is it".
+    /// Whether a preposition is what is asked for: "what is in it" is not "what is it".
     fn is_place(&self) -> bool {
         let asked = self.at.checked_sub(2).and_then(|at| text(self.items, at));
         self.before().is_some_and(|word| BE.contains(&word))
             && asked.is_some_and(|word| WH_WORDS.contains(&word))
     }
 
-    /// "Do" as what is done: "what does it do", not "what does it cost".
+    /// Whether "do" is the main verb: "what does it do", not "what does it cost".
     fn is_deed(&self, before: Option<&str>) -> bool {
         let has_doer = before.is_some_and(|word| DOERS.contains(&word)) && self.after() != Some("not");
         has_doer || self.pauses(self.at)
     }
 
-    /// "Have" before a participle, or where questions begin with it.
+    /// Whether "have" is an auxiliary: before a participle, or at the beginning of a question.
     fn is_auxiliary(&self) -> bool {
         let starts = self.at == 0 || self.before().is_some_and(|word| WH_WORDS.contains(&word));
         let follows = |word: &str| {

@@ -4,11 +4,17 @@ use std::collections::HashMap;
 
 use super::words::{IRREGULAR, VERBS};
 
+/// Verbs of several syllables that may double their last consonant.
+const DOUBLING: [&str; 13] = [
+    "permit", "refer", "prefer", "transfer", "cancel", "travel", "label", "control", "begin", "submit",
+    "forget", "quit", "equip",
+];
+
 /// A form of a known verb.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     pub(super) base: &'static str,
-    /// "Lost", "tried"; of verbs whose forms tell.
+    /// Whether it is a past form that differs from the base: "lost", "tried".
     pub(super) is_past: bool,
 }
 
@@ -64,7 +70,7 @@ fn past(base: &str) -> Vec<String> {
     }
 }
 
-/// What endings are put to: with the last consonant doubled where it may be.
+/// The stems that endings are added to: the base and, where the last consonant may be doubled, that form.
 fn stems(base: &str) -> impl Iterator<Item = String> {
     let letters: Vec<char> = base.chars().rev().take(3).collect();
     let is_vowel = |at: usize| letters.get(at).is_some_and(|c| "aeiou".contains(*c));
@@ -78,9 +84,3 @@ fn stems(base: &str) -> impl Iterator<Item = String> {
 fn after_consonant(base: &str, last: char) -> Option<&str> {
     base.strip_suffix(last).filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']))
 }
-
-/// Verbs of several syllables that may double their last consonant.
-const DOUBLING: [&str; 13] = [
-    "permit", "refer", "prefer", "transfer", "cancel", "travel", "label", "control", "begin", "submit",
-    "forget", "quit", "equip",
-];

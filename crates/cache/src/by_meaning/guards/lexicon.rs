@@ -1,4 +1,4 @@
-//! Looks words up.
+//! The dictionary of the guards.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use super::Guard;
 use super::inflection::{Form, forms};
 use super::words::{MEANINGS, SILENT, SYNONYMS};
 
-/// The lists, to be looked up in.
+/// The word lists as tables.
 pub(super) struct Lexicon {
     silent: HashSet<&'static str>,
     meanings: HashMap<&'static str, (Guard, &'static str)>,
@@ -17,7 +17,7 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    /// The lists; the first call puts them together.
+    /// The tables, which the first call builds.
     pub(super) fn get() -> &'static Self {
         static LEXICON: OnceLock<Lexicon> = OnceLock::new();
         LEXICON.get_or_init(Self::new)
@@ -53,7 +53,7 @@ impl Lexicon {
         self.forms.get(word).copied()
     }
 
-    /// What a word is compared as: in its base form, and for several of one meaning always the same.
+    /// The form in which a word is compared: its base form, and one of several synonyms.
     pub(super) fn content(&self, word: &str) -> Cow<'static, str> {
         let synonym = |word: &str| self.synonyms.get(word).copied();
         if let Some(same) = synonym(word) {

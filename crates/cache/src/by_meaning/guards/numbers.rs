@@ -1,10 +1,10 @@
-//! Numbers in digits, whether they were written or said.
+//! Brings numbers into digits, whether they were written or spoken.
 
 use super::tokens::Token;
 
-/// A word, or a number where there was one.
+/// A word or a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum WordOrNumber {
     Word(Token),
     Number(Number),
 }
@@ -12,13 +12,13 @@ pub(super) enum Item {
 /// A number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Number {
-    /// In digits, with a point if it has one.
+    /// Its digits, with a point if it has one.
     pub(super) digits: String,
-    /// "Third", not "three".
+    /// Whether it is an ordinal: "third", not "three".
     pub(super) ordinal: bool,
-    /// It was the word "one" alone, which may be a pronoun.
+    /// Whether it was the single word "one", which may be a pronoun.
     pub(super) lone_one: bool,
-    /// Punctuation follows, or nothing.
+    /// Whether punctuation or the end of the text follows.
     pub(super) pause: bool,
 }
 
@@ -69,12 +69,12 @@ const UNIT_ORDINALS: [&str; 20] = [
 ];
 const TENS_ORDINALS: [&str; 8] =
     ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"];
-/// With the zeros they add.
+/// Words for powers of ten, with the zeros they add.
 const SCALES: [(&str, usize); 7] =
     [("thousand", 3), ("k", 3), ("lakh", 5), ("million", 6), ("crore", 7), ("billion", 9), ("trillion", 12)];
 const ORDINAL_SUFFIXES: [&str; 4] = ["st", "nd", "rd", "th"];
 
-/// One part of a number that is said.
+/// One part of a spoken number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     /// 0 to 9.
@@ -118,16 +118,16 @@ fn scale(word: &str) -> Option<usize> {
 
 /// Puts numbers together: "twenty one" is 21, "four eight two one three" 48213, "nineteen eighty four" 1984, "1.5
 /// million" 1500000, "double seven" 77. Several written numbers beside each other stay several, unless all are digits.
-pub(super) fn merge(tokens: &[Token]) -> Vec<Item> {
+pub(super) fn merge(tokens: &[Token]) -> Vec<WordOrNumber> {
     let mut items = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
         let found = written(&tokens[at..]).or_else(|| spoken(&tokens[at..]));
         if let Some((number, length)) = found {
-            items.push(Item::Number(number));
+            items.push(WordOrNumber::Number(number));
             at += length;
         } else {
-            items.push(Item::Word(tokens[at].clone()));
+            items.push(WordOrNumber::Word(tokens[at].clone()));
             at += 1;
         }
     }
@@ -220,7 +220,7 @@ fn spoken(tokens: &[Token]) -> Option<(Number, usize)> {
     Some((Number { digits: groups, ordinal, lone_one, pause: last(length) }, length))
 }
 
-/// Cardinals said one after the other, in digits side by side; whether the last is an ordinal; how many words.
+/// Cardinals spoken one after the other: their digits side by side, whether the last is an ordinal, and how many words they took.
 fn groups(tokens: &[Token]) -> Option<(String, bool, usize)> {
     let mut digits = String::new();
     let mut cardinal: Option<Cardinal> = None;
@@ -248,14 +248,14 @@ fn groups(tokens: &[Token]) -> Option<(String, bool, usize)> {
     Some((digits, ordinal, length))
 }
 
-/// A cardinal that is being said.
+/// A spoken cardinal, as far as it was read.
 #[derive(Clone, Copy)]
 struct Cardinal {
-    /// What stands before the last scale.
+    /// The value before the last scale word.
     above: u64,
-    /// Below a thousand.
+    /// The value since then, below a thousand.
     below: u64,
-    /// The last scale: the next must be smaller.
+    /// The zeros of the last scale word: the next must have fewer.
     scale: usize,
     last: Said,
 }
@@ -289,7 +289,7 @@ impl Cardinal {
         Some(Self { below, last: part, ..self })
     }
 
-    /// "A hundred and five".
+    /// Whether "and" may continue it: "a hundred and five".
     fn takes_and(self) -> bool {
         matches!(self.last, Said::Hundred | Said::Scale(_))
     }

@@ -1,12 +1,12 @@
-//! Several words that are read as others.
+//! Replaces phrases by equivalent words.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::tokens::Token;
 
-/// Puts phrases in a form in which they can be compared, and leaves out what people say before they ask. Also says
-/// whether anything was left out.
+/// Replaces phrases by words that can be compared, and drops what people say before they ask. The second result tells whether
+/// anything was dropped.
 pub(super) fn replace(tokens: Vec<Token>) -> (Vec<Token>, bool) {
     let phrases = Phrases::get();
     let mut tokens: Vec<Token> = tokens.into_iter().flat_map(expand).collect();
@@ -30,7 +30,7 @@ pub(super) fn replace(tokens: Vec<Token>) -> (Vec<Token>, bool) {
     (replaced, opened)
 }
 
-/// "Don't" is "do not"; "what's", "Anna's" and "I'd" lose their ending, which stands for too many things.
+/// Expands a contraction: "don't" becomes "do not"; "what's", "Anna's" and "I'd" lose their ending, which can mean too much.
 fn expand(token: Token) -> Vec<Token> {
     let word = token.text.as_str();
     let known =
@@ -62,10 +62,10 @@ fn push<'a>(tokens: &mut Vec<Token>, words: impl IntoIterator<Item = &'a str>, p
     }
 }
 
-/// A phrase, and the words that it is read as.
+/// A phrase, and the words that replace it.
 type Replacement = (Vec<&'static str>, Vec<&'static str>);
 
-/// The lists by their first words, the longest first.
+/// The phrases by their first word, the longest first.
 struct Phrases {
     replaced: HashMap<&'static str, Vec<Replacement>>,
     openings: Vec<Vec<&'static str>>,
@@ -92,7 +92,7 @@ impl Phrases {
         Self { replaced, openings }
     }
 
-    /// How many words come before the question. Something is always left.
+    /// How many words of an opening come before the question. At least one word is left.
     fn opening(&self, tokens: &[Token]) -> Option<usize> {
         let length = self.openings.iter().find(|opening| starts_with(tokens, opening))?.len();
         (length < tokens.len()).then_some(length)
@@ -109,7 +109,7 @@ fn starts_with(tokens: &[Token], words: &[&str]) -> bool {
     words.len() <= tokens.len() && words.iter().zip(tokens).all(|(word, token)| *word == token.text)
 }
 
-/// Several words that are read as others.
+/// Phrases and the words that replace them.
 pub(super) const PHRASES: &[(&str, &str)] = &[
     ("how come", "why"),
     ("what time", "when"),
@@ -232,7 +232,7 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("any of", ""),
 ];
 
-/// What people say before they ask.
+/// Openings: what people say before they ask.
 pub(super) const OPENINGS: &[&str] = &[
     "hi",
     "hi there",
@@ -292,7 +292,7 @@ pub(super) const OPENINGS: &[&str] = &[
     "actually",
 ];
 
-/// Written together; the rest are those in `n't`, `'s` and the like.
+/// Contractions that do not follow the rules for `n't`, `'s` and the like, and what they stand for.
 pub(super) const CONTRACTIONS: &[(&str, &str)] = &[
     ("can't", "can not"),
     ("cant", "can not"),

@@ -1,15 +1,15 @@
-//! What a question says, as the guards compare it.
+//! Reads the facts of a question that the guards compare.
 
 use super::Guard;
 use super::arrangement::{Word, currencies, dates, negations, pairs};
 use super::context::{AUXILIARIES, Context, number_symbol};
 use super::lexicon::Lexicon;
-use super::numbers::{Item, merge};
+use super::numbers::{WordOrNumber, merge};
 use super::phrases;
 use super::symbol::Symbol;
 use super::tokens::tokens;
 
-/// What a question says, in its order.
+/// The facts of a question, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) symbols: Vec<Symbol>,
@@ -25,8 +25,8 @@ impl Reading {
         let mut words: Vec<Word> = Vec::with_capacity(items.len());
         for at in 0..items.len() {
             let symbol = match &items[at] {
-                Item::Number(number) => number_symbol(&items, at, number),
-                Item::Word(word) => {
+                WordOrNumber::Number(number) => number_symbol(&items, at, number),
+                WordOrNumber::Word(word) => {
                     let context = Context { lexicon, items: &items, at, word: &word.text };
                     reading.note_grammar(&context, opened);
                     context.symbol()
@@ -42,7 +42,7 @@ impl Reading {
         reading
     }
 
-    /// Adds what a sentence's form says: that it asks whether, and of which time.
+    /// Adds the facts that the form of a sentence states: whether it is a yes-or-no question, its tense, and its voice.
     fn note_grammar(&mut self, context: &Context<'_>, opened: bool) {
         let starts = context.at == 0 || context.previous_pauses();
         let conditional = matches!(context.word, "if" | "whether");
@@ -66,9 +66,9 @@ impl Reading {
     }
 }
 
-fn word(item: &Item, symbol: Option<Symbol>) -> Word {
+fn word(item: &WordOrNumber, symbol: Option<Symbol>) -> Word {
     match item {
-        Item::Number(number) => Word { text: number.digits.clone(), pause: number.pause, symbol },
-        Item::Word(token) => Word { text: token.text.clone(), pause: token.pause, symbol },
+        WordOrNumber::Number(number) => Word { text: number.digits.clone(), pause: number.pause, symbol },
+        WordOrNumber::Word(token) => Word { text: token.text.clone(), pause: token.pause, symbol },
     }
 }

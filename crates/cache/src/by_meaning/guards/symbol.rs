@@ -1,10 +1,10 @@
-//! What is compared.
+//! The facts that are compared.
 
 use std::borrow::Cow;
 
 use super::Guard;
 
-/// Something that must be in both questions.
+/// A fact that must be in both questions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Symbol {
     pub(super) guard: Guard,

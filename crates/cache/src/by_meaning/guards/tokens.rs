@@ -1,21 +1,26 @@
-//! A text as words.
+//! Splits a text into words.
 
 /// A word in lower case, a number or a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
-    /// Punctuation follows, or nothing.
+    /// Whether punctuation or the end of the text follows.
     pub(super) pause: bool,
 }
 
-/// Signs that say something.
+/// Suffixes of digits that are words of their own. Other letters behind digits belong to a name: `520d`, `3g`.
+const SUFFIXES: [&str; 33] = [
+    "mg", "kg", "ml", "cl", "km", "cm", "mm", "mi", "ft", "lb", "lbs", "oz", "gb", "mb", "tb", "kb", "mph",
+    "kmh", "am", "pm", "st", "nd", "rd", "th", "k", "hr", "hrs", "min", "mins", "sec", "secs", "yr", "yrs",
+];
+/// Signs that have a meaning.
 const SIGNS: &str = "$€£¥₹%°=<>^*×÷[]{}~|";
 
-/// The words of a text. Punctuation is left out but for where it makes a pause; `1,000` is `1000`, `a.m.` is
-/// `am`, `5mg` is `5 mg`; `C++` and `C#` stay what they are.
+/// The words of a text. Punctuation is dropped except for the pause that it makes; `1,000` becomes `1000`, `a.m.` becomes
+/// `am`, `5mg` becomes `5 mg`; `C++` and `C#` stay as they are.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let text = text.replace(['’', '‘', '`'], "'");
-    // Recognisers and hurried people write everything in one case, where this says nothing.
+    // Speech recognisers and hurried people write everything in one case; then capitals have no meaning.
     let has_cases = text.contains(char::is_lowercase);
     let chars: Vec<char> = text.chars().collect();
     let mut tokens: Vec<Token> = Vec::new();
@@ -49,7 +54,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// What a character does.
+/// The role of a character.
 enum Part {
     Inside,
     Nothing,
@@ -68,7 +73,7 @@ fn part(chars: &[char], at: usize, before: char, after: char) -> Part {
         '.' if before.is_alphabetic() && is_initial(chars, at) => Part::Nothing,
         '+' | '#' if (before.is_alphabetic() || before == '+') && !after.is_alphanumeric() => Part::Inside,
         '-' if after.is_ascii_digit() && before.is_whitespace() => Part::Minus,
-        // "1-2 days" are not 12, nor is "1:10" what "110" is.
+        // "1-2 days" are not 12 days, and "1:10" is not "110".
         '+' | '/' | '-' | ':' if between_digits => Part::Sign,
         '+' if before.is_whitespace() && after.is_whitespace() => Part::Sign,
         c if SIGNS.contains(c) => Part::Sign,
@@ -76,13 +81,13 @@ fn part(chars: &[char], at: usize, before: char, after: char) -> Part {
     }
 }
 
-/// Exactly three digits follow, or several times three.
+/// Whether a comma separates thousands: exactly three digits follow.
 fn is_grouping(chars: &[char], comma: usize) -> bool {
     let digits = chars[comma + 1..].iter().take_while(|c| c.is_ascii_digit()).count();
     digits == 3
 }
 
-/// The letter before stands alone and another one, or nothing of the same word, follows: `a.m.`, `U.S.`
+/// Whether a point belongs to initials: the letter before it stands alone, and another one or the end follows: `a.m.`, `U.S.`
 fn is_initial(chars: &[char], dot: usize) -> bool {
     let is_letter = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| c.is_alphanumeric());
     let alone = !is_letter(dot.checked_sub(2));
@@ -109,9 +114,3 @@ fn finish(tokens: &mut Vec<Token>, word: &mut String, has_cases: bool) {
     }
     word.clear();
 }
-
-/// What is written right behind digits and read as a word of its own. Others are part of a name: `520d`, `3g`.
-const SUFFIXES: [&str; 33] = [
-    "mg", "kg", "ml", "cl", "km", "cm", "mm", "mi", "ft", "lb", "lbs", "oz", "gb", "mb", "tb", "kb", "mph",
-    "kmh", "am", "pm", "st", "nd", "rd", "th", "k", "hr", "hrs", "min", "mins", "sec", "secs", "yr", "yrs",
-];

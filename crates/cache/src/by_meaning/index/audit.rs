@@ -1,22 +1,26 @@
-//! The error that is really made.
+//! Measures the error that is really made, by audits.
 
 use std::collections::VecDeque;
 
 use super::binomial::{OUTSIDE, lower, upper};
 
-/// Audits that count; then the oldest goes. Enough to tell 1 % from 2 %.
+/// How many of the latest audits count: enough to tell 1 % from 2 %.
 pub(super) const WINDOW: usize = 1000;
-/// The newest so many are looked at by themselves, to notice a change soon.
+/// The numbers of newest audits that are also considered by themselves, to notice a change soon.
 const NEWEST: [usize; 5] = [10, 30, 100, 300, WINDOW];
-/// Stopping looks several times, so each look is wrong more rarely.
+/// The probability of error of each of these tests: there are several, so each must be wrong more rarely.
 const OUTSIDE_STOP: f64 = 0.01;
+/// The number of questions after which the earlier ones count half.
+const HALVED: f64 = 2000.0;
+/// The count begins as if this many questions had been asked and all served, so that the first limit is the strictest.
+const BEGINNING: f64 = 20.0;
 
-/// What audits saw of the replies that would be served.
+/// The error of the replies that would be served, as measured by audits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorEstimate {
     /// Replies that were compared.
     pub audited: u32,
-    /// Of them, those that were wrong.
+    /// How many of them were wrong.
     pub wrong: u32,
     /// With a confidence of 95 % no more than this share of what would be served is wrong (Clopper and Pearson).
     pub upper_95: f64,
@@ -25,13 +29,13 @@ pub struct ErrorEstimate {
 /// Recent audits, and whether they allow serving.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Audit {
-    /// Right or wrong, the oldest first.
+    /// Whether each audited reply was right, the oldest first.
     outcomes: VecDeque<bool>,
     halted: bool,
 }
 
 impl Audit {
-    /// What was seen before.
+    /// The audits of an earlier process.
     pub(super) fn restored(outcomes: impl IntoIterator<Item = bool>, halted: bool) -> Self {
         Self { outcomes: outcomes.into_iter().collect(), halted }
     }
@@ -44,8 +48,8 @@ impl Audit {
         self.halted
     }
 
-    /// An audit's outcome, while replies may be wrong with probability `limit`. Serving stops where the error is above it
-    /// for (nearly) certain, and starts again where audits after that show it below.
+    /// Adds the outcome of an audit; replies may be wrong with probability `limit`. Serving stops when the error is almost
+    /// certainly above that, and starts again when audits after that show it below.
     pub(super) fn add(&mut self, correct: bool, limit: f64) {
         if self.outcomes.len() == WINDOW {
             self.outcomes.pop_front();
@@ -74,17 +78,12 @@ impl Audit {
     }
 }
 
-/// The share of questions that are served, of recent ones.
+/// The share of recent questions that were served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     served: f64,
     asked: f64,
 }
-
-/// Questions after which those before count half.
-const HALVED: f64 = 2000.0;
-/// Begins as if so many had been asked and all served, so that the first limit is the strictest.
-const BEGINNING: f64 = 20.0;
 
 impl Default for Share {
     fn default() -> Self {
@@ -93,7 +92,7 @@ impl Default for Share {
 }
 
 impl Share {
-    /// So many were asked.
+    /// Counts questions.
     pub(super) fn asked(&mut self, questions: u64) {
         self.asked += questions as f64;
         if self.asked > HALVED {
@@ -102,7 +101,7 @@ impl Share {
         }
     }
 
-    /// One of them is served.
+    /// Counts one of them as served.
     pub(super) fn served(&mut self) {
         self.served += 1.0;
     }

@@ -1,7 +1,9 @@
 //! Confidence bounds on a share.
 
-/// A bound of 95 % confidence is wrong so often.
+/// The probability with which a bound of 95 % confidence does not hold.
 pub(super) const OUTSIDE: f64 = 0.05;
+/// Bisections to find a root, which make it exact to 1e-12.
+const STEPS: usize = 40;
 
 /// The exact lower bound on a probability of which `hits` of `trials` were seen: it is below with probability `outside`
 /// (Clopper and Pearson, 1934).
@@ -9,15 +11,13 @@ pub(super) fn lower(hits: u32, trials: u32, outside: f64) -> f64 {
     if hits == 0 { 0.0 } else { root(|p| 1.0 - at_most(hits - 1, trials, p) - outside) }
 }
 
-/// The exact upper bound; 1 where nothing was tried.
+/// The exact upper bound on that probability; 1 where nothing was tried.
 pub(super) fn upper(hits: u32, trials: u32, outside: f64) -> f64 {
     if hits >= trials { 1.0 } else { root(|p| outside - at_most(hits, trials, p)) }
 }
 
-/// Where a rising function of 0..1 crosses zero.
+/// The root of an increasing function on 0..1.
 fn root(function: impl Fn(f64) -> f64) -> f64 {
-    /// Halvings: exact to 1e-12.
-    const STEPS: usize = 40;
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..STEPS {
         let middle = f64::midpoint(low, high);
@@ -30,7 +30,7 @@ fn root(function: impl Fn(f64) -> f64) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// The probability of at most so many hits.
+/// The probability of at most `hits` hits in `trials` trials of probability `p` each.
 fn at_most(hits: u32, trials: u32, p: f64) -> f64 {
     if p <= 0.0 {
         return 1.0;

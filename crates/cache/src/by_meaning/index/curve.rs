@@ -10,31 +10,39 @@ use std::collections::VecDeque;
 
 use super::binomial::{OUTSIDE, upper};
 
-/// Observations that the curve is fitted to; then the oldest goes. Enough for a confidence bound of 1 % where all are
-/// right (300, by the rule of three), and so few that a fit takes 0.1 ms.
+/// The most observations that the curve is fitted to: enough for a confidence bound of 1 % where all are right (300, by the rule
+/// of three), and so few that a fit takes 0.1 ms.
 pub(super) const CAPACITY: usize = 2048;
 /// Similarities are counted from here, in steps of `UNIT`.
 const ORIGIN: f64 = 0.9;
 const UNIT: f64 = 0.05;
-/// What is believed before anything was seen: at a similarity of 0.9 a reply is as often right as wrong, and a step up
-/// makes it likelier. Deviations as wide as to be forgotten after a few dozen observations.
+/// The prior: at a similarity of 0.9 a reply is as often right as wrong, and a step up makes it likelier to be right. Its
+/// deviations are so wide that a few dozen observations outweigh it.
 const PRIOR_MEAN: [f64; 2] = [0.0, 0.5];
 const PRIOR_DEVIATION: [f64; 2] = [2.0, 0.5];
-/// Of the normal distribution: the curve is above its bound 19 times of 20.
+/// The quantile of the normal distribution with which the curve is above its lower bound 19 times of 20.
 const ONE_SIDED_95: f64 = 1.645;
-/// Entries differ in their log odds by so much (one deviation): the odds of one are 4.5 times those of another that is
-/// average. Assumed, and on the wide side, so that one wrong reply makes an entry distrusted.
+/// The standard deviation of the log odds between entries: the odds of one are 4.5 times those of an average one. It is assumed,
+/// and on the wide side, so that one wrong reply makes an entry distrusted.
 const ENTRY_DEVIATION: f64 = 1.5;
-/// Newton's method converges in three or four steps from the last fit.
+/// The most steps of Newton's method, which converges in three or four from the last fit.
 const MAX_STEPS: usize = 25;
-/// Of one step; what is shorter changes nothing.
+/// The most halvings of one step; a shorter one would change nothing.
 const MAX_HALVINGS: i32 = 20;
+/// A fit has converged when a step is shorter than this, far below the parameters' deviations.
+const CONVERGED: f64 = 1e-4;
+/// A step shorter than this is taken without a check: it always improves the likelihood.
+const SHORT_STEP: f64 = 0.5;
+/// The grid on which an entry's offset from the curve is integrated: points to each side of zero, and their distance in
+/// deviations.
+const GRID_HALF: i32 = 8;
+const GRID_STEP: f64 = 0.5;
 
 /// An explored question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Observation {
     pub(super) similarity: f32,
-    /// The entry's reply would have been right.
+    /// Whether the entry's reply would have been right.
     pub(super) correct: bool,
 }
 
@@ -43,7 +51,7 @@ pub(super) struct Observation {
 pub(super) struct Curve {
     seen: VecDeque<Observation>,
     parameters: [f64; 2],
-    /// Symmetric: the variances and, between them, the covariance.
+    /// The symmetric covariance matrix: both variances with the covariance between them.
     covariance: [f64; 3],
 }
 
@@ -75,8 +83,8 @@ impl Curve {
         self.fit();
     }
 
-    /// An upper bound on the probability that the reply is wrong, given what was seen of its entry: by the curve, or by
-    /// the entry's own observations once they alone show less.
+    /// An upper bound on the probability that the reply is wrong, given the observations of its entry: by the curve, or by
+    /// the entry's own observations once they alone show a lower one.
     pub(super) fn risk(&self, similarity: f32, own: &[Observation]) -> f64 {
         if !similarity.is_finite() {
             return 1.0;
@@ -93,15 +101,13 @@ impl Curve {
         }
     }
 
-    /// How many times as likely a wrong reply is of this entry as of one of which nothing was seen: Bayes' rule on its
-    /// offset from the curve, on a grid. At least once: entries that were right a few times may have been lucky, so that
-    /// if entries differ less than assumed this would trust them too much.
+    /// How many times as likely a wrong reply of this entry is as one of an entry without observations, by Bayes' rule on its
+    /// offset from the curve. At least 1: entries that were right a few times may have been lucky, and trusting them more
+    /// would be wrong if entries differ less than assumed.
     fn own_factor(&self, odds: f64, own: &[Observation]) -> f64 {
-        const HALF: i32 = 8;
-        const STEP: f64 = 0.5;
         let (mut prior, mut posterior) = ([0.0; 2], [0.0; 2]);
-        for point in -HALF..=HALF {
-            let deviations = f64::from(point) * STEP;
+        for point in -GRID_HALF..=GRID_HALF {
+            let deviations = f64::from(point) * GRID_STEP;
             let offset = deviations * ENTRY_DEVIATION;
             let density = (-deviations * deviations / 2.0).exp();
             let likelihood: f64 = own.iter().map(|seen| self.likelihood(*seen, offset)).product();
@@ -112,7 +118,7 @@ impl Curve {
             }
         }
         let factor = (posterior[0] / posterior[1]) / (prior[0] / prior[1]);
-        // What is too unlikely for a float says nothing: that entry is explored.
+        // Where the likelihood underflows nothing is known, so the entry is explored.
         if factor.is_finite() { factor.max(1.0) } else { f64::INFINITY }
     }
 
@@ -126,10 +132,8 @@ impl Curve {
         level + slope * x
     }
 
-    /// Finds the likeliest parameters, from the last ones.
+    /// Finds the likeliest parameters, starting from the last ones.
     fn fit(&mut self) {
-        /// Far below the parameters' deviations.
-        const CLOSE: f64 = 1e-4;
         for _ in 0..MAX_STEPS {
             let (gradient, [a, b, d]) = self.derivatives();
             let determinant = a * d - b * b;
@@ -139,7 +143,7 @@ impl Curve {
                 variance * gradient[0] + covariance * gradient[1],
                 covariance * gradient[0] + slope_variance * gradient[1],
             ];
-            if step.iter().all(|step| step.abs() < CLOSE) {
+            if step.iter().all(|step| step.abs() < CONVERGED) {
                 break;
             }
             let Some(better) = self.likelier(step) else { break };
@@ -147,11 +151,10 @@ impl Curve {
         }
     }
 
-    /// The parameters after the step, which is halved until it makes them likelier; a short one always does.
+    /// The parameters after a step, which is halved until it makes them likelier.
     fn likelier(&self, step: [f64; 2]) -> Option<[f64; 2]> {
-        const SHORT: f64 = 0.5;
         let ahead = |scale: f64| [self.parameters[0] + scale * step[0], self.parameters[1] + scale * step[1]];
-        if step.iter().all(|step| step.abs() < SHORT) {
+        if step.iter().all(|step| step.abs() < SHORT_STEP) {
             return Some(ahead(1.0));
         }
         let now = self.log_likelihood(self.parameters);
@@ -159,7 +162,7 @@ impl Curve {
         scales.map(ahead).find(|parameters| self.log_likelihood(*parameters) > now)
     }
 
-    /// Penalised.
+    /// The penalised log likelihood of parameters.
     fn log_likelihood(&self, parameters: [f64; 2]) -> f64 {
         let penalty = |n: usize| ((parameters[n] - PRIOR_MEAN[n]) / PRIOR_DEVIATION[n]).powi(2) / 2.0;
         let of = |seen: &Observation| {
@@ -169,7 +172,7 @@ impl Curve {
         self.seen.iter().map(of).sum::<f64>() - penalty(0) - penalty(1)
     }
 
-    /// Of the penalised log likelihood: the gradient, and the Hessian with its sign changed.
+    /// The gradient of the penalised log likelihood, and its Hessian with the sign changed.
     fn derivatives(&self) -> ([f64; 2], [f64; 3]) {
         let precision = PRIOR_DEVIATION.map(|deviation| 1.0 / (deviation * deviation));
         let pull = |n: usize| precision[n] * (PRIOR_MEAN[n] - self.parameters[n]);
@@ -190,7 +193,7 @@ impl Curve {
     }
 }
 
-/// What an entry's own observations show without any curve, if a reply to a nearer question is not wrong more often.
+/// The bound that an entry's own observations give without any curve, if a reply to a nearer question is not wrong more often.
 fn own_bound(similarity: f32, own: &[Observation]) -> f64 {
     let farther = own.iter().filter(|seen| seen.similarity <= similarity);
     let (seen, wrong) =
@@ -206,7 +209,7 @@ fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Of any size without overflow.
+/// The logarithm of the logistic function, computed without overflow.
 fn log_logistic(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }

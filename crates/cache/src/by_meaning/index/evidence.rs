@@ -1,15 +1,15 @@
-//! What was learned, as bytes.
+//! The bytes that the learned curve and audits are written as.
 
 use super::audit::{Audit, WINDOW};
 use super::curve::{CAPACITY, Curve, Observation};
 use crate::written;
 
-/// The version of the form; others are not read.
+/// The version of the format; bytes of another version are not read.
 const VERSION: u8 = 1;
-/// A similarity and whether it was right.
+/// Bytes of an observation: a similarity and whether the reply was right.
 const OBSERVATION: usize = 5;
 
-/// A checksum, then version, halted, the number of observations, the observations, the audits.
+/// Writes a checksum, then version, halted, the number of observations, the observations and the audits.
 pub(super) fn to_bytes(curve: &Curve, audit: &Audit) -> Vec<u8> {
     let mut out = written::begin();
     out.extend([VERSION, u8::from(audit.halted())]);
@@ -22,7 +22,7 @@ pub(super) fn to_bytes(curve: &Curve, audit: &Audit) -> Vec<u8> {
     written::seal(out)
 }
 
-/// What these bytes say; `None` if they are damaged, cut short or of another version.
+/// Reads what [`to_bytes`] wrote; `None` if it is damaged, cut short or of another version.
 pub(super) fn from_bytes(bytes: &[u8]) -> Option<(Curve, Audit)> {
     let mut rest = written::open(bytes)?;
     let [version, halted] = written::take(&mut rest)?;

@@ -1,4 +1,4 @@
-//! Entries and their vectors, by scope.
+//! The entries of the index and their vectors, by scope.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use super::Neighbour;
 use super::curve::Observation;
 use crate::Key;
 
-/// Observations kept of one entry; then the oldest goes. If all are right they show an error below 5 % (59 do).
+/// The most observations of one entry: if all are right they show an error below 5 %, for which 59 are enough.
 const MAX_OBSERVATIONS: usize = 64;
-/// Sums kept side by side, so that the compiler can use vector registers: sums of floats may not be reordered by it.
+/// Sums kept side by side, so that the compiler can use vector registers: it may not reorder a sum of floats by itself.
 const LANES: usize = 16;
 
 /// All entries.
@@ -22,7 +22,7 @@ pub(super) struct Store {
     next_age: u64,
 }
 
-/// Where an entry is.
+/// The place of an entry.
 struct Place {
     scope: Key,
     slot: usize,
@@ -61,14 +61,14 @@ impl Store {
         self.scopes.contains_key(scope)
     }
 
-    /// The vector at length one, if it can be.
+    /// The vector scaled to length one; `None` if it has the wrong dimensions, is zero or not finite.
     pub(super) fn unit(&self, vector: &[f32]) -> Option<Vec<f32>> {
         let length = dot(vector, vector).sqrt();
         let usable = vector.len() == self.dimensions && length.is_normal();
         usable.then(|| vector.iter().map(|x| x / length).collect())
     }
 
-    /// Adds an entry whose key is new; its vector has length one.
+    /// Adds an entry whose key is new, with a vector of length one.
     pub(super) fn insert(&mut self, scope: Key, key: Key, question: &str, unit: &[f32]) {
         let age = self.next_age;
         self.next_age += 1;
@@ -79,7 +79,7 @@ impl Store {
         of_scope.vectors.extend_from_slice(unit);
     }
 
-    /// Lets the oldest go until one more entry has room, of the scope and of all.
+    /// Removes the oldest entries until there is room for one more, in the scope and in all.
     pub(super) fn make_room(&mut self, scope: &Key, max_scope_entries: usize, max_entries: usize) {
         while let Some(oldest) =
             self.scopes.get(scope).filter(|scope| scope.entries.len() >= max_scope_entries)
@@ -95,7 +95,7 @@ impl Store {
         }
     }
 
-    /// Forgets an entry; the last of its scope takes its place.
+    /// Removes an entry; the last one of its scope takes its slot.
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         let Some(place) = self.places.remove(key) else { return false };
         let Some(scope) = self.scopes.get_mut(&place.scope) else { return false };
@@ -114,7 +114,7 @@ impl Store {
         true
     }
 
-    /// The `N` nearest entries of the scope that are at least so similar, the nearest first.
+    /// The `N` nearest entries of the scope with at least this similarity, the nearest first.
     pub(super) fn nearest<const N: usize>(&self, scope: &Key, unit: &[f32], at_least: f32) -> Vec<Neighbour> {
         let Some(scope) = self.scopes.get(scope) else { return Vec::new() };
         let mut best: Vec<(f32, usize)> = Vec::with_capacity(N + 1);
@@ -135,13 +135,13 @@ impl Store {
         best.into_iter().map(neighbour).collect()
     }
 
-    /// What was seen of an entry.
+    /// The observations of an entry.
     pub(super) fn observations(&self, key: &Key) -> Option<&[Observation]> {
         let place = self.places.get(key)?;
         Some(&self.scopes.get(&place.scope)?.entries.get(place.slot)?.observations)
     }
 
-    /// Something was seen of an entry; nothing happens if it is gone.
+    /// Adds an observation of an entry, unless the entry is gone.
     pub(super) fn observe(&mut self, key: &Key, observation: Observation) {
         let Some(place) = self.places.get(key) else { return };
         let Some(entry) =

@@ -4,9 +4,9 @@ use rand::Rng;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::spells::{Told, later};
+use super::outages::{Told, later};
 use super::*;
-use crate::disk::trouble::RETRY;
+use crate::disk::failure::RETRY;
 
 async fn execute(database: &Path, sql: &'static str) {
     let mut connection: SqliteConnection =

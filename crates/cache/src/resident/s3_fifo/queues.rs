@@ -1,21 +1,21 @@
-//! Two queues in one table: items move from one to the other, and leave from anywhere, in a few steps.
+//! Two queues in one table: items move from one to the other, and leave from any place, in constant time.
 
 /// Where an item is in the table.
 pub(in super::super) type Slot = u32;
 
-/// No slot: the end of a queue.
+/// Stands for no slot: the end of a queue.
 const NONE: Slot = Slot::MAX;
 
-/// Where an item waits.
+/// The queue of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Queue {
-    /// For those that are new.
+    /// For new items.
     Small,
-    /// For those that were used.
+    /// For items that were used.
     Main,
 }
 
-/// First in, first out, twice.
+/// Both queues, as doubly linked lists in a table.
 pub(super) struct Queues<T> {
     nodes: Vec<Node<T>>,
     free: Vec<Slot>,
@@ -23,7 +23,7 @@ pub(super) struct Queues<T> {
 }
 
 struct Node<T> {
-    /// None in a free slot.
+    /// `None` in a free slot.
     item: Option<T>,
     size: usize,
     queue: Queue,
@@ -46,7 +46,7 @@ impl<T> Default for Queues<T> {
 }
 
 impl<T> Queues<T> {
-    /// Puts an item of `size` bytes at the end.
+    /// Puts an item of `size` bytes at the end of a queue.
     pub(super) fn push(&mut self, queue: Queue, item: T, size: usize) -> Slot {
         let node = Node { item: Some(item), size, queue, older: NONE, newer: NONE };
         let slot = if let Some(slot) = self.free.pop() {
@@ -60,7 +60,7 @@ impl<T> Queues<T> {
         slot
     }
 
-    /// Takes an item out, from wherever it is.
+    /// Takes an item out, from any place in its queue.
     pub(super) fn take(&mut self, slot: Slot) -> Option<(Queue, T)> {
         let item = self.nodes[slot as usize].item.take()?;
         let queue = self.unlink(slot);
@@ -74,13 +74,13 @@ impl<T> Queues<T> {
         self.link(queue, slot);
     }
 
-    /// The first to go.
+    /// The oldest item of a queue.
     pub(super) fn oldest(&self, queue: Queue) -> Option<(Slot, &T)> {
         let slot = self.ends[queue as usize].oldest;
         Some((slot, self.nodes.get(slot as usize)?.item.as_ref()?))
     }
 
-    /// What the items of one take.
+    /// The bytes of the items in a queue.
     pub(super) fn bytes(&self, queue: Queue) -> usize {
         self.ends[queue as usize].bytes
     }
@@ -95,7 +95,7 @@ impl<T> Queues<T> {
         self.nodes.len()
     }
 
-    /// The items in `most` slots from one on.
+    /// The items in `most` slots from slot `from` on.
     pub(super) fn items(&self, from: usize, most: usize) -> impl Iterator<Item = (Slot, &T)> {
         let slots = self.nodes.iter().enumerate().skip(from).take(most);
         slots.filter_map(|(slot, node)| Some((slot as Slot, node.item.as_ref()?)))

@@ -8,7 +8,7 @@ use super::*;
 /// Its key and its size.
 type Thing = (u64, usize);
 
-impl Item for Thing {
+impl Evictable for Thing {
     fn hash(&self) -> u64 {
         self.0
     }

@@ -43,7 +43,7 @@ fn done() -> Do<ChatDelta> {
     Do::Give(ChatDelta::Done { finish: FinishReason::Stop, usage })
 }
 
-/// Each word a token, 20 ms apart, the first after 100 ms.
+/// A script that says each word as a token, 20 ms apart, the first after 100 ms.
 fn tokens(text: &str) -> Vec<Do<ChatDelta>> {
     let words = text.split(' ').enumerate();
     let words = words.map(|(n, word)| if n == 0 { word.to_owned() } else { format!(" {word}") });
@@ -66,7 +66,7 @@ fn fallback(engines: Vec<Arc<dyn Llm>>) -> Fallback<dyn Llm> {
     Fallback::new(engines, LLM).expect("engines")
 }
 
-/// The text, the end, the longest time without text, and the error.
+/// What a listener gets: the text, the finish, the longest time without text, and the error.
 async fn ask(llm: &dyn Llm, request: ChatRequest) -> (String, usize, Duration, Option<Error>) {
     let (mut text, mut ends, mut longest, mut error) = (String::new(), 0, Duration::ZERO, None);
     let mut answers = llm.chat(request);

@@ -5,12 +5,12 @@ use super::*;
 const STT: AnswerBounds =
     AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
 
-/// Understands the first sample of each piece of audio; fails as it is told.
+/// A recogniser that understands the first sample of each piece of audio, and fails as scripted.
 #[derive(Clone, Copy)]
 struct Ear {
-    /// Fails so when it has heard so many pieces.
+    /// The error to fail with, and the number of pieces after which.
     fails: Option<(usize, ErrorKind)>,
-    /// Does not answer the flush with this number.
+    /// The number of the flush that is never answered.
     deaf: Option<usize>,
     name: &'static str,
 }
@@ -80,7 +80,7 @@ fn piece(n: usize) -> SttInput {
     SttInput::Audio(vec![n as i16; 320].into())
 }
 
-/// Pieces of 20 ms in real time, a flush after each of these.
+/// Sends pieces of 20 ms in real time, with a flush after each of these.
 fn speech(pieces: usize, flushes: &'static [usize]) -> BoxStream<'static, SttInput> {
     let inputs = (1..=pieces)
         .flat_map(move |n| [piece(n)].into_iter().chain(flushes.contains(&n).then_some(SttInput::Flush)));
@@ -162,7 +162,7 @@ async fn what_was_answered_is_not_answered_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_recording_is_heard_whole_or_not_at_all() {
-    // At once, not in real time: the input waits for the engine.
+    // All input comes at once, not in real time, and has to wait for the engine.
     let recording = || stream::iter((1..=10_000).map(piece)).boxed();
     let options = SttOptions { priority: Priority::Batch, ..SttOptions::new(Requester::local()) };
     let well = fallback(WELL);

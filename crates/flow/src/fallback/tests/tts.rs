@@ -5,12 +5,12 @@ use super::*;
 const TTS: AnswerBounds =
     AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
 
-/// Says each word at a level of its own, then is silent.
+/// A voice that says each word at a level of its own, followed by a pause.
 struct Speaker {
     rate: SampleRate,
-    /// Of a word and the pause after it.
+    /// The length of a word with the pause after it.
     word_ms: [u64; 2],
-    /// What becomes of the nth request: after so much audio it ends so.
+    /// For each request in turn: after how much audio and how it ends.
     fate: fn(usize) -> Option<(u64, Do<AudioChunk>)>,
     asked: AtomicUsize,
     live: Live,
@@ -55,7 +55,7 @@ fn speaker(
     Arc::new(Speaker { rate, word_ms, fate, asked: AtomicUsize::new(0), live: live.clone() })
 }
 
-/// The words heard, levels that last, and the longest pause that the listener did not expect.
+/// What a listener hears: the words, by levels that last, and the longest unexpected pause.
 async fn words(tts: &dyn Tts) -> (Vec<i16>, Duration) {
     let (mut levels, mut longest, mut rate) = (Vec::new(), Duration::ZERO, None);
     let mut run: (i16, usize) = (0, 0);

@@ -5,7 +5,7 @@ use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
-use crate::disk::trouble::RETRY;
+use crate::disk::failure::RETRY;
 
 /// What is told on this thread.
 pub(super) struct Told {
