@@ -14,6 +14,31 @@ pub struct Passage {
 }
 
 /// The documents of one tenant. Whoever holds it may read all of them.
+///
+/// # Example
+///
+/// A knowledge of one sentence, which answers every question:
+///
+/// ```
+/// use antiphon_core::{BoxFuture, Knowledge, Passage, Result};
+/// use futures_util::FutureExt;
+///
+/// struct OpeningHours;
+///
+/// impl Knowledge for OpeningHours {
+///     fn search(&self, _about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>> {
+///         let passage = Passage {
+///             text: "We are open from nine to five.".to_owned(),
+///             source: "opening hours".to_owned(),
+///             relevance: 1.0,
+///         };
+///         async move { Ok(vec![passage; limit.min(1)]) }.boxed()
+///     }
+/// }
+///
+/// let found = OpeningHours.search("When are you open?".to_owned(), 3).now_or_never();
+/// assert_eq!(found.expect("answers at once").expect("works").len(), 1);
+/// ```
 pub trait Knowledge: Send + Sync {
     /// What fits `about` best, the best first, at most `limit`.
     fn search(&self, about: String, limit: usize) -> BoxFuture<'static, Result<Vec<Passage>>>;
