@@ -11,6 +11,45 @@ use crate::session::{ReplyRequest, SessionConfig};
 use crate::{Result, SampleRate, TurnId};
 
 /// A connection that carries one call. Polled by the session's own task: no task, lock or channel of its own.
+///
+/// # Example
+///
+/// A line on which somebody types one sentence and hangs up, and which drops everything that is sent:
+///
+/// ```
+/// use std::task::{Context, Poll, Waker};
+///
+/// use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing};
+/// use antiphon_core::{Result, SampleRate, Transport};
+///
+/// struct OneLine(Option<String>);
+///
+/// impl Transport for OneLine {
+///     fn name(&self) -> &'static str {
+///         "one-line"
+///     }
+///
+///     fn output(&self) -> OutputAudio {
+///         OutputAudio { rate: SampleRate::HZ_16000, pacing: Pacing::Client }
+///     }
+///
+///     fn poll_recv(&mut self, _: &mut Context<'_>, _audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+///         Poll::Ready(self.0.take().map(Inbound::Text))
+///     }
+///
+///     fn send(&mut self, _outbound: Outbound) {}
+///
+///     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+///         Poll::Ready(Ok(()))
+///     }
+/// }
+///
+/// let mut line = OneLine(Some("What time is it?".to_owned()));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let typed = Inbound::Text("What time is it?".to_owned());
+/// assert_eq!(line.poll_recv(&mut cx, &mut Vec::new()), Poll::Ready(Some(typed)));
+/// assert_eq!(line.poll_recv(&mut cx, &mut Vec::new()), Poll::Ready(None));
+/// ```
 pub trait Transport: Send {
     /// The protocol's name, for logs and metrics.
     fn name(&self) -> &'static str;

@@ -60,6 +60,36 @@ impl EmotionScores {
 }
 
 /// A classifier shared by all calls.
+///
+/// # Example
+///
+/// A classifier that recognises joy by one word:
+///
+/// ```
+/// use antiphon_core::{BoxFuture, Emotion, EmotionClassifier, EmotionScores, Priority, Result};
+/// use futures_util::FutureExt;
+///
+/// struct Thanks;
+///
+/// impl EmotionClassifier for Thanks {
+///     fn name(&self) -> &'static str {
+///         "thanks"
+///     }
+///
+///     fn confidence(&self) -> f32 {
+///         0.8
+///     }
+///
+///     fn classify(&self, text: String, _: Priority) -> BoxFuture<'static, Result<EmotionScores>> {
+///         let felt = if text.contains("thanks") { Emotion::Joy } else { Emotion::Neutral };
+///         let scores = Emotion::ALL.map(|emotion| if emotion == felt { 1.0 } else { 0.0 });
+///         async move { Ok(EmotionScores(scores)) }.boxed()
+///     }
+/// }
+///
+/// let scores = Thanks.classify("many thanks".to_owned(), Priority::LiveTurn).now_or_never();
+/// assert_eq!(scores.expect("answers at once").expect("works").top().0, Emotion::Joy);
+/// ```
 pub trait EmotionClassifier: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;

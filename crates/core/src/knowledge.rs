@@ -25,6 +25,33 @@ pub struct Passage {
 }
 
 /// The documents of one tenant. Whoever holds it may read all of them.
+///
+/// # Example
+///
+/// A knowledge of one sentence, which answers every question:
+///
+/// ```
+/// use antiphon_core::{BoxFuture, Knowledge, Passage, Requester, Result, Search};
+/// use futures_util::FutureExt;
+///
+/// struct OpeningHours;
+///
+/// impl Knowledge for OpeningHours {
+///     fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+///         let passage = Passage {
+///             text: "We are open from nine to five.".to_owned(),
+///             source: "opening hours".to_owned(),
+///             relevance: 1.0,
+///         };
+///         async move { Ok(vec![passage; search.limit.min(1)]) }.boxed()
+///     }
+/// }
+///
+/// let about = "When are you open?".to_owned();
+/// let search = Search { requester: Requester::local(), about, limit: 3 };
+/// let found = OpeningHours.search(search).now_or_never();
+/// assert_eq!(found.expect("answers at once").expect("works").len(), 1);
+/// ```
 pub trait Knowledge: Send + Sync {
     /// What fits the search best, the best first.
     fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>>;

@@ -43,6 +43,36 @@ pub enum CacheHit {
 }
 
 /// A language model shared by all calls.
+///
+/// # Example
+///
+/// A model that repeats the last message:
+///
+/// ```
+/// use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Result, Usage};
+/// use futures_util::{StreamExt, stream};
+///
+/// struct Echo;
+///
+/// impl Llm for Echo {
+///     fn name(&self) -> &'static str {
+///         "echo"
+///     }
+///
+///     fn model(&self) -> &str {
+///         "echo-1"
+///     }
+///
+///     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+///         let last = request.messages.last().map(|message| message.content.clone());
+///         let text = ChatDelta::Text(last.unwrap_or_default());
+///         let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
+///         stream::iter([Ok(text), Ok(done)]).boxed()
+///     }
+/// }
+///
+/// assert_eq!(Echo.model(), "echo-1");
+/// ```
 pub trait Llm: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;

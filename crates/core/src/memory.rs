@@ -14,6 +14,50 @@ pub struct Recollection {
 }
 
 /// What is remembered of one person. Whoever holds it may see all of it: it is opened for one tenant and person.
+///
+/// # Example
+///
+/// A memory that keeps everything a person says, and finds what contains the words that are looked for:
+///
+/// ```
+/// use std::sync::{Arc, Mutex, PoisonError};
+///
+/// use antiphon_core::{BoxFuture, Memory, Recollection, Result, Search};
+/// use futures_util::FutureExt;
+///
+/// #[derive(Default)]
+/// struct Notes(Arc<Mutex<Vec<String>>>);
+///
+/// impl Notes {
+///     fn containing(&self, words: &str, limit: usize) -> Vec<String> {
+///         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         notes.iter().filter(|note| note.contains(words)).take(limit).cloned().collect()
+///     }
+/// }
+///
+/// impl Memory for Notes {
+///     fn remember(&self, person_said: String, _: String) -> BoxFuture<'static, Result<()>> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(person_said);
+///         async { Ok(()) }.boxed()
+///     }
+///
+///     fn recall(&self, search: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+///         let found = self.containing(&search.about, search.limit).into_iter();
+///         let found = found.map(|text| Recollection { text, relevance: 1.0 }).collect();
+///         async move { Ok(found) }.boxed()
+///     }
+///
+///     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+///         let profile = self.containing("my name is", limit);
+///         async move { Ok(profile) }.boxed()
+///     }
+/// }
+///
+/// let notes = Notes::default();
+/// let kept = notes.remember("my name is Ada".to_owned(), "Hello, Ada.".to_owned());
+/// assert_eq!(kept.now_or_never(), Some(Ok(())));
+/// assert_eq!(notes.profile(1).now_or_never(), Some(Ok(vec!["my name is Ada".to_owned()])));
+/// ```
 pub trait Memory: Send + Sync {
     /// Keeps what was said in a turn.
     fn remember(&self, person_said: String, agent_said: String) -> BoxFuture<'static, Result<()>>;

@@ -39,6 +39,38 @@ impl CallStart {
 }
 
 /// Watches calls and engines. Called on the hot path: must neither block nor allocate much.
+///
+/// # Example
+///
+/// An observer that counts failed requests to engines:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use antiphon_core::{CallEnd, CallId, CallStart, Event, Observer, RequestOutcome};
+///
+/// #[derive(Default)]
+/// struct Failures(AtomicU64);
+///
+/// impl Observer for Failures {
+///     fn call_started(&self, _call: &CallStart) {}
+///
+///     fn event(&self, _call: &CallId, _event: &Event) {}
+///
+///     fn call_ended(&self, _call: &CallStart, _end: &CallEnd) {}
+///
+///     fn request_ended(&self, _engine: &'static str, outcome: RequestOutcome) {
+///         if outcome == RequestOutcome::Error {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let failures = Failures::default();
+/// failures.request_ended("openai", RequestOutcome::Ok);
+/// failures.request_ended("openai", RequestOutcome::Error);
+/// assert_eq!(failures.0.load(Ordering::Relaxed), 1);
+/// ```
 pub trait Observer: Send + Sync {
     /// A call began.
     fn call_started(&self, call: &CallStart);

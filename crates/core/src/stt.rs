@@ -63,6 +63,54 @@ pub struct Segment {
 }
 
 /// A speech recogniser shared by all calls.
+///
+/// # Example
+///
+/// An engine that understands "hello", whatever is said:
+///
+/// ```
+/// use antiphon_core::{BoxStream, Result, Stt, SttInput, SttOptions, Transcript};
+/// use futures_util::{StreamExt, stream};
+///
+/// struct Hello;
+///
+/// impl Stt for Hello {
+///     fn name(&self) -> &'static str {
+///         "hello"
+///     }
+///
+///     fn transcribe(
+///         &self,
+///         _options: SttOptions,
+///         audio: BoxStream<'static, SttInput>,
+///     ) -> BoxStream<'static, Result<Transcript>> {
+///         // The end of the audio is `None`, which asks for an answer if audio came since the last one.
+///         let inputs = audio.map(Some).chain(stream::iter([None]));
+///         let answers = inputs.scan((0, false), |(samples, unanswered), input| {
+///             let asked = match input {
+///                 Some(SttInput::Audio(piece)) => {
+///                     *samples += piece.len() as u64;
+///                     *unanswered = true;
+///                     false
+///                 }
+///                 Some(SttInput::Flush) => true,
+///                 None => *unanswered,
+///             };
+///             *unanswered &= !asked;
+///             let transcript = Transcript {
+///                 text: "hello".to_owned(),
+///                 audio_ms: *samples / 16,
+///                 flushed: true,
+///                 segments: Vec::new(),
+///             };
+///             std::future::ready(Some(asked.then_some(Ok(transcript))))
+///         });
+///         answers.filter_map(std::future::ready).boxed()
+///     }
+/// }
+///
+/// assert_eq!(Hello.name(), "hello");
+/// ```
 pub trait Stt: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;

@@ -79,6 +79,38 @@ pub struct Voice {
 }
 
 /// A speech synthesiser shared by all calls.
+///
+/// # Example
+///
+/// A voice that is silent for 60 ms for each character:
+///
+/// ```
+/// use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+/// use futures_util::{StreamExt, stream};
+///
+/// const RATE: SampleRate = SampleRate::HZ_16000;
+/// const SAMPLES_A_CHARACTER: usize = 960;
+///
+/// struct Silence;
+///
+/// impl Tts for Silence {
+///     fn name(&self) -> &'static str {
+///         "silence"
+///     }
+///
+///     fn voices(&self) -> Vec<Voice> {
+///         vec![Voice { id: "silent".to_owned(), language: "en-US".to_owned() }]
+///     }
+///
+///     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+///         let characters = request.text.chars().filter(|c| c.is_alphanumeric()).count();
+///         let chunk = || Ok(AudioChunk::new(RATE, vec![0; SAMPLES_A_CHARACTER]));
+///         stream::iter((0..characters).map(move |_| chunk())).boxed()
+///     }
+/// }
+///
+/// assert_eq!(Silence.voices()[0].id, "silent");
+/// ```
 pub trait Tts: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;

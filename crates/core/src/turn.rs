@@ -5,6 +5,32 @@ use std::sync::Arc;
 use crate::{BoxFuture, Result};
 
 /// Judges from the sound of the last seconds whether a person has finished.
+///
+/// # Example
+///
+/// A detector that considers every turn complete at the first pause:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use antiphon_core::{BoxFuture, Result, TurnDetector};
+/// use futures_util::FutureExt;
+///
+/// struct FirstPause;
+///
+/// impl TurnDetector for FirstPause {
+///     fn name(&self) -> &'static str {
+///         "first-pause"
+///     }
+///
+///     fn complete(&self, _audio: Arc<[i16]>) -> BoxFuture<'static, Result<f32>> {
+///         async { Ok(1.0) }.boxed()
+///     }
+/// }
+///
+/// let complete = FirstPause.complete(vec![0; 16_000].into()).now_or_never();
+/// assert_eq!(complete, Some(Ok(1.0)));
+/// ```
 pub trait TurnDetector: Send + Sync {
     /// The engine's name, for logs and metrics.
     fn name(&self) -> &'static str;

@@ -8,6 +8,8 @@
 //! Any GGUF file with a chat template works. The default, SmolLM2-135M, is very small: it can chat, but it knows little
 //! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
 
+mod prompt;
+mod sampling;
 mod schema;
 mod slot;
 mod text;

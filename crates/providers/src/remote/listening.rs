@@ -4,6 +4,7 @@
 //! The first audio opens the connection. While it is being opened, and while an answer is awaited, no more audio is
 //! taken: it waits at its source, which bounds it. So at most one question is open at a time.
 
+mod address;
 mod parts;
 mod pieces;
 #[cfg(test)]
@@ -11,7 +12,6 @@ pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Remote;
 use super::socket::{Frame, Socket};
+pub(crate) use address::{query, terms};
 use parts::Parts;
 use pieces::Pieces;
 
 /// After this much audio, in milliseconds, every server has sent something, if only that it heard nothing. One that has
 /// not, and does not answer a question, is broken.
 const SAYS_SOMETHING_MS: u64 = 3_000;
-/// The most terms, and the most characters of a term. Vendors refuse the whole request for one more.
-const MOST_TERMS: usize = 100;
-const LONGEST_TERM: usize = 50;
 
 /// The protocol of one vendor.
 pub(crate) trait Dialect: Send + 'static {
@@ -98,36 +96,6 @@ pub(crate) fn listen<D: Dialect>(
         }
     })
     .boxed()
-}
-
-/// The terms that a vendor is asked to expect: its own options' and those of the prompt, which is split at commas,
-/// semicolons and line ends. Terms that are too long or too many are left out.
-pub(crate) fn terms<'a>(own: &'a [String], prompt: Option<&'a str>) -> Vec<&'a str> {
-    let prompted = prompt.unwrap_or_default().split([',', ';', '\n']);
-    let all = own.iter().map(String::as_str).chain(prompted).map(str::trim);
-    all.filter(|term| !term.is_empty() && term.chars().count() <= LONGEST_TERM).take(MOST_TERMS).collect()
-}
-
-/// A path with a query, percent-encoded.
-pub(crate) fn query(path: &str, pairs: &[(&str, &str)]) -> String {
-    let mut query = path.to_owned();
-    for (n, (key, value)) in pairs.iter().enumerate() {
-        query.push(if n == 0 { '?' } else { '&' });
-        query.push_str(key);
-        query.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    query.push(char::from(byte));
-                }
-                _ => {
-                    // Writing to a string cannot fail.
-                    let _ = write!(query, "%{byte:02X}");
-                }
-            }
-        }
-    }
-    query
 }
 
 /// Transcribes with a server that sends these lines. The lines `audio` (50 ms of it), `flush`, `end`, `late`, `binary`

@@ -189,7 +189,7 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
 #[tokio::test]
 async fn a_full_server_is_not_ready_until_a_call_ends() {
     let server = Server::start(Settings { max_calls: 1, ..Settings::default() });
-    let call = server.app.calls.admit("test").unwrap();
+    let call = server.app.desk.calls.admit("test").unwrap();
     let response = reqwest::get(server.url("/readyz")).await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "5");

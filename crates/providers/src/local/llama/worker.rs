@@ -8,29 +8,23 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account;
-use antiphon_core::{ChatRequest, Error, FinishReason, Message, Priority, Result, Role, ToolChoice};
+use antiphon_core::{Error, FinishReason, Priority, Result, ToolChoice};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
-use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
-use llama_cpp_2::sampling::LlamaSampler;
-use llama_cpp_2::token::LlamaToken;
 
+use super::prompt::Prompts;
+use super::sampling::sampler;
 use super::slot::{Job, Slot};
 use super::text::Text;
-use super::tools::{self, Calls, Grammar};
+use super::tools::Calls;
 use super::{Activity, LlamaOptions, Request};
 
 /// Prompt tokens that one step reads while no reply is active.
 const BATCH: usize = super::MAX_PROMPT_BATCH;
-/// Tokens for which repetition is penalised, llama.cpp's default: a very small model repeats itself otherwise.
-const REPEAT_WINDOW: i32 = 64;
-/// The penalty of a repeated token, light enough that lists are possible.
-const REPEAT_PENALTY: f32 = 1.1;
-/// Sampling is limited to the most likely tokens with this total probability.
-const TOP_P: f32 = 0.9;
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
 /// only a bound.
 const IDLE_WAIT: Duration = Duration::from_mins(1);
@@ -84,8 +78,8 @@ pub(super) fn serve(
         Ok(context) => context,
         Err(e) => return drop(ready.send(Err(unusable(&e)))),
     };
-    let template = match model.chat_template(None).or_else(|_| chatml()) {
-        Ok(template) => template,
+    let prompts = match Prompts::new(&model, options) {
+        Ok(prompts) => prompts,
         Err(error) => return drop(ready.send(Err(error))),
     };
     drop(ready.send(Ok(())));
@@ -94,7 +88,7 @@ pub(super) fn serve(
         .collect();
     let mut worker = Worker {
         model: &model,
-        template,
+        prompts,
         context,
         options,
         batch: LlamaBatch::new(BATCH, 1),
@@ -106,30 +100,9 @@ pub(super) fn serve(
     worker.run(requests);
 }
 
-/// The messages of a request, with the instructions extended by the description of the tools.
-fn with_tools(chat: &ChatRequest) -> Vec<Message> {
-    let mut messages = chat.messages.clone();
-    if chat.tools.is_empty() || chat.tool_choice == ToolChoice::None {
-        return messages;
-    }
-    let told = tools::instructions(&chat.tools);
-    match messages.first_mut() {
-        Some(first) if first.role == Role::System => {
-            first.content.push_str("\n\n");
-            first.content.push_str(&told);
-        }
-        _ => messages.insert(0, Message::new(Role::System, told)),
-    }
-    messages
-}
-
-fn chatml() -> Result<LlamaChatTemplate> {
-    LlamaChatTemplate::new("chatml").map_err(|e| Error::internal(e.to_string()))
-}
-
 pub(super) struct Worker<'a> {
     model: &'a LlamaModel,
-    template: LlamaChatTemplate,
+    prompts: Prompts<'a>,
     context: LlamaContext<'a>,
     options: &'a LlamaOptions,
     batch: LlamaBatch<'a>,
@@ -200,8 +173,10 @@ impl Worker<'_> {
     }
 
     fn begin(&mut self, request: Request) {
-        let prompt = self.prompt(&request.chat, request.output.is_some());
-        let (prompt, sampler) = match prompt.and_then(|prompt| Ok((prompt, self.sampler(&request.chat)?))) {
+        let prompt = self.prompts.build(&request.chat, request.output.is_some());
+        let (prompt, sampler) = match prompt
+            .and_then(|prompt| Ok((prompt, sampler(self.model, self.options, &request.chat, self.step)?)))
+        {
             Ok(made) => made,
             Err(error) => {
                 if let Some(output) = request.output {
@@ -242,85 +217,6 @@ impl Worker<'_> {
         };
         self.slots[slot as usize].used = self.step;
         self.slots[slot as usize].job = Some(job);
-    }
-
-    /// The tokens of the prompt. When it is too long the oldest messages are dropped, but never the instructions.
-    fn prompt(&self, chat: &ChatRequest, answers: bool) -> Result<Vec<LlamaToken>> {
-        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.context / 4);
-        // One conversation may fill half the cache, so that there is room for others.
-        let limit = (self.options.context / 2).saturating_sub(reply) as usize;
-        let given = with_tools(chat);
-        let mut messages: Vec<&Message> = given.iter().collect();
-        loop {
-            let tokens = self.tokens(&messages, answers)?;
-            if tokens.len() <= limit {
-                return Ok(tokens);
-            }
-            let oldest = messages.iter().position(|m| m.role != Role::System);
-            let Some(at) = oldest.filter(|&at| at + 1 < messages.len()) else {
-                return Err(Error::invalid(format!(
-                    "the message is {} tokens long; {limit} fit with [llm] context = {}",
-                    tokens.len(),
-                    self.options.context
-                )));
-            };
-            // A quarter at a time, because each try tokenises the whole prompt again.
-            let spare = messages.len() - 1 - at;
-            messages.drain(at..at + (spare / 4).max(1));
-        }
-    }
-
-    fn tokens(&self, messages: &[&Message], answers: bool) -> Result<Vec<LlamaToken>> {
-        let invalid = |e: &dyn std::fmt::Display| Error::invalid(format!("the prompt cannot be built: {e}"));
-        let message = |m: &&Message| {
-            let role = match m.role {
-                Role::System => "system",
-                Role::User | Role::Tool => "user",
-                Role::Assistant => "assistant",
-            };
-            let content = match m.role {
-                Role::Assistant if !m.tool_calls.is_empty() => tools::written(m),
-                Role::Tool => tools::response(&m.content),
-                _ => m.content.clone(),
-            };
-            LlamaChatMessage::new(role.to_owned(), content.replace('\0', "")).map_err(|e| invalid(&e))
-        };
-        let messages = messages.iter().map(message).collect::<Result<Vec<_>>>()?;
-        let text =
-            self.model.apply_chat_template(&self.template, &messages, answers).map_err(|e| invalid(&e))?;
-        Ok(self.model.vocab().tokenize(text.as_bytes(), true, true))
-    }
-
-    fn sampler(&self, chat: &ChatRequest) -> Result<LlamaSampler> {
-        let grammar = Grammar::of(&chat.tools, &chat.tool_choice)?;
-        let grammar = grammar.map(|grammar| self.grammar_sampler(&grammar)).transpose()?;
-        let chain = grammar.into_iter().chain(self.samplers(chat));
-        Ok(LlamaSampler::chain_simple(chain))
-    }
-
-    fn grammar_sampler(&self, grammar: &Grammar) -> Result<LlamaSampler> {
-        let sampler = if grammar.lazy {
-            let trigger = [Grammar::TRIGGER.to_owned()];
-            LlamaSampler::grammar_lazy_patterns(self.model, &grammar.text, "root", &trigger, &[])
-        } else {
-            LlamaSampler::grammar(self.model, &grammar.text, "root")
-        };
-        sampler.map_err(|e| Error::invalid(format!("the tools' parameters make no usable grammar: {e}")))
-    }
-
-    fn samplers(&self, chat: &ChatRequest) -> Vec<LlamaSampler> {
-        let temperature = chat.temperature.unwrap_or(self.options.temperature);
-        let penalties =
-            LlamaSampler::penalties(self.model.vocab().n_tokens(), REPEAT_WINDOW, REPEAT_PENALTY, 0.0, 0.0);
-        if temperature <= 0.0 {
-            return vec![penalties, LlamaSampler::greedy()];
-        }
-        vec![
-            penalties,
-            LlamaSampler::top_p(chat.top_p.unwrap_or(TOP_P), 1),
-            LlamaSampler::temp(temperature),
-            LlamaSampler::dist(chat.seed.unwrap_or(self.step) as u32),
-        ]
     }
 
     fn drop_unwanted(&mut self) {
