@@ -1,6 +1,6 @@
 //! What every request and every call of one server shares.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
@@ -62,15 +62,11 @@ impl App {
         engines: Engines,
         measuring: Measuring,
     ) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, placement, calls_for, reporting } =
+        let Measuring { parts, requests, store, overlay, prices, caching, placement, calls, reporting } =
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
-        let calls = Calls::new(http.max_calls);
-        if let Some(told) = calls_for {
-            // It is told once.
-            let _ = told.set(calls.clone());
-        }
+        let calls = calls.unwrap_or_else(|| Calls::new(http.max_calls));
         let admitted = calls.clone();
         let process = Arc::new(Process::new(move || admitted.active()));
         let mut components = pipeline.components();
@@ -132,8 +128,8 @@ pub struct Measuring {
     pub caching: Option<Caching>,
     /// The threads for what is computed beside calls; a few of its own without.
     pub placement: Option<Arc<Placement>>,
-    /// Told of the calls there are.
-    pub calls_for: Option<Arc<OnceLock<Calls>>>,
+    /// Admission, where something beside the server asks it as well; else the server makes its own.
+    pub calls: Option<Calls>,
     /// Who is told.
     pub reporting: Reporting,
 }
@@ -160,6 +156,12 @@ impl Calls {
     /// Whether there is time for what nobody waits for.
     pub fn are_few(&self) -> bool {
         self.active() * Self::IDLE_SHARE <= self.max
+    }
+
+    /// Whether a reply may be made ahead now. A call that is alone has the engines to itself while nobody speaks,
+    /// however few calls there may be.
+    pub fn leave_time(&self) -> bool {
+        self.active() <= 1 || self.are_few()
     }
 
     /// At most `max` calls at a time.

@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &["core", "macros"]),
     ("lab", &["core", "audio"]),
     ("agent", &["core", "audio"]),
-    ("server", &["core", "audio", "providers", "flow", "memory", "telemetry", "agent", "lab"]),
+    ("stack", &["core", "audio", "providers", "flow", "memory", "agent"]),
+    ("server", &["core", "audio", "flow", "telemetry", "agent", "lab", "stack"]),
 ];
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{AudioChunk, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts};
-use antiphon_server::{config, stack};
+use antiphon_stack::{self as stack, config};
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -22,7 +22,7 @@ const QUESTIONS: usize = 50;
 fn main() -> Result<()> {
     let verbose = std::env::args().any(|a| a == "-v");
     let runtime = tokio::runtime::Runtime::new()?;
-    let stack = stack::build(&config::load(None, None)?.config, None)?;
+    let stack = stack::build(&config::load(None, None)?.config, &stack::BuildContext::default())?;
     let stt = stack.engines.stt.as_ref();
     for (folder, goal) in [("telephone_speech", 7.0), ("read_speech", 8.0), ("librispeech_other", f64::NAN)] {
         let errors = runtime.block_on(hear(stt, &testdata().join(folder), verbose))?;

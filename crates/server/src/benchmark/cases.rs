@@ -10,13 +10,13 @@ use antiphon_core::{
     ChatDelta, ChatRequest, FRAME_SAMPLES, Message, Priority, Role, SampleRate, SpeechRequest, Stt, SttInput,
     SttOptions,
 };
+use antiphon_stack as stack;
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
 use super::Bench;
-use crate::stack;
 use crate::transports::file::{FileTransport, Said};
 
 /// Tokens of a measured reply: a spoken sentence.

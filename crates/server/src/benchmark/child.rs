@@ -4,13 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use antiphon_stack::config::Config;
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::result::Measured;
-use crate::config::Config;
-use crate::stack;
 
 /// Models are loaded within this, or not at all.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -79,7 +78,7 @@ impl Runner {
 
 /// The setting that has a child find models and data where this process does.
 pub(crate) fn place(config: &Config) -> Result<(String, String)> {
-    Ok(("server.data_dir".to_owned(), stack::data_dir(config)?.display().to_string()))
+    Ok(("server.data_dir".to_owned(), config.data_dir()?.display().to_string()))
 }
 
 /// The environment variable that sets a key: `llm.threads` is `ANTIPHON_LLM__THREADS`.

@@ -1,10 +1,10 @@
 //! `antiphon config`
 
+use antiphon_stack::config::Effective;
 use anyhow::Result;
 use serde_json::json;
 
 use super::print;
-use crate::config::Effective;
 
 /// Show or check the configuration.
 #[derive(clap::Subcommand)]

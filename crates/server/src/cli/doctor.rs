@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use antiphon_core::{Error, ErrorKind};
+use antiphon_stack::config::Config;
+use antiphon_stack::models::{self, ModelState};
+use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::print;
 use super::table::table;
-use crate::config::Config;
-use crate::models::{self, State};
-use crate::stack;
 
 /// Check that everything the server needs is there and works; say what to do about what does not.
 #[derive(clap::Args)]
@@ -58,7 +58,7 @@ fn failed(name: &'static str, found: impl Into<String>) -> Check {
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
-    let data = stack::data_dir(config)?;
+    let data = config.data_dir()?;
     let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
     checks.extend(model_files(config, &data.join("models"))?);
     checks.extend(language_servers(config)?);
@@ -93,7 +93,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
 }
 
 fn machine() -> Check {
-    let cores = crate::machine::cores();
+    let cores = antiphon_stack::machine::cores();
     let found = format!("{cores} cores");
     if cores >= 2 {
         ok("processor", found)
@@ -175,13 +175,13 @@ fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
     };
     let models = models::all()?.into_iter().filter(|model| used(&model.id));
     let states: Vec<_> = models.map(|model| (model.state(folder, true), model.id)).collect();
-    let not = |wanted: State| {
+    let not = |wanted: ModelState| {
         let ids: Vec<&str> =
             states.iter().filter(|(state, _)| *state == wanted).map(|(_, id)| id.as_str()).collect();
         (!ids.is_empty()).then(|| ids.join(" "))
     };
     let mut checks = Vec::new();
-    for (state, what) in [(State::Missing, "missing"), (State::Corrupt, "corrupt")] {
+    for (state, what) in [(ModelState::Missing, "missing"), (ModelState::Corrupt, "corrupt")] {
         if let Some(ids) = not(state) {
             checks.push(failed("models", format!("{what}: {ids}; `antiphon models pull {ids}`")));
         }
@@ -217,7 +217,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
 /// Loads everything, as the server would.
 fn engines(config: &Config) -> Check {
     let began = std::time::Instant::now();
-    match stack::build(config, None) {
+    match stack::build(config, &BuildContext::default()) {
         Ok(stack) => {
             let seconds = began.elapsed().as_secs_f32();
             let lines: Vec<String> = stack

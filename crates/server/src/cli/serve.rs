@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use antiphon_agent::Engines;
 use antiphon_flow::cache::{Key, SemanticReplies, Transitions};
+use antiphon_stack::config::{Config, Secret};
+use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::{Prices, SpanRecorder, Store};
 use anyhow::{Context, Result};
 use reqwest::Url;
 
 use super::{call_runtime, logging, print};
-use crate::app::{App, Measuring};
+use crate::app::{App, Calls, Measuring};
 use crate::caching::{Caching, Learned};
-use crate::config::{Config, Secret};
+use crate::capacity;
 use crate::http::auth::Auth;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
 use crate::optimize::overlay::Overlay;
 use crate::reporting::{Reporting, Traces, Webhook};
-use crate::{capacity, stack};
 
 /// Run the server, with its talk page.
 #[derive(clap::Args)]
@@ -33,8 +34,17 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, None)?;
     let runtime = call_runtime(config)?;
-    let caches = runtime.block_on(stack::caches(config))?;
-    let stack = stack::build(config, caches.as_ref())?;
+    let folder = config.data_dir()?;
+    let (store, max_calls, caches) = runtime.block_on(async {
+        let store = Store::open(&folder).await?;
+        let max_calls = max_calls(config, &store).await?;
+        anyhow::Ok((store, max_calls, stack::caches(config).await?))
+    })?;
+    let calls = Calls::new(max_calls);
+    let asked = calls.clone();
+    let context =
+        BuildContext { caches: caches.clone(), is_idle: Some(Arc::new(move || asked.leave_time())) };
+    let stack = stack::build(config, &context)?;
     for line in &stack.description {
         tracing::info!("{line}");
     }
@@ -44,10 +54,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let bound = listener.local_addr()?;
     runtime.block_on(async move {
-        let folder = stack::data_dir(config)?;
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
-        let store = Store::open(&folder).await?;
-        let max_calls = max_calls(config, &store).await?;
         let learned = if config.cache.disk {
             learned(&stack.semantic, stack.foresight, &folder.join("cache"))
         } else {
@@ -62,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
             placement: Some(stack.placement),
-            calls_for: Some(stack.calls),
+            calls: Some(calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
         let session = stack::session_config(config);

@@ -9,12 +9,12 @@ use antiphon_agent::ids::CallContext;
 use antiphon_agent::run_call;
 use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
 use antiphon_core::{AudioChunk, Event, SampleRate};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
-use crate::config::Config;
-use crate::stack;
 use crate::transports::file::{FileTransport, RATE, Said};
 use crate::transports::microphone::Microphone;
 use crate::transports::turns::{Turn, Turns};
@@ -72,7 +72,7 @@ fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()>
 /// Holds the conversation; gives all that the agent said.
 async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
     let caches = stack::caches(config).await?;
-    let stack = stack::build(config, caches.as_ref())?;
+    let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let engines = Arc::new(stack.engines);
@@ -120,7 +120,7 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
 /// Holds a conversation until the person ends it with Ctrl-C.
 async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     let caches = stack::caches(config).await?;
-    let stack = stack::build(config, caches.as_ref())?;
+    let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (microphone, mut events) = Microphone::open()?;
     eprintln!(

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use antiphon_lab::search::Value;
+use antiphon_stack::config::TUNED;
 use anyhow::{Context, Result, bail};
 
 use super::Finding;
-use crate::config::TUNED;
 
 const PROPOSED: &str = "tuned.proposed.toml";
 const BEFORE: &str = "tuned.before.toml";

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use antiphon_core::measure::Tunable;
 use antiphon_lab::search::{Knob, Point, Value};
-
-use crate::config::{Config, Origin, VadEngine};
-use crate::stack::Stack;
+use antiphon_stack::Stack;
+use antiphon_stack::config::{Config, Origin, VadEngine};
 
 /// Values tried of a number, at most.
 const MAX_VALUES: usize = 6;
@@ -38,7 +37,7 @@ pub(crate) fn knobs(
 }
 
 fn is_tuned(origin: &Origin) -> bool {
-    matches!(origin, Origin::File(name) if Path::new(name).ends_with(crate::config::TUNED))
+    matches!(origin, Origin::File(name) if Path::new(name).ends_with(antiphon_stack::config::TUNED))
 }
 
 /// From the least to the most in even factors, rounded to multiples of the least, today's value among them.

@@ -33,7 +33,7 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(config: &'a Config, pool: &'a ModelPool) -> Result<Self> {
-        let models = super::data_dir(config)?.join("models");
+        let models = config.models_dir()?;
         Ok(Self { config, models, pool, runtime: OnceCell::new() })
     }
 

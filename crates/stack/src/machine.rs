@@ -3,7 +3,7 @@
 use std::fs;
 
 /// The machine in a few words: processor, cores, memory. The same for every run on it.
-pub(crate) fn describe() -> String {
+pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
@@ -15,11 +15,11 @@ pub(crate) fn describe() -> String {
 }
 
 /// Threads that run at a time.
-pub(crate) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The commit the program was built from, if that is known.
-pub(crate) fn commit() -> &'static str {
+pub fn commit() -> &'static str {
     option_env!("ANTIPHON_COMMIT").unwrap_or("unknown")
 }

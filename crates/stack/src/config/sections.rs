@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, Serializer};
 use toml::Table;
 
@@ -26,7 +27,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_str("(set)")
     }
 }
@@ -86,8 +87,23 @@ section! {
 
 impl Config {
     /// Types the merged values; the message names the key.
-    pub(super) fn try_from_table(table: Table) -> Result<Self, String> {
+    pub(super) fn try_from_table(table: Table) -> std::result::Result<Self, String> {
         super::engines::expand(table)?.try_into().map_err(|e: toml::de::Error| e.to_string())
+    }
+
+    /// Where data is kept: `[server] data_dir`, or else a folder in the user's data directory.
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.server.data_dir {
+            return Ok(dir.clone());
+        }
+        let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+        Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
+    }
+
+    /// Where models are kept.
+    pub fn models_dir(&self) -> Result<PathBuf> {
+        Ok(self.data_dir()?.join("models"))
     }
 }
 

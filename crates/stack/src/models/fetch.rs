@@ -30,7 +30,7 @@ struct Package {
 }
 
 /// Brings the models into `folder`; those that are whole stay, unless `force`.
-pub(crate) fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
+pub fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
     let wanted = |file: &&ModelFile| {
         force || hash(&folder.join(&file.path)).ok().as_deref() != Some(file.sha256.as_str())
     };

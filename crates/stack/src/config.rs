@@ -53,7 +53,7 @@ pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
     };
     let effective = located(resolve(&text, &name, None, std::env::vars())?);
     // Without a place for data there is nothing tuned.
-    let tuned = crate::stack::data_dir(&effective.config).map(|dir| dir.join(TUNED));
+    let tuned = effective.config.data_dir().map(|dir| dir.join(TUNED));
     let Some(tuned) = tuned.ok().filter(|path| path.is_file()) else { return Ok(effective) };
     let (text_below, name_below) = (read(&tuned)?, tuned.display().to_string());
     let resolved = resolve(&text, &name, Some((&text_below, &name_below)), std::env::vars());
@@ -64,7 +64,7 @@ pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
 
 /// Reads a configuration from text alone.
 #[cfg(fuzzing)]
-pub(crate) fn parse(text: &str) -> Result<Effective> {
+pub fn parse(text: &str) -> Result<Effective> {
     resolve(text, "fuzz.toml", None, std::iter::empty())
 }
 
@@ -108,8 +108,8 @@ fn check(config: &Config) -> Result<()> {
         );
     }
     if let Some(url) = &config.telephony.public_url {
-        let parsed: Option<axum::http::Uri> = url.parse().ok();
-        if !parsed.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https"))) {
+        let parsed: Option<reqwest::Url> = url.parse().ok();
+        if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
             bail!("[telephony] public_url = \"{url}\" does not begin with https:// or http://");
         }
     }

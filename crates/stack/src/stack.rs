@@ -10,8 +10,7 @@ mod session;
 mod stt;
 mod tts;
 
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use antiphon_agent::Engines;
 use antiphon_core::measure::Component;
@@ -28,7 +27,6 @@ use antiphon_providers::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
 use anyhow::{Context, Result};
 
-use crate::app::Calls;
 use crate::config::{self, Config, EmotionEngine, VadEngine};
 use crate::machine;
 use crate::tunables::ServerTunables;
@@ -56,20 +54,8 @@ pub struct Stack {
     pub knowledge: Option<Arc<InProcessKnowledge>>,
     /// The threads for what is computed beside calls.
     pub placement: Arc<Placement>,
-    /// How many calls there are, once it is known: when few are, there is time for what nobody waits for.
-    pub calls: Arc<OnceLock<Calls>>,
     /// Kept alive as long as the engines are.
     pub pool: ModelPool,
-}
-
-/// Where models and data are kept.
-pub fn data_dir(config: &Config) -> Result<PathBuf> {
-    if let Some(dir) = &config.server.data_dir {
-        return Ok(dir.clone());
-    }
-    let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-    Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
 }
 
 /// The engines of a configuration by name: what was measured with them says nothing about others.
@@ -92,8 +78,21 @@ pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &
     std::iter::once(section).filter(|_| engines.is_empty()).chain(engines)
 }
 
-/// Builds the engines of a configuration; what they make is kept in `caches`.
-pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
+/// Whether there is time for work that nobody waits for, such as replies made ahead.
+pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What engines are given beside their configuration.
+#[derive(Clone, Default)]
+pub struct BuildContext {
+    /// Where results are kept for reuse.
+    pub caches: Option<Arc<Caches>>,
+    /// Asked before replies are made ahead; without it none are.
+    pub is_idle: Option<IsIdle>,
+}
+
+/// Builds the engines of a configuration.
+pub fn build(config: &Config, context: &BuildContext) -> Result<Stack> {
+    let caches = context.caches.as_ref();
     let threads = config.pool.threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.pool.max_batch);
@@ -116,8 +115,8 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
     let known = knowledge(config, &embed)?.map(Arc::new);
     let results = caches.and_then(|caches| caches.of(Kind::Result)).zip(cached_embed);
     let results = results.map(|(cache, embed)| Arc::new(SearchCache::new(cache.clone(), embed)));
-    let calls = Arc::<OnceLock<Calls>>::default();
-    let foresight = caches.filter(|_| config.cache.predict).and_then(|caches| foresight(caches, &calls));
+    let foresight = caches.filter(|_| config.cache.predict).zip(context.is_idle.as_ref());
+    let foresight = foresight.and_then(|(caches, is_idle)| prefetch(caches, is_idle));
     let memories = config.memory.enabled.then(|| memories(&embed, results.as_ref()));
     let knowledge = known.clone().map(|known| searched(known, results.as_deref()));
     let emotion = emotion(config, &embed)?;
@@ -161,7 +160,6 @@ pub fn build(config: &Config, caches: Option<&Arc<Caches>>) -> Result<Stack> {
         foresight,
         knowledge: known,
         placement,
-        calls,
         pool,
     })
 }
@@ -250,12 +248,9 @@ impl Builder<'_> {
 }
 
 /// Prepares what is likely asked next, where replies and speech are kept.
-fn foresight(caches: &Arc<Caches>, calls: &Arc<OnceLock<Calls>>) -> Option<Arc<Transitions>> {
+fn prefetch(caches: &Arc<Caches>, is_idle: &IsIdle) -> Option<Arc<Transitions>> {
     let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
-    let calls = calls.clone();
-    // A call that is alone has the engines to itself while nobody speaks, however few calls there may be.
-    let is_idle = Arc::new(move || calls.get().is_some_and(|calls| calls.active() <= 1 || calls.are_few()));
-    Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle)))
+    Some(Arc::new(Transitions::new(ForesightBudget::default(), replies, speech, is_idle.clone())))
 }
 
 /// What was found in each store before is kept in `results`, by this name.
