@@ -20,6 +20,7 @@ pub mod measure;
 mod memory;
 mod observe;
 mod rate;
+pub mod settings;
 mod stt;
 mod tenant;
 mod time;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::measure::Component;
+use antiphon_core::settings::Check;
 use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -21,6 +22,14 @@ use connection::Connections;
 const RATES: [u32; 6] = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000];
 /// Katie, whom their own examples use.
 const VOICES: [&str; 1] = ["f786b574-daa5-4673-aa0c-cbe3e8534c02"];
+
+antiphon_core::settings! {
+    /// Cartesia's voices.
+    pub struct CartesiaSettings {
+        /// Speed of its voices, by which `[tts] speed` is multiplied. Sonic 3 takes it.
+        speed: f32 = 1.0, check(Check::Between(f64::from(wire::SPEEDS.0), f64::from(wire::SPEEDS.1)));
+    }
+}
 
 /// Where the server is and how it is to speak.
 #[derive(Clone)]
@@ -35,6 +44,8 @@ pub struct CartesiaOptions {
     pub voices: Vec<Voice>,
     /// Of the audio: 8, 16, 22.05, 24, 44.1 or 48 kHz.
     pub rate: SampleRate,
+    /// What can be set of it alone.
+    pub settings: CartesiaSettings,
     /// How long the server may take.
     pub bounds: Bounds,
 }
@@ -47,6 +58,7 @@ impl Default for CartesiaOptions {
             model: "sonic-3".to_owned(),
             voices: voices("en", &VOICES),
             rate: SampleRate::HZ_24000,
+            settings: CartesiaSettings::default(),
             bounds: Bounds::default(),
         }
     }
@@ -65,6 +77,7 @@ pub struct Cartesia {
     model: String,
     voices: Voices,
     rate: SampleRate,
+    settings: CartesiaSettings,
 }
 
 impl Cartesia {
@@ -80,6 +93,7 @@ impl Cartesia {
             model: options.model,
             voices: Voices::new(options.voices)?,
             rate,
+            settings: options.settings,
         })
     }
 
@@ -113,7 +127,8 @@ impl Tts for Cartesia {
         self.voices.list()
     }
 
-    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+    fn speak(&self, mut request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        request.speed *= self.settings.speed;
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
         let id = format!("{:032x}", rand::random::<u128>());
         let voice = self.voices.pick(request.voice.as_deref());

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::http;
 use crate::openai::{chat as openai, embeddings, transcription};
 use crate::remote::chat::{self, Dialect};
 use crate::remote::{ApiKey, Remote};
-use crate::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
+use crate::{anthropic, assemblyai, cartesia, deepgram, gemini};
 
 /// Where the network cuts an answer; at its very end, where the connection breaks. No protocol needs this byte.
 const CUT: u8 = 0x1f;
@@ -40,7 +40,6 @@ pub fn speech_messages(text: &str) {
     check(deepgram::listen::fuzz(&remote, text));
     check(assemblyai::fuzz(&remote, true, text));
     check(assemblyai::fuzz(&remote, false, text));
-    check(elevenlabs::fuzz(&remote, text));
     check(cartesia::fuzz(&remote, text));
 }
 

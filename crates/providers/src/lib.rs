@@ -14,6 +14,7 @@ pub mod gemini;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod llama_settings;
 mod loudness;
 pub mod minilm;
 pub mod moonshine;

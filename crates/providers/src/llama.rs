@@ -24,6 +24,7 @@ use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::llama_settings::{LlamaSettings, MAX_PROMPT_BATCH, MIN_PROMPT_BATCH};
 use crate::onnx::existing;
 
 /// Requests that may wait; more would be answered too late.
@@ -32,26 +33,18 @@ const MAX_WAITING: usize = 64;
 /// How to run a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaOptions {
-    /// Tokens that all sequences together may hold.
-    pub context: u32,
-    /// Replies made at once.
-    pub parallel: u32,
-    /// Threads of the model.
-    pub threads: usize,
+    /// What can be set of it alone.
+    pub settings: LlamaSettings,
     /// The longest reply when a request names none.
     pub max_tokens: u32,
     /// Randomness when a request names none.
     pub temperature: f32,
-    /// Prompt tokens read in one step beside replies under way.
-    pub prompt_batch: usize,
 }
 
 impl Default for LlamaOptions {
-    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute. 32 tokens of a
-    /// prompt take about 100 ms on two cores, so speech does not stall.
+    /// A spoken reply of 120 tokens lasts half a minute.
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2, prompt_batch: 32 }
+        Self { settings: LlamaSettings::default(), max_tokens: 120, temperature: 0.2 }
     }
 }
 
@@ -74,9 +67,6 @@ struct Activity {
     waiting: AtomicUsize,
     prompt_batch: AtomicUsize,
 }
-
-/// The most tokens of a prompt that one step reads.
-const MAX_PROMPT_BATCH: usize = 512;
 
 impl Component for Activity {
     fn name(&self) -> &'static str {
@@ -106,7 +96,8 @@ impl Component for Activity {
 
     fn tunables(&self) -> Vec<Tunable> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
-        let LlamaOptions { threads, parallel, context, .. } = &self.options;
+        let settings = &self.options.settings;
+        let threads = settings.threads() as f64;
         let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
             name: name.into(),
             key: key.into(),
@@ -117,17 +108,17 @@ impl Component for Activity {
             live: false,
         };
         vec![
-            tunable("threads", "llm.threads", "threads", *threads as f64, 1.0, cores.max(*threads as f64)),
-            tunable("parallel", "llm.parallel", "replies", f64::from(*parallel), 1.0, 32.0),
-            tunable("context", "llm.context", "tokens", f64::from(*context), 2_048.0, 32_768.0),
+            tunable("threads", "llm.llama.threads", "threads", threads, 1.0, cores.max(threads)),
+            tunable("parallel", "llm.llama.parallel", "replies", f64::from(settings.parallel), 1.0, 32.0),
+            tunable("context", "llm.llama.context", "tokens", f64::from(settings.context), 2_048.0, 32_768.0),
             Tunable {
                 live: true,
                 ..tunable(
                     "prompt_batch",
-                    "llm.prompt_batch",
+                    "llm.llama.prompt_batch",
                     "tokens",
                     self.prompt_batch.load(Ordering::Relaxed) as f64,
-                    8.0,
+                    MIN_PROMPT_BATCH as f64,
                     MAX_PROMPT_BATCH as f64,
                 )
             },
@@ -135,7 +126,8 @@ impl Component for Activity {
     }
 
     fn set(&self, tunable: &str, value: f64) -> bool {
-        let known = tunable == "prompt_batch" && (8.0..=MAX_PROMPT_BATCH as f64).contains(&value);
+        let known =
+            tunable == "prompt_batch" && (MIN_PROMPT_BATCH as f64..=MAX_PROMPT_BATCH as f64).contains(&value);
         if known {
             self.prompt_batch.store(value as usize, Ordering::Relaxed);
         }
@@ -159,7 +151,7 @@ impl Llama {
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
         let (ready, opened) = sync::channel();
-        let prompt_batch = options.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
+        let prompt_batch = options.settings.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
         let activity = Arc::new(Activity {
             options,
             step: Stage::new("step"),
@@ -237,10 +229,8 @@ mod tests {
 
     fn open() -> Option<Llama> {
         let file = crate::testing::models()?.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
-        Some(
-            Llama::open(&file, LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() })
-                .expect("loads"),
-        )
+        let settings = LlamaSettings { context: 2_048, parallel: 4, ..LlamaSettings::default() };
+        Some(Llama::open(&file, LlamaOptions { settings, ..LlamaOptions::default() }).expect("loads"))
     }
 
     fn ask(text: &str) -> ChatRequest {

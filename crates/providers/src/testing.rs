@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 /// The folder of the models; `None`, with a word about it, when there is none and this is not CI.
 pub(crate) fn models() -> Option<PathBuf> {
+    let named = std::env::var_os("ANTIPHON_MODELS").map(PathBuf::from);
     let data = std::env::var_os("ANTIPHON_SERVER__DATA_DIR").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
         home.map(|home| home.join("antiphon"))
     });
-    required(data.map(|data| data.join("models")), "models", "`antiphon models pull` fetches them")
+    required(
+        named.or_else(|| data.map(|data| data.join("models"))),
+        "models",
+        "`antiphon models pull` fetches them",
+    )
 }
 
 /// The folder of the given speech; `None`, with a word about it, when there is none and this is not CI.

@@ -1,4 +1,5 @@
-//! On what and from what the program runs: measurements of one machine say nothing about another.
+//! The machine that the program runs on and the commit it was built from: measurements are only compared when both are
+//! known, because those of one machine say nothing about another.
 
 use std::fs;
 
@@ -14,7 +15,7 @@ pub fn describe() -> String {
     format!("{model}, {cores} cores, {gib:.0} GiB")
 }
 
-/// Threads that run at a time.
+/// How many threads can run at the same time.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

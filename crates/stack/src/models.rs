@@ -1,4 +1,4 @@
-//! The models: which there are, where they come from, whether they are whole.
+//! The models of embedded engines: which there are, where they come from, whether they are complete on disk.
 
 mod fetch;
 mod package;
@@ -13,44 +13,44 @@ use sha2::{Digest, Sha256};
 
 pub use fetch::pull;
 
-/// What can be pulled.
+/// The list of models that can be fetched: `models.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     model: Vec<Model>,
 }
 
-/// A model.
+/// A model that can be fetched.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Its name, and its folder's.
+    /// Its name, which is also that of its folder.
     pub id: String,
-    /// What it is for.
+    /// What it is for, in a few words.
     pub purpose: String,
-    /// SPDX.
+    /// Its licence, as SPDX writes it.
     pub licence: String,
-    /// Whether the server needs it as it comes.
+    /// Whether the server needs it when nothing is configured.
     pub default: bool,
-    /// Its files.
+    /// Its files, all of which it needs.
     pub file: Vec<ModelFile>,
 }
 
 /// One file of a model.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModelFile {
-    /// Under the models' folder.
+    /// Its place in the models' folder.
     pub path: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Hexadecimal.
+    /// Its SHA-256 in hexadecimal.
     pub sha256: String,
-    /// What it is put together from, in order.
+    /// The parts that it is put together from, in order.
     #[serde(flatten)]
     pieces: Pieces,
 }
 
-/// Large files come in several packages.
+/// Files that are too large for one package come in several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Pieces {
@@ -68,7 +68,7 @@ pub struct Piece {
 }
 
 impl ModelFile {
-    /// What it is put together from, in order.
+    /// The parts that it is put together from, in order.
     pub fn pieces(&self) -> &[Piece] {
         match &self.pieces {
             Pieces::One(piece) => std::slice::from_ref(piece),
@@ -77,7 +77,7 @@ impl ModelFile {
     }
 }
 
-/// How a model on disk looks.
+/// The state of a model on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
@@ -90,12 +90,12 @@ pub enum ModelState {
 }
 
 impl Model {
-    /// Bytes of all files.
+    /// Size of all its files in bytes.
     pub fn size(&self) -> u64 {
         self.file.iter().map(|file| file.size).sum()
     }
 
-    /// Looks at the files' sizes, and at their hashes if `thorough`.
+    /// Compares the files' sizes with the list, and their hashes as well if `thorough`.
     pub fn state(&self, folder: &Path, thorough: bool) -> ModelState {
         let state = |file: &ModelFile| {
             let path = folder.join(&file.path);
@@ -123,7 +123,7 @@ pub fn all() -> Result<Vec<Model>> {
     Ok(manifest.model)
 }
 
-/// These models, or those the server needs as it comes when none is named.
+/// The models of these names. When there is none: those that the server needs when nothing is configured.
 pub fn named(names: &[String]) -> Result<Vec<Model>> {
     let all = all()?;
     if names.is_empty() {

@@ -17,13 +17,17 @@ pub(crate) struct Model {
 
 /// MiniLM on one thread; `None`, with a word about it, where there is no model and this is not CI.
 pub(crate) fn minilm() -> Option<Model> {
+    let named = std::env::var_os("ANTIPHON_MODELS").map(PathBuf::from);
     let data = std::env::var_os("ANTIPHON_SERVER__DATA_DIR").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
         home.map(|home| home.join("antiphon"))
     });
-    let models =
-        required(data.map(|data| data.join("models")), "models", "`antiphon models pull` fetches them")?;
+    let models = required(
+        named.or_else(|| data.map(|data| data.join("models"))),
+        "models",
+        "`antiphon models pull` fetches them",
+    )?;
     let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
     let pool = ModelPool::new(1).expect("threads");
     let model = MiniLm::open(&runtime, &pool, &models.join("minilm-l6-v2/model.onnx")).expect("opens");

@@ -13,7 +13,7 @@ pub(super) const PATH: &str = "/tts/websocket?cartesia_version=2025-04-16";
 /// Where the key goes.
 pub(super) const KEY: &str = "x-api-key";
 /// The speeds that it takes.
-const SPEEDS: (f32, f32) = (0.6, 1.5);
+pub(super) const SPEEDS: (f32, f32) = (0.6, 1.5);
 
 /// What is to be said.
 pub(super) struct Say<'a> {

@@ -66,12 +66,12 @@ pub(super) fn serve(
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let threads = options.threads.max(1) as i32;
+    let threads = options.settings.threads().max(1) as i32;
     let params = LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(options.context))
+        .with_n_ctx(NonZeroU32::new(options.settings.context))
         .with_n_batch(BATCH as u32)
         .with_n_ubatch(BATCH as u32)
-        .with_n_seq_max(options.parallel.max(1))
+        .with_n_seq_max(options.settings.parallel.max(1))
         .with_kv_unified(true)
         .with_n_threads(threads)
         .with_n_threads_batch(threads);
@@ -84,7 +84,7 @@ pub(super) fn serve(
         Err(error) => return drop(ready.send(Err(error))),
     };
     drop(ready.send(Ok(())));
-    let slots = (0..options.parallel.max(1) as i32)
+    let slots = (0..options.settings.parallel.max(1) as i32)
         .map(|id| Slot { id, tokens: Vec::new(), job: None, used: 0 })
         .collect();
     let mut worker = Worker {
@@ -242,9 +242,9 @@ impl Worker<'_> {
 
     /// The prompt in tokens. Old messages give way when it is too long, the instructions never.
     fn prompt(&self, chat: &ChatRequest, answers: bool) -> Result<Vec<LlamaToken>> {
-        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.context / 4);
+        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.settings.context / 4);
         // One conversation may fill half the cache, so that there is room for others.
-        let limit = (self.options.context / 2).saturating_sub(reply) as usize;
+        let limit = (self.options.settings.context / 2).saturating_sub(reply) as usize;
         let given = with_tools(chat);
         let mut messages: Vec<&Message> = given.iter().collect();
         loop {
@@ -257,7 +257,7 @@ impl Worker<'_> {
                 return Err(Error::invalid(format!(
                     "the message is {} tokens long; {limit} fit with [llm] context = {}",
                     tokens.len(),
-                    self.options.context
+                    self.options.settings.context
                 )));
             };
             // Many at a time: each try reads the whole prompt again.
@@ -422,7 +422,7 @@ impl Worker<'_> {
 
     /// Forgets idle conversations, the oldest first, until this step fits; then replies, if it must be.
     fn make_room(&mut self) {
-        let context = self.options.context as usize;
+        let context = self.options.settings.context as usize;
         loop {
             let held: usize = self.slots.iter().map(|slot| slot.tokens.len()).sum();
             let coming: usize = self

@@ -229,7 +229,7 @@ async fn compared(
     };
     let program = std::env::current_exe()?;
     // Wherever the models are, both sides find them there.
-    let place = [crate::benchmark::child::place(config)?];
+    let place = crate::benchmark::child::place(config)?;
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {
             (Baseline::Result(before), Some(now)) => {

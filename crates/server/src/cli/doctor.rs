@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use antiphon_core::{Error, ErrorKind};
-use antiphon_stack::config::Config;
+use antiphon_stack::config::{Config, EmbedEngine, LlmEngine, SttEngine, TtsEngine};
 use antiphon_stack::models::{self, ModelState};
 use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Result, bail};
@@ -60,7 +60,7 @@ fn failed(name: &'static str, found: impl Into<String>) -> Check {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let data = config.data_dir()?;
     let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
-    checks.extend(model_files(config, &data.join("models"))?);
+    checks.extend(model_files(config, &config.models_dir()?)?);
     checks.extend(language_servers(config)?);
     checks.push(engines(config));
     show(&checks, arguments.json)?;
@@ -156,20 +156,19 @@ fn pip() -> Check {
 /// The models that the configuration uses, read whole.
 fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
     let embedded = stack::listed(&config.llm, &config.llm.engines)
-        .any(|llm| llm.engine == "llama" && llm.model.is_none() && llm.base_url.is_none());
-    let voice = |engine: &str| {
+        .any(|llm| llm.resolved_engine() == LlmEngine::Llama && llm.model.is_none());
+    let voice = |engine: TtsEngine| {
         stack::listed(&config.tts, &config.tts.engines).any(|tts| tts.engine == engine && tts.model.is_none())
     };
     let used = |id: &str| match id {
         "moonshine-tiny-en" => {
-            stack::listed(&config.stt, &config.stt.engines).any(|stt| stt.engine == "moonshine")
+            stack::listed(&config.stt, &config.stt.engines).any(|stt| stt.engine == SttEngine::Moonshine)
         }
-        "piper-en_US-joe-medium" => voice("piper"),
-        "kokoro-82m" => voice("kokoro"),
+        "piper-en_US-joe-medium" => voice(TtsEngine::Piper),
+        "kokoro-82m" => voice(TtsEngine::Kokoro),
         "smollm2-135m-instruct" => embedded,
-        "minilm-l6-v2" => {
-            stack::listed(&config.embed, &config.embed.engines).any(|embed| embed.engine == "minilm")
-        }
+        "minilm-l6-v2" => stack::listed(&config.embed, &config.embed.engines)
+            .any(|embed| embed.engine == EmbedEngine::MiniLm),
         "wake-words" | "whisper-base" => false,
         _ => true,
     };
@@ -197,7 +196,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
     let runtime = super::runtime()?;
     let checks = stack::listed(&config.llm, &config.llm.engines).filter_map(|llm| {
         let asked = runtime.block_on(stack::probe_llm(llm))?;
-        let name = llm.base_url.as_deref().unwrap_or(&llm.engine);
+        let name = llm.base_url.as_deref().unwrap_or(llm.engine.name());
         let kind = |error: &anyhow::Error| error.downcast_ref::<Error>().map(Error::kind);
         Some(match asked {
             Ok(()) => ok("llm", format!("{name} answers")),

@@ -18,12 +18,13 @@ pub(crate) fn test_data(name: &str) -> Option<PathBuf> {
 
 /// The folder of the models; `None` (with a printed line) when there is none, which is an error in CI.
 pub(crate) fn models() -> Option<PathBuf> {
+    let named = std::env::var_os("ANTIPHON_MODELS").map(PathBuf::from);
     let data = std::env::var_os("ANTIPHON_SERVER__DATA_DIR").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
         home.map(|home| home.join("antiphon"))
     });
-    let models = data.map(|data| data.join("models")).filter(|models| models.is_dir());
+    let models = named.or_else(|| data.map(|data| data.join("models"))).filter(|models| models.is_dir());
     assert!(models.is_some() || std::env::var_os("CI").is_none(), "no models: `antiphon models pull`");
     if models.is_none() {
         println!("skipped: no models: `antiphon models pull` fetches them");

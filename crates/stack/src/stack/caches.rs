@@ -15,7 +15,7 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
         return Ok(None);
     }
     let clock: Clock = Arc::new(unix_ms);
-    // Redis is asked last: what is on this machine is nearer.
+    // Redis is asked last: the disk of this machine is nearer.
     let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
     if cache.disk {
         let folder = config.data_dir()?.join("cache");

@@ -1,4 +1,4 @@
-//! How calls behave that say nothing else.
+//! How a call behaves unless its client says otherwise.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 
 use crate::config::{Config, TurnEngine};
 
-/// How calls behave that say nothing else.
+/// How a call behaves unless its client says otherwise.
 pub fn session_config(config: &Config) -> SessionConfig {
     let ms = Duration::from_millis;
     let turn = &config.turn;
@@ -29,7 +29,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         instructions: config.agent.instructions.clone(),
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,
-        audio_frame: ms(config.server.frame_ms),
+        audio_frame: ms(config.advanced.frame_ms),
         language: config.stt.language.clone(),
         turns: Some(turns),
         greeting: config.agent.greeting.clone(),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use antiphon_core::{RateLimits, Tts, Voice};
 use antiphon_providers::cartesia::{Cartesia, CartesiaOptions};
@@ -13,96 +12,87 @@ use antiphon_providers::kokoro::Kokoro;
 use antiphon_providers::openai::{OpenAiSpeech, OpenAiSpeechOptions};
 use antiphon_providers::phonemes::Phonemizer;
 use antiphon_providers::piper::Piper;
-use antiphon_providers::sim::SimTts;
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::builder::{Builder, faults, key};
-use crate::config;
+use super::builder::{Builder, key};
+use crate::config::{self, TtsEngine};
 
 impl Builder<'_> {
     /// One voice. Those asked by HTTP tell `limits` what their servers say.
     pub(super) fn one_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
         let file = |default: &str| tts.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
         let phonemizer = || Arc::new(Phonemizer::new());
-        Ok(match tts.engine.as_str() {
-            "piper" => {
+        Ok(match tts.engine {
+            TtsEngine::Piper => {
                 let voice = file("piper-en_US-joe-medium/en_US-joe-medium.onnx");
                 Arc::new(Piper::open(self.runtime()?, self.pool, &phonemizer(), &voice)?)
             }
-            "kokoro" => {
+            TtsEngine::Kokoro => {
                 Arc::new(Kokoro::open(self.runtime()?, self.pool, &phonemizer(), &file("kokoro-82m"))?)
             }
-            "openai" | "elevenlabs" | "cartesia" | "deepgram" => return self.remote_tts(tts, limits),
-            "sim" => SimTts {
-                first_audio: Duration::from_millis(tts.first_audio_ms),
-                audio: Duration::from_millis(tts.audio_ms),
-                realtime: tts.realtime,
-                faults: faults(tts.fail_rate, tts.stall_rate, tts.jitter_ms, tts.seed),
-            }
-            .engine(),
-            "fake" => Arc::new(FakeTts),
-            other => bail!(
-                "[tts] engine = \"{other}\" is not known: piper, kokoro, openai, elevenlabs, cartesia, deepgram, sim, fake"
-            ),
+            TtsEngine::OpenAi => self.openai_tts(tts, limits)?,
+            TtsEngine::ElevenLabs => self.elevenlabs(tts, limits)?,
+            TtsEngine::Cartesia => self.cartesia(tts)?,
+            TtsEngine::Deepgram => self.deepgram_tts(tts, limits)?,
+            TtsEngine::Sim => tts.sim.clone().engine(),
+            TtsEngine::Fake => Arc::new(FakeTts),
         })
     }
 
-    fn remote_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
-        let base_url = |default: String| tts.base_url.clone().unwrap_or(default);
-        let model = |default: String| tts.model.clone().unwrap_or(default);
-        let voices = |default: Vec<Voice>| self.voices(tts, default);
-        let needed = || key("tts", &tts.engine, tts.api_key.as_ref());
-        let limits = limits.clone();
-        Ok(match tts.engine.as_str() {
-            "openai" => {
-                let defaults = OpenAiSpeechOptions::default();
-                let model = model(defaults.model);
-                Arc::new(OpenAiSpeech::new(OpenAiSpeechOptions {
-                    base_url: base_url(defaults.base_url),
-                    api_key: tts.api_key.as_ref().map(|key| key.reveal().to_owned()),
-                    voices: voices(defaults.voices),
-                    // OpenAI's older models and the servers that copy it take none.
-                    instructions: defaults.instructions.filter(|_| model.starts_with("gpt-")),
-                    model,
-                    limits,
-                    bounds: defaults.bounds,
-                })?)
-            }
-            "elevenlabs" => {
-                let defaults = ElevenLabsOptions::default();
-                Arc::new(ElevenLabs::new(ElevenLabsOptions {
-                    base_url: base_url(defaults.base_url),
-                    model: model(defaults.model),
-                    api_key: needed()?,
-                    voices: voices(defaults.voices),
-                    limits,
-                    ..ElevenLabsOptions::default()
-                })?)
-            }
-            "cartesia" => {
-                let defaults = CartesiaOptions::default();
-                Arc::new(Cartesia::new(CartesiaOptions {
-                    base_url: base_url(defaults.base_url),
-                    model: model(defaults.model),
-                    api_key: needed()?,
-                    voices: voices(defaults.voices),
-                    ..CartesiaOptions::default()
-                })?)
-            }
-            _ => {
-                let defaults = DeepgramSpeechOptions::default();
-                Arc::new(DeepgramSpeech::new(DeepgramSpeechOptions {
-                    base_url: base_url(defaults.base_url),
-                    api_key: needed()?,
-                    voices: voices(defaults.voices),
-                    limits,
-                    ..DeepgramSpeechOptions::default()
-                })?)
-            }
-        })
+    fn openai_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
+        let defaults = OpenAiSpeechOptions::default();
+        let model = tts.model.clone().unwrap_or(defaults.model);
+        // OpenAI's older models and the servers that copy it take no instructions.
+        let default = defaults.instructions.filter(|_| model.starts_with("gpt-"));
+        Ok(Arc::new(OpenAiSpeech::new(OpenAiSpeechOptions {
+            base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
+            api_key: tts.api_key.as_ref().map(|key| key.reveal().to_owned()),
+            voices: self.voices(tts, defaults.voices),
+            instructions: tts.openai.instructions.clone().or(default),
+            model,
+            limits: limits.clone(),
+            bounds: defaults.bounds,
+        })?))
     }
 
-    /// Those of the section, in the language of the agent's ears; else the vendor's best known.
+    fn elevenlabs(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
+        let defaults = ElevenLabsOptions::default();
+        Ok(Arc::new(ElevenLabs::new(ElevenLabsOptions {
+            base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
+            model: tts.model.clone().unwrap_or(defaults.model),
+            api_key: key("tts", "elevenlabs", tts.api_key.as_ref())?,
+            voices: self.voices(tts, defaults.voices),
+            limits: limits.clone(),
+            settings: tts.elevenlabs.clone(),
+            ..ElevenLabsOptions::default()
+        })?))
+    }
+
+    fn cartesia(&self, tts: &config::Tts) -> Result<Arc<dyn Tts>> {
+        let defaults = CartesiaOptions::default();
+        Ok(Arc::new(Cartesia::new(CartesiaOptions {
+            base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
+            model: tts.model.clone().unwrap_or(defaults.model),
+            api_key: key("tts", "cartesia", tts.api_key.as_ref())?,
+            voices: self.voices(tts, defaults.voices),
+            settings: tts.cartesia.clone(),
+            ..CartesiaOptions::default()
+        })?))
+    }
+
+    fn deepgram_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
+        let defaults = DeepgramSpeechOptions::default();
+        Ok(Arc::new(DeepgramSpeech::new(DeepgramSpeechOptions {
+            base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
+            api_key: key("tts", "deepgram", tts.api_key.as_ref())?,
+            voices: self.voices(tts, defaults.voices),
+            limits: limits.clone(),
+            settings: tts.deepgram.clone(),
+            ..DeepgramSpeechOptions::default()
+        })?))
+    }
+
+    /// The voices of the section, in the language that is recognised; else the vendor's best known.
     fn voices(&self, tts: &config::Tts, default: Vec<Voice>) -> Vec<Voice> {
         if tts.voices.is_empty() {
             return default;
