@@ -1,5 +1,5 @@
 # Two commands: `make run` and `make test`. The others are for working on Antiphon.
-.PHONY: run test build models fmt bench emotion-model clean
+.PHONY: run test build models fmt bench config-pages emotion-model clean
 SHELL := /bin/bash
 ANTIPHON := target/release/antiphon
 
@@ -22,6 +22,11 @@ fmt:
 bench:
 	@cargo bench -p antiphon-audio
 	@cargo bench -p antiphon-server --bench density
+
+# Writes the example file and the reference page of the configuration anew, from the declarations of its keys.
+config-pages: build
+	@$(ANTIPHON) config example > antiphon.example.toml
+	@$(ANTIPHON) config reference > docs/configuration.md
 
 # Trains the weights of emotion anew and prints how good they are.
 emotion-model: models

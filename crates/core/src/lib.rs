@@ -24,6 +24,7 @@ mod prefetch;
 mod priority;
 mod rate;
 pub mod session;
+pub mod settings;
 mod stt;
 mod time;
 mod tools;

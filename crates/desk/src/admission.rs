@@ -32,6 +32,12 @@ impl Calls {
         self.active() * IDLE_SHARE <= self.max
     }
 
+    /// Whether a reply may be made ahead now. A call that is alone has the engines to itself while nobody speaks,
+    /// however few calls there may be.
+    pub fn leave_time(&self) -> bool {
+        self.active() <= 1 || self.are_few()
+    }
+
     /// At most `max` calls at a time.
     pub fn new(max: usize) -> Self {
         Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }

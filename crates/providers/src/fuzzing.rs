@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::http;
 use crate::remote::chat::{self, Dialect};
 use crate::remote::{ApiKey, Remote};
 use crate::vendors::openai::{chat as openai, embeddings, transcription};
-use crate::vendors::{anthropic, assemblyai, cartesia, deepgram, elevenlabs, gemini};
+use crate::vendors::{anthropic, assemblyai, cartesia, deepgram, gemini};
 
 /// Stands for a cut between two network packets; at the end of the input, for a broken connection. No
 /// protocol uses this byte.
@@ -41,7 +41,6 @@ pub fn speech_messages(text: &str) {
     check(deepgram::listen::fuzz(&remote, text));
     check(assemblyai::fuzz(&remote, true, text));
     check(assemblyai::fuzz(&remote, false, text));
-    check(elevenlabs::fuzz(&remote, text));
     check(cartesia::fuzz(&remote, text));
 }
 

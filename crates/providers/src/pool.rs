@@ -81,7 +81,7 @@ impl Component for Shared {
         vec![
             Tunable {
                 name: "threads".into(),
-                key: "pool.threads".into(),
+                key: "advanced.model_threads".into(),
                 value: threads,
                 min: 1.0,
                 max,
@@ -90,7 +90,7 @@ impl Component for Shared {
             },
             Tunable {
                 name: "max_batch".into(),
-                key: "pool.max_batch".into(),
+                key: "advanced.model_batch".into(),
                 value: self.max_batch.load(Ordering::Relaxed) as f64,
                 min: 1.0,
                 max: MAX_BATCH as f64,

@@ -224,13 +224,12 @@ mod engines {
     #[tokio::test(start_paused = true)]
     async fn sim() {
         let text = "Your order has been shipped.".to_owned();
-        let short = Duration::from_millis(20);
         let faults = Faults::default();
-        let speech = SimStt { delay: short, text: text.clone(), faults: faults.clone() };
+        let speech = SimStt { delay_ms: 20, text: text.clone(), faults: faults.clone() };
         stt(speech.engine().as_ref(), &noise()).await;
-        let model = SimLlm { first_token: short, token: short, tokens: 8, text, faults: faults.clone() };
+        let model = SimLlm { first_token_ms: 20, token_ms: 20, tokens: 8, text, faults: faults.clone() };
         llm(model.engine().as_ref()).await;
-        let voice = SimTts { first_audio: short, audio: Duration::from_secs(1), realtime: true, faults };
+        let voice = SimTts { first_audio_ms: 20, audio_ms: 1_000, realtime: true, faults };
         tts(voice.engine().as_ref()).await;
         embed(&SimEmbed).await;
     }

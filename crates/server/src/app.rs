@@ -1,6 +1,6 @@
 //! What every request and every call of one server shares.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
@@ -51,15 +51,11 @@ pub struct App {
 impl App {
     /// A server whose calls `agent` answers. Fails when the machine has no threads left.
     pub fn new(http: Settings, agent: Agent, engines: Engines, measuring: Measuring) -> Result<Self, Error> {
-        let Measuring { parts, requests, store, overlay, prices, caching, cpu_pool, calls_for, reporting } =
+        let Measuring { parts, requests, store, overlay, prices, caching, cpu_pool, calls, reporting } =
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
-        let calls = Calls::new(http.max_calls);
-        if let Some(told) = calls_for {
-            // It is told once.
-            let _ = told.set(calls.clone());
-        }
+        let calls = calls.unwrap_or_else(|| Calls::new(http.max_calls));
         let admitted = calls.clone();
         let process = Arc::new(Process::new(move || admitted.active()));
         let mut components = pipeline.components();
@@ -127,8 +123,8 @@ pub struct Measuring {
     pub caching: Option<Caching>,
     /// The threads for what is computed beside calls; a few of its own without.
     pub cpu_pool: Option<Arc<CpuPool>>,
-    /// Told of the calls there are.
-    pub calls_for: Option<Arc<OnceLock<Calls>>>,
+    /// Admission, where something beside the server asks it as well; else the server makes its own.
+    pub calls: Option<Calls>,
     /// Who is told.
     pub reporting: Reporting,
 }

@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{Requester, SampleRate, SpeechRequest};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext, Stack, engine_names, machine};
 use antiphon_telemetry::ProcessUsage;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
-use crate::config::Config;
-use crate::stack::{self, Stack};
-use crate::{machine, stack::engine_names};
 pub(crate) use cases::Case;
 use result::{Measured, Metric, RunResult};
 
@@ -44,7 +43,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Builds the engines. The speech is a recording, or the configured voice's own.
     pub(crate) async fn open(config: &Config, recording: Option<&[u8]>) -> Result<Self> {
-        let stack = stack::build(config, None)?;
+        let stack = stack::build(config, &BuildContext::default())?;
         let (rate, samples) = if let Some(bytes) = recording {
             let audio = decode_file(bytes, LONGEST)?;
             (audio.rate, audio.samples)

@@ -1,9 +1,8 @@
 //! How many calls this machine holds with these engines, as load tests found.
 
+use antiphon_stack::machine;
 use antiphon_telemetry::{Store, StoreError};
 use serde::{Deserialize, Serialize};
-
-use crate::machine;
 
 /// Calls at a time when nothing was measured.
 pub(crate) const UNMEASURED: usize = 1_000;

@@ -21,10 +21,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use antiphon_stack::config::Config;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-
-use crate::config::Config;
 
 /// A self-hosted server for spoken conversations: no key, no cloud, no network once it is set up.
 #[derive(Parser)]
@@ -96,7 +95,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         clap_complete::generate(shell, &mut Arguments::command(), "antiphon", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
-    let effective = crate::config::load(arguments.config.as_deref(), arguments.data_dir.as_deref())?;
+    if let Command::Config(command) = &arguments.command
+        && command.describes()?
+    {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let effective = antiphon_stack::config::load(arguments.config.as_deref(), arguments.data_dir.as_deref())?;
+    for warning in &effective.warnings {
+        eprintln!("antiphon: {warning}");
+    }
     let (config, file) = (&effective.config, arguments.config.as_deref());
     let done = match arguments.command {
         Command::Benchmark(arguments) => return benchmark::run(&arguments, config, file),
@@ -133,7 +140,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 /// The runtime on which calls are held, here or in a benchmark.
 fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = config.server.worker_threads {
+    if let Some(threads) = config.advanced.worker_threads {
         builder.worker_threads(threads);
     }
     Ok(builder.enable_all().build()?)

@@ -1,11 +1,6 @@
-//! What the fuzzer feeds: the parsers of everything that strangers send or people write.
+//! What the fuzzer feeds: the parsers of everything that strangers send.
 
 use antiphon_core::session::SessionConfig;
-
-/// The configuration file.
-pub fn config(text: &str) {
-    let _ = crate::config::parse(text);
-}
 
 /// Events of a Realtime client, one a line, in one session.
 pub fn realtime(text: &str) {

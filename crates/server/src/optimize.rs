@@ -71,7 +71,7 @@ pub(crate) struct Optimizer<'a> {
     pub(crate) config: Option<&'a Path>,
     pub(crate) recording: Option<&'a Path>,
     /// Where models and data are: see [`place`](crate::benchmark::child::place).
-    pub(crate) place: (String, String),
+    pub(crate) place: [(String, String); 2],
     /// Iterations of one measurement.
     pub(crate) iterations: usize,
 }
@@ -126,7 +126,7 @@ impl Optimizer<'_> {
 
     fn keys(&self, settings: &Settings) -> Vec<(String, String)> {
         let settings = settings.iter().map(|(key, value)| (key.clone(), value.to_string()));
-        settings.chain([self.place.clone()]).collect()
+        settings.chain(self.place.clone()).collect()
     }
 
     /// Today's settings against others, in turn: only what is surely better is worth a change.

@@ -15,6 +15,8 @@ fn antiphon(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
     // Neither the user's own configuration nor the folder's may matter.
     command.args(arguments).current_dir(std::env::temp_dir()).env("XDG_CONFIG_HOME", "/nonexistent");
+    // Each test says where models are.
+    command.env_remove("ANTIPHON_MODELS");
     command
 }
 
@@ -108,6 +110,33 @@ fn link(from: &Path, to: &Path, broken: &str) {
             std::os::unix::fs::symlink(&path, to.join(&name)).expect("linked");
         }
     }
+}
+
+#[test]
+fn keys_are_explained_and_old_names_tell_the_new_one() {
+    let run = |command: &mut Command| {
+        let output = command.output().expect("it runs");
+        let (printed, error) = said(&output);
+        assert!(output.status.success(), "{printed}{error}");
+        (printed, error)
+    };
+    let (text, _) = run(&mut antiphon(&["config", "keys", "tts.elevenlabs.stability"]));
+    assert!(
+        text.contains("between 0 and 1") && text.contains("ANTIPHON_TTS__ELEVENLABS__STABILITY"),
+        "{text}"
+    );
+    let (lines, _) = run(&mut antiphon(&["config", "keys", "--json"]));
+    let keys: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(keys.iter().any(|key| key["path"] == "llm.sim.tokens" && key["default"] == 20));
+    let error = fails(&mut antiphon(&["config", "keys", "nothing"]), 1);
+    assert!(error.contains("config keys"), "{error}");
+    let (_, error) = run(antiphon(&["config", "check"]).env("ANTIPHON_POOL__THREADS", "1"));
+    assert_eq!(error, "antiphon: ANTIPHON_POOL__THREADS is now ANTIPHON_ADVANCED__MODEL_THREADS\n");
+    let (shown, _) = run(antiphon(&["config", "show"]).env("ANTIPHON_LLM__TOKENS", "7"));
+    let line = shown.lines().find(|line| line.starts_with("tokens = 7"));
+    assert!(line.is_some_and(|line| line.ends_with("# ANTIPHON_LLM__TOKENS")), "{shown}");
+    assert!(shown.contains("[server.limits]\n"), "{shown}");
 }
 
 #[test]

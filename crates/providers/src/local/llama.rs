@@ -28,38 +28,27 @@ use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::local::llama_settings::{LlamaSettings, MAX_PROMPT_BATCH, MIN_PROMPT_BATCH};
 use crate::local::onnx::existing;
 
 /// Requests that may wait; more would be answered too late.
 const MAX_WAITING: usize = 64;
-/// The most prompt tokens that one step reads.
-const MAX_PROMPT_BATCH: usize = 512;
-/// The fewest prompt tokens a step that can be set while running: less would read prompts too slowly.
-const MIN_PROMPT_BATCH: usize = 8;
 
 /// How to run a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaOptions {
-    /// Tokens that all sequences together may hold.
-    pub context: u32,
-    /// Replies that are generated at the same time.
-    pub parallel: u32,
-    /// Threads that compute a step.
-    pub threads: usize,
+    /// What can be set of llama.cpp alone.
+    pub settings: LlamaSettings,
     /// The longest reply, in tokens, for requests that set no limit.
     pub max_tokens: u32,
     /// The temperature for requests that set none.
     pub temperature: f32,
-    /// Prompt tokens that one step reads while replies are active.
-    pub prompt_batch: usize,
 }
 
 impl Default for LlamaOptions {
-    /// 8,192 tokens take 180 MB with SmolLM2's cache. A spoken reply of 120 tokens lasts half a minute. 32 tokens of a
-    /// prompt take about 100 ms on two cores, so speech does not stall.
+    /// A spoken reply of 120 tokens lasts half a minute.
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { context: 8_192, parallel: 8, threads, max_tokens: 120, temperature: 0.2, prompt_batch: 32 }
+        Self { settings: LlamaSettings::default(), max_tokens: 120, temperature: 0.2 }
     }
 }
 
@@ -113,7 +102,8 @@ impl Component for Activity {
 
     fn tunables(&self) -> Vec<Tunable> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
-        let LlamaOptions { threads, parallel, context, .. } = &self.options;
+        let settings = &self.options.settings;
+        let threads = settings.threads() as f64;
         let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
             name: name.into(),
             key: key.into(),
@@ -124,14 +114,14 @@ impl Component for Activity {
             live: false,
         };
         vec![
-            tunable("threads", "llm.threads", "threads", *threads as f64, 1.0, cores.max(*threads as f64)),
-            tunable("parallel", "llm.parallel", "replies", f64::from(*parallel), 1.0, 32.0),
-            tunable("context", "llm.context", "tokens", f64::from(*context), 2_048.0, 32_768.0),
+            tunable("threads", "llm.llama.threads", "threads", threads, 1.0, cores.max(threads)),
+            tunable("parallel", "llm.llama.parallel", "replies", f64::from(settings.parallel), 1.0, 32.0),
+            tunable("context", "llm.llama.context", "tokens", f64::from(settings.context), 2_048.0, 32_768.0),
             Tunable {
                 live: true,
                 ..tunable(
                     "prompt_batch",
-                    "llm.prompt_batch",
+                    "llm.llama.prompt_batch",
                     "tokens",
                     self.prompt_batch.load(Ordering::Relaxed) as f64,
                     MIN_PROMPT_BATCH as f64,
@@ -167,7 +157,7 @@ impl Llama {
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
         let (ready, opened) = sync::channel();
-        let prompt_batch = options.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
+        let prompt_batch = options.settings.prompt_batch.clamp(1, MAX_PROMPT_BATCH);
         let activity = Arc::new(Activity {
             options,
             step: Stage::new("step"),
@@ -248,8 +238,8 @@ mod tests {
     fn open() -> Llama {
         let models = antiphon_testkit::models();
         let file = models.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
-        let options = LlamaOptions { context: 2_048, parallel: 4, ..LlamaOptions::default() };
-        Llama::open(&file, options).expect("loads")
+        let settings = LlamaSettings { context: 2_048, parallel: 4, ..LlamaSettings::default() };
+        Llama::open(&file, LlamaOptions { settings, ..LlamaOptions::default() }).expect("loads")
     }
 
     fn ask(text: &str) -> ChatRequest {

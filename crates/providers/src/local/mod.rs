@@ -10,6 +10,7 @@ pub mod energy;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;
+pub mod llama_settings;
 pub mod minilm;
 pub mod moonshine;
 pub mod onnx;

@@ -107,9 +107,4 @@ impl Socket {
             };
         }
     }
-
-    /// The server the socket belongs to.
-    pub(crate) fn remote(&self) -> &Remote {
-        &self.remote
-    }
 }

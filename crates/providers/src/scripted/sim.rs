@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use antiphon_core::settings::Check;
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, FinishReason, Llm, Priority,
     Result, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, Usage, Voice,
@@ -11,26 +12,27 @@ use antiphon_core::{
 use futures_util::{FutureExt, StreamExt, stream};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use serde::Deserialize;
 use tokio::time::sleep;
 
 /// Length of the simulated vectors.
 const DIMENSIONS: usize = 384;
 /// Length of one piece of simulated audio.
 const PIECE: Duration = Duration::from_millis(100);
+/// A share of all requests.
+const SHARE: Check = Check::Between(0.0, 1.0);
 
-/// Injected faults and random delays.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// Share of requests that fail, 0 to 1.
-    pub fail_rate: f64,
-    /// Share of requests that never answer, 0 to 1.
-    pub stall_rate: f64,
-    /// The largest random delay that is added to each delay.
-    pub jitter_ms: u64,
-    /// The same seed gives the same faults.
-    pub seed: u64,
+antiphon_core::settings! {
+    /// Faults and noise.
+    pub struct Faults {
+        /// Share of requests that fail. With `stall_rate` it is at most 1.
+        fail_rate: f64 = 0.0, check(SHARE), also_above();
+        /// Share of requests that never answer.
+        stall_rate: f64 = 0.0, check(SHARE), also_above();
+        /// Up to this is added to each delay, in milliseconds.
+        jitter_ms: u64 = 0, also_above();
+        /// Makes faults repeatable.
+        seed: u64 = 0, also_above();
+    }
 }
 
 /// Decides what happens to each request.
@@ -80,22 +82,22 @@ impl Dice {
     }
 }
 
-/// The simulated recogniser, `[stt] engine = "sim"`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimStt {
-    /// Time from a flush to its answer.
-    pub delay: Duration,
-    /// The text of every transcript.
-    pub text: String,
-    /// Injected faults and random delays.
-    pub faults: Faults,
+antiphon_core::settings! {
+    /// Simulated speech recognition, for load tests. These keys may as well stand in `[stt]`.
+    pub struct SimStt {
+        /// From the question to the answer, in milliseconds.
+        delay_ms: u64 = 100, also_above();
+        /// What is always understood.
+        text: String = "What is the status of my order?".to_owned(), also_above();
+        include faults: Faults;
+    }
 }
 
 impl SimStt {
     /// Makes the engine.
     pub fn engine(self) -> Arc<dyn Stt> {
         let dice = Dice::new(self.faults.clone());
-        Arc::new(SttEngine { dice, delay: self.delay, text: self.text.into() })
+        Arc::new(SttEngine { dice, delay: Duration::from_millis(self.delay_ms), text: self.text.into() })
     }
 }
 
@@ -158,19 +160,20 @@ impl Stt for SttEngine {
     }
 }
 
-/// The simulated language model, `[llm] engine = "sim"`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimLlm {
-    /// Time until the first token.
-    pub first_token: Duration,
-    /// Time from one token to the next.
-    pub token: Duration,
-    /// Tokens in a reply; the text is repeated or cut to fit.
-    pub tokens: usize,
-    /// The text of every reply; each word is a token.
-    pub text: String,
-    /// Injected faults and random delays.
-    pub faults: Faults,
+antiphon_core::settings! {
+    /// A simulated language model, for load tests. These keys may as well stand in `[llm]`.
+    pub struct SimLlm {
+        /// Until the first token, in milliseconds.
+        first_token_ms: u64 = 200, also_above();
+        /// From one token to the next, in milliseconds.
+        token_ms: u64 = 10, also_above();
+        /// Tokens in a reply. The text is repeated or cut to fit.
+        tokens: usize = 20, also_above();
+        /// What is always answered, a word a token.
+        text: String = "Your order has been shipped, and it will arrive on Thursday before noon.".to_owned(),
+            also_above();
+        include faults: Faults;
+    }
 }
 
 impl SimLlm {
@@ -184,8 +187,8 @@ impl SimLlm {
         let dice = Dice::new(self.faults.clone());
         Arc::new(LlmEngine {
             dice,
-            first_token: self.first_token,
-            token: self.token,
+            first_token: Duration::from_millis(self.first_token_ms),
+            token: Duration::from_millis(self.token_ms),
             tokens: tokens.collect(),
         })
     }
@@ -235,17 +238,17 @@ impl Llm for LlmEngine {
     }
 }
 
-/// The simulated voice, `[tts] engine = "sim"`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimTts {
-    /// Time until the first audio of a clause.
-    pub first_audio: Duration,
-    /// Length of the audio of a clause.
-    pub audio: Duration,
-    /// Whether audio comes no faster than it is played.
-    pub realtime: bool,
-    /// Injected faults and random delays.
-    pub faults: Faults,
+antiphon_core::settings! {
+    /// A simulated voice, for load tests. These keys may as well stand in `[tts]`.
+    pub struct SimTts {
+        /// Until the first audio of a clause, in milliseconds.
+        first_audio_ms: u64 = 80, also_above();
+        /// Length of a clause's audio, in milliseconds.
+        audio_ms: u64 = 2_000, also_above();
+        /// Whether audio comes no faster than it plays.
+        realtime: bool = true, also_above();
+        include faults: Faults;
+    }
 }
 
 impl SimTts {
@@ -280,8 +283,8 @@ impl Tts for TtsEngine {
             return stream::empty().boxed();
         }
         let (dice, piece) = (self.dice.clone(), self.piece.clone());
-        let SimTts { first_audio, audio, realtime, .. } = self.sim;
-        let pieces = audio.as_millis().div_ceil(PIECE.as_millis()) as usize;
+        let (first_audio, realtime) = (Duration::from_millis(self.sim.first_audio_ms), self.sim.realtime);
+        let pieces = u128::from(self.sim.audio_ms).div_ceil(PIECE.as_millis()) as usize;
         stream::unfold(Some(0), move |at| {
             let (dice, piece) = (dice.clone(), piece.clone());
             async move {
@@ -346,8 +349,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reply_takes_exactly_its_time() {
         let sim = SimLlm {
-            first_token: Duration::from_millis(200),
-            token: Duration::from_millis(10),
+            first_token_ms: 200,
+            token_ms: 10,
             tokens: 5,
             text: "one two three".to_owned(),
             faults: Faults::default(),
@@ -369,8 +372,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_flush_is_answered_and_the_end_only_if_something_came() {
-        let sim =
-            SimStt { delay: Duration::from_millis(100), text: "hi".to_owned(), faults: Faults::default() };
+        let sim = SimStt { delay_ms: 100, text: "hi".to_owned(), faults: Faults::default() };
         let audio = || SttInput::Audio(vec![0; 160].into());
         let inputs = vec![audio(), SttInput::Flush, audio()];
         let engine = sim.engine();
@@ -386,12 +388,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn speech_in_real_time_comes_no_faster_than_it_plays() {
-        let sim = SimTts {
-            first_audio: Duration::from_millis(80),
-            audio: Duration::from_secs(2),
-            realtime: true,
-            faults: Faults::default(),
-        };
+        let sim = SimTts { first_audio_ms: 80, audio_ms: 2_000, realtime: true, faults: Faults::default() };
         let start = tokio::time::Instant::now();
         let chunks: Vec<_> =
             sim.engine().speak(SpeechRequest::new(Requester::local(), "Hello.")).collect().await;
@@ -404,8 +401,7 @@ mod tests {
     async fn faults_come_as_often_as_asked_and_the_same_every_time() {
         let faults = Faults { fail_rate: 0.3, seed: 7, ..Faults::default() };
         let run = async || {
-            let sim =
-                SimTts { first_audio: Duration::ZERO, audio: PIECE, realtime: false, faults: faults.clone() };
+            let sim = SimTts { first_audio_ms: 0, audio_ms: 100, realtime: false, faults: faults.clone() };
             let engine = sim.engine();
             let mut failed = Vec::new();
             for n in 0..200 {

@@ -17,6 +17,14 @@ use crate::remote::{Bounds, Remote};
 /// nothing was said since the latest turn.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
+antiphon_core::settings! {
+    /// AssemblyAI's speech recognition.
+    pub struct AssemblyAiSettings {
+        /// Whether a turn's text gets punctuation, capitals and figures.
+        format_turns: bool = true;
+    }
+}
+
 /// Where AssemblyAI is and what to ask it for. It knows the language by its model.
 #[derive(Clone)]
 pub struct AssemblyAiOptions {
@@ -26,8 +34,8 @@ pub struct AssemblyAiOptions {
     pub model: String,
     /// Never part of an error.
     pub api_key: String,
-    /// Whether a turn's text gets punctuation, capitals and figures.
-    pub format_turns: bool,
+    /// What can be set of it alone.
+    pub settings: AssemblyAiSettings,
     /// Words that are likely to occur, in every call.
     pub keyterms: Vec<String>,
     /// How long to wait for the answer to a flush before what is known is the answer.
@@ -42,7 +50,7 @@ impl Default for AssemblyAiOptions {
             base_url: "https://streaming.assemblyai.com".to_owned(),
             model: "universal-streaming-english".to_owned(),
             api_key: String::new(),
-            format_turns: true,
+            settings: AssemblyAiSettings::default(),
             keyterms: Vec::new(),
             answer_within: ANSWER_WITHIN,
             bounds: Bounds::default(),
@@ -52,11 +60,11 @@ impl Default for AssemblyAiOptions {
 
 impl fmt::Debug for AssemblyAiOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, model, format_turns, .. } = self;
+        let Self { base_url, model, settings, .. } = self;
         f.debug_struct("AssemblyAiOptions")
             .field("base_url", base_url)
             .field("model", model)
-            .field("format_turns", format_turns)
+            .field("settings", settings)
             .finish_non_exhaustive()
     }
 }
@@ -84,7 +92,7 @@ impl AssemblyAi {
             ("sample_rate", "16000"),
             ("encoding", "pcm_s16le"),
             ("speech_model", own.model.as_str()),
-            ("format_turns", if own.format_turns { "true" } else { "false" }),
+            ("format_turns", if own.settings.format_turns { "true" } else { "false" }),
             // Our flushes decide where a turn ends. With these settings the model ends no turn by what was said, and
             // only after a very long silence.
             ("end_of_turn_confidence_threshold", "1.0"),
@@ -111,7 +119,7 @@ impl Stt for AssemblyAi {
             headers: vec![("authorization", self.options.api_key.clone())],
             answer_within: self.options.answer_within,
         };
-        listen(line, Wire { formats: self.options.format_turns }, options.partials, audio)
+        listen(line, Wire { formats: self.options.settings.format_turns }, options.partials, audio)
     }
 }
 

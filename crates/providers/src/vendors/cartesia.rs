@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::measure::Component;
+use antiphon_core::settings::Check;
 use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -23,6 +24,14 @@ use connection::Connections;
 const RATES: [u32; 6] = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000];
 /// The voice Katie, which Cartesia's examples use.
 const VOICES: [&str; 1] = ["f786b574-daa5-4673-aa0c-cbe3e8534c02"];
+
+antiphon_core::settings! {
+    /// Cartesia's voices.
+    pub struct CartesiaSettings {
+        /// Speed of its voices, by which `[tts] speed` is multiplied. Sonic 3 takes it.
+        speed: f32 = 1.0, check(Check::Between(f64::from(wire::SPEEDS.0), f64::from(wire::SPEEDS.1)));
+    }
+}
 
 /// Where the server is and how it is to speak.
 #[derive(Clone)]
@@ -37,6 +46,8 @@ pub struct CartesiaOptions {
     pub voices: Vec<Voice>,
     /// Of the audio: 8, 16, 22.05, 24, 44.1 or 48 kHz.
     pub rate: SampleRate,
+    /// What can be set of it alone.
+    pub settings: CartesiaSettings,
     /// How long the server may take.
     pub bounds: Bounds,
 }
@@ -49,6 +60,7 @@ impl Default for CartesiaOptions {
             model: "sonic-3".to_owned(),
             voices: voices("en", &VOICES),
             rate: SampleRate::HZ_24000,
+            settings: CartesiaSettings::default(),
             bounds: Bounds::default(),
         }
     }
@@ -67,6 +79,7 @@ pub struct Cartesia {
     model: String,
     voices: Voices,
     rate: SampleRate,
+    settings: CartesiaSettings,
 }
 
 impl Cartesia {
@@ -82,6 +95,7 @@ impl Cartesia {
             model: options.model,
             voices: Voices::new(options.voices)?,
             rate,
+            settings: options.settings,
         })
     }
 
@@ -115,7 +129,8 @@ impl Tts for Cartesia {
         self.voices.list()
     }
 
-    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+    fn speak(&self, mut request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        request.speed *= self.settings.speed;
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
         let id = format!("{:032x}", rand::random::<u128>());
         let voice = self.voices.pick(request.voice.as_deref());

@@ -3,5 +3,5 @@
 pub(crate) mod listen;
 mod speak;
 
-pub use listen::{DeepgramListen, DeepgramListenOptions};
-pub use speak::{DeepgramSpeech, DeepgramSpeechOptions};
+pub use listen::{DeepgramListen, DeepgramListenOptions, DeepgramListenSettings};
+pub use speak::{DeepgramSpeech, DeepgramSpeechOptions, DeepgramSpeechSettings};

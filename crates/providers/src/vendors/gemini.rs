@@ -9,12 +9,26 @@ mod tests;
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, RateLimits, Result};
+use antiphon_core::settings::Check;
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, RateLimits, Result};
 use futures_util::{StreamExt, stream};
 
 use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
 use signatures::Signatures;
+
+antiphon_core::settings! {
+    /// Google's Gemini.
+    pub struct GeminiSettings {
+        /// Tokens the model may think before it speaks. They count as written, and nobody hears them. 0 turns thinking off
+        /// in models that can do without; -1 leaves it to the model, as when not set. For models up to Gemini 2.5.
+        thinking_budget: Option<i32> = None, check(Check::Between(-1.0, 32_768.0)), example("0");
+        /// How much the model may think, from Gemini 3 on. It is not set together with `thinking_budget`.
+        thinking_level: Option<String> = None, check(Check::OneOf(LEVELS)), example("\"low\"");
+    }
+}
+
+const LEVELS: &[&str] = &["minimal", "low", "medium", "high"];
 
 /// Where the server is and what to ask it for.
 #[derive(Clone, Debug)]
@@ -25,9 +39,8 @@ pub struct GeminiOptions {
     pub model: String,
     /// The key, if the server wants one.
     pub api_key: Option<ApiKey>,
-    /// Tokens the model may think before it speaks; they count as written, and nobody hears them. 0 turns thinking off
-    /// in models that can do without. `None`: as the model likes.
-    pub thinking_budget: Option<i32>,
+    /// What can be set of it alone.
+    pub settings: GeminiSettings,
     /// How long it may take.
     pub bounds: Bounds,
     /// Told what the server says of how much more it will take.
@@ -41,7 +54,7 @@ impl GeminiOptions {
             base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
             model: model.into(),
             api_key: None,
-            thinking_budget: None,
+            settings: GeminiSettings::default(),
             bounds: Bounds::default(),
             limits: Arc::default(),
         }
@@ -58,6 +71,10 @@ pub struct GeminiChat {
 impl GeminiChat {
     /// Makes the client. The first request connects.
     pub fn new(options: GeminiOptions) -> Result<Self> {
+        if options.settings.thinking_budget.is_some() && options.settings.thinking_level.is_some() {
+            let both = "[llm.gemini] thinking_budget and thinking_level: the API takes one of them";
+            return Err(Error::invalid(both));
+        }
         let mut remote = Remote::new(&options.base_url, "Google's server", "[llm]")?
             .with_bounds(options.bounds)
             .with_limits(Arc::clone(&options.limits));

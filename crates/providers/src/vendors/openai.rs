@@ -6,8 +6,8 @@ mod server;
 mod speech;
 pub(crate) mod transcription;
 
-pub use chat::{OpenAiChat, OpenAiOptions};
-pub use embeddings::{OpenAiEmbed, OpenAiEmbedOptions};
+pub use chat::{OpenAiChat, OpenAiChatSettings, OpenAiOptions};
+pub use embeddings::{OpenAiEmbed, OpenAiEmbedOptions, OpenAiEmbedSettings};
 pub use server::Auth;
-pub use speech::{OpenAiSpeech, OpenAiSpeechOptions};
-pub use transcription::{OpenAiTranscription, OpenAiTranscriptionOptions};
+pub use speech::{OpenAiSpeech, OpenAiSpeechOptions, OpenAiSpeechSettings};
+pub use transcription::{OpenAiTranscription, OpenAiTranscriptionOptions, OpenAiTranscriptionSettings};

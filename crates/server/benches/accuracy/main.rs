@@ -13,7 +13,7 @@ use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{
     AudioChunk, Requester, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts,
 };
-use antiphon_server::{config, stack};
+use antiphon_stack::{self as stack, config};
 use antiphon_testkit::large_testdata;
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -25,7 +25,7 @@ const QUESTIONS: usize = 50;
 fn main() -> Result<()> {
     let verbose = std::env::args().any(|a| a == "-v");
     let runtime = tokio::runtime::Runtime::new()?;
-    let stack = stack::build(&config::load(None, None)?.config, None)?;
+    let stack = stack::build(&config::load(None, None)?.config, &stack::BuildContext::default())?;
     let stt = stack.engines.stt.as_ref();
     for (folder, goal) in [("telephone_speech", 7.0), ("read_speech", 8.0), ("librispeech_other", f64::NAN)] {
         let errors = runtime.block_on(hear(stt, &large_testdata().join(folder), verbose))?;

@@ -9,13 +9,13 @@ use antiphon_core::{
     SpeechRequest, Stt, SttInput, SttOptions,
 };
 use antiphon_desk::{Connected, Desk};
+use antiphon_stack::{Stack, engine_names};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
 use super::Bench;
-use crate::stack::{Stack, engine_names};
 use crate::transports::file::{self, FileTransport, Said};
 
 /// Tokens of a measured reply: a spoken sentence.

@@ -1,21 +1,22 @@
 //! A benchmark in a process of its own, asked step by step, so that two can take turns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use antiphon_stack::config::{self, Config, MODELS_VARIABLE};
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::result::Measured;
-use crate::config::Config;
-use crate::stack;
 
 /// Models are loaded within this, or not at all.
 const READY_WITHIN: Duration = Duration::from_mins(2);
 /// A step takes no longer.
 const STEP_WITHIN: Duration = Duration::from_mins(10);
+/// The key of the models' folder.
+const MODELS_DIR: &str = "server.models_dir";
 /// What the child says when its engines are there.
 pub(crate) const READY: &str = "ready";
 
@@ -44,7 +45,9 @@ impl Runner {
             command.arg("--input").arg(recording);
         }
         for (key, value) in settings {
-            command.env(variable(key), value);
+            // Programs from before this key was there would refuse it, but not a variable that they do not know.
+            let variable = if key == MODELS_DIR { MODELS_VARIABLE.to_owned() } else { config::variable(key) };
+            command.env(variable, value);
         }
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
         let mut child = spawned.with_context(|| format!("cannot start {}", program.display()))?;
@@ -77,22 +80,8 @@ impl Runner {
     }
 }
 
-/// The setting that has a child find models and data where this process does.
-pub(crate) fn place(config: &Config) -> Result<(String, String)> {
-    Ok(("server.data_dir".to_owned(), stack::data_dir(config)?.display().to_string()))
-}
-
-/// The environment variable that sets a key: `llm.threads` is `ANTIPHON_LLM__THREADS`.
-fn variable(key: &str) -> String {
-    format!("ANTIPHON_{}", key.to_uppercase().replace('.', "__"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_become_variables() {
-        assert_eq!(variable("server.limits.max_calls"), "ANTIPHON_SERVER__LIMITS__MAX_CALLS");
-    }
+/// The settings that have a child find models and data where this process does.
+pub(crate) fn place(config: &Config) -> Result<[(String, String); 2]> {
+    let setting = |key: &str, path: PathBuf| (key.to_owned(), path.display().to_string());
+    Ok([setting("server.data_dir", config.data_dir()?), setting(MODELS_DIR, config.models_dir()?)])
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use antiphon_lab::compare::{Comparison, Verdict, compare};
+use antiphon_stack::config::Config;
 use antiphon_telemetry::Store;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -17,8 +18,6 @@ use crate::benchmark::compare::{Baseline, Side, Sides};
 use crate::benchmark::profiler::Profiler;
 use crate::benchmark::result::RunResult;
 use crate::benchmark::{Bench, Case, child, history};
-use crate::config::Config;
-use crate::stack;
 
 /// Measure the components and the whole, with the configured engines.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
@@ -191,7 +190,7 @@ fn show(arguments: &Arguments, result: &RunResult) -> Result<()> {
 
 /// Keeps the result, and tells where those of this machine changed.
 async fn remember(config: &Config, result: &RunResult) -> Result<()> {
-    let store = Store::open(&stack::data_dir(config)?).await?;
+    let store = Store::open(&config.data_dir()?).await?;
     history::keep(&store, result).await?;
     for measured in &result.components {
         let (runs, changes) = history::changes(&store, result, measured).await?;
@@ -230,7 +229,7 @@ async fn compared(
     };
     let program = std::env::current_exe()?;
     // Wherever the models are, both sides find them there.
-    let place = [crate::benchmark::child::place(config)?];
+    let place = crate::benchmark::child::place(config)?;
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {
             (Baseline::Result(before), Some(now)) => {

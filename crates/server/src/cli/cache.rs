@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use antiphon_stack::config::Config;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use comfy_table::Table;
@@ -15,7 +16,6 @@ use serde_json::{Value, json};
 use super::remote::{Remote, Server};
 use super::table::table;
 use super::{print, runtime};
-use crate::config::Config;
 
 /// A gigabyte on disk takes a while to clear.
 const CLEARED_WITHIN: Duration = Duration::from_mins(2);

@@ -3,12 +3,12 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use antiphon_core::{ChatDelta, ChatRequest, Llm, Message, Requester, Role};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext};
 use anyhow::Result;
 use futures_util::StreamExt;
 
 use super::{logging, runtime};
-use crate::config::Config;
-use crate::stack;
 
 /// Chat in writing with the agent's language model: one answer to TEXT, or a conversation on the terminal.
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
-    let stack = stack::build(config, None)?;
+    let stack = stack::build(config, &BuildContext::default())?;
     let llm = stack.engines.llm.as_ref();
     let runtime = runtime()?;
     let mut messages = vec![Message::new(Role::System, config.agent.instructions.clone())];

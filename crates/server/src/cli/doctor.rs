@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use antiphon_core::{Error, ErrorKind};
+use antiphon_stack::config::{Config, EmbedEngine, LlmEngine, SttEngine, TtsEngine};
+use antiphon_stack::models::{self, ModelState};
+use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::print;
 use super::table::table;
-use crate::config::Config;
-use crate::models::{self, State};
-use crate::stack;
 
 /// Check that everything the server needs is there and works; say what to do about what does not.
 #[derive(clap::Args)]
@@ -58,9 +58,9 @@ fn failed(name: &'static str, found: impl Into<String>) -> Check {
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
-    let data = stack::data_dir(config)?;
+    let data = config.data_dir()?;
     let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
-    checks.extend(model_files(config, &data.join("models"))?);
+    checks.extend(model_files(config, &config.models_dir()?)?);
     checks.extend(language_servers(config)?);
     checks.push(engines(config));
     show(&checks, arguments.json)?;
@@ -93,7 +93,7 @@ fn show(checks: &[Check], json: bool) -> Result<()> {
 }
 
 fn machine() -> Check {
-    let cores = crate::machine::cores();
+    let cores = antiphon_stack::machine::cores();
     let found = format!("{cores} cores");
     if cores >= 2 {
         ok("processor", found)
@@ -156,32 +156,31 @@ fn pip() -> Check {
 /// The models that the configuration uses, read whole.
 fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
     let embedded = stack::listed(&config.llm, &config.llm.engines)
-        .any(|llm| llm.engine == "llama" && llm.model.is_none() && llm.base_url.is_none());
-    let voice = |engine: &str| {
+        .any(|llm| llm.resolved_engine() == LlmEngine::Llama && llm.model.is_none());
+    let voice = |engine: TtsEngine| {
         stack::listed(&config.tts, &config.tts.engines).any(|tts| tts.engine == engine && tts.model.is_none())
     };
     let used = |id: &str| match id {
         "moonshine-tiny-en" => {
-            stack::listed(&config.stt, &config.stt.engines).any(|stt| stt.engine == "moonshine")
+            stack::listed(&config.stt, &config.stt.engines).any(|stt| stt.engine == SttEngine::Moonshine)
         }
-        "piper-en_US-joe-medium" => voice("piper"),
-        "kokoro-82m" => voice("kokoro"),
+        "piper-en_US-joe-medium" => voice(TtsEngine::Piper),
+        "kokoro-82m" => voice(TtsEngine::Kokoro),
         "smollm2-135m-instruct" => embedded,
-        "minilm-l6-v2" => {
-            stack::listed(&config.embed, &config.embed.engines).any(|embed| embed.engine == "minilm")
-        }
+        "minilm-l6-v2" => stack::listed(&config.embed, &config.embed.engines)
+            .any(|embed| embed.engine == EmbedEngine::MiniLm),
         "wake-words" | "whisper-base" => false,
         _ => true,
     };
     let models = models::all()?.into_iter().filter(|model| used(&model.id));
     let states: Vec<_> = models.map(|model| (model.state(folder, true), model.id)).collect();
-    let not = |wanted: State| {
+    let not = |wanted: ModelState| {
         let ids: Vec<&str> =
             states.iter().filter(|(state, _)| *state == wanted).map(|(_, id)| id.as_str()).collect();
         (!ids.is_empty()).then(|| ids.join(" "))
     };
     let mut checks = Vec::new();
-    for (state, what) in [(State::Missing, "missing"), (State::Corrupt, "corrupt")] {
+    for (state, what) in [(ModelState::Missing, "missing"), (ModelState::Corrupt, "corrupt")] {
         if let Some(ids) = not(state) {
             checks.push(failed("models", format!("{what}: {ids}; `antiphon models pull {ids}`")));
         }
@@ -197,7 +196,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
     let runtime = super::runtime()?;
     let checks = stack::listed(&config.llm, &config.llm.engines).filter_map(|llm| {
         let asked = runtime.block_on(stack::probe_llm(llm))?;
-        let name = llm.base_url.as_deref().unwrap_or(&llm.engine);
+        let name = llm.base_url.as_deref().unwrap_or(llm.engine.name());
         let kind = |error: &anyhow::Error| error.downcast_ref::<Error>().map(Error::kind);
         Some(match asked {
             Ok(()) => ok("llm", format!("{name} answers")),
@@ -218,7 +217,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
 fn engines(config: &Config) -> Check {
     #[expect(clippy::disallowed_methods, reason = "printed for people")]
     let began = std::time::Instant::now();
-    match stack::build(config, None) {
+    match stack::build(config, &BuildContext::default()) {
         Ok(stack) => {
             let seconds = began.elapsed().as_secs_f32();
             let lines: Vec<String> = stack

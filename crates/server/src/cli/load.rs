@@ -9,6 +9,8 @@ use std::time::Duration;
 use antiphon_audio::{FileFormat, encode_file};
 use antiphon_core::{AudioChunk, Requester, SpeechRequest};
 use antiphon_lab::load::{self, Figures, Plan, Report, ServerUsage, Speech, Target, Window, html};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, machine};
 use antiphon_telemetry::Store;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
@@ -17,8 +19,6 @@ use reqwest::Url;
 use super::table::table;
 use super::{logging, print};
 use crate::capacity::{self, Capacity};
-use crate::config::Config;
-use crate::{machine, stack};
 
 /// What callers say when no recordings are given: questions of different lengths.
 const QUESTIONS: [&str; 4] = [
@@ -333,7 +333,7 @@ async fn keep(config: &Config, report: &Report) -> Result<()> {
     };
     let level = report.levels.iter().find(|level| level.calls == calls && !level.broken);
     let p95_ms = level.map_or(report.totals.latency.p95_ms, |level| level.figures.latency.p95_ms);
-    let store = Store::open(&stack::data_dir(config)?).await?;
+    let store = Store::open(&config.data_dir()?).await?;
     let found = Capacity { calls, p95_ms, commit: machine::commit().to_owned() };
     capacity::keep(&store, &stack::engine_names(config), &found).await?;
     eprintln!("kept: the server lets in {calls} calls from its next start on");

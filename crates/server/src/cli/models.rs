@@ -1,13 +1,12 @@
 //! `antiphon models`
 
+use antiphon_stack::config::Config;
+use antiphon_stack::models::{self, Model, ModelState};
 use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::print;
 use super::table::table;
-use crate::config::Config;
-use crate::models::{self, Model, State};
-use crate::stack;
 
 /// List, fetch and check models.
 #[derive(clap::Subcommand)]
@@ -35,23 +34,23 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: Command, config: &Config) -> Result<()> {
-    let folder = stack::data_dir(config)?.join("models");
+    let folder = config.models_dir()?;
     match command {
         Command::List { json } => {
-            let states: Vec<(Model, State)> =
+            let states: Vec<(Model, ModelState)> =
                 models::all()?.into_iter().map(|m| (m.clone(), m.state(&folder, false))).collect();
             show(&states, json);
             Ok(())
         }
         Command::Pull { names, force } => models::pull(&models::named(&names)?, &folder, force),
         Command::Verify { json } => {
-            let states: Vec<(Model, State)> =
+            let states: Vec<(Model, ModelState)> =
                 models::all()?.into_iter().map(|m| (m.clone(), m.state(&folder, true))).collect();
             show(&states, json);
             let wrong: Vec<&str> = states
                 .iter()
                 .filter(|(model, state)| {
-                    *state == State::Corrupt || (model.default && *state == State::Missing)
+                    *state == ModelState::Corrupt || (model.default && *state == ModelState::Missing)
                 })
                 .map(|(model, _)| model.id.as_str())
                 .collect();
@@ -63,7 +62,7 @@ pub(super) fn run(command: Command, config: &Config) -> Result<()> {
     }
 }
 
-fn show(states: &[(Model, State)], json: bool) {
+fn show(states: &[(Model, ModelState)], json: bool) {
     if json {
         for (model, state) in states {
             let line = json!({ "id": model.id, "purpose": model.purpose, "licence": model.licence,
@@ -75,10 +74,10 @@ fn show(states: &[(Model, State)], json: bool) {
     let mut table = table(["MODEL", "FOR", "MB", "LICENCE", "STATE"], 2..3);
     for (model, state) in states {
         let state = match state {
-            State::Ready => "ready",
-            State::Missing if model.default => "missing",
-            State::Missing => "not pulled",
-            State::Corrupt => "corrupt",
+            ModelState::Ready => "ready",
+            ModelState::Missing if model.default => "missing",
+            ModelState::Missing => "not pulled",
+            ModelState::Corrupt => "corrupt",
         };
         let size = format!("{:.1}", model.size() as f64 / 1e6);
         table.add_row([&model.id, &model.purpose, &size, &model.licence, state]);

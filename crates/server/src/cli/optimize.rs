@@ -4,16 +4,16 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use antiphon_lab::search::Value;
+use antiphon_stack::config::Effective;
+use antiphon_stack::{self as stack, BuildContext, machine};
 use antiphon_telemetry::Store;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::{logging, print, runtime};
 use crate::benchmark::child::place;
-use crate::config::Effective;
 use crate::optimize::overlay::Overlay;
 use crate::optimize::{Finding, Goal, Optimizer, Settings, is_better, space};
-use crate::{machine, stack};
 
 /// Find better settings for this machine, by measuring.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<()> {
     let config = &effective.config;
     logging(config, Some("error"))?;
-    let folder = stack::data_dir(config)?;
+    let folder = config.data_dir()?;
     let overlay = Overlay::of(&folder);
     if arguments.apply {
         let path = overlay.apply()?;
@@ -86,8 +86,8 @@ async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path
     let config = &effective.config;
     let (knobs, start) = {
         // Built only to be asked what can be set.
-        let stack = stack::build(config, None)?;
-        let models = stack::data_dir(config)?.join("models");
+        let stack = stack::build(config, &BuildContext::default())?;
+        let models = config.models_dir()?;
         let models = arguments.models.then_some(models.as_path());
         space::knobs(&stack, config, &effective.origins, models, &arguments.only)
     };

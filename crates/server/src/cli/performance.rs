@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use antiphon_stack::config::Config;
 use antiphon_telemetry::{Report, StageReport};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -10,7 +11,6 @@ use clap::ValueEnum;
 use super::remote::Server;
 use super::table::table;
 use super::{print, runtime};
-use crate::config::Config;
 
 /// How often the live view is drawn.
 const EVERY: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use antiphon_stack::config::Config;
 use antiphon_telemetry::profile::{Kind, Profile};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,7 +13,6 @@ use reqwest::Method;
 use super::remote::Server;
 use super::table::table;
 use super::{print, runtime};
-use crate::config::Config;
 
 /// How long the server may take to name the functions after it has sampled them.
 const NAMING: Duration = Duration::from_mins(2);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use antiphon_stack::config::Config;
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, Url};
-
-use crate::config::Config;
 
 /// A server that does not answer within this is as good as gone.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use antiphon_audio::{FileFormat, encode_file};
 use antiphon_core::{AudioChunk, Requester, SpeechRequest};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
 use super::{logging, print, runtime};
-use crate::config::Config;
-use crate::stack;
 
 /// Say a text into a file.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     let format = format(&arguments.output)?;
-    let stack = stack::build(config, None)?;
+    let stack = stack::build(config, &BuildContext::default())?;
     let request = SpeechRequest {
         voice: config.agent.voice.clone(),
         speed: config.tts.speed,

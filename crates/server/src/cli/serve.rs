@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use antiphon_agent::Engines;
 use antiphon_cache::{Key, Prefetcher, SemanticReplies};
-use antiphon_desk::Keys;
+use antiphon_desk::{Calls, Keys};
+use antiphon_stack::config::{Config, Secret};
+use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
 use anyhow::{Context, Result};
 use reqwest::Url;
@@ -15,11 +17,10 @@ use reqwest::Url;
 use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
 use crate::caching::{Caching, Learned};
-use crate::config::{Config, Secret};
+use crate::capacity;
 use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
 use crate::optimize::overlay::Overlay;
 use crate::reporting::{Reporting, Traces, Webhook};
-use crate::{capacity, stack};
 
 /// Run the server, with its talk page.
 #[derive(clap::Args)]
@@ -33,9 +34,18 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, None)?;
     let runtime = call_runtime(config)?;
-    let caches = runtime.block_on(stack::caches(config))?;
+    let folder = config.data_dir()?;
+    let (store, max_calls, caches) = runtime.block_on(async {
+        let store = Store::open(&folder).await?;
+        let max_calls = max_calls(config, &store).await?;
+        anyhow::Ok((store, max_calls, stack::caches(config).await?))
+    })?;
+    let calls = Calls::new(max_calls);
+    let asked = calls.clone();
+    let context =
+        BuildContext { caches: caches.clone(), is_idle: Some(Arc::new(move || asked.leave_time())) };
     let loading = timing("startup", "engines");
-    let stack = stack::build(config, caches.as_ref())?;
+    let stack = stack::build(config, &context)?;
     drop(loading);
     for line in &stack.description {
         tracing::info!("{line}");
@@ -46,12 +56,9 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let bound = listener.local_addr()?;
     runtime.block_on(async move {
-        let folder = stack::data_dir(config)?;
         let reading = timing("startup", "knowledge");
         stack::read_knowledge(stack.knowledge.as_deref()).await?;
         drop(reading);
-        let store = Store::open(&folder).await?;
-        let max_calls = max_calls(config, &store).await?;
         let learned = if config.cache.disk {
             learned(&stack.semantic, stack.prefetcher, &folder.join("cache"))
         } else {
@@ -66,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
             store: Some(store),
             overlay: Some(Overlay::of(&folder)),
             cpu_pool: Some(stack.cpu_pool),
-            calls_for: Some(stack.calls),
+            calls: Some(calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
         let settings = Settings { max_calls, ..settings(config) };

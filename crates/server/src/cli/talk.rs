@@ -8,12 +8,12 @@ use std::time::Duration;
 use antiphon_audio::{FileFormat, Resampler, decode_file, encode_file};
 use antiphon_core::{AudioChunk, Caller, Event, SampleRate};
 use antiphon_desk::{Connected, Desk};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::Metrics;
 use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
-use crate::config::Config;
-use crate::stack;
 use crate::transports::file::{self, FileTransport, RATE, Said};
 use crate::transports::microphone::{self, Microphone};
 use crate::transports::turns::{Turn, Turns};
@@ -70,7 +70,7 @@ fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()>
 /// Holds the conversation; gives all that the agent said.
 async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
     let caches = stack::caches(config).await?;
-    let stack = stack::build(config, caches.as_ref())?;
+    let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let desk = Desk::local(stack.engines, stack.agent, Arc::new(Metrics::new()));
@@ -115,7 +115,7 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
 /// Holds a conversation until the person ends it with Ctrl-C.
 async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     let caches = stack::caches(config).await?;
-    let stack = stack::build(config, caches.as_ref())?;
+    let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;
     let (microphone, mut events) = Microphone::open()?;
     eprintln!(

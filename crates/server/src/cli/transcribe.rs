@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use antiphon_audio::{Resampler, decode_file};
 use antiphon_core::{Requester, SampleRate, Segment, Stt, SttInput, SttOptions};
+use antiphon_stack::config::Config;
+use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{logging, print, runtime};
-use crate::config::Config;
-use crate::stack;
 
 /// Turn recordings into text.
 #[derive(clap::Args)]
@@ -39,7 +39,7 @@ struct Transcribed {
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
-    let stack = stack::build(config, None)?;
+    let stack = stack::build(config, &BuildContext::default())?;
     let runtime = runtime()?;
     for file in &arguments.files {
         let done = runtime.block_on(transcribe(file, stack.engines.stt.as_ref(), config))?;

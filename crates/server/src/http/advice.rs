@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_lab::grade::{Measured, Metric, grade};
+use antiphon_stack::machine;
 use antiphon_telemetry::{Report, Series, StageReport};
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +15,6 @@ use super::error::Problem;
 use super::performance::{List, unreadable};
 use super::routes::{Access, Routes};
 use crate::app::App;
-use crate::machine;
 use crate::optimize::overlay::Overlay;
 use crate::optimize::{Finding, is_better};
 

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use antiphon_lab::search::Value;
+use antiphon_stack::config::TUNED;
 use anyhow::{Context, Result, bail};
 
 use super::Finding;
-use crate::config::TUNED;
 
 const PROPOSED: &str = "tuned.proposed.toml";
 const BEFORE: &str = "tuned.before.toml";
@@ -84,11 +84,7 @@ impl Overlay {
 fn text(finding: &Finding, kept: &str) -> Result<String> {
     let mut table: toml::Table = kept.parse().context("the settings in force are no TOML")?;
     for (key, value) in &finding.settings {
-        let Some((section, key)) = key.split_once('.') else { continue };
-        let keys = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        if let toml::Value::Table(keys) = keys {
-            keys.insert(key.to_owned(), toml_value(value));
-        }
+        put(&mut table, key, toml_value(value));
     }
     let mut text = "# Found by `antiphon optimize`; `antiphon optimize --rollback` takes it back. What antiphon.toml says \
         goes over it.\n"
@@ -119,6 +115,19 @@ fn text(finding: &Finding, kept: &str) -> Result<String> {
     text.push('\n');
     text.push_str(&toml::to_string(&table)?);
     Ok(text)
+}
+
+/// Sets a key by its full name, such as `llm.llama.threads`.
+fn put(table: &mut toml::Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
 }
 
 fn toml_value(value: &Value) -> toml::Value {

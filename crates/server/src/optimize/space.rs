@@ -4,9 +4,8 @@ use std::path::Path;
 
 use antiphon_core::measure::Tunable;
 use antiphon_lab::search::{Knob, Point, Value};
-
-use crate::config::{Config, Origin, VadEngine};
-use crate::stack::Stack;
+use antiphon_stack::Stack;
+use antiphon_stack::config::{Config, Origin, TtsEngine, VadEngine, current_name};
 
 /// Values tried of a number, at most.
 const MAX_VALUES: usize = 6;
@@ -23,22 +22,24 @@ pub(crate) fn knobs(
     let tunables = stack.components.iter().flat_map(|component| component.tunables());
     let mut found: Vec<(Knob, usize)> = tunables.map(|tunable| of_tunable(&tunable)).collect();
     if config.vad.engine == VadEngine::Silero {
-        found.push(choice("vad.gate", &["true", "false"], if config.vad.gate { "true" } else { "false" }));
+        let today = if config.advanced.vad_gate { "true" } else { "false" };
+        found.push(choice("advanced.vad_gate", &["true", "false"], today));
     }
     if let Some(models) = models
         && models.join("kokoro-82m").is_dir()
-        && ["piper", "kokoro"].contains(&config.tts.engine.as_str())
+        && matches!(config.tts.engine, TtsEngine::Piper | TtsEngine::Kokoro)
     {
-        found.push(choice("tts.engine", &["piper", "kokoro"], &config.tts.engine));
+        found.push(choice("tts.engine", &["piper", "kokoro"], config.tts.engine.name()));
     }
     let written = |key: &str| origins.iter().any(|(path, origin)| path == key && !is_tuned(origin));
+    let only: Vec<String> = only.iter().map(|key| current_name(key)).collect();
     let wanted = |key: &String| only.is_empty() || only.contains(key);
     found.retain(|(knob, _)| knob.values.len() > 1 && wanted(&knob.name) && !written(&knob.name));
     found.into_iter().unzip()
 }
 
 fn is_tuned(origin: &Origin) -> bool {
-    matches!(origin, Origin::File(name) if Path::new(name).ends_with(crate::config::TUNED))
+    matches!(origin, Origin::File(name) if Path::new(name).ends_with(antiphon_stack::config::TUNED))
 }
 
 /// From the least to the most in even factors, rounded to multiples of the least, today's value among them.

@@ -23,9 +23,9 @@ impl<'a> Prompts<'a> {
 
     /// The tokens of the prompt. When it is too long the oldest messages are dropped, but never the instructions.
     pub(super) fn build(&self, chat: &ChatRequest, answers: bool) -> Result<Vec<LlamaToken>> {
-        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.context / 4);
+        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.settings.context / 4);
         // One conversation may fill half the cache, so that there is room for others.
-        let limit = (self.options.context / 2).saturating_sub(reply) as usize;
+        let limit = (self.options.settings.context / 2).saturating_sub(reply) as usize;
         let given = with_tools(chat);
         let mut messages: Vec<&Message> = given.iter().collect();
         loop {
@@ -38,7 +38,7 @@ impl<'a> Prompts<'a> {
                 return Err(Error::invalid(format!(
                     "the message is {} tokens long; {limit} fit with [llm] context = {}",
                     tokens.len(),
-                    self.options.context
+                    self.options.settings.context
                 )));
             };
             // A quarter at a time, because each try tokenises the whole prompt again.

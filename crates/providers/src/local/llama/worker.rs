@@ -65,12 +65,12 @@ pub(super) fn serve(
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let threads = options.threads.max(1) as i32;
+    let threads = options.settings.threads().max(1) as i32;
     let params = LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(options.context))
+        .with_n_ctx(NonZeroU32::new(options.settings.context))
         .with_n_batch(BATCH as u32)
         .with_n_ubatch(BATCH as u32)
-        .with_n_seq_max(options.parallel.max(1))
+        .with_n_seq_max(options.settings.parallel.max(1))
         .with_kv_unified(true)
         .with_n_threads(threads)
         .with_n_threads_batch(threads);
@@ -83,7 +83,7 @@ pub(super) fn serve(
         Err(error) => return drop(ready.send(Err(error))),
     };
     drop(ready.send(Ok(())));
-    let slots = (0..options.parallel.max(1) as i32)
+    let slots = (0..options.settings.parallel.max(1) as i32)
         .map(|id| Slot { id, tokens: Vec::new(), job: None, used: 0 })
         .collect();
     let mut worker = Worker {
@@ -325,7 +325,7 @@ impl Worker<'_> {
     /// Frees room in the cache until this step fits: first the idle conversations, the oldest first; if that is not
     /// enough, the longest replies are ended.
     fn make_room(&mut self) {
-        let context = self.options.context as usize;
+        let context = self.options.settings.context as usize;
         loop {
             let held: usize = self.slots.iter().map(|slot| slot.tokens.len()).sum();
             let coming: usize = self

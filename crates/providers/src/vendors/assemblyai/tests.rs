@@ -92,7 +92,7 @@ fn engine(options: AssemblyAiOptions) -> AssemblyAi {
 async fn it_obeys_the_spec() {
     let url = script::vendor(Server::new).await;
     crate::spec::stt(&engine(options(url.clone())), &script::noise(40_000)).await;
-    let plain = AssemblyAiOptions { format_turns: false, ..options(url) };
+    let plain = AssemblyAiOptions { settings: AssemblyAiSettings { format_turns: false }, ..options(url) };
     crate::spec::stt(&engine(plain), &script::noise(40_000)).await;
 }
 
@@ -136,11 +136,18 @@ async fn it_is_asked_for_what_the_options_say() {
     let own =
         AssemblyAiOptions { keyterms: vec!["Antiphon".to_owned(), "a \"b\"".to_owned()], ..options(url) };
     assert!(!format!("{own:?}").contains("s3cret"));
+    let plain = AssemblyAiOptions {
+        settings: AssemblyAiSettings { format_turns: false },
+        keyterms: Vec::new(),
+        ..own.clone()
+    };
     script::transcribe(&engine(own), false, script::audio(16_000)).await;
     let expected = "/v3/ws?sample_rate=16000&encoding=pcm_s16le&speech_model=universal-streaming-english\
         &format_turns=true&end_of_turn_confidence_threshold=1.0&max_turn_silence=10000\
         &keyterms_prompt=%5B%22Antiphon%22%2C%22a%20%5C%22b%5C%22%22%5D s3cret";
     assert_eq!(told.recv().await.as_deref(), Some(expected));
+    script::transcribe(&engine(plain), false, script::audio(16_000)).await;
+    assert!(told.recv().await.is_some_and(|asked| asked.contains("&format_turns=false&")));
 }
 
 #[tokio::test]

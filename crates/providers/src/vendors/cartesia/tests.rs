@@ -104,6 +104,27 @@ fn counter(voice: &Cartesia, name: &str) -> u64 {
 }
 
 #[tokio::test]
+async fn its_speed_reaches_the_server() {
+    let (told, mut speeds) = tokio::sync::mpsc::unbounded_channel();
+    let server = sockets(None, move |_, mut socket| {
+        let told = told.clone();
+        async move {
+            while let Some(request) = asked(&mut socket).await {
+                let _ = told.send(request["generation_config"]["speed"].clone());
+                let id = id(&request);
+                tell(&mut socket, chunk(&id, &bytes(&SAMPLES))).await;
+                tell(&mut socket, done(&id)).await;
+            }
+        }
+    })
+    .await;
+    let (base_url, api_key, settings) = (server.url.clone(), KEY.to_owned(), CartesiaSettings { speed: 1.2 });
+    let options = CartesiaOptions { base_url, api_key, settings, ..CartesiaOptions::default() };
+    hello(&Cartesia::new(options).expect("made")).await.expect("said");
+    assert_eq!(speeds.recv().await, Some(json!(1.2)));
+}
+
+#[tokio::test]
 async fn it_obeys_the_spec_on_one_connection() {
     let server = good().await;
     let voice = cartesia(&server.url, Bounds::default());

@@ -17,6 +17,14 @@ use crate::remote::{Bounds, Remote};
 /// little audio is left to transcribe.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
+antiphon_core::settings! {
+    /// Deepgram's speech recognition.
+    pub struct DeepgramListenSettings {
+        /// Whether numbers, dates and the like are written as people write them.
+        smart_format: bool = true;
+    }
+}
+
 /// Where Deepgram is and what to ask it for.
 #[derive(Clone)]
 pub struct DeepgramListenOptions {
@@ -30,8 +38,8 @@ pub struct DeepgramListenOptions {
     pub language: Option<String>,
     /// Words that are likely to occur, in every call.
     pub keyterms: Vec<String>,
-    /// Numbers, dates and the like written as people write them.
-    pub smart_format: bool,
+    /// What can be set of it alone.
+    pub settings: DeepgramListenSettings,
     /// How long to wait for the answer to a flush before what is known is the answer.
     pub answer_within: Duration,
     /// How long the server may take.
@@ -46,7 +54,7 @@ impl Default for DeepgramListenOptions {
             api_key: None,
             language: None,
             keyterms: Vec::new(),
-            smart_format: true,
+            settings: DeepgramListenSettings::default(),
             answer_within: ANSWER_WITHIN,
             bounds: Bounds::default(),
         }
@@ -88,7 +96,7 @@ impl DeepgramListen {
             ("channels", "1"),
             ("interim_results", "true"),
             ("punctuate", "true"),
-            ("smart_format", if own.smart_format { "true" } else { "false" }),
+            ("smart_format", if own.settings.smart_format { "true" } else { "false" }),
             // Our flushes decide where speech ends.
             ("endpointing", "false"),
         ];

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use antiphon_core::settings::Check;
 use antiphon_core::{AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice};
 use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -27,6 +28,16 @@ const VOICES: [&str; 6] = [
     "aura-2-aries-en",
 ];
 
+antiphon_core::settings! {
+    /// Deepgram's voices.
+    pub struct DeepgramSpeechSettings {
+        /// Speed of its voices, by which `[tts] speed` is multiplied. Aura-2's English and Spanish voices take it.
+        speed: f32 = 1.0, check(Check::Between(f64::from(SPEEDS.0), f64::from(SPEEDS.1)));
+        /// Whether Deepgram may not keep the text to improve its models.
+        mip_opt_out: bool = false;
+    }
+}
+
 /// Where the server is and how it is to speak.
 #[derive(Clone)]
 pub struct DeepgramSpeechOptions {
@@ -39,9 +50,9 @@ pub struct DeepgramSpeechOptions {
     /// Of the audio: 8, 16, 24, 32 or 48 kHz.
     pub rate: SampleRate,
     /// Whether the voices take a speed: Aura-2's English and Spanish ones do. Others always speak as they are.
-    pub speed: bool,
-    /// Whether Deepgram may not keep the text to improve its models.
-    pub mip_opt_out: bool,
+    pub takes_speed: bool,
+    /// What can be set of it alone.
+    pub settings: DeepgramSpeechSettings,
     /// Told how many requests the server will still take.
     pub limits: Arc<RateLimits>,
     /// How long the server may take.
@@ -55,8 +66,8 @@ impl Default for DeepgramSpeechOptions {
             api_key: String::new(),
             voices: voices("en-US", &VOICES),
             rate: SampleRate::HZ_24000,
-            speed: true,
-            mip_opt_out: false,
+            takes_speed: true,
+            settings: DeepgramSpeechSettings::default(),
             limits: Arc::default(),
             bounds: Bounds::default(),
         }
@@ -76,8 +87,8 @@ pub struct DeepgramSpeech {
     key: HeaderValue,
     voices: Voices,
     rate: SampleRate,
-    speed: bool,
-    mip_opt_out: bool,
+    takes_speed: bool,
+    settings: DeepgramSpeechSettings,
 }
 
 impl DeepgramSpeech {
@@ -93,8 +104,8 @@ impl DeepgramSpeech {
             key: secret(&format!("Token {}", options.api_key))?,
             voices: Voices::new(options.voices)?,
             rate: possible(options.rate, &RATES)?,
-            speed: options.speed,
-            mip_opt_out: options.mip_opt_out,
+            takes_speed: options.takes_speed,
+            settings: options.settings,
         })
     }
 
@@ -102,11 +113,11 @@ impl DeepgramSpeech {
         let voice = &self.voices.pick(request.voice.as_deref()).id;
         let rate = self.rate.hz();
         let mut path = format!("/v1/speak?model={voice}&encoding=linear16&sample_rate={rate}&container=none");
-        let speed = setting(request.speed * request.style.pace(), SPEEDS);
-        if self.speed && speed != 1.0 {
+        let speed = setting(request.speed * self.settings.speed * request.style.pace(), SPEEDS);
+        if self.takes_speed && speed != 1.0 {
             let _ = write!(path, "&speed={speed}");
         }
-        if self.mip_opt_out {
+        if self.settings.mip_opt_out {
             path.push_str("&mip_opt_out=true");
         }
         path

@@ -3,9 +3,9 @@
 use antiphon_core::{ChatRequest, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
 
-use super::GeminiOptions;
 use super::schema::parameters;
 use super::signatures::Signatures;
+use super::{GeminiOptions, GeminiSettings};
 use crate::remote::turns::{Block, Conversation, arguments};
 
 /// The most stop sequences that the API takes.
@@ -87,7 +87,12 @@ fn generation(options: &GeminiOptions, request: &ChatRequest) -> Map<String, Val
         // The API takes seeds of 31 bits.
         ("seed", request.seed.map(|value| json!(value & 0x7fff_ffff))),
         ("stopSequences", (!stop.is_empty()).then(|| json!(stop))),
-        ("thinkingConfig", options.thinking_budget.map(|budget| json!({ "thinkingBudget": budget }))),
+        ("thinkingConfig", thinking(&options.settings)),
     ];
     settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+fn thinking(settings: &GeminiSettings) -> Option<Value> {
+    let budget = settings.thinking_budget.map(|budget| json!({ "thinkingBudget": budget }));
+    budget.or_else(|| settings.thinking_level.as_ref().map(|level| json!({ "thinkingLevel": level })))
 }

@@ -193,7 +193,8 @@ fn a_conversation_is_put_as_google_wants_it() {
         stop: (0..6).map(|n| n.to_string()).collect(),
         ..ChatRequest::new(Requester::local(), messages)
     };
-    let options = GeminiOptions { thinking_budget: Some(0), ..GeminiOptions::new("m") };
+    let settings = GeminiSettings { thinking_budget: Some(0), thinking_level: None };
+    let options = GeminiOptions { settings, ..GeminiOptions::new("m") };
     let called = json!({ "functionCall": { "name": "f", "args": { "x": 1 } } });
     let response = |response: Value| json!({ "functionResponse": { "name": "f", "response": response } });
     let schema = json!({ "type": "object", "properties": { "x": { "type": "integer" } } });
@@ -223,6 +224,18 @@ fn a_conversation_is_put_as_google_wants_it() {
         &Signatures::default(),
     );
     assert_eq!(plain.as_object().expect("an object").len(), 1, "{plain}");
+    let settings = GeminiSettings { thinking_budget: None, thinking_level: Some("low".into()) };
+    let options = GeminiOptions { settings, ..GeminiOptions::new("m") };
+    let leveled = request::body(
+        &options,
+        "m",
+        &ChatRequest::new(Requester::local(), Vec::new()),
+        &Signatures::default(),
+    );
+    assert_eq!(leveled["generationConfig"], json!({ "thinkingConfig": { "thinkingLevel": "low" } }));
+    let settings = GeminiSettings { thinking_budget: Some(0), ..options.settings };
+    let both = GeminiChat::new(GeminiOptions { settings, ..GeminiOptions::new("m") });
+    assert!(both.err().expect("refused").to_string().contains("one of them"));
 }
 
 proptest! {

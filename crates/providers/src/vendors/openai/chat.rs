@@ -7,12 +7,27 @@ mod wire;
 
 use std::sync::Arc;
 
+use antiphon_core::settings::Check;
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, RateLimits, Result};
 use futures_util::{StreamExt, stream};
 
 use super::server::{Auth, Vendor, with_key};
 use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
+
+antiphon_core::settings! {
+    /// OpenAI's language models, and servers like it.
+    pub struct OpenAiChatSettings {
+        /// On Azure's older paths, with deployments in them: the version of its interface.
+        api_version: Option<String> = None, example("\"2024-10-21\""), own(), formerly_above();
+        /// How long a reasoning model may think. What it thinks counts as written, and nobody hears it. When not set: as
+        /// the model likes. Which values there are depends on the model.
+        reasoning_effort: Option<String> = None, check(Check::OneOf(EFFORTS)), example("\"low\"");
+    }
+}
+
+/// As OpenAI has them; `default` is Groq's.
+const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"];
 
 /// Where the server is and what to ask it for.
 #[derive(Clone, Debug)]
@@ -25,14 +40,11 @@ pub struct OpenAiOptions {
     pub api_key: Option<ApiKey>,
     /// How the key is sent; `None`: as the host wants it, see [`Auth`].
     pub auth: Option<Auth>,
-    /// Azure's older API with deployments in the path, and this as `api-version`.
-    pub api_version: Option<String>,
     /// Whether to hint at the prompt cache by a hash of the instructions; `None`: only where the host is
     /// `api.openai.com`, as others may refuse what they do not know.
     pub prompt_cache_key: Option<bool>,
-    /// How long a reasoning model may think, `none` to `xhigh`; what it thinks counts as written, and nobody hears it.
-    /// `None`: as the model likes.
-    pub reasoning_effort: Option<String>,
+    /// What can be set of it alone.
+    pub settings: OpenAiChatSettings,
     /// How long it may take.
     pub bounds: Bounds,
     /// Told what the server says of how much more it will take.
@@ -47,9 +59,8 @@ impl OpenAiOptions {
             model: model.into(),
             api_key: None,
             auth: None,
-            api_version: None,
             prompt_cache_key: None,
-            reasoning_effort: None,
+            settings: OpenAiChatSettings::default(),
             bounds: Bounds::default(),
             limits: Arc::default(),
         }
@@ -82,7 +93,7 @@ impl OpenAiChat {
     }
 
     fn versioned(&self, path: &str) -> String {
-        match &self.options.api_version {
+        match &self.options.settings.api_version {
             Some(version) => format!("{path}?api-version={version}"),
             None => path.to_owned(),
         }
@@ -90,7 +101,7 @@ impl OpenAiChat {
 
     fn begin(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatDelta>>> {
         let model = request.model.as_deref().unwrap_or(&self.options.model);
-        let path = match &self.options.api_version {
+        let path = match &self.options.settings.api_version {
             Some(_) => format!("/deployments/{}/chat/completions", self.remote.in_path(model)?),
             None => "/chat/completions".to_owned(),
         };

@@ -26,6 +26,15 @@ const MAX_ANSWER: usize = 32 << 20;
 /// Embedded in place of an empty text, which OpenAI refuses.
 const NOTHING: &str = ".";
 
+antiphon_core::settings! {
+    /// OpenAI's embeddings, and servers like it.
+    pub struct OpenAiEmbedSettings {
+        /// The length of a vector. OpenAI's own models need not be told; of its newer ones shorter vectors than usual can
+        /// be asked for.
+        dimensions: Option<usize> = None, example("1536"), own(), formerly_above();
+    }
+}
+
 /// Where the server is and what to ask it for.
 #[derive(Clone, Debug)]
 pub struct OpenAiEmbedOptions {
@@ -35,9 +44,8 @@ pub struct OpenAiEmbedOptions {
     pub model: String,
     /// The key, if the server wants one; sent as the host wants it, see [`super::Auth`].
     pub api_key: Option<ApiKey>,
-    /// Length of a vector. `None` is right for OpenAI's own models, under their own names. Of its newer ones shorter
-    /// vectors than usual can be asked for.
-    pub dimensions: Option<usize>,
+    /// What can be set of it alone.
+    pub settings: OpenAiEmbedSettings,
     /// How long it may take.
     pub bounds: Bounds,
     /// Told what the server says of how much more it will take.
@@ -51,7 +59,7 @@ impl OpenAiEmbedOptions {
             base_url: base_url.into(),
             model: model.into(),
             api_key: None,
-            dimensions: None,
+            settings: OpenAiEmbedSettings::default(),
             bounds: Bounds::default(),
             limits: Arc::default(),
         }
@@ -72,9 +80,12 @@ impl OpenAiEmbed {
     /// Makes the client. The first request connects.
     pub fn new(options: OpenAiEmbedOptions) -> Result<Self> {
         let usual = usual_dimensions(&options.model);
-        let Some(dimensions) = options.dimensions.or(usual).filter(|dimensions| *dimensions > 0) else {
+        let Some(dimensions) = options.settings.dimensions.or(usual).filter(|dimensions| *dimensions > 0)
+        else {
             let model = &options.model;
-            return Err(Error::invalid(format!("[embed] dimensions: say how long a vector of {model:?} is")));
+            return Err(Error::invalid(format!(
+                "[embed.openai] dimensions: say how long a vector of {model:?} is"
+            )));
         };
         let remote = Remote::new(&options.base_url, "the embedding server", "[embed]")?
             .with_bounds(options.bounds)
@@ -128,7 +139,8 @@ impl OpenAiEmbed {
             return Err(self.remote.protocol("fewer vectors than there were texts"));
         }
         if got != wanted {
-            let what = format!("vectors of {got} numbers, not {wanted}: set [embed] dimensions = {got}");
+            let what =
+                format!("vectors of {got} numbers, not {wanted}: set [embed.openai] dimensions = {got}");
             return Err(self.remote.protocol(&what));
         }
         let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();

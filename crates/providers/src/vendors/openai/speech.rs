@@ -24,6 +24,14 @@ const VOICES: [&str; 13] = [
     "verse",
 ];
 
+antiphon_core::settings! {
+    /// OpenAI's voices, and servers like it.
+    pub struct OpenAiSpeechSettings {
+        /// How every clause is to be spoken, for models that take instructions, such as `gpt-4o-mini-tts`.
+        instructions: Option<String> = None, example("\"Speak like a friendly receptionist.\"");
+    }
+}
+
 /// Where the server is and how it is to speak.
 #[derive(Clone)]
 pub struct OpenAiSpeechOptions {

@@ -30,6 +30,15 @@ const JUDGED: usize = 320;
 /// The largest answer in bytes: a hundred times that to half a minute of speech.
 const LARGEST_ANSWER: usize = 1 << 20;
 
+antiphon_core::settings! {
+    /// OpenAI's speech recognition, and servers like it.
+    pub struct OpenAiTranscriptionSettings {
+        /// Whether to ask for `verbose_json`, which says when what was said. Servers of Whisper know it. When not set: not
+        /// for models whose names begin with `gpt-`, which refuse it.
+        timestamps: Option<bool> = None, example("false");
+    }
+}
+
 /// Where the server is and what to ask it for.
 #[derive(Clone)]
 pub struct OpenAiTranscriptionOptions {

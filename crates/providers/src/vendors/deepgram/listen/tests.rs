@@ -125,6 +125,11 @@ async fn it_is_asked_for_what_the_options_say() {
     };
     assert!(!format!("{own:?}").contains("s3cret"));
     let older = DeepgramListenOptions { model: "nova-2".to_owned(), ..own.clone() };
+    let raw = DeepgramListenOptions {
+        settings: DeepgramListenSettings { smart_format: false },
+        keyterms: Vec::new(),
+        ..own.clone()
+    };
     let ask = async |own: DeepgramListenOptions, options: SttOptions| {
         let audio = futures_util::StreamExt::boxed(futures_util::stream::iter(script::audio(1_600)));
         let answers = engine(own).transcribe(options, audio);
@@ -137,11 +142,14 @@ async fn it_is_asked_for_what_the_options_say() {
     };
     ask(own, german).await;
     ask(older, SttOptions::new(Requester::local())).await;
+    ask(raw, SttOptions::new(Requester::local())).await;
     let common = "&encoding=linear16&sample_rate=16000&channels=1&interim_results=true&punctuate=true\
         &smart_format=true&endpointing=false";
     let expected = [
         format!("/v1/listen?model=nova-3{common}&language=de&keyterm=Antiphon&keyterm=Ada Token s3cret"),
         format!("/v1/listen?model=nova-2{common}&language=multi&keywords=Antiphon Token s3cret"),
+        format!("/v1/listen?model=nova-3{common}&language=multi Token s3cret")
+            .replace("smart_format=true", "smart_format=false"),
     ];
     for expected in expected {
         assert_eq!(told.recv().await, Some(expected));

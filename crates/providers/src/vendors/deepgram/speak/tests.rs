@@ -69,18 +69,25 @@ async fn the_voice_is_the_model_and_a_style_its_pace() {
     say(&voice, wanted(Style::Plain)).await.expect("said");
     say(&voice, wanted(Style::Calm)).await.expect("said");
     let old = DeepgramSpeechOptions {
-        speed: false,
-        mip_opt_out: true,
+        takes_speed: false,
+        settings: DeepgramSpeechSettings { mip_opt_out: true, ..DeepgramSpeechSettings::default() },
         rate: SampleRate::HZ_8000,
         ..options(&server.url, Bounds::default())
     };
     say(&DeepgramSpeech::new(old).expect("made"), wanted(Style::Calm)).await.expect("said");
+    let brisk = DeepgramSpeechOptions {
+        settings: DeepgramSpeechSettings { speed: 1.2, ..DeepgramSpeechSettings::default() },
+        ..options(&server.url, Bounds::default())
+    };
+    say(&DeepgramSpeech::new(brisk).expect("made"), wanted(Style::Plain)).await.expect("said");
     let asked = server.asked();
+    assert_eq!(asked.len(), 4);
     let common = "POST /v1/speak?model=aura-2-apollo-en&encoding=linear16&sample_rate=";
     for (asked, rest) in asked.iter().zip([
         "24000&container=none HTTP/1.1",
         "24000&container=none&speed=0.94 HTTP/1.1",
         "8000&container=none&mip_opt_out=true HTTP/1.1",
+        "24000&container=none&speed=1.2 HTTP/1.1",
     ]) {
         assert!(asked.starts_with(&format!("{common}{rest}")), "{asked}");
         assert!(asked.contains("authorization: Token s3cret"), "{asked}");

@@ -89,7 +89,7 @@ async fn azure_has_its_own_key_and_paths() {
     let mut azure = OpenAiOptions { auth: Some(Auth::ApiKeyHeader), ..options(&server) };
     converse(&OpenAiChat::new(azure.clone()).expect("made")).await.expect("works");
     azure.base_url = format!("{}/openai", server.url);
-    azure.api_version = Some("2024-10-21".to_owned());
+    azure.settings.api_version = Some("2024-10-21".to_owned());
     let older = OpenAiChat::new(azure).expect("made");
     converse(&older).await.expect("works");
     older.probe().await.expect("there");
@@ -131,7 +131,7 @@ fn servers_are_told_what_they_understand() {
     assert_eq!((&other["max_completion_tokens"], &other["reasoning_effort"]), (&Value::Null, &Value::Null));
     let asked = |options: &mut OpenAiOptions| {
         options.prompt_cache_key = Some(true);
-        options.reasoning_effort = Some("minimal".into());
+        options.settings.reasoning_effort = Some("minimal".into());
     };
     let asked = body("http://localhost/v1", asked, &request);
     assert_eq!(

@@ -27,7 +27,7 @@ impl Style {
         Self {
             longest: if newer { "max_completion_tokens" } else { "max_tokens" },
             cache_key: options.prompt_cache_key.unwrap_or(vendor == Vendor::OpenAi),
-            reasoning_effort: options.reasoning_effort.clone(),
+            reasoning_effort: options.settings.reasoning_effort.clone(),
         }
     }
 }

@@ -26,9 +26,9 @@ fn answer(request: &Request) -> Vec<Step> {
 }
 
 fn engine(url: &str, model: &str, bounds: Bounds) -> OpenAiEmbed {
-    let dimensions = Some(4);
+    let settings = OpenAiEmbedSettings { dimensions: Some(4) };
     let options =
-        OpenAiEmbedOptions { dimensions, bounds, ..OpenAiEmbedOptions::new(format!("{url}/v1"), model) };
+        OpenAiEmbedOptions { settings, bounds, ..OpenAiEmbedOptions::new(format!("{url}/v1"), model) };
     OpenAiEmbed::new(options).expect("made")
 }
 

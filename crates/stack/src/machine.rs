@@ -1,9 +1,10 @@
-//! On what and from what the program runs: measurements of one machine say nothing about another.
+//! The machine that the program runs on and the commit it was built from: measurements are only compared when both are
+//! known, because those of one machine say nothing about another.
 
 use std::fs;
 
 /// The machine in a few words: processor, cores, memory. The same for every run on it.
-pub(crate) fn describe() -> String {
+pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
@@ -14,12 +15,12 @@ pub(crate) fn describe() -> String {
     format!("{model}, {cores} cores, {gib:.0} GiB")
 }
 
-/// Threads that run at a time.
-pub(crate) fn cores() -> usize {
+/// How many threads can run at the same time.
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The commit the program was built from, if that is known.
-pub(crate) fn commit() -> &'static str {
+pub fn commit() -> &'static str {
     option_env!("ANTIPHON_COMMIT").unwrap_or("unknown")
 }

@@ -1,11 +1,11 @@
-//! How spoken clauses are kept: as Opus.
+//! The format in which spoken clauses are cached: Opus.
 
 use antiphon_audio::{ClipError, ClipReader, encode_clip};
 use antiphon_cache::{SpeechCodec, SpeechReader};
 use antiphon_core::{Error, Result, SampleRate};
 use bytes::Bytes;
 
-/// Clips of Opus packets.
+/// Encodes clauses as clips of Opus packets.
 pub(super) struct Clips;
 
 impl SpeechCodec for Clips {

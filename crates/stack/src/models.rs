@@ -1,4 +1,4 @@
-//! The models: which there are, where they come from, whether they are whole.
+//! The models of embedded engines: which there are, where they come from, whether they are complete on disk.
 
 mod fetch;
 mod package;
@@ -11,46 +11,46 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub(crate) use fetch::pull;
+pub use fetch::pull;
 
-/// What can be pulled.
+/// The list of models that can be fetched: `models.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     model: Vec<Model>,
 }
 
-/// A model.
+/// A model that can be fetched.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Model {
-    /// Its name, and its folder's.
-    pub(crate) id: String,
-    /// What it is for.
-    pub(crate) purpose: String,
-    /// SPDX.
-    pub(crate) licence: String,
-    /// Whether the server needs it as it comes.
-    pub(crate) default: bool,
-    /// Its files.
-    pub(crate) file: Vec<ModelFile>,
+pub struct Model {
+    /// Its name, which is also that of its folder.
+    pub id: String,
+    /// What it is for, in a few words.
+    pub purpose: String,
+    /// Its licence, as SPDX writes it.
+    pub licence: String,
+    /// Whether the server needs it when nothing is configured.
+    pub default: bool,
+    /// Its files, all of which it needs.
+    pub file: Vec<ModelFile>,
 }
 
 /// One file of a model.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ModelFile {
-    /// Under the models' folder.
-    pub(crate) path: String,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// Hexadecimal.
-    pub(crate) sha256: String,
-    /// What it is put together from, in order.
+pub struct ModelFile {
+    /// Its place in the models' folder.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// The parts that it is put together from, in order.
     #[serde(flatten)]
     pieces: Pieces,
 }
 
-/// Large files come in several packages.
+/// Files that are too large for one package come in several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Pieces {
@@ -60,16 +60,16 @@ enum Pieces {
 
 /// A file in a package.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Piece {
+pub struct Piece {
     /// `pypi:NAME==VERSION` or `npm:NAME==VERSION`: the package that carries it.
-    pub(crate) source: String,
+    pub source: String,
     /// Its place in the package.
-    pub(crate) inside: String,
+    pub inside: String,
 }
 
 impl ModelFile {
-    /// What it is put together from, in order.
-    pub(crate) fn pieces(&self) -> &[Piece] {
+    /// The parts that it is put together from, in order.
+    pub fn pieces(&self) -> &[Piece] {
         match &self.pieces {
             Pieces::One(piece) => std::slice::from_ref(piece),
             Pieces::Several { parts } => parts,
@@ -77,10 +77,10 @@ impl ModelFile {
     }
 }
 
-/// How a model on disk looks.
+/// The state of a model on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
+pub enum ModelState {
     /// All files have their size and, if looked at, their hash.
     Ready,
     /// At least one file is not there.
@@ -90,38 +90,41 @@ pub(crate) enum State {
 }
 
 impl Model {
-    /// Bytes of all files.
-    pub(crate) fn size(&self) -> u64 {
+    /// Size of all its files in bytes.
+    pub fn size(&self) -> u64 {
         self.file.iter().map(|file| file.size).sum()
     }
 
-    /// Looks at the files' sizes, and at their hashes if `thorough`.
-    pub(crate) fn state(&self, folder: &Path, thorough: bool) -> State {
+    /// Compares the files' sizes with the list, and their hashes as well if `thorough`.
+    pub fn state(&self, folder: &Path, thorough: bool) -> ModelState {
         let state = |file: &ModelFile| {
             let path = folder.join(&file.path);
             match std::fs::metadata(&path) {
-                Err(_) => State::Missing,
-                Ok(found) if found.len() != file.size => State::Corrupt,
+                Err(_) => ModelState::Missing,
+                Ok(found) if found.len() != file.size => ModelState::Corrupt,
                 Ok(_) if thorough && hash(&path).ok().as_deref() != Some(file.sha256.as_str()) => {
-                    State::Corrupt
+                    ModelState::Corrupt
                 }
-                Ok(_) => State::Ready,
+                Ok(_) => ModelState::Ready,
             }
         };
-        let states: Vec<State> = self.file.iter().map(state).collect();
-        [State::Corrupt, State::Missing].into_iter().find(|s| states.contains(s)).unwrap_or(State::Ready)
+        let states: Vec<ModelState> = self.file.iter().map(state).collect();
+        [ModelState::Corrupt, ModelState::Missing]
+            .into_iter()
+            .find(|s| states.contains(s))
+            .unwrap_or(ModelState::Ready)
     }
 }
 
 /// All models there are.
-pub(crate) fn all() -> Result<Vec<Model>> {
+pub fn all() -> Result<Vec<Model>> {
     let manifest: Manifest =
         toml::from_str(include_str!("../models.toml")).context("the built-in list of models is broken")?;
     Ok(manifest.model)
 }
 
-/// These models, or those the server needs as it comes when none is named.
-pub(crate) fn named(names: &[String]) -> Result<Vec<Model>> {
+/// The models of these names. When there is none: those that the server needs when nothing is configured.
+pub fn named(names: &[String]) -> Result<Vec<Model>> {
     let all = all()?;
     if names.is_empty() {
         return Ok(all.into_iter().filter(|model| model.default).collect());
@@ -182,11 +185,11 @@ mod tests {
     fn a_file_of_the_wrong_content_is_corrupt() {
         let folder = tempfile::tempdir().expect("folder");
         let model = &named(&["silero-vad".to_owned()]).expect("known")[0];
-        assert_eq!(model.state(folder.path(), true), State::Missing);
+        assert_eq!(model.state(folder.path(), true), ModelState::Missing);
         let path = folder.path().join(&model.file[0].path);
         std::fs::create_dir_all(path.parent().expect("parent")).expect("made");
         std::fs::write(&path, vec![0; model.file[0].size as usize]).expect("written");
-        assert_eq!(model.state(folder.path(), false), State::Ready);
-        assert_eq!(model.state(folder.path(), true), State::Corrupt);
+        assert_eq!(model.state(folder.path(), false), ModelState::Ready);
+        assert_eq!(model.state(folder.path(), true), ModelState::Corrupt);
     }
 }

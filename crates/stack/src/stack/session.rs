@@ -1,4 +1,4 @@
-//! How calls behave that say nothing else.
+//! How a call behaves unless its client says otherwise.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use antiphon_core::session::{
 
 use crate::config::{Config, TurnEngine};
 
-/// How calls behave that say nothing else.
+/// How a call behaves unless its client says otherwise.
 pub fn session_config(config: &Config) -> SessionConfig {
     let ms = Duration::from_millis;
     let turn = &config.turn;
@@ -33,7 +33,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         voice: VoiceConfig {
             name: config.agent.voice.clone(),
             speed: config.tts.speed,
-            frame: ms(config.server.frame_ms),
+            frame: ms(config.advanced.frame_ms),
             ..VoiceConfig::default()
         },
         listening: ListeningConfig {

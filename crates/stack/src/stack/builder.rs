@@ -6,34 +6,36 @@ use std::sync::Arc;
 
 use antiphon_audio::Gate;
 use antiphon_core::measure::Component;
-use antiphon_core::{TurnDetector, Vad};
+use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::local::energy::EnergyVad;
 use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::local::silero::SileroVad;
 use antiphon_providers::local::smart_turn::SmartTurn;
 use antiphon_providers::pool::ModelPool;
-use antiphon_providers::scripted::sim::Faults;
 use anyhow::{Result, bail};
 
+use super::layered::Layered;
+use super::layers::Engine;
+use super::{listed, section};
 use crate::config::{Config, Secret, TurnEngine, VadEngine};
 
-/// Where OpenAI is, whose engines may also be elsewhere.
+/// OpenAI's own address; other servers speak its protocols as well.
 pub(super) const OPENAI: &str = "https://api.openai.com/v1";
 
-/// What of an engine is measured, if anything.
+/// What an engine measures of itself, if anything.
 pub(super) type Measured = Option<Arc<dyn Component>>;
 
 pub(super) struct Builder<'a> {
     pub(super) config: &'a Config,
     pub(super) models: PathBuf,
     pub(super) pool: &'a ModelPool,
-    /// Loaded for the first engine that runs on it.
+    /// ONNX Runtime, loaded when the first engine needs it.
     runtime: OnceCell<OnnxRuntime>,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(config: &'a Config, pool: &'a ModelPool) -> Result<Self> {
-        let models = super::data_dir(config)?.join("models");
+        let models = config.models_dir()?;
         Ok(Self { config, models, pool, runtime: OnceCell::new() })
     }
 
@@ -50,19 +52,22 @@ impl<'a> Builder<'a> {
     }
 
     /// The detector, and what of it is measured.
-    pub(super) fn vad(&self) -> Result<(Arc<dyn Vad>, Measured)> {
+    pub(super) fn vad(&self) -> Result<(Layered<dyn Vad>, Measured)> {
+        let layered = |vad: Arc<dyn Vad>| Layered::new(vad.name(), vad);
         if self.config.vad.engine == VadEngine::Energy {
-            return Ok((Arc::new(EnergyVad), None));
+            return Ok((layered(Arc::new(EnergyVad)), None));
         }
         let model = self.model("silero-vad/silero_vad.onnx");
-        let gated = self.config.vad.gate;
+        let gated = self.config.advanced.vad_gate;
         let gate = move || -> antiphon_providers::local::silero::Gate {
             let mut gate = Gate::new();
             Box::new(move |samples: &[i16]| !gated || gate.push(samples))
         };
         let silero = SileroVad::open(self.runtime()?, &model, gate)?;
         let measured = silero.component();
-        Ok((Arc::new(silero), Some(measured)))
+        let silero = layered(Arc::new(silero));
+        // The gate stands inside: the detector asks it itself.
+        Ok((if gated { silero.with("gated", |vad| vad) } else { silero }, Some(measured)))
     }
 
     pub(super) fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {
@@ -72,20 +77,51 @@ impl<'a> Builder<'a> {
         let model = self.model("smart-turn-v3.2/smart-turn-v3.2-cpu.onnx");
         Ok(Some(Arc::new(SmartTurn::open(self.runtime()?, self.pool, &model)?)))
     }
+
+    /// The recognisers, in the order in which they are tried.
+    pub(super) fn stt(&self) -> Result<Vec<Engine<dyn Stt>>> {
+        let stt = &self.config.stt;
+        let engines = listed(stt, &stt.engines);
+        engines.map(|stt| section::engine(stt, |stt, limits| self.one_stt(stt, limits))).collect()
+    }
+
+    /// The language models, in the order in which they are tried, and what of the embedded ones is measured.
+    pub(super) fn llm(&self) -> Result<(Vec<Engine<dyn Llm>>, Vec<Arc<dyn Component>>)> {
+        let llm = &self.config.llm;
+        let mut measured = Vec::new();
+        let engines = listed(llm, &llm.engines).map(|llm| {
+            section::engine(llm, |llm, limits| {
+                let (engine, component) = self.one_llm(llm, limits)?;
+                measured.extend(component);
+                Ok(engine)
+            })
+        });
+        let engines = engines.collect::<Result<_>>()?;
+        Ok((engines, measured))
+    }
+
+    /// The voices, in the order in which they are tried.
+    pub(super) fn tts(&self) -> Result<Vec<Engine<dyn Tts>>> {
+        let tts = &self.config.tts;
+        let engines = listed(tts, &tts.engines);
+        engines.map(|tts| section::engine(tts, |tts, limits| self.one_tts(tts, limits))).collect()
+    }
+
+    /// The embedders, in the order in which they are tried.
+    pub(super) fn embed(&self) -> Result<Vec<Engine<dyn Embed>>> {
+        let embed = &self.config.embed;
+        let engines = listed(embed, &embed.engines);
+        engines.map(|embed| section::engine(embed, |embed, limits| self.one_embed(embed, limits))).collect()
+    }
 }
 
-/// ONNX Runtime: named by the environment, beside the models, or beside the program.
+/// The library of ONNX Runtime: named by the environment, or else beside the models.
 fn library(models: &Path) -> PathBuf {
     std::env::var_os("ORT_DYLIB_PATH")
         .map_or_else(|| models.join("onnxruntime/libonnxruntime.so"), PathBuf::from)
 }
 
-/// The faults of a simulated engine.
-pub(super) fn faults(fail_rate: f64, stall_rate: f64, jitter_ms: u64, seed: u64) -> Faults {
-    Faults { fail_rate, stall_rate, jitter_ms, seed }
-}
-
-/// The key of a remote engine that cannot do without.
+/// The key of a server that does not work without one.
 pub(super) fn key(section: &str, engine: &str, key: Option<&Secret>) -> Result<String> {
     if let Some(key) = key {
         return Ok(key.reveal().to_owned());

@@ -1,4 +1,4 @@
-//! One package: fetched with the package manager that everybody has, and opened.
+//! Fetching one package with pip or npm, which most machines have, and unpacking it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// One package takes no longer than this: 100 MB at 1 Mbit/s is 14 minutes.
+/// The longest a package may take: 100 MB at 1 Mbit/s are 14 minutes.
 const WITHIN: Duration = Duration::from_mins(15);
-/// How often a download's size is looked at.
+/// How often the size of a running download is read, for the progress bar.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A package manager.
 pub(super) enum Manager {
-    /// The command that runs pip.
+    /// pip, with the command that runs it.
     Pip(&'static [&'static str]),
     Npm,
 }
 
 impl Manager {
-    /// The one for a source such as `pypi:NAME==VERSION`, if it is installed; and the package.
+    /// The package manager for a source such as `pypi:NAME==VERSION`, if it is installed, and the package.
     pub(super) fn of(source: &str) -> Result<(Self, &str)> {
         match source.split_once(':') {
             Some(("pypi", package)) => {
@@ -39,7 +39,7 @@ impl Manager {
         }
     }
 
-    /// Brings the package into the folder; `progress` is told the bytes there.
+    /// Downloads the package into a folder and reports the bytes that are there to `progress`.
     pub(super) fn download(&self, package: &str, to: &Path, progress: impl Fn(u64)) -> Result<PathBuf> {
         let log = to.join("log");
         let (name, mut command) = match self {
@@ -85,7 +85,7 @@ fn npm_pack(package: &str, to: &Path) -> Command {
     command
 }
 
-/// Whether the command succeeded.
+/// Waits for a command; whether it succeeded.
 #[expect(clippy::disallowed_methods, reason = "waits for another process")]
 fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
     let until = Instant::now() + WITHIN;
@@ -103,7 +103,7 @@ fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
     }
 }
 
-/// Bytes under a folder.
+/// Size of all files in a folder, in bytes.
 fn used(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries

@@ -1,8 +1,8 @@
-//! What of the server itself can be set, beside its engines.
+//! Settings of the server itself that `antiphon optimize` may search.
 
 use antiphon_core::measure::{Component, Tunable};
 
-use crate::config::{FRAME_MS, Server};
+use crate::config::{Advanced, FRAME_MS};
 use crate::machine;
 
 /// The server as a component.
@@ -13,9 +13,9 @@ pub(crate) struct ServerTunables {
 }
 
 impl ServerTunables {
-    pub(crate) fn new(server: &Server) -> Self {
-        let worker_threads = server.worker_threads.unwrap_or_else(machine::cores);
-        Self { frame_ms: server.frame_ms, worker_threads }
+    pub(crate) fn new(advanced: &Advanced) -> Self {
+        let worker_threads = advanced.worker_threads.unwrap_or_else(machine::cores);
+        Self { frame_ms: advanced.frame_ms, worker_threads }
     }
 }
 
@@ -34,12 +34,12 @@ impl Component for ServerTunables {
             unit: unit.into(),
             live: false,
         };
-        let (least, most) = (*FRAME_MS.start() as f64, *FRAME_MS.end() as f64);
+        let (least, most) = (f64::from(*FRAME_MS.start()), f64::from(*FRAME_MS.end()));
         let workers = self.worker_threads;
         let max_workers = machine::cores().max(workers) as f64;
         vec![
-            tunable("frame_ms", "server.frame_ms", "ms", self.frame_ms as f64, least, most),
-            tunable("worker_threads", "server.worker_threads", "threads", workers as f64, 1.0, max_workers),
+            tunable("frame_ms", "advanced.frame_ms", "ms", self.frame_ms as f64, least, most),
+            tunable("worker_threads", "advanced.worker_threads", "threads", workers as f64, 1.0, max_workers),
         ]
     }
 }

@@ -1,60 +1,49 @@
 //! `engines = [...]`: a list of engines within the section of a stage, each with the section's keys for its own.
 
+use antiphon_core::settings::SectionInfo;
 use toml::{Table, Value};
 
-/// The stages that may have several engines.
-const STAGES: [&str; 4] = ["stt", "llm", "tts", "embed"];
-/// What belongs to one engine and says nothing of another.
-const OWN: [&str; 14] = [
-    "engine",
-    "engines",
-    "model",
-    "base_url",
-    "api_key",
-    "api_version",
-    "max_concurrent",
-    "voices",
-    "dimensions",
-    "input_price",
-    "cached_price",
-    "output_price",
-    "hour_price",
-    "million_price",
-];
+use super::tree;
 
-/// Gives each engine of a list what the section says of all. A name stands for an engine with the section's keys: all of
+/// The key that holds the list.
+pub(super) const LIST: &str = "engines";
+
+/// Gives each engine of a list what its section says of all. A name stands for an engine with the section's keys: all of
 /// them if it is the section's `engine`, else those that do not belong to that alone.
-pub(super) fn expand(mut table: Table) -> Result<Table, String> {
-    for stage in STAGES {
-        let Some(Value::Table(section)) = table.get_mut(stage) else { continue };
-        let Some(list) = section.remove("engines") else { continue };
+pub(super) fn expand(mut table: Table, whole: &SectionInfo) -> Result<Table, String> {
+    for stage in whole.sections.iter().filter(|stage| stage.keys.iter().any(|key| key.name() == LIST)) {
+        let Some(Value::Table(section)) = table.get_mut(stage.name()) else { continue };
+        let Some(list) = section.remove(LIST) else { continue };
         let Value::Array(list) = list else {
-            return Err(format!("[{stage}] engines is a list: engines = [\"one\", \"another\"]"));
+            return Err(format!("[{}] engines is a list: engines = [\"one\", \"another\"]", stage.path));
         };
         let list: Result<Vec<_>, _> = list.into_iter().map(|entry| engine(stage, section, entry)).collect();
-        section.insert("engines".to_owned(), Value::Array(list?));
+        section.insert(LIST.to_owned(), Value::Array(list?));
     }
     Ok(table)
 }
 
-fn engine(stage: &str, section: &Table, entry: Value) -> Result<Value, String> {
-    let shared = section.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
-    let mut whole: Table = shared.map(|(key, value)| (key.clone(), value.clone())).collect();
+fn engine(stage: &SectionInfo, section: &Table, entry: Value) -> Result<Value, String> {
+    let name = stage.name();
+    let mut whole = section.clone();
+    for own in stage.all_keys().into_iter().filter(|key| key.own) {
+        tree::take(&mut whole, &own.path[stage.path.len() + 1..]);
+    }
     match entry {
-        Value::String(name) if section.get("engine").and_then(Value::as_str) == Some(&name) => {
+        Value::String(engine) if section.get("engine").and_then(Value::as_str) == Some(&engine) => {
             whole.clone_from(section);
         }
-        Value::String(name) => drop(whole.insert("engine".to_owned(), Value::String(name))),
-        Value::Table(own) if own.contains_key("engines") => {
+        Value::String(engine) => drop(whole.insert("engine".to_owned(), Value::String(engine))),
+        Value::Table(own) if own.contains_key(LIST) => {
             return Err(format!(
-                "[{stage}] engines holds an engine with engines of its own: list them all in one"
+                "[{name}] engines holds an engine with engines of its own: list them all in one"
             ));
         }
-        Value::Table(own) => whole.extend(own),
+        Value::Table(own) => tree::merge(&mut whole, own, stage),
         other => {
             let kind = other.type_str();
             return Err(format!(
-                "[{stage}] engines holds a {kind}: give names, or tables of keys of [{stage}]"
+                "[{name}] engines holds a {kind}: give names, or tables of keys of [{name}]"
             ));
         }
     }
@@ -66,7 +55,7 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<Table, String> {
-        expand(text.parse().expect("TOML"))
+        expand(text.parse().expect("TOML"), &super::super::layers::described())
     }
 
     #[test]

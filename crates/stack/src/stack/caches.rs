@@ -15,10 +15,10 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
         return Ok(None);
     }
     let clock: Clock = Arc::new(unix_ms);
-    // Redis is asked last: what is on this machine is nearer.
+    // Redis is asked last: the disk of this machine is nearer.
     let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
     if cache.disk {
-        let folder = super::data_dir(config)?.join("cache");
+        let folder = config.data_dir()?.join("cache");
         let disk = DiskLayer::open(&folder, cache.disk_mb << 20, clock.clone()).await;
         layers.push(disk.with_context(|| format!("[cache] disk: {} cannot be used", folder.display()))?);
     }

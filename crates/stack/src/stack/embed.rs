@@ -8,10 +8,10 @@ use antiphon_providers::remote::ApiKey;
 use antiphon_providers::scripted::fake::FakeEmbed;
 use antiphon_providers::scripted::sim::SimEmbed;
 use antiphon_providers::vendors::openai::{OpenAiEmbed, OpenAiEmbedOptions};
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::builder::{Builder, OPENAI};
-use crate::config;
+use crate::config::{self, EmbedEngine};
 
 impl Builder<'_> {
     /// One embedder. Remote ones tell `limits` what their servers say.
@@ -20,24 +20,23 @@ impl Builder<'_> {
         embed: &config::Embed,
         limits: &Arc<RateLimits>,
     ) -> Result<Arc<dyn Embed>> {
-        Ok(match embed.engine.as_str() {
-            "minilm" => {
+        Ok(match embed.engine {
+            EmbedEngine::MiniLm => {
                 let model = self.model("minilm-l6-v2/model.onnx");
                 Arc::new(MiniLm::open(self.runtime()?, self.pool, &model)?)
             }
-            "openai" => {
+            EmbedEngine::OpenAi => {
                 let base_url = embed.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
                 let model = embed.model.clone().unwrap_or_else(|| "text-embedding-3-small".to_owned());
                 Arc::new(OpenAiEmbed::new(OpenAiEmbedOptions {
                     api_key: embed.api_key.as_ref().map(|key| ApiKey::new(key.reveal())),
-                    dimensions: embed.dimensions,
+                    settings: embed.openai.clone(),
                     limits: limits.clone(),
                     ..OpenAiEmbedOptions::new(base_url, model)
                 })?)
             }
-            "sim" => Arc::new(SimEmbed),
-            "fake" => Arc::new(FakeEmbed),
-            other => bail!("[embed] engine = \"{other}\" is not known: minilm, openai, sim, fake"),
+            EmbedEngine::Sim => Arc::new(SimEmbed),
+            EmbedEngine::Fake => Arc::new(FakeEmbed),
         })
     }
 }

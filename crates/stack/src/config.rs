@@ -1,0 +1,148 @@
+//! The configuration: one TOML file, environment variables over it, command-line flags over those.
+//!
+//! Every key is optional, unknown ones are refused with the nearest known one, and secrets never print.
+
+mod advanced;
+mod cache;
+mod engines;
+mod layers;
+mod names;
+mod reference;
+mod secret;
+mod sections;
+mod stages;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use antiphon_core::settings::SectionInfo;
+use anyhow::{Context, Result, bail};
+
+pub use advanced::Advanced;
+pub(crate) use advanced::FRAME_MS;
+pub use cache::{Cache, ReplyCache};
+pub use layers::Origin;
+pub use reference::{example, keys, page};
+pub use secret::Secret;
+pub use sections::{
+    Agent, Config, Emotion, EmotionEngine, Kb, Limits, MODELS_VARIABLE, Memory, Server, Telemetry, Telephony,
+    Tls, Turn, TurnEngine, Vad, VadEngine,
+};
+pub use stages::{Embed, EmbedEngine, Fallback, Llm, LlmEngine, Stt, SttEngine, Tts, TtsEngine};
+
+use layers::Layers;
+
+/// The configuration in force and where each value came from.
+#[derive(Debug)]
+pub struct Effective {
+    /// The values.
+    pub config: Config,
+    /// The full name of each key and its origin; what is missing here is a default.
+    pub origins: Vec<(String, Origin)>,
+    /// What whoever wrote it should know, such as that a key has another name now: one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Settings that `antiphon optimize --apply` found better on this machine, in the data directory. What a person wrote
+/// goes over them.
+pub const TUNED: &str = "tuned.toml";
+
+/// Reads the configuration: what was tuned, over it `file` or else the first that exists of `./antiphon.toml` and
+/// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`, over it the environment. `data_dir` goes over all.
+pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
+    let found = match file {
+        Some(file) => Some(file.to_owned()),
+        None => [PathBuf::from("antiphon.toml")].into_iter().chain(user_file()).find(|path| path.is_file()),
+    };
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let text = found.as_deref().map_or_else(|| Ok(String::new()), read)?;
+    let name = found.as_deref().map_or_else(String::new, |path| path.display().to_string());
+    let located = |mut effective: Effective| {
+        if let Some(dir) = data_dir {
+            effective.config.server.data_dir = Some(dir.to_owned());
+        }
+        effective
+    };
+    let effective = located(resolve(&text, &name, None, std::env::vars())?);
+    // Without a place for data there is nothing tuned.
+    let tuned = effective.config.data_dir().map(|dir| dir.join(TUNED));
+    let Some(tuned) = tuned.ok().filter(|path| path.is_file()) else { return Ok(effective) };
+    let (text_below, name_below) = (read(&tuned)?, tuned.display().to_string());
+    let resolved = resolve(&text, &name, Some((&text_below, &name_below)), std::env::vars());
+    let advice =
+        || format!("{name_below} was written for another version: `antiphon optimize --rollback` removes it");
+    Ok(located(resolved.with_context(advice)?))
+}
+
+/// Reads a configuration from text alone.
+#[cfg(fuzzing)]
+pub fn parse(text: &str) -> Result<Effective> {
+    resolve(text, "fuzz.toml", None, std::iter::empty())
+}
+
+/// The environment variable that sets a key: `llm.model` is `ANTIPHON_LLM__MODEL`.
+pub fn variable(key: &str) -> String {
+    format!("ANTIPHON_{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// Today's full name of a key, whichever of its names this is.
+pub fn current_name(key: &str) -> String {
+    names::current(&layers::described(), key).to_owned()
+}
+
+/// Whether this is the full name of a section, not of a key.
+pub fn is_section(path: &str) -> bool {
+    fn holds(section: &SectionInfo, path: &str) -> bool {
+        section.path == path || section.sections.iter().any(|inner| holds(inner, path))
+    }
+    holds(&layers::described(), path)
+}
+
+/// Where a user keeps the file.
+fn user_file() -> Option<PathBuf> {
+    let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(home.join("antiphon/antiphon.toml"))
+}
+
+/// Puts the layers together and checks the result.
+fn resolve(
+    text: &str,
+    name: &str,
+    below: Option<(&str, &str)>,
+    vars: impl Iterator<Item = (String, String)>,
+) -> Result<Effective> {
+    let mut layers = Layers::new(vars);
+    if let Some((text, name)) = below {
+        layers.add_file(text, name)?;
+    }
+    layers.add_file(text, name)?;
+    layers.add_environment()?;
+    let config = layers.config()?;
+    check(&config)?;
+    Ok(Effective { config, origins: layers.origins.into_iter().collect(), warnings: layers.warnings })
+}
+
+/// What no key can say alone.
+fn check(config: &Config) -> Result<()> {
+    if !config.server.listen.ip().is_loopback() && config.server.api_keys.is_empty() {
+        bail!(
+            "[server] listen = \"{}\" lets the network in without a key: set api_keys, or listen on 127.0.0.1",
+            config.server.listen
+        );
+    }
+    let Config { stt, llm, tts, .. } = config;
+    let stt = [stt].into_iter().chain(&stt.engines).map(|stt| ("stt", &stt.sim.faults));
+    let llm = [llm].into_iter().chain(&llm.engines).map(|llm| ("llm", &llm.sim.faults));
+    let tts = [tts].into_iter().chain(&tts.engines).map(|tts| ("tts", &tts.sim.faults));
+    for (section, faults) in stt.chain(llm).chain(tts) {
+        if faults.fail_rate + faults.stall_rate > 1.0 {
+            bail!("[{section}.sim] fail_rate and stall_rate are shares of the requests: at most 1 together");
+        }
+    }
+    Ok(())
+}

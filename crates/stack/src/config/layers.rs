@@ -1,0 +1,224 @@
+//! The layers of the configuration: what was tuned, over it the file, over it the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use antiphon_core::settings::{SectionInfo, Setting};
+use anyhow::{Result, anyhow, bail};
+use toml::{Table, Value};
+
+use super::{Config, engines, names, tree};
+
+/// Environment variables of this prefix are settings: `ANTIPHON_SECTION__KEY`.
+const PREFIX: &str = "ANTIPHON_";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This file.
+    File(String),
+    /// This environment variable.
+    Environment(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(name) | Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What the layers say together.
+pub(super) struct Layers {
+    whole: SectionInfo,
+    vars: Vec<(String, String)>,
+    table: Table,
+    /// Of each key that is not at its default.
+    pub(super) origins: BTreeMap<String, Origin>,
+    /// About old names: one line each.
+    pub(super) warnings: Vec<String>,
+    /// Names and texts of the files.
+    files: Vec<(String, String)>,
+}
+
+impl Layers {
+    /// No layer yet; files may name the environment variables `vars`.
+    pub(super) fn new(vars: impl Iterator<Item = (String, String)>) -> Self {
+        Self {
+            whole: described(),
+            vars: vars.collect(),
+            table: Table::new(),
+            origins: BTreeMap::new(),
+            warnings: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Lays a file over what there is.
+    pub(super) fn add_file(&mut self, text: &str, name: &str) -> Result<()> {
+        let mut table: Table =
+            text.parse().map_err(|e: toml::de::Error| at(text, name, e.span(), e.message()))?;
+        for value in table.iter_mut().map(|(_, value)| value) {
+            expand(value, &self.vars, name)?;
+        }
+        self.files.push((name.to_owned(), text.to_owned()));
+        for renamed in names::rename(&mut table, &self.whole) {
+            if renamed.deprecated {
+                let (from, to) = (bracketed(&renamed.from), bracketed(&renamed.to));
+                self.warnings.push(format!("{name}: {from} is now {to}"));
+            }
+        }
+        self.add(table, &Origin::File(name.to_owned()))
+    }
+
+    /// Lays the environment over what there is.
+    pub(super) fn add_environment(&mut self) -> Result<()> {
+        for (variable, value) in self.vars.clone() {
+            let Some(path) = self.path_of(&variable) else { continue };
+            let mut table = Table::new();
+            tree::put(&mut table, &path, parse(&value));
+            for renamed in names::rename(&mut table, &self.whole) {
+                if renamed.deprecated {
+                    self.warnings.push(format!("{variable} is now {}", super::variable(&renamed.to)));
+                }
+            }
+            self.add(table, &Origin::Environment(variable))?;
+        }
+        Ok(())
+    }
+
+    /// The key that an environment variable sets.
+    fn path_of(&self, variable: &str) -> Option<String> {
+        let keys = self.whole.all_keys();
+        let own = keys.iter().find(|key| key.environment[1..].iter().any(|known| known == variable));
+        if let Some(key) = own {
+            return Some(key.path.clone());
+        }
+        let path = variable.strip_prefix(PREFIX)?;
+        path.contains("__").then(|| path.to_lowercase().replace("__", "."))
+    }
+
+    fn add(&mut self, table: Table, origin: &Origin) -> Result<()> {
+        if let Err(unknown) = names::check(&table, &self.whole, &self.whole) {
+            return Err(self.located(origin, &unknown.path, &unknown.message));
+        }
+        for path in tree::paths(&table, &self.whole) {
+            self.origins.insert(path, origin.clone());
+        }
+        tree::merge(&mut self.table, table, &self.whole);
+        Ok(())
+    }
+
+    /// Gives the values their types and checks each.
+    pub(super) fn config(&self) -> Result<Config> {
+        let table = engines::expand(self.table.clone(), &self.whole).map_err(anyhow::Error::msg)?;
+        let config: Config = serde_path_to_error::deserialize(table).map_err(|error| {
+            let path = error.path().to_string();
+            // `stt.engines[0].model` is known as `stt.model`.
+            let parts = path.split('.').map(|part| part.split('[').next().unwrap_or(part));
+            let parts: Vec<&str> = parts
+                .enumerate()
+                .filter(|(n, part)| *n != 1 || *part != engines::LIST)
+                .map(|(_, part)| part)
+                .collect();
+            let (path, said) = (parts.join("."), wrong(error.inner().message()));
+            self.explain(&path, &format!("{}: {said}", bracketed(&path)))
+        })?;
+        config.check("").map_err(|wrong| self.explain(&wrong.path, &wrong.to_string()))?;
+        Ok(config)
+    }
+
+    /// An error about a key, with the place where it is set.
+    pub(super) fn explain(&self, path: &str, message: &str) -> anyhow::Error {
+        // What is wrong in a list of engines came with the list.
+        let (stage, _) = path.split_once('.').unwrap_or((path, ""));
+        let list = format!("{stage}.{}", engines::LIST);
+        match self.origins.get(path).or_else(|| self.origins.get(&list)) {
+            Some(origin) => self.located(origin, path, message),
+            None => anyhow!("{message}"),
+        }
+    }
+
+    fn located(&self, origin: &Origin, path: &str, message: &str) -> anyhow::Error {
+        let Origin::File(name) = origin else { return anyhow!("{origin}: {message}") };
+        let text = self.files.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
+        let (stage, key) = path.split_once('.').unwrap_or((path, ""));
+        let list = format!("{stage}.{}", engines::LIST);
+        let in_list = format!("{list}.{key}");
+        let keys = self.whole.all_keys();
+        let aliases = keys.iter().find(|key| key.path == path).map(|key| key.aliases.as_slice());
+        let aliases = aliases.unwrap_or_default().iter().map(|alias| alias.path.as_str());
+        // An engine that is only named has no line but that of its list.
+        let mut places = [path].into_iter().chain(aliases).chain([in_list.as_str(), list.as_str()]);
+        match places.find_map(|place| tree::line(text, place)) {
+            Some(line) => anyhow!("{name}:{line}: {message}"),
+            None => anyhow!("{name}: {message}"),
+        }
+    }
+}
+
+/// All sections and keys that there are.
+pub(super) fn described() -> SectionInfo {
+    Config::section("").unwrap_or_else(|| SectionInfo::new("", ""))
+}
+
+/// `[turn] silence_ms` for `turn.silence_ms`.
+fn bracketed(path: &str) -> String {
+    path.rsplit_once('.').map_or_else(|| format!("[{path}]"), |(section, key)| format!("[{section}] {key}"))
+}
+
+/// What is wrong with a value, in words for whoever wrote it.
+fn wrong(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let Some(rest) = first.strip_prefix("unknown variant ") else { return first.to_owned() };
+    // The value is quoted first, then those that are known.
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let (value, known) = (quoted.next().unwrap_or_default(), quoted.collect::<Vec<_>>());
+    let nearest = names::nearest(value, known.iter().copied()).unwrap_or_default();
+    format!("\"{value}\" is not known; did you mean \"{nearest}\"? There are {}", known.join(", "))
+}
+
+/// A TOML value, or else the text itself.
+fn parse(text: &str) -> Value {
+    let document: Option<Table> = format!("value = {text}").parse().ok();
+    document.and_then(|mut t| t.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Replaces `${NAME}` in every string; `$${` stands for `${`.
+fn expand(value: &mut Value, vars: &[(String, String)], name: &str) -> Result<()> {
+    match value {
+        Value::String(text) => *text = expanded(text, vars, name)?,
+        Value::Array(values) => values.iter_mut().try_for_each(|value| expand(value, vars, name))?,
+        Value::Table(table) => table.iter_mut().try_for_each(|(_, value)| expand(value, vars, name))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn expanded(text: &str, vars: &[(String, String)], name: &str) -> Result<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at - 1]);
+            out.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let Some((variable, after)) = rest[at + 2..].split_once('}') else {
+            bail!("{name}: \"{text}\" has a ${{ without its }}");
+        };
+        let value = vars.iter().find(|(known, _)| known == variable).map(|(_, value)| value);
+        out.push_str(value.ok_or_else(|| anyhow!("{name}: the environment variable {variable} is not set"))?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn at(text: &str, name: &str, span: Option<std::ops::Range<usize>>, message: &str) -> anyhow::Error {
+    let line = span.map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    anyhow!("{name}:{line}: {message}")
+}

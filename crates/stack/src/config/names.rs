@@ -1,0 +1,140 @@
+//! The names of keys: old ones become today's, and unknown ones are refused with the nearest known one.
+
+use std::collections::BTreeSet;
+
+use antiphon_core::settings::{Alias, KeyInfo, SectionInfo};
+use toml::{Table, Value};
+
+use super::engines::LIST;
+use super::tree;
+
+/// A key that stood under another of its names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Renamed {
+    pub(super) from: String,
+    pub(super) to: String,
+    /// Whether whoever wrote it should be told.
+    pub(super) deprecated: bool,
+}
+
+/// Moves each key that stands under another of its names to where it belongs, also in lists of engines. What stands
+/// there already stays.
+pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
+    let keys = whole.all_keys();
+    let aliases = || keys.iter().flat_map(|key| key.aliases.iter().map(move |alias| (*key, alias)));
+    let mut renamed = Vec::new();
+    let mut left = BTreeSet::new();
+    for (key, alias) in aliases() {
+        if move_key(table, &alias.path, &key.path) {
+            left.extend(alias.path.rsplit_once('.').map(|(section, _)| section.to_owned()));
+            renamed.push(Renamed::new(key, alias));
+        }
+        renamed.extend(rename_in_list(table, key, alias));
+    }
+    // A section that is no more would be unknown, even when nothing is in it.
+    for section in left.iter().filter(|path| whole.sections.iter().all(|known| known.path != **path)) {
+        if table.get(section).and_then(Value::as_table).is_some_and(Table::is_empty) {
+            table.remove(section);
+        }
+    }
+    renamed
+}
+
+/// The same in each table of a list of engines, where names begin at the stage's section.
+fn rename_in_list(table: &mut Table, key: &KeyInfo, alias: &Alias) -> Option<Renamed> {
+    let (stage, from) = alias.path.split_once('.')?;
+    let to = key.path.strip_prefix(stage)?.strip_prefix('.')?;
+    let list = table.get_mut(stage)?.get_mut(LIST)?.as_array_mut()?;
+    let mut moved = false;
+    for table in list.iter_mut().filter_map(Value::as_table_mut) {
+        moved |= move_key(table, from, to);
+    }
+    moved.then(|| Renamed::new(key, alias))
+}
+
+fn move_key(table: &mut Table, from: &str, to: &str) -> bool {
+    let Some(value) = tree::take(table, from) else { return false };
+    if !tree::contains(table, to) {
+        // Where no table can be made, the name in the way is refused later.
+        tree::put(table, to, value);
+    }
+    true
+}
+
+impl Renamed {
+    fn new(key: &KeyInfo, alias: &Alias) -> Self {
+        Self { from: alias.path.clone(), to: key.path.clone(), deprecated: alias.deprecated }
+    }
+}
+
+/// Today's name of a key.
+pub(super) fn current<'a>(whole: &'a SectionInfo, path: &'a str) -> &'a str {
+    let key = whole.all_keys().into_iter().find(|key| key.aliases.iter().any(|alias| alias.path == path));
+    key.map_or(path, |key| &key.path)
+}
+
+/// A name that there is not.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    /// In full.
+    pub(super) path: String,
+    pub(super) message: String,
+}
+
+/// Refuses names that are not declared.
+pub(super) fn check(table: &Table, section: &SectionInfo, whole: &SectionInfo) -> Result<(), Unknown> {
+    for (name, value) in table {
+        let key = section.keys.iter().find(|key| key.name() == name);
+        let inner = section.sections.iter().find(|section| section.name() == name);
+        match (key, inner, value) {
+            (Some(_), _, Value::Array(list)) if name == LIST => {
+                let mut tables = list.iter().filter_map(Value::as_table);
+                tables.try_for_each(|table| check(table, section, whole)).map_err(|unknown| Unknown {
+                    path: unknown.path.replacen(&section.path, &format!("{}.{LIST}", section.path), 1),
+                    ..unknown
+                })?;
+            }
+            (Some(_), _, _) => {}
+            (_, Some(inner), Value::Table(table)) => check(table, inner, whole)?,
+            (_, Some(inner), _) => {
+                let message = format!("[{}] is a table with keys of its own", inner.path);
+                return Err(Unknown { path: inner.path.clone(), message });
+            }
+            (None, None, _) => return Err(unknown(name, section, whole)),
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str, section: &SectionInfo, whole: &SectionInfo) -> Unknown {
+    let path = if section.path.is_empty() { name.to_owned() } else { format!("{}.{name}", section.path) };
+    let inner = || section.sections.iter().map(SectionInfo::name);
+    let message = if section.path.is_empty() {
+        match nearest(name, inner()) {
+            Some(nearest) => format!("unknown section [{name}]; did you mean [{nearest}]?"),
+            None => format!("unknown section [{name}]"),
+        }
+    } else if let Some(place) = elsewhere(name, section, whole) {
+        format!("unknown key `{name}` in [{}]; it belongs in [{place}]", section.path)
+    } else {
+        let known = section.keys.iter().map(KeyInfo::name).chain(inner());
+        match nearest(name, known) {
+            Some(nearest) => format!("unknown key `{name}` in [{}]; did you mean `{nearest}`?", section.path),
+            None => format!("unknown key `{name}` in [{}]", section.path),
+        }
+    };
+    Unknown { path, message }
+}
+
+/// The section near this one that has a key of this name.
+fn elsewhere<'a>(name: &str, section: &SectionInfo, whole: &'a SectionInfo) -> Option<&'a str> {
+    let (stage, keys) = (section.path.split('.').next()?, whole.all_keys());
+    let near = |key: &&&KeyInfo| key.name() == name && key.path.split('.').next() == Some(stage);
+    keys.iter().find(near).and_then(|key| Some(key.path.rsplit_once('.')?.0))
+}
+
+/// The name that is most like this one.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &&str| strsim::jaro_winkler(known, name);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}

@@ -1,0 +1,268 @@
+//! The whole file, and the tables of the server and the agent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use antiphon_core::settings::{Check, Setting};
+use antiphon_core::{choices, settings};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::advanced::Advanced;
+use super::cache::Cache;
+use super::secret::Secret;
+use super::stages::{Embed, Fallback, Llm, Stt, Tts};
+
+settings! {
+    /// Everything that can be set.
+    pub struct Config {
+        /// `[server]`
+        server: Server = Server::default();
+        /// `[vad]`
+        vad: Vad = Vad::default();
+        /// `[turn]`
+        turn: Turn = Turn::default();
+        /// `[stt]`
+        stt: Stt = Stt::default();
+        /// `[llm]`
+        llm: Llm = Llm::default();
+        /// `[tts]`
+        tts: Tts = Tts::default();
+        /// `[embed]`
+        embed: Embed = Embed::default();
+        /// `[emotion]`
+        emotion: Emotion = Emotion::default();
+        /// `[memory]`
+        memory: Memory = Memory::default();
+        /// `[kb]`
+        kb: Kb = Kb::default();
+        /// `[fallback]`
+        fallback: Fallback = Fallback::default();
+        /// `[cache]`
+        cache: Cache = Cache::default();
+        /// `[agent]`
+        agent: Agent = Agent::default();
+        /// `[telephony]`
+        telephony: Telephony = Telephony::default();
+        /// `[telemetry]`
+        telemetry: Telemetry = Telemetry::default();
+        /// `[advanced]`
+        advanced: Advanced = Advanced::default();
+    }
+}
+
+impl Config {
+    /// Where data is kept: `[server] data_dir`, or else a folder in the user's data directory.
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.server.data_dir {
+            return Ok(dir.clone());
+        }
+        let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+        Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
+    }
+
+    /// Where models are kept: `[server] models_dir`, or else a folder in the data directory.
+    pub fn models_dir(&self) -> Result<PathBuf> {
+        self.server.models_dir.clone().map_or_else(|| Ok(self.data_dir()?.join("models")), Ok)
+    }
+}
+
+settings! {
+    /// How the server listens, where it keeps things and what it allows.
+    pub struct Server {
+        /// Where to listen. Elsewhere than on this machine only with `api_keys`.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7700));
+        /// Where data is kept. When not set: `antiphon` in the user's data directory.
+        data_dir: Option<PathBuf> = None, example("\"/var/lib/antiphon\"");
+        /// Where models are kept. When not set: `models` in the data directory. A second data directory need not have
+        /// the models again.
+        models_dir: Option<PathBuf> = None, example("\"/var/lib/antiphon/models\""), variable(MODELS_VARIABLE);
+        /// Certificate and key for HTTPS, PEM files.
+        tls: Option<Tls> = None, example("{ cert = \"cert.pem\", key = \"key.pem\" }");
+        /// Keys that let a client in. Without any, only this machine may connect. A key can come from an environment
+        /// variable: `["${ANTIPHON_KEY}"]`.
+        api_keys: Vec<Secret> = Vec::new();
+        /// `[server.limits]`
+        limits: Limits = Limits::default();
+    }
+}
+
+/// Names the models' folder, for the server and for its tests.
+pub const MODELS_VARIABLE: &str = "ANTIPHON_MODELS";
+
+/// Certificate and key, PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Setting for Tls {
+    const TYPE: &'static str = "table of `cert` and `key`";
+    const LIST: &'static str = "list of tables of `cert` and `key`";
+}
+
+settings! {
+    /// What the server refuses.
+    pub struct Limits {
+        /// Calls at a time. When not set: what `antiphon load stress --save` found that this machine holds, else 1000.
+        max_calls: Option<usize> = None, check(Check::AtLeast(1.0)), example("1000");
+        /// The largest upload of audio in MiB.
+        max_upload_mb: usize = 256;
+        /// How long calls may go on when the server is told to stop, in seconds.
+        drain_s: u64 = 30;
+    }
+}
+
+choices! {
+    /// Which voice activity detector.
+    pub enum VadEngine {
+        /// A neural network.
+        Silero = "silero",
+        /// The level alone, which needs no model.
+        Energy = "energy",
+    }
+}
+
+settings! {
+    /// Voice activity detection: whether somebody speaks.
+    pub struct Vad {
+        /// `silero`, a neural network, or `energy`, the level alone.
+        engine: VadEngine = VadEngine::Silero;
+        /// Probability at which speech begins.
+        threshold: f32 = 0.5, check(Check::Below(0.0, 1.0));
+    }
+}
+
+choices! {
+    /// What ends a turn.
+    pub enum TurnEngine {
+        /// The sound of the last seconds, with a limit on silence.
+        Smart = "smart",
+        /// Silence alone.
+        Silence = "silence",
+    }
+}
+
+settings! {
+    /// Turn-taking: when the agent speaks.
+    pub struct Turn {
+        /// What ends a turn: `smart`, the sound of its last seconds, or `silence` alone.
+        engine: TurnEngine = TurnEngine::Smart;
+        /// With `silence`: silence that ends a turn, in milliseconds.
+        silence_ms: u64 = 500;
+        /// With `smart`: silence that ends a turn which sounds complete.
+        min_silence_ms: u64 = 224;
+        /// With `smart`: silence that ends any turn.
+        max_silence_ms: u64 = 1_500;
+        /// Silence after which a reply is prepared, before it is certain that the turn is over.
+        speculate_ms: u64 = 96;
+        /// Whether the person may interrupt the agent.
+        barge_in: bool = true;
+        /// Silence after which the person is asked again; 0: never.
+        reprompt_ms: u64 = 0;
+        /// How often the person is asked again before the agent says goodbye.
+        max_reprompts: u32 = 2;
+    }
+}
+
+choices! {
+    /// Whether the agent learns how a person feels.
+    pub enum EmotionEngine {
+        /// From the embedding of their words.
+        MiniLm = "minilm",
+        /// Nothing is learned of feelings.
+        Off = "off",
+    }
+}
+
+settings! {
+    /// How the person feels.
+    pub struct Emotion {
+        /// `minilm`, from the person's words, or `off`. When not set: `minilm` if that is `[embed] engine`.
+        engine: Option<EmotionEngine> = None, example("\"off\"");
+    }
+}
+
+settings! {
+    /// What is remembered of persons.
+    pub struct Memory {
+        /// Whether anything is remembered. Memories last until the server stops.
+        enabled: bool = true;
+    }
+}
+
+settings! {
+    /// What the agent knows.
+    pub struct Kb {
+        /// Text and Markdown files, such as `["faq.md"]`, read when the server starts.
+        files: Vec<PathBuf> = Vec::new();
+    }
+}
+
+settings! {
+    /// The agent.
+    pub struct Agent {
+        /// What the language model is told about its task.
+        instructions: String = "You are a friendly voice assistant. Answer in one or two short spoken sentences. \
+            Do not use lists or markdown.".to_owned();
+        /// A voice of the speech engine. When not set: the engine's first.
+        voice: Option<String> = None, example("\"joe\"");
+        /// Said at the start of a call.
+        greeting: String = String::new();
+        /// Said before a call is ended because the person is silent.
+        goodbye: String = "Goodbye.".to_owned();
+        /// Tools that the server runs itself when the language model calls them. `time` tells the time and date.
+        tools: Vec<String> = Vec::new(), example("[\"time\"]");
+        /// Whether its replies may come from the cache and go there.
+        cache: bool = true;
+        /// With `[cache] reply = "semantic"`: whether replies to the same question in other words may be used.
+        cache_other_words: bool = true;
+    }
+}
+
+settings! {
+    /// How telephone companies reach the server.
+    pub struct Telephony {
+        /// The server's address as they see it. When not set: the address that they ask for.
+        public_url: Option<String> = None, check(HTTP_URL), example("\"https://voice.example.com\"");
+        /// With it Twilio signs its requests. When it is set, requests without a valid signature are refused.
+        twilio_auth_token: Option<Secret> = None, example("\"${TWILIO_AUTH_TOKEN}\"");
+        /// The public key of the Telnyx account. When it is set, webhooks that Telnyx did not sign are refused.
+        telnyx_public_key: Option<String> = None, example("\"...\"");
+        /// A secret of your own that Telnyx shows when it opens the media socket (`stream_auth_token`). When it is set,
+        /// media sockets that do not show it are refused.
+        telnyx_stream_token: Option<Secret> = None, example("\"${TELNYX_STREAM_TOKEN}\"");
+    }
+}
+
+settings! {
+    /// Logs, alerts and traces.
+    pub struct Telemetry {
+        /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's `EnvFilter`.
+        log: String = "info".to_owned();
+        /// `text` or `json`.
+        log_format: String = "text".to_owned();
+        /// Where alerts are posted as JSON. It is kept secret: an address that nobody else knows is often all that
+        /// protects a webhook.
+        alert_webhook: Option<Secret> = None, check(HTTP_URL), example("\"https://alerts.example.com/antiphon\"");
+        /// With it alerts are signed.
+        alert_webhook_secret: Option<Secret> = None, example("\"${ANTIPHON_WEBHOOK_SECRET}\"");
+        /// An OpenTelemetry collector that takes spans by OTLP over HTTP.
+        otlp_endpoint: Option<String> = None, check(HTTP_URL), example("\"http://127.0.0.1:4318\"");
+        /// The collector's key, if it wants one.
+        otlp_key: Option<Secret> = None, example("\"${OTLP_KEY}\"");
+        /// Whether settings that are safe while serving are tuned, and undone when they make things worse.
+        tune: bool = false;
+    }
+}
+
+/// An address of a server that speaks HTTP.
+const HTTP_URL: Check = Check::Text {
+    what: "an address that begins with https:// or http://",
+    holds: |url| url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+};

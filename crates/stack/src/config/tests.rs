@@ -1,0 +1,238 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn load_text(text: &str, vars: &[(&str, &str)]) -> Result<Effective> {
+    let vars = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    resolve(text, "antiphon.toml", None, vars)
+}
+
+fn error(text: &str, vars: &[(&str, &str)]) -> String {
+    format!("{:#}", load_text(text, vars).expect_err("refused"))
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = load_text("", &[]).expect("loads").config;
+    assert_eq!(config, Config::default());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:7700");
+}
+
+#[test]
+fn the_example_file_holds_the_defaults() {
+    let example = include_str!("../../../../antiphon.example.toml");
+    assert_eq!(load_text(example, &[]).expect("loads").config, Config::default());
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_is_named_as_the_origin() {
+    let vars = [("ANTIPHON_TURN__SILENCE_MS", "700"), ("ANTIPHON_AGENT__VOICE", "joe")];
+    let effective = load_text("[turn]\nsilence_ms = 600\n[agent]\ngreeting = \"Hi\"", &vars).expect("loads");
+    assert_eq!(effective.config.turn.silence_ms, 700);
+    assert_eq!(effective.config.agent.voice.as_deref(), Some("joe"));
+    let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
+    assert_eq!(origin("turn.silence_ms").as_deref(), Some("ANTIPHON_TURN__SILENCE_MS"));
+    assert_eq!(origin("agent.greeting").as_deref(), Some("antiphon.toml"));
+}
+
+#[test]
+fn what_was_tuned_lies_below_what_a_person_wrote() {
+    let tuned = ("[llm]\nthreads = 3\nparallel = 4\n[pool]\nthreads = 1", "tuned.toml");
+    let effective =
+        resolve("[llm]\nparallel = 6", "antiphon.toml", Some(tuned), std::iter::empty()).expect("loads");
+    let Config { llm, advanced, .. } = &effective.config;
+    let llama = &llm.llama;
+    assert_eq!((llama.threads, llama.parallel, advanced.model_threads), (Some(3), 6, Some(1)));
+    let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
+    assert_eq!(origin("llm.llama.threads").as_deref(), Some("tuned.toml"));
+    assert_eq!(origin("llm.llama.parallel").as_deref(), Some("antiphon.toml"));
+}
+
+#[test]
+fn variables_are_expanded_and_a_missing_one_is_named() {
+    let text = "[server]\napi_keys = [\"${KEY}\"]\n[agent]\ngreeting = \"$${not}\"";
+    let config = load_text(text, &[("KEY", "s3cret")]).expect("loads").config;
+    assert_eq!(config.server.api_keys[0].reveal(), "s3cret");
+    assert_eq!(config.agent.greeting, "${not}");
+    assert!(error(text, &[]).contains("KEY"), "{}", error(text, &[]));
+}
+
+#[test]
+fn unknown_keys_name_the_line_and_the_nearest_known_one() {
+    let message = error("[turn]\nsilense_ms = 3", &[]);
+    assert!(message.contains("antiphon.toml:2") && message.contains("silence_ms"), "{message}");
+    let message = error("[trun]\n", &[]);
+    assert!(message.contains("turn"), "{message}");
+    let message = error("", &[("ANTIPHON_TURN__SILENT", "1")]);
+    assert!(message.contains("silence_ms"), "{message}");
+}
+
+#[test]
+fn wrong_types_and_values_are_refused() {
+    assert!(error("[turn]\nsilence_ms = \"long\"", &[]).contains("antiphon.toml:2"));
+    assert!(error("[server]\nlisten = \"0.0.0.0:7700\"", &[]).contains("api_keys"));
+    assert!(error("[tts]\nspeed = 9", &[]).contains("speed"));
+    for frame_ms in [0, 10, 50, 220] {
+        assert!(error(&format!("[server]\nframe_ms = {frame_ms}"), &[]).contains("frame_ms"));
+    }
+    assert!(error("[server]\nworker_threads = 0", &[]).contains("worker_threads"));
+    assert!(error("[cache]\nspeech_ttl_s = 0", &[]).contains("speech_ttl_s"));
+    assert!(error("[cache]\ndisk_mb = 0", &[]).contains("disk_mb"));
+    assert!(error("[cache]\nreply = \"sometimes\"", &[]).contains("antiphon.toml:2"));
+    let message = error("[cache]\nredis_url = \"http://user:s3cret@host\"", &[]);
+    assert!(message.contains("redis_url") && !message.contains("s3cret"), "{message}");
+    assert!(error("[stt]\nhour_price = -0.5", &[]).contains("[stt] hour_price"));
+    assert!(error("[tts]\nengines = [{ million_price = nan }]", &[]).contains("[tts] million_price"));
+}
+
+#[test]
+fn the_example_file_and_the_reference_page_are_as_the_declarations_have_them() {
+    let hint = "write it anew: `make config-pages`";
+    assert!(example() == include_str!("../../../../antiphon.example.toml"), "antiphon.example.toml: {hint}");
+    assert!(page() == include_str!("../../../../docs/configuration.md"), "docs/configuration.md: {hint}");
+}
+
+#[test]
+fn every_key_has_help_and_a_default_or_an_example_that_is_good() {
+    // Keys that are only shown in a comment are set as well.
+    let mut text = String::new();
+    for line in example().lines() {
+        let shown = line.strip_prefix("# ").filter(|line| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        });
+        text += shown.unwrap_or(line);
+        text.push('\n');
+    }
+    let names = ["DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY", "TWILIO_AUTH_TOKEN", "OTLP_KEY"];
+    let mut vars: Vec<_> = names.iter().map(|name| (*name, "s3cret")).collect();
+    vars.extend([("ANTIPHON_WEBHOOK_SECRET", "s3cret"), ("REDIS_URL", "redis://127.0.0.1")]);
+    let effective = load_text(&text, &vars).expect("loads");
+    for key in keys("") {
+        assert!(!key.help.is_empty(), "{} has no help", key.path);
+        assert!(
+            effective.origins.iter().any(|(path, _)| *path == key.path) || key.name() == "engines",
+            "{key:?}"
+        );
+    }
+    assert!(effective.warnings.is_empty(), "{:?}", effective.warnings);
+}
+
+#[test]
+fn keys_are_listed_by_section_and_by_name() {
+    let names = |prefix| keys(prefix).into_iter().map(|key| key.path).collect::<Vec<_>>();
+    assert!(names("server").contains(&"server.limits.max_calls".to_owned()));
+    assert_eq!(names("turn.silence_ms"), ["turn.silence_ms"]);
+    assert!(names("tur").is_empty() && names("").len() > 100);
+    let key = &keys("advanced.frame_ms")[0];
+    assert_eq!(key.environment, ["ANTIPHON_ADVANCED__FRAME_MS"]);
+    assert_eq!(key.check.as_deref(), Some("a multiple of 20 between 20 and 200"));
+}
+
+#[test]
+fn old_names_go_on_working_and_name_the_new_one() {
+    let vars = [("ANTIPHON_POOL__THREADS", "3")];
+    let effective = load_text("[server]\nframe_ms = 40\n[pool]\nmax_batch = 2", &vars).expect("loads");
+    let advanced = &effective.config.advanced;
+    assert_eq!((advanced.frame_ms, advanced.model_threads, advanced.model_batch), (40, Some(3), 2));
+    assert_eq!(
+        effective.warnings,
+        [
+            "antiphon.toml: [server] frame_ms is now [advanced] frame_ms",
+            "antiphon.toml: [pool] max_batch is now [advanced] model_batch",
+            "ANTIPHON_POOL__THREADS is now ANTIPHON_ADVANCED__MODEL_THREADS",
+        ]
+    );
+    let both = load_text("[vad]\ngate = false\n[advanced]\nvad_gate = true", &[]).expect("loads");
+    assert!(both.config.advanced.vad_gate, "the new name goes first");
+    let message = error("\n[server]\nframe_ms = 30", &[]);
+    assert!(message.contains("antiphon.toml:3: [advanced] frame_ms = 30"), "{message}");
+    assert_eq!(current_name("pool.threads"), "advanced.model_threads");
+}
+
+#[test]
+fn sections_within_sections_can_be_set_in_the_environment() {
+    let vars = [("ANTIPHON_SERVER__LIMITS__MAX_CALLS", "7")];
+    let effective = load_text("[server.limits]\ndrain_s = 1", &vars).expect("loads");
+    let limits = &effective.config.server.limits;
+    assert_eq!((limits.max_calls, limits.drain_s), (Some(7), 1));
+    let origin = |key: &str| effective.origins.iter().find(|(k, _)| k == key).map(|(_, o)| o.to_string());
+    assert_eq!(origin("server.limits.drain_s").as_deref(), Some("antiphon.toml"));
+    let message = error("", &[("ANTIPHON_SERVER__LIMITS__MAX_CALLS", "0")]);
+    assert_eq!(
+        message,
+        "ANTIPHON_SERVER__LIMITS__MAX_CALLS: [server.limits] max_calls = 0 must be at least 1"
+    );
+}
+
+#[test]
+fn vendors_own_their_options_also_in_lists_of_engines() {
+    let text = r#"
+        [tts]
+        elevenlabs = { stability = 0.3 }
+        engines = [{ engine = "elevenlabs", elevenlabs = { style = 0.2 } }, "piper"]
+        [llm]
+        engines = [{ engine = "openai", model = "m", openai = { reasoning_effort = "low" } }, "llama"]
+    "#;
+    let config = load_text(text, &[]).expect("loads").config;
+    let voice = &config.tts.engines[0].elevenlabs;
+    assert_eq!((voice.stability, voice.style), (0.3, 0.2));
+    assert_eq!(config.llm.engines[0].openai.reasoning_effort.as_deref(), Some("low"));
+    assert_eq!(config.llm.engines[1].openai.reasoning_effort.as_deref(), None);
+    let message = error("[tts]\nengines = [{ engine = \"elevenlabs\", elevenlabs = { style = 2 } }]", &[]);
+    assert_eq!(message, "antiphon.toml:2: [tts.elevenlabs] style = 2 must be between 0 and 1");
+    let message = error("[tts]\nengines = [{ engine = \"elevenlabs\", stability = 0.3 }]", &[]);
+    assert!(message.contains("it belongs in [tts.elevenlabs]"), "{message}");
+    let message = error("[llm.openai]\nreasoning_effort = \"much\"", &[]);
+    assert!(message.contains("antiphon.toml:2") && message.contains("\"minimal\""), "{message}");
+}
+
+#[test]
+fn simulated_engines_are_set_in_both_places() {
+    let text = "[llm]\nfirst_token_ms = 7\nfail_rate = 0.5\n[llm.sim]\ntokens = 3\n\
+        [stt]\nengines = [{ engine = \"sim\", delay_ms = 9 }]\n[tts.sim]\nrealtime = false\nseed = 4";
+    let effective = load_text(text, &[]).expect("loads");
+    let Config { stt, llm, tts, .. } = &effective.config;
+    assert_eq!((llm.sim.first_token_ms, llm.sim.tokens, llm.sim.faults.fail_rate), (7, 3, 0.5));
+    assert_eq!(stt.engines[0].sim.delay_ms, 9);
+    assert_eq!((tts.sim.realtime, tts.sim.faults.seed), (false, 4));
+    assert!(effective.warnings.is_empty(), "{:?}", effective.warnings);
+    assert!(error("[stt]\nfail_rate = 0.6\nstall_rate = 0.6", &[]).contains("at most 1 together"));
+    assert!(error("[llm]\nfail_rate = 2", &[]).contains("between 0 and 1"));
+}
+
+#[test]
+fn models_have_a_folder_of_their_own() {
+    let dir = |text: &str, vars: &[(&str, &str)]| {
+        load_text(text, vars).expect("loads").config.models_dir().expect("a folder").display().to_string()
+    };
+    assert_eq!(dir("[server]\ndata_dir = \"/data\"", &[]), "/data/models");
+    let both = "[server]\ndata_dir = \"/data\"\nmodels_dir = \"/models\"";
+    assert_eq!(dir(both, &[]), "/models");
+    assert_eq!(dir(both, &[("ANTIPHON_MODELS", "/elsewhere")]), "/elsewhere");
+}
+
+#[test]
+fn what_is_wrong_in_a_list_of_engines_is_found() {
+    let message = error("[tts]\nengines = [\n  \"piper\",\n  { engine = \"kokoro\", sped = 1.2 },\n]", &[]);
+    assert!(message.contains("antiphon.toml:4") && message.contains("`speed`"), "{message}");
+    let message = error("[stt]\nengines = [\"moonshine\", \"deepgrm\"]", &[]);
+    assert!(
+        message.contains("antiphon.toml:2") && message.contains("did you mean \"deepgram\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let config = load_text("[server]\napi_keys = [\"s3cret\"]", &[]).expect("loads").config;
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert!(!toml::to_string(&config).expect("TOML").contains("s3cret"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+        let _ = load_text(&text, &[]);
+    }
+}

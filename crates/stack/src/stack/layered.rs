@@ -1,0 +1,73 @@
+//! An engine with what stands before it, which can say of what it was made.
+
+use std::sync::Arc;
+
+/// An engine and the names of what it was made of.
+pub(super) struct Layered<E: ?Sized> {
+    pub(super) engine: Arc<E>,
+    /// The engines, in the order in which they are tried.
+    names: Vec<String>,
+    /// What stands before them, from the inside out.
+    layers: Vec<&'static str>,
+}
+
+impl<E: ?Sized> Layered<E> {
+    /// An engine with nothing before it.
+    pub(super) fn new(name: impl Into<String>, engine: Arc<E>) -> Self {
+        Self { engine, names: vec![name.into()], layers: Vec::new() }
+    }
+
+    /// The engine with one more thing before it.
+    pub(super) fn with(self, layer: &'static str, wrap: impl FnOnce(Arc<E>) -> Arc<E>) -> Self {
+        let Self { engine, names, mut layers } = self;
+        layers.push(layer);
+        Self { engine: wrap(engine), names, layers }
+    }
+
+    /// One engine made of several; of what stands before them, each thing counts once.
+    pub(super) fn join(
+        engines: Vec<Self>,
+        join: impl FnOnce(Vec<Arc<E>>) -> anyhow::Result<Arc<E>>,
+    ) -> anyhow::Result<Self> {
+        let (mut parts, mut names, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        for part in engines {
+            parts.push(part.engine);
+            names.extend(part.names);
+            layers.extend(part.layers);
+        }
+        let mut seen = Vec::new();
+        layers.retain(|layer| {
+            !seen.contains(layer) && {
+                seen.push(*layer);
+                true
+            }
+        });
+        Ok(Self { engine: join(parts)?, names, layers })
+    }
+
+    /// What it was made of, as one line about a stage.
+    pub(super) fn line(&self, stage: &str) -> String {
+        let names = self.names.join(", else ");
+        if self.layers.is_empty() {
+            return format!("{stage:6} {names}");
+        }
+        format!("{stage:6} {names}  ({})", self.layers.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_built() {
+        let one = |name: &str| Layered::<str>::new(name, Arc::from(name)).with("guarded", |engine| engine);
+        assert_eq!(one("piper").line("tts"), "tts    piper  (guarded)");
+        let first = one("openai").with("hedged", |engine| engine);
+        let both =
+            Layered::join(vec![first, one("llama")], |mut engines| Ok(engines.remove(0))).expect("joined");
+        let shared = both.with("shared", |engine| engine);
+        assert_eq!(shared.line("llm"), "llm    openai, else llama  (guarded, hedged, shared)");
+        assert_eq!(&*shared.engine, "openai");
+    }
+}

@@ -1,0 +1,101 @@
+//! What the sections of all stages have in common.
+
+use std::sync::Arc;
+
+use antiphon_core::RateLimits;
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::layers::Engine;
+use crate::config::{Embed, Llm, Stt, Tts};
+
+/// Requests to a server at a time, where the configuration does not say: what vendors allow, or more.
+const DEFAULT_CONCURRENCY: usize = 256;
+
+/// A stage's section of the configuration, or an entry in its list of engines.
+pub(super) trait StageSection: serde::Serialize {
+    /// The engine, as the configuration calls it.
+    fn engine_name(&self) -> &'static str;
+
+    /// Whether the engine is a server.
+    fn is_remote(&self) -> bool;
+
+    /// The most requests at a time, if configured.
+    fn max_concurrent(&self) -> Option<usize>;
+
+    /// What the speech that it is sent costs, as its section counts it.
+    fn price(&self) -> Option<f64>;
+}
+
+macro_rules! stage_section {
+    ($section:ty, $self:ident, $engine:expr, $price:expr) => {
+        impl StageSection for $section {
+            fn engine_name(&self) -> &'static str {
+                let $self = self;
+                $engine.name()
+            }
+
+            fn is_remote(&self) -> bool {
+                let $self = self;
+                $engine.is_remote()
+            }
+
+            fn max_concurrent(&self) -> Option<usize> {
+                self.max_concurrent
+            }
+
+            fn price(&self) -> Option<f64> {
+                let $self = self;
+                $price
+            }
+        }
+    };
+}
+
+stage_section!(Stt, stt, stt.engine, stt.hour_price);
+stage_section!(Llm, llm, llm.resolved_engine(), {
+    let _ = llm;
+    None
+});
+stage_section!(Tts, tts, tts.engine, tts.million_price);
+stage_section!(Embed, embed, embed.engine, {
+    let _ = embed;
+    None
+});
+
+/// Makes the engine of a section; `make` is given what to tell how many requests the server will still take.
+pub(super) fn engine<S: StageSection, E: ?Sized>(
+    section: &S,
+    make: impl FnOnce(&S, &Arc<RateLimits>) -> Result<Arc<E>>,
+) -> Result<Engine<E>> {
+    let limits = Arc::<RateLimits>::default();
+    let max_concurrent = || section.max_concurrent().unwrap_or(DEFAULT_CONCURRENCY).max(1);
+    Ok(Engine {
+        inner: make(section, &limits)?,
+        name: section.engine_name().to_owned(),
+        settings: settings(section)?,
+        limits,
+        max_concurrent: section.is_remote().then(max_concurrent),
+        price: section.price(),
+    })
+}
+
+/// All that is configured of an engine, without what is another vendor's and without secrets.
+fn settings(section: &impl StageSection) -> Result<String> {
+    let mut settings = serde_json::to_value(section).context("a section cannot be written as JSON")?;
+    if let Value::Object(keys) = &mut settings {
+        keys.retain(|key, value| !value.is_object() || key == section.engine_name());
+    }
+    Ok(settings.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_those_of_the_engine_alone() {
+        let text = settings(&Tts::default()).expect("JSON");
+        assert!(text.contains("\"speed\":1.0"), "{text}");
+    }
+}
