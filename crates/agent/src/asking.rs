@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_core::session::{ReplyRequest, ReplyReuse, SessionConfig};
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{ChatRequest, Identity, Item, ItemId, Part, Priority, Reuse, Role, Style};
+use antiphon_core::{ChatRequest, ConversationItem, Identity, ItemId, Part, Priority, Reuse, Role, Style};
 
 use crate::history::History;
 use crate::plan::Plan;
@@ -30,7 +30,7 @@ impl Asking<'_> {
     pub(crate) fn request<'i>(
         &self,
         asked: &ReplyRequest,
-        items: impl Iterator<Item = &'i Item>,
+        items: impl Iterator<Item = &'i ConversationItem>,
         priority: Priority,
     ) -> ChatRequest {
         let requester = self.identity.requester();
@@ -59,7 +59,7 @@ impl Asking<'_> {
     pub(crate) fn answer(&self, history: &History, question: String, priority: Priority) -> Reply {
         let asked = ReplyRequest::default();
         let part = Part::Audio { transcript: Some(question.clone()) };
-        let user = Item::message(ItemId::new(""), Role::User, part);
+        let user = ConversationItem::message(ItemId::new(""), Role::User, part);
         let request = self.request(&asked, history.items().chain(std::iter::once(&user)), priority);
         self.generate(question, request, &asked)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use antiphon_core::call::Place;
-use antiphon_core::{Item, ItemContent, ItemId, ItemStatus, Part};
+use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part};
 
 /// Items kept; the oldest are forgotten. At two items a turn this is more than an hour of talk.
 const MAX_ITEMS: usize = 1_000;
@@ -16,7 +16,7 @@ pub(crate) struct History {
 
 #[derive(Debug)]
 struct Entry {
-    item: Item,
+    item: ConversationItem,
     /// How long the item's audio is, if it has any.
     audio: Duration,
     /// Read by the model, and not shown to the client.
@@ -25,7 +25,7 @@ struct Entry {
 
 impl History {
     /// Inserts an item and gives the one before it. An item without its [`Place::After`] is refused.
-    pub(crate) fn insert(&mut self, item: Item, place: &Place) -> Result<Option<ItemId>, ItemId> {
+    pub(crate) fn insert(&mut self, item: ConversationItem, place: &Place) -> Result<Option<ItemId>, ItemId> {
         let at = match place {
             Place::Last => self.entries.len(),
             Place::First => 0,
@@ -38,7 +38,7 @@ impl History {
     }
 
     /// Appends an item that the client is not shown.
-    pub(crate) fn push_hidden(&mut self, item: Item) {
+    pub(crate) fn push_hidden(&mut self, item: ConversationItem) {
         self.entries.push(Entry { item, audio: Duration::ZERO, hidden: true });
         self.bound();
     }
@@ -50,7 +50,7 @@ impl History {
     }
 
     /// Appends an item and gives the one before it.
-    pub(crate) fn push(&mut self, item: Item) -> Option<ItemId> {
+    pub(crate) fn push(&mut self, item: ConversationItem) -> Option<ItemId> {
         self.insert(item, &Place::Last).unwrap_or_default()
     }
 
@@ -65,22 +65,22 @@ impl History {
     }
 
     /// The item.
-    pub(crate) fn get(&self, id: &ItemId) -> Option<&Item> {
+    pub(crate) fn get(&self, id: &ItemId) -> Option<&ConversationItem> {
         self.position(id).map(|at| &self.entries[at].item)
     }
 
     /// The item, to change.
-    pub(crate) fn get_mut(&mut self, id: &ItemId) -> Option<&mut Item> {
+    pub(crate) fn get_mut(&mut self, id: &ItemId) -> Option<&mut ConversationItem> {
         self.position(id).map(|at| &mut self.entries[at].item)
     }
 
     /// Removes the item.
-    pub(crate) fn remove(&mut self, id: &ItemId) -> Option<Item> {
+    pub(crate) fn remove(&mut self, id: &ItemId) -> Option<ConversationItem> {
         self.position(id).map(|at| self.entries.remove(at).item)
     }
 
     /// All items, oldest first.
-    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = &ConversationItem> {
         self.entries.iter().map(|e| &e.item)
     }
 
@@ -126,9 +126,9 @@ mod tests {
 
     use super::*;
 
-    fn message(id: &str, text: &str) -> Item {
+    fn message(id: &str, text: &str) -> ConversationItem {
         let part = Part::Audio { transcript: Some(text.to_owned()) };
-        Item::message(ItemId::new(id), Role::Assistant, part)
+        ConversationItem::message(ItemId::new(id), Role::Assistant, part)
     }
 
     fn ids(history: &History) -> Vec<&str> {

@@ -40,7 +40,7 @@ pub struct Engines {
     pub llm: Arc<dyn Llm>,
     /// Text to speech.
     pub tts: Arc<dyn Tts>,
-    /// Embeddings.
+    /// Turns texts into vectors.
     pub embed: Arc<dyn Embed>,
     /// How a person feels.
     pub emotion: Option<Arc<dyn EmotionClassifier>>,

@@ -1,26 +1,28 @@
 //! The items a reply is made of, and what is said about them as they grow.
 
-use antiphon_core::{Event, Item, ItemContent, ItemId, ItemStatus, Part, ReplyId, Role, ToolCall};
+use antiphon_core::{
+    ConversationItem, Event, ItemContent, ItemId, ItemStatus, Part, ReplyId, Role, ToolCall,
+};
 
 use crate::ids;
 
 /// The items of one reply, the last of them perhaps unfinished.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct ReplyOutput {
     reply: ReplyId,
     spoken: bool,
-    items: Vec<Item>,
+    items: Vec<ConversationItem>,
     /// Which tool call of the completion is growing.
     tool: Option<usize>,
 }
 
-impl Output {
+impl ReplyOutput {
     pub(crate) fn new(reply: ReplyId, spoken: bool) -> Self {
         Self { reply, spoken, items: Vec::new(), tool: None }
     }
 
     /// The items so far.
-    pub(crate) fn items(&self) -> &[Item] {
+    pub(crate) fn items(&self) -> &[ConversationItem] {
         &self.items
     }
 
@@ -106,7 +108,7 @@ impl Output {
         self.close_where(status, |_| true)
     }
 
-    fn close_where(&mut self, status: ItemStatus, over: impl Fn(&Item) -> bool) -> Vec<Event> {
+    fn close_where(&mut self, status: ItemStatus, over: impl Fn(&ConversationItem) -> bool) -> Vec<Event> {
         self.tool = None;
         let growing = self.items.iter_mut().enumerate().filter(|(_, item)| is_growing(item) && over(item));
         growing
@@ -118,20 +120,20 @@ impl Output {
     }
 
     /// The last item, if it is not over.
-    fn growing(&self) -> Option<&Item> {
+    fn growing(&self) -> Option<&ConversationItem> {
         self.items.last().filter(|item| is_growing(item))
     }
 
     fn open(&mut self, content: ItemContent) -> Event {
         let id = ItemId::new(ids::unique("item_"));
-        let item = Item { id, content, status: ItemStatus::InProgress };
+        let item = ConversationItem { id, content, status: ItemStatus::InProgress };
         let index = self.items.len();
         self.items.push(item.clone());
         Event::OutputStarted { reply: self.reply.clone(), index, item }
     }
 }
 
-fn is_growing(item: &Item) -> bool {
+fn is_growing(item: &ConversationItem) -> bool {
     item.status == ItemStatus::InProgress
 }
 
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_tool_is_called_while_the_message_before_it_is_still_spoken() {
-        let mut output = Output::new(ReplyId::new("r"), true);
+        let mut output = ReplyOutput::new(ReplyId::new("r"), true);
         let mut events = output.text("Let me ");
         events.extend(output.text("look."));
         events.extend(output.tool_call(0, Some("a".into()), Some("weather".into()), "{\"x\""));

@@ -2,14 +2,14 @@
 //! conversation as it was heard.
 
 use antiphon_core::session::{ReplyRequest, SessionConfig};
-use antiphon_core::{ChatRequest, Item, ItemContent, Message, Part, Requester, Role};
+use antiphon_core::{ChatRequest, ConversationItem, ItemContent, Message, Part, Requester, Role};
 
 /// The request for a reply to `items`, with what `asked` changes.
 pub(crate) fn chat_request<'a>(
     requester: Requester,
     config: &SessionConfig,
     asked: &ReplyRequest,
-    items: impl Iterator<Item = &'a Item>,
+    items: impl Iterator<Item = &'a ConversationItem>,
 ) -> ChatRequest {
     let instructions = asked.instructions.as_ref().unwrap_or(&config.instructions);
     let mut messages = Vec::new();
@@ -37,7 +37,7 @@ pub(crate) fn add_context(messages: &mut Vec<Message>, context: String) -> usize
     last
 }
 
-fn append(messages: &mut Vec<Message>, item: &Item) {
+fn append(messages: &mut Vec<Message>, item: &ConversationItem) {
     match &item.content {
         ItemContent::Message { role, parts } => {
             let text = words(parts);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use antiphon_core::session::{IdleReply, SessionConfig};
-use antiphon_core::{Error, ErrorKind, Identity, Item, ItemId, Part, Priority, Result, Role};
+use antiphon_core::{ConversationItem, Error, ErrorKind, Identity, ItemId, Part, Priority, Result, Role};
 use tokio::time::timeout;
 
 use crate::asking::Asking;
@@ -43,7 +43,7 @@ pub async fn warm_up_reply(
     let mut history = History::default();
     if let Some(greeting) = greeting(config) {
         let part = Part::Audio { transcript: Some(greeting.to_owned()) };
-        history.push(Item::message(ItemId::new(""), Role::Assistant, part));
+        history.push(ConversationItem::message(ItemId::new(""), Role::Assistant, part));
     }
     let reply = with_asking(engines, agent, identity, |asking| {
         asking.answer(&history, question.to_owned(), Priority::Batch)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::control::CallControl;
 use crate::event::Event;
 use crate::id::{ItemId, ReplyId};
-use crate::item::Item;
+use crate::item::ConversationItem;
 use crate::session::{ReplyRequest, SessionConfig};
 use crate::{Result, SampleRate, TurnId};
 
@@ -139,8 +139,8 @@ pub enum CommandKind {
     /// Insert an item.
     AddItem {
         /// What to insert.
-        item: Item,
-        /// Where.
+        item: ConversationItem,
+        /// Where it is inserted.
         place: Place,
         /// The item's speech, 16 kHz mono, whose words are still to be found.
         audio: Vec<i16>,

@@ -11,7 +11,7 @@ use crate::trace::TraceContext;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions.
+    /// Whoever gives the agent its instructions.
     System,
     /// The person.
     User,
@@ -151,7 +151,7 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Read from a cache.
     pub cached_tokens: u64,
-    /// Written.
+    /// Tokens that the model wrote.
     pub output_tokens: u64,
 }
 

@@ -28,7 +28,7 @@ use crate::{MediaTime, TurnId};
 pub enum Input<'a> {
     /// The voice activity detector judged the audio up to now: 0 to 1.
     Voice(f32),
-    /// The turn detector answered [`Output::AskTurn`] for this pause: 0 to 1.
+    /// The turn detector answered [`DialogOutput::AskTurn`] for this pause: 0 to 1.
     TurnScore(PauseId, f32),
     /// The utterance so far; `flushed` when it covers all audio up to the last pause.
     Transcript {
@@ -57,7 +57,7 @@ pub struct PauseId(u32);
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum DialogOutput {
     /// Speech began at `at`: start a transcription there (with some audio before).
     SpeechStarted {
         /// Where the voice set in.
@@ -163,7 +163,7 @@ pub struct Dialog {
     turn: TurnId,
     pause: PauseId,
     reprompts: u32,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<DialogOutput>,
 }
 
 impl Dialog {
@@ -209,7 +209,7 @@ impl Dialog {
     }
 
     /// The next thing to do, until there is none.
-    pub fn poll(&mut self) -> Option<Output> {
+    pub fn poll(&mut self) -> Option<DialogOutput> {
         self.outputs.pop_front()
     }
 
@@ -273,7 +273,7 @@ impl Dialog {
             Person::Silent if now - onset >= self.config.start => self.speech_started(onset),
             Person::Paused { since, .. } if now - onset >= self.config.resume => {
                 self.person = Person::Speaking { since, silent_from: None };
-                self.outputs.push_back(Output::SpeechResumed);
+                self.outputs.push_back(DialogOutput::SpeechResumed);
             }
             _ => {}
         }
@@ -281,13 +281,13 @@ impl Dialog {
 
     fn speech_started(&mut self, at: MediaTime) {
         self.person = Person::Speaking { since: at, silent_from: None };
-        self.outputs.push_back(Output::SpeechStarted { at });
+        self.outputs.push_back(DialogOutput::SpeechStarted { at });
         match (self.agent, self.config.barge_in) {
             (Agent::Idle { .. } | Agent::Held { .. }, _) | (_, BargeIn::Off) => {}
             (Agent::Thinking | Agent::Speaking, BargeIn::AtOnce) => self.cancel_reply(),
             (agent, BargeIn::Grace(_)) => {
                 self.agent = Agent::Held { was_speaking: agent == Agent::Speaking };
-                self.outputs.push_back(Output::HoldReply);
+                self.outputs.push_back(DialogOutput::HoldReply);
             }
         }
     }
@@ -325,11 +325,11 @@ impl Dialog {
     fn drop_utterance(&mut self, now: MediaTime) {
         self.person = Person::Silent;
         self.onset = None;
-        self.outputs.push_back(Output::UtteranceDropped);
+        self.outputs.push_back(DialogOutput::UtteranceDropped);
         match &mut self.agent {
             Agent::Held { was_speaking } => {
                 self.agent = if *was_speaking { Agent::Speaking } else { Agent::Thinking };
-                self.outputs.push_back(Output::ResumeReply);
+                self.outputs.push_back(DialogOutput::ResumeReply);
             }
             Agent::Idle { since: Some(since) } => *since = now,
             _ => {}
@@ -338,7 +338,7 @@ impl Dialog {
 
     fn cancel_reply(&mut self) {
         self.agent = Agent::Idle { since: None };
-        self.outputs.push_back(Output::CancelReply);
+        self.outputs.push_back(DialogOutput::CancelReply);
     }
 
     fn end_turn(&mut self, now: MediaTime) {
@@ -359,7 +359,7 @@ impl Dialog {
         if respond {
             self.agent = Agent::Thinking;
         }
-        self.outputs.push_back(Output::TurnEnded { turn: self.turn, speech_end, respond });
+        self.outputs.push_back(DialogOutput::TurnEnded { turn: self.turn, speech_end, respond });
     }
 
     /// Everything that happens because time passed.
@@ -370,9 +370,9 @@ impl Dialog {
             self.agent = Agent::Thinking;
             if self.reprompts < self.config.max_reprompts {
                 self.reprompts += 1;
-                self.outputs.push_back(Output::Reprompt(self.reprompts));
+                self.outputs.push_back(DialogOutput::Reprompt(self.reprompts));
             } else {
-                self.outputs.push_back(Output::Goodbye);
+                self.outputs.push_back(DialogOutput::Goodbye);
             }
         }
     }
@@ -390,7 +390,7 @@ impl Dialog {
                     ask_at: asks.then_some(now),
                     wordless: false,
                 };
-                self.outputs.push_back(Output::SpeechPaused { at: from });
+                self.outputs.push_back(DialogOutput::SpeechPaused { at: from });
                 self.person_timers(now);
             }
             Person::Speaking { since, .. } => {
@@ -412,7 +412,7 @@ impl Dialog {
     fn ask_turn(&mut self, now: MediaTime) {
         if let Person::Paused { ask_at, score, .. } = &mut self.person {
             if score.is_none_or(|s| s < COMPLETE) {
-                self.outputs.push_back(Output::AskTurn(self.pause));
+                self.outputs.push_back(DialogOutput::AskTurn(self.pause));
             }
             *ask_at = Some(now + ASK_AGAIN);
         }

@@ -10,7 +10,7 @@ use crate::{BoxFuture, Priority, Result};
 pub enum Emotion {
     /// Annoyed to furious.
     Anger,
-    /// Revolted.
+    /// The person is revolted.
     Disgust,
     /// Nervous to terrified.
     Fear,

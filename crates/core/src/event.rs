@@ -11,7 +11,7 @@ use crate::dialog::Phase;
 use crate::emotion::Emotion;
 use crate::error::Error;
 use crate::id::{ItemId, ReplyId};
-use crate::item::{Item, ItemStatus};
+use crate::item::{ConversationItem, ItemStatus};
 use crate::llm::CacheHit;
 use crate::session::SessionConfig;
 use crate::{MediaTime, TurnId};
@@ -63,7 +63,7 @@ pub enum Event {
         item: ItemId,
         /// Where the silence began.
         from: MediaTime,
-        /// Now.
+        /// Until when: the present.
         to: MediaTime,
     },
     /// The person's turn is over; the message itself follows.
@@ -90,31 +90,31 @@ pub enum Event {
     UserTextFailed {
         /// The message.
         item: ItemId,
-        /// Why.
+        /// Why it could not be understood.
         error: Error,
     },
 
     /// An item came into the conversation; one with [`ItemStatus::InProgress`] is followed by `ItemDone`.
     ItemAdded {
-        /// It.
-        item: Item,
+        /// The item.
+        item: ConversationItem,
         /// The one before it.
         previous: Option<ItemId>,
     },
     /// The item will not change any more.
     ItemDone {
-        /// It.
-        item: Item,
+        /// The item.
+        item: ConversationItem,
         /// The one before it.
         previous: Option<ItemId>,
     },
     /// The item is gone.
     ItemDeleted(ItemId),
     /// The item, as asked for.
-    ItemRetrieved(Item),
+    ItemRetrieved(ConversationItem),
     /// The item ends here now.
     ItemTruncated {
-        /// It.
+        /// The item.
         item: ItemId,
         /// From the start of its audio.
         audio_end: Duration,
@@ -122,7 +122,7 @@ pub enum Event {
 
     /// The agent begins a reply.
     ReplyStarted {
-        /// It.
+        /// The reply.
         reply: ReplyId,
         /// The turn it answers.
         turn: TurnId,
@@ -140,7 +140,7 @@ pub enum Event {
         /// Its place among the reply's items, from 0.
         index: usize,
         /// The item, without content yet.
-        item: Item,
+        item: ConversationItem,
     },
     /// More text of a message; with audio if the reply is spoken.
     OutputText {
@@ -173,11 +173,11 @@ pub enum Event {
         /// Its place among the reply's items.
         index: usize,
         /// The item with all its content.
-        item: Item,
+        item: ConversationItem,
     },
     /// The reply is over.
     ReplyDone {
-        /// It.
+        /// The reply.
         reply: ReplyId,
         /// The turn it answered.
         turn: TurnId,
@@ -186,7 +186,7 @@ pub enum Event {
         /// What it used.
         usage: Usage,
         /// Its items.
-        output: Vec<Item>,
+        output: Vec<ConversationItem>,
         /// Whether its words were kept from an earlier one.
         from_cache: Option<CacheHit>,
     },

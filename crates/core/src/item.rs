@@ -5,7 +5,7 @@ use crate::id::ItemId;
 
 /// One item, in the order of the conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct ConversationItem {
     /// Unique within the call.
     pub id: ItemId,
     /// What it is.
@@ -19,7 +19,7 @@ pub struct Item {
 pub enum ItemStatus {
     /// Still being made.
     InProgress,
-    /// Whole.
+    /// All of it is there.
     Completed,
     /// Cut short: an interrupted or failed reply.
     Incomplete,
@@ -30,7 +30,7 @@ pub enum ItemStatus {
 pub enum ItemContent {
     /// Somebody said something.
     Message {
-        /// Who.
+        /// Who said it.
         role: Role,
         /// What, in parts.
         parts: Vec<Part>,
@@ -68,7 +68,7 @@ impl Part {
     }
 }
 
-impl Item {
+impl ConversationItem {
     /// A completed message of one part.
     pub fn message(id: ItemId, role: Role, part: Part) -> Self {
         let content = ItemContent::Message { role, parts: vec![part] };

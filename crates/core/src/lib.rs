@@ -47,7 +47,7 @@ pub use futures_core::future::BoxFuture;
 pub use futures_core::stream::BoxStream;
 pub use id::{AgentId, CallId, ItemId, KeyId, ReplyId, TenantId, TurnId};
 pub use identity::{Caller, Identity, PersonId, Requester, Share};
-pub use item::{Item, ItemContent, ItemStatus, Part};
+pub use item::{ConversationItem, ItemContent, ItemStatus, Part};
 pub use knowledge::{Knowledge, Passage, Search};
 pub use llm::{CacheHit, ChatDelta, Llm};
 pub use memory::{Memories, Memory, Recollection};

@@ -93,7 +93,7 @@ impl Stage {
 pub struct Counter {
     /// Its name within its component.
     pub name: Cow<'static, str>,
-    /// Now.
+    /// The present value.
     pub value: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct Counter {
 pub struct Level {
     /// Its name within its component.
     pub name: Cow<'static, str>,
-    /// Now.
+    /// The present value.
     pub value: f64,
     /// What it cannot exceed.
     pub limit: Option<f64>,
@@ -119,7 +119,7 @@ pub struct Gauge {
     pub help: &'static str,
     /// Names and values.
     pub labels: Vec<(&'static str, String)>,
-    /// Now.
+    /// The present value.
     pub value: f64,
 }
 
@@ -130,7 +130,7 @@ pub struct Tunable {
     pub name: Cow<'static, str>,
     /// The key of the configuration that sets it: `section.key`.
     pub key: Cow<'static, str>,
-    /// Now.
+    /// The present value.
     pub value: f64,
     /// The least that makes sense; multiples of it are tried, and always valid.
     pub min: f64,

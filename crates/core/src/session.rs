@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::chat::{Tool, ToolChoice};
 use crate::dialog::TurnConfig;
 use crate::id::ItemId;
-use crate::item::Item;
+use crate::item::ConversationItem;
 
 /// How the agent behaves from now on. A client may replace all of it at any time; who calls and whose agent answers is
 /// fixed when the call begins and stands in [`Identity`](crate::Identity).
@@ -161,7 +161,7 @@ pub struct ReplyRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplyInput {
     /// An item that is not in the conversation.
-    Item(Item),
+    Item(ConversationItem),
     /// An item of the conversation.
     Reference(ItemId),
 }

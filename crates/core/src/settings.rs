@@ -5,6 +5,7 @@
 //! misspelt keys and the names of environment variables are made from that description.
 
 mod check;
+mod declare;
 mod describe;
 mod value;
 

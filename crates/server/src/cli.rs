@@ -42,29 +42,29 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(serve::Arguments),
+    Serve(serve::ServeArguments),
     /// Hold a conversation on the local microphone, or from a recording to a file.
-    Talk(talk::Arguments),
+    Talk(talk::TalkArguments),
     /// Turn recordings into text.
-    Transcribe(transcribe::Arguments),
+    Transcribe(transcribe::TranscribeArguments),
     /// Say a text.
-    Say(say::Arguments),
+    Say(say::SayArguments),
     /// Chat in writing with the agent's language model.
-    Chat(chat::Arguments),
+    Chat(chat::ChatArguments),
     /// Check that everything the server needs is there and works.
-    Doctor(doctor::Arguments),
+    Doctor(doctor::DoctorArguments),
     /// Show what the steps of a turn take in the running server.
-    Performance(performance::Arguments),
+    Performance(performance::PerformanceArguments),
     /// Measure the components and the whole.
-    Benchmark(benchmark::Arguments),
+    Benchmark(benchmark::BenchmarkArguments),
     /// Find better settings for this machine.
-    Optimize(optimize::Arguments),
+    Optimize(optimize::OptimizeArguments),
     /// Load a server with calls that really speak.
-    Load(load::Arguments),
+    Load(load::LoadArguments),
     /// Look at, clear and fill the caches of the running server.
-    Cache(cache::Arguments),
+    Cache(cache::CacheArguments),
     /// Show where the running server's CPU time or memory goes.
-    Profile(profile::Arguments),
+    Profile(profile::ProfileArguments),
     /// List, fetch and check models.
     #[command(subcommand)]
     Models(models::Command),

@@ -11,8 +11,8 @@ use antiphon_core::call::Outbound;
 use antiphon_core::dialog::{EndOfTurn, Input};
 use antiphon_core::session::ReplyRequest;
 use antiphon_core::{
-    CallControl, Event, FinishReason, Item, ItemContent, ItemId, ReplyId, ReplyStatus, Result, Role, Step,
-    TurnId, TurnLatency, Usage,
+    CallControl, ConversationItem, Event, FinishReason, ItemContent, ItemId, ReplyId, ReplyStatus, Result,
+    Role, Step, TurnId, TurnLatency, Usage,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use super::begin::PendingReply;
 use super::tools::ServerCalls;
 use super::{HANGUP_AFTER, Session};
 use crate::ids;
-use crate::output::Output;
+use crate::output::ReplyOutput;
 use crate::playback::{Heard, Playback};
 use crate::reply::{Reply, ReplyPart, ReplyTimes, STALLED, stalled};
 pub(super) use out_of_band::OutOfBandReply;
@@ -46,7 +46,7 @@ pub(super) struct ActiveReply {
     pub(super) times: ReplyTimes,
     /// Made while the reply was only speculative.
     pub(super) made: VecDeque<Result<ReplyPart>>,
-    output: Output,
+    output: ReplyOutput,
     spoken: bool,
     status: ReplyStatus,
     usage: Usage,
@@ -141,7 +141,7 @@ impl Session {
         self.emit(Event::ReplyStarted { reply: id.clone(), turn, spoken, out_of_band, metadata });
         let names = if out_of_band { Arc::default() } else { self.server_tools() };
         ActiveReply {
-            output: Output::new(id.clone(), spoken),
+            output: ReplyOutput::new(id.clone(), spoken),
             id,
             turn,
             reply,
@@ -359,7 +359,7 @@ impl Session {
     }
 
     /// Keeps what the person said, after the reply to it.
-    fn remember(&mut self, output: &[Item]) {
+    fn remember(&mut self, output: &[ConversationItem]) {
         let Some(memory) =
             self.sources.memory.as_ref().filter(|_| self.reply.as_ref().is_some_and(|r| r.generated))
         else {
@@ -369,7 +369,7 @@ impl Session {
         if said.trim().is_empty() {
             return;
         }
-        let answered = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");
+        let answered = output.iter().map(ConversationItem::text).collect::<Vec<_>>().join(" ");
         let remembering = memory.remember(said, answered);
         let work = async move {
             if let Err(error) = remembering.await {

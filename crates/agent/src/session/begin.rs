@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use antiphon_core::dialog::Input;
 use antiphon_core::session::{ReplyInput, ReplyRequest};
-use antiphon_core::{CallControl, ChatRequest, Item, ItemContent, ItemId, Priority, Result, Role, TurnId};
+use antiphon_core::{
+    CallControl, ChatRequest, ConversationItem, ItemContent, ItemId, Priority, Result, Role, TurnId,
+};
 use futures_util::StreamExt;
 
 use super::Session;
@@ -120,8 +122,9 @@ impl Session {
 
     /// What the person said last.
     pub(super) fn last_said(&self) -> String {
-        let of_person = |item: &&Item| matches!(item.content, ItemContent::Message { role: Role::User, .. });
-        self.history.items().filter(of_person).last().map(Item::text).unwrap_or_default()
+        let of_person =
+            |item: &&ConversationItem| matches!(item.content, ItemContent::Message { role: Role::User, .. });
+        self.history.items().filter(of_person).last().map(ConversationItem::text).unwrap_or_default()
     }
 
     /// Begins a reply to `text`, which is not yet part of the conversation.
@@ -168,8 +171,10 @@ impl Session {
             return;
         }
         let Some(wanted) = self.pending.take() else { return };
-        let words =
-            wanted.answers.as_ref().map(|item| self.history.get(item).map(Item::text).unwrap_or_default());
+        let words = wanted
+            .answers
+            .as_ref()
+            .map(|item| self.history.get(item).map(ConversationItem::text).unwrap_or_default());
         if !wanted.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
             self.speculative = None;
             self.input(Input::ReplyFinished);

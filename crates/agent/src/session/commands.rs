@@ -3,7 +3,7 @@
 use antiphon_core::call::{Command, CommandKind, Place};
 use antiphon_core::dialog::Input;
 use antiphon_core::session::{ReplyInput, ReplyRequest, SessionConfig};
-use antiphon_core::{Event, Item, ItemId, ReplyId, ReplyStatus};
+use antiphon_core::{ConversationItem, Event, ItemId, ReplyId, ReplyStatus};
 
 use super::Session;
 use super::begin::PendingReply;
@@ -96,7 +96,7 @@ impl Session {
         self.emit(Event::InputCleared);
     }
 
-    fn insert_item(&mut self, item: Item, place: &Place, audio: Vec<i16>) -> Result<(), Refusal> {
+    fn insert_item(&mut self, item: ConversationItem, place: &Place, audio: Vec<i16>) -> Result<(), Refusal> {
         if self.history.get(&item.id).is_some() {
             return refuse("item_exists", format!("there is an item '{}' already", item.id));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use antiphon_core::call::{Command, CommandKind, Pacing, Place};
 use antiphon_core::session::ReplyRequest;
-use antiphon_core::{Event, Item, ItemContent, ItemId, Part, ReplyStatus, Role};
+use antiphon_core::{ConversationItem, Event, ItemContent, ItemId, Part, ReplyStatus, Role};
 
 use stage::Stage;
 
@@ -159,8 +159,9 @@ async fn manual_turns_are_committed_and_answered_on_request() {
 #[tokio::test(start_paused = true)]
 async fn the_client_edits_the_conversation() {
     let mut call = Stage::default().manual().pacing(Pacing::Client).answer("One two three four.").call();
-    let message =
-        |id: &str, text: &str| Item::message(ItemId::new(id), Role::User, Part::Text(text.to_owned()));
+    let message = |id: &str, text: &str| {
+        ConversationItem::message(ItemId::new(id), Role::User, Part::Text(text.to_owned()))
+    };
     let add = |item, place| command(CommandKind::AddItem { item, place, audio: Vec::new() });
     call.asks(add(message("b", "second"), Place::Last)).await;
     call.asks(add(message("a", "first"), Place::First)).await;
@@ -224,7 +225,8 @@ async fn tool_calls_are_told_and_their_output_goes_back_to_the_model() {
         })
         .expect("a tool call");
     let content = ItemContent::ToolOutput { call_id: call_id.clone(), output: "21 C".to_owned() };
-    let item = Item { id: ItemId::new("o"), content, status: antiphon_core::ItemStatus::Completed };
+    let item =
+        ConversationItem { id: ItemId::new("o"), content, status: antiphon_core::ItemStatus::Completed };
     call.asks(command(CommandKind::AddItem { item, place: Place::Last, audio: Vec::new() })).await;
     call.asks(command(CommandKind::Reply(Box::default()))).await;
     call.silence(ms(2_000)).await;

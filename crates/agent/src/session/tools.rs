@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{
-    BoxFuture, Error, ErrorKind, Event, Item, ItemContent, ItemId, ItemStatus, ReplyId, Result, ToolAnswer,
-    ToolCall, ToolCaller, ToolChoice, Tools,
+    BoxFuture, ConversationItem, Error, ErrorKind, Event, ItemContent, ItemId, ItemStatus, ReplyId, Result,
+    ToolAnswer, ToolCall, ToolCaller, ToolChoice, Tools,
 };
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -169,7 +169,7 @@ impl Session {
         };
         for content in [ItemContent::ToolCall(call), ItemContent::ToolOutput { call_id, output: text }] {
             let id = ItemId::new(ids::unique("item_"));
-            self.history.push_hidden(Item { id, content, status: ItemStatus::Completed });
+            self.history.push_hidden(ConversationItem { id, content, status: ItemStatus::Completed });
         }
         self.emit(Event::ToolRan { reply: reply.clone(), tool, took, error });
     }

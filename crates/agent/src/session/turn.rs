@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use antiphon_core::dialog::{Input, Output, PauseId, Phase};
+use antiphon_core::dialog::{DialogOutput, Input, PauseId, Phase};
 use antiphon_core::{
-    CallControl, Error, ErrorKind, Event, HangUpReason, Item, ItemId, MediaTime, Part, ReplyStatus, Result,
-    Role, SttOptions, Transcript, TurnId,
+    CallControl, ConversationItem, Error, ErrorKind, Event, HangUpReason, ItemId, MediaTime, Part,
+    ReplyStatus, Result, Role, SttOptions, Transcript, TurnId,
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -62,22 +62,24 @@ impl Times {
 
 impl Session {
     /// Does what the dialog asks.
-    pub(super) fn obey(&mut self, output: Output) {
+    pub(super) fn obey(&mut self, output: DialogOutput) {
         match output {
-            Output::SpeechStarted { at } => self.speech_started(at),
-            Output::SpeechPaused { .. } => self.speech_paused(),
-            Output::AskTurn(pause) => self.ask_turn(pause),
-            Output::SpeechResumed => self.speech_resumed(),
-            Output::TurnEnded { turn, speech_end, respond } => self.turn_ended(turn, speech_end, respond),
-            Output::UtteranceDropped => self.utterance_dropped(),
-            Output::HoldReply => self.hold_reply(),
-            Output::ResumeReply => self.playback.resume(),
-            Output::CancelReply => {
+            DialogOutput::SpeechStarted { at } => self.speech_started(at),
+            DialogOutput::SpeechPaused { .. } => self.speech_paused(),
+            DialogOutput::AskTurn(pause) => self.ask_turn(pause),
+            DialogOutput::SpeechResumed => self.speech_resumed(),
+            DialogOutput::TurnEnded { turn, speech_end, respond } => {
+                self.turn_ended(turn, speech_end, respond)
+            }
+            DialogOutput::UtteranceDropped => self.utterance_dropped(),
+            DialogOutput::HoldReply => self.hold_reply(),
+            DialogOutput::ResumeReply => self.playback.resume(),
+            DialogOutput::CancelReply => {
                 self.times.stopped_after = self.times.stopped_after.or_else(|| self.since_onset());
                 self.stop_reply(ReplyStatus::Interrupted);
             }
-            Output::Reprompt(n) => self.reprompt(n),
-            Output::Goodbye => {
+            DialogOutput::Reprompt(n) => self.reprompt(n),
+            DialogOutput::Goodbye => {
                 let goodbye = PendingReply::saying(self.turn(), self.config.sayings.goodbye.clone());
                 self.want(goodbye.then(CallControl::HangUp(HangUpReason::Silence)));
             }
@@ -233,7 +235,7 @@ impl Session {
         }
         self.emit(Event::InputCommitted { item: item.clone(), previous: self.history.last() });
         let transcript = utterance.settled.then(|| utterance.text.clone());
-        self.add_item(Item::message(item.clone(), Role::User, Part::Audio { transcript }));
+        self.add_item(ConversationItem::message(item.clone(), Role::User, Part::Audio { transcript }));
         self.history.extend_audio(&item, utterance.length());
         if utterance.settled {
             self.understood(&utterance);
@@ -331,12 +333,12 @@ impl Session {
         self.input(Input::ReplyFinished);
         self.input(Input::Clear);
         let item = ItemId::new(ids::unique("item_"));
-        self.add_item(Item::message(item.clone(), Role::User, Part::Text(text.clone())));
+        self.add_item(ConversationItem::message(item.clone(), Role::User, Part::Text(text.clone())));
         self.emit(Event::UserText { item: item.clone(), text, done: true, audio: Duration::ZERO });
         self.input(Input::Commit);
         while let Some(output) = self.dialog.poll() {
             match output {
-                Output::TurnEnded { turn, .. } => {
+                DialogOutput::TurnEnded { turn, .. } => {
                     self.times.turn_end = Some(Instant::now());
                     self.pending = Some(PendingReply::answering(turn, Some(item.clone())));
                 }
@@ -365,7 +367,7 @@ impl Session {
     }
 
     /// Appends an item to the conversation and tells.
-    pub(super) fn add_item(&mut self, item: Item) {
+    pub(super) fn add_item(&mut self, item: ConversationItem) {
         let previous = self.history.push(item.clone());
         self.emit(Event::ItemAdded { item: item.clone(), previous: previous.clone() });
         self.emit(Event::ItemDone { item, previous });

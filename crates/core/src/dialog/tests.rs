@@ -6,7 +6,7 @@ use super::*;
 struct Call {
     dialog: Dialog,
     now: MediaTime,
-    done: Vec<Output>,
+    done: Vec<DialogOutput>,
 }
 
 const WINDOW: Duration = Duration::from_millis(32);
@@ -44,11 +44,11 @@ impl Call {
         self.input(Input::Transcript { text, flushed: true })
     }
 
-    fn take(&mut self) -> Vec<Output> {
+    fn take(&mut self) -> Vec<DialogOutput> {
         std::mem::take(&mut self.done)
     }
 
-    fn has(&self, wanted: Output) -> bool {
+    fn has(&self, wanted: DialogOutput) -> bool {
         self.done.contains(&wanted)
     }
 
@@ -63,20 +63,20 @@ impl Call {
     }
 }
 
-fn ended(outputs: &[Output]) -> usize {
-    outputs.iter().filter(|o| matches!(o, Output::TurnEnded { .. })).count()
+fn ended(outputs: &[DialogOutput]) -> usize {
+    outputs.iter().filter(|o| matches!(o, DialogOutput::TurnEnded { .. })).count()
 }
 
 #[test]
 fn a_complete_turn_ends_after_the_short_wait() {
     let mut call = Call::new(TurnConfig::default());
     call.silence(320).speech(960);
-    assert_eq!(call.take(), [Output::SpeechStarted { at: MediaTime::from_millis(320) }]);
+    assert_eq!(call.take(), [DialogOutput::SpeechStarted { at: MediaTime::from_millis(320) }]);
     call.silence(96);
     let pause = MediaTime::from_millis(1280);
-    assert_eq!(call.take(), [Output::SpeechPaused { at: pause }, Output::AskTurn(PauseId(1))]);
+    assert_eq!(call.take(), [DialogOutput::SpeechPaused { at: pause }, DialogOutput::AskTurn(PauseId(1))]);
     call.heard("what time is it?").input(Input::TurnScore(PauseId(1), 0.97)).silence(128);
-    assert_eq!(call.take(), [Output::TurnEnded { turn: TurnId(1), speech_end: pause, respond: true }]);
+    assert_eq!(call.take(), [DialogOutput::TurnEnded { turn: TurnId(1), speech_end: pause, respond: true }]);
     assert_eq!(call.dialog.phase(), Phase::Thinking);
 }
 
@@ -86,7 +86,7 @@ fn an_unfinished_turn_waits_for_the_cap_and_asks_again() {
     call.speech(960).silence(96).input(Input::TurnScore(PauseId(1), 0.1)).heard("I would like to");
     call.silence(1_280);
     assert_eq!(ended(&call.done), 0);
-    assert!(call.done.iter().filter(|o| matches!(o, Output::AskTurn(_))).count() >= 3);
+    assert!(call.done.iter().filter(|o| matches!(o, DialogOutput::AskTurn(_))).count() >= 3);
     call.silence(160);
     assert_eq!(ended(&call.done), 1);
 }
@@ -95,7 +95,7 @@ fn an_unfinished_turn_waits_for_the_cap_and_asks_again() {
 fn going_on_takes_the_pause_back_and_a_late_score_is_ignored() {
     let mut call = Call::new(TurnConfig::default());
     call.speech(960).silence(160).speech(320);
-    assert!(call.has(Output::SpeechResumed));
+    assert!(call.has(DialogOutput::SpeechResumed));
     call.silence(96).input(Input::TurnScore(PauseId(1), 0.99)).silence(320);
     assert_eq!(ended(&call.done), 0, "the score was about the first pause");
     call.input(Input::TurnScore(PauseId(2), 0.99)).silence(32);
@@ -135,7 +135,7 @@ fn a_noise_without_words_is_dropped() {
     let mut call = Call::new(TurnConfig::default());
     call.speech(320).silence(96).heard("").silence(1_600);
     assert_eq!(ended(&call.done), 0);
-    assert!(call.has(Output::UtteranceDropped));
+    assert!(call.has(DialogOutput::UtteranceDropped));
     assert_eq!(call.dialog.phase(), Phase::Listening);
 }
 
@@ -143,11 +143,11 @@ fn a_noise_without_words_is_dropped() {
 fn a_back_channel_holds_the_reply_and_lets_it_go_on() {
     let mut call = Call::speaking(TurnConfig::default());
     call.speech(128);
-    assert!(call.has(Output::HoldReply));
+    assert!(call.has(DialogOutput::HoldReply));
     assert_eq!(call.dialog.phase(), Phase::Interrupted);
     call.speech(160).silence(96).heard("Mm-hm.");
     let outputs = call.take();
-    assert_eq!(outputs[outputs.len() - 2..], [Output::UtteranceDropped, Output::ResumeReply]);
+    assert_eq!(outputs[outputs.len() - 2..], [DialogOutput::UtteranceDropped, DialogOutput::ResumeReply]);
     assert_eq!(call.dialog.phase(), Phase::Speaking);
 }
 
@@ -155,7 +155,7 @@ fn a_back_channel_holds_the_reply_and_lets_it_go_on() {
 fn words_cancel_the_reply_before_the_grace_ends() {
     let mut call = Call::speaking(TurnConfig::default());
     call.speech(320).input(Input::Transcript { text: "stop", flushed: false });
-    assert!(call.has(Output::CancelReply));
+    assert!(call.has(DialogOutput::CancelReply));
     call.silence(96).heard("stop please").input(Input::TurnScore(PauseId(2), 0.9)).silence(320);
     assert_eq!(ended(&call.done), 1);
 }
@@ -164,22 +164,22 @@ fn words_cancel_the_reply_before_the_grace_ends() {
 fn a_sound_that_lasts_cancels_without_a_transcript() {
     let mut call = Call::speaking(TurnConfig::default());
     call.speech(640);
-    assert!(!call.has(Output::CancelReply));
+    assert!(!call.has(DialogOutput::CancelReply));
     call.speech(96);
-    assert!(call.has(Output::CancelReply));
+    assert!(call.has(DialogOutput::CancelReply));
 }
 
 #[test]
 fn barge_in_at_once_needs_no_grace_and_off_lets_the_agent_speak() {
     let mut call = Call::speaking(TurnConfig { barge_in: BargeIn::AtOnce, ..TurnConfig::default() });
     call.speech(128);
-    assert!(call.has(Output::CancelReply) && !call.has(Output::HoldReply));
+    assert!(call.has(DialogOutput::CancelReply) && !call.has(DialogOutput::HoldReply));
 
     let mut call = Call::speaking(TurnConfig { barge_in: BargeIn::Off, ..TurnConfig::default() });
     call.speech(960).silence(96).heard("and another thing").silence(1_600);
     let outputs = call.take();
-    assert!(!outputs.contains(&Output::CancelReply));
-    assert!(outputs.iter().any(|o| matches!(o, Output::TurnEnded { respond: false, .. })));
+    assert!(!outputs.contains(&DialogOutput::CancelReply));
+    assert!(outputs.iter().any(|o| matches!(o, DialogOutput::TurnEnded { respond: false, .. })));
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn a_reply_that_has_not_begun_is_held_too() {
     call.speech(960).silence(96).heard("one").input(Input::TurnScore(PauseId(1), 0.9)).silence(160);
     assert_eq!(call.dialog.phase(), Phase::Thinking);
     call.speech(128);
-    assert!(call.has(Output::HoldReply));
+    assert!(call.has(DialogOutput::HoldReply));
     call.silence(96).heard("");
-    assert!(call.has(Output::ResumeReply));
+    assert!(call.has(DialogOutput::ResumeReply));
     assert_eq!(call.dialog.phase(), Phase::Thinking);
 }
 
@@ -198,7 +198,7 @@ fn a_reply_that_has_not_begun_is_held_too() {
 fn long_silence_is_prompted_and_ends_with_a_goodbye() {
     let reprompt = Some(Duration::from_secs(8));
     let mut call = Call::speaking(TurnConfig { reprompt, ..TurnConfig::default() });
-    for expected in [Output::Reprompt(1), Output::Reprompt(2), Output::Goodbye] {
+    for expected in [DialogOutput::Reprompt(1), DialogOutput::Reprompt(2), DialogOutput::Goodbye] {
         call.input(Input::ReplyFinished).silence(8_032);
         assert_eq!(call.take(), [expected]);
         call.input(Input::ReplyStarted);
@@ -247,10 +247,10 @@ proptest! {
             };
             for output in call.take() {
                 match output {
-                    Output::HoldReply => { prop_assert!(!held); held = true; }
-                    Output::ResumeReply => { prop_assert!(held); held = false; }
-                    Output::CancelReply => held = false,
-                    Output::TurnEnded { turn: t, .. } => { turn += 1; prop_assert_eq!(t.0, turn); held = false; }
+                    DialogOutput::HoldReply => { prop_assert!(!held); held = true; }
+                    DialogOutput::ResumeReply => { prop_assert!(held); held = false; }
+                    DialogOutput::CancelReply => held = false,
+                    DialogOutput::TurnEnded { turn: t, .. } => { turn += 1; prop_assert_eq!(t.0, turn); held = false; }
                     _ => {}
                 }
             }
@@ -259,7 +259,7 @@ proptest! {
             if let Some(at) = call.dialog.wake_at() {
                 prop_assert!(at > call.now, "wake at {at:?}, now {:?}", call.now);
             }
-            call.take().iter().for_each(|o| match o { Output::CancelReply | Output::ResumeReply => held = false, _ => {} });
+            call.take().iter().for_each(|o| match o { DialogOutput::CancelReply | DialogOutput::ResumeReply => held = false, _ => {} });
         }
     }
 }

@@ -18,7 +18,7 @@ static NAMES: [OnceLock<&'static str>; MAX_COMPONENTS] = [const { OnceLock::new(
 #[derive(Debug)]
 pub struct Account {
     number: u32,
-    /// Nanoseconds.
+    /// How long the call has kept processors busy, in nanoseconds.
     busy: AtomicU64,
     /// By [`SpeechUnit`].
     sent: [AtomicU64; 2],

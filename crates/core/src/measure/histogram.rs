@@ -15,7 +15,7 @@ const BUCKETS: usize = ((OCTAVES - PRECISION) as usize + 2) << PRECISION;
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[AtomicU64]>,
-    /// Nanoseconds.
+    /// The sum of all values, in nanoseconds.
     sum: AtomicU64,
     max: AtomicU64,
 }

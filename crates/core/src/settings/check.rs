@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Scalar<'a> {
     /// A number.
     Number(f64),
-    /// Text.
+    /// Text that may be printed.
     Text(&'a str),
     /// Text that is never printed.
     Secret(&'a str),

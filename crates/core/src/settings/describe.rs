@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Check, Setting};
+use super::Check;
 
 /// A key as it was declared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,37 +64,6 @@ impl SectionInfo {
         Self { path: path.to_owned(), help: one_line(doc), keys: Vec::new(), sections: Vec::new() }
     }
 
-    /// Adds what a declaration says of one key.
-    pub fn add<S: Setting>(&mut self, name: &str, doc: &str, default: &S, options: &KeyOptions) {
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        if let Some(section) = S::section(&path) {
-            self.sections.push(section);
-            return;
-        }
-        let above = || match self.path.rsplit_once('.') {
-            Some((parent, _)) => format!("{parent}.{name}"),
-            None => name.to_owned(),
-        };
-        let aliases = options.aliases.iter().map(|(place, deprecated)| Alias {
-            path: place.map_or_else(above, str::to_owned),
-            deprecated: *deprecated,
-        });
-        let aliases = aliases.collect();
-        let variable = format!("ANTIPHON_{}", path.to_uppercase().replace('.', "__"));
-        self.keys.push(KeyInfo {
-            kind: S::TYPE,
-            default: json(default),
-            help: one_line(doc),
-            choices: S::CHOICES,
-            check: options.check.map(|check| check.to_string()),
-            example: options.example,
-            environment: [variable].into_iter().chain(options.variable.map(str::to_owned)).collect(),
-            aliases,
-            own: options.own,
-            path,
-        });
-    }
-
     /// Adds the keys of another table.
     pub fn include(&mut self, other: Option<SectionInfo>) {
         if let Some(other) = other {
@@ -125,11 +94,11 @@ impl KeyInfo {
 #[derive(Clone, Debug, Default)]
 pub struct KeyOptions {
     pub(super) check: Option<Check>,
-    example: Option<&'static str>,
-    variable: Option<&'static str>,
+    pub(super) example: Option<&'static str>,
+    pub(super) variable: Option<&'static str>,
     /// Places, `None` for the table above, and whether they are deprecated.
-    aliases: Vec<(Option<&'static str>, bool)>,
-    own: bool,
+    pub(super) aliases: Vec<(Option<&'static str>, bool)>,
+    pub(super) own: bool,
 }
 
 impl KeyOptions {
@@ -183,13 +152,7 @@ impl KeyOptions {
     }
 }
 
-/// By way of text, in which an `f32` has its own digits and not those of the nearest `f64`.
-fn json(value: &impl Serialize) -> Value {
-    let text = serde_json::to_string(value);
-    text.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-}
-
 /// The lines of a doc comment as one.
-fn one_line(doc: &str) -> String {
+pub(super) fn one_line(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }

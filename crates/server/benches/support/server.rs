@@ -19,7 +19,7 @@ pub(crate) struct Server {
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
-    /// Bytes.
+    /// Resident memory, in bytes.
     pub(crate) resident: u64,
 }
 

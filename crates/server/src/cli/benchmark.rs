@@ -28,7 +28,7 @@ use crate::benchmark::{Bench, Case, child, history};
     antiphon benchmark --component reply --compare other.toml\n  \
     antiphon benchmark --component llm --compare ./antiphon-before --gate 10%"
 )]
-pub(super) struct Arguments {
+pub(super) struct BenchmarkArguments {
     /// What to measure: audio, vad, turn, stt, llm, tts, embed, reply, replies, pipeline. May be given several times; all
     /// of them when missing.
     #[arg(long, value_name = "NAME")]
@@ -89,7 +89,7 @@ fn share(text: &str) -> Result<f64, String> {
     if (0.0..10.0).contains(&share) { Ok(share) } else { Err(refused()) }
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config, file: Option<&Path>) -> Result<ExitCode> {
+pub(super) fn run(arguments: &BenchmarkArguments, config: &Config, file: Option<&Path>) -> Result<ExitCode> {
     logging(config, Some("warn"))?;
     let named = arguments.component.iter().map(|name| Case::named(name)).collect::<Result<Vec<_>>>()?;
     let cases = if named.is_empty() { Case::ALL.to_vec() } else { named };
@@ -113,7 +113,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, file: Option<&Path>) -
     })
 }
 
-async fn open(arguments: &Arguments, config: &Config) -> Result<Bench> {
+async fn open(arguments: &BenchmarkArguments, config: &Config) -> Result<Bench> {
     let recording = arguments
         .input
         .as_deref()
@@ -122,7 +122,7 @@ async fn open(arguments: &Arguments, config: &Config) -> Result<Bench> {
 }
 
 /// Answers each line with so many iterations.
-async fn steps(arguments: &Arguments, config: &Config, case: Case) -> Result<()> {
+async fn steps(arguments: &BenchmarkArguments, config: &Config, case: Case) -> Result<()> {
     let bench = open(arguments, config).await?;
     print(child::READY);
     // Between two lines there is nothing else to do.
@@ -134,7 +134,7 @@ async fn steps(arguments: &Arguments, config: &Config, case: Case) -> Result<()>
     Ok(())
 }
 
-async fn measured(arguments: &Arguments, config: &Config, cases: &[Case]) -> Result<RunResult> {
+async fn measured(arguments: &BenchmarkArguments, config: &Config, cases: &[Case]) -> Result<RunResult> {
     let bench = open(arguments, config).await?;
     let iterations = |case: &Case| arguments.iterations.unwrap_or(case.usual_iterations());
     let profiler = arguments.profile.as_ref().map(|_| {
@@ -164,7 +164,7 @@ async fn measured(arguments: &Arguments, config: &Config, cases: &[Case]) -> Res
     Ok(bench.result(components))
 }
 
-fn show(arguments: &Arguments, result: &RunResult) -> Result<()> {
+fn show(arguments: &BenchmarkArguments, result: &RunResult) -> Result<()> {
     let text = |format| {
         anyhow::Ok(match format {
             Format::Json => serde_json::to_string(result)?,
@@ -216,7 +216,7 @@ struct Compared {
 }
 
 async fn compared(
-    arguments: &Arguments,
+    arguments: &BenchmarkArguments,
     config: &Config,
     file: Option<&Path>,
     cases: &[Case],
@@ -268,7 +268,7 @@ async fn compared(
 }
 
 async fn in_turn(
-    arguments: &Arguments,
+    arguments: &BenchmarkArguments,
     case: Case,
     baseline: Side<'_>,
     program: &Path,

@@ -26,7 +26,7 @@ const WARMED_WITHIN: Duration = Duration::from_mins(3);
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon cache stats\n  antiphon cache list --cache reply\n  \
     antiphon cache warm questions.txt\n  antiphon cache clear --cache speech")]
-pub(super) struct Arguments {
+pub(super) struct CacheArguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &CacheArguments, config: &Config) -> Result<()> {
     let server = arguments.server.open(config)?;
     runtime()?.block_on(async {
         match &arguments.command {

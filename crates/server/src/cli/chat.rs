@@ -13,12 +13,12 @@ use super::{logging, runtime};
 /// Chat in writing with the agent's language model: one answer to TEXT, or a conversation on the terminal.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon chat \"What is the capital of France?\"\n  antiphon chat")]
-pub(super) struct Arguments {
+pub(super) struct ChatArguments {
     /// What to ask; without it, lines are read from standard input.
     text: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &ChatArguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     let stack = stack::build(config, &BuildContext::default())?;
     let llm = stack.engines.llm.as_ref();

@@ -17,7 +17,7 @@ use super::table::table;
 /// Check that everything the server needs is there and works; say what to do about what does not.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon doctor\n  antiphon doctor --json")]
-pub(super) struct Arguments {
+pub(super) struct DoctorArguments {
     /// Print a JSON object a check.
     #[arg(long)]
     json: bool,
@@ -57,7 +57,7 @@ fn failed(name: &'static str, found: impl Into<String>) -> Check {
     Check { name, verdict: Verdict::Failed, found: found.into() }
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &DoctorArguments, config: &Config) -> Result<()> {
     let data = config.data_dir()?;
     let mut checks = vec![machine(), memory(), data_dir(&data), listen(config), pip()];
     checks.extend(model_files(config, &config.models_dir()?)?);

@@ -37,7 +37,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
     antiphon load spike --calls 10 --to 500 --ramp 60 --duration 300\n  antiphon load stress --step 50 --save\n  \
     antiphon load sustained --url wss://voice.example.com/telephony/twilio/media --calls 20 --rate 2"
 )]
-pub(super) struct Arguments {
+pub(super) struct LoadArguments {
     /// How the load goes on.
     #[command(subcommand)]
     shape: Shape,
@@ -116,7 +116,7 @@ struct Stress {
     save: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
     logging(config, Some("error"))?;
     let (common, save) = match &arguments.shape {
         Shape::Sustained(common) => (common, false),

@@ -20,7 +20,7 @@ use crate::optimize::{Finding, Goal, Optimizer, Settings, is_better, space};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon optimize\n  antiphon optimize --goal capacity --budget 60\n  \
     antiphon optimize --apply\n  antiphon optimize --rollback")]
-pub(super) struct Arguments {
+pub(super) struct OptimizeArguments {
     /// What is to become better.
     #[arg(long, value_enum, default_value_t = Goal::Latency)]
     goal: Goal,
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<()> {
+pub(super) fn run(arguments: &OptimizeArguments, effective: &Effective, file: Option<&Path>) -> Result<()> {
     let config = &effective.config;
     logging(config, Some("error"))?;
     let folder = config.data_dir()?;
@@ -82,7 +82,11 @@ pub(super) fn run(arguments: &Arguments, effective: &Effective, file: Option<&Pa
     })
 }
 
-async fn search(arguments: &Arguments, effective: &Effective, file: Option<&Path>) -> Result<Finding> {
+async fn search(
+    arguments: &OptimizeArguments,
+    effective: &Effective,
+    file: Option<&Path>,
+) -> Result<Finding> {
     let config = &effective.config;
     let (knobs, start) = {
         // Built only to be asked what can be set.

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon performance\n  antiphon performance --live --minutes 5\n  \
     antiphon performance --component stt --export csv")]
-pub(super) struct Arguments {
+pub(super) struct PerformanceArguments {
     /// Only this component.
     #[arg(long, value_name = "NAME")]
     component: Option<String>,
@@ -46,7 +46,7 @@ enum Export {
     Prometheus,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &PerformanceArguments, config: &Config) -> Result<()> {
     let server = arguments.server.open(config)?;
     runtime()?.block_on(async {
         if arguments.export == Some(Export::Prometheus) {

@@ -23,7 +23,7 @@ const ROWS: usize = 20;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon profile --duration 30 --output flame.svg\n  \
     antiphon profile --component stt\n  antiphon profile --memory --duration 120 --output leak.json")]
-pub(super) struct Arguments {
+pub(super) struct ProfileArguments {
     /// Sample for so many seconds, 1 to 600.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     duration: u64,
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     server: Server,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &ProfileArguments, config: &Config) -> Result<()> {
     if let Some(file) = &arguments.output {
         format_of(file)?;
     }

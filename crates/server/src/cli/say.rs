@@ -16,7 +16,7 @@ use super::{logging, print, runtime};
 #[command(
     after_help = "Examples:\n  antiphon say \"It is 3:30pm.\" -o time.wav\n  antiphon say Hello -o hello.opus"
 )]
-pub(super) struct Arguments {
+pub(super) struct SayArguments {
     /// What to say.
     text: String,
     /// Where to; the ending names the format: wav, opus, flac.
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     output: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &SayArguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     let format = format(&arguments.output)?;
     let stack = stack::build(config, &BuildContext::default())?;

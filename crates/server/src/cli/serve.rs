@@ -25,13 +25,13 @@ use crate::reporting::{Reporting, Traces, Webhook};
 /// Run the server, with its talk page.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon serve\n  antiphon serve --listen 127.0.0.1:8000")]
-pub(super) struct Arguments {
+pub(super) struct ServeArguments {
     /// Where to listen, instead of [server] listen.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
     logging(config, None)?;
     let runtime = call_runtime(config)?;
     let folder = config.data_dir()?;

@@ -22,7 +22,7 @@ use crate::transports::turns::{Turn, Turns};
 #[command(
     after_help = "Examples:\n  antiphon talk\n  antiphon talk --in question.wav --out reply.wav --json"
 )]
-pub(super) struct Arguments {
+pub(super) struct TalkArguments {
     /// A recording (WAV, FLAC, MP3, Ogg, M4A, WebM) that is the person instead of the microphone: it waits while the
     /// agent speaks.
     #[arg(long = "in", value_name = "FILE")]
@@ -41,7 +41,7 @@ pub(super) struct Arguments {
 /// The longest recording.
 const LONGEST: Duration = Duration::from_hours(1);
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &TalkArguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     match &arguments.input {
         Some(input) => from_file(arguments, input, config),
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
     }
 }
 
-fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()> {
+fn from_file(arguments: &TalkArguments, input: &Path, config: &Config) -> Result<()> {
     let bytes = std::fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
     let recording = decode_file(&bytes, LONGEST).with_context(|| format!("{}", input.display()))?;
     let mut samples = Vec::new();
@@ -68,7 +68,7 @@ fn from_file(arguments: &Arguments, input: &Path, config: &Config) -> Result<()>
 }
 
 /// Holds the conversation; gives all that the agent said.
-async fn converse(arguments: &Arguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
+async fn converse(arguments: &TalkArguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
     let caches = stack::caches(config).await?;
     let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
     stack::read_knowledge(stack.knowledge.as_deref()).await?;

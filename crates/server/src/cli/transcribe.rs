@@ -16,7 +16,7 @@ use super::{logging, print, runtime};
 /// Turn recordings into text.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon transcribe meeting.wav\n  antiphon transcribe *.flac --json")]
-pub(super) struct Arguments {
+pub(super) struct TranscribeArguments {
     /// Recordings: WAV, FLAC, MP3, Ogg, M4A, WebM.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -37,7 +37,7 @@ struct Transcribed {
     wall_s: f64,
 }
 
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &TranscribeArguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;
     let stack = stack::build(config, &BuildContext::default())?;
     let runtime = runtime()?;

@@ -1,4 +1,4 @@
-//! Certificates.
+//! Reads the certificate and the key for TLS.
 
 use std::io;
 use std::path::Path;

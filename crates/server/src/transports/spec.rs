@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use antiphon_core::call::{Inbound, Outbound, Pacing, Transport};
 use antiphon_core::{
-    CallControl, Error, Event, HangUpReason, Item, ItemContent, ItemId, ItemStatus, ReplyId, Role, TurnId,
+    CallControl, ConversationItem, Error, Event, HangUpReason, ItemContent, ItemId, ItemStatus, ReplyId,
+    Role, TurnId,
 };
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -325,7 +326,7 @@ fn begin_reply(transport: &mut dyn Transport) {
         metadata: BTreeMap::new(),
     }));
     let content = ItemContent::Message { role: Role::Assistant, parts: Vec::new() };
-    let item = Item { id: item, content, status: ItemStatus::InProgress };
+    let item = ConversationItem { id: item, content, status: ItemStatus::InProgress };
     transport.send(Outbound::Event(Event::OutputStarted { reply, index: 0, item }));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use antiphon_core::{Event, Item, ReplyStatus, TurnId, TurnLatency};
+use antiphon_core::{ConversationItem, Event, ReplyStatus, TurnId, TurnLatency};
 use serde::Serialize;
 
 /// One turn of a conversation, as printed by `antiphon talk --json`.
@@ -48,7 +48,7 @@ impl Turns {
             }
             Event::ReplyDone { turn, output, status, .. } => {
                 let entry = self.open.entry(*turn).or_default();
-                entry.reply = output.iter().map(Item::text).collect::<Vec<_>>().join(" ");
+                entry.reply = output.iter().map(ConversationItem::text).collect::<Vec<_>>().join(" ");
                 entry.interrupted = *status == ReplyStatus::Interrupted;
                 // The next event says how much of an interrupted reply was heard.
                 if !entry.interrupted {

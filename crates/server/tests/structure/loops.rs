@@ -11,31 +11,8 @@ use crate::modules::{Crate, Import};
 use crate::source::root;
 
 /// Loops that are still to be opened: the crate, and the modules of the loop. May only become fewer.
-const KNOWN: &[(&str, &[&str])] = &[
-    ("core", &["call", "event"]),
-    ("flow", &["cache::entry", "cache::key"]),
-    ("flow", &["fallback::engines", "fallback::route", "fallback::tts"]),
-    ("flow", &["shared::calls", "shared::talk"]),
-    ("providers", &["cartesia::connection", "cartesia::context", "cartesia::owner"]),
-    ("providers", &["llama::slot", "llama::tools"]),
-    ("providers", &["openai::chat::calls", "openai::chat::wire"]),
-    (
-        "server",
-        &[
-            "app",
-            "benchmark",
-            "caching",
-            "cli",
-            "config",
-            "http",
-            "optimize",
-            "reporting",
-            "stack",
-            "transports",
-            "tunables",
-        ],
-    ),
-];
+const KNOWN: &[(&str, &[&str])] =
+    &[("server", &["app", "benchmark", "caching", "cli", "http", "optimize", "reporting", "transports"])];
 
 #[test]
 fn no_source_files_import_each_other_in_a_loop() {
@@ -44,6 +21,10 @@ fn no_source_files_import_each_other_in_a_loop() {
     let mut complaints = String::new();
     for folder in std::fs::read_dir(root().join("crates")).expect("the crates") {
         let folder = folder.expect("a crate").path();
+        // Beside the crates lies a page about them.
+        if !folder.is_dir() {
+            continue;
+        }
         let name = folder.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let roots = ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root));
         let krate = Crate::read(roots.iter().find(|root| root.is_file()).expect("a root"));
@@ -65,7 +46,7 @@ fn no_source_files_import_each_other_in_a_loop() {
 }
 
 struct Loop {
-    /// Sorted.
+    /// The modules in the loop, sorted.
     members: Vec<String>,
     /// The imports between the members, a line each.
     imports: String,

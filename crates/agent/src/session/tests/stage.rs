@@ -323,7 +323,7 @@ impl Person {
     pub(super) fn replies(&self) -> Vec<String> {
         let text = |e: Event| match e {
             Event::ReplyDone { output, .. } => {
-                Some(output.iter().map(Item::text).collect::<Vec<_>>().join(" "))
+                Some(output.iter().map(ConversationItem::text).collect::<Vec<_>>().join(" "))
             }
             _ => None,
         };

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use antiphon_core::call::{Command, CommandKind};
 use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{
-    BoxFuture, Emotion, EmotionClassifier, EmotionScores, Event, Item, ItemId, Knowledge, Memories, Memory,
-    Part, Passage, PersonId, Priority, Recollection, Result, Role, Search, StepOutcome, Style, TenantId,
+    BoxFuture, ConversationItem, Emotion, EmotionClassifier, EmotionScores, Event, ItemId, Knowledge,
+    Memories, Memory, Part, Passage, PersonId, Priority, Recollection, Result, Role, Search, StepOutcome,
+    Style, TenantId,
 };
 
 use super::ms;
@@ -122,7 +123,8 @@ async fn nothing_is_looked_up_for_what_a_client_asks_beside_the_conversation() {
         Stage::default().answer("I am sorry.").answer("A complaint.").looks_up(lookups(&scripted)).call();
     call.says("you lost my order again", ms(1_000)).await;
     call.silence(ms(4_000)).await;
-    let input = Item::message(ItemId::new("i"), Role::User, Part::Text("Name the topic.".to_owned()));
+    let input =
+        ConversationItem::message(ItemId::new("i"), Role::User, Part::Text("Name the topic.".to_owned()));
     let request = ReplyRequest {
         out_of_band: true,
         input: Some(vec![ReplyInput::Item(input)]),

@@ -1,7 +1,7 @@
 //! Items of the conversation, as clients write and read them.
 
 use antiphon_agent::ids;
-use antiphon_core::{Item, ItemContent, ItemId, ItemStatus, Part, Role, ToolCall};
+use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part, Role, ToolCall};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub(super) enum GivenPart {
 /// A given item, once it was checked.
 pub(super) enum Given {
     /// An item, and its speech at 16 kHz if its words are still to be found.
-    Item(Item, Vec<i16>),
+    Item(ConversationItem, Vec<i16>),
     /// One that is in the conversation.
     Reference(ItemId),
 }
@@ -80,7 +80,7 @@ impl GivenItem {
             let message = format!("the item's id is longer than {MAX_ID} bytes");
             return Err(Invalid::param(format!("{param}.id"), message));
         }
-        let item = Item { id: ItemId::new(id), content, status: ItemStatus::Completed };
+        let item = ConversationItem { id: ItemId::new(id), content, status: ItemStatus::Completed };
         Ok(Given::Item(item, audio))
     }
 }
@@ -113,7 +113,7 @@ impl GivenPart {
 }
 
 /// An item as its reader expects it: fields that do not belong to it are absent, never null.
-pub(super) fn to_json(item: &Item) -> Value {
+pub(super) fn to_json(item: &ConversationItem) -> Value {
     let status = match item.status {
         ItemStatus::InProgress => "in_progress",
         ItemStatus::Completed => "completed",

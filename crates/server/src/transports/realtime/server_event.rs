@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use antiphon_core::{Error, Event, Item, ItemContent, ItemId, Part, ReplyId, ReplyStatus, ToolCall, Usage};
+use antiphon_core::{
+    ConversationItem, Error, Event, ItemContent, ItemId, Part, ReplyId, ReplyStatus, ToolCall, Usage,
+};
 use serde_json::{Map, Value, json};
 
 use super::invalid::Invalid;
@@ -320,7 +322,7 @@ impl EventWriter {
     }
 
     /// The events that come before the end of an item of a reply; none the second time.
-    fn content_done(&mut self, item: &Item) -> Vec<String> {
+    fn content_done(&mut self, item: &ConversationItem) -> Vec<String> {
         let found = self.replies.iter_mut().find_map(|reply| {
             let output = reply.items.iter_mut().find(|output| output.item == item.id && !output.done)?;
             output.done = true;
@@ -367,7 +369,7 @@ impl EventWriter {
         session: &Session,
         status: &str,
         details: &Value,
-        output: &[Item],
+        output: &[ConversationItem],
         usage: Option<&Usage>,
     ) -> Value {
         let output: Vec<Value> = output.iter().map(item::to_json).collect();
