@@ -7,6 +7,7 @@
     reason = "a test fails by panicking and says so in print"
 )]
 
+mod access;
 mod audio;
 mod chat;
 mod embeddings;

@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::Server;
@@ -26,8 +27,21 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and takes `session.created`.
     pub(crate) async fn connect(server: &Server, query: &str) -> Self {
+        Self::connect_as(server, query, None).await
+    }
+
+    /// Connects with a header as well.
+    pub(crate) async fn connect_as(
+        server: &Server,
+        query: &str,
+        header: Option<(&'static str, &str)>,
+    ) -> Self {
         let url = server.socket(&format!("/v1/realtime{query}"));
-        let (socket, _) = connect_async(url).await.expect("connects");
+        let mut request = url.into_client_request().expect("an address");
+        if let Some((name, value)) = header {
+            request.headers_mut().insert(name, value.parse().expect("a header"));
+        }
+        let (socket, _) = connect_async(request).await.expect("connects");
         let mut client = Self { socket, events: Vec::new() };
         client.until("session.created").await;
         client

@@ -10,6 +10,7 @@
 mod access;
 mod client;
 mod conversation;
+mod privacy;
 mod robustness;
 mod speech;
 #[path = "../support/mod.rs"]

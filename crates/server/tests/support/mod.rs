@@ -41,6 +41,14 @@ impl Server {
         Self::serve(Arc::new(app), listener, address)
     }
 
+    /// A server with this agent and these engines.
+    pub(crate) fn start_with(settings: Settings, agent: Agent, engines: Engines) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let app = App::new(settings, agent, engines, Measuring::default()).expect("threads");
+        Self::serve(Arc::new(app), listener, address)
+    }
+
     fn serve(app: Arc<App>, listener: TcpListener, address: SocketAddr) -> Self {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -73,7 +81,7 @@ pub(crate) fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, agent(), engines(), Measuring::default()).expect("threads"))
 }
 
-fn engines() -> Engines {
+pub(crate) fn engines() -> Engines {
     Engines {
         vad: Arc::new(FakeVad),
         turn: None,
@@ -86,7 +94,7 @@ fn engines() -> Engines {
 }
 
 /// An agent whose turns only the client ends.
-fn agent() -> Agent {
+pub(crate) fn agent() -> Agent {
     let listening =
         ListeningConfig { turns: None, prefix_padding: Duration::ZERO, ..ListeningConfig::default() };
     Agent { session: SessionConfig { listening, ..SessionConfig::default() }, ..Agent::default() }

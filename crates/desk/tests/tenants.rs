@@ -1,0 +1,262 @@
+//! Tenants that share engines and caches never hear each other, whatever they say in whatever order: whole calls through the
+//! desk, with one cache of each kind for all of them.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use antiphon_agent::{Agent, Engines};
+use antiphon_cache::{
+    Cache, CacheOptions, CachedEmbed, CachedKnowledge, CachedLlm, CachedTts, Kind, ReplyRules, SearchCache,
+    SpeechCodec, SpeechReader,
+};
+use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
+use antiphon_core::session::{ListeningConfig, SessionConfig};
+use antiphon_core::{
+    AgentId, AudioChunk, BoxFuture, BoxStream, Caller, ChatDelta, ChatRequest, Error, Event, FinishReason,
+    KeyId, Knowledge, Llm, Passage, Result, SampleRate, Search, SpeechRequest, TenantId, Tts, Usage, Voice,
+};
+use antiphon_desk::{Answer, Connected, Desk, Directory};
+use antiphon_flow::{CpuPool, PoolBounds};
+use antiphon_providers::scripted::fake::{FakeEmbed, FakeStt, FakeVad};
+use antiphon_telemetry::Metrics;
+use futures_util::{FutureExt, StreamExt, stream};
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+
+const TENANTS: [&str; 3] = ["shop", "bank", "clinic"];
+const QUESTIONS: [&str; 3] = ["when do you open today", "where do I park my car", "what does it all cost"];
+const RATE: SampleRate = SampleRate::HZ_8000;
+/// A call whose reply has not come by then hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Which of the tenants this is; the loudness of its voice.
+fn number(tenant: &TenantId) -> usize {
+    TENANTS.iter().position(|name| *name == tenant.as_str()).expect("a known tenant")
+}
+
+/// Says whose model it is, and repeats the facts that it was given.
+#[derive(Default)]
+struct Model(AtomicUsize);
+
+impl Llm for Model {
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    fn model(&self) -> &'static str {
+        "model"
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let facts = request.messages.iter().filter(|message| message.content.starts_with("Facts"));
+        let facts: Vec<&str> = facts.map(|message| message.content.as_str()).collect();
+        let text = format!("This is the {}. {}", request.requester.tenant, facts.join(" "));
+        let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
+        stream::iter([Ok(ChatDelta::Text(text)), Ok(done)]).boxed()
+    }
+}
+
+/// A voice that is as loud as its tenant's number.
+struct Loudness;
+
+impl Tts for Loudness {
+    fn name(&self) -> &'static str {
+        "loudness"
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        Vec::new()
+    }
+
+    fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
+        let level = 1_000 * (1 + number(&request.requester.tenant) as i16);
+        stream::iter([Ok(AudioChunk::new(RATE, vec![level; 400]))]).boxed()
+    }
+}
+
+/// Samples as they are.
+struct Plain;
+
+impl SpeechCodec for Plain {
+    fn encode(&self, _: SampleRate, samples: &[i16]) -> Result<Vec<u8>> {
+        Ok(samples.iter().flat_map(|sample| sample.to_le_bytes()).collect())
+    }
+
+    fn decode(&self, bytes: bytes::Bytes) -> Result<SpeechReader> {
+        if !bytes.len().is_multiple_of(2) {
+            return Err(Error::invalid("half a sample"));
+        }
+        let samples = bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+        let chunk = AudioChunk::new(RATE, samples.collect::<Vec<_>>());
+        Ok(Box::new([Ok(chunk)].into_iter()))
+    }
+}
+
+/// Knows one thing of its tenant.
+struct Facts(&'static str);
+
+impl Knowledge for Facts {
+    fn search(&self, search: Search) -> BoxFuture<'static, Result<Vec<Passage>>> {
+        assert_eq!(search.requester.tenant.as_str(), self.0, "a search on behalf of its own tenant");
+        let text = format!("only the {} knows about {}", self.0, search.about);
+        let passage = Passage { text, source: "facts".to_owned(), relevance: 0.9 };
+        async move { Ok(vec![passage]) }.boxed()
+    }
+}
+
+/// The called number says whose agent answers.
+struct Numbers(Vec<Answer>);
+
+impl Directory for Numbers {
+    fn answer(&self, caller: &Caller) -> BoxFuture<'_, Result<Answer>> {
+        let answer = self.0.iter().find(|answer| caller.to.as_deref() == Some(answer.tenant.as_str()));
+        let answer = answer.cloned().ok_or_else(|| Error::not_found("nobody has this number"));
+        std::future::ready(answer).boxed()
+    }
+
+    fn tenant(&self, _: Option<&KeyId>) -> TenantId {
+        TenantId::only()
+    }
+}
+
+fn cache(kind: Kind) -> Arc<Cache> {
+    let options = CacheOptions { kind, max_bytes: 1 << 20, ttl: Duration::from_hours(1) };
+    Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
+}
+
+/// A desk of three tenants whose engines and caches are the same, and the model behind them.
+fn desk() -> (Desk, Arc<Model>) {
+    let model = Arc::new(Model::default());
+    let llm = CachedLlm::new(model.clone(), "model".to_owned(), cache(Kind::Reply), ReplyRules::default());
+    let threads = Arc::new(CpuPool::new(PoolBounds { min: 1, max: 1 }).expect("threads"));
+    let tts = CachedTts::new(
+        Arc::new(Loudness),
+        "loudness".to_owned(),
+        cache(Kind::Speech),
+        Arc::new(Plain),
+        threads,
+    );
+    let embed = Arc::new(CachedEmbed::new(Arc::new(FakeEmbed), cache(Kind::Embedding)));
+    let results = SearchCache::new(cache(Kind::Result), embed);
+    let engines = Engines {
+        vad: Arc::new(FakeVad),
+        turn: None,
+        stt: Arc::new(FakeStt),
+        llm: Arc::new(llm),
+        tts: Arc::new(tts),
+        embed: Arc::new(FakeEmbed),
+        emotion: None,
+    };
+    let listening = ListeningConfig { turns: None, ..ListeningConfig::default() };
+    let session = SessionConfig { listening, ..SessionConfig::default() };
+    let answers = TENANTS.map(|name| {
+        let tenant = TenantId::new(name);
+        let knowledge = CachedKnowledge::new(Arc::new(Facts(name)), &results, tenant.clone(), "facts");
+        let agent =
+            Agent { session: session.clone(), knowledge: Some(Arc::new(knowledge)), ..Agent::default() };
+        Answer { tenant, agent_id: AgentId::only(), person: None, agent: Arc::new(agent) }
+    });
+    let desk = Desk::local(engines, Agent::default(), Arc::new(Metrics::new()));
+    (Desk { directory: Arc::new(Numbers(answers.to_vec())), ..desk }, model)
+}
+
+/// A line on which somebody types questions, each after the reply to the one before, and hangs up.
+struct Line {
+    questions: VecDeque<&'static str>,
+    ready: bool,
+    heard: mpsc::UnboundedSender<Heard>,
+}
+
+enum Heard {
+    Text(String),
+    Level(i16),
+}
+
+impl Transport for Line {
+    fn name(&self) -> &'static str {
+        "line"
+    }
+
+    fn output(&self) -> OutputAudio {
+        OutputAudio { rate: RATE, pacing: Pacing::Client }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, _: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        if !std::mem::take(&mut self.ready) {
+            return Poll::Pending;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Ready(self.questions.pop_front().map(|question| Inbound::Text(question.to_owned())))
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        match outbound {
+            Outbound::Audio { samples, .. } => {
+                let levels = samples.into_iter().filter(|sample| *sample != 0);
+                levels.for_each(|level| drop(self.heard.send(Heard::Level(level))));
+            }
+            Outbound::Event(Event::OutputText { delta, .. }) => drop(self.heard.send(Heard::Text(delta))),
+            Outbound::Event(Event::ReplyDone { .. }) => self.ready = true,
+            _ => {}
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.ready {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Holds a call to its end, and checks all that is heard in it.
+async fn call(desk: Desk, tenant: usize, questions: Vec<&'static str>) {
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let asked = questions.len();
+    let line = Line { questions: questions.into(), ready: true, heard };
+    let caller = Caller { to: Some(TENANTS[tenant].into()), ..Caller::by("line") };
+    let admitted = desk.admit("line").expect("room");
+    let held = desk.take(admitted, caller, |agent| Connected::to(agent, line));
+    tokio::time::timeout(PATIENCE, held).await.expect("an end").expect("somebody answers");
+    let mut text = String::new();
+    while let Ok(heard) = hears.try_recv() {
+        match heard {
+            Heard::Text(delta) => text.push_str(&delta),
+            Heard::Level(level) => assert_eq!(level, 1_000 * (1 + tenant as i16), "another tenant's voice"),
+        }
+    }
+    assert_eq!(text.matches(&format!("This is the {}.", TENANTS[tenant])).count(), asked, "{text}");
+    for other in TENANTS.iter().filter(|other| **other != TENANTS[tenant]) {
+        assert!(!text.contains(other), "{} hears of {other}: {text}", TENANTS[tenant]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_tenant_hears_another(calls in prop::collection::vec((0..3_usize, prop::collection::vec(0..3_usize, 1..4)), 1..10), at_once: bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (desk, model) = desk();
+            let desk = Desk { calls: antiphon_desk::Calls::new(100), ..desk };
+            let asked: usize = calls.iter().map(|(_, questions)| questions.len()).sum();
+            let mut held = Vec::new();
+            for (tenant, questions) in calls {
+                let questions = questions.into_iter().map(|question| QUESTIONS[question]).collect();
+                let call = tokio::spawn(call(desk.clone(), tenant, questions));
+                if at_once { held.push(call) } else { call.await.expect("no panic") }
+            }
+            for call in held {
+                call.await.expect("no panic");
+            }
+            // The caches are in use: a question that opens a call is asked of the model once for each tenant.
+            assert!(model.0.load(Ordering::Relaxed) <= asked);
+        });
+    }
+}
