@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Gauge, Level};
-use antiphon_core::{Embed, Llm, Priority, Result};
+use antiphon_core::{Embed, Llm, Priority, Requester, Result, TenantId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -238,8 +238,9 @@ impl SemanticReplies {
     }
 
     async fn compare(&self, question: &str, trial: Trial, answer: &str) {
+        let asker = Requester::server(TenantId::new(Arc::clone(&trial.entry.tenant)));
         let verdict = match (self.comparing.try_acquire(), std::str::from_utf8(&trial.entry.value)) {
-            (Ok(_permit), Ok(kept)) => self.judge.same(question, kept, answer).await,
+            (Ok(_permit), Ok(kept)) => self.judge.same(&asker, question, kept, answer).await,
             _ => None,
         };
         match verdict {
