@@ -104,7 +104,14 @@ fn every_key_has_help_and_a_default_or_an_example_that_is_good() {
         text += shown.unwrap_or(line);
         text.push('\n');
     }
-    let names = ["DEEPGRAM_API_KEY", "OPENAI_API_KEY", "ELEVENLABS_API_KEY", "TWILIO_AUTH_TOKEN", "OTLP_KEY"];
+    let names = [
+        "DEEPGRAM_API_KEY",
+        "OPENAI_API_KEY",
+        "ELEVENLABS_API_KEY",
+        "TWILIO_AUTH_TOKEN",
+        "TELNYX_STREAM_TOKEN",
+        "OTLP_KEY",
+    ];
     let mut vars: Vec<_> = names.iter().map(|name| (*name, "s3cret")).collect();
     vars.extend([("ANTIPHON_WEBHOOK_SECRET", "s3cret"), ("REDIS_URL", "redis://127.0.0.1")]);
     let effective = load_text(&text, &vars).expect("loads");

@@ -9,7 +9,7 @@ use super::*;
 
 /// Says to this test, run again as a child, where to write, from which number on and how much.
 const CHILD: &str = "ANTIPHON_TEST_CACHE_CHILD";
-const NAME: &str = "cache::disk::tests::crash::what_is_served_after_a_kill_is_what_was_put";
+const NAME: &str = "disk::tests::crash::what_is_served_after_a_kill_is_what_was_put";
 const ROUNDS: u64 = 8;
 /// Numbers of one round.
 const NUMBERS: u64 = 100_000;
