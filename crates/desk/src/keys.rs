@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use antiphon_core::KeyId;
 use http::{HeaderMap, Uri, header};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// How browsers, which cannot set headers on a WebSocket, send their key: as a subprotocol with this prefix.
 const SUBPROTOCOL_PREFIX: &str = "openai-insecure-api-key.";
@@ -58,7 +58,7 @@ impl Keys {
         let presented = digest(key);
         let mut place = 0_u64;
         for (at, known) in (1..).zip(&self.digests) {
-            place.conditional_assign(&at, Choice::from(known.ct_eq(&presented)));
+            place.conditional_assign(&at, known.ct_eq(&presented));
         }
         (place > 0).then(|| KeyId::new(format!("key-{place}")))
     }

@@ -101,7 +101,7 @@ impl App {
     }
 
     /// As whom the server itself asks what its agent will need.
-    pub(crate) fn own_identity(&self) -> Identity {
+    pub(crate) fn own_identity() -> Identity {
         Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
     }
 }

@@ -127,7 +127,7 @@ pub(crate) async fn finish(app: &App) {
 }
 
 async fn warm_up_fixed_texts(app: &App) {
-    let asker = app.own_identity();
+    let asker = App::own_identity();
     for text in fixed_texts(&app.agent.session) {
         if !app.desk.calls.are_few() {
             return;

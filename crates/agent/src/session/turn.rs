@@ -69,7 +69,7 @@ impl Session {
             DialogOutput::AskTurn(pause) => self.ask_turn(pause),
             DialogOutput::SpeechResumed => self.speech_resumed(),
             DialogOutput::TurnEnded { turn, speech_end, respond } => {
-                self.turn_ended(turn, speech_end, respond)
+                self.turn_ended(turn, speech_end, respond);
             }
             DialogOutput::UtteranceDropped => self.utterance_dropped(),
             DialogOutput::HoldReply => self.hold_reply(),

@@ -323,7 +323,7 @@ struct Warmed {
 )]
 async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result<Json<Warmed>, Problem> {
     caches(&app)?;
-    let asker = app.own_identity();
+    let asker = App::own_identity();
     if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
         .into_iter()
         .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))

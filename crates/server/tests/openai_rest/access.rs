@@ -25,7 +25,7 @@ async fn every_route_asks_for_a_key_unless_it_is_public() {
         let url = server.url(&route.path.replace(['{', '}'], ""));
         let ask = async |key: Option<&str>| {
             let request = http.request(route.method.clone(), &url);
-            let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+            let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
             request.send().await.expect("answers").status().as_u16()
         };
         let (without, wrong, short_lived) =

@@ -25,6 +25,9 @@ pub(super) const OPENAI: &str = "https://api.openai.com/v1";
 /// What an engine measures of itself, if anything.
 pub(super) type Measured = Option<Arc<dyn Component>>;
 
+/// The language models, and what of the embedded ones is measured.
+pub(super) type LanguageModels = (Vec<Engine<dyn Llm>>, Vec<Arc<dyn Component>>);
+
 pub(super) struct Builder<'a> {
     pub(super) config: &'a Config,
     pub(super) models: PathBuf,
@@ -86,7 +89,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The language models, in the order in which they are tried, and what of the embedded ones is measured.
-    pub(super) fn llm(&self) -> Result<(Vec<Engine<dyn Llm>>, Vec<Arc<dyn Component>>)> {
+    pub(super) fn llm(&self) -> Result<LanguageModels> {
         let llm = &self.config.llm;
         let mut measured = Vec::new();
         let engines = listed(llm, &llm.engines).map(|llm| {

@@ -41,6 +41,9 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) price: Option<f64>,
 }
 
+/// The embedding engine with all that stands before it, and its cache, if it has one.
+pub(super) type EmbedLayers = (Layered<dyn Embed>, Option<Arc<CachedEmbed>>);
+
 /// Puts guards, caches and fallback before engines, and keeps what of them is measured.
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
@@ -162,11 +165,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The embedder, and itself again if it is cached: those who look for closeness in the cache want that.
-    pub(super) fn embed(
-        &mut self,
-        engines: Vec<Engine<dyn Embed>>,
-        max_batch: usize,
-    ) -> Result<(Layered<dyn Embed>, Option<Arc<CachedEmbed>>)> {
+    pub(super) fn embed(&mut self, engines: Vec<Engine<dyn Embed>>, max_batch: usize) -> Result<EmbedLayers> {
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
             let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine.inner, observer));

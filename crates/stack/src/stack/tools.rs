@@ -55,12 +55,11 @@ impl Tools for ServerTools {
         caller: &ToolCaller,
         call: ToolCall,
     ) -> BoxFuture<'static, antiphon_core::Result<ToolAnswer>> {
-        match self.0.get(&call.name) {
-            Some(tool) => tool.run(caller, &call.arguments),
-            None => {
-                let unknown = Error::not_found(format!("there is no tool '{}'", call.name));
-                Box::pin(std::future::ready(Err(unknown)))
-            }
+        if let Some(tool) = self.0.get(&call.name) {
+            tool.run(caller, &call.arguments)
+        } else {
+            let unknown = Error::not_found(format!("there is no tool '{}'", call.name));
+            Box::pin(std::future::ready(Err(unknown)))
         }
     }
 }

@@ -191,9 +191,8 @@ impl<D: Dialect> Transport for MediaSocket<D> {
                 self.dialect.clear()
             }
             Outbound::Event(Event::ReplyDone { reply, .. }) => self.dialect.mark(reply.as_str()),
-            Outbound::Event(_) => return,
             Outbound::Control(CallControl::HangUp(_)) => return self.socket.close(1000, ""),
-            Outbound::Control(_) => return,
+            Outbound::Event(_) | Outbound::Control(_) => return,
         };
         self.socket.send(message);
     }

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_error_quotes_little_of_what_came() {
         let long = format!("{{\"event\":7,\"x\":\"{}\"}}", "y".repeat(100_000));
-        for text in [long.clone(), format!("{{\"event\":\"media\",\"media\":\"{long}\"}}").replace("\\", "")]
+        for text in [long.clone(), format!("{{\"event\":\"media\",\"media\":\"{long}\"}}").replace('\\', "")]
         {
             let error = parse::<IgnoredAny>(&text).err().expect("no message").to_string();
             assert!(error.len() < 2 * MAX_QUOTED, "{} bytes", error.len());
