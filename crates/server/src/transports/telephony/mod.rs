@@ -14,6 +14,7 @@ use std::sync::Arc;
 use antiphon_core::Caller;
 use antiphon_desk::{Connected, Entrant, Line};
 use axum::Extension;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Method};
@@ -45,11 +46,16 @@ async fn media<V: Vendor>(
     Extension(entrant): Extension<Entrant>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let entrant = match V::check(&app, &uri, &headers) {
         Ok(let_in) => Entrant { address: entrant.address, ..let_in },
         Err(refused) => return Problem::from(refused).into_response(),
+    };
+    // Whoever has not signed learns nothing else, not even that a WebSocket is served here.
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(not_a_web_socket) => return not_a_web_socket.into_response(),
     };
     let line = match app.desk.admit(V::NAME) {
         Ok(line) => line,

@@ -23,13 +23,14 @@ pub(in crate::transports::telephony) async fn incoming(
 ) -> Response {
     // A query is part of the URL, which is signed as a whole.
     let fields = if method == Method::POST { form.map(|Form(fields)| fields) } else { Ok(BTreeMap::new()) };
+    // Whoever has not signed learns nothing else, so a request without a form is checked as one with an empty form.
+    if let Err(refused) = check(&app, false, &uri, &headers, fields.as_ref().unwrap_or(&BTreeMap::new())) {
+        return Problem::from(refused).into_response();
+    }
     let Ok(fields) = fields else {
         let message = "the request has no form: Twilio sends application/x-www-form-urlencoded";
         return Problem(ApiError::new(StatusCode::BAD_REQUEST, message)).into_response();
     };
-    if let Err(refused) = check(&app, false, &uri, &headers, &fields) {
-        return Problem::from(refused).into_response();
-    }
     let url = match socket_url(&app, &headers, "/telephony/twilio/media") {
         Ok(url) => url,
         Err(unknown) => return unknown.into_response(),
