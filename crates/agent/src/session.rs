@@ -13,6 +13,7 @@ mod background_work;
 mod begin;
 mod commands;
 mod prefetch;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -318,18 +319,21 @@ impl Session {
 
     /// Before each wait: does what the dialog asks, sends the audio that is due, tells the phase.
     fn settle(&mut self) {
-        while let Some(output) = self.dialog.poll() {
-            self.obey(output);
-        }
+        self.obey_dialog();
         self.play();
         self.start_pending();
-        while let Some(output) = self.dialog.poll() {
-            self.obey(output);
-        }
+        // What was just sent or begun may be news to the dialog.
+        self.obey_dialog();
         let phase = self.dialog.phase();
         if phase != self.phase {
             self.phase = phase;
             self.emit(Event::Phase(phase));
+        }
+    }
+
+    fn obey_dialog(&mut self) {
+        while let Some(output) = self.dialog.poll() {
+            self.obey(output);
         }
     }
 

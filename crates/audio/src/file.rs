@@ -1,6 +1,7 @@
 //! Reads audio files, from people and programs, as mono samples. The bytes are not trusted.
 
 mod opus;
+mod wav_lengths;
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use symphonia::default::{get_codecs, get_probe};
 
 use crate::resample::Resampler;
 use opus::OpusPackets;
+use wav_lengths::WavLengths;
 
 /// The formats that can be read, for error messages.
 const KNOWN: &str = "WAV, FLAC, MP3, Ogg (Vorbis or Opus), M4A (AAC) or WebM";
@@ -80,6 +82,7 @@ pub struct FileDecoder<'s> {
 impl<'s> FileDecoder<'s> {
     /// Finds out the file's format and opens its first audio track.
     pub fn open(source: impl MediaSource + 's) -> Result<Self, FileError> {
+        let source = WavLengths::new(source).map_err(|error| FileError::Unknown(error.to_string()))?;
         let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let reader = get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())

@@ -18,6 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::begin::PendingReply;
+use super::refusal::{Refusal, no_item, refuse};
 use super::tools::ServerCalls;
 use super::{HANGUP_AFTER, Session};
 use crate::ids;
@@ -402,18 +403,21 @@ impl Session {
         self.hang_up = None;
     }
 
-    /// The client says how much of an item was heard.
-    pub(super) fn truncate(&mut self, item: &ItemId, audio_end: Duration) -> Result<(), &'static str> {
+    /// The client says that it played the audio of `item` up to `audio_end`: the rest of its words was not heard.
+    pub(super) fn truncate(&mut self, item: ItemId, audio_end: Duration) -> Result<(), Refusal> {
         /// Clients count what they play with clocks of their own.
         const SLACK: Duration = Duration::from_secs(1);
-        let kept = self.history.get(item).ok_or("item_not_found")?;
+        let Some(kept) = self.history.get(&item) else { return no_item(&item) };
         if !matches!(kept.content, ItemContent::Message { role: Role::Assistant, .. }) {
-            return Err("item_not_truncatable");
+            let message = format!("'{item}' is not a spoken message of the assistant");
+            return refuse("item_not_truncatable", message);
         }
         let text = kept.text();
-        let length = self.history.audio(item).unwrap_or_default();
+        let length = self.history.audio(&item).unwrap_or_default();
         if audio_end > length + SLACK {
-            return Err("audio_end_after_item");
+            let ms = audio_end.as_millis();
+            let message = format!("audio_end_ms {ms} lies after the end of the audio of '{item}'");
+            return refuse("audio_end_after_item", message);
         }
         // Only the latest reply's words are known with their times; an older one is cut in proportion.
         let heard = self.playback.heard_until(audio_end);
@@ -422,7 +426,8 @@ impl Session {
         } else {
             Playback::share(&text, audio_end.as_secs_f64() / length.as_secs_f64().max(0.001)).to_owned()
         };
-        self.history.truncate(item, heard);
+        self.history.truncate(&item, heard);
+        self.emit(Event::ItemTruncated { item, audio_end });
         Ok(())
     }
 

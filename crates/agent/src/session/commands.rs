@@ -7,20 +7,7 @@ use antiphon_core::{ConversationItem, Event, ItemId, ReplyId, ReplyStatus};
 
 use super::Session;
 use super::begin::PendingReply;
-
-/// Why a command could not be carried out.
-struct Refusal {
-    code: &'static str,
-    message: String,
-}
-
-fn refuse<V>(code: &'static str, message: impl Into<String>) -> Result<V, Refusal> {
-    Err(Refusal { code, message: message.into() })
-}
-
-fn no_item<V>(id: &ItemId) -> Result<V, Refusal> {
-    refuse("item_not_found", format!("no item '{id}' in the conversation"))
-}
+use super::refusal::{Refusal, no_item, refuse};
 
 impl Session {
     /// Carries out a command, or tells why not.
@@ -51,18 +38,7 @@ impl Session {
                 }
                 None => no_item(&id),
             },
-            CommandKind::TruncateItem { item, audio_end } => match self.truncate(&item, audio_end) {
-                Ok(()) => {
-                    self.emit(Event::ItemTruncated { item, audio_end });
-                    Ok(())
-                }
-                Err("item_not_found") => no_item(&item),
-                Err(code @ "audio_end_after_item") => {
-                    let ms = audio_end.as_millis();
-                    refuse(code, format!("audio_end_ms {ms} lies after the end of the audio of '{item}'"))
-                }
-                Err(code) => refuse(code, format!("'{item}' is not a spoken message of the assistant")),
-            },
+            CommandKind::TruncateItem { item, audio_end } => self.truncate(item, audio_end),
             CommandKind::Reply(request) => self.asked_to_reply(*request),
             CommandKind::CancelReply(id) => self.cancel_reply(id.as_ref()),
         };

@@ -103,6 +103,26 @@ fn a_wav_that_breaks_off_or_streams_gives_what_is_there() {
 }
 
 #[test]
+fn a_wav_that_was_written_into_a_pipe_is_read_to_its_end() {
+    let samples = speech(4_321);
+    let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let length = data.len() as u32;
+    for (file_length, data_length) in
+        [(0, length), (0, 0), (36, 0), (u32::MAX, 0), (0x7FFF_FFFF, 0x7FFF_FFFF)]
+    {
+        let mut file = wav(&fmt(1, 1, 8_000, 16), &data, data_length);
+        file[4..8].copy_from_slice(&file_length.to_le_bytes());
+        assert_eq!(&*decode(&file).samples, samples, "the file claims {file_length}, its data {data_length}");
+    }
+    // A length of 0 is believed where no more bytes are.
+    let empty = wav(&fmt(1, 1, 8_000, 16), &[], 0);
+    assert!(matches!(decode_file(&empty, MINUTE), Err(FileError::Undecodable { .. })));
+    // What stands after audio of a known length is not audio.
+    let tagged = [wav(&fmt(1, 1, 8_000, 16), &data, length), b"LIST\x04\0\0\0INFO".to_vec()].concat();
+    assert_eq!(decode(&tagged).samples.len(), samples.len());
+}
+
+#[test]
 fn a_compressed_file_that_breaks_off_gives_its_whole_packets() {
     let audio = AudioChunk::new(SampleRate::HZ_16000, speech(160_000));
     for format in [FileFormat::Flac, FileFormat::Opus] {
