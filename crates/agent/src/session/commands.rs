@@ -3,7 +3,7 @@
 use antiphon_core::call::{Command, CommandKind, Place};
 use antiphon_core::dialog::Input;
 use antiphon_core::session::{ReplyInput, ReplyRequest, SessionConfig};
-use antiphon_core::{ConversationItem, Event, ItemId, ReplyId, ReplyStatus};
+use antiphon_core::{ConversationItem, Event, ReplyId, ReplyStatus};
 
 use super::Session;
 use super::begin::PendingReply;
