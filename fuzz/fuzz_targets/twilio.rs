@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| antiphon_server::fuzzing::twilio(text));
+fuzz_target!(|text: &str| antiphon_transports::fuzzing::twilio(text));

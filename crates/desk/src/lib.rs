@@ -4,6 +4,7 @@
 //! same for all doors: it checks the key ([`Keys`]), takes a line ([`Calls`]), asks the [`Directory`] which agent of which
 //! tenant answers, fixes the call's [`Identity`](antiphon_core::Identity), and holds the call to its end ([`Desk::take`]).
 
+mod access;
 mod admission;
 mod desk;
 mod directory;
@@ -11,6 +12,7 @@ mod keys;
 mod short_lived;
 mod timed;
 
+pub use access::Access;
 pub use admission::{Busy, CallGuard, Calls};
 pub use desk::{Connected, Desk, Line};
 pub use directory::{Answer, Directory, OneAgent};

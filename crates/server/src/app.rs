@@ -5,16 +5,16 @@ use std::sync::Arc;
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
 use antiphon_core::{AgentId, Error, Identity, Observer, Share, TenantId};
-use antiphon_desk::{Calls, Desk, OneAgent, ShortLived};
+use antiphon_desk::{Calls, Desk, OneAgent};
 use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
+use antiphon_transports::Doors;
 use tokio::sync::Semaphore;
 
 use crate::caching::Caching;
 use crate::http::Settings;
 use crate::optimize::overlay::Overlay;
 use crate::reporting::Reporting;
-use crate::transports::realtime::Session;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
 ///
@@ -42,8 +42,8 @@ pub struct App {
     pub requests: Arc<Semaphore>,
     /// The threads for what is computed beside calls.
     pub(crate) cpu_pool: Arc<CpuPool>,
-    /// The keys that browsers hold, and the Realtime sessions that they open.
-    pub(crate) client_secrets: ShortLived<Session>,
+    /// Where calls come in.
+    pub(crate) doors: Arc<Doors>,
     /// When the server began, in seconds since 1970.
     pub started: u64,
 }
@@ -83,13 +83,14 @@ impl App {
             observer,
             pipeline,
         };
+        let doors = Arc::new(Doors::new(desk.clone(), Arc::clone(&agent), http.telephony.clone()));
         Ok(Self {
             desk,
             agent,
             caching,
             cpu_pool,
             requests: Arc::new(Semaphore::new(http.max_requests)),
-            client_secrets: ShortLived::default(),
+            doors,
             started: antiphon_telemetry::unix_time().as_secs(),
             http,
             watcher,

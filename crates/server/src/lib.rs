@@ -1,14 +1,10 @@
-//! Transports, HTTP, command line: the antiphon binary.
+//! HTTP, command line, background jobs: the antiphon binary.
 
 pub mod app;
 mod benchmark;
 pub mod caching;
 mod capacity;
 pub mod cli;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 pub mod http;
 mod optimize;
 pub mod reporting;
-mod stable_text;
-mod transports;

@@ -11,12 +11,12 @@ use antiphon_core::{
 use antiphon_desk::{Connected, Desk};
 use antiphon_stack::{Stack, engine_names};
 use antiphon_telemetry::Metrics;
+use antiphon_transports::file::{self, FileTransport, Said};
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
 use super::Bench;
-use crate::transports::file::{self, FileTransport, Said};
 
 /// Tokens of a measured reply: a spoken sentence.
 const TOKENS: u32 = 24;

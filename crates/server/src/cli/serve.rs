@@ -11,6 +11,7 @@ use antiphon_desk::{Calls, Keys};
 use antiphon_stack::config::{Config, Secret};
 use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
+use antiphon_transports::telephony::TelephonySettings;
 use anyhow::{Context, Result};
 use reqwest::Url;
 
@@ -18,7 +19,7 @@ use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
 use crate::caching::{Caching, Learned};
 use crate::capacity;
-use crate::http::{Settings, Telephony, Tls, serve, stop_signals};
+use crate::http::{Settings, Tls, serve, stop_signals};
 use crate::optimize::overlay::Overlay;
 use crate::reporting::{Reporting, Traces, Webhook};
 
@@ -153,7 +154,7 @@ fn settings(config: &Config) -> Settings {
         tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),
-        telephony: Telephony {
+        telephony: TelephonySettings {
             public_url: config.telephony.public_url.as_ref().and_then(|url| url.parse().ok()),
             twilio_auth_token: config.telephony.twilio_auth_token.as_ref().map(|t| t.reveal().to_owned()),
             telnyx_public_key: config.telephony.telnyx_public_key.clone(),

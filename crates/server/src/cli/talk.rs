@@ -11,12 +11,12 @@ use antiphon_desk::{Connected, Desk};
 use antiphon_stack::config::Config;
 use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::Metrics;
+use antiphon_transports::file::{self, FileTransport, RATE, Said};
+use antiphon_transports::microphone::{self, Microphone};
+use antiphon_transports::turns::{Turn, Turns};
 use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
-use crate::transports::file::{self, FileTransport, RATE, Said};
-use crate::transports::microphone::{self, Microphone};
-use crate::transports::turns::{Turn, Turns};
 
 #[derive(clap::Args)]
 #[command(

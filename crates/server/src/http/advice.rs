@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_desk::Access;
 use antiphon_lab::grade::{Measured, Metric, grade};
 use antiphon_stack::machine;
 use antiphon_telemetry::{Report, Series, StageReport};
@@ -13,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::performance::{List, unreadable};
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 use crate::optimize::overlay::Overlay;
 use crate::optimize::{Finding, is_better};

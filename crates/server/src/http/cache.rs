@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use antiphon_agent::warm_up::{warm_up_reply, warm_up_speech};
 use antiphon_cache::{Cache, Caches, Entry, Kind, Selection, SemanticStatistics};
+use antiphon_desk::Access;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use utoipa_axum::routes;
 use super::body::Body;
 use super::error::{ApiError, Problem};
 use super::performance::within;
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 /// Entries that are looked through for a page.

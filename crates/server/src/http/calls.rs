@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_desk::Access;
 use antiphon_telemetry::CallView;
 use axum::Json;
 use axum::extract::{Query, State};
@@ -11,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::performance::within;
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 const MAX_PAGE: usize = 1_000;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind};
 use antiphon_desk::{Busy, Unauthorized};
+use antiphon_transports::Refusal;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -131,6 +132,18 @@ impl From<Unauthorized> for ApiError {
 impl From<Busy> for ApiError {
     fn from(busy: Busy) -> Self {
         Error::from(busy).into()
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Busy(busy) => busy.into(),
+            Refusal::Unauthorized(error) => error.into(),
+            Refusal::Request { status, message, param, code } => {
+                Self { param, code, ..Self::new(status, message) }
+            }
+        }
     }
 }
 

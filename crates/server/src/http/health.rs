@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_desk::Busy;
+use antiphon_desk::{Access, Busy};
 use antiphon_telemetry::Metrics;
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 /// `/healthz`, `/readyz` and `/metrics`, all without a key.

@@ -4,6 +4,8 @@ mod advice;
 pub(crate) mod body;
 mod cache;
 mod calls;
+mod client_secrets;
+mod doors;
 pub mod error;
 mod health;
 mod layers;
@@ -24,12 +26,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-pub use routes::{Access, Route};
+pub use routes::Route;
 pub use serve::{serve, stop_signals};
-pub use settings::{Settings, Telephony, Tls};
+pub use settings::{Settings, Tls};
 
 use crate::app::App;
-use crate::transports::{realtime, talk, telephony};
 use error::{ApiError, Problem};
 use routes::Routes;
 
@@ -51,11 +52,10 @@ pub fn routes(app: &Arc<App>) -> Vec<Route> {
 fn registered(app: &Arc<App>) -> Routes {
     let routes = Routes::new(openapi::description());
     let routes = openai::routes(health::routes(routes), app);
-    let routes = realtime::routes(routes);
+    let routes = doors::routes(client_secrets::routes(routes), app);
     let routes = calls::routes(profile::routes(performance::routes(routes)));
     let routes = cache::routes(advice::routes(routes));
-    let routes = pages::routes(openapi::routes(routes));
-    telephony::routes(talk::routes(routes))
+    pages::routes(openapi::routes(routes))
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_desk::Access;
 use axum::http::{Method, header};
 use axum::routing::get;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
@@ -9,7 +10,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 
 /// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
 const WEB_SOCKETS: [(&str, &str); 6] = [

@@ -1,10 +1,11 @@
 //! The talk page and the dashboard: their files, built into the program.
 
+use antiphon_desk::Access;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 
 /// A page may load and connect to nothing but its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; \

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_desk::Access;
 use antiphon_telemetry::{Alert, Report, Series, StoreError, TurnView};
 use axum::Json;
 use axum::extract::{Query, State};
@@ -12,7 +13,7 @@ use utoipa::IntoParams;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 /// A year.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_desk::Access;
 use antiphon_telemetry::profile::{CpuSampler, HeapSampler, Kind, Profile, ProfileError};
 use axum::Json;
 use axum::extract::{Query, State};
@@ -14,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, Problem};
 use super::performance::within;
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 const MAX_SECONDS: usize = 600;

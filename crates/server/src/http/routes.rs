@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use antiphon_desk::{Entrant, SHORT_LIVED_PREFIX, Unauthorized, presented_key};
+use antiphon_desk::{Access, Entrant, Unauthorized};
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method};
@@ -17,19 +17,6 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::in_the_shape_of;
 use crate::app::App;
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody who reaches the server: pages, probes and metrics.
-    Public,
-    /// Whoever has one of the server's keys.
-    Key,
-    /// Whoever has a key, or a client secret: it opens calls and nothing else.
-    Call,
-    /// A telephone company, which signs its requests: the route checks that itself.
-    Signed,
-}
 
 /// A route as it was registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,12 +121,6 @@ fn let_in(app: &App, access: Access, headers: &HeaderMap) -> Result<Entrant, Una
     match access {
         Access::Public | Access::Signed => Ok(Entrant::default()),
         Access::Key => app.desk.keys.check(headers),
-        Access::Call => match presented_key(headers).filter(|key| key.starts_with(SHORT_LIVED_PREFIX)) {
-            Some(secret) => {
-                let (_, key) = app.client_secrets.open(secret).ok_or(Unauthorized::WrongKey)?;
-                Ok(Entrant { key, address: None })
-            }
-            None => app.desk.keys.check(headers),
-        },
+        Access::Call => app.doors.let_in(headers),
     }
 }

@@ -1,7 +1,7 @@
 //! Every route that is registered asks for a key, unless it is public.
 
-use antiphon_desk::Keys;
-use antiphon_server::http::{Access, Settings, routes};
+use antiphon_desk::{Access, Keys};
+use antiphon_server::http::{Settings, routes};
 use serde_json::{Value, json};
 
 use crate::support::Server;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use antiphon_audio::Law;
-use antiphon_server::http::{Settings, Telephony};
+use antiphon_server::http::Settings;
+use antiphon_transports::telephony::TelephonySettings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
@@ -26,10 +27,10 @@ fn account() -> Ed25519KeyPair {
 }
 
 fn server() -> Server {
-    let telephony = Telephony {
+    let telephony = TelephonySettings {
         telnyx_public_key: Some(BASE64.encode(account().public_key().as_ref())),
         telnyx_stream_token: Some(TOKEN.to_owned()),
-        ..Telephony::default()
+        ..TelephonySettings::default()
     };
     Server::start_speaking(Settings { telephony, ..Settings::default() })
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use antiphon_audio::Law;
 use antiphon_desk::Keys;
 use antiphon_providers::scripted::fake::under_way;
-use antiphon_server::http::{Settings, Telephony};
+use antiphon_server::http::Settings;
+use antiphon_transports::telephony::TelephonySettings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
@@ -206,10 +207,10 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
         assert!(unknown.contains(&stream("")), "{unknown}");
     }
 
-    let telephony = Telephony {
+    let telephony = TelephonySettings {
         public_url: Some("https://voice.example.com".parse().unwrap()),
         twilio_auth_token: Some("12345".to_owned()),
-        ..Telephony::default()
+        ..TelephonySettings::default()
     };
     let signed = Server::start(Settings { telephony, keys: Keys::new(["sk-1"]), ..Settings::default() });
     let post = |signature: &str| {

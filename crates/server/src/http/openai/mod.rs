@@ -12,12 +12,13 @@ mod upload;
 
 use std::sync::Arc;
 
+use antiphon_desk::Access;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::UtoipaMethodRouterExt;
 use utoipa_axum::routes;
 
-use super::routes::{Access, Routes};
+use super::routes::Routes;
 use crate::app::App;
 
 /// All resources, each behind the limit on requests at a time.

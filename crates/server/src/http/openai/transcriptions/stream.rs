@@ -1,6 +1,6 @@
 //! The text as events while the file is being transcribed.
 
-use antiphon_core::{BoxStream, Result, Transcript};
+use antiphon_core::{BoxStream, Result, StableText, Transcript};
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::{StreamExt, stream};
@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 
 use super::super::sse;
 use crate::http::error::ApiError;
-use crate::stable_text::StableText;
 
 /// What a stream consists of: deltas, then the whole text.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_desk::Entrant;
+use antiphon_desk::{Access, Entrant};
+use antiphon_transports::realtime;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::Method;
+use axum::routing::post;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
-use super::session::{Kind, Session};
+use super::body::Body;
+use super::error::ApiError;
+use super::routes::Routes;
 use crate::app::App;
-use crate::http::body::Body;
-use crate::http::error::ApiError;
 
 /// How long the key is valid, and the session that it opens.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct ClientSecretRequest {
+struct ClientSecretRequest {
     expires_after: Option<ExpiresAfter>,
     /// As in `session.update`.
     #[schema(value_type = Option<Object>)]
@@ -38,12 +41,18 @@ fn ten_minutes() -> u64 {
 
 /// The key and what it opens.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ClientSecret {
+struct ClientSecret {
     value: String,
     /// In seconds since 1970.
     expires_at: u64,
     #[schema(value_type = Object)]
     session: Value,
+}
+
+/// The client secrets, also under the name that Azure gives them.
+pub(super) fn routes(routes: Routes) -> Routes {
+    let azure = "/openai/v1/realtime/client_secrets";
+    routes.described(Access::Key, routes!(create)).plain(Access::Key, &[Method::POST], azure, post(create))
 }
 
 /// Makes a key for Realtime sessions that a browser may hold: it opens nothing else, and expires.
@@ -54,7 +63,7 @@ pub(super) struct ClientSecret {
     request_body = ClientSecretRequest,
     responses((status = 200, body = ClientSecret))
 )]
-pub(super) async fn create(
+async fn create(
     State(app): State<Arc<App>>,
     Extension(entrant): Extension<Entrant>,
     Body(request): Body<ClientSecretRequest>,
@@ -65,22 +74,8 @@ pub(super) async fn create(
         return Err(ApiError::invalid_param("expires_after.seconds", message));
     }
     let update = request.session.unwrap_or_default();
-    let kind = match update.get("type").and_then(Value::as_str) {
-        Some("transcription") => Kind::Transcription,
-        _ => Kind::Realtime,
-    };
-    let session = Session::new(kind, app.desk.engines.llm.model().to_owned(), &app.agent.session);
-    let session = session.updated(update).map_err(|invalid| {
-        let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
-        ApiError::invalid_param("session", format!("{at}{}", invalid.message))
-    })?;
-    let json = session.to_json(&antiphon_agent::ids::unique("sess_"));
-    let value =
-        app.client_secrets.create(session, entrant.key, Duration::from_secs(seconds)).ok_or_else(|| {
-            let message =
-                "too many client secrets are valid: wait for some to expire, or let them live shorter";
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
-        })?;
+    let realtime::ClientSecret { value, session } =
+        app.doors.create_client_secret(update, entrant.key, Duration::from_secs(seconds))?;
     let now = antiphon_telemetry::unix_time().as_secs();
-    Ok(Json(ClientSecret { value, expires_at: now + seconds, session: json }))
+    Ok(Json(ClientSecret { value, expires_at: now + seconds, session }))
 }

@@ -4,10 +4,10 @@ use antiphon_core::session::SessionConfig;
 
 /// Events of a Realtime client, one a line, in one session.
 pub fn realtime(text: &str) {
-    crate::transports::realtime::fuzz(text, &SessionConfig::default());
+    crate::realtime::fuzz(text, &SessionConfig::default());
 }
 
 /// Messages of the telephone companies' media streams, one a line, as each dialect reads them.
 pub fn twilio(text: &str) {
-    crate::transports::telephony::fuzz(text);
+    crate::telephony::fuzz(text);
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use antiphon_agent::ids;
 use antiphon_core::{
-    ConversationItem, Error, Event, ItemContent, ItemId, Part, ReplyId, ReplyStatus, ToolCall, Usage,
+    ConversationItem, Error, Event, ItemContent, ItemId, Part, ReplyId, ReplyStatus, StableText, ToolCall,
+    Usage,
 };
 use serde_json::{Map, Value, json};
 
@@ -11,8 +13,6 @@ use super::invalid::Invalid;
 use super::item;
 use super::media::Format;
 use super::session::Session;
-use crate::stable_text::StableText;
-use antiphon_agent::ids;
 
 /// The key of a response's metadata that says `exact` or `semantic` when the response came from a cache: OpenAI's
 /// protocol has no field for it.

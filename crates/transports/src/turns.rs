@@ -7,25 +7,25 @@ use serde::Serialize;
 
 /// One turn of a conversation, as printed by `antiphon talk --json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Turn {
+pub struct Turn {
     /// Counts from 1; 0 is what the agent said by itself.
     #[serde(rename = "turn")]
-    pub(crate) number: TurnId,
+    pub number: TurnId,
     /// What the person said.
-    pub(crate) user: String,
+    pub user: String,
     /// What the agent said; after an interruption, what of it was heard.
-    pub(crate) reply: String,
+    pub reply: String,
     /// Whether the person cut the reply off.
-    pub(crate) interrupted: bool,
+    pub interrupted: bool,
     /// Whether the reply came from a cache.
-    pub(crate) served_from_cache: bool,
+    pub served_from_cache: bool,
     /// Stage by stage.
-    pub(crate) latency_ms: TurnLatency,
+    pub latency_ms: TurnLatency,
 }
 
 /// Puts turns together from a call's events.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub struct Turns {
     /// What the person said last.
     said: String,
     /// Turns that are not complete.
@@ -34,7 +34,7 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Takes an event into account; returns the turn that it completes, if any.
-    pub(crate) fn take(&mut self, event: &Event) -> Option<Turn> {
+    pub fn take(&mut self, event: &Event) -> Option<Turn> {
         match event {
             Event::UserText { text, done: true, .. } => self.said.clone_from(text),
             Event::ReplyStarted { turn, .. } => {

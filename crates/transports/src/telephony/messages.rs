@@ -182,14 +182,14 @@ pub(super) fn clear(address: &str) -> String {
 
 /// How the transports' specification plays a vendor that copied Twilio's messages; `start` is its start message.
 #[cfg(test)]
-pub(super) fn peer<D: super::media_socket::Dialect>(start: &str) -> crate::transports::spec::Peer {
+pub(super) fn peer<D: super::media_socket::Dialect>(start: &str) -> crate::spec::Peer {
     use tokio_tungstenite::tungstenite::Message;
 
     fn is(message: &Message, event: &str) -> bool {
         message.to_text().is_ok_and(|text| text.starts_with(&format!("{{\"event\":\"{event}\"")))
     }
 
-    crate::transports::spec::Peer {
+    crate::spec::Peer {
         limit: super::media_socket::MAX_MESSAGE,
         opening: vec![Message::text(r#"{"event":"connected"}"#), Message::text(start)],
         speech: Message::text(media("", &[0x80; 160])),

@@ -6,19 +6,19 @@
 
 /// One utterance's transcript.
 #[derive(Debug, Default)]
-pub(crate) struct StableText {
+pub struct StableText {
     last: String,
     told: String,
 }
 
 impl StableText {
     /// The transcript as heard last.
-    pub(crate) fn last(&self) -> &str {
+    pub fn last(&self) -> &str {
         &self.last
     }
 
     /// Takes the transcript as heard now; gives what can be appended to what was given before.
-    pub(crate) fn hear(&mut self, text: &str, done: bool) -> Option<String> {
+    pub fn hear(&mut self, text: &str, done: bool) -> Option<String> {
         let agreed = if done { text.len() } else { common_words(&self.last, text) };
         text.clone_into(&mut self.last);
         let delta = text.get(..agreed)?.strip_prefix(self.told.as_str())?.to_owned();

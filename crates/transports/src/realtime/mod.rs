@@ -15,20 +15,17 @@ use std::sync::Arc;
 
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::Caller;
-use antiphon_desk::{Connected, Entrant, SHORT_LIVED_PREFIX, Unauthorized, presented_key};
+use antiphon_desk::{Access, Connected, Entrant};
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::response::Response;
+use axum::routing::get;
 use serde::Deserialize;
-use utoipa_axum::routes;
 
-use super::{caller, person};
-use crate::app::App;
-use crate::http::error::ApiError;
-use crate::http::routes::{Access, Routes};
+use crate::{DoorRoute, Doors, Refusal, caller, person};
+pub use client_secrets::ClientSecret;
 use session::Kind;
 pub(crate) use session::Session;
 use transport::{Offer, RealtimeTransport};
@@ -36,14 +33,11 @@ use transport::{Offer, RealtimeTransport};
 /// 15 MiB of audio may be appended at once; base64 and JSON around it need a little more.
 const MAX_MESSAGE: usize = 24 << 20;
 
-/// The socket and the client secrets, each also under the name that Azure gives it.
-pub(crate) fn routes(routes: Routes) -> Routes {
-    let azure = post(client_secrets::create);
-    routes
-        .described(Access::Key, routes!(client_secrets::create))
-        .plain(Access::Key, &[Method::POST], "/openai/v1/realtime/client_secrets", azure)
-        .plain(Access::Call, &[Method::GET], "/v1/realtime", get(connect))
-        .plain(Access::Call, &[Method::GET], "/openai/v1/realtime", get(connect))
+/// The socket, also under the name that Azure gives it.
+pub fn routes() -> Vec<DoorRoute> {
+    let socket =
+        |path| DoorRoute { access: Access::Call, methods: vec![Method::GET], path, handler: get(connect) };
+    ["/v1/realtime", "/openai/v1/realtime"].map(socket).into()
 }
 
 #[derive(Deserialize)]
@@ -54,34 +48,28 @@ struct Params {
 }
 
 async fn connect(
-    State(app): State<Arc<App>>,
+    State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     Query(params): Query<Params>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
-) -> Response {
-    let session = match open(&app, &params, &headers) {
-        Ok(session) => session,
-        Err(refused) => return refused.into_response(),
-    };
-    let line = match app.desk.admit(transport::NAME) {
-        Ok(line) => line,
-        Err(busy) => return ApiError::from(busy).into_response(),
-    };
+) -> Result<Response, Refusal> {
+    let session = open(&doors, &params, &headers)?;
+    let line = doors.desk.admit(transport::NAME)?;
     // OpenAI's clients name the person that they speak for in this header.
     let person = person(headers.get("openai-safety-identifier").and_then(|id| id.to_str().ok()));
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    upgrade.on_upgrade(async move |socket| {
-        let engines = app.desk.engines.clone();
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let engines = doors.desk.engines.clone();
         let connect = |agent: &Agent| {
             let offer = offer(agent, &engines);
             let config = offer.config(&session);
             Connected { transport: Box::new(RealtimeTransport::new(socket, offer, session)), config }
         };
         // Why nobody answers is logged; the socket is closed.
-        drop(app.desk.take(line, caller, connect).await);
-    })
+        drop(doors.desk.take(line, caller, connect).await);
+    }))
 }
 
 /// Reads events, one a line, as a connection would.
@@ -120,27 +108,25 @@ fn offer(agent: &Agent, engines: &Engines) -> Offer {
 }
 
 /// The session that a connection begins with, or why it may not begin.
-fn open(app: &App, params: &Params, headers: &HeaderMap) -> Result<Session, ApiError> {
-    let secret = presented_key(headers).filter(|key| key.starts_with(SHORT_LIVED_PREFIX));
-    let opened = |secret| app.client_secrets.open(secret).ok_or(Unauthorized::WrongKey);
-    let given = secret.map(opened).transpose()?.map(|(session, _)| session);
+fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, Refusal> {
+    let given = doors.presented_session(headers)?.map(|(session, _)| session);
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
         let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
             use the events of the general availability";
-        return Err(ApiError::invalid(message).code("beta_api_shape_disabled"));
+        return Err(Refusal::request(StatusCode::BAD_REQUEST, message).code("beta_api_shape_disabled"));
     }
     if let Some(call_id) = &params.call_id {
         let message = format!("there is no call '{call_id}' to control: calls are held on their own socket");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, message).code("call_not_found"));
+        return Err(Refusal::request(StatusCode::NOT_FOUND, message).code("call_not_found"));
     }
     let kind = match params.intent.as_deref() {
         None | Some("conversation") => Kind::Realtime,
         Some("transcription") => Kind::Transcription,
         Some(other) => {
             let message = format!("intent={other} is not known: leave it out, or give transcription");
-            return Err(ApiError::invalid_param("intent", message));
+            return Err(Refusal::parameter("intent", message));
         }
     };
-    let model = params.model.clone().unwrap_or_else(|| app.desk.engines.llm.model().to_owned());
-    Ok(given.unwrap_or_else(|| Session::new(kind, model, &app.agent.session)))
+    let model = params.model.clone().unwrap_or_else(|| doors.desk.engines.llm.model().to_owned());
+    Ok(given.unwrap_or_else(|| Session::new(kind, model, &doors.agent.session)))
 }

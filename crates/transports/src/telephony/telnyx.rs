@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::Message;
 use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -24,11 +24,10 @@ use subtle::ConstantTimeEq;
 
 use super::media_socket::{Dialect, Heard, StreamStart};
 use super::messages::{self, MediaFormat, Text, WholeNumber, quoted};
+use super::settings::TelephonySettings;
 use super::vendor::{Vendor, let_in_if};
 use super::webhook::{busy, respond, socket_url};
-use crate::app::App;
-use crate::http::Telephony;
-use crate::http::error::Problem;
+use crate::{Doors, Refusal};
 
 /// Pieces of audio that may wait for one that comes before them: 80 ms at 20 ms each.
 const MAX_HELD: usize = 4;
@@ -148,43 +147,42 @@ impl AudioOrder {
 impl Vendor for Telnyx {
     /// Telnyx shows the stream's token in a header where the API was given it, and a ticket in the URL where the
     /// webhook's TeXML named the URL, because TeXML cannot name a header.
-    fn check(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
-        let verified = app.http.telephony.telnyx_stream_token.as_ref().map(|token| {
+    fn check(doors: &Doors, uri: &Uri, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
+        let verified = doors.telephony.telnyx_stream_token.as_ref().map(|token| {
             let shown = headers.get("x-telnyx-streaming-auth-token").and_then(|value| value.to_str().ok());
             let ticket = uri.query().and_then(|query| query.strip_prefix("ticket="));
             shown.is_some_and(|shown| digest(shown).ct_eq(&digest(token)).into())
                 || ticket.is_some_and(|ticket| is_ticket(token, ticket, now()))
         });
-        let_in_if(verified, app, headers)
+        let_in_if(verified, doors, headers)
     }
 
-    fn is_verified(telephony: &Telephony) -> bool {
+    fn is_verified(telephony: &TelephonySettings) -> bool {
         telephony.telnyx_stream_token.is_some()
     }
 }
 
 /// `/telephony/telnyx`: what Telnyx asks when a call comes in. Answers with the TeXML that connects the call to the
 /// media socket; who calls is told there by Telnyx itself.
-pub(super) async fn incoming(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    let Telephony { telnyx_public_key: key, telnyx_stream_token: token, .. } = &app.http.telephony;
+pub(super) async fn incoming(
+    State(doors): State<Arc<Doors>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let TelephonySettings { telnyx_public_key: key, telnyx_stream_token: token, .. } = &doors.telephony;
     // With a token and no key nothing can be checked, and a ticket for anybody would make the token useless.
     let signed = (key.is_some() || token.is_some())
         .then(|| key.as_ref().is_some_and(|key| is_signed(key, &headers, &body, now())));
-    if let Err(refused) = let_in_if(signed, &app, &headers) {
-        return Problem::from(refused).into_response();
-    }
+    let_in_if(signed, &doors, &headers)?;
     let ticket = token.as_ref().map(|token| format!("?ticket={}", ticket(token, now() + TICKET_VALID)));
     let path = format!("/telephony/telnyx/media{}", ticket.unwrap_or_default());
-    let url = match socket_url(&app, &headers, &path) {
-        Ok(url) => url,
-        Err(unknown) => return unknown.into_response(),
-    };
-    busy(&app).unwrap_or_else(|| {
+    let url = socket_url(&doors, &headers, &path)?;
+    Ok(busy(&doors).unwrap_or_else(|| {
         respond(&format!(
             "<Connect><Stream url=\"{url}\" track=\"inbound_track\" codec=\"PCMU\" bidirectionalMode=\"rtp\" \
              bidirectionalCodec=\"PCMU\"/></Connect>"
         ))
-    })
+    }))
 }
 
 /// Secrets are compared by their digests, so that the time it takes says nothing about them.
@@ -292,8 +290,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_obeys_the_transports_specification() {
-        crate::transports::spec::socket(&peer::<Telnyx>(r#"{"event":"start","stream_id":"1","start":{}}"#))
-            .await;
+        crate::spec::socket(&peer::<Telnyx>(r#"{"event":"start","stream_id":"1","start":{}}"#)).await;
     }
 
     fn read(telnyx: &mut Telnyx, message: &Value) -> (Heard, Vec<u8>) {

@@ -11,7 +11,7 @@ use antiphon_core::{CallControl, Error, Event, Result};
 use axum::extract::ws::{Message, WebSocket};
 
 use super::codec::Codec;
-use crate::transports::socket::Socket;
+use crate::socket::Socket;
 
 /// The largest message that is read. Vendors send 20 ms of audio at a time; this is room for half a minute of it.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;

@@ -11,18 +11,18 @@ use antiphon_core::{Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, S
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
-use super::turns::{Turn, Turns};
+use crate::turns::{Turn, Turns};
 
 /// The transport's name, for logs and metrics.
-pub(crate) const NAME: &str = "file";
+pub const NAME: &str = "file";
 
 /// The person is silent for this long after the recording before the conversation is over.
 const REST: Duration = Duration::from_secs(3);
 /// Rate of the replies' audio.
-pub(crate) const RATE: SampleRate = SampleRate::HZ_24000;
+pub const RATE: SampleRate = SampleRate::HZ_24000;
 
 /// What is learned of the conversation while it goes on.
-pub(crate) enum Said {
+pub enum Said {
     /// A turn is complete.
     Turn(Turn),
     /// An engine failed.
@@ -33,7 +33,7 @@ pub(crate) enum Said {
 
 /// Plays a recording to the agent in real time. While the agent thinks or speaks the recording waits, unless
 /// `overlap` is set: then it goes on, and may interrupt.
-pub(crate) struct FileTransport {
+pub struct FileTransport {
     recording: std::vec::IntoIter<i16>,
     overlap: bool,
     tick: Pin<Box<Sleep>>,
@@ -50,7 +50,7 @@ pub(crate) struct FileTransport {
 impl FileTransport {
     /// `recording` is 16 kHz mono. The channel needs no bound: the length of the recording and the engines' limits on
     /// a reply bound what goes through it.
-    pub(crate) fn new(recording: Vec<i16>, overlap: bool) -> (Self, mpsc::UnboundedReceiver<Said>) {
+    pub fn new(recording: Vec<i16>, overlap: bool) -> (Self, mpsc::UnboundedReceiver<Said>) {
         let (said, heard) = mpsc::unbounded_channel();
         let due = Instant::now();
         let transport = Self {
@@ -151,7 +151,7 @@ impl Transport for FileTransport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transports::spec;
+    use crate::spec;
 
     #[tokio::test(start_paused = true)]
     async fn a_recording_obeys_the_transports_specification() {

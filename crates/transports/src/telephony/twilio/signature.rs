@@ -10,18 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use crate::app::App;
-use crate::transports::telephony::vendor::let_in_if;
+use crate::Doors;
+use crate::telephony::vendor::let_in_if;
 
 /// Lets the request in if it is signed or has one of the server's keys, or says why not.
 pub(super) fn check(
-    app: &App,
+    doors: &Doors,
     web_socket: bool,
     uri: &Uri,
     headers: &HeaderMap,
     fields: &BTreeMap<String, String>,
 ) -> Result<Entrant, Unauthorized> {
-    let telephony = &app.http.telephony;
+    let telephony = &doors.telephony;
     let signed = telephony.twilio_auth_token.as_ref().map(|token| {
         let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
         let host = telephony.host(headers).unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) fn check(
         };
         signature.is_some_and(|signature| verify(token, scheme, &host, uri, fields, signature))
     });
-    let_in_if(signed, app, headers)
+    let_in_if(signed, doors, headers)
 }
 
 fn verify(

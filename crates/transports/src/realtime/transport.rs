@@ -12,7 +12,7 @@ use super::invalid::Invalid;
 use super::media::Decoder;
 use super::server_event::EventWriter;
 use super::session::Session;
-use crate::transports::socket::Socket;
+use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "realtime";
@@ -196,7 +196,7 @@ mod tests {
 
     use super::super::session::Kind;
     use super::*;
-    use crate::transports::spec::{Peer, socket};
+    use crate::spec::{Peer, socket};
 
     fn append(audio: &str) -> Message {
         Message::text(format!(r#"{{"type":"input_audio_buffer.append","audio":"{audio}"}}"#))

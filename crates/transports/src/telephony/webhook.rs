@@ -4,28 +4,27 @@
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
-use crate::http::error::{ApiError, Problem};
+use crate::{Doors, Refusal};
 
-/// The URL of a media socket as the vendor reaches it, or the answer to a request that does not tell the host. It
+/// The URL of a media socket as the vendor reaches it, or the refusal of a request that does not tell the host. It
 /// holds nothing that XML would have to escape if `path` does not.
-pub(super) fn socket_url(app: &App, headers: &HeaderMap, path: &str) -> Result<String, Problem> {
-    let bad = |message: &'static str| Err(Problem(ApiError::new(StatusCode::BAD_REQUEST, message)));
-    let Some(host) = app.http.telephony.host(headers) else {
+pub(super) fn socket_url(doors: &Doors, headers: &HeaderMap, path: &str) -> Result<String, Refusal> {
+    let bad = |message: &'static str| Err(Refusal::request(StatusCode::BAD_REQUEST, message));
+    let Some(host) = doors.telephony.host(headers) else {
         return bad("the request names no host: set [telephony] public_url");
     };
     // Hosts and ports hold nothing that XML would have to escape; whatever does is no host.
     if !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)) {
         return bad("the request names no sensible host");
     }
-    let scheme = if app.http.telephony.is_plain(&host) { "ws" } else { "wss" };
+    let scheme = if doors.telephony.is_plain(&host) { "ws" } else { "wss" };
     Ok(format!("{scheme}://{host}{path}"))
 }
 
 /// The answer while no more calls are taken. It is spoken rather than signalled: a caller who hears why calls again
 /// later.
-pub(super) fn busy(app: &App) -> Option<Response> {
-    app.desk.calls.busy().map(|_| {
+pub(super) fn busy(doors: &Doors) -> Option<Response> {
+    doors.desk.calls.busy().map(|_| {
         respond(
             "<Say>All our lines are busy at the moment. Please call again in a few minutes.</Say><Hangup/>",
         )

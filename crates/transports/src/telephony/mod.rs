@@ -4,6 +4,7 @@
 mod codec;
 mod media_socket;
 mod messages;
+mod settings;
 mod telnyx;
 mod twilio;
 mod vendor;
@@ -12,71 +13,67 @@ mod webhook;
 use std::sync::Arc;
 
 use antiphon_core::Caller;
-use antiphon_desk::{Connected, Entrant, Line};
+use antiphon_desk::{Access, Connected, Entrant, Line};
 use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
-use super::caller;
-use crate::app::App;
-use crate::http::error::Problem;
-use crate::http::routes::{Access, Routes};
+use crate::{DoorRoute, Doors, Refusal, caller};
 use media_socket::{MAX_MESSAGE, MediaSocket};
+pub use settings::TelephonySettings;
 use telnyx::Telnyx;
 use twilio::Twilio;
 use vendor::Vendor;
 
 /// The webhooks and the media sockets. Each checks for itself that its vendor asks.
-pub(crate) fn routes(routes: Routes) -> Routes {
+pub fn routes() -> Vec<DoorRoute> {
+    let route = |methods: &[Method], path, handler: MethodRouter<Arc<Doors>>| DoorRoute {
+        access: Access::Signed,
+        methods: methods.to_vec(),
+        path,
+        handler,
+    };
     let twilio = get(twilio::incoming).post(twilio::incoming);
-    routes
-        .plain(Access::Signed, &[Method::GET, Method::POST], "/telephony/twilio", twilio)
-        .plain(Access::Signed, &[Method::GET], "/telephony/twilio/media", get(media::<Twilio>))
-        .plain(Access::Signed, &[Method::GET], "/ws", get(media::<Twilio>))
-        .plain(Access::Signed, &[Method::POST], "/telephony/telnyx", post(telnyx::incoming))
-        .plain(Access::Signed, &[Method::GET], "/telephony/telnyx/media", get(media::<Telnyx>))
+    vec![
+        route(&[Method::GET, Method::POST], "/telephony/twilio", twilio),
+        route(&[Method::GET], "/telephony/twilio/media", get(media::<Twilio>)),
+        route(&[Method::GET], "/ws", get(media::<Twilio>)),
+        route(&[Method::POST], "/telephony/telnyx", post(telnyx::incoming)),
+        route(&[Method::GET], "/telephony/telnyx/media", get(media::<Telnyx>)),
+    ]
 }
 
 async fn media<V: Vendor>(
-    State(app): State<Arc<App>>,
+    State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let entrant = match V::check(&app, &uri, &headers) {
-        Ok(let_in) => Entrant { address: entrant.address, ..let_in },
-        Err(refused) => return Problem::from(refused).into_response(),
-    };
+) -> Result<Response, Refusal> {
+    let entrant = Entrant { address: entrant.address, ..V::check(&doors, &uri, &headers)? };
     // Whoever has not signed learns nothing else, not even that a WebSocket is served here.
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(not_a_web_socket) => return not_a_web_socket.into_response(),
+        Err(not_a_web_socket) => return Ok(not_a_web_socket.into_response()),
     };
-    let line = match app.desk.admit(V::NAME) {
-        Ok(line) => line,
-        Err(busy) => return Problem::from(busy).into_response(),
-    };
+    let line = doors.desk.admit(V::NAME)?;
     let caller = caller(V::NAME, &entrant, &headers);
-    upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| serve::<V>(app, socket, line, caller))
-        .into_response()
+    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    Ok(upgrade.on_upgrade(move |socket| serve::<V>(doors, socket, line, caller)))
 }
 
-async fn serve<V: Vendor>(app: Arc<App>, socket: WebSocket, line: Line, caller: Caller) {
+async fn serve<V: Vendor>(doors: Arc<Doors>, socket: WebSocket, line: Line, caller: Caller) {
     match MediaSocket::<V>::accept(socket).await {
         Ok((transport, start)) => {
             tracing::info!(vendor = V::NAME, call = start.call, "media stream started");
-            let from = start.from.filter(|_| V::is_verified(&app.http.telephony)).map(Into::into);
+            let from = start.from.filter(|_| V::is_verified(&doors.telephony)).map(Into::into);
             let caller = Caller { from, ..caller };
             // Why nobody answers is logged; the socket is closed.
-            drop(app.desk.take(line, caller, |agent| Connected::to(agent, transport)).await);
+            drop(doors.desk.take(line, caller, |agent| Connected::to(agent, transport)).await);
         }
         Err(error) => tracing::warn!(vendor = V::NAME, %error, "media stream refused"),
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire;
-use crate::transports::socket::Socket;
+use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "talk";
@@ -105,7 +105,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::Message;
 
     use super::*;
-    use crate::transports::spec::{Peer, socket};
+    use crate::spec::{Peer, socket};
 
     #[tokio::test(start_paused = true)]
     async fn a_page_obeys_the_transports_specification() {

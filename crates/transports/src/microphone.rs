@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
 /// The transport's name, for logs and metrics.
-pub(crate) const NAME: &str = "microphone";
+pub const NAME: &str = "microphone";
 
 /// Audio sent ahead of real time. It covers a player that is woken late.
 const LEAD: Duration = Duration::from_millis(200);
@@ -53,7 +53,7 @@ const PROGRAMS: [Programs; 3] = [
 ];
 
 /// The person in front of this machine.
-pub(crate) struct Microphone {
+pub struct Microphone {
     recorder: Child,
     samples: ChildStdout,
     ingest: Ingest,
@@ -72,7 +72,7 @@ struct Player {
 
 impl Microphone {
     /// Opens microphone and loudspeaker; what happens in the call is told through the receiver.
-    pub(crate) fn open() -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+    pub fn open() -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let Some(programs) = PROGRAMS.into_iter().find(|programs| works(programs.test)) else {
             return Err(Error::not_found(
                 "no program to record with: install alsa-utils (arecord, aplay), or pulseaudio-utils, or sox; or \

@@ -6,37 +6,31 @@ use std::sync::Arc;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, OriginalUri, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::signature::check;
-use crate::app::App;
-use crate::http::error::{ApiError, Problem};
-use crate::transports::telephony::webhook::{busy, respond, socket_url};
+use crate::telephony::webhook::{busy, respond, socket_url};
+use crate::{Doors, Refusal};
 
 /// Answers with the TwiML that connects the call.
-pub(in crate::transports::telephony) async fn incoming(
-    State(app): State<Arc<App>>,
+pub(in crate::telephony) async fn incoming(
+    State(doors): State<Arc<Doors>>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     method: Method,
     form: Result<Form<BTreeMap<String, String>>, FormRejection>,
-) -> Response {
+) -> Result<Response, Refusal> {
     // A query is part of the URL, which is signed as a whole.
     let fields = if method == Method::POST { form.map(|Form(fields)| fields) } else { Ok(BTreeMap::new()) };
     // Whoever has not signed learns nothing else, so a request without a form is checked as one with an empty form.
-    if let Err(refused) = check(&app, false, &uri, &headers, fields.as_ref().unwrap_or(&BTreeMap::new())) {
-        return Problem::from(refused).into_response();
-    }
+    check(&doors, false, &uri, &headers, fields.as_ref().unwrap_or(&BTreeMap::new()))?;
     let Ok(fields) = fields else {
         let message = "the request has no form: Twilio sends application/x-www-form-urlencoded";
-        return Problem(ApiError::new(StatusCode::BAD_REQUEST, message)).into_response();
+        return Err(Refusal::request(StatusCode::BAD_REQUEST, message));
     };
-    let url = match socket_url(&app, &headers, "/telephony/twilio/media") {
-        Ok(url) => url,
-        Err(unknown) => return unknown.into_response(),
-    };
-    if let Some(busy) = busy(&app) {
-        return busy;
+    let url = socket_url(&doors, &headers, "/telephony/twilio/media")?;
+    if let Some(busy) = busy(&doors) {
+        return Ok(busy);
     }
     // The media socket is told who calls. What holds anything that XML would have to escape is no number.
     let number = |from: &&String| from.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@:".contains(c));
@@ -44,5 +38,5 @@ pub(in crate::transports::telephony) async fn incoming(
         .get("From")
         .filter(number)
         .map_or_else(String::new, |from| format!("<Parameter name=\"from\" value=\"{from}\"/>"));
-    respond(&format!("<Connect><Stream url=\"{url}\">{from}</Stream></Connect>"))
+    Ok(respond(&format!("<Connect><Stream url=\"{url}\">{from}</Stream></Connect>")))
 }

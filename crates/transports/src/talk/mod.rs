@@ -6,41 +6,36 @@ mod wire;
 use std::sync::Arc;
 
 use antiphon_core::Caller;
-use antiphon_desk::{Connected, Entrant};
+use antiphon_desk::{Access, Connected, Entrant};
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
 
-use super::{caller, person};
-use crate::app::App;
-use crate::http::error::{ApiError, Problem};
-use crate::http::routes::{Access, Routes};
+use crate::{DoorRoute, Doors, Refusal, caller, person};
 use transport::TalkTransport;
 
 /// Half a minute of audio in one message is more than any page sends.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// The page's WebSocket.
-pub(crate) fn routes(routes: Routes) -> Routes {
-    routes.plain(Access::Call, &[Method::GET], "/talk/ws", get(talk)).plain(
-        Access::Call,
-        &[Method::GET],
-        "/talk/ready",
-        get(ready),
-    )
+/// The page's WebSocket, and what it asks before it opens it.
+pub fn routes() -> Vec<DoorRoute> {
+    let route = |path, handler: MethodRouter<Arc<Doors>>| DoorRoute {
+        access: Access::Call,
+        methods: vec![Method::GET],
+        path,
+        handler,
+    };
+    vec![route("/talk/ws", get(talk)), route("/talk/ready", get(ready))]
 }
 
 /// Answers whether a call would be admitted now.
-async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.desk.admit(transport::NAME) {
-        Ok(_) => StatusCode::OK.into_response(),
-        Err(busy) => Problem::from(busy).into_response(),
-    }
+async fn ready(State(doors): State<Arc<Doors>>) -> Result<StatusCode, Refusal> {
+    drop(doors.desk.admit(transport::NAME)?);
+    Ok(StatusCode::OK)
 }
 
 /// What the page tells about its visitor.
@@ -51,28 +46,25 @@ struct Visitor {
 }
 
 async fn talk(
-    State(app): State<Arc<App>>,
+    State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     Query(visitor): Query<Visitor>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
-) -> Response {
+) -> Result<Response, Refusal> {
     if !same_origin(&headers) {
         let message = "the talk page may be used only from the server that it came from";
-        return Problem(ApiError::new(StatusCode::FORBIDDEN, message.to_owned())).into_response();
+        return Err(Refusal::request(StatusCode::FORBIDDEN, message));
     }
-    let line = match app.desk.admit(transport::NAME) {
-        Ok(line) => line,
-        Err(busy) => return Problem::from(busy).into_response(),
-    };
+    let line = doors.desk.admit(transport::NAME)?;
     let person = person(visitor.person.as_deref());
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    upgrade.on_upgrade(async move |socket| {
+    Ok(upgrade.on_upgrade(async move |socket| {
         let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket));
         // Why nobody answers is logged; the socket is closed.
-        drop(app.desk.take(line, caller, connect).await);
-    })
+        drop(doors.desk.take(line, caller, connect).await);
+    }))
 }
 
 /// Browsers name the page that opens a socket: another site must not talk through a visitor's browser.

@@ -15,9 +15,9 @@ use serde::de::IgnoredAny;
 use super::codec::Codec;
 use super::media_socket::{Dialect, Heard, StreamStart};
 use super::messages::{self, MediaFormat, Text, quoted};
+use super::settings::TelephonySettings;
 use super::vendor::Vendor;
-use crate::app::App;
-use crate::http::Telephony;
+use crate::Doors;
 pub(super) use webhook::incoming;
 
 /// One stream's messages.
@@ -82,11 +82,11 @@ impl Dialect for Twilio {
 }
 
 impl Vendor for Twilio {
-    fn check(app: &App, uri: &Uri, headers: &HeaderMap) -> std::result::Result<Entrant, Unauthorized> {
-        signature::check(app, true, uri, headers, &BTreeMap::new())
+    fn check(doors: &Doors, uri: &Uri, headers: &HeaderMap) -> std::result::Result<Entrant, Unauthorized> {
+        signature::check(doors, true, uri, headers, &BTreeMap::new())
     }
 
-    fn is_verified(telephony: &Telephony) -> bool {
+    fn is_verified(telephony: &TelephonySettings) -> bool {
         telephony.twilio_auth_token.is_some()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_obeys_the_transports_specification() {
         let peer = peer::<Twilio>(r#"{"event":"start","start":{"streamSid":"MZ1"}}"#);
-        crate::transports::spec::socket(&peer).await;
+        crate::spec::socket(&peer).await;
     }
 
     #[test]

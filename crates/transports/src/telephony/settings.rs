@@ -1,0 +1,46 @@
+//! How telephone companies reach the server, and how they show that it is they who ask.
+
+use antiphon_desk::is_local_origin;
+use axum::http::{HeaderMap, Uri, header};
+
+/// How telephone companies reach the server.
+#[derive(Clone, Default)]
+pub struct TelephonySettings {
+    /// The server's address as they see it, such as `https://voice.example.com`; else what they ask for.
+    pub public_url: Option<Uri>,
+    /// With what Twilio signs its requests.
+    pub twilio_auth_token: Option<String>,
+    /// Whether a webhook comes from Telnyx: the public half of the key that it signs with, in base64.
+    pub telnyx_public_key: Option<String>,
+    /// What Telnyx shows when it opens the media socket.
+    pub telnyx_stream_token: Option<String>,
+}
+
+impl std::fmt::Debug for TelephonySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let set = |secret: &Option<String>| secret.as_ref().map(|_| "(set)");
+        f.debug_struct("TelephonySettings")
+            .field("public_url", &self.public_url)
+            .field("twilio_auth_token", &set(&self.twilio_auth_token))
+            .field("telnyx_public_key", &self.telnyx_public_key)
+            .field("telnyx_stream_token", &set(&self.telnyx_stream_token))
+            .finish()
+    }
+}
+
+impl TelephonySettings {
+    /// The host, and perhaps the port, by which the server is reached.
+    pub(super) fn host(&self, headers: &HeaderMap) -> Option<String> {
+        let configured = self.public_url.as_ref().and_then(|url| url.authority()).map(ToString::to_string);
+        let asked = || headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        configured.or_else(asked)
+    }
+
+    /// Whether the server is reached without encryption: as configured, else only from this machine.
+    pub(super) fn is_plain(&self, host: &str) -> bool {
+        match &self.public_url {
+            Some(url) => url.scheme_str() == Some("http"),
+            None => is_local_origin(&format!("http://{host}")),
+        }
+    }
+}
