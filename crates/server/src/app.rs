@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
-use antiphon_core::{AgentId, Error, Identity, Observer, Share, TenantId};
+use antiphon_core::{Error, Observer};
 use antiphon_desk::{Calls, Desk, OneAgent};
 use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use antiphon_transports::Doors;
 use tokio::sync::Semaphore;
 
-use crate::caching::Caching;
-use crate::http::Settings;
-use crate::optimize::overlay::Overlay;
-use crate::reporting::Reporting;
+use crate::findings::Overlay;
+use crate::jobs::caching::Caching;
+use crate::jobs::reporting::Reporting;
+use crate::settings::Settings;
 
 /// The shared state of one server, as `Arc<App>` the state of every route.
 ///
@@ -99,11 +99,6 @@ impl App {
             reporting,
             metrics,
         })
-    }
-
-    /// As whom the server itself asks what its agent will need.
-    pub(crate) fn own_identity() -> Identity {
-        Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
     }
 }
 

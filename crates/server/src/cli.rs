@@ -13,7 +13,7 @@ mod profile;
 mod remote;
 mod say;
 mod serve;
-pub(crate) mod table;
+mod table;
 mod talk;
 mod transcribe;
 

@@ -1,10 +1,9 @@
 //! HTTP, command line, background jobs: the antiphon binary.
 
 pub mod app;
-mod benchmark;
-pub mod caching;
 mod capacity;
 pub mod cli;
+mod findings;
 pub mod http;
-mod optimize;
-pub mod reporting;
+mod jobs;
+pub mod settings;

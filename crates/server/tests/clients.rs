@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use antiphon_desk::Keys;
-use antiphon_server::http::{Settings, Tls};
+use antiphon_server::settings::{Settings, Tls};
 use antiphon_testkit::{client, models, repository, testdata};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;

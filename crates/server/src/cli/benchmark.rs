@@ -1,10 +1,17 @@
 //! `antiphon benchmark`
 
+mod bench;
+pub(super) mod child;
+pub(super) mod compare;
+mod history;
+mod profiler;
+mod result;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use antiphon_lab::compare::{Comparison, Verdict, compare};
+use antiphon_lab::compare::{Comparison, Verdict};
 use antiphon_stack::config::Config;
 use antiphon_telemetry::Store;
 use anyhow::{Context, Result, bail};
@@ -14,10 +21,10 @@ use serde::Serialize;
 
 use super::table::table;
 use super::{call_runtime, logging, print};
-use crate::benchmark::compare::{Baseline, Side, Sides};
-use crate::benchmark::profiler::Profiler;
-use crate::benchmark::result::RunResult;
-use crate::benchmark::{Bench, Case, child, history};
+use bench::{Bench, Case};
+use compare::{Baseline, Side, Sides};
+use profiler::Profiler;
+use result::RunResult;
 
 /// Measure the components and the whole, with the configured engines.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
@@ -229,12 +236,10 @@ async fn compared(
     };
     let program = std::env::current_exe()?;
     // Wherever the models are, both sides find them there.
-    let place = crate::benchmark::child::place(config)?;
+    let place = child::place(config)?;
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {
-            (Baseline::Result(before), Some(now)) => {
-                (crate::benchmark::compare::results(before, now, case.name()), false)
-            }
+            (Baseline::Result(before), Some(now)) => (compare::results(before, now, case.name()), false),
             (Baseline::Result(_), None) => continue,
             (Baseline::Config(other), _) => {
                 let before = Side { program: &program, config: Some(other), settings: &place };
@@ -280,7 +285,7 @@ async fn in_turn(
     let bar = bar(10, case.name());
     let rounds = sides.measure(case.name(), iterations, || bar.inc(1)).await;
     bar.finish_and_clear();
-    Ok(compare(&rounds?))
+    Ok(antiphon_lab::compare::compare(&rounds?))
 }
 
 fn verdicts(compared: &[Compared]) -> String {

@@ -1,5 +1,8 @@
 //! `antiphon optimize`
 
+mod search;
+mod space;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +13,10 @@ use antiphon_telemetry::Store;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::benchmark::child::place;
 use super::{logging, print, runtime};
-use crate::benchmark::child::place;
-use crate::optimize::overlay::Overlay;
-use crate::optimize::{Finding, Goal, Optimizer, Settings, is_better, space};
+use crate::findings::{Finding, Goal, Overlay, Settings, is_better};
+use search::Optimizer;
 
 /// Find better settings for this machine, by measuring.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]

@@ -17,11 +17,12 @@ use reqwest::Url;
 
 use super::{call_runtime, logging, print};
 use crate::app::{App, Measuring};
-use crate::caching::{Caching, Learned};
 use crate::capacity;
-use crate::http::{Settings, Tls, serve, stop_signals};
-use crate::optimize::overlay::Overlay;
-use crate::reporting::{Reporting, Traces, Webhook};
+use crate::findings::Overlay;
+use crate::http::{serve, stop_signals};
+use crate::jobs::caching::{Caching, Learned};
+use crate::jobs::reporting::{Reporting, Traces, Webhook};
+use crate::settings::{Settings, Tls};
 
 /// Run the server, with its talk page.
 #[derive(clap::Args)]

@@ -16,8 +16,7 @@ use super::error::Problem;
 use super::performance::{List, unreadable};
 use super::routes::Routes;
 use crate::app::App;
-use crate::optimize::overlay::Overlay;
-use crate::optimize::{Finding, is_better};
+use crate::findings::{Finding, Overlay, is_better};
 
 /// What is graded: long enough for a 95th percentile, short enough to say how it is now.
 const WINDOW: Duration = Duration::from_hours(1);

@@ -18,6 +18,7 @@ use super::error::{ApiError, Problem};
 use super::performance::within;
 use super::routes::Routes;
 use crate::app::App;
+use crate::jobs::caching::own_identity;
 
 /// Entries that are looked through for a page.
 const MAX_LISTED: usize = 100_000;
@@ -324,7 +325,7 @@ struct Warmed {
 )]
 async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result<Json<Warmed>, Problem> {
     caches(&app)?;
-    let asker = App::own_identity();
+    let asker = own_identity();
     if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
         .into_iter()
         .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))

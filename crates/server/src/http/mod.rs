@@ -16,7 +16,6 @@ mod performance;
 mod profile;
 pub(crate) mod routes;
 mod serve;
-mod settings;
 mod tls;
 
 use std::sync::Arc;
@@ -28,7 +27,6 @@ use axum::response::{IntoResponse, Response};
 
 pub use routes::Route;
 pub use serve::{serve, stop_signals};
-pub use settings::{Settings, Tls};
 
 use crate::app::App;
 use error::{ApiError, Problem};

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 
 use super::{router, tls};
 use crate::app::App;
-use crate::{caching, reporting};
+use crate::jobs::{caching, reporting};
 
 /// How long a client may take to send the head of a request or to shake hands, and how long a kept-alive
 /// connection may idle.
@@ -75,9 +75,9 @@ pub async fn serve(
         }
     };
     tokio::pin!(stopping);
-    let reporting = reporting::run(Arc::clone(&app));
+    let reporting = reporting::run(&app.reporting, Arc::clone(&app.watcher));
     tokio::pin!(reporting);
-    let caching = caching::run(Arc::clone(&app));
+    let caching = caching::run(app.caching.clone(), app.desk.clone(), Arc::clone(&app.agent));
     tokio::pin!(caching);
     let calls_left = loop {
         tokio::select! {
@@ -102,8 +102,10 @@ pub async fn serve(
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
     app.desk.calls.drain(LAST_REQUESTS).await;
-    reporting::finish(&app).await;
-    caching::finish(&app).await;
+    reporting::finish(&app.reporting, &app.watcher).await;
+    if let Some(caching) = &app.caching {
+        caching::finish(caching).await;
+    }
     tracing::info!(calls_left, "stopped");
     Ok(())
 }

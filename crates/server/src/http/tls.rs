@@ -10,7 +10,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::Tls;
+use crate::settings::Tls;
 
 /// Shakes hands with the certificate and key of these files.
 pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {

@@ -1,7 +1,8 @@
 //! Every route that is registered asks for a key, unless it is public.
 
 use antiphon_desk::{Access, Keys};
-use antiphon_server::http::{Settings, routes};
+use antiphon_server::http::routes;
+use antiphon_server::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::support::Server;

@@ -1,4 +1,4 @@
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use reqwest::Response;
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use antiphon_desk::Keys;
-use antiphon_server::http::{Settings, Tls, serve};
+use antiphon_server::http::serve;
+use antiphon_server::settings::{Settings, Tls};
 use reqwest::StatusCode;
 use serde_json::Value;
 

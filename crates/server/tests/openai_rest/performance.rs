@@ -1,7 +1,7 @@
 //! What the server says about its own speed.
 
 use antiphon_desk::Keys;
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use serde_json::Value;
 
 use crate::support::Server;

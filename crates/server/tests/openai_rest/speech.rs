@@ -1,4 +1,4 @@
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Response;

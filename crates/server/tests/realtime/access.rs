@@ -1,7 +1,7 @@
 //! Who may connect, and how.
 
 use antiphon_desk::Keys;
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;

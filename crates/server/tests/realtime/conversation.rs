@@ -1,6 +1,6 @@
 //! Items and responses in writing.
 
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use serde_json::json;
 
 use crate::client::Client;

@@ -9,7 +9,7 @@ use antiphon_core::{
     BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, FinishReason, Llm, Priority, Result, Usage,
 };
 use antiphon_memory::InProcessMemories;
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 

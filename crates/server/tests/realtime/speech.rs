@@ -1,6 +1,6 @@
 //! Spoken turns: found in the audio or committed, interrupted, truncated, only transcribed.
 
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Tools: called, answered, and called while the words before are still spoken.
 
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use serde_json::json;
 
 use crate::client::Client;

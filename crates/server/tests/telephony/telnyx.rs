@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use antiphon_audio::Law;
-use antiphon_server::http::Settings;
+use antiphon_server::settings::Settings;
 use antiphon_transports::telephony::TelephonySettings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

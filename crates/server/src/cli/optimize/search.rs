@@ -1,84 +1,30 @@
-//! Better settings for this machine: what can be set, what a setting costs, and what is kept of a search.
+//! The search for better settings: what each costs is measured, and what is found is verified.
 
-pub(crate) mod overlay;
-pub(crate) mod space;
-
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use antiphon_lab::compare::{Comparison, Verdict, compare};
-use antiphon_lab::search::{Knob, Point, Search, Space, Value};
+use antiphon_lab::compare::{Comparison, compare};
+use antiphon_lab::search::{Knob, Point, Search, Space};
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 
-use crate::benchmark::child::Runner;
-use crate::benchmark::compare::{Side, Sides};
-
-/// What is to become better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Goal {
-    /// How long a caller waits once the turn is over.
-    Latency,
-    /// How many replies at a time.
-    Capacity,
-    /// CPU time a reply.
-    Cost,
-}
-
-impl Goal {
-    /// The benchmark that shows it.
-    pub(crate) const fn component(self) -> &'static str {
-        match self {
-            Self::Latency => "reply",
-            Self::Capacity | Self::Cost => "replies",
-        }
-    }
-
-    pub(crate) const fn unit(self) -> &'static str {
-        match self {
-            Self::Latency => "ms from the end of a question to the first audio",
-            Self::Capacity => "ms for eight replies at a time",
-            Self::Cost => "ms of CPU time for eight replies",
-        }
-    }
-}
-
-/// Keys of the configuration and their values.
-pub(crate) type Settings = BTreeMap<String, Value>;
-
-/// What a search found, and why it is believed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Finding {
-    pub(crate) goal: Goal,
-    /// What is set differently; empty when nothing is better.
-    pub(crate) settings: Settings,
-    /// Today's settings against these, measured in turn after the search.
-    pub(crate) comparison: Option<Comparison>,
-    /// Settings that were measured.
-    pub(crate) trials: usize,
-    pub(crate) machine: String,
-    pub(crate) commit: String,
-    pub(crate) engines: String,
-    /// When, in seconds since 1970.
-    pub(crate) at: u64,
-}
+use crate::cli::benchmark::child::Runner;
+use crate::cli::benchmark::compare::{Side, Sides};
+use crate::findings::{Goal, Settings};
 
 /// The search, with the program and the configuration it is for.
-pub(crate) struct Optimizer<'a> {
-    pub(crate) goal: Goal,
-    pub(crate) program: &'a Path,
-    pub(crate) config: Option<&'a Path>,
-    pub(crate) recording: Option<&'a Path>,
-    /// Where models and data are: see [`place`](crate::benchmark::child::place).
-    pub(crate) place: [(String, String); 2],
+pub(super) struct Optimizer<'a> {
+    pub(super) goal: Goal,
+    pub(super) program: &'a Path,
+    pub(super) config: Option<&'a Path>,
+    pub(super) recording: Option<&'a Path>,
+    /// Where models and data are: see [`place`](crate::cli::benchmark::child::place).
+    pub(super) place: [(String, String); 2],
     /// Iterations of one measurement.
-    pub(crate) iterations: usize,
+    pub(super) iterations: usize,
 }
 
 impl Optimizer<'_> {
     /// Searches with so many measurements; `told` hears of each. Gives the best settings that differ from today's.
-    pub(crate) async fn search(
+    pub(super) async fn search(
         &self,
         knobs: &[Knob],
         start: &Point,
@@ -130,7 +76,7 @@ impl Optimizer<'_> {
     }
 
     /// Today's settings against others, in turn: only what is surely better is worth a change.
-    pub(crate) async fn verify(&self, settings: &Settings) -> Result<Option<Comparison>> {
+    pub(super) async fn verify(&self, settings: &Settings) -> Result<Option<Comparison>> {
         let (today, keys) = (self.keys(&Settings::new()), self.keys(settings));
         let side = |settings| Side { program: self.program, config: self.config, settings };
         let sides = Sides { baseline: side(&today), candidate: side(&keys), recording: self.recording };
@@ -141,12 +87,6 @@ impl Optimizer<'_> {
         let rounds = sides.measure(self.goal.component(), self.iterations * 10, || {}).await?;
         Ok(compare(&rounds))
     }
-}
-
-/// Whether a comparison shows that the second is better.
-pub(crate) fn is_better(comparison: &Comparison) -> bool {
-    // Less than 1 % is worth no setting of its own.
-    comparison.verdict(0.01) == Verdict::Improvement && comparison.high < 1.0
 }
 
 /// A point's settings.

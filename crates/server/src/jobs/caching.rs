@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_agent::Agent;
 use antiphon_agent::warm_up::{fixed_texts, warm_up_speech};
 use antiphon_cache::{Caches, Prefetcher, SemanticReplies};
-
-use crate::app::App;
+use antiphon_core::{AgentId, Identity, Share, TenantId};
+use antiphon_desk::Desk;
 
 /// How often it is seen to that what the agent says by itself is there; it is made anew in the last quarter of its life.
 const WARMED_EVERY: Duration = Duration::from_mins(5);
@@ -91,16 +92,16 @@ impl Learned {
     }
 }
 
-/// Looks after the caches, for ever.
-pub(crate) async fn run(app: Arc<App>) {
-    let Some(Caching { caches, warm, learned, .. }) = app.caching.clone() else {
+/// Looks after the caches, for ever. What is warmed up is spoken by the engines of `desk`, while it has few calls.
+pub(crate) async fn run(caching: Option<Caching>, desk: Desk, agent: Arc<Agent>) {
+    let Some(Caching { caches, warm, learned, .. }) = caching else {
         return std::future::pending().await;
     };
     let warming = async {
         caches.fill().await;
         if warm {
             loop {
-                warm_up_fixed_texts(&app).await;
+                warm_up_fixed_texts(&desk, &agent).await;
                 tokio::time::sleep(WARMED_EVERY).await;
             }
         }
@@ -117,22 +118,25 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Writes what is to be written, when the server stops.
-pub(crate) async fn finish(app: &App) {
-    if let Some(caching) = &app.caching {
-        caching.caches.flush().await;
-        for learned in &caching.learned {
-            learned.write().await;
-        }
+pub(crate) async fn finish(caching: &Caching) {
+    caching.caches.flush().await;
+    for learned in &caching.learned {
+        learned.write().await;
     }
 }
 
-async fn warm_up_fixed_texts(app: &App) {
-    let asker = App::own_identity();
-    for text in fixed_texts(&app.agent.session) {
-        if !app.desk.calls.are_few() {
+/// As whom the server itself asks what its agent will need.
+pub(crate) fn own_identity() -> Identity {
+    Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
+}
+
+async fn warm_up_fixed_texts(desk: &Desk, agent: &Agent) {
+    let asker = own_identity();
+    for text in fixed_texts(&agent.session) {
+        if !desk.calls.are_few() {
             return;
         }
-        if let Err(error) = warm_up_speech(&app.desk.engines, &app.agent, &asker, text).await {
+        if let Err(error) = warm_up_speech(&desk.engines, agent, &asker, text).await {
             // A call would hear of it soon enough.
             tracing::warn!(%error, "the agent's own words are not warmed up");
             return;

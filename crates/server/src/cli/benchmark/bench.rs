@@ -3,11 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "measures how long things really take")]
 
 mod cases;
-pub(crate) mod child;
-pub(crate) mod compare;
-pub(crate) mod history;
-pub(crate) mod profiler;
-pub(crate) mod result;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +15,8 @@ use antiphon_telemetry::ProcessUsage;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
+use super::result::{self, Measured, Metric, RunResult};
 pub(crate) use cases::Case;
-use result::{Measured, Metric, RunResult};
 
 /// What is said when no recording is given: as long as most spoken questions.
 const QUESTION: &str = "Could you please tell me what the weather will be like in Paris tomorrow?";

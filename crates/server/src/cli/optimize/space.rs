@@ -12,7 +12,7 @@ const MAX_VALUES: usize = 6;
 
 /// Knobs and where they stand today: those that are named, or all when none is. What the configuration file or the
 /// environment sets is left alone: a person wanted it so.
-pub(crate) fn knobs(
+pub(super) fn knobs(
     stack: &Stack,
     config: &Config,
     origins: &[(String, Origin)],

@@ -8,15 +8,14 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_telemetry::{Alert, AlertState, TICK};
+use antiphon_telemetry::{Alert, AlertState, TICK, Watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::app::App;
-pub use traces::Traces;
+pub(crate) use traces::Traces;
 use tuning::Tuning;
-pub use webhook::Webhook;
+pub(crate) use webhook::Webhook;
 
 /// Alerts that wait to be told; more are only logged.
 const MAX_ALERTS: usize = 64;
@@ -36,26 +35,26 @@ pub struct Reporting {
 }
 
 /// Measures, judges and tells; ends only by being dropped.
-pub(crate) async fn run(app: Arc<App>) {
+pub(crate) async fn run(reporting: &Reporting, watcher: Arc<Watcher>) {
     let mut tasks = JoinSet::new();
     let (alerts, told) = mpsc::channel(MAX_ALERTS);
-    if let Some(webhook) = app.reporting.webhook.clone() {
+    if let Some(webhook) = reporting.webhook.clone() {
         tasks.spawn(webhook.tell(told));
     }
-    if let Some(traces) = app.reporting.spans.clone() {
+    if let Some(traces) = reporting.spans.clone() {
         tasks.spawn(traces.export());
     }
-    if app.watcher.store().is_some() {
+    if watcher.store().is_some() {
         // A day is read: nobody is to wait for that.
-        tasks.spawn(learn(Arc::clone(&app)));
+        tasks.spawn(learn(Arc::clone(&watcher)));
     }
-    let mut tuning = app.reporting.tune.then(|| Tuning::new(&app));
+    let mut tuning = reporting.tune.then(|| Tuning::new(&watcher.monitor().components()));
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
     loop {
         tick.tick().await;
-        let (period, alerts_now) = app.watcher.tick().await;
+        let (period, alerts_now) = watcher.tick().await;
         if let Some(tuning) = &mut tuning {
-            tuning.take(period, &app.watcher.monitor().components());
+            tuning.take(period, &watcher.monitor().components());
         }
         for alert in alerts_now {
             log(&alert);
@@ -66,16 +65,16 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Keeps and sends what is left: the server ends, and the calls are over.
-pub(crate) async fn finish(app: &App) {
-    app.watcher.close().await;
-    if let Some(traces) = &app.reporting.spans {
+pub(crate) async fn finish(reporting: &Reporting, watcher: &Watcher) {
+    watcher.close().await;
+    if let Some(traces) = &reporting.spans {
         // A collector that does not answer may not keep the server from ending.
         drop(tokio::time::timeout(LAST_SPANS, traces.finish()).await);
     }
 }
 
-async fn learn(app: Arc<App>) {
-    if let Err(error) = app.watcher.learn().await {
+async fn learn(watcher: Arc<Watcher>) {
+    if let Err(error) = watcher.learn().await {
         tracing::warn!(%error, "what was measured before could not be read: baselines begin anew");
     }
 }

@@ -6,8 +6,6 @@ use antiphon_core::measure::Component;
 use antiphon_lab::online::{Change, Knob, Observation, Tuner};
 use antiphon_telemetry::{Key, Period};
 
-use crate::app::App;
-
 /// Periods of one window: 30 s.
 const PERIODS: usize = 3;
 
@@ -19,8 +17,8 @@ pub(super) struct Tuning {
 
 impl Tuning {
     /// Of everything that may be set while calls are held.
-    pub(super) fn new(app: &App) -> Self {
-        let knobs = app.watcher.monitor().components().into_iter().flat_map(|component| {
+    pub(super) fn new(components: &[Arc<dyn Component>]) -> Self {
+        let knobs = components.iter().flat_map(|component| {
             let name = component.name();
             component.tunables().into_iter().filter(|tunable| tunable.live).map(move |tunable| Knob {
                 component: name.to_owned(),

@@ -151,7 +151,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimize::Goal;
+    use crate::findings::Goal;
 
     fn finding(settings: &[(&str, Value)]) -> Finding {
         Finding {
