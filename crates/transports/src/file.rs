@@ -114,8 +114,8 @@ impl Transport for FileTransport {
     }
 
     fn output(&self) -> OutputAudio {
-        // Nobody listens to the file while it is made, so replies need not be paced, unless the recording may interrupt
-        // them.
+        // Nobody listens to the file while it is made, so replies need not be paced, unless the recording may
+        // interrupt them.
         let pacing =
             if self.overlap { Pacing::Server { lead: Duration::from_millis(100) } } else { Pacing::Client };
         OutputAudio { rate: RATE, pacing }

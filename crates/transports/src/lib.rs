@@ -1,8 +1,8 @@
 //! The doors by which calls come in: one file or folder for each protocol. `spec.rs` says what all of them obey.
 //!
-//! A door understands a handshake, says who is there, and hands the connection to the desk. It knows nothing of the server
-//! around it: it says which [`DoorRoute`]s it has, and the server registers them; it turns requests away with a [`Refusal`],
-//! and the server gives that the shape that its clients read.
+//! A door understands a handshake, says who is there, and hands the connection to the desk. It knows nothing of the
+//! server around it: it lists its [`DoorRoute`]s, and the server registers them; it turns requests away with a
+//! [`Refusal`], and the server gives that the shape that the door's clients read.
 
 pub mod file;
 #[cfg(fuzzing)]

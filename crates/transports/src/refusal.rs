@@ -22,7 +22,7 @@ pub enum Refusal {
         message: Cow<'static, str>,
         /// The parameter that is wrong, if it is one.
         param: Option<&'static str>,
-        /// The same for programs.
+        /// What is wrong, for programs.
         code: Option<&'static str>,
     },
 }
@@ -33,6 +33,15 @@ impl Refusal {
         Self::Request { status, message: message.into(), param: None, code: None }
     }
 
+    /// The same with a code that programs understand.
+    pub(crate) fn coded(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::Request { status, message: message.into(), param: None, code: Some(code) }
+    }
+
     /// 400 for one parameter.
     pub(crate) fn parameter(name: &'static str, message: String) -> Self {
         Self::Request {
@@ -40,16 +49,6 @@ impl Refusal {
             message: message.into(),
             param: Some(name),
             code: None,
-        }
-    }
-
-    /// Adds a code for programs.
-    pub(crate) fn code(self, code: &'static str) -> Self {
-        match self {
-            Self::Request { status, message, param, .. } => {
-                Self::Request { status, message, param, code: Some(code) }
-            }
-            other => other,
         }
     }
 

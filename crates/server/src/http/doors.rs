@@ -35,3 +35,31 @@ async fn shaped<E: From<Refusal> + IntoResponse>(mut response: Response) -> Resp
         None => response,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_desk::Busy;
+    use axum::http::{StatusCode, header};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_shape_that_the_clients_of_its_door_read() {
+        let refused = || Refusal::from(Busy::Full(1)).into_response();
+        let for_openai = shaped::<ApiError>(refused()).await;
+        let for_others = shaped::<Problem>(refused()).await;
+        for (response, media_type) in
+            [(&for_openai, "application/json"), (&for_others, "application/problem+json")]
+        {
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], media_type);
+            assert!(response.headers().contains_key(header::RETRY_AFTER));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_refusal_passes_unchanged() {
+        let response = shaped::<ApiError>((StatusCode::IM_A_TEAPOT, "tea").into_response()).await;
+        assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
+    }
+}

@@ -1,5 +1,5 @@
-//! What is done for the caches beside calls: filled when the server starts, warmed while few call, cleaned all the time; and
-//! what was learned is written down now and then.
+//! What is done for the caches beside calls: they are filled when the server starts, warmed while few call, and cleaned
+//! all the time; and what was learned is written down now and then.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -113,11 +113,11 @@ fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, 
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
         let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
             use the events of the general availability";
-        return Err(Refusal::request(StatusCode::BAD_REQUEST, message).code("beta_api_shape_disabled"));
+        return Err(Refusal::coded(StatusCode::BAD_REQUEST, "beta_api_shape_disabled", message));
     }
     if let Some(call_id) = &params.call_id {
         let message = format!("there is no call '{call_id}' to control: calls are held on their own socket");
-        return Err(Refusal::request(StatusCode::NOT_FOUND, message).code("call_not_found"));
+        return Err(Refusal::coded(StatusCode::NOT_FOUND, "call_not_found", message));
     }
     let kind = match params.intent.as_deref() {
         None | Some("conversation") => Kind::Realtime,

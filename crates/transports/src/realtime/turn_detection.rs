@@ -123,8 +123,8 @@ impl TurnDetection {
         }
     }
 
-    /// The rules of turn-taking; `base` gives what is not configured here, `semantic` says whether there is a turn
-    /// detector.
+    /// The rules of turn-taking; `base` gives what is not configured here, `semantic` says whether
+    /// there is a turn detector.
     pub(super) fn config(&self, base: &SessionConfig, semantic: bool) -> TurnConfig {
         let base = base.listening.turns.clone().unwrap_or_default();
         let barge_in = |interrupts: bool| if interrupts { BargeIn::AtOnce } else { BargeIn::Off };

@@ -158,8 +158,8 @@ impl<S> StreamMessage<'_, S> {
     }
 }
 
-/// A `media` message with this audio. `address` is a field that the vendor wants in every message, such as
-/// `,"streamSid":"MZ1"`.
+/// A `media` message with this audio. `address` is a field that the vendor wants in every message,
+/// such as `,"streamSid":"MZ1"`.
 pub(super) fn media(address: &str, payload: &[u8]) -> String {
     let mut json = String::with_capacity(payload.len() * 4 / 3 + address.len() + 64);
     json.push_str(r#"{"event":"media""#);

@@ -21,8 +21,8 @@ pub(super) fn socket_url(doors: &Doors, headers: &HeaderMap, path: &str) -> Resu
     Ok(format!("{scheme}://{host}{path}"))
 }
 
-/// The answer while no more calls are taken. It is spoken rather than signalled: a caller who hears why calls again
-/// later.
+/// The answer while no more calls are taken. It is spoken rather than signalled: a caller who hears why
+/// calls again later.
 pub(super) fn busy(doors: &Doors) -> Option<Response> {
     doors.desk.calls.busy().map(|_| {
         respond(

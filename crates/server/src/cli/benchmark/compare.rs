@@ -59,8 +59,8 @@ pub(crate) struct Side<'a> {
 }
 
 impl Sides<'_> {
-    /// Measures how long a component takes on both sides in turn, `iterations` each in all; `each` is told after every
-    /// round.
+    /// Measures how long a component takes on both sides in turn, `iterations` each in all; `each` is told
+    /// after every round.
     pub(crate) async fn measure(
         &self,
         component: &str,
