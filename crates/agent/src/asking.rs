@@ -36,7 +36,8 @@ impl Asking<'_> {
         let requester = self.identity.requester();
         let mut request = prompt::chat_request(requester, self.config, asked, items);
         (request.priority, request.trace) = (priority, self.trace);
-        self.agent.add_tools(&mut request.tools);
+        let ours = self.agent.tools_beside(&request.tools, asked);
+        request.tools.extend(ours);
         request
     }
 

@@ -49,6 +49,10 @@ pub(crate) struct Utterance {
     flushes: u32,
     /// In a pause, audio is kept back: if the person does not go on, nothing has to be read again.
     paused: bool,
+    /// No more transcripts come.
+    ended: bool,
+    /// The engine failed.
+    failed: bool,
     samples: u64,
 }
 
@@ -149,6 +153,8 @@ impl Utterance {
             pending,
             flushes: 0,
             paused: false,
+            ended: false,
+            failed: false,
         };
         utterance.forward();
         let id = item.clone();
@@ -184,6 +190,26 @@ impl Utterance {
         self.paused = false;
         self.settled = false;
         self.forward();
+    }
+
+    /// The engine gives no more transcripts.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The engine has failed: it gives no more transcripts.
+    pub(crate) fn fail(&mut self) {
+        (self.ended, self.failed) = (true, true);
+    }
+
+    /// Whether no more transcripts come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether something was said of which not a word is known, because the engine failed.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.failed && self.text.trim().is_empty()
     }
 
     /// Whether all text so far was asked for and nothing was said since.

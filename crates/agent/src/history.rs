@@ -7,6 +7,10 @@ use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part};
 
 /// Items kept; the oldest are forgotten. At two items a turn this is more than an hour of talk.
 const MAX_ITEMS: usize = 1_000;
+/// Bytes of text kept: ten hours of talk, and more than the longest context of a model.
+const MAX_BYTES: usize = 1 << 20;
+/// The longest item that a client may add, in bytes of text: more would crowd out what was said.
+pub(crate) const LONGEST_GIVEN: usize = 64 << 10;
 
 /// The items of one conversation.
 #[derive(Debug, Default)]
@@ -43,10 +47,19 @@ impl History {
         self.bound();
     }
 
+    /// Forgets the oldest items. A tool's output goes with its call: models refuse one without the other.
     fn bound(&mut self) {
-        if self.entries.len() > MAX_ITEMS {
-            self.entries.remove(0);
+        let mut bytes: usize = self.entries.iter().map(|entry| entry.item.text_bytes()).sum();
+        let (mut forgotten, items) = (0, self.entries.len());
+        for entry in &self.entries {
+            let is_output = matches!(entry.item.content, ItemContent::ToolOutput { .. });
+            if items - forgotten <= MAX_ITEMS && bytes <= MAX_BYTES && !(is_output && forgotten > 0) {
+                break;
+            }
+            bytes -= entry.item.text_bytes();
+            forgotten += 1;
         }
+        self.entries.drain(..forgotten);
     }
 
     /// Appends an item and gives the one before it.
@@ -67,6 +80,20 @@ impl History {
     /// The item.
     pub(crate) fn get(&self, id: &ItemId) -> Option<&ConversationItem> {
         self.position(id).map(|at| &self.entries[at].item)
+    }
+
+    /// Replaces an item that was still growing. One that the client has cut short stays as it was heard.
+    pub(crate) fn update(&mut self, item: ConversationItem) {
+        if let Some(kept) = self.get_mut(&item.id).filter(|kept| kept.status == ItemStatus::InProgress) {
+            *kept = item;
+        }
+    }
+
+    /// Moves an item past the hidden ones that follow it: what is still to be said of it comes after them.
+    pub(crate) fn move_past_hidden(&mut self, id: &ItemId) {
+        let Some(at) = self.position(id) else { return };
+        let hidden = self.entries[at + 1..].iter().take_while(|entry| entry.hidden).count();
+        self.entries[at..=at + hidden].rotate_left(1);
     }
 
     /// The item, to change.
@@ -122,7 +149,7 @@ fn last_shown(entries: &[Entry]) -> Option<ItemId> {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::Role;
+    use antiphon_core::{Role, ToolCall};
 
     use super::*;
 
@@ -165,5 +192,35 @@ mod tests {
         }
         assert_eq!(history.items().count(), MAX_ITEMS);
         assert_eq!(history.get(&ItemId::new("0")), None);
+    }
+
+    #[test]
+    fn the_text_kept_is_bounded_and_no_output_is_left_without_its_call() {
+        let mut history = History::default();
+        let hidden = |id: &str, content| ConversationItem {
+            id: ItemId::new(id),
+            content,
+            status: ItemStatus::Completed,
+        };
+        let call = ToolCall { id: "1".into(), name: "time".into(), arguments: "{}".into() };
+        let output = ItemContent::ToolOutput { call_id: "1".into(), output: "noon".into() };
+        history.push_hidden(hidden("call", ItemContent::ToolCall(call)));
+        history.push_hidden(hidden("output", output));
+        for n in 0..=16 {
+            history.push(message(&n.to_string(), &"a".repeat(LONGEST_GIVEN)));
+        }
+        assert_eq!(history.items().count(), 16);
+        assert_eq!(history.get(&ItemId::new("output")), None);
+    }
+
+    #[test]
+    fn what_goes_on_after_a_tool_comes_after_it() {
+        let mut history = History::default();
+        history.push(message("said", "Let me look."));
+        history.push_hidden(message("call", ""));
+        history.push_hidden(message("output", ""));
+        history.push(message("next", ""));
+        history.move_past_hidden(&ItemId::new("said"));
+        assert_eq!(ids(&history), ["call", "output", "said", "next"]);
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use session::{Call, run_call};
 pub use speech::clauses;
 
-use antiphon_core::session::{ReplyReuse, SessionConfig};
+use antiphon_core::session::{ReplyRequest, ReplyReuse, SessionConfig};
 use antiphon_core::{
     Embed, EmotionClassifier, Knowledge, Llm, Memories, Prefetch, Stt, Tool, Tools, Tts, TurnDetector, Vad,
 };
@@ -65,15 +65,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Adds the server's tools to those that the client runs. A client that brings a tool of the same name replaces the
-    /// server's.
-    pub(crate) fn add_tools(&self, tools: &mut Vec<Tool>) {
-        let Some(ours) = &self.tools else { return };
-        let new = |tool: &Tool, there: &[Tool]| there.iter().all(|known| known.name != tool.name);
-        for tool in ours.list() {
-            if new(&tool, tools) {
-                tools.push(tool);
-            }
-        }
+    /// The server's tools for a reply, beside those that the client runs: a client that brings a tool of the same name
+    /// replaces the server's. What is asked for beside the conversation is the client's own affair, and so are its tools.
+    pub(crate) fn tools_beside(&self, clients: &[Tool], asked: &ReplyRequest) -> Vec<Tool> {
+        let Some(ours) = self.tools.as_ref().filter(|_| !asked.out_of_band) else { return Vec::new() };
+        let mut tools = ours.list();
+        tools.retain(|tool| clients.iter().all(|known| known.name != tool.name));
+        tools
     }
 }

@@ -31,6 +31,13 @@ impl ReplyOutput {
         self.items.iter().rfind(|i| matches!(i.content, ItemContent::Message { .. })).map(|i| &i.id)
     }
 
+    /// The message, while it grows.
+    pub(crate) fn growing_message(&self) -> Option<&ConversationItem> {
+        self.items
+            .iter()
+            .rfind(|item| is_growing(item) && matches!(item.content, ItemContent::Message { .. }))
+    }
+
     /// More text of the agent's message.
     pub(crate) fn text(&mut self, delta: &str) -> Vec<Event> {
         let mut events = Vec::new();

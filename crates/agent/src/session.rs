@@ -75,9 +75,10 @@ pub struct Call {
 
 /// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
 pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Future<Output = ()>) -> CallEnd {
-    let (start, observer) = (call.start.clone(), call.observer.clone());
+    let start = call.start.clone();
+    let mut over = Over { start: start.clone(), observer: call.observer.clone(), end: None };
     let held = async {
-        observer.call_started(&start);
+        call.observer.call_started(&start);
         let mut session = Session::new(call, transport);
         let ended = tokio::select! {
             end = session.run() => Some(end),
@@ -92,8 +93,23 @@ pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Futu
         end
     };
     let end = Accounted::new(start.account.clone(), held).await;
-    observer.call_ended(&start, &end);
+    over.end = Some(end.clone());
     end
+}
+
+/// Tells that a call is over, also when its task panics or is dropped: whoever counts calls would count it for ever.
+struct Over {
+    start: CallStart,
+    observer: Arc<dyn Observer>,
+    end: Option<CallEnd>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let broken = || CallEnd::Lost(Error::internal("the call's task ended before the call did"));
+        let end = self.end.take().unwrap_or_else(broken);
+        self.observer.call_ended(&self.start, &end);
+    }
 }
 
 struct Session {
@@ -136,6 +152,10 @@ struct Session {
     out_of_band: Vec<OutOfBandReply>,
     /// A reply that begins as soon as the turn's words are known and the present reply is over.
     pending: Option<PendingReply>,
+    /// A turn that the person typed and the dialog has not told of yet.
+    typed: Option<ItemId>,
+    /// The latest turn of which no word is known, because speech recognition failed.
+    unheard: Option<ItemId>,
     /// When the server ends the call, and why.
     hang_up: Option<(Instant, HangUpReason)>,
     times: turn::Times,
@@ -192,6 +212,8 @@ impl Session {
             playback,
             out_of_band: Vec::new(),
             pending: None,
+            typed: None,
+            unheard: None,
             hang_up: None,
             times: turn::Times::default(),
             inbound_first: false,

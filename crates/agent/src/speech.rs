@@ -12,6 +12,9 @@ const FIRST_MAX: usize = 60;
 /// A later one is cut here: it bounds what one synthesis takes.
 const MAX: usize = 220;
 
+/// Text without a single space is cut at so many times the longest clause: a word of that length is none.
+const UNBROKEN: usize = 2;
+
 /// Words whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
     "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "no", "fig", "approx",
@@ -80,6 +83,9 @@ impl Clauses {
                 && let Some(space) = last_space
             {
                 return Some(space);
+            }
+            if at >= UNBROKEN * max {
+                return Some(at);
             }
             if end <= self.scanned {
                 continue;
@@ -157,6 +163,13 @@ mod tests {
         let cut = clauses(text);
         assert_eq!(cut.len(), 2);
         assert!(cut[0].len() <= FIRST_MAX);
+    }
+
+    #[test]
+    fn text_without_spaces_is_cut_all_the_same() {
+        let cut = clauses(&"a".repeat(1_000));
+        assert!(cut.iter().all(|clause| clause.len() <= UNBROKEN * MAX), "{cut:?}");
+        assert_eq!(cut.concat().len(), 1_000);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Input<'a> {
     },
     /// The person ended the turn by hand.
     Commit,
+    /// The person wrote instead of speaking: a turn at once, which is answered whatever is being said.
+    Typed,
     /// The person's utterance is to be forgotten.
     Clear,
     /// The agent was asked to speak without a spoken turn: a greeting, a typed turn, a client's request.
@@ -236,6 +238,7 @@ impl Dialog {
             Input::TurnScore(pause, complete) => self.turn_score(pause, complete),
             Input::Transcript { text, flushed } => self.transcript(text, flushed, now),
             Input::Commit => self.end_turn(now),
+            Input::Typed => self.typed(now),
             Input::Clear => self.clear(now),
             Input::ReplyRequested => {
                 if matches!(self.agent, Agent::Idle { .. }) {
@@ -341,6 +344,7 @@ impl Dialog {
         self.outputs.push_back(DialogOutput::CancelReply);
     }
 
+    /// Ends the turn; it is answered if replies are wanted and the agent is silent.
     fn end_turn(&mut self, now: MediaTime) {
         let speech_end = match self.person {
             Person::Paused { silent_from, .. } | Person::Speaking { silent_from: Some(silent_from), .. } => {
@@ -353,9 +357,22 @@ impl Dialog {
         }
         self.person = Person::Silent;
         self.onset = None;
+        let respond = self.config.respond && matches!(self.agent, Agent::Idle { .. });
+        self.tell_turn(speech_end, respond);
+    }
+
+    /// Drops the reply to what came before and forgets what was being said: both have been overtaken.
+    fn typed(&mut self, now: MediaTime) {
+        if !matches!(self.agent, Agent::Idle { .. }) {
+            self.cancel_reply();
+        }
+        self.clear(now);
+        self.tell_turn(now, true);
+    }
+
+    fn tell_turn(&mut self, speech_end: MediaTime, respond: bool) {
         self.turn = self.turn.next();
         self.reprompts = 0;
-        let respond = self.config.respond && matches!(self.agent, Agent::Idle { .. });
         if respond {
             self.agent = Agent::Thinking;
         }

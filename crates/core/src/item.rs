@@ -75,6 +75,15 @@ impl ConversationItem {
         Self { id, content, status: ItemStatus::Completed }
     }
 
+    /// How many bytes of text it holds.
+    pub fn text_bytes(&self) -> usize {
+        match &self.content {
+            ItemContent::Message { parts, .. } => parts.iter().map(|part| part.text().len()).sum(),
+            ItemContent::ToolCall(call) => call.name.len() + call.arguments.len(),
+            ItemContent::ToolOutput { output, .. } => output.len(),
+        }
+    }
+
     /// The words of a message, its parts joined by spaces; empty for anything else.
     pub fn text(&self) -> String {
         match &self.content {

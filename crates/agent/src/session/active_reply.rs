@@ -3,7 +3,6 @@
 mod out_of_band;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -114,6 +113,16 @@ impl ActiveReply {
         }
     }
 
+    /// The message that is still growing, as far as the model has written it.
+    pub(super) fn said(&self) -> Option<&ConversationItem> {
+        self.output.growing_message()
+    }
+
+    /// Whether the client has a tool of its own to run.
+    pub(super) fn calls_client(&self) -> bool {
+        self.output.items().iter().any(|item| matches!(item.content, ItemContent::ToolCall(_)))
+    }
+
     fn is_told(&self) -> bool {
         self.stage == Stage::Told
     }
@@ -140,7 +149,7 @@ impl Session {
         let ReplyRequest { out_of_band, spoken, ref metadata, .. } = request;
         let (spoken, metadata) = (spoken.unwrap_or(self.config.voice.spoken), metadata.clone());
         self.emit(Event::ReplyStarted { reply: id.clone(), turn, spoken, out_of_band, metadata });
-        let names = if out_of_band { Arc::default() } else { self.server_tools() };
+        let names = self.server_tools(&request);
         ActiveReply {
             output: ReplyOutput::new(id.clone(), spoken),
             id,
@@ -180,9 +189,14 @@ impl Session {
             self.run_tools();
         }
         if self.reply.as_ref().is_some_and(ActiveReply::is_made) {
-            self.playback.finish();
-            self.apologise();
+            self.reply_is_made();
         }
+    }
+
+    /// No more of the reply comes.
+    pub(super) fn reply_is_made(&mut self) {
+        self.playback.finish();
+        self.apologise();
     }
 
     /// A reply that failed before anything was heard is replaced by words, so that the call does not go silent.
@@ -206,9 +220,7 @@ impl Session {
             }
             Event::OutputDone { item, .. } => {
                 let item = item.clone();
-                if let Some(kept) = self.history.get_mut(&item.id) {
-                    *kept = item.clone();
-                }
+                self.history.update(item.clone());
                 let previous = self.history.previous(&item.id);
                 self.emit(Event::ItemDone { item, previous });
                 self.emit(event);

@@ -170,7 +170,12 @@ impl Session {
         if waits || self.reply.is_some() {
             return;
         }
-        let Some(wanted) = self.pending.take() else { return };
+        let Some(mut wanted) = self.pending.take() else { return };
+        let unheard = wanted.answers.is_some() && wanted.answers == self.unheard;
+        if unheard && !wanted.asked && !self.config.sayings.apology.is_empty() {
+            // The person spoke and waits: silence would leave them guessing.
+            wanted = PendingReply::saying(wanted.turn, self.config.sayings.apology.clone());
+        }
         let words = wanted
             .answers
             .as_ref()

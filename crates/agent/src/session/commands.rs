@@ -8,6 +8,7 @@ use antiphon_core::{ConversationItem, Event, ReplyId, ReplyStatus};
 use super::Session;
 use super::begin::PendingReply;
 use super::refusal::{Refusal, no_item, refuse};
+use crate::history::LONGEST_GIVEN;
 
 impl Session {
     /// Carries out a command, or tells why not.
@@ -75,6 +76,14 @@ impl Session {
     fn insert_item(&mut self, item: ConversationItem, place: &Place, audio: Vec<i16>) -> Result<(), Refusal> {
         if self.history.get(&item.id).is_some() {
             return refuse("item_exists", format!("there is an item '{}' already", item.id));
+        }
+        if item.text_bytes() > LONGEST_GIVEN {
+            let kib = LONGEST_GIVEN >> 10;
+            return refuse("item_too_long", format!("'{}' has more than {kib} KiB of text", item.id));
+        }
+        if !audio.is_empty() && !self.can_transcribe() {
+            let message = "too many messages wait for their words: add more when their transcripts have come";
+            return refuse("too_many_transcriptions", message);
         }
         match self.history.insert(item.clone(), place) {
             Ok(previous) => {

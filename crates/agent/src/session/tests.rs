@@ -6,13 +6,18 @@ mod tools;
 mod turn_context;
 mod warm_up;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use antiphon_core::call::{Command, CommandKind, Pacing, Place};
 use antiphon_core::session::ReplyRequest;
-use antiphon_core::{ConversationItem, Event, ItemContent, ItemId, Part, ReplyStatus, Role};
+use antiphon_core::{
+    CallEnd, CallId, CallStart, ConversationItem, Event, ItemContent, ItemId, Observer, Part, ReplyStatus,
+    RequestOutcome, Role,
+};
 
-use stage::Stage;
+use stage::{Hearing, Stage};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -247,4 +252,100 @@ async fn a_call_that_ends_in_mid_reply_leaves_nothing_behind() {
     assert!(streams.alive() > 0);
     call.hang_up().await;
     assert_eq!(streams.alive(), 0, "every stream of every engine was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_not_understood_is_told_so() {
+    for (hearing, within) in [(Hearing::Fails, ms(4_000)), (Hearing::Hangs, ms(14_000))] {
+        let mut call = Stage::default().hearing(hearing).call();
+        for turn in 1..=2 {
+            call.says("what time is it", ms(1_000)).await;
+            call.silence(within).await;
+            assert_eq!(call.replies(), vec!["Sorry."; turn]);
+        }
+        let failed = call.events().iter().filter(|e| matches!(e, Event::UserTextFailed { .. })).count();
+        assert_eq!(failed, 2, "told once a turn");
+        assert!(call.requests().is_empty(), "the model has nothing to answer");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn speech_recognition_that_ends_early_keeps_nobody_waiting() {
+    let mut call = Stage::default().hearing(Hearing::Ends).call();
+    call.says("hm", ms(1_000)).await;
+    call.silence(ms(2_000)).await;
+    let told = call.events().into_iter().find_map(|event| match event {
+        Event::UserText { text, done: true, .. } => Some(text),
+        _ => None,
+    });
+    assert_eq!(told.as_deref(), Some(""));
+    assert_eq!(call.replies(), Vec::<String>::new(), "nothing was said");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_cannot_fill_the_memory() {
+    let mut call = Stage::default().manual().hearing(Hearing::Hangs).call();
+    let add = |n: usize, text: String, audio: Vec<i16>| {
+        let item = ConversationItem::message(ItemId::new(n.to_string()), Role::User, Part::Text(text));
+        command(CommandKind::AddItem { item, place: Place::Last, audio })
+    };
+    call.asks(add(0, "a".repeat(65 << 10), Vec::new())).await;
+    assert_eq!(call.refusals(), ["item_too_long"]);
+    for n in 1..=17 {
+        call.asks(add(n, String::new(), vec![0; 1_600])).await;
+    }
+    assert_eq!(call.refusals().last().map(String::as_str), Some("too_many_transcriptions"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_cut_short_stays_as_it_was_heard() {
+    let mut call = Stage::default().manual().pacing(Pacing::Client).answer("One two three four.").call();
+    call.asks(command(CommandKind::Reply(Box::default()))).await;
+    let item = call
+        .events()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::OutputStarted { item, .. } => Some(item.id),
+            _ => None,
+        })
+        .expect("begun");
+    call.asks(command(CommandKind::TruncateItem { item: item.clone(), audio_end: ms(0) })).await;
+    call.silence(ms(2_000)).await;
+    call.asks(command(CommandKind::RetrieveItem(item))).await;
+    let kept = call.events().into_iter().find_map(|event| match event {
+        Event::ItemRetrieved(item) => Some(item.text()),
+        _ => None,
+    });
+    assert_eq!(kept.as_deref(), Some(""));
+}
+
+/// Counts the calls there are.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Observer for Counted {
+    fn call_started(&self, _: &CallStart) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn event(&self, _: &CallId, _: &Event) {}
+
+    fn call_ended(&self, _: &CallStart, end: &CallEnd) {
+        assert!(matches!(end, CallEnd::Lost(_)));
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn request_ended(&self, _: &'static str, _: RequestOutcome) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_task_is_thrown_away_is_over() {
+    let counted = Arc::new(Counted::default());
+    let mut scene = Stage::default().scene();
+    scene.observer = counted.clone();
+    let mut call = scene.call();
+    call.silence(ms(100)).await;
+    assert_eq!(counted.0.load(Ordering::Relaxed), 1);
+    call.is_dropped().await;
+    assert_eq!(counted.0.load(Ordering::Relaxed), 0);
 }

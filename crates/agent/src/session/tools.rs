@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{
-    BoxFuture, ConversationItem, Error, ErrorKind, Event, ItemContent, ItemId, ItemStatus, ReplyId, Result,
+    BoxFuture, ConversationItem, Error, ErrorKind, Event, ItemContent, ItemId, ItemStatus, Result,
     ToolAnswer, ToolCall, ToolCaller, ToolChoice, Tools,
 };
 use futures_util::FutureExt;
@@ -23,6 +24,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 const MAX_ROUNDS: u32 = 4;
 /// Calls in one round; what more the model calls at once is refused.
 const MAX_CALLS: usize = 8;
+/// Bytes of a tool's answer that the model reads: about 4,000 tokens, which the smallest models that are run here still hold
+/// beside the conversation.
+const MAX_ANSWER: usize = 16 << 10;
 
 /// A tool that was run.
 #[derive(Debug)]
@@ -114,31 +118,38 @@ async fn run_one(call: ToolCall, answer: Result<BoxFuture<'static, Result<ToolAn
 }
 
 impl Session {
-    /// The names of the tools that the server runs in this call: a tool of the client's with the same name goes before.
-    pub(super) fn server_tools(&self) -> Arc<[String]> {
-        let Some(tools) = &self.agent.tools else { return Arc::default() };
-        let clients = &self.config.model.tools;
-        let names = tools.list().into_iter().map(|tool| tool.name);
-        names.filter(|name| clients.iter().all(|tool| tool.name != *name)).collect()
+    /// The names of the tools that the server runs in this reply: a tool of the client's with the same name goes before.
+    pub(super) fn server_tools(&self, request: &ReplyRequest) -> Arc<[String]> {
+        let clients = request.tools.as_ref().unwrap_or(&self.config.model.tools);
+        self.agent.tools_beside(clients, request).into_iter().map(|tool| tool.name).collect()
     }
 
-    /// Runs what the reply has called.
+    /// Runs what the reply has called. A model that calls on and on is stopped: the caller waits.
     pub(super) fn run_tools(&mut self) {
         let (Some(active), Some(tools)) = (&mut self.reply, &self.agent.tools) else { return };
+        if active.calls.rounds >= MAX_ROUNDS {
+            let message = format!("the model called tools again after {MAX_ROUNDS} rounds of calls");
+            self.reply_on(Some(Err(Error::new(ErrorKind::Protocol, message))));
+            return;
+        }
         let caller = ToolCaller { call: self.call.id.clone(), identity: self.call.identity.clone() };
         active.calls.run(tools, &caller);
     }
 
-    /// The tools have answered: the reply goes on.
+    /// The tools have answered: the reply goes on, unless the client has to answer as well. Then it asks for the next reply.
     pub(super) fn go_on_with(&mut self, runs: Vec<ToolRun>) {
-        let Some(active) = &self.reply else { return };
-        let (reply, request, times) = (active.id.clone(), active.request.clone(), active.times.clone());
-        let last_round = active.calls.rounds >= MAX_ROUNDS;
+        let said = self.keep_said();
         for run in runs {
-            self.keep_run(&reply, run);
+            self.keep_run(run);
         }
+        let Some(active) = &self.reply else { return };
+        if active.calls_client() {
+            self.reply_is_made();
+            return;
+        }
+        let (request, times) = (active.request.clone(), active.times.clone());
         let mut chat = self.chat_request(&request);
-        if last_round {
+        if active.calls.rounds >= MAX_ROUNDS {
             chat.tools.clear();
         }
         // A model that must call a tool would call it again and again.
@@ -149,28 +160,56 @@ impl Session {
         if let Some(active) = &mut self.reply {
             (active.reply, active.latest) = (Some(next), Instant::now());
         }
+        if let Some(said) = said {
+            self.history.move_past_hidden(&said);
+        }
+    }
+
+    /// What the model said before it called belongs before the call, where the model reads it when it goes on.
+    fn keep_said(&mut self) -> Option<ItemId> {
+        let active = self.reply.as_mut()?;
+        let said = active.said()?.clone();
+        if let Some(input) = &mut active.request.input {
+            input.push(ReplyInput::Item(said.clone()));
+        }
+        let id = said.id.clone();
+        self.history.update(said);
+        Some(id)
     }
 
     /// Puts the call and its answer into the conversation, where the model reads them and the client does not.
-    fn keep_run(&mut self, reply: &ReplyId, run: ToolRun) {
+    fn keep_run(&mut self, run: ToolRun) {
         let ToolRun { call, answer, took } = run;
+        let Some(active) = &mut self.reply else { return };
         let error = answer.as_ref().err().cloned();
         let (call_id, tool) = (call.id.clone(), call.name.clone());
-        let text = match answer {
-            Ok(ToolAnswer { text, control: None }) => text,
+        let output = match answer {
+            Ok(ToolAnswer { text, control: None }) => cut(text),
             Ok(ToolAnswer { text, control: Some(control) }) if self.transport.can(&control) => {
-                if let Some(active) = &mut self.reply {
-                    active.then = Some(control);
-                }
-                text
+                active.then = Some(control);
+                cut(text)
             }
-            Ok(ToolAnswer { text, .. }) => format!("{text}\n(This line cannot do that.)"),
+            Ok(ToolAnswer { text, .. }) => format!("{}\n(This line cannot do that.)", cut(text)),
             Err(error) => format!("The tool failed: {error}"),
         };
-        for content in [ItemContent::ToolCall(call), ItemContent::ToolOutput { call_id, output: text }] {
+        for content in [ItemContent::ToolCall(call), ItemContent::ToolOutput { call_id, output }] {
             let id = ItemId::new(ids::unique("item_"));
-            self.history.push_hidden(ConversationItem { id, content, status: ItemStatus::Completed });
+            let item = ConversationItem { id, content, status: ItemStatus::Completed };
+            if let Some(input) = &mut active.request.input {
+                input.push(ReplyInput::Item(item.clone()));
+            }
+            self.history.push_hidden(item);
         }
-        self.emit(Event::ToolRan { reply: reply.clone(), tool, took, error });
+        let reply = active.id.clone();
+        self.emit(Event::ToolRan { reply, tool, took, error });
     }
+}
+
+/// The beginning of a tool's answer, if all of it is more than a model can read.
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_ANSWER {
+        text.truncate(text.floor_char_boundary(MAX_ANSWER));
+        text.push_str("\n(The rest was cut off.)");
+    }
+    text
 }

@@ -192,8 +192,11 @@ impl Session {
                     self.speculate(text);
                 }
             }
-            Some(Err(error)) => self.emit(Event::UserTextFailed { item, error }),
-            None => {}
+            Some(Err(error)) => {
+                utterance.fail();
+                self.emit(Event::UserTextFailed { item, error });
+            }
+            None => utterance.end(),
         }
     }
 
@@ -211,7 +214,7 @@ impl Session {
         self.times.speech_end = Some(self.clock.heard_at(speech_end));
         self.times.turn_end = Some(Instant::now());
         self.turn_score = None;
-        let item = self.commit_utterance(speech_end);
+        let item = self.typed.take().or_else(|| self.commit_utterance(speech_end));
         // While the agent may not be interrupted, its reply to this turn waits for the one before.
         let later = self.reply.is_some() && self.dialog.config().respond;
         if self.config.listening.transcribe_only || !(respond || later) {
@@ -229,18 +232,19 @@ impl Session {
             let at = self.received_at(speech_end);
             self.emit(Event::SpeechStopped { item: item.clone(), at });
         }
-        if !utterance.settled && !utterance.is_paused() {
+        let waits = !utterance.settled && !utterance.has_ended();
+        if waits && !utterance.is_paused() {
             self.times.flushed = Some(Instant::now());
             utterance.pause();
         }
         self.emit(Event::InputCommitted { item: item.clone(), previous: self.history.last() });
-        let transcript = utterance.settled.then(|| utterance.text.clone());
+        let transcript = (!waits).then(|| utterance.text.clone());
         self.add_item(ConversationItem::message(item.clone(), Role::User, Part::Audio { transcript }));
         self.history.extend_audio(&item, utterance.length());
-        if utterance.settled {
-            self.understood(&utterance);
-        } else {
+        if waits {
             self.await_words(utterance);
+        } else {
+            self.understood(&utterance);
         }
         Some(item)
     }
@@ -250,9 +254,7 @@ impl Session {
         let ended = match transcript {
             Some(Ok(transcript)) => utterance.understand(transcript),
             Some(Err(error)) => {
-                let item = utterance.item.clone();
-                self.emit(Event::UserTextFailed { item, error });
-                self.committed.remove(at);
+                self.give_up(at, error);
                 return;
             }
             None => true,
@@ -262,6 +264,11 @@ impl Session {
             let committed = self.committed.remove(at);
             self.understood(&committed.utterance);
         }
+    }
+
+    /// Whether the words of one more message may be looked for: clients could add messages faster than they are heard.
+    pub(super) fn can_transcribe(&self) -> bool {
+        self.transcripts.len() < 2 * MAX_COMMITTED
     }
 
     /// Finds the words of a message whose audio came with it.
@@ -275,14 +282,18 @@ impl Session {
 
     fn await_words(&mut self, utterance: Utterance) {
         if self.committed.len() == MAX_COMMITTED {
-            self.give_up(0);
+            self.give_up(0, self.no_words_in_time());
         }
         self.committed.push(Committed { utterance, since: Instant::now() });
     }
 
-    /// The words of a committed turn are known.
+    /// The words of a committed turn are known, as far as they ever will be.
     fn understood(&mut self, utterance: &Utterance) {
         let (item, text) = (utterance.item.clone(), utterance.text.clone());
+        if utterance.is_unheard() {
+            self.unheard = Some(item);
+            return;
+        }
         if let Some(item) = self.history.get_mut(&item)
             && let antiphon_core::ItemContent::Message { parts, .. } = &mut item.content
         {
@@ -310,14 +321,21 @@ impl Session {
     /// Gives up turns whose words do not come.
     pub(super) fn give_up_late_words(&mut self) {
         while self.words_due().is_some_and(|due| Instant::now() >= due) {
-            self.give_up(0);
+            self.give_up(0, self.no_words_in_time());
         }
     }
 
-    fn give_up(&mut self, at: usize) {
-        let item = self.committed.remove(at).utterance.item;
+    fn no_words_in_time(&self) -> Error {
         let message = format!("speech recognition ({}) did not answer in time", self.engines.stt.name());
-        self.emit(Event::UserTextFailed { item, error: Error::new(ErrorKind::Timeout, message) });
+        Error::new(ErrorKind::Timeout, message)
+    }
+
+    /// No more words come for a turn: what was understood until then is all.
+    fn give_up(&mut self, at: usize, error: Error) {
+        let Committed { mut utterance, .. } = self.committed.remove(at);
+        utterance.fail();
+        self.emit(Event::UserTextFailed { item: utterance.item.clone(), error });
+        self.understood(&utterance);
     }
 
     /// The person typed: a turn at once, which takes the floor.
@@ -328,23 +346,14 @@ impl Session {
         let cut = text.floor_char_boundary(MAX_TYPED);
         text.truncate(cut);
         self.stop_prefetch();
-        self.times = Times { speech_end: Some(Instant::now()), ..Times::default() };
+        self.times = Times::default();
         self.stop_reply(ReplyStatus::Interrupted);
-        self.input(Input::ReplyFinished);
-        self.input(Input::Clear);
         let item = ItemId::new(ids::unique("item_"));
         self.add_item(ConversationItem::message(item.clone(), Role::User, Part::Text(text.clone())));
         self.emit(Event::UserText { item: item.clone(), text, done: true, audio: Duration::ZERO });
-        self.input(Input::Commit);
-        while let Some(output) = self.dialog.poll() {
-            match output {
-                DialogOutput::TurnEnded { turn, .. } => {
-                    self.times.turn_end = Some(Instant::now());
-                    self.pending = Some(PendingReply::answering(turn, Some(item.clone())));
-                }
-                other => self.obey(other),
-            }
-        }
+        self.typed = Some(item);
+        self.input(Input::Typed);
+        self.obey_dialog();
     }
 
     /// The person pressed a key: said to the model as such.

@@ -221,8 +221,28 @@ fn manual_turns_end_only_by_hand() {
     assert_eq!(ended(&call.done), 1);
 }
 
+#[test]
+fn a_typed_turn_overtakes_what_is_said_on_both_sides() {
+    let mut call = Call::new(TurnConfig { respond: false, ..TurnConfig::default() });
+    call.speech(320).input(Input::ReplyRequested).input(Input::ReplyStarted);
+    call.done.clear();
+    call.input(Input::Typed);
+    let told: Vec<&str> = call
+        .done
+        .iter()
+        .map(|output| match output {
+            DialogOutput::CancelReply => "cancelled",
+            DialogOutput::UtteranceDropped => "dropped",
+            DialogOutput::TurnEnded { respond: true, .. } => "answered",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(told, ["cancelled", "dropped", "answered"]);
+    assert_eq!(call.dialog.phase(), Phase::Thinking);
+}
+
 fn any_step() -> impl Strategy<Value = (u8, f32)> {
-    (0_u8..12, 0.0_f32..1.0)
+    (0_u8..13, 0.0_f32..1.0)
 }
 
 proptest! {
@@ -243,6 +263,7 @@ proptest! {
                 8 => call.input(Input::ReplyStarted),
                 9 => call.input(Input::ReplyFinished),
                 10 => call.input(Input::TurnScore(call.dialog.pause, value)),
+                11 => call.input(Input::Typed),
                 _ => call.input(if value > 0.5 { Input::Commit } else { Input::Clear }),
             };
             for output in call.take() {

@@ -26,8 +26,21 @@ pub(super) fn spoken(text: &str) -> Duration {
 
 enum Answer {
     Text(String),
-    Tool(String, String),
+    Deltas(Vec<ChatDelta>),
     Fail,
+}
+
+/// How well speech recognition works.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// It understands everything.
+    Good,
+    /// It fails at once.
+    Fails,
+    /// It ends without a word and without an error.
+    Ends,
+    /// It never answers.
+    Hangs,
 }
 
 /// What all scripted engines share.
@@ -39,6 +52,7 @@ struct Script {
     speech: Mutex<String>,
     first_token: Duration,
     complete: f32,
+    hearing: Hearing,
     /// Cloned into every stream.
     alive: Arc<()>,
 }
@@ -76,6 +90,7 @@ impl Default for Stage {
             speech: Mutex::default(),
             first_token: Duration::from_millis(20),
             complete: 0.9,
+            hearing: Hearing::Good,
             alive: Arc::new(()),
         };
         let config = SessionConfig {
@@ -110,7 +125,25 @@ impl Stage {
     }
 
     pub(super) fn call_tool(self, name: &str, arguments: &str) -> Self {
-        lock(&self.script.answers).push_back(Answer::Tool(name.to_owned(), arguments.to_owned()));
+        self.says_and_calls("", &[(name, arguments)])
+    }
+
+    /// The model says something, and calls tools in the same completion: their names and arguments.
+    pub(super) fn says_and_calls(self, text: &str, calls: &[(&str, &str)]) -> Self {
+        let said = (!text.is_empty()).then(|| ChatDelta::Text(text.to_owned()));
+        let calls = calls.iter().enumerate().map(|(index, (name, arguments))| ChatDelta::ToolCall {
+            index,
+            id: Some(format!("call_{}", index + 1)),
+            name: Some((*name).to_owned()),
+            arguments: (*arguments).to_owned(),
+        });
+        lock(&self.script.answers).push_back(Answer::Deltas(said.into_iter().chain(calls).collect()));
+        self
+    }
+
+    /// What becomes of speech recognition.
+    pub(super) fn hearing(mut self, hearing: Hearing) -> Self {
+        self.script.hearing = hearing;
         self
     }
 
@@ -216,7 +249,7 @@ impl Stage {
             person: self.person,
             share: Share::Server,
         };
-        Scene { script, engines, agent, identity, pacing: self.pacing }
+        Scene { script, engines, agent, identity, observer: Arc::new(Nobody), pacing: self.pacing }
     }
 }
 
@@ -226,6 +259,7 @@ pub(super) struct Scene {
     pub(super) engines: Engines,
     pub(super) agent: Agent,
     pub(super) identity: Identity,
+    pub(super) observer: Arc<dyn Observer>,
     pacing: Pacing,
 }
 
@@ -241,7 +275,7 @@ impl Scene {
         let start = CallStart::new(ids::new_call(), self.identity, "test", ids::new_span(None));
         let config = self.agent.session.clone();
         let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
-        let call = Call { start, engines, agent, config, observer: Arc::new(Nobody) };
+        let call = Call { start, engines, agent, config, observer: self.observer };
         let call = run_call(call, Box::new(line), std::future::pending());
         Person { script: self.script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
     }
@@ -297,6 +331,12 @@ impl Person {
     pub(super) async fn hang_up(&mut self) {
         self.send(Inbound::Hangup, Vec::new());
         (&mut self.call).await.expect("ends cleanly");
+    }
+
+    /// The task of the call is thrown away.
+    pub(super) async fn is_dropped(&mut self) {
+        self.call.abort();
+        (&mut self.call).await.expect_err("was dropped");
     }
 
     async fn pause(&mut self) {
@@ -476,6 +516,14 @@ impl Stt for Script {
         _: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
+        match self.hearing {
+            Hearing::Good => {}
+            Hearing::Fails => {
+                return stream::once(async { Err(Error::unavailable("the script says so")) }).boxed();
+            }
+            Hearing::Ends => return stream::empty().boxed(),
+            Hearing::Hangs => return stream::pending().boxed(),
+        }
         let text = lock(&self.speech).clone();
         let alive = self.alive.clone();
         let speech: Arc<Mutex<String>> = Arc::new(Mutex::new(text));
@@ -511,12 +559,7 @@ impl Llm for Script {
             Some(Answer::Text(text)) => {
                 text.split_inclusive(' ').map(|word| Ok(ChatDelta::Text(word.to_owned()))).collect()
             }
-            Some(Answer::Tool(name, arguments)) => vec![Ok(ChatDelta::ToolCall {
-                index: 0,
-                id: Some("call_1".to_owned()),
-                name: Some(name),
-                arguments,
-            })],
+            Some(Answer::Deltas(deltas)) => deltas.into_iter().map(Ok).collect(),
             Some(Answer::Fail) => vec![Err(Error::unavailable("the script says so"))],
             None => vec![Ok(ChatDelta::Text("Nothing more.".to_owned()))],
         };

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::call::CommandKind;
+use antiphon_core::call::{CommandKind, Place};
+use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{
-    BoxFuture, CallControl, Error, Event, HangUpReason, ItemContent, Result, Role, Tool, ToolAnswer,
-    ToolCall, ToolCaller, ToolChoice, Tools,
+    BoxFuture, CallControl, ConversationItem, Error, Event, HangUpReason, ItemContent, ItemId, ItemStatus,
+    Part, Result, Role, Tool, ToolAnswer, ToolCall, ToolCaller, ToolChoice, Tools,
 };
 use tokio::time::sleep;
 
@@ -143,6 +144,92 @@ async fn a_model_that_only_calls_tools_is_made_to_answer() {
     assert_eq!(requests[1].tool_choice, ToolChoice::Auto, "it need not call again");
     assert!(requests[4].tools.is_empty(), "it cannot call again");
     assert_eq!(call.replies(), ["It is noon."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_never_stops_calling_tools_is_stopped() {
+    let tools = tools();
+    let mut stage = Stage::default().tools(tools.clone());
+    for _ in 0..9 {
+        stage = stage.call_tool("time", "{}");
+    }
+    let mut call = stage.call();
+    call.says("what time is it", ms(1_000)).await;
+    call.silence(ms(8_000)).await;
+    assert_eq!(tools.ran.lock().expect("no test panics while it holds a lock").len(), 4);
+    assert_eq!(call.replies(), ["", "Sorry."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_a_tool_was_called_is_read_when_the_reply_goes_on() {
+    let stage = Stage::default().tools(tools()).says_and_calls("Let me look. ", &[("time", "{}")]);
+    let mut call = stage.answer("It is noon.").answer("You are welcome.").call();
+    call.says("what time is it", ms(1_000)).await;
+    call.silence(ms(5_000)).await;
+    assert_eq!(call.replies(), ["Let me look. It is noon."]);
+    let messages = call.requests()[1].messages.clone();
+    let called = &messages[2];
+    assert_eq!(
+        (called.role, called.content.as_str(), called.tool_calls.len()),
+        (Role::Assistant, "Let me look.", 1)
+    );
+    call.says("thank you", ms(1_000)).await;
+    call.silence(ms(3_000)).await;
+    let messages = call.requests().pop().expect("asked").messages;
+    let read: Vec<(Role, &str)> = messages.iter().skip(1).map(|m| (m.role, m.content.as_str())).collect();
+    let expected = [
+        (Role::User, "what time is it"),
+        (Role::Assistant, ""),
+        (Role::Tool, "12:00"),
+        (Role::Assistant, "Let me look. It is noon."),
+        (Role::User, "thank you"),
+    ];
+    assert_eq!(read, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_calls_the_client_as_well_waits_for_its_answer() {
+    let parameters = serde_json::Value::Null;
+    let stage = Stage::default().tools(tools()).manual().configured(|config| {
+        config.model.tools = vec![Tool { name: "door".into(), description: "Opens it.".into(), parameters }];
+    });
+    let stage = stage.says_and_calls("", &[("time", "{}"), ("door", "{}")]);
+    let mut call = stage.answer("It is noon, come in.").call();
+    call.asks(command(CommandKind::Reply(Box::default()))).await;
+    call.silence(ms(1_000)).await;
+    assert_eq!(call.requests().len(), 1, "the client has not answered yet");
+    let content = ItemContent::ToolOutput { call_id: "call_2".to_owned(), output: "open".to_owned() };
+    let item = ConversationItem { id: ItemId::new("o"), content, status: ItemStatus::Completed };
+    call.asks(command(CommandKind::AddItem { item, place: Place::Last, audio: Vec::new() })).await;
+    call.asks(command(CommandKind::Reply(Box::default()))).await;
+    call.silence(ms(2_000)).await;
+    let messages = call.requests().pop().expect("asked").messages;
+    let answered: Vec<&str> = messages.iter().filter_map(|m| m.tool_call_id.as_deref()).collect();
+    assert_eq!(messages[1].tool_calls.len(), 2);
+    assert_eq!(answered, ["call_1", "call_2"]);
+    assert_eq!(call.replies().last().map(String::as_str), Some("It is noon, come in."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_beside_the_conversation_has_the_clients_tools_only() {
+    let mut call = Stage::default().tools(tools()).manual().answer("Aside.").call();
+    let request = ReplyRequest { out_of_band: true, ..ReplyRequest::default() };
+    call.asks(command(CommandKind::Reply(Box::new(request)))).await;
+    call.silence(ms(1_000)).await;
+    assert!(call.requests()[0].tools.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_to_given_input_goes_on_with_it() {
+    let mut call = Stage::default().tools(tools()).manual().call_tool("time", "{}").answer("Noon.").call();
+    let asked = ConversationItem::message(ItemId::new("i"), Role::User, Part::Text("The time?".to_owned()));
+    let input = Some(vec![ReplyInput::Item(asked)]);
+    let request = ReplyRequest { input, ..ReplyRequest::default() };
+    call.asks(command(CommandKind::Reply(Box::new(request)))).await;
+    call.silence(ms(1_000)).await;
+    let messages = call.requests().pop().expect("asked").messages;
+    let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::Tool]);
 }
 
 #[tokio::test(start_paused = true)]
