@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,12 @@ use crate::trace::TraceContext;
 
 /// Longest name of a person that is accepted, in bytes: telephone numbers, e-mail addresses and account ids are shorter.
 const LONGEST_PERSON: usize = 200;
+
+/// What telephone networks and Twilio give as the number of somebody who withholds it: the words ANONYMOUS, RESTRICTED, BLOCKED,
+/// UNKNOWN and UNAVAILABLE, dialled on a keypad. Source: Twilio's help page on calls from such numbers.
+const WITHHELD: [&str; 5] = ["+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"];
+/// How many digits a number has that is dialled from abroad: E.164 allows 15, and the shortest in use have 7.
+const NUMBER_DIGITS: RangeInclusive<usize> = 7..=15;
 
 /// What a transport understood of whoever calls. Only the desk reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +56,15 @@ impl PersonId {
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
         (!name.is_empty() && name.len() <= LONGEST_PERSON).then(|| Self(name.into()))
+    }
+
+    /// The person whose telephone number this is. `None` unless it is a whole number with its country, such as `+493012345`:
+    /// "anonymous", an extension or a placeholder for a withheld number stands for many people, who must not share memories.
+    pub fn of_number(number: &str) -> Option<Self> {
+        let number = number.trim();
+        let digits = number.strip_prefix('+')?;
+        let whole = NUMBER_DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        (whole && !WITHHELD.contains(&number)).then(|| Self(number.into()))
     }
 
     /// The name as text.
@@ -134,6 +150,25 @@ mod tests {
         assert_eq!(PersonId::parse(" +4930123 ").as_ref().map(PersonId::as_str), Some("+4930123"));
         assert_eq!(PersonId::parse("  "), None);
         assert_eq!(PersonId::parse(&"9".repeat(LONGEST_PERSON + 1)), None);
+    }
+
+    #[test]
+    fn a_withheld_number_is_nobody() {
+        assert_eq!(PersonId::of_number("+4930123456").as_ref().map(PersonId::as_str), Some("+4930123456"));
+        let withheld = [
+            "anonymous",
+            "Restricted",
+            "anonymous@anonymous.invalid",
+            "unknown",
+            "",
+            "+",
+            "100",
+            "+266696687",
+        ];
+        for number in withheld.into_iter().chain(["+86282452253", "+49 30 123", "+١٢٣٤٥٦٧", "4930123456"])
+        {
+            assert_eq!(PersonId::of_number(number), None, "{number}");
+        }
     }
 
     #[test]

@@ -43,9 +43,9 @@ impl OneAgent {
 }
 
 impl Directory for OneAgent {
-    /// Whoever may call at all may say whom they speak for. A verified number is a person, too.
+    /// Whoever may call at all may say whom they speak for. A verified number is a person, too; a withheld one is nobody.
     fn answer(&self, caller: &Caller) -> BoxFuture<'_, Result<Answer>> {
-        let of_number = || PersonId::parse(caller.from.as_deref()?);
+        let of_number = || PersonId::of_number(caller.from.as_deref()?);
         let answer = Answer {
             tenant: self.tenant.clone(),
             agent_id: self.agent_id.clone(),

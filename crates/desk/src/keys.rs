@@ -1,7 +1,8 @@
 //! Who may use the server: bearer keys, or anybody on this machine when there are none.
 //!
 //! Without keys the server listens on loopback only. Every page in the person's browser can reach loopback
-//! too, so an open server refuses requests whose `Origin` is not this machine.
+//! too, so an open server refuses requests whose `Origin` is not this machine, and those whose `Host` is not: a page can
+//! make the name of its own site lead to loopback (DNS rebinding), and then its requests carry no `Origin`.
 
 use std::net::IpAddr;
 
@@ -44,7 +45,7 @@ impl Keys {
     /// subprotocol `openai-insecure-api-key.KEY`.
     pub fn check(&self, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
         if self.is_open() {
-            let let_in = is_local_or_no_origin(headers);
+            let let_in = is_local_or_no_origin(headers) && is_local_or_no_host(headers);
             return if let_in { Ok(Entrant::default()) } else { Err(Unauthorized::ForeignOrigin) };
         }
         let key = presented_key(headers).ok_or(Unauthorized::NoKey)?;
@@ -97,6 +98,12 @@ fn is_local_or_no_origin(headers: &HeaderMap) -> bool {
     headers.get(header::ORIGIN).is_none_or(|origin| origin.to_str().is_ok_and(is_local_origin))
 }
 
+fn is_local_or_no_host(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::HOST)
+        .is_none_or(|host| host.to_str().is_ok_and(|host| is_local_origin(&format!("http://{host}"))))
+}
+
 /// Why a request was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
@@ -112,7 +119,10 @@ pub enum Unauthorized {
     )]
     Signature,
     /// A page from elsewhere wants to use a server that needs no key.
-    #[error("this server is open to pages of this machine only; set [server] api_keys to let others use it")]
+    #[error(
+        "this server is open to pages of this machine only, by the name localhost or its loopback address; set [server] api_keys to \
+         let others use it"
+    )]
     ForeignOrigin,
 }
 

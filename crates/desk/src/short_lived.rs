@@ -13,6 +13,8 @@ use tokio::time::Instant;
 pub const PREFIX: &str = "ek_";
 /// Keys that are valid at a time; more are refused.
 const MAX_VALID: usize = 10_000;
+/// How many of them may have been made with one key: whoever has one cannot take them all.
+const MAX_EACH: usize = MAX_VALID / 4;
 
 /// The valid keys, as digests, and what each of them opens.
 #[derive(Debug)]
@@ -38,10 +40,13 @@ impl<T: Clone> ShortLived<T> {
     pub fn create(&self, opens: T, made_by: Option<KeyId>, lasting: Duration) -> Option<String> {
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if valid.len() >= MAX_VALID {
-            valid.retain(|_, held| held.expires > now);
-        }
-        if valid.len() >= MAX_VALID {
+        let mut made = 0;
+        valid.retain(|_, held| {
+            let keep = held.expires > now;
+            made += usize::from(keep && held.made_by == made_by);
+            keep
+        });
+        if valid.len() >= MAX_VALID || made >= MAX_EACH {
             return None;
         }
         let key = ids::unique(PREFIX);
@@ -74,5 +79,18 @@ mod tests {
         assert_eq!(keys.open("ek_other"), None);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(keys.open(&key), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_key_makes_no_more_than_its_part() {
+        let keys = ShortLived::default();
+        let make = |key: &str| keys.create((), Some(key.into()), Duration::from_secs(10));
+        for _ in 0..MAX_EACH {
+            assert!(make("key-1").is_some());
+        }
+        assert_eq!(make("key-1"), None);
+        assert!(make("key-2").is_some());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(make("key-1").is_some(), "those that have expired do not count");
     }
 }

@@ -63,8 +63,21 @@ pub fn check_key<S: Setting>(
 ) -> Result<(), WrongValue> {
     let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     value.check(&path)?;
+    value.each(&mut |scalar| see_secret(&path, scalar))?;
     let Some(check) = &options.check else { return Ok(()) };
     value.each(&mut |scalar| see(check, &path, scalar))
+}
+
+/// A secret that is empty protects nothing, and is most often a variable that was never set.
+fn see_secret(path: &str, value: Scalar<'_>) -> Result<(), WrongValue> {
+    match value {
+        Scalar::Secret(secret) if secret.trim().is_empty() => Err(WrongValue {
+            path: path.to_owned(),
+            value: "(an empty secret)".to_owned(),
+            must_be: "a secret that is not empty, or left out".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn see(check: &Check, path: &str, value: Scalar<'_>) -> Result<(), WrongValue> {

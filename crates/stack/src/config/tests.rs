@@ -173,6 +173,19 @@ fn sections_within_sections_can_be_set_in_the_environment() {
 }
 
 #[test]
+fn an_empty_secret_is_refused() {
+    let message = error("[telephony]\ntwilio_auth_token = \"\"", &[]);
+    assert!(message.contains("[telephony] twilio_auth_token = (an empty secret) must be"), "{message}");
+    let message = error("[server]\napi_keys = [\"sk-1\", \" \"]", &[]);
+    assert!(
+        message.contains("[server] api_keys = (an empty secret)") && !message.contains("sk-1"),
+        "{message}"
+    );
+    let message = error("[llm]\nengines = [{ engine = \"openai\", model = \"m\", api_key = \"\" }]", &[]);
+    assert!(message.contains("api_key = (an empty secret)"), "{message}");
+}
+
+#[test]
 fn vendors_own_their_options_also_in_lists_of_engines() {
     let text = r#"
         [tts]
