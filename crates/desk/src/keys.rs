@@ -172,4 +172,15 @@ mod tests {
         }
         assert_eq!(auth.check(&headers(&[])), Ok(Entrant::default()));
     }
+
+    #[test]
+    fn an_open_server_answers_to_names_of_this_machine_only() {
+        let auth = Keys::default();
+        for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+            assert_eq!(auth.check(&headers(&[("host", host)])), Ok(Entrant::default()), "{host}");
+        }
+        for host in ["rebound.example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
+            assert_eq!(auth.check(&headers(&[("host", host)])), Err(Unauthorized::ForeignOrigin), "{host}");
+        }
+    }
 }

@@ -77,7 +77,14 @@ impl Routes {
 
     /// All of it, behind the one layer that asks for keys.
     pub(super) fn behind_keys(self, app: &Arc<App>) -> Router<Arc<App>> {
-        let access = self.recorded.into_iter().map(|route| (route.path, route.access)).collect();
+        let mut access = HashMap::new();
+        for Route { path, access: who, .. } in self.recorded {
+            let before = access.insert(path.clone(), who);
+            assert!(
+                before.is_none_or(|before| before == who),
+                "{path} is registered for two kinds of callers"
+            );
+        }
         let guard = Guard { app: Arc::clone(app), access: Arc::new(access) };
         let (router, _) = self.router.split_for_parts();
         router.route_layer(from_fn_with_state(guard, ask_for_key))

@@ -34,8 +34,7 @@ pub fn routes() -> Vec<DoorRoute> {
 
 /// Answers whether a call would be admitted now.
 async fn ready(State(doors): State<Arc<Doors>>) -> Result<StatusCode, Refusal> {
-    drop(doors.desk.admit(transport::NAME)?);
-    Ok(StatusCode::OK)
+    doors.desk.calls.busy().map_or(Ok(StatusCode::OK), |busy| Err(busy.into()))
 }
 
 /// What the page tells about its visitor.
