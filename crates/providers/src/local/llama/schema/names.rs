@@ -31,9 +31,12 @@ fn ways(names: &[&str]) -> String {
         }
     }
     let firsts: String = by_first.keys().map(|first| range(*first, *first)).collect();
-    let mut text = format!("[^{UNSAFE}{firsts}] char*");
-    for (first, rests) in &by_first {
-        text += &format!(" | [{}] ({})", range(*first, *first), ways(rests));
+    let mut ways = vec![format!("[^{UNSAFE}{firsts}] char*")];
+    ways.extend(
+        by_first.iter().map(|(first, rests)| format!("[{}] ({})", range(*first, *first), self::ways(rests))),
+    );
+    if !names.contains(&"") {
+        ways.push(String::new());
     }
-    if names.contains(&"") { text } else { text + " | " }
+    ways.join(" | ")
 }

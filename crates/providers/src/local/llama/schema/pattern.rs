@@ -1,7 +1,8 @@
 //! Strings that match a regular expression, as far as a grammar can say it and llama.cpp can follow it.
 //!
-//! llama.cpp tries every way in which a token may continue a text, without remembering which it has tried, so that an expression
-//! like `a?a?a?...b` takes it longer than a call lasts. What is not plainly harmless is left open: any string is admitted then.
+//! llama.cpp tries every way in which a token may continue a text, without remembering which it has tried. With forty `a?` in a
+//! row it took 0.6 s to find that the one token `aaa!` does not fit, and ten times as long for each further letter
+//! (`llama_grammar_reject_candidates_for_stack`, called alone). What is not plainly harmless is left open: any string is admitted.
 
 mod ambiguity;
 mod reader;
@@ -14,7 +15,7 @@ use set::Set;
 /// Characters that an expression describes at most, each repetition as often as it may occur. It bounds the rules that
 /// llama.cpp makes of it.
 const MAX_WRITTEN: u64 = 256;
-/// Pairs of ways that may begin with the same character. With more, the ways to read one token go into the thousands.
+/// Pairs of ways that may begin with the same character. With eight, a token of 16 letters took llama.cpp 1.4 ms at the worst.
 const MAX_AMBIGUITY: usize = 8;
 
 /// A regular expression, or a part of one.

@@ -1,5 +1,5 @@
 //! In how many ways a text can be read by a regular expression, found from what may follow each of its characters
-//! (Glushkov's construction; `XML` Schema demands the same of its content models).
+//! (Glushkov's construction; XML Schema demands the same of its content models).
 
 use super::set::Set;
 use super::{Count, Node};

@@ -77,6 +77,6 @@ proptest! {
         let (a, b) = (i128::from(a >> shift), i128::from(b >> shift));
         let (least, most) = (a.min(b), a.max(b));
         let near = [least, most].into_iter().flat_map(|bound| bound - 3..=bound + 3);
-        compare(Some(least), Some(most), near.chain([i128::from(n >> shift), least * 10, most * 10, (least + most) / 2]));
+        compare(Some(least), Some(most), near.chain([i128::from(n >> shift), least * 10, most * 10, i128::midpoint(least, most)]));
     }
 }
