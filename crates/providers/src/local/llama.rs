@@ -52,6 +52,14 @@ impl Default for LlamaOptions {
     }
 }
 
+impl LlamaOptions {
+    /// The most tokens of the reply to a request. Prompt and reply together fill half the cache at most, whatever the request
+    /// asks for: when the cache is full, the longest conversations are cut short, and these may be those of others.
+    fn longest_reply(&self, chat: &ChatRequest) -> u32 {
+        chat.max_tokens.unwrap_or(self.max_tokens).min(self.settings.context / 4).max(1)
+    }
+}
+
 /// A loaded language model.
 pub struct Llama {
     name: String,
@@ -267,6 +275,16 @@ mod tests {
         assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
     }
 
+    #[test]
+    fn a_reply_takes_a_quarter_of_the_cache_at_most() {
+        let settings = LlamaSettings { context: 2_048, ..LlamaSettings::default() };
+        let options = LlamaOptions { settings, ..LlamaOptions::default() };
+        for (asked, given) in [(None, 120), (Some(0), 1), (Some(24), 24), (Some(u32::MAX), 512)] {
+            let chat = ChatRequest { max_tokens: asked, ..ask("?") };
+            assert_eq!(options.longest_reply(&chat), given, "{asked:?}");
+        }
+    }
+
     /// One test for all, because a process has one llama.cpp back end.
     #[tokio::test]
     async fn replies_stream_share_their_prompts_and_run_side_by_side() {
@@ -295,6 +313,7 @@ mod tests {
         assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
 
         calls_tools(&llama).await;
+        survives_what_it_cannot_write(&llama).await;
         crate::spec::llm(&llama).await;
 
         let mut messages = vec![Message::new(Role::System, "Answer briefly.")];
@@ -309,6 +328,21 @@ mod tests {
         )
         .await;
         assert!(!text.is_empty(), "old messages give way");
+    }
+
+    /// SmolLM2's vocabulary lacks some bytes.
+    async fn survives_what_it_cannot_write(llama: &Llama) {
+        let parameters = serde_json::json!({ "const": "\u{10FFFF}" });
+        let tool = Tool { name: "rare".to_owned(), description: String::new(), parameters };
+        let question = ChatRequest {
+            tools: vec![tool],
+            tool_choice: ToolChoice::Required,
+            max_tokens: Some(80),
+            ..ask("?")
+        };
+        let deltas: Vec<Result<ChatDelta>> = llama.chat(question).collect().await;
+        let error = deltas.into_iter().find_map(Result::err).expect("refused");
+        assert!(error.to_string().contains("cannot write"), "{error}");
     }
 
     async fn calls_tools(llama: &Llama) {

@@ -23,7 +23,7 @@ impl<'a> Prompts<'a> {
 
     /// The tokens of the prompt. When it is too long the oldest messages are dropped, but never the instructions.
     pub(super) fn build(&self, chat: &ChatRequest, answers: bool) -> Result<Vec<LlamaToken>> {
-        let reply = chat.max_tokens.unwrap_or(self.options.max_tokens).min(self.options.settings.context / 4);
+        let reply = self.options.longest_reply(chat);
         // One conversation may fill half the cache, so that there is room for others.
         let limit = (self.options.settings.context / 2).saturating_sub(reply) as usize;
         let given = with_tools(chat);

@@ -1,39 +1,86 @@
 //! From JSON Schema to GBNF, the notation of llama.cpp's grammars: what the grammar admits is valid by the schema.
 //!
 //! Follows llama.cpp's `common/json-schema-to-grammar.cpp` (MIT licence), which is left out of the build with the library it
-//! belongs to (`scripts/llama.cmake`). What a grammar cannot say (`multipleOf`, `uniqueItems`, look-around in patterns) is left open.
+//! belongs to (`scripts/llama.cmake`). What a grammar cannot say (`multipleOf`, `uniqueItems`, look-around in patterns) is left
+//! open, and so is what lies beyond the limits below: there the grammar admits any value, and a client has to check it.
+//!
+//! Schemas come from strangers, and llama.cpp is not made for hostile grammars: it loops for ever over `{5,3}` and ends the
+//! process when no token is admitted. So every rule written here admits something, and all work has a bound.
 
+mod all_of;
+mod array;
 mod integer;
+mod keys;
+mod names;
+mod notation;
 mod object;
 mod pattern;
 mod primitive;
+mod string;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use keys::{implied_type, members, names_properties};
+use notation::Count;
+pub(super) use notation::literal;
+
+/// Schemas in schemas that are followed. Deeper ones refer to each other more often than a voice agent's tools do.
+const MAX_DEPTH: usize = 64;
+/// Schemas of one document that are read: with references, a short document can be as large as 2 to the power of its length.
+const MAX_SCHEMAS: usize = 500;
+/// Values in all enumerations of a document. Each is an alternative that llama.cpp tries with every token.
+const MAX_CHOICES: usize = 1_000;
+/// Repetitions in all rules together. llama.cpp makes a rule of each, about 200 bytes.
+const MAX_REPETITIONS: u64 = 10_000;
+/// The longest grammar, in bytes. llama.cpp takes eight times as much.
+const MAX_BYTES: usize = 256 << 10;
+
 /// Why a schema cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct SchemaError(String);
+#[error("#{at}: {what}")]
+pub(super) struct SchemaError {
+    /// The way to the place in the schema, as a JSON pointer.
+    at: String,
+    /// What is wrong there, and what to do.
+    what: String,
+}
+
+impl SchemaError {
+    /// The same, found in a schema that stands under this key of another.
+    fn under(mut self, key: impl std::fmt::Display) -> Self {
+        self.at = format!("/{key}{}", self.at);
+        self
+    }
+}
 
 type Result<T> = std::result::Result<T, SchemaError>;
 
-fn refuse<T>(why: impl Into<String>) -> Result<T> {
-    Err(SchemaError(why.into()))
+fn refuse<T>(what: impl Into<String>) -> Result<T> {
+    Err(SchemaError { at: String::new(), what: what.into() })
 }
 
 /// The rules of a grammar while it grows.
 pub(super) struct Rules<'a> {
     /// By name, what stands behind `::=`.
     bodies: BTreeMap<String, String>,
-    /// The schema in which `$ref` is looked up, and what tells its rules from those of other schemas.
+    /// The length of all rules that schemas added.
+    bytes: usize,
+    /// Repetitions that may still be written.
+    repetitions: u64,
+    /// The schema in which `$ref` is looked up, and what the names of its rules begin with.
     document: &'a Value,
     scope: String,
-    /// References under way: they may lead back to themselves.
-    resolving: BTreeSet<String>,
+    /// Rules of the document so far; they are named by their number.
+    numbered: usize,
+    /// Schemas and choices of the document that may still be read.
+    schemas: usize,
+    choices: usize,
+    /// What references lead to, from the document to where the reader is: they may lead back to it.
+    under_way: Vec<&'a Value>,
 }
 
 impl<'a> Rules<'a> {
@@ -42,27 +89,30 @@ impl<'a> Rules<'a> {
         let space = ("space".to_owned(), primitive::SPACE.to_owned());
         Self {
             bodies: BTreeMap::from([space]),
+            bytes: 0,
+            repetitions: MAX_REPETITIONS,
             document: &Value::Null,
             scope: String::new(),
-            resolving: BTreeSet::new(),
+            numbered: 0,
+            schemas: 0,
+            choices: 0,
+            under_way: Vec::new(),
         }
     }
 
-    /// Adds what a whole schema admits; gives the name of its rule, which begins with `name`.
+    /// Adds what a whole schema admits; gives the name of its rule. `name` is what the names of its rules begin with, and no
+    /// other document may have it.
     pub(super) fn add_document(&mut self, name: &str, document: &'a Value) -> Result<String> {
         self.document = document;
         name.clone_into(&mut self.scope);
-        self.visit(document, name)
+        (self.numbered, self.schemas, self.choices) = (0, MAX_SCHEMAS, MAX_CHOICES);
+        self.under_way = vec![document];
+        self.visit(document, 0)
     }
 
-    /// Adds a rule; gives its name, which is another if that name is taken.
-    pub(super) fn add(&mut self, name: &str, rule: String) -> String {
-        let plain = dashed(name);
-        let numbered = (0..).map(|n| format!("{plain}{n}"));
-        let is_free = |name: &String| self.bodies.get(name).is_none_or(|present| *present == rule);
-        let Some(name) = std::iter::once(plain.clone()).chain(numbered).find(is_free) else { return plain };
-        self.bodies.insert(name.clone(), rule);
-        name
+    /// Adds a rule under a name of its own.
+    pub(super) fn add_named(&mut self, name: &str, rule: String) {
+        self.bodies.insert(name.to_owned(), rule);
     }
 
     /// The rules as text, a line each.
@@ -70,248 +120,172 @@ impl<'a> Rules<'a> {
         self.bodies.iter().fold(String::new(), |text, (name, rule)| text + name + " ::= " + rule + "\n")
     }
 
+    /// Adds a rule of the document; gives its name.
+    fn add(&mut self, rule: String) -> Result<String> {
+        self.bytes += rule.len();
+        if self.bytes > MAX_BYTES {
+            return refuse(format!(
+                "the grammar is longer than {MAX_BYTES} bytes: use fewer or shorter names and choices"
+            ));
+        }
+        let name = format!("{}-{}", self.scope, self.numbered);
+        self.numbered += 1;
+        self.bodies.insert(name.clone(), rule);
+        Ok(name)
+    }
+
+    /// Takes this many schemas from what may be read; false when that is too many. Who is about to visit schemas asks first,
+    /// for all of them at once, so that the first ones do not use up the share of the last.
+    fn afford(&mut self, schemas: usize) -> bool {
+        let left = self.schemas.checked_sub(schemas);
+        self.schemas = left.unwrap_or(self.schemas);
+        left.is_some()
+    }
+
+    /// The name of the rule of any value.
+    fn any(&mut self) -> String {
+        self.primitive("value")
+    }
+
     /// Adds the rule of a schema; gives its name.
-    fn visit(&mut self, schema: &Value, name: &str) -> Result<String> {
-        let Some(keys) = schema.as_object() else { return refuse("a schema must be an object") };
-        let rule_name = if primitive::is_reserved(name) { format!("{name}-") } else { name.to_owned() };
+    fn visit(&mut self, schema: &'a Value, depth: usize) -> Result<String> {
+        let keys = match schema {
+            Value::Object(keys) if depth <= MAX_DEPTH => keys,
+            Value::Object(_) | Value::Bool(true) => return Ok(self.any()),
+            Value::Bool(false) => return refuse("false admits no value: leave out what has this schema"),
+            _ => return refuse("this is no schema: give an object or true"),
+        };
         if let Some(reference) = keys.get("$ref") {
-            let target = self.reference(reference)?;
-            return Ok(self.add(&rule_name, target));
+            return self.reference(reference, depth);
         }
-        if let Some(alternatives) = keys.get("oneOf").or_else(|| keys.get("anyOf")) {
-            let union = self.union(members(alternatives)?, name)?;
-            return Ok(self.add(&rule_name, union));
-        }
-        if let Some(types) = keys.get("type").and_then(Value::as_array) {
-            let of = |kind: &Value| {
-                let mut schema = keys.clone();
-                schema.insert("type".to_owned(), kind.clone());
-                Value::Object(schema)
-            };
-            let alternatives: Vec<Value> = types.iter().map(of).collect();
-            let union = self.union(&alternatives, name)?;
-            return Ok(self.add(&rule_name, union));
+        for key in ["oneOf", "anyOf"] {
+            if let Some(alternatives) = keys.get(key) {
+                return self.union(members(key, alternatives)?, depth).map_err(|e| e.under(key));
+            }
         }
         if let Some(value) = keys.get("const") {
-            return Ok(self.add(&rule_name, literal(&value.to_string())));
+            return self.add(literal(&value.to_string()));
         }
         if let Some(values) = keys.get("enum") {
-            let values: Vec<String> =
-                members(values)?.iter().map(|value| literal(&value.to_string())).collect();
-            return Ok(self.add(&rule_name, format!("({})", values.join(" | "))));
+            return self.one_of(members("enum", values)?);
         }
-        self.visit_type(keys, name, &rule_name)
+        match keys.get("type") {
+            None => self.of_type(implied_type(keys), keys, depth),
+            Some(Value::String(kind)) => self.of_type(kind, keys, depth),
+            Some(Value::Array(kinds)) => self.of_types(kinds, keys, depth),
+            Some(_) => refuse("type must be a string or a list of strings"),
+        }
     }
 
-    fn visit_type(&mut self, keys: &Map<String, Value>, name: &str, rule_name: &str) -> Result<String> {
-        let kind = match keys.get("type") {
-            None => implied_type(keys),
-            Some(Value::String(kind)) => kind.as_str(),
-            Some(_) => return refuse("type must be a string or a list of strings"),
-        };
+    fn of_type(&mut self, kind: &str, keys: &'a Map<String, Value>, depth: usize) -> Result<String> {
+        if let Some(schemas) = keys.get("allOf")
+            && (kind == "string" || kind == "object" && !names_properties(keys))
+        {
+            return self.all_of(members("allOf", schemas)?, depth).map_err(|e| e.under("allOf"));
+        }
         match kind {
-            "object" | "string"
-                if keys.contains_key("allOf") && !(kind == "object" && names_properties(keys)) =>
-            {
-                self.all_of(&keys["allOf"], name, rule_name)
-            }
-            "object" => self.object(keys, name, rule_name),
-            "array" => self.array(keys, name, rule_name),
-            "string" => self.string(keys, rule_name),
-            "integer" => match integer::bounds(keys)? {
-                (None, None) => Ok(self.primitive("integer")),
-                (least, most) => Ok(self.add(rule_name, format!("({})", integer::between(least, most)))),
-            },
+            "object" => self.object(keys, depth),
+            "array" => self.array(keys, depth),
+            "string" => self.string(keys),
+            "integer" => self.integer(keys),
             "number" | "boolean" | "null" => Ok(self.primitive(kind)),
-            "any" => {
-                let value = self.primitive("value");
-                Ok(self.add(rule_name, value))
-            }
-            unknown => refuse(format!("there is no type \"{unknown}\"")),
+            "any" => Ok(self.any()),
+            unknown => refuse(format!("there is no type {unknown:?}: use one of JSON Schema's")),
         }
     }
 
-    fn union(&mut self, alternatives: &[Value], name: &str) -> Result<String> {
-        let names: Result<Vec<String>> = alternatives
-            .iter()
-            .enumerate()
-            .map(|(n, schema)| self.visit(schema, &format!("{name}-{n}")))
-            .collect();
-        Ok(names?.join(" | "))
-    }
-
-    fn array(&mut self, keys: &Map<String, Value>, name: &str, rule_name: &str) -> Result<String> {
-        let items = keys.get("items").or_else(|| keys.get("prefixItems"));
-        if let Some(Value::Array(items)) = items {
-            let names: Result<Vec<String>> = items
-                .iter()
-                .enumerate()
-                .map(|(n, item)| self.visit(item, &format!("{name}-tuple-{n}")))
-                .collect();
-            let items = names?.join(r#" "," space "#);
-            return Ok(self.add(rule_name, format!(r#""[" space {items} space "]""#)));
-        }
-        let (least, most) = (count(keys, "minItems")?.unwrap_or(0), count(keys, "maxItems")?);
-        if items.is_none_or(is_any) && least == 0 && most.is_none() {
-            return Ok(self.primitive("array"));
-        }
-        let any = Value::Object(Map::new());
-        let item = self.visit(items.unwrap_or(&any), &format!("{name}-item"))?;
-        let items = separated(&item, least, most);
-        Ok(self.add(rule_name, format!(r#""[" space {items} space "]""#)))
-    }
-
-    fn string(&mut self, keys: &Map<String, Value>, rule_name: &str) -> Result<String> {
-        match keys.get("pattern") {
-            None => {}
-            Some(Value::String(pattern)) => return self.pattern(pattern, rule_name),
-            Some(_) => return refuse("pattern must be a string"),
-        }
-        if let Some(format) = format(keys)? {
-            let primitive = self.primitive(format);
-            return Ok(if format == "uuid" { primitive } else { self.add(rule_name, primitive) });
-        }
-        match (count(keys, "minLength")?.unwrap_or(0), count(keys, "maxLength")?) {
-            (0, None) => Ok(self.primitive("string")),
-            (least, most) => {
-                let char = self.primitive("char");
-                let chars = repeated(&char, least, most);
-                Ok(self.add(rule_name, format!(r#""\"" {chars} "\"""#)))
+    /// A value of one of these types, to each of which the same keys apply.
+    fn of_types(&mut self, kinds: &[Value], keys: &'a Map<String, Value>, depth: usize) -> Result<String> {
+        let mut distinct: Vec<&str> = Vec::new();
+        for kind in kinds {
+            match kind.as_str() {
+                Some(kind) if !distinct.contains(&kind) => distinct.push(kind),
+                Some(_) => {}
+                None => return refuse("type must be a string or a list of strings"),
             }
         }
+        if distinct.is_empty() {
+            return refuse("type is an empty list, which admits no value: name a type");
+        }
+        if !self.afford(distinct.len()) {
+            return Ok(self.any());
+        }
+        let names: Result<Vec<String>> =
+            distinct.into_iter().map(|kind| self.of_type(kind, keys, depth + 1)).collect();
+        self.either(names?)
     }
 
-    /// The rule of what a reference leads to.
-    fn reference(&mut self, reference: &Value) -> Result<String> {
+    fn union(&mut self, alternatives: &'a [Value], depth: usize) -> Result<String> {
+        if !self.afford(alternatives.len()) {
+            return Ok(self.any());
+        }
+        let visited =
+            |(n, schema): (usize, _)| self.visit(schema, depth + 1).map_err(|e: SchemaError| e.under(n));
+        let names: Result<Vec<String>> = alternatives.iter().enumerate().map(visited).collect();
+        self.either(names?)
+    }
+
+    /// The rule of what one of these rules admits.
+    fn either(&mut self, mut names: Vec<String>) -> Result<String> {
+        names.sort_unstable();
+        names.dedup();
+        if let [only] = names.as_slice() { Ok(only.clone()) } else { self.add(names.join(" | ")) }
+    }
+
+    /// One of these values.
+    fn one_of(&mut self, values: &[Value]) -> Result<String> {
+        let Some(left) = self.choices.checked_sub(values.len()) else { return Ok(self.any()) };
+        self.choices = left;
+        let values: Vec<String> = values.iter().map(|value| literal(&value.to_string())).collect();
+        self.add(values.join(" | "))
+    }
+
+    /// What a reference leads to is read anew each time: rules that share others would make llama.cpp's search for left
+    /// recursion exponential. Where a reference leads back to itself, any value is admitted.
+    fn reference(&mut self, reference: &Value, depth: usize) -> Result<String> {
         let target = self.target(reference)?;
-        let reference = reference.as_str().unwrap_or_default();
-        let name = dashed(&format!("{}-ref{}", self.scope, &reference[1..]));
-        if self.bodies.contains_key(&name) || !self.resolving.insert(name.clone()) {
-            return Ok(name);
+        let is_circular = self.under_way.iter().any(|under_way| std::ptr::eq(*under_way, target));
+        if is_circular || !self.afford(1) {
+            return Ok(self.any());
         }
-        let rule = self.visit(target, &name);
-        self.resolving.remove(&name);
+        self.under_way.push(target);
+        let rule = self.visit(target, depth + 1).map_err(|e| e.under("$ref"));
+        self.under_way.pop();
         rule
     }
 
-    /// What a reference leads to.
     fn target(&self, reference: &Value) -> Result<&'a Value> {
-        let pointer =
-            reference.as_str().and_then(|text| text.strip_prefix('#')).filter(|p| p.starts_with('/'));
-        match pointer.map(|pointer| self.document.pointer(pointer)) {
-            Some(Some(target)) => Ok(target),
-            Some(None) => refuse(format!("{reference} leads nowhere")),
-            None => refuse(format!("{reference} does not lead into the same schema, as \"#/...\" does")),
+        let pointer = reference.as_str().and_then(|text| text.strip_prefix('#'));
+        match pointer.filter(|pointer| pointer.is_empty() || pointer.starts_with('/')) {
+            None => refuse(format!(
+                "the $ref {reference} does not lead into the same schema: begin it with \"#/\""
+            )),
+            Some(pointer) => match self.document.pointer(pointer) {
+                Some(target) => Ok(target),
+                None => refuse(format!("the $ref {reference} leads nowhere: define what it names")),
+            },
         }
     }
-}
 
-/// The type that goes without saying because of the other keys.
-fn implied_type(keys: &Map<String, Value>) -> &'static str {
-    let has = |names: &[&str]| names.iter().any(|name| keys.contains_key(*name));
-    if names_properties(keys) || has(&["allOf"]) {
-        "object"
-    } else if has(&["items", "prefixItems"]) {
-        "array"
-    } else if has(&["pattern", "minLength", "maxLength"]) || matches!(format(keys), Ok(Some(_))) {
-        "string"
-    } else {
-        "any"
-    }
-}
-
-fn names_properties(keys: &Map<String, Value>) -> bool {
-    keys.contains_key("properties")
-        || keys.get("additionalProperties").is_some_and(|additional| *additional != Value::Bool(true))
-}
-
-/// Whether a schema admits every value.
-fn is_any(schema: &Value) -> bool {
-    let decides = ["$ref", "oneOf", "anyOf", "type", "const", "enum"];
-    *schema == Value::Bool(true)
-        || schema.as_object().is_some_and(|keys| {
-            !decides.iter().any(|key| keys.contains_key(*key)) && implied_type(keys) == "any"
-        })
-}
-
-/// The formats of strings that are checked, by the names of their rules.
-fn format(keys: &Map<String, Value>) -> Result<Option<&'static str>> {
-    match keys.get("format") {
-        None => Ok(None),
-        Some(Value::String(format)) => Ok(match format.as_str() {
-            "date" => Some("date-string"),
-            "time" => Some("time-string"),
-            "date-time" => Some("date-time-string"),
-            "uuid" | "uuid1" | "uuid2" | "uuid3" | "uuid4" | "uuid5" => Some("uuid"),
-            _ => None,
-        }),
-        Some(_) => refuse("format must be a string"),
-    }
-}
-
-fn members(list: &Value) -> Result<&[Value]> {
-    match list.as_array() {
-        Some(list) if !list.is_empty() => Ok(list),
-        _ => refuse("enum, oneOf, anyOf and allOf must be lists that are not empty"),
-    }
-}
-
-fn count(keys: &Map<String, Value>, key: &str) -> Result<Option<u64>> {
-    match keys.get(key).map(Value::as_u64) {
-        None => Ok(None),
-        Some(None) => refuse(format!("{key} must be a whole number from 0 on")),
-        Some(count) => Ok(count),
-    }
-}
-
-/// With a dash for what names of rules cannot hold.
-fn dashed(name: &str) -> String {
-    let mut plain = String::with_capacity(name.len());
-    for c in name.chars() {
-        if c.is_ascii_alphanumeric() || c == '-' {
-            plain.push(c);
-        } else if !plain.ends_with('\u{0}') {
-            plain.push('\u{0}');
+    /// How many of something two keys allow, as far as llama.cpp can count.
+    fn count(&mut self, keys: &Map<String, Value>, least: &str, most: &str) -> Result<Count> {
+        let number = |key: &str| match keys.get(key).map(Value::as_u64) {
+            None => Ok(None),
+            Some(None) => refuse(format!("{key} is {}: give a whole number from 0 on", keys[key])),
+            Some(number) => Ok(number),
+        };
+        let (from, to) = (number(least)?.unwrap_or(0), number(most)?);
+        if let Some(to) = to.filter(|to| *to < from) {
+            return refuse(format!("{least} is {from} but {most} is {to}: give {most} at least as much"));
         }
-    }
-    plain.replace('\u{0}', "-")
-}
-
-/// Text that must stand there as it is.
-pub(super) fn literal(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '\r' => quoted.push_str("\\r"),
-            '\n' => quoted.push_str("\\n"),
-            '"' | '\\' => quoted.extend(['\\', c]),
-            _ => quoted.push(c),
+        let limit = self.repetitions.min(notation::MAX_REPEATED);
+        if from > limit {
+            return refuse(format!(
+                "{least} is {from}, but {limit} is the most that can be asked for here: give less"
+            ));
         }
+        let count = Count { least: from, most: to.filter(|to| *to <= limit) };
+        self.repetitions -= count.written();
+        Ok(count)
     }
-    quoted + "\""
-}
-
-/// So many of an item, one behind the other.
-fn repeated(item: &str, least: u64, most: Option<u64>) -> String {
-    match (least, most) {
-        (_, Some(0)) => String::new(),
-        (0, Some(1)) => format!("{item}?"),
-        (1, None) => format!("{item}+"),
-        (0, None) => format!("{item}*"),
-        (_, None) => format!("{item}{{{least},}}"),
-        (_, Some(most)) => format!("{item}{{{least},{most}}}"),
-    }
-}
-
-/// So many of an item, with commas between them.
-fn separated(item: &str, least: u64, most: Option<u64>) -> String {
-    match (least, most) {
-        (_, Some(0)) => return String::new(),
-        (0, Some(1)) => return format!("{item}?"),
-        _ => {}
-    }
-    let others =
-        repeated(&format!(r#"("," space {item})"#), least.saturating_sub(1), most.map(|most| most - 1));
-    let items = format!("{item} {others}");
-    if least == 0 { format!("({items})?") } else { items }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use antiphon_core::measure::account::Account;
 use antiphon_core::{ChatDelta, FinishReason, Result, Usage};
-use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
+use super::sampling::Sampler;
 use super::text::Text;
 use super::tools::Calls;
 
@@ -30,7 +30,7 @@ pub(super) struct Job {
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
     /// The account of the call that asked.
     pub(super) account: Option<Arc<Account>>,
-    pub(super) sampler: LlamaSampler,
+    pub(super) sampler: Sampler,
     /// Prompt tokens that were in the cache already.
     pub(super) cached: usize,
     /// Tokens generated so far.

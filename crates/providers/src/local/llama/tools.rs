@@ -23,8 +23,12 @@ pub(super) struct Grammar {
 }
 
 impl Grammar {
-    /// The grammar holds from what the parentheses match on.
-    pub(super) const TRIGGER: &str = r"[\s\S]*?(<tool_call>)[\s\S]*";
+    /// The grammar holds from where this is found on. llama.cpp searches the text for it after each token, so that it needs
+    /// nothing around it; `[\s\S]*` would make `std::regex` call itself for each character and overflow the stack.
+    ///
+    /// The token that completes the mark may hold more characters. llama.cpp ends the process if the grammar does not admit
+    /// these, so only what it does admit may stand there: the beginning of a call.
+    pub(super) const TRIGGER: &str = r#"<tool_call>(?:\{"?)?$"#;
 
     /// The grammar for calls of these tools; `None` when the model may not call any.
     pub(super) fn of(tools: &[Tool], choice: &ToolChoice) -> Result<Option<Self>> {
@@ -50,7 +54,7 @@ impl Grammar {
                 call_rule(&mut rules, n, tool).map_err(unusable)
             })
             .collect::<Result<_>>()?;
-        rules.add("call", calls.join(" | "));
+        rules.add_named("call", calls.join(" | "));
         let text = format!("root ::= \"{OPEN}\" call \"{CLOSE}\"\n{}", rules.text());
         Ok(Some(Self { text, lazy: *choice == ToolChoice::Auto }))
     }
@@ -71,7 +75,9 @@ fn call_rule<'a>(
     let call = format!(
         r#""{{" space "\"name\"" space ":" space {name} "," space "\"arguments\"" space ":" space {arguments} space "}}""#
     );
-    Ok(rules.add(&format!("call-{number}"), call))
+    let name = format!("call-{number}");
+    rules.add_named(&name, call);
+    Ok(name)
 }
 
 /// The instructions that describe the tools to the model.
@@ -123,7 +129,7 @@ pub(super) struct Calls {
     held: String,
     /// Whether the opening mark of a call was read but not its closing mark.
     inside: bool,
-    /// Calls so far.
+    /// Calls so far. What only looks like one does not count: who asked waits for as many results.
     made: usize,
 }
 
@@ -155,8 +161,9 @@ impl Calls {
             if self.inside {
                 let Some(end) = self.held.find(CLOSE) else { return deltas };
                 let rest = self.held.split_off(end + CLOSE.len());
-                deltas.extend(self.call(&self.held[..end]));
-                self.made += 1;
+                let call = self.call(&self.held[..end]);
+                self.made += usize::from(call.is_some());
+                deltas.extend(call);
                 (self.held, self.inside) = (rest, false);
             } else if let Some(start) = self.held.find(OPEN) {
                 let rest = self.held.split_off(start + OPEN.len());
@@ -227,6 +234,34 @@ mod tests {
         assert_eq!(text, "a <tool_call> b");
         let (text, made) = take(&mut Calls::new(true), &["a <b> <tool_call>{\"name\": \"w"]);
         assert_eq!((text.as_str(), made.len()), ("a <b> ", 0));
+    }
+
+    #[test]
+    fn what_is_no_call_is_not_counted_as_one() {
+        let mut calls = Calls::new(true);
+        assert!(calls.push("<tool_call>{\"name\": </tool_call>".to_owned()).is_empty() && !calls.any());
+        let deltas = calls.push(r#"<tool_call>{"name": "a", "arguments": {}}</tool_call>"#.to_owned());
+        assert!(matches!(deltas[..], [ChatDelta::ToolCall { index: 0, .. }]), "{deltas:?}");
+        assert!(calls.any());
+    }
+
+    #[test]
+    fn the_grammar_takes_over_only_where_it_admits_the_text_so_far() {
+        let trigger = regex::Regex::new(Grammar::TRIGGER).expect("an expression");
+        let call = r#"<tool_call>{"name": "a"#;
+        for (text, from) in [
+            ("One moment.<tool_call>", Some(11)),
+            ("<tool_call>{", Some(0)),
+            ("<tool_call>{\"", Some(0)),
+            ("<tool_call>: <tool_call>", Some(13)),
+            ("<tool_call>:", None),
+            ("<tool_call>{{", None),
+            ("<tool_call", None),
+        ] {
+            let found = trigger.find(text).map(|found| found.start());
+            assert_eq!(found, from, "{text}");
+            assert!(found.is_none_or(|from| call.starts_with(&text[from..])), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 
 use super::prompt::Prompts;
-use super::sampling::sampler;
+use super::sampling::Sampler;
 use super::slot::{Job, Slot};
 use super::text::Text;
 use super::tools::Calls;
@@ -174,9 +174,9 @@ impl Worker<'_> {
 
     fn begin(&mut self, request: Request) {
         let prompt = self.prompts.build(&request.chat, request.output.is_some());
-        let (prompt, sampler) = match prompt
-            .and_then(|prompt| Ok((prompt, sampler(self.model, self.options, &request.chat, self.step)?)))
-        {
+        let (prompt, sampler) = match prompt.and_then(|prompt| {
+            Ok((prompt, Sampler::new(self.model, self.options, &request.chat, self.step)?))
+        }) {
             Ok(made) => made,
             Err(error) => {
                 if let Some(output) = request.output {
@@ -209,7 +209,7 @@ impl Worker<'_> {
             sampler,
             cached: shared,
             written: 0,
-            max_tokens: chat.max_tokens.unwrap_or(self.options.max_tokens).max(1),
+            max_tokens: self.options.longest_reply(&chat),
             next: None,
             text: Text::new(chat.stop),
             calls: Calls::new(!chat.tools.is_empty() && chat.tool_choice != ToolChoice::None),
@@ -301,7 +301,13 @@ impl Worker<'_> {
             self.slots[slot].job = None;
             return;
         }
-        let token = job.sampler.sample(&self.context, at);
+        let Some(token) = job.sampler.sample(&self.context, at) else {
+            job.send(Err(Error::invalid(
+                "the tools' parameters ask for a character that the language model cannot write: leave it out",
+            )));
+            self.slots[slot].job = None;
+            return;
+        };
         let vocab = self.model.vocab();
         let mut finish = vocab.is_eog(token).then_some(FinishReason::Stop);
         if finish.is_none() {

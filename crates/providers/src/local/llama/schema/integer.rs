@@ -2,194 +2,152 @@
 
 use serde_json::{Map, Value};
 
-use super::{Result, refuse};
+use super::notation::Count;
+use super::{Result, Rules, refuse};
 
 /// Digits of a number without a bound: as many as a 64-bit float can tell apart.
 const DIGITS: usize = 16;
+/// Digits of the largest bound that is kept to, enough for every 64-bit integer.
+const MAX_DIGITS: usize = 20;
 
-/// The least and the most; a bound between two whole numbers moves inwards.
-pub(super) fn bounds(keys: &Map<String, Value>) -> Result<(Option<i64>, Option<i64>)> {
-    let bound = |inclusive: &str, exclusive: &str, inwards: i64| {
-        let (value, step) = match (keys.get(inclusive), keys.get(exclusive)) {
-            (Some(value), _) => (value, 0),
-            (None, Some(value)) => (value, inwards),
-            (None, None) => return Ok(None),
-        };
-        if let Some(value) = value.as_i64() {
-            return Ok(Some(value.saturating_add(step)));
+impl Rules<'_> {
+    pub(super) fn integer(&mut self, keys: &Map<String, Value>) -> Result<String> {
+        let least = bound(keys, "minimum", "exclusiveMinimum", Side::Least)?;
+        let most = bound(keys, "maximum", "exclusiveMaximum", Side::Most)?;
+        if least.is_none() && most.is_none() {
+            return Ok(self.primitive("integer"));
         }
-        let Some(value) = value.as_f64() else { return refuse("a bound of an integer must be a number") };
-        let rounded = if inwards > 0 { value.ceil() } else { value.floor() };
-        let step = if rounded == value { step } else { 0 };
-        Ok(Some((rounded as i64).saturating_add(step)))
+        // Towards an open side the numbers have as many digits as usual, or as many as the bound.
+        let open = |bound: Option<i128>| largest(digits(bound.unwrap_or(0)).max(DIGITS));
+        let furthest = largest(MAX_DIGITS);
+        let from = least.unwrap_or(-open(most)).max(-furthest);
+        let to = most.unwrap_or(open(least)).min(furthest);
+        if from > furthest || to < -furthest {
+            return refuse(format!(
+                "the bounds of an integer have more than {MAX_DIGITS} digits: give smaller ones"
+            ));
+        }
+        if from > to {
+            return refuse(format!(
+                "no integer is from {from} to {to}: give a maximum of at least the minimum"
+            ));
+        }
+        self.add(between(from, to))
+    }
+}
+
+/// The largest number of so many digits.
+fn largest(digits: usize) -> i128 {
+    10_i128.pow(digits.min(MAX_DIGITS) as u32) - 1
+}
+
+fn digits(number: i128) -> usize {
+    number.unsigned_abs().to_string().len()
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Least,
+    Most,
+}
+
+/// The tightest whole number that two keys allow on one side. In JSON Schema's draft 4 the exclusive bound was a flag of
+/// the other one.
+fn bound(keys: &Map<String, Value>, inclusive: &str, exclusive: &str, side: Side) -> Result<Option<i128>> {
+    let is_flagged = keys.get(exclusive) == Some(&Value::Bool(true));
+    let number = |key: &str, is_exclusive: bool| match keys.get(key) {
+        None | Some(Value::Bool(_)) => Ok(None),
+        Some(value) => match inwards(value, is_exclusive, side) {
+            None => refuse(format!("{key} is {value}: give a number")),
+            bound => Ok(bound),
+        },
     };
-    Ok((bound("minimum", "exclusiveMinimum", 1)?, bound("maximum", "exclusiveMaximum", -1)?))
+    let bounds = [number(inclusive, is_flagged)?, number(exclusive, true)?].into_iter().flatten();
+    Ok(match side {
+        Side::Least => bounds.max(),
+        Side::Most => bounds.min(),
+    })
+}
+
+/// The first whole number inside a bound.
+fn inwards(bound: &Value, is_exclusive: bool, side: Side) -> Option<i128> {
+    let whole = bound.as_i64().map(i128::from).or_else(|| bound.as_u64().map(i128::from));
+    let (down, up) = match whole {
+        Some(whole) => (whole, whole),
+        // Numbers beyond 128 bits become the largest there are, which are refused later.
+        None => bound.as_f64().map(|bound| (bound.floor() as i128, bound.ceil() as i128))?,
+    };
+    Some(match (side, is_exclusive) {
+        (Side::Least, false) => up,
+        (Side::Least, true) => down.saturating_add(1),
+        (Side::Most, false) => down,
+        (Side::Most, true) => up.saturating_sub(1),
+    })
 }
 
 /// The alternatives that together are all integers from the least to the most.
-pub(super) fn between(least: Option<i64>, most: Option<i64>) -> String {
-    let mut text = String::new();
-    write(least, most, &mut text, DIGITS, true);
-    text
+fn between(least: i128, most: i128) -> String {
+    let mut ways = Vec::new();
+    if least < 0 {
+        let negative = positive((-most).max(1), -least);
+        ways.push(format!("\"-\" ({})", negative.join(" | ")));
+    }
+    if least <= 0 && most >= 0 {
+        ways.push("\"0\"".to_owned());
+    }
+    if most > 0 {
+        ways.extend(positive(least.max(1), most));
+    }
+    ways.join(" | ")
 }
 
-/// `first`: the number begins here, so that it must not begin with a zero.
-fn write(least: Option<i64>, most: Option<i64>, out: &mut String, digits: usize, first: bool) {
-    match (least, most) {
-        (Some(least), Some(most)) if most < 0 => {
-            *out += "\"-\" (";
-            write(Some(most.saturating_neg()), Some(least.saturating_neg()), out, digits, true);
-            *out += ")";
-        }
-        (Some(least), Some(most)) => {
-            if least < 0 {
-                *out += "\"-\" (";
-                write(Some(0), Some(least.saturating_neg()), out, digits, true);
-                *out += ") | ";
-            }
-            write_range(least.max(0), most, out);
-        }
-        (Some(least), None) => write_from(least, out, digits, first),
-        (None, Some(most)) if most >= 0 => {
-            if first {
-                *out += "\"-\" [1-9] ";
-                write_digits(0, digits.saturating_sub(1).max(1), out);
-                *out += " | ";
-            }
-            write(Some(0), Some(most), out, digits, true);
-        }
-        (None, Some(most)) => {
-            *out += "\"-\" (";
-            write(Some(most.saturating_neg()), None, out, digits, false);
-            *out += ")";
-        }
-        (None, None) => {}
-    }
-}
-
-/// From one number to another, neither below 0: one alternative for each length.
-fn write_range(least: i64, most: i64, out: &mut String) {
-    let (mut from, to) = (least.to_string(), most.to_string());
-    for digits in from.len()..to.len() {
-        write_same_length(&from, &"9".repeat(digits), out);
-        from = format!("1{}", "0".repeat(digits));
-        *out += " | ";
-    }
-    write_same_length(&from, &to, out);
-}
-
-/// From one number to another of as many digits.
-fn write_same_length(from: &str, to: &str, out: &mut String) {
-    let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b).count();
-    if same > 0 {
-        out.extend(["\"", &from[..same], "\""]);
-    }
-    let (Some(low), Some(high)) = (from.as_bytes().get(same), to.as_bytes().get(same)) else { return };
-    let (low, high) = (char::from(*low), char::from(*high));
-    if same > 0 {
-        out.push(' ');
-    }
-    let (rest_from, rest_to) = (&from[same + 1..], &to[same + 1..]);
-    let rest = rest_from.len();
-    if rest == 0 {
-        write_class(low, high, out);
-        return;
-    }
-    let (zeros, nines) = ("0".repeat(rest), "9".repeat(rest));
-    let (above, below) = (moved(low, 1), moved(high, -1));
-    let mut reached = false;
-    out.push('(');
-    if rest_from == zeros {
-        write_class(low, below, out);
-        out.push(' ');
-        write_digits(rest, rest, out);
-    } else {
-        write_class(low, low, out);
-        *out += " (";
-        write_same_length(rest_from, &nines, out);
-        out.push(')');
-        if low < below {
-            *out += " | ";
-            reached = rest_to == nines;
-            write_class(above, if reached { high } else { below }, out);
-            out.push(' ');
-            write_digits(rest, rest, out);
+/// From one number above 0 to another: those with as many digits as the least, as the most, and all between.
+fn positive(least: i128, most: i128) -> Vec<String> {
+    let (shortest, longest) = (digits(least), digits(most));
+    let mut ways = Vec::new();
+    // Lengths of which all numbers are inside.
+    let mut whole: Vec<usize> = Vec::new();
+    for length in shortest..=longest {
+        let (first, last) = (largest(length - 1) + 1, largest(length));
+        if least <= first && last <= most {
+            whole.push(length);
+        } else {
+            ways.push(same_length(&least.max(first).to_string(), &most.min(last).to_string()));
         }
     }
-    if !reached {
-        *out += " | ";
-        write_class(high, high, out);
-        out.push(' ');
-        write_same_length(&zeros, rest_to, out);
+    if let (Some(shortest), Some(longest)) = (whole.first(), whole.last()) {
+        ways.push(format!("[1-9] {}", any_digits(shortest - 1, longest - 1)));
     }
-    out.push(')');
+    ways
 }
 
-/// From a number on.
-fn write_from(least: i64, out: &mut String, digits: usize, first: bool) {
-    let fewer = digits.saturating_sub(1).max(1);
-    match least {
-        ..0 => {
-            *out += "\"-\" (";
-            write(None, Some(least.saturating_neg()), out, digits, false);
-            *out += ") | [0] | [1-9] ";
-            write_digits(0, digits.saturating_sub(1), out);
-        }
-        0 if first => {
-            *out += "[0] | [1-9] ";
-            write_digits(0, fewer, out);
-        }
-        0 => write_digits(1, digits, out),
-        _ => write_from_positive(&least.to_string(), out, fewer, first),
+/// From one row of digits to another that is as long and not smaller.
+fn same_length(from: &str, to: &str) -> String {
+    let is_all = |row: &str, digit: char| row.chars().all(|c| c == digit);
+    let (Some(low), Some(high)) = (from.chars().next(), to.chars().next()) else { return String::new() };
+    let (low_rest, high_rest) = (&from[1..], &to[1..]);
+    let rest = low_rest.len();
+    if low == high {
+        return format!("\"{low}\" {}", same_length(low_rest, high_rest));
     }
+    // The digits behind which every rest is inside; the rest of the first and the last may have bounds.
+    let (mut first_free, mut last_free) = (low as u8, high as u8);
+    let mut ways = Vec::new();
+    if !is_all(low_rest, '0') {
+        first_free += 1;
+        ways.push(format!("\"{low}\" {}", same_length(low_rest, &"9".repeat(rest))));
+    }
+    if !is_all(high_rest, '9') {
+        last_free -= 1;
+        ways.push(format!("\"{high}\" {}", same_length(&"0".repeat(rest), high_rest)));
+    }
+    if first_free <= last_free {
+        let (first, last) = (char::from(first_free), char::from(last_free));
+        ways.push(format!("[{first}-{last}] {}", any_digits(rest, rest)));
+    }
+    format!("({})", ways.join(" | "))
 }
 
-fn write_from_positive(least: &str, out: &mut String, fewer: usize, first: bool) {
-    let mut rest = least.chars();
-    let Some(leading) = rest.next() else { return };
-    let rest = rest.as_str();
-    let lowest = if first { '1' } else { '0' };
-    if leading > lowest {
-        write_class(lowest, moved(leading, -1), out);
-        out.push(' ');
-        write_digits(least.len(), fewer, out);
-        *out += " | ";
-    }
-    if rest.is_empty() {
-        write_class(leading, '9', out);
-        out.push(' ');
-        write_digits(0, fewer, out);
-        return;
-    }
-    write_class(leading, leading, out);
-    *out += " (";
-    write(rest.parse().ok(), None, out, fewer, false);
-    out.push(')');
-    if leading < '9' {
-        *out += " | ";
-        write_class(moved(leading, 1), '9', out);
-        out.push(' ');
-        write_digits(least.len() - 1, fewer, out);
-    }
-}
-
-fn moved(digit: char, by: i8) -> char {
-    char::from((digit as u8).saturating_add_signed(by))
-}
-
-fn write_class(from: char, to: char, out: &mut String) {
-    out.extend(['[', from]);
-    if from != to {
-        out.extend(['-', to]);
-    }
-    out.push(']');
-}
-
-fn write_digits(least: usize, most: usize, out: &mut String) {
-    *out += "[0-9]";
-    match (least, most) {
-        (1, 1) => {}
-        (least, most) if least == most => out.extend(["{", &least.to_string(), "}"]),
-        (least, most) => out.extend(["{", &least.to_string(), ",", &most.to_string(), "}"]),
-    }
+fn any_digits(least: usize, most: usize) -> String {
+    Count { least: least as u64, most: Some(most as u64) }.of("[0-9]")
 }

@@ -47,11 +47,6 @@ const PRIMITIVES: &[(&str, &str, &[&str])] = &[
     ("date-time-string", r#""\"" date-time "\"""#, &["date-time"]),
 ];
 
-/// Whether a schema's own rule must have another name.
-pub(super) fn is_reserved(name: &str) -> bool {
-    name == "root" || PRIMITIVES.iter().any(|(primitive, ..)| *primitive == name)
-}
-
 impl Rules<'_> {
     /// Adds a rule of the table with all that it needs; gives its name.
     pub(in super::super) fn primitive(&mut self, name: &str) -> String {

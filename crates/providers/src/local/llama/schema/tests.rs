@@ -1,4 +1,7 @@
 mod matcher;
+mod numbers;
+mod odd;
+mod random;
 
 use serde_json::{Value, json};
 
@@ -30,6 +33,10 @@ fn values_of_each_type() {
     check(&json!({ "type": "integer" }), &["0", "-17"], &["1.5", "007"]);
     check(&json!({ "type": "string" }), &[r#""""#, r#""a \" \u00e9 b""#], &["\"a\nb\"", r#""\q""#, "a"]);
     check(&json!({}), &["1", "[]", r#"{"a": [null]}"#], &["", "[1,]"]);
+    check(&json!(true), &["1", "[]"], &[""]);
+    check(&json!({ "properties": { "a": true }, "required": ["a"] }), &[r#"{"a": [1]}"#], &["{}"]);
+    check(&json!({ "type": ["null", "null"] }), &["null"], &["1"]);
+    check(&json!({ "type": ["string", "null"], "enum": ["a", null] }), &["\"a\"", "null"], &["\"b\""]);
     check(&json!({ "type": ["string", "null"] }), &[r#""a""#, "null"], &["1"]);
     check(&json!({ "const": { "a": 1 } }), &[r#"{"a":1}"#], &[r#"{"a":2}"#]);
     check(&json!({ "enum": ["a\"b", 3, null] }), &[r#""a\"b""#, "3", "null"], &["\"a\"", "4"]);
@@ -73,6 +80,12 @@ fn other_properties_have_other_names() {
     );
     let numbers = json!({ "type": "object", "additionalProperties": { "type": "number" } });
     check(&numbers, &["{}", r#"{"a": 1, "b": 2.5}"#], &[r#"{"a": "1"}"#]);
+    let hidden = json!({ "properties": { "ab": {}, "": {} }, "additionalProperties": true });
+    check(
+        &hidden,
+        &[r#"{"ac": 1}"#, r#"{"b\\": 1}"#, r#"{"ab": 1, "abc": 2}"#],
+        &["{\"\\\": 1}", "{\"\u{7F}\": 1}", "{\"a\nb\": 1}", r#"{"\u0061b": 1}"#, r#"{"a\u0062": 1}"#],
+    );
 }
 
 #[test]
@@ -87,6 +100,10 @@ fn arrays_and_strings_have_their_lengths() {
         &["[1]", "[1, 1]"],
     );
     check(&json!({ "type": "array" }), &["[]", "[1, \"a\"]"], &["{}"]);
+    check(&json!({ "prefixItems": [{ "const": 1 }], "items": false }), &["[1]"], &["[]", "[1, 1]"]);
+    check(&json!({ "prefixItems": [{ "const": 1 }], "minItems": 2 }), &["[1, 2]"], &["1"]);
+    check(&json!({ "type": "array", "items": false }), &["[]"], &["[1]"]);
+    check(&json!({ "type": "array", "items": { "const": 1 }, "maxItems": 1_000_000 }), &["[1, 1]"], &["[2]"]);
     let string = json!({ "type": "string", "minLength": 1, "maxLength": 2 });
     check(&string, &["\"a\"", "\"ab\""], &["\"\"", "\"abc\""]);
 }
@@ -102,50 +119,71 @@ fn strings_have_their_formats() {
 }
 
 #[test]
-fn integers_keep_to_their_bounds() {
-    let bounds: [(Option<i64>, Option<i64>); 13] = [
-        (Some(0), Some(9)),
-        (Some(1), Some(12)),
-        (Some(7), Some(1_234)),
-        (Some(95), Some(105)),
-        (Some(-12), Some(-3)),
-        (Some(-15), Some(27)),
-        (Some(-1_100), Some(0)),
-        (Some(0), None),
-        (Some(7), None),
-        (Some(123), None),
-        (Some(-45), None),
-        (None, Some(321)),
-        (None, Some(-45)),
-    ];
-    for (least, most) in bounds {
-        let mut schema = json!({ "type": "integer" });
-        for (key, bound) in [("minimum", least), ("maximum", most)] {
-            if let Some(bound) = bound {
-                schema[key] = bound.into();
-            }
-        }
-        let grammar = grammar(&schema);
-        for n in -1_300..=1_300 {
-            let inside = least.is_none_or(|least| n >= least) && most.is_none_or(|most| n <= most);
-            assert_eq!(grammar.admits(&n.to_string()), inside, "{n} by {schema}");
-        }
-        assert!(!grammar.admits("007"), "{schema}");
-    }
-    let open = json!({ "type": "integer", "exclusiveMinimum": 1.5, "exclusiveMaximum": 4 });
-    check(&open, &["2", "3"], &["1", "4"]);
-}
-
-#[test]
 fn patterns_are_kept() {
     let of = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     check(&of("^[a-z]{2,3}-\\.x+$"), &["\"ab-.x\"", "\"abc-.xxx\""], &["\"a-.x\"", "\"ab-x\"", "\"ab-.\""]);
-    check(&of("^(?:ab|c.)+$"), &["\"abab\"", "\"cx\"", "\"abcd\""], &["\"\"", "\"a\""]);
-    check(&of("^ab*$"), &["\"a\"", "\"abb\""], &["\"aab\"", "\"\""]);
-    check(&of("^(\\+[0-9]{1,3}){,2}$"), &["\"\"", "\"+49\"", "\"+49+1\""], &["\"49\""]);
-    // What a grammar cannot say is left open.
-    for open in ["a", "^(?=x)y$", "^\\w+$", "^a^$"] {
-        check(&of(open), &["\"anything\""], &["1"]);
+    check(&of("^(?:ab|c.)x$"), &["\"abx\"", "\"cdx\""], &["\"\"", "\"x\"", "\"abcdx\""]);
+    check(&of("^(ab)+$"), &["\"ab\"", "\"abab\""], &["\"\"", "\"aba\""]);
+    check(&of("^ab*?$"), &["\"a\"", "\"abb\""], &["\"aab\"", "\"\""]);
+    check(&of("^a{2}b{1,}c{0}$"), &["\"aab\"", "\"aabb\""], &["\"ab\"", "\"aabc\""]);
+    check(&of("^(\\+|00)?[0-9]{1,3}(-[0-9]+)?$"), &["\"+49\"", "\"0049-1\"", "\"7\""], &["\"-1\"", "\"\""]);
+    check(&of("^[a-z0-9._%-]+@[a-z0-9.-]+\\.[a-z]{2,}$"), &["\"a.b@c.d.org\""], &["\"a@b\"", "\"@b.org\""]);
+    check(&of("^[^a-y]\\/$"), &["\"z/\"", "\"é/\""], &["\"a/\""]);
+    check(&of("^(a|)$"), &["\"a\"", "\"\""], &["\"b\""]);
+    check(&of("^$"), &["\"\""], &["\"a\""]);
+    check(&of("^\\x41\\u00e9$"), &["\"Aé\""], &["\"A\""]);
+}
+
+#[test]
+fn patterns_stay_inside_their_string() {
+    let of = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let outside = ["\"\"\"", "\"\\\"", "\"\n\"", "\"\0\"", "\"\u{7F}\""];
+    for pattern in ["^.$", "^[^a]$", "^[ -\u{10FFFF}]$", "^[\"\\\\\\n!]$"] {
+        check(&of(pattern), &["\"!\""], &outside);
+    }
+    // These are characters of the text, which JSON escapes.
+    check(&of("^\"\\\\\\n\\x00$"), &[r#""\"\\\u000a\u0000""#], &outside);
+}
+
+#[test]
+fn patterns_that_no_grammar_can_follow_are_left_open() {
+    let optional = format!("^{}b$", "a?".repeat(200));
+    let either = format!("^{}$", "(a|a)".repeat(20));
+    let stars = format!("^{}b$", "[a-z]*".repeat(5));
+    let pluses = format!("^a{}$", "+".repeat(60));
+    let deep = format!("^{}a{}$", "(".repeat(30), ")".repeat(30));
+    let long = format!("^{}$", "a".repeat(600));
+    let open = [
+        "a",
+        "^(?=x)y$",
+        "^\\w+$",
+        "^a^$",
+        "^(ab|c)+$",
+        "^(a+)+$",
+        "^((a?)b){2}$",
+        "^a{300}$",
+        "^(abc){100}$",
+        "^(a{20}){20}$",
+        "^a{,3}$",
+        "^a{5000}$",
+        "^a{99999999999999999999}$",
+        "^[]$",
+        "^[^\0-\u{10FFFF}]$",
+        "^[\\x00-\\x1f]$",
+        "^\\ud800$",
+        "^\\U00110000$",
+        "^US\\$",
+        "^a**$",
+        "^(){3}$",
+        &optional,
+        &either,
+        &stars,
+        &pluses,
+        &deep,
+        &long,
+    ];
+    for pattern in open {
+        check(&json!({ "pattern": pattern }), &["\"anything\""], &["1"]);
     }
 }
 
@@ -163,16 +201,38 @@ fn references_lead_into_the_same_schema() {
     });
     check(
         &tree,
-        &[r#"{"children": []}"#, r#"{"children": [{"children": []}, {"children": []}]}"#],
-        &["{}", r#"{"children": [1]}"#],
+        // Where the schema leads back to itself, any value is admitted.
+        &[r#"{"children": []}"#, r#"{"children": [{"children": []}, 1]}"#],
+        &["{}", r#"{"children": 1}"#],
     );
+    let twice = json!({ "prefixItems": [{ "$ref": "#/$defs/one" }, { "$ref": "#/$defs/one" }],
+        "$defs": { "one": { "const": 1 } } });
+    check(&twice, &["[1, 1]"], &["[1]", "[1, 2]"]);
+    let whole = json!({ "type": "object", "properties": { "next": { "$ref": "#" } }, "required": ["next"] });
+    check(&whole, &[r#"{"next": 1}"#], &["{}"]);
     let all = json!({
         "allOf": [{ "$ref": "#/$defs/named" }, { "properties": { "age": { "type": "integer" } } }],
         "$defs": { "named": { "type": "object", "properties": { "name": { "type": "string" } } } },
     });
     check(&all, &[r#"{"name": "a", "age": 1}"#], &[r#"{"name": "a"}"#, "{}"]);
+}
+
+#[test]
+fn all_of_several_schemas_holds() {
     let both = json!({ "allOf": [{ "enum": [1, 2] }, { "enum": [2, 3] }] });
     check(&both, &["2"], &["1", "3"]);
+    let either =
+        json!({ "allOf": [{ "anyOf": [{ "enum": [1] }, { "type": "string" }] }, { "enum": ["a"] }] });
+    check(&either, &["\"a\""], &["1"]);
+    let described = json!({ "allOf": [{ "enum": ["a", "b"] }, { "type": "string" }] });
+    check(&described, &["\"a\""], &["\"c\""]);
+    let again =
+        json!({ "allOf": [{ "properties": { "a": {} } }, { "properties": { "a": { "const": 1 } } }] });
+    check(&again, &[r#"{"a": 1}"#], &[r#"{"a": 2}"#, r#"{"a": 1, "a": 1}"#, "{}"]);
+    let lone = json!({ "allOf": [{ "properties": { "a": { "const": 1 } } }], "description": "an object" });
+    check(&lone, &["{}", r#"{"a": 1}"#], &[r#"{"a": 2}"#]);
+    let integer = json!({ "allOf": [{ "type": "integer", "minimum": 3 }] });
+    check(&integer, &["3"], &["2", "{}"]);
 }
 
 #[test]
@@ -201,8 +261,12 @@ fn what_is_no_schema_is_refused() {
         json!({ "type": "string", "pattern": "^(a$" }),
         json!({ "type": "string", "pattern": "^*$" }),
         json!({ "type": "object", "properties": [] }),
-        json!({ "allOf": [{ "$ref": "#" }] }),
-        json!({ "allOf": [{ "$ref": "#/allOf/0" }] }),
+        json!({ "type": [] }),
+        json!({ "type": ["string", 3] }),
+        json!({ "properties": { "a": false } }),
+        json!({ "allOf": [{ "enum": [1] }, { "enum": [2] }] }),
+        json!({ "type": "string", "pattern": "^[z-a]$" }),
+        json!({ "type": "string", "pattern": "^a{5,3}$" }),
     ] {
         assert!(Rules::new().add_document("it", &schema).is_err(), "{schema}");
     }

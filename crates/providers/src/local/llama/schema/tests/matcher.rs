@@ -19,7 +19,11 @@ enum Node {
     Repeated(Box<Node>, u64, Option<u64>),
 }
 
+/// How often llama.cpp repeats something at most, times the rules that stand in the parentheses it repeats.
+const MAX_REPEATED: u64 = 2_000;
+
 impl Matcher {
+    /// Reads a grammar. Fails for whatever llama.cpp would refuse, loop over or end the process for.
     pub(super) fn new(grammar: &str, start: &str) -> Self {
         let rule = |line: &str| {
             let (name, rule) = line.split_once(" ::= ").expect("a rule");
@@ -28,7 +32,13 @@ impl Matcher {
             assert_eq!(rest.next(), None, "{line}");
             (name.to_owned(), node)
         };
-        Self { rules: grammar.lines().map(rule).collect(), start: start.to_owned() }
+        let rules: BTreeMap<String, Node> = grammar.lines().map(rule).collect();
+        assert_eq!(rules.len(), grammar.lines().count(), "a rule is there twice");
+        assert!(rules.contains_key(start), "there is no rule {start}");
+        for (name, rule) in &rules {
+            rule.check(&rules, name);
+        }
+        Self { rules, start: start.to_owned() }
     }
 
     pub(super) fn admits(&self, text: &str) -> bool {
@@ -76,6 +86,40 @@ impl Matcher {
                 }
                 all
             }
+        }
+    }
+}
+
+impl Node {
+    fn check(&self, rules: &BTreeMap<String, Self>, name: &str) {
+        match self {
+            Self::Text(_) => {}
+            Self::Class { negated, ranges } => {
+                assert!(!ranges.is_empty(), "{name}: an empty class admits nothing");
+                for (from, to) in ranges {
+                    assert!(from <= to, "{name}: {from:?} to {to:?}");
+                }
+                let is_all = ranges.contains(&('\0', char::MAX));
+                assert!(!(*negated && is_all), "{name}: a class admits nothing");
+            }
+            Self::Rule(other) => assert!(rules.contains_key(other), "{name}: there is no rule {other}"),
+            Self::Sequence(nodes) | Self::Choice(nodes) => nodes.iter().for_each(|n| n.check(rules, name)),
+            Self::Repeated(node, least, most) => {
+                let times = most.unwrap_or(*least);
+                assert!(*least <= times, "{name}: {least} to {times} times");
+                assert!(times.max(1) * node.inside() <= MAX_REPEATED, "{name}: {times} times");
+                assert!(!matches!(**node, Self::Repeated(..)), "{name}: a repetition is repeated as it is");
+                node.check(rules, name);
+            }
+        }
+    }
+
+    /// About how many rules llama.cpp makes of it.
+    fn inside(&self) -> u64 {
+        match self {
+            Self::Text(_) | Self::Class { .. } | Self::Rule(_) => 1,
+            Self::Sequence(nodes) | Self::Choice(nodes) => nodes.iter().map(Self::inside).sum::<u64>().max(1),
+            Self::Repeated(node, least, most) => node.inside() * most.unwrap_or(*least).max(1),
         }
     }
 }
