@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::{Snapshot, Stage};
-use antiphon_core::{BoxFuture, Embed, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Priority, Result};
 use antiphon_flow::{BatchLimits, Batched, Batcher, Operation};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -109,16 +109,8 @@ struct Server {
 }
 
 impl Embed for Server {
-    fn name(&self) -> &'static str {
-        "server"
-    }
-
-    fn model(&self) -> &'static str {
-        "simulated"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "server", model: "simulated", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_core::measure::Stage;
 use antiphon_core::{
-    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Priority, RateLimits, Requester, Result, Usage,
+    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, RateLimits, Requester, Result,
+    Usage,
 };
 use antiphon_flow::{AnswerBounds, Breaker, Guarded, LimitBounds, Scheduler, Targets};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -22,12 +23,8 @@ const GAP: Duration = Duration::from_millis(1);
 struct Ready;
 
 impl Llm for Ready {
-    fn name(&self) -> &'static str {
-        "ready"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "ready", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

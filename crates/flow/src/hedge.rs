@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Snapshot, Stage};
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, Priority, Result, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Priority, Result, SpeechRequest, Tts,
+    TtsCard,
 };
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
@@ -48,12 +49,8 @@ impl<E: ?Sized> Hedge<E> {
 }
 
 impl Llm for Hedge<dyn Llm> {
-    fn name(&self) -> &'static str {
-        self.first.name()
-    }
-
-    fn model(&self) -> &str {
-        self.first.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.first.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -72,12 +69,8 @@ impl Llm for Hedge<dyn Llm> {
 }
 
 impl Tts for Hedge<dyn Tts> {
-    fn name(&self) -> &'static str {
-        self.first.name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.first.voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.first.card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -225,7 +225,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::Requester;
+    use antiphon_core::{EmbedCard, Requester};
 
     use super::*;
 
@@ -233,16 +233,8 @@ mod tests {
     struct Letters;
 
     impl Embed for Letters {
-        fn name(&self) -> &'static str {
-            "letters"
-        }
-
-        fn model(&self) -> &'static str {
-            "letters"
-        }
-
-        fn dimensions(&self) -> usize {
-            26
+        fn card(&self) -> EmbedCard<'_> {
+            EmbedCard { name: "letters", model: "letters", dimensions: 26 }
         }
 
         fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

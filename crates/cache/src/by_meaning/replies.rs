@@ -121,8 +121,11 @@ impl SemanticReplies {
         embed: Arc<dyn Embed>,
         error_bound: f64,
     ) -> Result<Self> {
-        let options =
-            SemanticOptions { error_bound, dimensions: embed.dimensions(), ..SemanticOptions::default() };
+        let options = SemanticOptions {
+            error_bound,
+            dimensions: embed.card().dimensions,
+            ..SemanticOptions::default()
+        };
         Ok(Self {
             engine: name,
             index: RwLock::new(SemanticIndex::new(options)?),

@@ -20,16 +20,8 @@ struct Server {
 }
 
 impl Embed for Server {
-    fn name(&self) -> &'static str {
-        "server"
-    }
-
-    fn model(&self) -> &str {
-        self.model
-    }
-
-    fn dimensions(&self) -> usize {
-        2
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "server", model: self.model, dimensions: 2 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -17,12 +17,8 @@ struct Counting {
 }
 
 impl Llm for Counting {
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "counting", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

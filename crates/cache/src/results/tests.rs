@@ -1,5 +1,5 @@
 use antiphon_core::{
-    BoxFuture, Embed, Error, Memories, Memory, PersonId, Priority, Recollection, Result, Search,
+    BoxFuture, Embed, EmbedCard, Error, Memories, Memory, PersonId, Priority, Recollection, Result, Search,
     StoreVersion, TenantId,
 };
 use bytes::Bytes;
@@ -14,16 +14,8 @@ use crate::CacheOptions;
 struct Slow;
 
 impl Embed for Slow {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    fn model(&self) -> &'static str {
-        "slow"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "slow", model: "slow", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Error, Priority, Requester, Style};
+use antiphon_core::{BoxFuture, Error, Priority, Requester, Style, Voice};
 use tokio::time::{Instant, sleep};
 
 use super::keep::MAX_WAITING;
@@ -13,10 +13,17 @@ use antiphon_flow::PoolBounds;
 
 /// Says each word for 20 ms, which takes it 10 ms; what it says is different each time. Counts calls, and those that are
 /// over.
-#[derive(Default)]
 struct Engine {
     calls: AtomicUsize,
     over: Arc<AtomicUsize>,
+    voices: [Voice; 2],
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let voices = ["anna", "bert"].map(|id| Voice { id: id.to_owned(), language: "en".to_owned() });
+        Self { calls: AtomicUsize::new(0), over: Arc::default(), voices }
+    }
 }
 
 struct Count(Arc<AtomicUsize>);
@@ -28,12 +35,8 @@ impl Drop for Count {
 }
 
 impl Tts for Engine {
-    fn name(&self) -> &'static str {
-        "engine"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        ["anna", "bert"].map(|id| Voice { id: id.to_owned(), language: "en".to_owned() }).to_vec()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "engine", voices: &self.voices }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use antiphon_core::{
-    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
-    Search, StoreChange, StoreVersion, TenantId,
+    BoxFuture, Embed, EmbedCard, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority,
+    Recollection, Result, Search, StoreChange, StoreVersion, TenantId,
 };
 use tokio::task::yield_now;
 
@@ -166,16 +166,8 @@ impl Memories for Persons {
 pub(crate) struct Letters;
 
 impl Embed for Letters {
-    fn name(&self) -> &'static str {
-        "letters"
-    }
-
-    fn model(&self) -> &'static str {
-        "letters"
-    }
-
-    fn dimensions(&self) -> usize {
-        26
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "letters", model: "letters", dimensions: 26 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -75,12 +75,8 @@ impl Scripted {
 }
 
 impl Llm for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "scripted", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -93,12 +89,8 @@ impl Llm for Scripted {
 }
 
 impl Tts for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "scripted", voices: &[] }
     }
 
     /// Speaks one sample for each letter.
@@ -112,16 +104,8 @@ impl Tts for Scripted {
 }
 
 impl Embed for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "scripted", model: "m", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -251,12 +235,8 @@ struct Shared {
 }
 
 impl Llm for Shared {
-    fn name(&self) -> &'static str {
-        "shared"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "shared", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

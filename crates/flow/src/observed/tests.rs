@@ -26,12 +26,8 @@ impl Observer for Seen {
 struct Model;
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        "model"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "model", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -86,12 +82,8 @@ impl Stt for Ears {
 struct Mouth;
 
 impl Tts for Mouth {
-    fn name(&self) -> &'static str {
-        "mouth"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "mouth", voices: &[] }
     }
 
     fn speak(&self, _: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

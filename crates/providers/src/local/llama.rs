@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
@@ -199,12 +199,8 @@ impl Drop for Llama {
 }
 
 impl Llm for Llama {
-    fn name(&self) -> &'static str {
-        "llama"
-    }
-
-    fn model(&self) -> &str {
-        &self.name
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "llama", model: &self.name }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -23,8 +23,8 @@ impl Voices {
         Ok(Self(voices))
     }
 
-    pub(crate) fn list(&self) -> Vec<Voice> {
-        self.0.clone()
+    pub(crate) fn list(&self) -> &[Voice] {
+        &self.0
     }
 
     /// The requested voice, or the default.

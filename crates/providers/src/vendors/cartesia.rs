@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use antiphon_core::measure::Component;
 use antiphon_core::settings::Check;
-use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::remote::speech::{SECTION, Voices, possible, secret, voices};
@@ -121,12 +121,8 @@ pub(crate) fn fuzz(remote: &crate::remote::Remote, lines: &str) -> Result<()> {
 }
 
 impl Tts for Cartesia {
-    fn name(&self) -> &'static str {
-        "cartesia"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "cartesia", voices: self.voices.list() }
     }
 
     fn speak(&self, mut request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use antiphon_core::settings::{Check, Setting};
 use antiphon_core::{
-    AudioChunk, BoxStream, Error, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxStream, Error, RateLimits, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice,
 };
 use futures_util::{StreamExt, stream};
 use reqwest::header::HeaderValue;
@@ -121,12 +121,8 @@ impl ElevenLabs {
 }
 
 impl Tts for ElevenLabs {
-    fn name(&self) -> &'static str {
-        "elevenlabs"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "elevenlabs", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{BoxFuture, Embed, PersonId};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, PersonId};
 
 use super::*;
 
@@ -19,12 +19,8 @@ struct Scholar {
 }
 
 impl Llm for Scholar {
-    fn name(&self) -> &'static str {
-        "scholar"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "scholar", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -85,16 +81,8 @@ struct Topics {
 }
 
 impl Embed for Topics {
-    fn name(&self) -> &'static str {
-        "topics"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
-    }
-
-    fn dimensions(&self) -> usize {
-        64
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "topics", model: "m", dimensions: 64 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, Message, Requester, Role, Usage};
+use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Message, Requester, Role, Usage};
 
 use super::*;
 
@@ -16,12 +16,8 @@ struct Model {
 }
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn model(&self) -> &str {
-        self.name
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: self.name, model: self.name }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -1,4 +1,4 @@
-use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, TtsCard};
 
 use super::*;
 
@@ -19,12 +19,8 @@ struct Speaker {
 const CHUNK: Duration = Duration::from_millis(50);
 
 impl Tts for Speaker {
-    fn name(&self) -> &'static str {
-        "speaker"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "speaker", voices: &[] }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

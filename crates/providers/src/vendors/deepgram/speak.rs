@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use antiphon_core::settings::Check;
-use antiphon_core::{AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{
+    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice,
+};
 use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
@@ -125,12 +127,8 @@ impl DeepgramSpeech {
 }
 
 impl Tts for DeepgramSpeech {
-    fn name(&self) -> &'static str {
-        "deepgram"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "deepgram", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Style, Tts, Voice,
+    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Style, Tts, TtsCard, Voice,
 };
 use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -131,12 +131,8 @@ fn instruction(style: Style) -> &'static str {
 }
 
 impl Tts for OpenAiSpeech {
-    fn name(&self) -> &'static str {
-        "openai"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "openai", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

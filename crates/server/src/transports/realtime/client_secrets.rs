@@ -69,7 +69,7 @@ pub(super) async fn create(
         Some("transcription") => Kind::Transcription,
         _ => Kind::Realtime,
     };
-    let session = Session::new(kind, app.desk.engines.llm.model().to_owned(), &app.agent.session);
+    let session = Session::new(kind, app.desk.engines.llm.card().model.to_owned(), &app.agent.session);
     let session = session.updated(update).map_err(|invalid| {
         let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
         ApiError::invalid_param("session", format!("{at}{}", invalid.message))

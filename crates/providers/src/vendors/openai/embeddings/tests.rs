@@ -79,7 +79,7 @@ async fn shorter_vectors_are_asked_for_where_the_model_has_them() {
         assert_eq!((&sent["dimensions"], &sent["encoding_format"]), (&asked, &json!("base64")));
     }
     let usual = |model| OpenAiEmbed::new(OpenAiEmbedOptions::new("http://localhost/v1", model));
-    assert_eq!(usual("text-embedding-3-large").expect("known").dimensions(), 3_072);
+    assert_eq!(usual("text-embedding-3-large").expect("known").card().dimensions, 3_072);
     assert!(usual("m").err().expect("unknown").to_string().contains("dimensions"));
 }
 
