@@ -149,13 +149,6 @@ impl Remote {
         Ok(self)
     }
 
-    /// With a key that is sent in another way and must not appear in errors.
-    #[must_use]
-    pub(crate) fn hiding(mut self, key: &str) -> Self {
-        self.key = Some(ApiKey::new(key)).filter(|key| !key.reveal().is_empty());
-        self
-    }
-
     /// A model's name as part of a path. A request names the model, and must not reach another path with our key.
     pub(crate) fn in_path<'a>(&self, model: &'a str) -> Result<&'a str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':');

@@ -20,7 +20,6 @@ const MOST_COMMANDS: usize = 256;
 /// The current connection, or the next one.
 pub(super) struct Connections {
     remote: Remote,
-    key: String,
     rate: SampleRate,
     /// The commands to the task that owns the connection.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
@@ -50,8 +49,8 @@ impl Component for Connections {
 }
 
 impl Connections {
-    pub(super) fn new(remote: Remote, key: String, rate: SampleRate) -> Self {
-        Self { remote, key, rate, commands: Mutex::default(), activity: Arc::default() }
+    pub(super) fn new(remote: Remote, rate: SampleRate) -> Self {
+        Self { remote, rate, commands: Mutex::default(), activity: Arc::default() }
     }
 
     /// Begins to speak a clause; returns its audio.
@@ -87,8 +86,8 @@ impl Connections {
             return commands.clone();
         }
         let (sender, receiver) = mpsc::channel(MOST_COMMANDS);
-        let (remote, key, rate) = (self.remote.clone(), self.key.clone(), self.rate);
-        tokio::spawn(owner::own(remote, key, rate, receiver, self.activity.clone()));
+        let (remote, rate) = (self.remote.clone(), self.rate);
+        tokio::spawn(owner::own(remote, rate, receiver, self.activity.clone()));
         *current = Some(sender.clone());
         sender
     }

@@ -1,6 +1,5 @@
 //! Deepgram's voices: Aura.
 
-use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -9,11 +8,10 @@ use antiphon_core::{
     AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice,
 };
 use futures_util::{StreamExt, stream};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 
-use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, setting, voices};
-use crate::remote::{Bounds, Remote};
+use crate::remote::speech::{SECTION, Voices, addressable, possible, setting, voices};
+use crate::remote::{ApiKey, Bounds, Remote};
 use crate::speech_text::plain;
 
 /// The sample rates that Deepgram offers for `linear16`.
@@ -41,12 +39,12 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and how it is to speak.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DeepgramSpeechOptions {
     /// Without `/v1`.
     pub base_url: String,
     /// Never part of an error.
-    pub api_key: String,
+    pub api_key: ApiKey,
     /// What can be asked for, the default first: each voice is a model of its own.
     pub voices: Vec<Voice>,
     /// Of the audio: 8, 16, 24, 32 or 48 kHz.
@@ -65,7 +63,7 @@ impl Default for DeepgramSpeechOptions {
     fn default() -> Self {
         Self {
             base_url: "https://api.deepgram.com".to_owned(),
-            api_key: String::new(),
+            api_key: ApiKey::new(""),
             voices: voices("en-US", &VOICES),
             rate: SampleRate::HZ_24000,
             takes_speed: true,
@@ -76,17 +74,9 @@ impl Default for DeepgramSpeechOptions {
     }
 }
 
-impl fmt::Debug for DeepgramSpeechOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("DeepgramSpeechOptions");
-        debug.field("base_url", &self.base_url).field("rate", &self.rate).finish_non_exhaustive()
-    }
-}
-
 /// Deepgram's voices.
 pub struct DeepgramSpeech {
     remote: Remote,
-    key: HeaderValue,
     voices: Voices,
     rate: SampleRate,
     takes_speed: bool,
@@ -99,11 +89,12 @@ impl DeepgramSpeech {
         for voice in &options.voices {
             addressable("voice", &voice.id)?;
         }
-        secret(&options.api_key)?;
-        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?.hiding(&options.api_key);
+        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?
+            .with_bounds(options.bounds)
+            .with_limits(options.limits)
+            .with_key("authorization", "Token ", &options.api_key)?;
         Ok(Self {
-            remote: remote.with_bounds(options.bounds).with_limits(options.limits),
-            key: secret(&format!("Token {}", options.api_key))?,
+            remote,
             voices: Voices::new(options.voices)?,
             rate: possible(options.rate, &RATES)?,
             takes_speed: options.takes_speed,
@@ -133,7 +124,7 @@ impl Tts for DeepgramSpeech {
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
-        let post = self.remote.post(&self.path(&request)).header(AUTHORIZATION, &self.key);
+        let post = self.remote.post(&self.path(&request));
         self.remote.speak(post.json(&json!({ "text": text })), self.rate)
     }
 }

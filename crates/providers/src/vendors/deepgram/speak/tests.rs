@@ -6,7 +6,7 @@ use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
 
 fn options(url: &str, bounds: Bounds) -> DeepgramSpeechOptions {
-    let api_key = KEY.to_owned();
+    let api_key = ApiKey::new(KEY);
     DeepgramSpeechOptions { base_url: url.to_owned(), api_key, bounds, ..DeepgramSpeechOptions::default() }
 }
 
@@ -101,7 +101,7 @@ fn options_are_checked_and_keep_their_key() {
     assert!(!format!("{:?}", good()).contains(KEY));
     let refused = |options| DeepgramSpeech::new(options).err().expect("refused").to_string();
     assert!(
-        refused(DeepgramSpeechOptions { api_key: String::new(), ..good() }).contains("api_key is missing")
+        refused(DeepgramSpeechOptions { api_key: ApiKey::new(""), ..good() }).contains("api_key is empty")
     );
     assert!(refused(DeepgramSpeechOptions { rate: SampleRate::HZ_22050, ..good() }).contains("22050"));
     let voices = voices("en", &["a&model=b"]);

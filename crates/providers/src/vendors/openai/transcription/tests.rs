@@ -76,7 +76,7 @@ fn options(base_url: &str) -> OpenAiTranscriptionOptions {
     OpenAiTranscriptionOptions {
         base_url: base_url.to_owned(),
         model: "whisper-1".to_owned(),
-        api_key: Some("s3cret".to_owned()),
+        api_key: Some(ApiKey::new("s3cret")),
         timestamps: true,
         limits: Arc::default(),
         bounds: Bounds::default(),
