@@ -13,9 +13,9 @@
 //! and then packets of 20 ms, each preceded by its length as written in RFC 6716, 3.2.1. The rate at which Opus codes follows
 //! from the clip's own rate. Reading gives exactly as many samples, at the same rate, as were written.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use antiphon_core::{AudioChunk, SampleRate};
+use antiphon_core::{AudioChunk, SampleRate, lock};
 use opus_pure::{Application, MAX_PACKET_BYTES, OpusDecoder, OpusEncoder};
 
 use crate::resample::Resampler;
@@ -129,7 +129,7 @@ fn back_to(rate: SampleRate) -> Resampler {
 
     let resampler = Resampler::new(coded(rate), rate);
     if coded(rate) != rate {
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(resampler.clone());
+        *lock(&LATEST) = Some(resampler.clone());
     }
     resampler
 }

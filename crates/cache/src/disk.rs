@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Stage};
-use antiphon_core::{BoxFuture, Result};
+use antiphon_core::{BoxFuture, Result, lock};
 use tokio::time::timeout;
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
@@ -209,7 +209,7 @@ impl Shared {
 
     /// These entries were used now.
     fn used(&self, ids: impl IntoIterator<Item = i64>, now_ms: u64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         for id in ids {
             if used.len() < MAX_USED {
                 used.insert(id, now_ms);
@@ -218,7 +218,7 @@ impl Shared {
     }
 
     fn take_used(&self) -> HashMap<i64, u64> {
-        std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.used))
     }
 }
 

@@ -14,7 +14,7 @@ use antiphon_cache::{
     Cache, CacheOptions, Clock, Draft, Entry, Key, KeyBuilder, Kind, Layer, RedisLayer, Selection, Usage,
 };
 use antiphon_core::measure::Component;
-use antiphon_core::{ErrorKind, Priority};
+use antiphon_core::{ErrorKind, Priority, lock};
 use antiphon_testkit::{RedisServer, free_port};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -660,7 +660,7 @@ impl tracing::Subscriber for Log {
         event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
             write!(line, " {field}={value:?}").expect("memory");
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.0).push(line);
     }
 
     fn enter(&self, _: &tracing::span::Id) {}

@@ -1,7 +1,9 @@
 //! What a remote engine says of how much more it will take.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
+
+use crate::lock;
 
 /// As a server told it in the headers of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,11 @@ pub struct RateLimits(Mutex<Option<RateLimit>>);
 impl RateLimits {
     /// The latest answer said this.
     pub fn tell(&self, limit: RateLimit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(limit);
+        *lock(&self.0) = Some(limit);
     }
 
     /// What was told since this was last asked.
     pub fn take(&self) -> Option<RateLimit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }

@@ -17,7 +17,7 @@ mod stt;
 mod tape;
 mod tts;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::{BoxFuture, Error, Priority, Result};
@@ -98,11 +98,6 @@ impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
             unit: "index".into(),
         }]
     }
-}
-
-/// Locks a mutex under which nothing panics, so that a poisoned one is safe to use.
-pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use std::time::Duration;
 use antiphon_core::measure::{Component, Counter, Level, Snapshot, Stage};
 use antiphon_core::{
     AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Priority, Result, SpeechRequest, Tts,
-    TtsCard,
+    TtsCard, lock,
 };
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-use crate::fallback::{lock, next_useful};
+use crate::fallback::next_useful;
 
 /// The percentile of the latency after which the second engine is asked, as Dean and Barroso recommend.
 const PATIENCE: f64 = 0.95;

@@ -1,10 +1,10 @@
 //! The engines that requests go to, each with its breaker, its scheduler and its bounds.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::RateLimits;
 use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage};
+use antiphon_core::{RateLimits, lock};
 
 use crate::breaker::{Breaker, BreakerState};
 use crate::limit::LimitBounds;
@@ -93,23 +93,18 @@ impl Targets {
             bounds,
             rate_limits,
         });
-        self.targets().push(target.clone());
+        lock(&self.targets).push(target.clone());
         target
     }
 
     /// The engines added so far.
     pub fn all(&self) -> Vec<Arc<Target>> {
-        self.targets().clone()
+        lock(&self.targets).clone()
     }
 
     /// The measurements of all breakers and of all schedulers.
     pub fn components(self: &Arc<Self>) -> [Arc<dyn Component>; 2] {
         [Arc::new(Breakers(self.clone())), Arc::new(Schedulers(self.clone()))]
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn targets(&self) -> MutexGuard<'_, Vec<Arc<Target>>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,7 +125,7 @@ impl Component for Breakers {
                 counter(target, "slow", counts.slow),
             ]
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
@@ -138,7 +133,7 @@ impl Component for Breakers {
             let value = state(target);
             Level { name: target.name.to_string().into(), value, limit: None, unit: "state".into() }
         };
-        self.0.targets().iter().map(of).collect()
+        lock(&self.0.targets).iter().map(of).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -148,7 +143,7 @@ impl Component for Breakers {
             let help = "Whether an engine is asked: 0 closed, 1 half-open, 2 open";
             Gauge { name: "antiphon_breaker_state", help, labels, value }
         };
-        self.0.targets().iter().map(of).collect()
+        lock(&self.0.targets).iter().map(of).collect()
     }
 }
 
@@ -182,7 +177,7 @@ impl Component for Schedulers {
                 counter(target, "cancelled", counts.cancelled),
             ]
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
@@ -203,7 +198,7 @@ impl Component for Schedulers {
             let limit = limit.map(|limit| level("limit", limit, None));
             limit.into_iter().chain([in_flight]).chain(waiting)
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -222,7 +217,7 @@ impl Component for Schedulers {
             });
             waiting.into_iter().chain(limit)
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Memories and knowledge that live only as long as the process. The search is exact, and everything is bounded.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use antiphon_core::{
     BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
-    Search, StoreChange, StoreVersion, TenantId,
+    Search, StoreChange, StoreVersion, TenantId, lock,
 };
 
 use crate::nearest::nearest;
@@ -217,10 +217,6 @@ impl Knowledge for InProcessKnowledge {
 async fn one(embed: &Arc<dyn Embed>, text: String, priority: Priority) -> Result<Vec<f32>> {
     let vectors = embed.embed(vec![text], priority).await?;
     vectors.into_iter().next().ok_or_else(|| Error::internal("an embedding engine gave no vector for a text"))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

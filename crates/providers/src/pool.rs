@@ -19,10 +19,8 @@ use std::time::Instant;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Gauge, Level, Tunable};
-use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
+use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result, lock};
 use tokio::sync::oneshot;
-
-use crate::lock::lock;
 
 use self::activity::Activity;
 use self::ticket::Ticket;

@@ -20,7 +20,7 @@ pub(crate) mod turns;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
+use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result, lock};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
@@ -30,7 +30,6 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::lock::lock;
 use events::Events;
 pub(crate) use events::ServerEvent;
 pub use key::ApiKey;

@@ -1,9 +1,10 @@
 //! What the process uses, read from `/proc`. On systems other than Linux the values are zero or left out.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use antiphon_core::lock;
 use antiphon_core::measure::{Component, Level};
 
 /// Length of a clock tick in `/proc`: `USER_HZ` is 100 on every Linux that this builds for (proc(5)).
@@ -88,8 +89,7 @@ impl Component for Process {
 
     fn levels(&self) -> Vec<Level> {
         let usage = ProcessUsage::now();
-        // No code panics while it holds this lock, so poisoning is ignored.
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = lock(&self.rates);
         let elapsed = rates.since.elapsed();
         if elapsed >= RATES_OVER {
             let per_second = |now: f64, then: f64| (now - then).max(0.0) / elapsed.as_secs_f64();

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use antiphon_core::lock;
 use antiphon_core::measure::Component;
 use futures_util::future::{join_all, try_join};
 use futures_util::{FutureExt, poll};
@@ -56,12 +57,12 @@ impl Component for Disk {
 
 impl Layer for Disk {
     fn get(&self, _: Kind, key: Key) -> BoxFuture<'static, Result<Option<Arc<Entry>>>> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let found = lock(&self.0).get(&key).cloned();
         Box::pin(sleep(Duration::from_millis(1)).map(|()| Ok(found)))
     }
 
     fn put(&self, entry: Arc<Entry>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.key, entry);
+        lock(&self.0).insert(entry.key, entry);
     }
 
     fn remove(&self, _: Kind, _: Vec<Key>) -> BoxFuture<'static, Result<()>> {
@@ -298,7 +299,7 @@ proptest! {
                 }
             });
             join_all(requests).await;
-            assert!(setup.embed.0.flights.lock().is_empty());
+            assert!(lock(&setup.embed.0.flights.0).is_empty());
         });
     }
 }

@@ -403,7 +403,7 @@ proptest! {
             }
             end_all.abort();
             let inner = Arc::downgrade(&batcher.0);
-            assert!(batcher.0.state().queue.waiting() == 0);
+            assert!(lock(&batcher.0.state).queue.waiting() == 0);
             drop(batcher);
             tokio::task::yield_now().await;
             assert_eq!(inner.strong_count(), 0, "nothing is left");

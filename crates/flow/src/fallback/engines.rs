@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use antiphon_core::measure::Counter;
-use antiphon_core::{Error, ErrorKind, Priority};
+use antiphon_core::{Error, ErrorKind, Priority, lock};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::FallbackStage;
 use super::pace::Pace;
 use super::reason::Reason;
-use super::{FallbackStage, lock};
 use crate::target::AnswerBounds;
 
 /// The first rest: most network failures are over by then.

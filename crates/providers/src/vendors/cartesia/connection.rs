@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antiphon_core::measure::{Component, Counter, Level};
-use antiphon_core::{AudioChunk, Result, SampleRate, Stream};
+use antiphon_core::{AudioChunk, Result, SampleRate, Stream, lock};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::command::{Activity, Command};
 use super::{context, owner};
-use crate::lock::lock;
 use crate::remote::Remote;
 
 /// Commands that may wait while the connection is opened or written to: more calls than one connection can speak for.

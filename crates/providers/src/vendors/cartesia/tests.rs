@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind, Requester};
+use antiphon_core::{Error, ErrorKind, Requester, lock};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::SinkExt;
@@ -14,7 +14,6 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::ErrorResponse;
 
 use super::*;
-use crate::lock::lock;
 use crate::remote::scripted::{KEY, SAMPLES, Server, bytes, say, sockets, speech, until};
 
 type Socket = WebSocketStream<TcpStream>;
