@@ -182,7 +182,7 @@ impl Component for DiskLayer {
     fn levels(&self) -> Vec<Level> {
         let value = self.shared.statistics.used_bytes.load(Ordering::Relaxed) as f64;
         let limit = Some(self.shared.max_bytes as f64);
-        vec![Level { name: "bytes".into(), value, limit, unit: "bytes".into() }, self.queue.level()]
+        vec![Level::new("bytes", value, "bytes").with_limit(limit), self.queue.level()]
     }
 }
 

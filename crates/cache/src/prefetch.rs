@@ -186,28 +186,20 @@ impl Component for Prefetcher {
             ("skipped for space", &self.counts.space),
             ("skipped as not paying", &self.counts.not_paying),
         ];
-        let counter = |(name, value): (&'static str, &AtomicU64)| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let counter =
+            |(name, value): (&'static str, &AtomicU64)| Counter::new(name, value.load(Ordering::Relaxed));
         all.into_iter().map(counter).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
         let learned = lock(&self.learned);
-        let level = |name: &'static str, value: f64, limit: Option<f64>, unit: &'static str| Level {
-            name: name.into(),
-            value,
-            limit,
-            unit: unit.into(),
-        };
         let worth = &learned.worth;
         let on = f64::from(u8::from(!worth.rests(Instant::now())));
         vec![
-            level("on", on, None, "0 or 1"),
-            level("hit rate", worth.hit_rate(), Some(1.0), "of those prepared lately"),
-            level("hit rate that pays", worth.break_even(), None, "of those prepared"),
-            level("questions", learned.agents.questions() as f64, None, "questions"),
+            Level::new("on", on, "0 or 1"),
+            Level::new("hit rate", worth.hit_rate(), "of those prepared lately").with_limit(1.0),
+            Level::new("hit rate that pays", worth.break_even(), "of those prepared"),
+            Level::new("questions", learned.agents.questions() as f64, "questions"),
         ]
     }
 }

@@ -241,23 +241,17 @@ impl Component for RedisLayer {
             ("failures", store.link.failures()),
             ("reconnects", store.link.reconnects()),
         ];
-        all.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+        all.into_iter().map(|(name, value)| Counter::new(name, value)).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
-        let level = |name: &'static str, value, limit, unit: &'static str| Level {
-            name: name.into(),
-            value,
-            limit,
-            unit: unit.into(),
-        };
-        let full = |(value, limit): (usize, usize)| (value as f64, Some(limit as f64));
+        let full = |(value, limit): (usize, usize)| (value as f64, limit as f64);
         let (jobs, max_jobs) = full(self.store.queue.jobs());
         let (bytes, max_bytes) = full(self.store.queue.bytes());
         vec![
-            level("queue", jobs, max_jobs, "entries"),
-            level("queue memory", bytes, max_bytes, "bytes"),
-            level("breaker", state(&self.store.link), None, "state"),
+            Level::new("queue", jobs, "entries").with_limit(max_jobs),
+            Level::new("queue memory", bytes, "bytes").with_limit(max_bytes),
+            Level::new("breaker", state(&self.store.link), "state"),
         ]
     }
 

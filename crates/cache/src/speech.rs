@@ -181,7 +181,7 @@ impl Component for CachedTts {
 
     fn counters(&self) -> Vec<Counter> {
         let engine = self.engine.card().name;
-        let count = |what, value| Counter { name: format!("{engine} {what}").into(), value };
+        let count = |what, value| Counter::new(format!("{engine} {what}"), value);
         vec![count("joined", self.joined.load(Ordering::Relaxed)), count("not kept", self.keeper.not_kept())]
     }
 }

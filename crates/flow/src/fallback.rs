@@ -91,12 +91,7 @@ impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "engine".into(),
-            value: self.engines.in_use() as f64,
-            limit: None,
-            unit: "index".into(),
-        }]
+        vec![Level::new("engine", self.engines.in_use() as f64, "index")]
     }
 }
 

@@ -108,10 +108,7 @@ impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let count = |name: &'static str, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count = |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         vec![
             count("requests", &self.pace.requests),
             count("hedged", &self.pace.hedged),
@@ -121,7 +118,7 @@ impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
 
     fn levels(&self) -> Vec<Level> {
         let delay = self.pace.delay().unwrap_or_default();
-        vec![Level { name: "delay".into(), value: delay.as_secs_f64() * 1e3, limit: None, unit: "ms".into() }]
+        vec![Level::new("delay", delay.as_secs_f64() * 1e3, "ms")]
     }
 }
 

@@ -41,7 +41,7 @@ impl Meter {
             SpeechUnit::Sample => (self.sent() / u64::from(SampleRate::HZ_16000.hz()), "seconds"),
             SpeechUnit::Character => (self.sent(), "characters"),
         };
-        Counter { name: format!("{} {what}", self.name).into(), value }
+        Counter::new(format!("{} {what}", self.name), value)
     }
 
     fn gauges(&self) -> Vec<Gauge> {

@@ -92,10 +92,8 @@ impl Component for Shared {
 
     fn counters(&self) -> Vec<Counter> {
         let engine = self.engine.card().name;
-        let count = |what, value: &AtomicU64| Counter {
-            name: format!("{engine} {what}").into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count =
+            |what, value: &AtomicU64| Counter::new(format!("{engine} {what}"), value.load(Ordering::Relaxed));
         vec![count("requests", &self.requests), count("shared", &self.joined)]
     }
 }

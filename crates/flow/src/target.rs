@@ -131,7 +131,7 @@ impl Component for Breakers {
     fn levels(&self) -> Vec<Level> {
         let of = |target: &Arc<Target>| {
             let value = state(target);
-            Level { name: target.name.to_string().into(), value, limit: None, unit: "state".into() }
+            Level::new(target.name.to_string(), value, "state")
         };
         lock(&self.0.targets).iter().map(of).collect()
     }
@@ -183,11 +183,9 @@ impl Component for Schedulers {
     fn levels(&self) -> Vec<Level> {
         let of = |target: &Arc<Target>| {
             let load = target.scheduler.load();
-            let level = |what: &str, value: usize, limit: Option<usize>| Level {
-                name: format!("{} {what}", target.name).into(),
-                value: value as f64,
-                limit: limit.map(|limit| limit as f64),
-                unit: "requests".into(),
+            let level = |what: &str, value: usize, limit: Option<usize>| {
+                Level::new(format!("{} {what}", target.name), value as f64, "requests")
+                    .with_limit(limit.map(|limit| limit as f64))
             };
             let waiting = PriorityClass::ALL.map(|class| {
                 let waiting = target.scheduler.waiting(class.priority());
@@ -227,5 +225,5 @@ fn limited(limit: usize) -> Option<usize> {
 }
 
 fn counter(target: &Target, what: &str, value: u64) -> Counter {
-    Counter { name: format!("{} {what}", target.name).into(), value }
+    Counter::new(format!("{} {what}", target.name), value)
 }

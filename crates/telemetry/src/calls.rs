@@ -168,12 +168,7 @@ impl Component for LiveCalls {
 
     fn levels(&self) -> Vec<Level> {
         let active = lock(&self.state).calls.len() as f64;
-        vec![Level {
-            name: "active".into(),
-            value: active,
-            limit: Some(self.max as f64),
-            unit: "calls".into(),
-        }]
+        vec![Level::new("active", active, "calls").with_limit(self.max as f64)]
     }
 }
 

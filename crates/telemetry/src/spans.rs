@@ -134,16 +134,14 @@ impl Component for SpanRecorder {
 
     /// Spans that were dropped because too many waited.
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "dropped".into(), value: lock(&self.state).dropped }]
+        vec![Counter::new("dropped", lock(&self.state).dropped)]
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "waiting".into(),
-            value: lock(&self.state).ended.len() as f64,
-            limit: Some(MAX_WAITING as f64),
-            unit: "spans".into(),
-        }]
+        vec![
+            Level::new("waiting", lock(&self.state).ended.len() as f64, "spans")
+                .with_limit(MAX_WAITING as f64),
+        ]
     }
 }
 

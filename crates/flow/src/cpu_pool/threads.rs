@@ -113,16 +113,13 @@ impl Threads {
     }
 
     pub(super) fn jobs(&self) -> Counter {
-        Counter { name: "cpu jobs".into(), value: self.jobs.load(Ordering::Relaxed) }
+        Counter::new("cpu jobs", self.jobs.load(Ordering::Relaxed))
     }
 
     pub(super) fn levels(&self) -> Vec<Level> {
         let state = lock(&self.state);
-        let level = |name: &'static str, value: usize, limit: usize, unit: &'static str| Level {
-            name: name.into(),
-            value: value as f64,
-            limit: Some(limit as f64),
-            unit: unit.into(),
+        let level = |name: &'static str, value: usize, limit: usize, unit: &'static str| {
+            Level::new(name, value as f64, unit).with_limit(limit as f64)
         };
         vec![
             level("cpu busy", state.busy, state.sizing.bounds().max, "threads"),

@@ -136,10 +136,7 @@ impl<E: FallbackStage + ?Sized> Engines<E> {
     }
 
     pub(super) fn counters(&self) -> Vec<Counter> {
-        let count = |name: String, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count = |name: String, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         let requests = self.all.iter().map(|e| count(format!("{} requests", e.label), &e.requests));
         let switches =
             Reason::ALL.iter().map(|r| count(format!("switches {}", r.name()), &self.switches[*r as usize]));

@@ -130,6 +130,6 @@ impl Component for EmotionModel {
     fn counters(&self) -> Vec<Counter> {
         let counts = self.shared.likeliest.iter().map(|count| count.load(Ordering::Relaxed));
         let counts = Emotion::ALL.iter().zip(counts);
-        counts.map(|(emotion, value)| Counter { name: emotion.label().into(), value }).collect()
+        counts.map(|(emotion, value)| Counter::new(emotion.label(), value)).collect()
     }
 }

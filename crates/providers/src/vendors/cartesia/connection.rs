@@ -31,10 +31,8 @@ impl Component for Connections {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let counter = |name: &'static str, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let counter =
+            |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         vec![
             counter("connections", &self.activity.connections),
             counter("cancelled", &self.activity.cancelled),
@@ -43,7 +41,7 @@ impl Component for Connections {
 
     fn levels(&self) -> Vec<Level> {
         let value = self.activity.clauses.load(Ordering::Relaxed) as f64;
-        vec![Level { name: "being said".into(), value, limit: None, unit: "clauses".into() }]
+        vec![Level::new("being said", value, "clauses")]
     }
 }
 
