@@ -1,9 +1,8 @@
 //! What a remote engine says of how much more it will take.
 
-use std::sync::Mutex;
+use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
-
-use crate::lock;
 
 /// As a server told it in the headers of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +16,27 @@ pub struct RateLimit {
 }
 
 /// The way from an engine, which reads headers, to whoever lets requests through to it.
-#[derive(Debug, Default)]
-pub struct RateLimits(Mutex<Option<RateLimit>>);
+#[derive(Default)]
+pub struct RateLimits(OnceLock<Listener>);
+
+type Listener = Box<dyn Fn(RateLimit) + Send + Sync>;
 
 impl RateLimits {
-    /// The latest answer said this.
-    pub fn tell(&self, limit: RateLimit) {
-        *lock(&self.0) = Some(limit);
+    /// From now on `listener` hears what each answer says. There is one listener, the first.
+    pub fn listen(&self, listener: impl Fn(RateLimit) + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(listener));
     }
 
-    /// What was told since this was last asked.
-    pub fn take(&self) -> Option<RateLimit> {
-        lock(&self.0).take()
+    /// The latest answer said this. Without a listener it is forgotten.
+    pub fn tell(&self, limit: RateLimit) {
+        if let Some(listener) = self.0.get() {
+            listener(limit);
+        }
+    }
+}
+
+impl fmt::Debug for RateLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimits").finish_non_exhaustive()
     }
 }

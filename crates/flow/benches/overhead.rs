@@ -37,8 +37,7 @@ fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let inside = runtime.enter();
     let bounds = AnswerBounds { first: Duration::from_secs(2), stall: Duration::from_secs(2) };
-    let target =
-        Targets::default().add("llm ready", bounds, LimitBounds::default(), Arc::new(RateLimits::default()));
+    let target = Targets::default().add("llm ready", bounds, LimitBounds::default(), &RateLimits::default());
     let bare: Arc<dyn Llm> = Arc::new(Ready);
     let guarded = Guarded::new(bare.clone(), target);
     let figures = [

@@ -32,7 +32,6 @@ pub struct Target {
     bounds: AnswerBounds,
     breaker: Arc<Breaker>,
     scheduler: Arc<Scheduler>,
-    rate_limits: Arc<RateLimits>,
 }
 
 impl Target {
@@ -55,13 +54,6 @@ impl Target {
     pub fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
     }
-
-    /// Passes on to the scheduler how many more requests the engine said it will take.
-    pub(crate) fn read_rate_limits(&self) {
-        if let Some(limit) = self.rate_limits.take() {
-            self.scheduler.told(limit);
-        }
-    }
 }
 
 /// All engines of a server.
@@ -77,22 +69,20 @@ impl Default for Targets {
 }
 
 impl Targets {
-    /// Adds an engine. In `rate_limits` it leaves what its server says about how many more requests it will take.
+    /// Adds an engine. Its scheduler hears by `rate_limits` how many more requests its server will take.
     pub fn add(
         &self,
         name: impl Into<Arc<str>>,
         bounds: AnswerBounds,
         limit: LimitBounds,
-        rate_limits: Arc<RateLimits>,
+        rate_limits: &RateLimits,
     ) -> Arc<Target> {
         let name = name.into();
-        let target = Arc::new(Target {
-            breaker: Arc::new(Breaker::new(name.clone())),
-            scheduler: Arc::new(Scheduler::new(name.clone(), limit, self.wait.clone())),
-            name,
-            bounds,
-            rate_limits,
-        });
+        let scheduler = Arc::new(Scheduler::new(name.clone(), limit, self.wait.clone()));
+        let told = Arc::clone(&scheduler);
+        rate_limits.listen(move |limit| told.told(limit));
+        let breaker = Arc::new(Breaker::new(name.clone()));
+        let target = Arc::new(Target { name, bounds, breaker, scheduler });
         lock(&self.targets).push(target.clone());
         target
     }

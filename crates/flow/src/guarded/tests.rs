@@ -154,12 +154,12 @@ struct Setup {
     engine: Arc<Scripted>,
     targets: Arc<Targets>,
     target: Arc<Target>,
-    rate_limits: Arc<RateLimits>,
+    rate_limits: RateLimits,
 }
 
 fn setup(script: &[Act]) -> Setup {
-    let (targets, rate_limits) = (Arc::new(Targets::default()), Arc::new(RateLimits::default()));
-    let target = targets.add("llm test", BOUNDS, LimitBounds::default(), rate_limits.clone());
+    let (targets, rate_limits) = (Arc::new(Targets::default()), RateLimits::default());
+    let target = targets.add("llm test", BOUNDS, LimitBounds::default(), &rate_limits);
     Setup { engine: Scripted::new(script), targets, target, rate_limits }
 }
 

@@ -215,7 +215,7 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            let target = self.targets.add(name, bounds, limit, engine.limits.clone());
+            let target = self.targets.add(name, bounds, limit, &engine.limits);
             guard(engine, self.observer.clone(), target)
         });
         guarded.collect()
