@@ -221,31 +221,10 @@ async fn one(embed: &Arc<dyn Embed>, text: String, priority: Priority) -> Result
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::{EmbedCard, Requester};
+    use antiphon_core::Requester;
+    use antiphon_testkit::Letters;
 
     use super::*;
-
-    /// Counts letters: texts of the same letters are near.
-    struct Letters;
-
-    impl Embed for Letters {
-        fn card(&self) -> EmbedCard<'_> {
-            EmbedCard { name: "letters", model: "letters", dimensions: 26 }
-        }
-
-        fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
-            let vector = |text: &String| {
-                let mut vector = [0.0_f32; 26];
-                for byte in text.to_ascii_lowercase().bytes().filter(u8::is_ascii_lowercase) {
-                    vector[usize::from(byte - b'a')] += 1.0;
-                }
-                let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-                vector.iter().map(|x| x / norm).collect()
-            };
-            let vectors = texts.iter().map(vector).collect();
-            Box::pin(std::future::ready(Ok(vectors)))
-        }
-    }
 
     fn of(memories: &InProcessMemories, person: &str) -> Arc<dyn Memory> {
         memories.of(&TenantId::only(), &PersonId::parse(person).expect("a name"))

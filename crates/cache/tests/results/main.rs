@@ -17,7 +17,7 @@ use antiphon_core::{
 use antiphon_memory::InProcessMemories;
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use stores::{Letters, Persons, Texts};
+use stores::{FallibleLetters, Persons, Texts};
 use tokio::runtime::{Builder, Runtime};
 
 const LIMIT: usize = 3;
@@ -147,7 +147,7 @@ proptest! {
     fn a_search_finds_what_the_store_would_find(steps in steps(), (counts, told) in told()) {
             let alone = Alone::new();
             let _inside = alone.0.enter();
-            let embed = embed(Arc::new(Letters));
+            let embed = embed(Arc::new(FallibleLetters));
             let results = results(&embed);
             let store = Texts::new(embed, counts);
             let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
@@ -221,7 +221,7 @@ proptest! {
     fn everybody_recalls_what_is_remembered_of_them_alone(deeds in deeds(), counts: bool) {
             let alone = Alone::new();
             let _inside = alone.0.enter();
-            let embed = embed(Arc::new(Letters));
+            let embed = embed(Arc::new(FallibleLetters));
             let results = results(&embed);
             // One of each tenant, of the same name and with persons of the same names.
             let stores = [0, 1].map(|_| Arc::new(Persons::new(embed.clone(), counts)));
@@ -251,7 +251,7 @@ proptest! {
 }
 
 fn knowledge(counts: bool) -> (Texts, CachedKnowledge, Arc<SearchCache>) {
-    let embed = embed(Arc::new(Letters));
+    let embed = embed(Arc::new(FallibleLetters));
     let (results, store) = (results(&embed), Texts::new(embed, counts));
     let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
     (store, cached, results)
@@ -288,7 +288,7 @@ async fn limits_tenants_and_stores_are_kept_apart() {
     assert_eq!(found(&cached, "a").await.len(), 2);
     assert_eq!(cached.search(Search { limit: 1, ..search("a") }).await.map(|found| found.len()), Ok(1));
     for (tenant, name) in [("tenant", "other"), ("other", "documents"), ("tenantdocuments", "")] {
-        let empty = Texts::new(Arc::new(Letters), true);
+        let empty = Texts::new(Arc::new(FallibleLetters), true);
         let other = CachedKnowledge::new(Arc::new(empty), &results, tenant.into(), name);
         let asked = Search { requester: Requester::server(tenant.into()), ..search("a") };
         assert_eq!(other.search(asked).await.map(|found| found.len()), Ok(0));
@@ -352,7 +352,7 @@ async fn switched_off_and_on_again_nothing_stale_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_remembered_is_recalled() {
     // It forgets the oldest without a word when it is full, and does not count: all is forgotten each time.
-    let embed = embed(Arc::new(Letters));
+    let embed = embed(Arc::new(FallibleLetters));
     let store = Arc::new(InProcessMemories::new(embed.clone()));
     let cached = CachedMemories::new(store, results(&embed), "memories");
     let ada = cached.of(&tenant(), &person("ada"));

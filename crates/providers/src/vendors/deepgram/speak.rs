@@ -49,8 +49,6 @@ pub struct DeepgramSpeechOptions {
     pub voices: Vec<Voice>,
     /// Of the audio: 8, 16, 24, 32 or 48 kHz.
     pub rate: SampleRate,
-    /// Whether the voices take a speed: Aura-2's English and Spanish ones do. Others always speak as they are.
-    pub takes_speed: bool,
     /// What can be set of it alone.
     pub settings: DeepgramSpeechSettings,
     /// Told how many requests the server will still take.
@@ -66,7 +64,6 @@ impl Default for DeepgramSpeechOptions {
             api_key: ApiKey::new(""),
             voices: voices("en-US", &VOICES),
             rate: SampleRate::HZ_24000,
-            takes_speed: true,
             settings: DeepgramSpeechSettings::default(),
             limits: Arc::default(),
             bounds: Bounds::default(),
@@ -79,7 +76,6 @@ pub struct DeepgramSpeech {
     remote: Remote,
     voices: Voices,
     rate: SampleRate,
-    takes_speed: bool,
     settings: DeepgramSpeechSettings,
 }
 
@@ -97,7 +93,6 @@ impl DeepgramSpeech {
             remote,
             voices: Voices::new(options.voices)?,
             rate: possible(options.rate, &RATES)?,
-            takes_speed: options.takes_speed,
             settings: options.settings,
         })
     }
@@ -107,7 +102,7 @@ impl DeepgramSpeech {
         let rate = self.rate.hz();
         let mut path = format!("/v1/speak?model={voice}&encoding=linear16&sample_rate={rate}&container=none");
         let speed = setting(request.speed * self.settings.speed * request.style.pace(), SPEEDS);
-        if self.takes_speed && speed != 1.0 {
+        if takes_speed(voice) && speed != 1.0 {
             let _ = write!(path, "&speed={speed}");
         }
         if self.settings.mip_opt_out {
@@ -115,6 +110,12 @@ impl DeepgramSpeech {
         }
         path
     }
+}
+
+/// Whether the voice takes a speed: of Deepgram's voices only the English and Spanish ones of Aura-2 do, and the others always
+/// speak as they are.
+fn takes_speed(voice: &str) -> bool {
+    voice.starts_with("aura-2-") && (voice.ends_with("-en") || voice.ends_with("-es"))
 }
 
 impl Tts for DeepgramSpeech {
