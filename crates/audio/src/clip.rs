@@ -38,8 +38,8 @@ const LATER: usize = 5;
 /// Bits a second at the coded rates of [`CODED`], within the sweet spots of RFC 6716, 2.1.1. With packet lengths and header they
 /// stay below a tenth of what 16-bit PCM takes. At 24 kHz it is the upper bound: see [`bitrate`].
 const BITS_PER_SECOND: [i32; 4] = [11_000, 20_000, 30_000, 32_000];
-/// Share of the PCM bit rate, in thousandths, that a clip coded at 24 kHz may take: voices of 22.05 kHz get a little less than
-/// [`BITS_PER_SECOND`].
+/// Share of the PCM bit rate, in thousandths, that a clip coded at 24 kHz may take:
+/// voices of 22.05 kHz get a little less than [`BITS_PER_SECOND`].
 const PER_MILLE_OF_PCM: i64 = 85;
 
 /// A clip that could not be written or read.

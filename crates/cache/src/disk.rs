@@ -2,8 +2,8 @@
 //!
 //! They lie in one SQLite database, `cache.db`. One task writes: entries wait in a bounded queue and are written many at a time,
 //! while three connections read, each on a thread of its own. A cache may always be lost: a database that is damaged, not ours
-//! or of another version is replaced by an empty one, and while a disk is full or gone there is no cache on it. Both are logged
-//! once.
+//! or of another version is replaced by an empty one, and while a disk is full or gone there is no cache on it.
+//! Both are logged once.
 
 mod failure;
 mod files;

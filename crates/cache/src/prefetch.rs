@@ -37,8 +37,8 @@ const MAX_AFTER_A_REPLY: usize = 3;
 pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Decides for each agent of each tenant what to prefetch: the answers to likely questions (`chain.rs`), while that pays
-/// (`worth.rs`), within a budget (`budget.rs`), while engines are idle, and only where they push nothing out of the caches
-/// (`space.rs`).
+/// (`worth.rs`), within a budget (`budget.rs`), while engines are idle,
+/// and only where they push nothing out of the caches (`space.rs`).
 pub struct Prefetcher {
     learned: Mutex<Learned>,
     space: Space,

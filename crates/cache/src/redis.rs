@@ -41,8 +41,8 @@ const SURVEY_WITHIN: Duration = Duration::from_secs(10);
 /// [`Layer::clear`], [`Layer::list`] and [`Layer::usage`] look at every key of the database, in small steps, on a
 /// separate connection, for at most 10 s, one at a time. When an entry was last used is taken from `OBJECT IDLETIME`, in
 /// whole seconds; of those used in the same second the newest comes first. Before Redis 7.2, listing the entries of one
-/// tenant counts as a use of all entries of the kind; and with the LFU eviction policies Redis does not know when the last use
-/// was.
+/// tenant counts as a use of all entries of the kind; and with the LFU eviction policies Redis does not know
+/// when the last use was.
 pub struct RedisLayer {
     store: Arc<Store>,
     keeper: AbortHandle,

@@ -65,8 +65,8 @@ impl Place {
         Self { entry, slot, uses, is_used, told }
     }
 
-    /// Counts a use. Of two at the same time one may be lost. Nothing is written when nothing changes, to keep the cache line
-    /// shared.
+    /// Counts a use. Of two at the same time one may be lost. Nothing is written when nothing changes,
+    /// to keep the cache line shared.
     fn count(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
         if uses < MAX_USES {

@@ -25,8 +25,8 @@ pub trait SpeechCodec: Send + Sync {
     /// Encodes a whole clause, which takes some milliseconds.
     fn encode(&self, rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>>;
 
-    /// Reads what [`Self::encode`] has written: as many samples, at the same rate. An error, soon, if the bytes are something
-    /// else.
+    /// Reads what [`Self::encode`] has written: as many samples, at the same rate.
+    /// An error, soon, if the bytes are something else.
     fn decode(&self, bytes: Bytes) -> Result<SpeechReader>;
 }
 

@@ -47,8 +47,8 @@ impl Observed<dyn Stt> {
 }
 
 impl Observed<dyn Tts> {
-    /// Counts the characters that the engine is asked to speak, as `name` ("tts piper"). A million of them cost
-    /// `million_price`.
+    /// Counts the characters that the engine is asked to speak, as `name` ("tts piper").
+    /// A million of them cost `million_price`.
     #[must_use]
     pub fn metered(mut self, meters: &Meters, name: &Arc<str>, million_price: Option<f64>) -> Self {
         self.meter = Some(meters.add(name, SpeechUnit::Character, million_price));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_kept_is_not_prepared() {
+    fn what_would_not_be_kept_is_not_prefetched() {
         let (replies, speech) = (cache(Kind::Reply, 0), cache(Kind::Speech, 95));
         speech.set_on(false);
         let space = Space::new(replies.clone(), speech);

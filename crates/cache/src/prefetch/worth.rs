@@ -204,7 +204,7 @@ mod tests {
             Self { worth: Worth::default(), now: Instant::now(), made: 0, nth }
         }
 
-        /// In 10 s steps: how many of `steps` prepared something.
+        /// In 10 s steps: at how many of `steps` something was prefetched.
         fn go_on(&mut self, steps: usize) -> usize {
             (0..steps).filter(|_| self.step()).count()
         }

@@ -11,8 +11,8 @@ use super::*;
 use crate::{CacheOptions, Draft, Entry, Layer, Selection, Usage};
 use antiphon_flow::PoolBounds;
 
-/// Says each word for 20 ms, which takes it 10 ms; what it says is different each time. Counts calls, and those that are
-/// over.
+/// Says each word for 20 ms, which takes it 10 ms; what it says is different each time.
+/// Counts calls, and those that are over.
 struct Engine {
     calls: AtomicUsize,
     over: Arc<AtomicUsize>,

@@ -125,8 +125,8 @@ fn told() -> impl Strategy<Value = (bool, Told)> {
     ]
 }
 
-/// What is asked alone, until it is answered. Time passes as it has to: who waits for somebody who does not go on takes
-/// over.
+/// What is asked alone, until it is answered. Time passes as it has to:
+/// who waits for somebody who does not go on takes over.
 struct Alone(Runtime);
 
 impl Alone {

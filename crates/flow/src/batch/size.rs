@@ -2,8 +2,8 @@
 //!
 //! As Clipper does (Crankshaw et al. 2017, "Clipper: A Low-Latency Online Prediction Serving System", section 4.3.1): the
 //! size rises by one with each full batch and falls by a tenth when one takes too long. It also falls when a smaller size
-//! is known to get more items through. Unlike there it begins at the top: an engine is batched because it is known to
-//! pay.
+//! is known to get more items through. Unlike there it begins at the top:
+//! an engine is batched because it is known to pay.
 
 use std::time::Duration;
 

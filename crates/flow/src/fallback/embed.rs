@@ -1,5 +1,5 @@
-//! Embeddings with fallback. Only engines of the same model stand in for each other, because the vectors of two models cannot be
-//! compared.
+//! Embeddings with fallback. Only engines of the same model stand in for each other,
+//! because the vectors of two models cannot be compared.
 
 use std::sync::Arc;
 

@@ -140,7 +140,7 @@ async fn habits_are_predicted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_habits_little_is_prepared_and_that_ends() {
+async fn without_habits_little_is_prefetched_and_that_ends() {
     let mut rng = SmallRng::seed_from_u64(2);
     let mut question = || format!("what about {}", "x".repeat(rng.random_range(1..100)));
     let calls: Vec<Vec<String>> = (0..1_000).map(|_| [(); 3].map(|()| question()).to_vec()).collect();
