@@ -1,4 +1,4 @@
-//! What stands before an engine costs: `cargo bench -p antiphon-flow --bench overhead`.
+//! What the decorators in front of an engine cost: `cargo bench -p antiphon-flow --bench overhead`.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;
@@ -76,12 +76,12 @@ fn scheduler() -> f64 {
     time(CALLS, || drop(black_box(&scheduler).acquire(Priority::LiveTurn).now_or_never()))
 }
 
-/// Takes the whole answer, which is ready.
+/// Reads the whole answer, for which nothing has to be awaited.
 fn ask(llm: &dyn Llm) {
     black_box(llm.chat(ChatRequest::new(Requester::local(), Vec::new())).count().now_or_never());
 }
 
-/// The nanoseconds of one step.
+/// How long one step takes, in nanoseconds.
 fn time(steps: u32, mut step: impl FnMut()) -> f64 {
     let began = Instant::now();
     (0..steps).for_each(|_| step());

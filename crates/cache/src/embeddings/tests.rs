@@ -45,7 +45,7 @@ fn vector(text: &str) -> Vec<f32> {
     vec![text.len() as f32, text.bytes().map(f32::from).sum()]
 }
 
-/// What outlives the process.
+/// A layer that outlives the process.
 #[derive(Default)]
 struct Disk(Mutex<HashMap<Key, Arc<Entry>>>);
 

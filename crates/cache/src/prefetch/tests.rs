@@ -35,7 +35,7 @@ fn agent(tenant: &str) -> AgentVersion {
 }
 
 impl Place {
-    /// Two people ask these, one after the other.
+    /// Two people ask the same questions, each in this order.
     fn hears(&self, agent: &AgentVersion, said: &[&str]) {
         for by in ["a", "b"] {
             for (at, text) in said.iter().enumerate() {
@@ -48,7 +48,7 @@ impl Place {
         }
     }
 
-    /// What is prefetched at the beginning of a call, each in 2 s.
+    /// The questions that are prefetched at the beginning of a call, where each reply takes 2 s.
     fn prepares(&self, agent: &AgentVersion) -> Vec<Arc<str>> {
         let mut already = Vec::new();
         while let Some(next) = self.prefetcher.next(agent, None, &already) {

@@ -10,7 +10,7 @@ use super::scope::{Lookup, MAX_KEPT, WITHIN};
 use super::*;
 use crate::CacheOptions;
 
-/// Takes ten times longer than anybody waits.
+/// An embedder that takes ten times longer than anybody waits.
 struct Slow;
 
 impl Embed for Slow {
@@ -26,7 +26,7 @@ impl Embed for Slow {
     }
 }
 
-/// Remembers nothing: it is down, or has changed in a way that nobody knows.
+/// A memory without recollections, which is down or has changed without saying how.
 struct Forgetful {
     is_down: bool,
 }

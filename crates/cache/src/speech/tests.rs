@@ -60,7 +60,7 @@ impl Tts for Engine {
     }
 }
 
-/// The rate and the samples as they are. Encoding waits until it is let, if it has to be.
+/// Stores the rate and the samples as they are. A test can make encoding wait until it is allowed to go on.
 #[derive(Default)]
 struct Plain {
     let_through: Option<Mutex<std::sync::mpsc::Receiver<()>>>,
@@ -90,7 +90,7 @@ impl SpeechCodec for Plain {
     }
 }
 
-/// Keeps everything, and takes 5 ms to find it.
+/// A layer that keeps everything and takes 5 ms to find it.
 #[derive(Default)]
 struct Disk(Arc<Mutex<HashMap<Key, Arc<Entry>>>>);
 
@@ -171,7 +171,7 @@ async fn heard(audio: Audio) -> Result<Vec<i16>> {
     Ok(samples)
 }
 
-/// Says it to the end, and waits until it is kept, for which virtual time flies.
+/// Listens to the clause until its end, and waits until it is kept. Virtual time passes meanwhile.
 async fn say(cached: &CachedTts, request: SpeechRequest) -> Vec<i16> {
     let samples = heard(cached.speak(request)).await.expect("works");
     cached.keeper.idle().await;

@@ -1,4 +1,4 @@
-//! Small stores that change: documents that come and go, and what persons said. Exact, as far as closeness goes.
+//! Small stores that change: documents that come and go, and what persons said. Their searches are exact.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

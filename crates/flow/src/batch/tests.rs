@@ -159,7 +159,7 @@ async fn what_can_wait_does_not_wait_for_ever() {
     let patient = |batcher: Batcher<Tenfold>| async move { batcher.run(1, Priority::Batch).await };
     let mut urgent = vec![batcher.run(2_000, Priority::LiveTurn)];
     let patient = tokio::spawn(patient(batcher.clone()));
-    // Twice as many items as can be served, for ever.
+    // From now on twice as many items come as can be served.
     for n in 1..1_800 {
         urgent.push(batcher.run(2_000 + n, Priority::LiveTurn));
         sleep(10 * MS).await;

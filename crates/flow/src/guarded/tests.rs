@@ -28,7 +28,7 @@ enum Act {
     Hang,
 }
 
-/// An engine that plays a script, which can be changed; counts how often it was asked, and how often now.
+/// An engine that plays a script, which can be changed. It counts how often it was asked and how many requests are running.
 struct Scripted {
     script: Mutex<Vec<Act>>,
     asked: AtomicUsize,
@@ -343,7 +343,7 @@ async fn a_recovery_is_found_within_the_probe_interval() {
     while setup.error().await.is_some() {
         sleep(100 * MS).await;
     }
-    // Two intervals have passed: the third is 8 s at most.
+    // Two intervals between probes have passed, and the third is 8 s at most.
     assert!(up.elapsed() <= 8 * SECOND, "{:?}", up.elapsed());
     assert!(setup.error().await.is_none() && setup.error().await.is_none());
     assert_eq!(setup.target.breaker().state(), BreakerState::Closed);

@@ -114,7 +114,7 @@ fn counted(meters: &Meters) -> Vec<(String, u64)> {
     meters.counters().into_iter().map(|counter| (counter.name.into_owned(), counter.value)).collect()
 }
 
-/// The call is charged whoever takes the audio: the stream is read where nobody works for it.
+/// The engine may read the audio in a task that does not work for the call, which is charged all the same.
 #[tokio::test]
 async fn a_call_pays_for_the_audio_that_the_engine_took() {
     let (meters, call) = (Meters::default(), Account::open());

@@ -45,7 +45,7 @@ fn the_guard_says_what_differs() {
     }
 }
 
-/// In words, as a recogniser may write it.
+/// The number in words, as a recogniser may write it.
 fn said(number: u32) -> String {
     let below = |number: u32| UNITS[number as usize].to_owned();
     let with_rest = |head: String, rest: u32| if rest == 0 { head } else { format!("{head} {}", said(rest)) };

@@ -62,7 +62,7 @@ fn fallback(engines: Vec<Arc<dyn Llm>>) -> Fallback<dyn Llm> {
     Fallback::new(engines, LLM).expect("engines")
 }
 
-/// What a listener gets: the text, the finish, the longest time without text, and the error.
+/// What a listener gets: the text, the number of ends, the longest time without text, and the error.
 async fn ask(llm: &dyn Llm, request: ChatRequest) -> (String, usize, Duration, Option<Error>) {
     let (mut text, mut ends, mut longest, mut error) = (String::new(), 0, Duration::ZERO, None);
     let mut answers = llm.chat(request);
