@@ -49,11 +49,16 @@ pub(crate) struct Utterance {
     flushes: u32,
     /// In a pause, audio is kept back: if the person does not go on, nothing has to be read again.
     paused: bool,
-    /// No more transcripts come.
-    ended: bool,
-    /// The engine failed.
-    failed: bool,
+    recognition: Recognition,
     samples: u64,
+}
+
+/// Whether the engine gives more transcripts of an utterance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recognition {
+    GoesOn,
+    Ended,
+    Failed,
 }
 
 /// One utterance's transcripts as they come; `None` when no more will.
@@ -153,8 +158,7 @@ impl Utterance {
             pending,
             flushes: 0,
             paused: false,
-            ended: false,
-            failed: false,
+            recognition: Recognition::GoesOn,
         };
         utterance.forward();
         let id = item.clone();
@@ -194,22 +198,22 @@ impl Utterance {
 
     /// The engine gives no more transcripts.
     pub(crate) fn end(&mut self) {
-        self.ended = true;
+        self.recognition = Recognition::Ended;
     }
 
     /// The engine has failed: it gives no more transcripts.
     pub(crate) fn fail(&mut self) {
-        (self.ended, self.failed) = (true, true);
+        self.recognition = Recognition::Failed;
     }
 
     /// Whether no more transcripts come.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+        self.recognition != Recognition::GoesOn
     }
 
     /// Whether something was said of which not a word is known, because the engine failed.
     pub(crate) fn is_unheard(&self) -> bool {
-        self.failed && self.text.trim().is_empty()
+        self.recognition == Recognition::Failed && self.text.trim().is_empty()
     }
 
     /// Whether all text so far was asked for and nothing was said since.

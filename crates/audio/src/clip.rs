@@ -13,9 +13,9 @@
 //! and then packets of 20 ms, each preceded by its length as written in RFC 6716, 3.2.1. The rate at which Opus codes follows
 //! from the clip's own rate. Reading gives exactly as many samples, at the same rate, as were written.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use antiphon_core::{AudioChunk, SampleRate};
+use antiphon_core::{AudioChunk, SampleRate, lock};
 use opus_pure::{Application, MAX_PACKET_BYTES, OpusDecoder, OpusEncoder};
 
 use crate::resample::Resampler;
@@ -38,8 +38,8 @@ const LATER: usize = 5;
 /// Bits a second at the coded rates of [`CODED`], within the sweet spots of RFC 6716, 2.1.1. With packet lengths and header they
 /// stay below a tenth of what 16-bit PCM takes. At 24 kHz it is the upper bound: see [`bitrate`].
 const BITS_PER_SECOND: [i32; 4] = [11_000, 20_000, 30_000, 32_000];
-/// Share of the PCM bit rate, in thousandths, that a clip coded at 24 kHz may take: voices of 22.05 kHz get a little less than
-/// [`BITS_PER_SECOND`].
+/// Share of the PCM bit rate, in thousandths, that a clip coded at 24 kHz may take:
+/// voices of 22.05 kHz get a little less than [`BITS_PER_SECOND`].
 const PER_MILLE_OF_PCM: i64 = 85;
 
 /// A clip that could not be written or read.
@@ -129,7 +129,7 @@ fn back_to(rate: SampleRate) -> Resampler {
 
     let resampler = Resampler::new(coded(rate), rate);
     if coded(rate) != rate {
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(resampler.clone());
+        *lock(&LATEST) = Some(resampler.clone());
     }
     resampler
 }

@@ -196,7 +196,7 @@ mod tests {
             for frame in samples.chunks(320) {
                 encoder.push(frame, &mut file).unwrap();
             }
-            // The listener has all but the last quarter of a second.
+            // Before the end is written, a listener can already hear all but the last quarter of a second.
             let so_far = decode_file(&file, MINUTE).unwrap().duration();
             assert!(so_far >= Duration::from_millis(1_750), "{}: {so_far:?}", format.name());
             encoder.finish(&mut file).unwrap();

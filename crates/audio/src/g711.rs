@@ -171,7 +171,8 @@ mod tests {
         fn the_error_is_at_most_half_a_step(sample: i16) {
             for law in [Law::Mu, Law::A] {
                 let error = i32::from(law.decode(law.encode(sample))) - i32::from(sample);
-                // Sixteen steps a segment, each segment an octave: 1/32 of the biased magnitude, and clipping.
+                // A segment is an octave with sixteen steps, so that the error is up to 1/32 of the biased magnitude.
+                // Clipping adds to it.
                 let allowed = (i32::from(sample).abs() + 132) / 32 + 4 + (i32::from(sample).abs() - 32_635).max(0);
                 prop_assert!(error.abs() <= allowed, "{law:?}: {sample} is off by {error}");
             }

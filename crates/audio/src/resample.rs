@@ -4,9 +4,9 @@
 //! for each phase of the exact ratio `L/M`, and a Kaiser window.
 
 use std::f64::consts::PI;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
-use antiphon_core::SampleRate;
+use antiphon_core::{SampleRate, lock};
 
 /// Zero crossings of the sinc on each side, at the lower rate. They set the delay: 16 samples of the lower rate, plus the
 /// taps that round the filter up to [`LANES`]. That is 2 ms at 8 kHz and 1 ms at 16 kHz.
@@ -111,7 +111,7 @@ impl Filter {
 
         let divisor = gcd(from, to);
         let (up, down) = (to / divisor, from / divisor);
-        let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = lock(&TABLES);
         if let Some(found) =
             tables.iter().filter_map(Weak::upgrade).find(|filter| filter.up == up && filter.down == down)
         {

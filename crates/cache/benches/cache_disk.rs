@@ -22,9 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 
 const ENTRIES: u64 = 100_000;
-/// Gets without a pause.
+/// The number of gets without a pause.
 const GETS: u64 = 100_000;
-/// Gets at one a millisecond.
+/// The number of gets of which one is made every millisecond.
 const PACED: u64 = 10_000;
 const TTL_MS: u64 = 24 * 3_600_000;
 const PACE: Duration = Duration::from_millis(1);

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_audio::{FileFormat, decode_file, encode_file};
 use antiphon_cache::{Cache, CacheOptions, CachedTts, Kind, SpeechCodec};
-use antiphon_core::{AudioChunk, BoxStream, Requester, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Requester, Result, SampleRate, SpeechRequest, Tts, TtsCard};
 use antiphon_flow::{CpuPool, PoolBounds};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -191,12 +191,8 @@ fn best(mut round: impl FnMut()) -> f64 {
 struct Parrot(AudioChunk);
 
 impl Tts for Parrot {
-    fn name(&self) -> &'static str {
-        "parrot"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "parrot", voices: &[] }
     }
 
     fn speak(&self, _: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -2,8 +2,8 @@
 //!
 //! They lie in one SQLite database, `cache.db`. One task writes: entries wait in a bounded queue and are written many at a time,
 //! while three connections read, each on a thread of its own. A cache may always be lost: a database that is damaged, not ours
-//! or of another version is replaced by an empty one, and while a disk is full or gone there is no cache on it. Both are logged
-//! once.
+//! or of another version is replaced by an empty one, and while a disk is full or gone there is no cache on it.
+//! Both are logged once.
 
 mod failure;
 mod files;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Stage};
-use antiphon_core::{BoxFuture, Result};
+use antiphon_core::{BoxFuture, Result, lock};
 use tokio::time::timeout;
 
 use super::{Clock, Entry, Key, Kind, Layer, Selection, Usage};
@@ -182,7 +182,7 @@ impl Component for DiskLayer {
     fn levels(&self) -> Vec<Level> {
         let value = self.shared.statistics.used_bytes.load(Ordering::Relaxed) as f64;
         let limit = Some(self.shared.max_bytes as f64);
-        vec![Level { name: "bytes".into(), value, limit, unit: "bytes".into() }, self.queue.level()]
+        vec![Level::new("bytes", value, "bytes").with_limit(limit), self.queue.level()]
     }
 }
 
@@ -209,7 +209,7 @@ impl Shared {
 
     /// These entries were used now.
     fn used(&self, ids: impl IntoIterator<Item = i64>, now_ms: u64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         for id in ids {
             if used.len() < MAX_USED {
                 used.insert(id, now_ms);
@@ -218,7 +218,7 @@ impl Shared {
     }
 
     fn take_used(&self) -> HashMap<i64, u64> {
-        std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.used))
     }
 }
 

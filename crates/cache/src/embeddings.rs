@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Embed, Error, ErrorKind, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, ErrorKind, Priority, Result};
 use bytes::Bytes;
 use futures_util::future::try_join;
 use futures_util::{StreamExt, stream};
@@ -58,9 +58,10 @@ type Found = Vec<(Key, Vec<f32>)>;
 impl CachedEmbed {
     /// Keeps the vectors of `engine` in `cache`, which must be one of [`Kind::Embedding`].
     pub fn new(engine: Arc<dyn Embed>, cache: Arc<Cache>) -> Self {
+        let EmbedCard { model, dimensions, .. } = engine.card();
         let mut keys = KeyBuilder::new(Kind::Embedding, TENANT);
-        keys.add(engine.model()).add((engine.dimensions() as u64).to_le_bytes());
-        let label = engine.model().to_owned();
+        keys.add(model).add((dimensions as u64).to_le_bytes());
+        let label = model.to_owned();
         Self(Arc::new(Inner { engine, cache, tenant: TENANT.into(), label, keys, flights: Arc::default() }))
     }
 
@@ -71,16 +72,8 @@ impl CachedEmbed {
 }
 
 impl Embed for CachedEmbed {
-    fn name(&self) -> &'static str {
-        self.0.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.0.engine.model()
-    }
-
-    fn dimensions(&self) -> usize {
-        self.0.engine.dimensions()
+    fn card(&self) -> EmbedCard<'_> {
+        self.0.engine.card()
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -117,7 +110,7 @@ impl Inner {
     }
 
     fn read(&self, entry: Option<&Entry>) -> Option<Vec<f32>> {
-        floats::read(&entry?.value, self.engine.dimensions())
+        floats::read(&entry?.value, self.engine.card().dimensions)
     }
 
     /// The vectors of missing texts: from the layers, from other requests that embed the same now, or from the engine.
@@ -196,7 +189,7 @@ impl Inner {
             let landed = timeout_at(deadline, landing.wait_for(Option::is_some)).await;
             let alone = landed.is_err();
             let value = landed.ok().and_then(|landed| landed.ok()?.clone()).transpose()?;
-            match value.and_then(|value| floats::read(&value, self.engine.dimensions())) {
+            match value.and_then(|value| floats::read(&value, self.engine.card().dimensions)) {
                 Some(vector) => found.push((text.key, vector)),
                 None => left.push(Missing { alone, ..text }),
             }
@@ -210,7 +203,7 @@ impl Inner {
     }
 
     fn check(&self, vectors: Vec<Vec<f32>>, texts: usize) -> Result<Vec<Vec<f32>>> {
-        let (name, dimensions) = (self.engine.name(), self.engine.dimensions());
+        let EmbedCard { name, dimensions, .. } = self.engine.card();
         let whole = |vector: &Vec<f32>| vector.len() == dimensions && vector.iter().all(|x| x.is_finite());
         if vectors.len() == texts && vectors.iter().all(whole) {
             return Ok(vectors);

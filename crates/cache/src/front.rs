@@ -289,20 +289,15 @@ impl Component for Cache {
             ("made ahead", counts.prefetched),
             ("made ahead and used", counts.prefetched_used),
         ];
-        all.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+        all.into_iter().map(|(name, value)| Counter::new(name, value)).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
         let usage = self.usage();
         let limit = Some(self.resident.max_bytes() as f64);
         vec![
-            Level { name: "memory".into(), value: usage.bytes as f64, limit, unit: "bytes".into() },
-            Level {
-                name: "entries".into(),
-                value: usage.entries as f64,
-                limit: None,
-                unit: "entries".into(),
-            },
+            Level::new("memory", usage.bytes as f64, "bytes").with_limit(limit),
+            Level::new("entries", usage.entries as f64, "entries"),
         ]
     }
 
@@ -324,15 +319,16 @@ impl Component for Cache {
     }
 
     fn tunables(&self) -> Vec<Tunable> {
-        vec![Tunable {
-            name: "memory".into(),
-            key: format!("cache.{}_mb", self.kind.name()).into(),
-            value: self.resident.max_bytes() as f64 / MIB,
-            min: 4.0,
-            max: 1_024.0,
-            unit: "MiB".into(),
-            live: true,
-        }]
+        vec![
+            Tunable::new(
+                "memory",
+                format!("cache.{}_mb", self.kind.name()),
+                self.resident.max_bytes() as f64 / MIB,
+                4.0..=1_024.0,
+                "MiB",
+            )
+            .live(),
+        ]
     }
 
     fn set(&self, tunable: &str, value: f64) -> bool {

@@ -1,5 +1,5 @@
-//! Caches of what need not be computed again: replies, speech, embeddings and search results, kept in memory, on disk and in
-//! Redis.
+//! Caches of what need not be computed again: replies, speech, embeddings and search results, kept in memory,
+//! on disk and in Redis.
 //!
 //! A [`Cache`] holds the entries of one [`Kind`]. It looks in memory first, then in its [`Layer`]s in order; an entry that is
 //! found in a layer is copied into those before it. Decorators round the core traits ([`CachedLlm`], [`CachedTts`],

@@ -15,10 +15,10 @@ mod tests;
 mod worth;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use antiphon_core::measure::{Component, Counter, Level};
-use antiphon_core::{AgentVersion, AnsweredQuestion, Prefetch, PrefetchOutcome, Prefetched};
+use antiphon_core::{AgentVersion, AnsweredQuestion, Prefetch, PrefetchOutcome, Prefetched, lock};
 use tokio::time::Instant;
 
 use crate::Cache;
@@ -37,8 +37,8 @@ const MAX_AFTER_A_REPLY: usize = 3;
 pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Decides for each agent of each tenant what to prefetch: the answers to likely questions (`chain.rs`), while that pays
-/// (`worth.rs`), within a budget (`budget.rs`), while engines are idle, and only where they push nothing out of the caches
-/// (`space.rs`).
+/// (`worth.rs`), within a budget (`budget.rs`), while engines are idle,
+/// and only where they push nothing out of the caches (`space.rs`).
 pub struct Prefetcher {
     learned: Mutex<Learned>,
     space: Space,
@@ -80,9 +80,9 @@ impl Prefetcher {
     /// What was learned, to be restored after a restart: at most 64 KiB for each agent, 8 MiB in all. Whether predictions pay is
     /// not part of it: that is soon found out again, and may have changed by then.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let agents = self.learned().agents.all();
+        let agents = lock(&self.learned).agents.all();
         // The lock is held for one agent at a time, so that calls are not held up.
-        let chain = |agent| Some((agent, self.learned().agents.get(agent)?.to_bytes()));
+        let chain = |agent| Some((agent, lock(&self.learned).agents.get(agent)?.to_bytes()));
         form::to_bytes(agents.iter().filter_map(chain))
     }
 
@@ -90,7 +90,7 @@ impl Prefetcher {
     /// another version.
     pub fn restore(&self, bytes: &[u8]) -> bool {
         let Some(agents) = form::from_bytes(bytes) else { return false };
-        self.learned().agents = agents;
+        lock(&self.learned).agents = agents;
         true
     }
 
@@ -108,10 +108,6 @@ impl Prefetcher {
             None
         }
     }
-
-    fn learned(&self) -> MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Prefetch for Prefetcher {
@@ -121,7 +117,7 @@ impl Prefetch for Prefetcher {
             return;
         }
         let before = question.before.map(normalise);
-        let mut learned = self.learned();
+        let mut learned = lock(&self.learned);
         if question.from_cache && learned.worth.used(agent, (question.after, &words), Instant::now()) {
             count(&self.counts.used);
         }
@@ -143,7 +139,7 @@ impl Prefetch for Prefetcher {
         let before = before.map(normalise);
         let already: Vec<String> = already.iter().map(|text| normalise(text)).collect();
         let (is_idle, now) = ((self.is_idle)(), Instant::now());
-        let mut learned = self.learned();
+        let mut learned = lock(&self.learned);
         let at_least = learned.worth.break_even();
         let likely = learned.agents.get(agent)?.likely(before.as_deref(), &already, at_least)?;
         if let Some(skipped) = self.obstacle(&mut learned, is_idle, now) {
@@ -155,7 +151,7 @@ impl Prefetch for Prefetcher {
 
     fn finished(&self, agent: &AgentVersion, prefetched: &Prefetched<'_>) {
         let Prefetched { question, after, took, outcome } = *prefetched;
-        let mut learned = self.learned();
+        let mut learned = lock(&self.learned);
         learned.budget.spent(took);
         match outcome {
             PrefetchOutcome::Made { saves, clauses } => {
@@ -190,28 +186,20 @@ impl Component for Prefetcher {
             ("skipped for space", &self.counts.space),
             ("skipped as not paying", &self.counts.not_paying),
         ];
-        let counter = |(name, value): (&'static str, &AtomicU64)| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let counter =
+            |(name, value): (&'static str, &AtomicU64)| Counter::new(name, value.load(Ordering::Relaxed));
         all.into_iter().map(counter).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
-        let learned = self.learned();
-        let level = |name: &'static str, value: f64, limit: Option<f64>, unit: &'static str| Level {
-            name: name.into(),
-            value,
-            limit,
-            unit: unit.into(),
-        };
+        let learned = lock(&self.learned);
         let worth = &learned.worth;
         let on = f64::from(u8::from(!worth.rests(Instant::now())));
         vec![
-            level("on", on, None, "0 or 1"),
-            level("hit rate", worth.hit_rate(), Some(1.0), "of those prepared lately"),
-            level("hit rate that pays", worth.break_even(), None, "of those prepared"),
-            level("questions", learned.agents.questions() as f64, None, "questions"),
+            Level::new("on", on, "0 or 1"),
+            Level::new("hit rate", worth.hit_rate(), "of those prepared lately").with_limit(1.0),
+            Level::new("hit rate that pays", worth.break_even(), "of those prepared"),
+            Level::new("questions", learned.agents.questions() as f64, "questions"),
         ]
     }
 }

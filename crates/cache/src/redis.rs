@@ -41,8 +41,8 @@ const SURVEY_WITHIN: Duration = Duration::from_secs(10);
 /// [`Layer::clear`], [`Layer::list`] and [`Layer::usage`] look at every key of the database, in small steps, on a
 /// separate connection, for at most 10 s, one at a time. When an entry was last used is taken from `OBJECT IDLETIME`, in
 /// whole seconds; of those used in the same second the newest comes first. Before Redis 7.2, listing the entries of one
-/// tenant counts as a use of all entries of the kind; and with the LFU eviction policies Redis does not know when the last use
-/// was.
+/// tenant counts as a use of all entries of the kind; and with the LFU eviction policies Redis does not know
+/// when the last use was.
 pub struct RedisLayer {
     store: Arc<Store>,
     keeper: AbortHandle,
@@ -241,23 +241,17 @@ impl Component for RedisLayer {
             ("failures", store.link.failures()),
             ("reconnects", store.link.reconnects()),
         ];
-        all.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+        all.into_iter().map(|(name, value)| Counter::new(name, value)).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
-        let level = |name: &'static str, value, limit, unit: &'static str| Level {
-            name: name.into(),
-            value,
-            limit,
-            unit: unit.into(),
-        };
-        let full = |(value, limit): (usize, usize)| (value as f64, Some(limit as f64));
+        let full = |(value, limit): (usize, usize)| (value as f64, limit as f64);
         let (jobs, max_jobs) = full(self.store.queue.jobs());
         let (bytes, max_bytes) = full(self.store.queue.bytes());
         vec![
-            level("queue", jobs, max_jobs, "entries"),
-            level("queue memory", bytes, max_bytes, "bytes"),
-            level("breaker", state(&self.store.link), None, "state"),
+            Level::new("queue", jobs, "entries").with_limit(max_jobs),
+            Level::new("queue memory", bytes, "bytes").with_limit(max_bytes),
+            Level::new("breaker", state(&self.store.link), "state"),
         ]
     }
 

@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use antiphon_core::{
-    BoxStream, CacheHit, ChatDelta, ChatRequest, FinishReason, Llm, Priority, Result, Role, Usage,
+    BoxStream, CacheHit, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, Result, Role, Usage,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -126,12 +126,8 @@ fn note(semantic: Option<&Arc<SemanticReplies>>, question: &Question, key: &Key)
 }
 
 impl Llm for CachedLlm {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.engine.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

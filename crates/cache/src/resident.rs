@@ -12,11 +12,12 @@ mod s3_fifo;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{array, mem};
 
 use super::entry::OVERHEAD;
 use super::{Entry, Key, Selection, Usage};
+use antiphon_core::lock;
 use hashed::HashedMap;
 use s3_fifo::{Evictable, MAX_USES, S3Fifo, Slot, Verdict};
 
@@ -64,8 +65,8 @@ impl Place {
         Self { entry, slot, uses, is_used, told }
     }
 
-    /// Counts a use. Of two at the same time one may be lost. Nothing is written when nothing changes, to keep the cache line
-    /// shared.
+    /// Counts a use. Of two at the same time one may be lost. Nothing is written when nothing changes,
+    /// to keep the cache line shared.
     fn count(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
         if uses < MAX_USES {
@@ -127,7 +128,7 @@ impl Resident {
         let shard = self.shard(&key);
         // Declared before the locks, so that the entries are freed after the locks are released.
         let mut gone = Vec::new();
-        let mut policy = self.policy();
+        let mut policy = lock(&self.policy);
         let replaced = shard.read().get(&key).map(|place| place.slot);
         let queue = policy.queue_for(key.short(), replaced);
         if size > policy.capacity() {
@@ -148,7 +149,7 @@ impl Resident {
 
     /// Removes an entry.
     pub fn remove(&self, key: &Key) -> Option<Arc<Entry>> {
-        let mut policy = self.policy();
+        let mut policy = lock(&self.policy);
         let place = self.shard(key).write().remove(key)?;
         policy.remove(place.slot);
         Some(place.entry)
@@ -178,7 +179,7 @@ impl Resident {
     /// [`TOLD_EVERY_MS`]; each call goes on where the last one ended.
     pub(super) fn take_used(&self, now_ms: u64, most: usize) -> Vec<Key> {
         let (from, period) = (self.untold.load(Ordering::Relaxed), period(now_ms));
-        let policy = self.policy();
+        let policy = lock(&self.policy);
         let keys = policy.items(from, most).map(|(_, entry)| entry.key);
         let used = keys.filter(|key| self.shard(key).read().get(key).is_some_and(|place| place.tell(period)));
         let used = used.collect();
@@ -190,7 +191,7 @@ impl Resident {
     pub fn list(&self, selection: &Selection, limit: usize) -> Vec<Arc<Entry>> {
         let (mut listed, mut from) = (Vec::new(), Some(0));
         while let Some(at) = from.filter(|_| listed.len() < limit) {
-            let policy = self.policy();
+            let policy = lock(&self.policy);
             let entries = policy.items(at, STEP).map(|(_, entry)| entry);
             let room = limit - listed.len();
             listed.extend(entries.filter(|entry| selection.matches(entry)).take(room).cloned());
@@ -201,25 +202,25 @@ impl Resident {
 
     /// How much is kept.
     pub fn usage(&self) -> Usage {
-        let policy = self.policy();
+        let policy = lock(&self.policy);
         Usage { entries: policy.len() as u64, bytes: policy.bytes() as u64 }
     }
 
     /// How many entries were evicted.
     pub fn evicted(&self) -> u64 {
-        self.policy().evicted()
+        lock(&self.policy).evicted()
     }
 
     /// The room in bytes.
     pub fn max_bytes(&self) -> usize {
-        self.policy().capacity()
+        lock(&self.policy).capacity()
     }
 
     /// Changes the room; entries that do not fit any more are evicted.
     pub fn set_max_bytes(&self, max_bytes: usize) {
         loop {
             let mut gone = Vec::new();
-            let mut policy = self.policy();
+            let mut policy = lock(&self.policy);
             let next = max_bytes.max(policy.bytes().saturating_sub(STEP_BYTES));
             policy.set_capacity(next);
             self.make_room(&mut policy, 0, &mut gone);
@@ -250,7 +251,7 @@ impl Resident {
     /// Removes the selected entries in `most` slots from slot `from` on. Gives how many, and where to go on if there is more.
     fn forget(&self, selection: &Selection, from: usize, most: usize) -> (u64, Option<usize>) {
         let mut gone = Vec::new();
-        let mut policy = self.policy();
+        let mut policy = lock(&self.policy);
         let meant: Vec<Slot> = policy
             .items(from, most)
             .filter(|(_, entry)| selection.matches(entry))
@@ -268,10 +269,6 @@ impl Resident {
     fn shard(&self, key: &Key) -> &Shard {
         // The last byte, because the shard's table uses the first ones.
         &self.shards[usize::from(key.as_bytes()[31]) % SHARDS]
-    }
-
-    fn policy(&self) -> MutexGuard<'_, S3Fifo<Arc<Entry>>> {
-        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -17,9 +17,10 @@ mod search;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Cache, CachedEmbed, Kind};
+use antiphon_core::lock;
 pub use changes::Changes;
 pub use knowledge::CachedKnowledge;
 pub use memory::CachedMemories;
@@ -61,7 +62,7 @@ impl SearchCache {
     }
 
     fn scope(&self, name: Name) -> Arc<Scope> {
-        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = lock(&self.scopes);
         if scopes.len() >= MAX_SCOPES && !scopes.contains_key(&name) {
             // A scope in use must stay the only one of its name, because changes are reported to it.
             scopes.retain(|_, scope| Arc::strong_count(scope) > 1);

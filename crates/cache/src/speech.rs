@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{AudioChunk, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Priority, Result, SampleRate, SpeechRequest, Tts, TtsCard};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::task::yield_now;
@@ -25,8 +25,8 @@ pub trait SpeechCodec: Send + Sync {
     /// Encodes a whole clause, which takes some milliseconds.
     fn encode(&self, rate: SampleRate, samples: &[i16]) -> Result<Vec<u8>>;
 
-    /// Reads what [`Self::encode`] has written: as many samples, at the same rate. An error, soon, if the bytes are something
-    /// else.
+    /// Reads what [`Self::encode`] has written: as many samples, at the same rate.
+    /// An error, soon, if the bytes are something else.
     fn decode(&self, bytes: Bytes) -> Result<SpeechReader>;
 }
 
@@ -72,7 +72,7 @@ impl CachedTts {
         codec: Arc<dyn SpeechCodec>,
         cpu_pool: Arc<CpuPool>,
     ) -> Self {
-        let default_voice = engine.voices().into_iter().next().map(|voice| voice.id).unwrap_or_default();
+        let default_voice = engine.card().voices.first().map(|voice| voice.id.clone()).unwrap_or_default();
         let keeper = Arc::new(Keeper::new(Arc::clone(&cache), codec, cpu_pool));
         Self { engine, model, default_voice, cache, keeper, calls: Arc::default(), joined: AtomicU64::new(0) }
     }
@@ -146,12 +146,8 @@ fn play(cache: Arc<Cache>, key: Key, speech: SpeechReader) -> BoxStream<'static,
 }
 
 impl Tts for CachedTts {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.engine.voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.engine.card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -184,8 +180,8 @@ impl Component for CachedTts {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let engine = self.engine.name();
-        let count = |what, value| Counter { name: format!("{engine} {what}").into(), value };
+        let engine = self.engine.card().name;
+        let count = |what, value| Counter::new(format!("{engine} {what}"), value);
         vec![count("joined", self.joined.load(Ordering::Relaxed)), count("not kept", self.keeper.not_kept())]
     }
 }

@@ -1,4 +1,4 @@
-//! The cache in Redis against a real server, which is killed, stopped, filled and lied to.
+//! The cache in Redis against a real server, which is killed, stopped and filled, and whose entries are damaged.
 #![expect(clippy::disallowed_methods, reason = "waits for another process")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -14,15 +14,15 @@ use antiphon_cache::{
     Cache, CacheOptions, Clock, Draft, Entry, Key, KeyBuilder, Kind, Layer, RedisLayer, Selection, Usage,
 };
 use antiphon_core::measure::Component;
-use antiphon_core::{ErrorKind, Priority};
+use antiphon_core::{ErrorKind, Priority, lock};
 use antiphon_testkit::{RedisServer, free_port};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use redis::{Connection, cmd};
 
-/// For whatever comes by itself: the breaker looks for a lost server once a minute at the least.
+/// How long a test waits for what happens in the background. The breaker probes a lost server at least once a minute.
 const LIMIT: Duration = Duration::from_mins(3);
-/// No get takes longer, however slow the machine: 20 ms is what it should take.
+/// The longest that a get may take on a very slow machine. It should take 20 ms at most.
 const SLOWEST: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_hours(1);
 const OPEN: f64 = 2.0;
@@ -96,7 +96,7 @@ fn level(layer: &RedisLayer, name: &str) -> f64 {
     layer.levels().into_iter().find(|level| level.name == name).expect("a level").value
 }
 
-/// Waits for what comes by itself.
+/// Waits until the condition holds, which happens in the background.
 macro_rules! until {
     ($what:expr, $done:expr) => {
         let end = Instant::now() + LIMIT;
@@ -107,7 +107,7 @@ macro_rules! until {
     };
 }
 
-/// What Redis answers, as soon as it does: a busy machine may have been too slow for it before.
+/// The answer of Redis. A request that was too slow because the machine is busy is made again.
 macro_rules! answer {
     ($request:expr) => {{
         let end = Instant::now() + LIMIT;
@@ -121,7 +121,7 @@ macro_rules! answer {
     }};
 }
 
-/// The layer, connected.
+/// A layer that is connected to the server.
 async fn connected(url: &str) -> Arc<RedisLayer> {
     let layer = RedisLayer::new(url, clock()).expect("a URL");
     until!("it is connected", layer.get(Kind::Reply, key("nobody", "nothing")).await.is_ok());
@@ -181,13 +181,13 @@ fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize, usize)>> {
     prop::collection::vec((step, 0_usize..2, 0_usize..2, 0_usize..3), 1..40)
 }
 
-/// Two servers with a cache each, and what two tenants may find in Redis.
+/// Two servers that share one Redis and have a cache each, and what two tenants may find there.
 struct Servers {
     layers: [Arc<RedisLayer>; 2],
     caches: [Cache; 2],
-    /// By tenant and question: what was put since it was last forgotten.
+    /// The values that were put for each tenant and question since they were last removed.
     put: HashMap<(usize, usize), Vec<String>>,
-    /// Something was late: then what was put may be lost, and what was forgotten may come back.
+    /// Whether a request was too late. Then entries that were put may be lost, and removed ones may come back.
     is_late: bool,
 }
 
@@ -204,7 +204,7 @@ impl Servers {
     async fn take(&mut self, n: usize, (step, at, tenant, question): (Step, usize, usize, usize)) {
         let (name, text) = (TENANTS[tenant], QUESTIONS[question]);
         let key = key(name, text);
-        // The caches have the entry in memory, too; one that is new has to ask Redis.
+        // The two caches also keep entries in memory, while a new cache has to ask Redis.
         let new = cache(&self.layers[at]);
         match step {
             Step::Put => {
@@ -484,7 +484,7 @@ async fn the_latest_used_are_listed_first() {
     cmd("SET").arg(name(key("a", "damaged"))).arg("damaged").exec(&mut redis).expect("set");
     let listed = labels(answer!(layer.list(of_tenant("a").clone(), 100)));
     assert_eq!(listed.len(), 5);
-    // Those that the lists above read were used by that; the others were not, in Redis 7.2 and later.
+    // The lists above read some entries, which counts as their use; in Redis 7.2 and later the others count as not used.
     assert_eq!(listed[3..], ["used 40 s ago", "used 50 s ago"]);
     assert!(labels(answer!(layer.list(Selection::default().clone(), 100))).contains(&"another's".to_owned()));
     assert_eq!(counter(&layer, "damaged"), 1);
@@ -500,7 +500,7 @@ async fn what_is_on_its_way_does_not_come_back() {
     let server = server!();
     let layer = connected(&server.url()).await;
     let mut redis = server.connection().expect("raw");
-    // So large that to write them takes longer than to send what is to forget them.
+    // The entries are so large that it takes longer to write them than to send the command that removes them.
     let large = |n: u32| Arc::new(Entry { value: vec![7; 8 << 10].into(), ..entry("a", &n.to_string()) });
     let entries: Vec<Arc<Entry>> = (0..1_000).map(large).collect();
     let put = || entries.iter().for_each(|entry| layer.put(entry.clone()));
@@ -527,7 +527,7 @@ async fn a_layer_that_is_dropped_leaves_no_task() {
 async fn more_than_there_is_room_for_is_dropped_and_counted() {
     let url = format!("redis://127.0.0.1:{}", free_port().expect("a port"));
     let layer = RedisLayer::new(&url, clock()).expect("a URL");
-    // Nothing else runs on this thread meanwhile.
+    // Nothing is awaited here, so that the writer on this thread takes nothing from the queue meanwhile.
     let small = Arc::new(entry("a", "small"));
     (0..5_000).for_each(|_| layer.put(small.clone()));
     let queue = layer.levels().into_iter().find(|level| level.name == "queue").expect("a level");
@@ -626,7 +626,7 @@ async fn a_server_that_repeats_what_it_is_sent_or_says_nothing_does_no_harm() {
     });
 }
 
-/// What was logged on this thread, a line each.
+/// The lines that were logged on this thread.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -660,7 +660,7 @@ impl tracing::Subscriber for Log {
         event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
             write!(line, " {field}={value:?}").expect("memory");
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.0).push(line);
     }
 
     fn enter(&self, _: &tracing::span::Id) {}

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use clips::Clips;
 use listening::{CONTROLS, Models, say};
 
-/// Nothing that is waited for here takes this long.
+/// No wait in these tests takes so long.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 const SENTENCES: [&str; 24] = [
@@ -46,8 +46,8 @@ const SENTENCES: [&str; 24] = [
     "The password must have at least twelve characters.",
     "Goodbye, and have a nice day.",
 ];
-/// So many the recogniser hears well enough to tell from them what the cache did to the words. Which ones depends a little
-/// on the processor.
+/// At least this many sentences are recognised so reliably that they show what the cache does to the words.
+/// Which ones depends a little on the processor.
 const MIN_STABLE: usize = SENTENCES.len() / 2;
 
 async fn kept(cache: &Cache, entries: u64) {

@@ -2,6 +2,17 @@
 
 use crate::{BoxFuture, Priority, Result};
 
+/// What describes an embedding engine; it stays the same. Decorators pass on that of the engine they wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbedCard<'a> {
+    /// The engine's name, for logs and metrics.
+    pub name: &'static str,
+    /// The model's name, part of every cache key.
+    pub model: &'a str,
+    /// Length of each vector.
+    pub dimensions: usize,
+}
+
 /// Turns texts into vectors whose cosine tells how close they are in meaning.
 ///
 /// # Example
@@ -9,22 +20,14 @@ use crate::{BoxFuture, Priority, Result};
 /// An embedder that only counts vowels and other characters:
 ///
 /// ```
-/// use antiphon_core::{BoxFuture, Embed, Priority, Result};
+/// use antiphon_core::{BoxFuture, Embed, EmbedCard, Priority, Result};
 /// use futures_util::FutureExt;
 ///
 /// struct Vowels;
 ///
 /// impl Embed for Vowels {
-///     fn name(&self) -> &'static str {
-///         "vowels"
-///     }
-///
-///     fn model(&self) -> &str {
-///         "vowels-1"
-///     }
-///
-///     fn dimensions(&self) -> usize {
-///         2
+///     fn card(&self) -> EmbedCard<'_> {
+///         EmbedCard { name: "vowels", model: "vowels-1", dimensions: 2 }
 ///     }
 ///
 ///     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -41,17 +44,11 @@ use crate::{BoxFuture, Priority, Result};
 ///
 /// let vectors = Vowels.embed(vec!["aeiou".to_owned()], Priority::LiveTurn);
 /// let vectors = vectors.now_or_never().expect("answers at once").expect("works");
-/// assert_eq!(vectors[0].len(), Vowels.dimensions());
+/// assert_eq!(vectors[0].len(), Vowels.card().dimensions);
 /// ```
 pub trait Embed: Send + Sync {
-    /// The engine's name, for logs and metrics.
-    fn name(&self) -> &'static str;
-
-    /// The model's name, part of every cache key.
-    fn model(&self) -> &str;
-
-    /// Length of each vector.
-    fn dimensions(&self) -> usize;
+    /// What describes it.
+    fn card(&self) -> EmbedCard<'_>;
 
     /// One unit-length vector per text, in order. Texts longer than the model's window are cut.
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>>;

@@ -21,8 +21,8 @@ use crate::{MediaTime, TurnId};
 pub enum Event {
     /// The floor changed.
     Phase(Phase),
-    /// The session is configured like this now: the first event of a call, and the answer to every
-    /// [`crate::call::CommandKind::Configure`].
+    /// The session is configured like this now: the first event of a call,
+    /// and the answer to every [`crate::call::CommandKind::Configure`].
     Configured(Box<SessionConfig>),
     /// A command could not be carried out; the call goes on.
     CommandFailed {

@@ -42,6 +42,15 @@ pub enum CacheHit {
     Semantic,
 }
 
+/// What describes a language model; it stays the same. Decorators pass on that of the engine they wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LlmCard<'a> {
+    /// The engine's name, for logs and metrics.
+    pub name: &'static str,
+    /// The default model's name.
+    pub model: &'a str,
+}
+
 /// A language model shared by all calls.
 ///
 /// # Example
@@ -49,18 +58,14 @@ pub enum CacheHit {
 /// A model that repeats the last message:
 ///
 /// ```
-/// use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Result, Usage};
+/// use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Result, Usage};
 /// use futures_util::{StreamExt, stream};
 ///
 /// struct Echo;
 ///
 /// impl Llm for Echo {
-///     fn name(&self) -> &'static str {
-///         "echo"
-///     }
-///
-///     fn model(&self) -> &str {
-///         "echo-1"
+///     fn card(&self) -> LlmCard<'_> {
+///         LlmCard { name: "echo", model: "echo-1" }
 ///     }
 ///
 ///     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -71,14 +76,11 @@ pub enum CacheHit {
 ///     }
 /// }
 ///
-/// assert_eq!(Echo.model(), "echo-1");
+/// assert_eq!(Echo.card().model, "echo-1");
 /// ```
 pub trait Llm: Send + Sync {
-    /// The engine's name, for logs and metrics.
-    fn name(&self) -> &'static str;
-
-    /// The default model's name.
-    fn model(&self) -> &str;
+    /// What describes it.
+    fn card(&self) -> LlmCard<'_>;
 
     /// Answers a conversation. Dropping the stream cancels the work.
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>>;

@@ -5,6 +5,7 @@ pub mod account;
 mod histogram;
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -97,6 +98,13 @@ pub struct Counter {
     pub value: u64,
 }
 
+impl Counter {
+    /// A counter with its present value.
+    pub fn new(name: impl Into<Cow<'static, str>>, value: u64) -> Self {
+        Self { name: name.into(), value }
+    }
+}
+
 /// Something that rises and falls: a queue, a state, a share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Level {
@@ -108,6 +116,19 @@ pub struct Level {
     pub limit: Option<f64>,
     /// `jobs`, `bytes`, `calls`.
     pub unit: Cow<'static, str>,
+}
+
+impl Level {
+    /// A level with its present value, which nothing limits.
+    pub fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, limit: None, unit: unit.into() }
+    }
+
+    /// With what it cannot exceed, if there is a limit.
+    #[must_use]
+    pub fn with_limit(self, limit: impl Into<Option<f64>>) -> Self {
+        Self { limit: limit.into(), ..self }
+    }
 }
 
 /// One line of a Prometheus metric: of a counter, if the name ends in `_total`.
@@ -140,4 +161,24 @@ pub struct Tunable {
     pub unit: Cow<'static, str>,
     /// Whether it may be set while calls are held.
     pub live: bool,
+}
+
+impl Tunable {
+    /// A tunable that is set in the configuration alone, with its present value and the range of what makes sense.
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        key: impl Into<Cow<'static, str>>,
+        value: f64,
+        range: RangeInclusive<f64>,
+        unit: &'static str,
+    ) -> Self {
+        let (min, max) = range.into_inner();
+        Self { name: name.into(), key: key.into(), value, min, max, unit: unit.into(), live: false }
+    }
+
+    /// The same, which may be set while calls are held.
+    #[must_use]
+    pub fn live(self) -> Self {
+        Self { live: true, ..self }
+    }
 }

@@ -20,9 +20,9 @@ pub struct Recollection {
 /// A memory that keeps everything a person says, and finds what contains the words that are looked for:
 ///
 /// ```
-/// use std::sync::{Arc, Mutex, PoisonError};
+/// use std::sync::{Arc, Mutex};
 ///
-/// use antiphon_core::{BoxFuture, Memory, Recollection, Result, Search};
+/// use antiphon_core::{BoxFuture, Memory, Recollection, Result, Search, lock};
 /// use futures_util::FutureExt;
 ///
 /// #[derive(Default)]
@@ -30,14 +30,14 @@ pub struct Recollection {
 ///
 /// impl Notes {
 ///     fn containing(&self, words: &str, limit: usize) -> Vec<String> {
-///         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         let notes = lock(&self.0);
 ///         notes.iter().filter(|note| note.contains(words)).take(limit).cloned().collect()
 ///     }
 /// }
 ///
 /// impl Memory for Notes {
 ///     fn remember(&self, person_said: String, _: String) -> BoxFuture<'static, Result<()>> {
-///         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(person_said);
+///         lock(&self.0).push(person_said);
 ///         async { Ok(()) }.boxed()
 ///     }
 ///

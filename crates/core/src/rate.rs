@@ -1,6 +1,7 @@
 //! What a remote engine says of how much more it will take.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// As a server told it in the headers of an answer.
@@ -15,17 +16,27 @@ pub struct RateLimit {
 }
 
 /// The way from an engine, which reads headers, to whoever lets requests through to it.
-#[derive(Debug, Default)]
-pub struct RateLimits(Mutex<Option<RateLimit>>);
+#[derive(Default)]
+pub struct RateLimits(OnceLock<Listener>);
+
+type Listener = Box<dyn Fn(RateLimit) + Send + Sync>;
 
 impl RateLimits {
-    /// The latest answer said this.
-    pub fn tell(&self, limit: RateLimit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(limit);
+    /// From now on `listener` hears what each answer says. There is one listener, the first.
+    pub fn listen(&self, listener: impl Fn(RateLimit) + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(listener));
     }
 
-    /// What was told since this was last asked.
-    pub fn take(&self) -> Option<RateLimit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The latest answer said this. Without a listener it is forgotten.
+    pub fn tell(&self, limit: RateLimit) {
+        if let Some(listener) = self.0.get() {
+            listener(limit);
+        }
+    }
+}
+
+impl fmt::Debug for RateLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimits").finish_non_exhaustive()
     }
 }

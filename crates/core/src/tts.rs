@@ -11,7 +11,7 @@ pub struct SpeechRequest {
     pub requester: Requester,
     /// Plain text as written by a language model; the engine normalises it for speech.
     pub text: String,
-    /// A voice of [`Tts::voices`]; `None` or an unknown one gives the engine's default.
+    /// A voice of [`TtsCard::voices`]; `None` or an unknown one gives the engine's default.
     pub voice: Option<String>,
     /// 1 is normal; 0.25 to 4.
     pub speed: f32,
@@ -78,6 +78,15 @@ pub struct Voice {
     pub language: String,
 }
 
+/// What describes a speech synthesiser; it stays the same. Decorators pass on that of the engine they wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtsCard<'a> {
+    /// The engine's name, for logs and metrics.
+    pub name: &'static str,
+    /// The voices that can be asked for, the default first.
+    pub voices: &'a [Voice],
+}
+
 /// A speech synthesiser shared by all calls.
 ///
 /// # Example
@@ -85,21 +94,19 @@ pub struct Voice {
 /// A voice that is silent for 60 ms for each character:
 ///
 /// ```
-/// use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+/// use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
 /// use futures_util::{StreamExt, stream};
 ///
 /// const RATE: SampleRate = SampleRate::HZ_16000;
 /// const SAMPLES_A_CHARACTER: usize = 960;
 ///
-/// struct Silence;
+/// struct Silence {
+///     voices: [Voice; 1],
+/// }
 ///
 /// impl Tts for Silence {
-///     fn name(&self) -> &'static str {
-///         "silence"
-///     }
-///
-///     fn voices(&self) -> Vec<Voice> {
-///         vec![Voice { id: "silent".to_owned(), language: "en-US".to_owned() }]
+///     fn card(&self) -> TtsCard<'_> {
+///         TtsCard { name: "silence", voices: &self.voices }
 ///     }
 ///
 ///     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -109,14 +116,12 @@ pub struct Voice {
 ///     }
 /// }
 ///
-/// assert_eq!(Silence.voices()[0].id, "silent");
+/// let silence = Silence { voices: [Voice { id: "silent".to_owned(), language: "en-US".to_owned() }] };
+/// assert_eq!(silence.card().voices[0].id, "silent");
 /// ```
 pub trait Tts: Send + Sync {
-    /// The engine's name, for logs and metrics.
-    fn name(&self) -> &'static str;
-
-    /// The voices that can be asked for, the default first.
-    fn voices(&self) -> Vec<Voice>;
+    /// What describes it.
+    fn card(&self) -> TtsCard<'_>;
 
     /// Says one clause. Chunks come as they are made, all at one rate; none when nothing in the text can be
     /// spoken. Dropping the stream cancels.

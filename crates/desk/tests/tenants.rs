@@ -17,7 +17,8 @@ use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::session::{ListeningConfig, SessionConfig};
 use antiphon_core::{
     AgentId, AudioChunk, BoxFuture, BoxStream, Caller, ChatDelta, ChatRequest, Error, Event, FinishReason,
-    KeyId, Knowledge, Llm, Passage, Result, SampleRate, Search, SpeechRequest, TenantId, Tts, Usage, Voice,
+    KeyId, Knowledge, Llm, LlmCard, Passage, Result, SampleRate, Search, SpeechRequest, TenantId, Tts,
+    TtsCard, Usage,
 };
 use antiphon_desk::{Answer, Connected, Desk, Directory};
 use antiphon_flow::{CpuPool, PoolBounds};
@@ -43,12 +44,8 @@ fn number(tenant: &TenantId) -> usize {
 struct Model(AtomicUsize);
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        "model"
-    }
-
-    fn model(&self) -> &'static str {
-        "model"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "model", model: "model" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -65,12 +62,8 @@ impl Llm for Model {
 struct Loudness;
 
 impl Tts for Loudness {
-    fn name(&self) -> &'static str {
-        "loudness"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "loudness", voices: &[] }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

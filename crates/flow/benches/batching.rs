@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::{Snapshot, Stage};
-use antiphon_core::{BoxFuture, Embed, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Priority, Result};
 use antiphon_flow::{BatchLimits, Batched, Batcher, Operation};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -82,10 +82,10 @@ impl Operation for Instantly {
     }
 }
 
-/// Microseconds an item, without and with a batcher.
+/// How long an item takes without and with a batcher, in microseconds.
 fn idle(runtime: &Runtime) -> (f64, f64) {
     let micros = |began: Instant| began.elapsed().as_secs_f64() / f64::from(SAMPLES) * 1e6;
-    // In a task of the runtime, as real callers are.
+    // The callers run in a task of the runtime, as real ones do.
     let task = runtime.spawn(async move {
         let began = Instant::now();
         for n in 0..SAMPLES {
@@ -109,16 +109,8 @@ struct Server {
 }
 
 impl Embed for Server {
-    fn name(&self) -> &'static str {
-        "server"
-    }
-
-    fn model(&self) -> &'static str {
-        "simulated"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "server", model: "simulated", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -169,7 +161,8 @@ fn load(rate: u32, at_a_time: usize, limits: Option<BatchLimits>) -> (u64, Snaps
     })
 }
 
-/// The place in the schedule, up to ten places late (Knuth's multiplicative hash): callers do not come in step.
+/// The place in the schedule with a delay of up to ten places (Knuth's multiplicative hash), because callers do not come at
+/// regular intervals.
 fn jittered(place: u32) -> f64 {
     f64::from(place) + f64::from(place.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX) * 10.0
 }

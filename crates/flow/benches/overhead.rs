@@ -1,4 +1,4 @@
-//! What stands before an engine costs: `cargo bench -p antiphon-flow --bench overhead`.
+//! What the decorators in front of an engine cost: `cargo bench -p antiphon-flow --bench overhead`.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_core::measure::Stage;
 use antiphon_core::{
-    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, Priority, RateLimits, Requester, Result, Usage,
+    BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, RateLimits, Requester, Result,
+    Usage,
 };
 use antiphon_flow::{AnswerBounds, Breaker, Guarded, LimitBounds, Scheduler, Targets};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -22,12 +23,8 @@ const GAP: Duration = Duration::from_millis(1);
 struct Ready;
 
 impl Llm for Ready {
-    fn name(&self) -> &'static str {
-        "ready"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "ready", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -40,8 +37,7 @@ fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let inside = runtime.enter();
     let bounds = AnswerBounds { first: Duration::from_secs(2), stall: Duration::from_secs(2) };
-    let target =
-        Targets::default().add("llm ready", bounds, LimitBounds::default(), Arc::new(RateLimits::default()));
+    let target = Targets::default().add("llm ready", bounds, LimitBounds::default(), &RateLimits::default());
     let bare: Arc<dyn Llm> = Arc::new(Ready);
     let guarded = Guarded::new(bare.clone(), target);
     let figures = [
@@ -80,12 +76,12 @@ fn scheduler() -> f64 {
     time(CALLS, || drop(black_box(&scheduler).acquire(Priority::LiveTurn).now_or_never()))
 }
 
-/// Takes the whole answer, which is ready.
+/// Reads the whole answer, for which nothing has to be awaited.
 fn ask(llm: &dyn Llm) {
     black_box(llm.chat(ChatRequest::new(Requester::local(), Vec::new())).count().now_or_never());
 }
 
-/// The nanoseconds of one step.
+/// How long one step takes, in nanoseconds.
 fn time(steps: u32, mut step: impl FnMut()) -> f64 {
     let began = Instant::now();
     (0..steps).for_each(|_| step());

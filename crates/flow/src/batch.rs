@@ -16,11 +16,11 @@ mod tests;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Error, Priority, Result};
+use antiphon_core::{BoxFuture, Error, Priority, Result, lock};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
@@ -126,7 +126,7 @@ impl<O: Operation> Batcher<O> {
     /// Serves an item. To be called within a tokio runtime. Dropping the ticket takes the item back, unless somebody
     /// else asks the same.
     pub fn run(&self, item: O::Item, priority: Priority) -> Ticket<O> {
-        let burst = self.0.state().queue.is_idle();
+        let burst = lock(&self.0.state).queue.is_idle();
         let ticket = self.0.enter(item, priority);
         self.0.start(burst);
         ticket
@@ -134,7 +134,7 @@ impl<O: Operation> Batcher<O> {
 
     /// Serves several items. If nothing runs or waits they start together, as far as one batch can hold them.
     pub fn run_all(&self, items: Vec<O::Item>, priority: Priority) -> Vec<Ticket<O>> {
-        let burst = self.0.state().queue.is_idle();
+        let burst = lock(&self.0.state).queue.is_idle();
         let tickets = items.into_iter().map(|item| self.0.enter(item, priority)).collect();
         self.0.start(burst);
         tickets
@@ -150,6 +150,7 @@ struct Inner<O: Operation> {
     operation: O,
     limits: Limits,
     statistics: Arc<BatchStatistics>,
+    /// Under its lock, an operation's own `Key` may panic, which leaves the state whole.
     state: Mutex<BatcherState<O>>,
     created: Instant,
 }
@@ -164,15 +165,10 @@ struct BatcherState<O: Operation> {
 }
 
 impl<O: Operation> Inner<O> {
-    /// Only an operation's own `Key` can panic while this is held, and it leaves the state whole: a poisoned lock is safe to use.
-    fn state(&self) -> MutexGuard<'_, BatcherState<O>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn enter(self: &Arc<Self>, item: O::Item, priority: Priority) -> Ticket<O> {
         let (answer, answered) = oneshot::channel();
         let (key, group) = (self.operation.key(&item), self.operation.group(&item));
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let full = state.queue.waiting() >= self.limits.max_waiting;
         let request = Request { item, key, group, priority, answer };
         let entered = state.queue.enter(request, self.created.elapsed(), full);
@@ -203,7 +199,7 @@ impl<O: Operation> Inner<O> {
     /// Starts all batches that may start. `burst`: what will start has just arrived while nothing ran.
     fn start(self: &Arc<Self>, burst: bool) {
         {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             state.burst |= burst;
             if std::mem::replace(&mut state.starting, true) {
                 return;
@@ -220,7 +216,7 @@ impl<O: Operation> Inner<O> {
     }
 
     fn next(&self) -> Option<Batch<O>> {
-        let mut guard = self.state();
+        let mut guard = lock(&self.state);
         let state = &mut *guard;
         let max = self.statistics.max_batch();
         let most = if std::mem::take(&mut state.burst) { max } else { state.size.most(max) };
@@ -236,7 +232,7 @@ impl<O: Operation> Inner<O> {
     }
 
     fn leave(&self, entry: u64) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let cancelled = state.queue.leave(entry);
         self.statistics.waiting(state.queue.waiting());
         drop(state);
@@ -290,7 +286,7 @@ struct Running<O: Operation> {
 impl<O: Operation> Running<O> {
     fn end(&self, answers: Vec<Result<O::Output>>, span: Duration) {
         let (inner, count) = (&self.inner, answers.len());
-        let mut state = inner.state();
+        let mut state = lock(&inner.state);
         // A failed call says nothing about how long calls take.
         if answers.iter().all(Result::is_ok) {
             state.size.ran(count, span, inner.limits.latency_goal);
@@ -308,7 +304,7 @@ impl<O: Operation> Running<O> {
 
 impl<O: Operation> Drop for Running<O> {
     fn drop(&mut self) {
-        self.inner.state().queue.finish(self.run);
+        lock(&self.inner.state).queue.finish(self.run);
         self.inner.start(false);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_core::measure::account::{self, Account};
-use antiphon_core::{BoxFuture, Embed, Error, ErrorKind, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, ErrorKind, Priority, Result};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -40,16 +40,8 @@ impl Batched {
 }
 
 impl Embed for Batched {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
-    }
-
-    fn dimensions(&self) -> usize {
-        self.engine.dimensions()
+    fn card(&self) -> EmbedCard<'_> {
+        self.engine.card()
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -131,7 +123,7 @@ fn embed_each(
         match engine.embed(texts.clone(), priority).await {
             Ok(vectors) if vectors.len() == count => vectors.into_iter().map(Ok).collect(),
             Ok(vectors) => {
-                let (name, given) = (engine.name(), vectors.len());
+                let (name, given) = (engine.card().name, vectors.len());
                 let message =
                     format!("{name} gave {given} vectors for {count} texts: check its model and URL");
                 vec![Err(Error::new(ErrorKind::Protocol, message)); count]
@@ -164,16 +156,8 @@ mod tests {
     struct Server(Calls);
 
     impl Embed for Server {
-        fn name(&self) -> &'static str {
-            "server"
-        }
-
-        fn model(&self) -> &'static str {
-            "m"
-        }
-
-        fn dimensions(&self) -> usize {
-            2
+        fn card(&self) -> EmbedCard<'_> {
+            EmbedCard { name: "server", model: "m", dimensions: 2 }
         }
 
         fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -4,9 +4,9 @@
 mod circuit;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use antiphon_core::{Error, Result};
+use antiphon_core::{Error, Result, lock};
 use tokio::time::Instant;
 
 use circuit::Circuit;
@@ -47,22 +47,17 @@ impl Breaker {
     /// # Errors
     /// `Unavailable` while the engine is left alone; `Unauthorized` while it is because it refused the key.
     pub fn allow(self: &Arc<Self>, now: Instant) -> Result<Ticket> {
-        let serial = self.circuit().allow(now)?;
+        let serial = lock(&self.circuit).allow(now)?;
         Ok(Ticket { breaker: Arc::clone(self), serial, reported: false })
     }
 
     /// The state after the latest request.
     pub fn state(&self) -> BreakerState {
-        self.circuit().state()
+        lock(&self.circuit).state()
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.circuit().counts
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.circuit).counts
     }
 }
 
@@ -91,19 +86,19 @@ impl Ticket {
     /// # Errors
     /// As [`Breaker::allow`].
     pub fn renewed(self, now: Instant) -> Result<Self> {
-        if self.breaker.circuit().is_current(self.serial) { Ok(self) } else { self.breaker.allow(now) }
+        if lock(&self.breaker.circuit).is_current(self.serial) { Ok(self) } else { self.breaker.allow(now) }
     }
 
     fn report(mut self, answer: Result<(), &Error>, now: Instant) {
         self.reported = true;
-        self.breaker.circuit().report(self.serial, answer, now);
+        lock(&self.breaker.circuit).report(self.serial, answer, now);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.reported {
-            self.breaker.circuit().cancel(self.serial);
+            lock(&self.breaker.circuit).cancel(self.serial);
         }
     }
 }

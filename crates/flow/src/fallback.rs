@@ -17,7 +17,7 @@ mod stt;
 mod tape;
 mod tts;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::{BoxFuture, Error, Priority, Result};
@@ -91,18 +91,8 @@ impl<E: FallbackStage + ?Sized> Component for Fallback<E> {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "engine".into(),
-            value: self.engines.in_use() as f64,
-            limit: None,
-            unit: "index".into(),
-        }]
+        vec![Level::new("engine", self.engines.in_use() as f64, "index")]
     }
-}
-
-/// Locks a mutex under which nothing panics, so that a poisoned one is safe to use.
-pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

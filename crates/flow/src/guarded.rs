@@ -8,8 +8,8 @@ mod transcripts;
 use std::sync::Arc;
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Priority, Result, SpeechRequest,
-    Stt, SttInput, SttOptions, Transcript, Tts, Voice,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Llm, LlmCard, Priority,
+    Result, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, TtsCard,
 };
 use tokio::time::timeout_at;
 
@@ -36,12 +36,8 @@ impl<E: ?Sized> Guarded<E> {
 }
 
 impl Llm for Guarded<dyn Llm> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.engine.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -63,12 +59,8 @@ impl Llm for Guarded<dyn Llm> {
 }
 
 impl Tts for Guarded<dyn Tts> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.engine.voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.engine.card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -80,16 +72,8 @@ impl Tts for Guarded<dyn Tts> {
 }
 
 impl Embed for Guarded<dyn Embed> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
-    }
-
-    fn dimensions(&self) -> usize {
-        self.engine.dimensions()
+    fn card(&self) -> EmbedCard<'_> {
+        self.engine.card()
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Snapshot, Stage};
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, Priority, Result, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Priority, Result, SpeechRequest, Tts,
+    TtsCard, lock,
 };
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-use crate::fallback::{lock, next_useful};
+use crate::fallback::next_useful;
 
 /// The percentile of the latency after which the second engine is asked, as Dean and Barroso recommend.
 const PATIENCE: f64 = 0.95;
@@ -48,12 +49,8 @@ impl<E: ?Sized> Hedge<E> {
 }
 
 impl Llm for Hedge<dyn Llm> {
-    fn name(&self) -> &'static str {
-        self.first.name()
-    }
-
-    fn model(&self) -> &str {
-        self.first.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.first.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -72,12 +69,8 @@ impl Llm for Hedge<dyn Llm> {
 }
 
 impl Tts for Hedge<dyn Tts> {
-    fn name(&self) -> &'static str {
-        self.first.name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.first.voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.first.card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -115,10 +108,7 @@ impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let count = |name: &'static str, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count = |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         vec![
             count("requests", &self.pace.requests),
             count("hedged", &self.pace.hedged),
@@ -128,7 +118,7 @@ impl<E: HedgeStage + ?Sized> Component for Hedge<E> {
 
     fn levels(&self) -> Vec<Level> {
         let delay = self.pace.delay().unwrap_or_default();
-        vec![Level { name: "delay".into(), value: delay.as_secs_f64() * 1e3, limit: None, unit: "ms".into() }]
+        vec![Level::new("delay", delay.as_secs_f64() * 1e3, "ms")]
     }
 }
 

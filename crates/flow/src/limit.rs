@@ -32,8 +32,8 @@ const FULL: f64 = 0.8;
 const USED: f64 = 0.5;
 /// Up to this share in use, latency is the engine's own, without a queue.
 const IDLE: f64 = 0.25;
-/// By how much one sample moves the usual latency: it takes some fifty samples to follow an engine that became three times
-/// slower.
+/// By how much one sample moves the usual latency: it takes some fifty samples to follow an engine
+/// that became three times slower.
 const STEP: f64 = 0.02;
 /// The factor by which a refused or unanswered request shrinks the limit: TCP CUBIC's (RFC 9438).
 const DECREASE: f64 = 0.7;

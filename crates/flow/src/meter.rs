@@ -3,11 +3,11 @@
 //! Everything that is sent counts, whether or not an answer comes: requests that fail or are cancelled are billed, too.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use antiphon_core::SampleRate;
 use antiphon_core::measure::account::{self, Account, SpeechUnit};
 use antiphon_core::measure::{Component, Counter, Gauge};
+use antiphon_core::{SampleRate, lock};
 
 /// Audio is sold by the hour.
 const HOUR_SAMPLES: f64 = 3_600.0 * SampleRate::HZ_16000.hz() as f64;
@@ -41,7 +41,7 @@ impl Meter {
             SpeechUnit::Sample => (self.sent() / u64::from(SampleRate::HZ_16000.hz()), "seconds"),
             SpeechUnit::Character => (self.sent(), "characters"),
         };
-        Counter { name: format!("{} {what}", self.name).into(), value }
+        Counter::new(format!("{} {what}", self.name), value)
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -81,13 +81,8 @@ impl Meters {
         };
         let price = price.map(|price| price * MICROS / sold);
         let meter = Arc::new(Meter { name: name.clone(), unit, price, sent: AtomicU64::new(0) });
-        self.meters().push(meter.clone());
+        lock(&self.0).push(meter.clone());
         meter
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn meters(&self) -> MutexGuard<'_, Vec<Arc<Meter>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,11 +92,11 @@ impl Component for Meters {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        self.meters().iter().map(|meter| meter.counter()).collect()
+        lock(&self.0).iter().map(|meter| meter.counter()).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
-        self.meters().iter().flat_map(|meter| meter.gauges()).collect()
+        lock(&self.0).iter().flat_map(|meter| meter.gauges()).collect()
     }
 }
 

@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use antiphon_core::measure::account::SpeechUnit;
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Llm, Observer, Priority, RequestOutcome,
-    Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts, Voice,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Llm, LlmCard, Observer,
+    Priority, RequestOutcome, Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts,
+    TtsCard,
 };
 use futures_util::StreamExt;
 
@@ -46,8 +47,8 @@ impl Observed<dyn Stt> {
 }
 
 impl Observed<dyn Tts> {
-    /// Counts the characters that the engine is asked to speak, as `name` ("tts piper"). A million of them cost
-    /// `million_price`.
+    /// Counts the characters that the engine is asked to speak, as `name` ("tts piper").
+    /// A million of them cost `million_price`.
     #[must_use]
     pub fn metered(mut self, meters: &Meters, name: &Arc<str>, million_price: Option<f64>) -> Self {
         self.meter = Some(meters.add(name, SpeechUnit::Character, million_price));
@@ -79,18 +80,14 @@ impl Stt for Observed<dyn Stt> {
 }
 
 impl Llm for Observed<dyn Llm> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.engine.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let answers = self.engine.chat(request);
         let answered = |delta: &ChatDelta| matches!(delta, ChatDelta::Done { .. });
-        Box::pin(Counted { answers, answered, request: self.request(self.name()) })
+        Box::pin(Counted { answers, answered, request: self.request(self.card().name) })
     }
 
     fn prepare(&self, request: &ChatRequest) {
@@ -99,12 +96,8 @@ impl Llm for Observed<dyn Llm> {
 }
 
 impl Tts for Observed<dyn Tts> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.engine.voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.engine.card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -112,25 +105,21 @@ impl Tts for Observed<dyn Tts> {
             bill.add(request.text.chars().count());
         }
         let answers = self.engine.speak(request);
-        Box::pin(Counted { answers, answered: |_: &AudioChunk| false, request: self.request(self.name()) })
+        Box::pin(Counted {
+            answers,
+            answered: |_: &AudioChunk| false,
+            request: self.request(self.card().name),
+        })
     }
 }
 
 impl Embed for Observed<dyn Embed> {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
-    }
-
-    fn dimensions(&self) -> usize {
-        self.engine.dimensions()
+    fn card(&self) -> EmbedCard<'_> {
+        self.engine.card()
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
-        let mut request = self.request(self.name());
+        let mut request = self.request(self.card().name);
         let vectors = self.engine.embed(texts, priority);
         Box::pin(async move {
             let vectors = vectors.await;

@@ -3,11 +3,11 @@
 mod queue;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use antiphon_core::measure::Stage;
-use antiphon_core::{Error, ErrorKind, Priority, RateLimit, Result};
+use antiphon_core::{Error, ErrorKind, Priority, RateLimit, Result, lock};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,6 +20,7 @@ pub(crate) use queue::{CAPACITY, Class as PriorityClass};
 /// Lets requests through to one engine.
 pub struct Scheduler {
     target: Arc<str>,
+    /// No permit may be dropped while this is locked: that locks it.
     state: Mutex<SchedulerState>,
     /// The time that requests wait for their permits.
     wait: Arc<Stage>,
@@ -92,37 +93,37 @@ impl Scheduler {
 
     /// A permit at once, whatever the limit: for requests that cannot wait but count as in flight.
     pub fn count(self: &Arc<Self>, priority: Priority) -> Permit {
-        self.state().start(self, Class::of(priority), Instant::now())
+        lock(&self.state).start(self, Class::of(priority), Instant::now())
     }
 
     /// How many requests may be in flight.
     pub fn limit(&self) -> usize {
-        self.state().limit.now()
+        lock(&self.state).limit.now()
     }
 
     /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
-        self.state().queue.in_flight()
+        lock(&self.state).queue.in_flight()
     }
 
     /// How many requests of this priority wait.
     pub fn waiting(&self, priority: Priority) -> usize {
-        self.state().queue.waiting(Class::of(priority))
+        lock(&self.state).queue.waiting(Class::of(priority))
     }
 
     /// The engine said how many more requests it will take.
     pub fn told(self: &Arc<Self>, limit: RateLimit) {
-        self.state().limit.told(limit, Instant::now());
+        lock(&self.state).limit.told(limit, Instant::now());
         self.dispatch();
     }
 
     pub(crate) fn load(&self) -> Load {
-        let state = self.state();
+        let state = lock(&self.state);
         Load { limit: state.limit.now(), in_flight: state.queue.in_flight(), counts: state.counts }
     }
 
     fn enter(self: &Arc<Self>, class: Class, now: Instant) -> Result<Entered> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.queue.is_next(class, state.limit.now()) && state.closed_until(class, now).is_none() {
             return Ok(Entered::Started(state.start(self, class, now)));
         }
@@ -158,7 +159,7 @@ impl Scheduler {
     fn dispatch(self: &Arc<Self>) {
         let now = Instant::now();
         let mut started = Vec::new();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         while let Some((class, waiter)) = state.next(now) {
             started.push((waiter, state.start(self, class, now)));
         }
@@ -188,18 +189,13 @@ impl Scheduler {
         );
         Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
     }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use. No permit may be dropped under it: that locks it.
-    fn state(&self) -> MutexGuard<'_, SchedulerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Dispatches once a paused engine may be asked again.
 async fn ring(scheduler: Weak<Scheduler>, at: Instant) {
     sleep_until(at).await;
     if let Some(scheduler) = scheduler.upgrade() {
-        scheduler.state().alarm = None;
+        lock(&scheduler.state).alarm = None;
         scheduler.dispatch();
     }
 }
@@ -254,7 +250,7 @@ impl Waiting {
             // The sender lives in the queue, and the queue in the scheduler.
             Ok(Err(_)) => Err(Error::internal(format!("{target}: a place in the queue was lost"))),
             Err(_) => {
-                let mut state = self.scheduler.state();
+                let mut state = lock(&self.scheduler.state);
                 state.queue.remove(self.class, self.place);
                 state.counts.timed_out += 1;
                 let wait = longest.as_secs();
@@ -268,7 +264,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut state = self.scheduler.state();
+        let mut state = lock(&self.scheduler.state);
         let waiter = state.queue.remove(self.class, self.place);
         state.counts.cancelled += u64::from(waiter.is_some());
     }
@@ -293,19 +289,19 @@ impl Permit {
     pub fn answered(&self, now: Instant) {
         let latency = now.saturating_duration_since(self.began);
         let sample = Sample { began: self.began, latency, in_flight: self.in_flight };
-        self.scheduler.state().limit.answered(sample);
+        lock(&self.scheduler.state).limit.answered(sample);
         self.scheduler.dispatch();
     }
 
     /// The request failed.
     pub fn failed(&self, error: &Error, now: Instant) {
-        self.scheduler.state().limit.failed(error, self.began, now);
+        lock(&self.scheduler.state).limit.failed(error, self.began, now);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.scheduler.state().queue.finish(self.class);
+        lock(&self.scheduler.state).queue.finish(self.class);
         self.scheduler.dispatch();
     }
 }

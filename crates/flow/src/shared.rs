@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, Result};
+use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Result};
 
 pub use call::{Piece, SharedCalls, SharedReader};
 use key::Key;
@@ -40,12 +40,8 @@ impl Shared {
 }
 
 impl Llm for Shared {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn model(&self) -> &str {
-        self.engine.model()
+    fn card(&self) -> LlmCard<'_> {
+        self.engine.card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -95,11 +91,9 @@ impl Component for Shared {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let engine = self.engine.name();
-        let count = |what, value: &AtomicU64| Counter {
-            name: format!("{engine} {what}").into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let engine = self.engine.card().name;
+        let count =
+            |what, value: &AtomicU64| Counter::new(format!("{engine} {what}"), value.load(Ordering::Relaxed));
         vec![count("requests", &self.requests), count("shared", &self.joined)]
     }
 }

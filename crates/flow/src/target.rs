@@ -1,10 +1,10 @@
 //! The engines that requests go to, each with its breaker, its scheduler and its bounds.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::RateLimits;
 use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage};
+use antiphon_core::{RateLimits, lock};
 
 use crate::breaker::{Breaker, BreakerState};
 use crate::limit::LimitBounds;
@@ -32,7 +32,6 @@ pub struct Target {
     bounds: AnswerBounds,
     breaker: Arc<Breaker>,
     scheduler: Arc<Scheduler>,
-    rate_limits: Arc<RateLimits>,
 }
 
 impl Target {
@@ -55,13 +54,6 @@ impl Target {
     pub fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
     }
-
-    /// Passes on to the scheduler how many more requests the engine said it will take.
-    pub(crate) fn read_rate_limits(&self) {
-        if let Some(limit) = self.rate_limits.take() {
-            self.scheduler.told(limit);
-        }
-    }
 }
 
 /// All engines of a server.
@@ -77,39 +69,32 @@ impl Default for Targets {
 }
 
 impl Targets {
-    /// Adds an engine. In `rate_limits` it leaves what its server says about how many more requests it will take.
+    /// Adds an engine. Its scheduler hears by `rate_limits` how many more requests its server will take.
     pub fn add(
         &self,
         name: impl Into<Arc<str>>,
         bounds: AnswerBounds,
         limit: LimitBounds,
-        rate_limits: Arc<RateLimits>,
+        rate_limits: &RateLimits,
     ) -> Arc<Target> {
         let name = name.into();
-        let target = Arc::new(Target {
-            breaker: Arc::new(Breaker::new(name.clone())),
-            scheduler: Arc::new(Scheduler::new(name.clone(), limit, self.wait.clone())),
-            name,
-            bounds,
-            rate_limits,
-        });
-        self.targets().push(target.clone());
+        let scheduler = Arc::new(Scheduler::new(name.clone(), limit, self.wait.clone()));
+        let told = Arc::clone(&scheduler);
+        rate_limits.listen(move |limit| told.told(limit));
+        let breaker = Arc::new(Breaker::new(name.clone()));
+        let target = Arc::new(Target { name, bounds, breaker, scheduler });
+        lock(&self.targets).push(target.clone());
         target
     }
 
     /// The engines added so far.
     pub fn all(&self) -> Vec<Arc<Target>> {
-        self.targets().clone()
+        lock(&self.targets).clone()
     }
 
     /// The measurements of all breakers and of all schedulers.
     pub fn components(self: &Arc<Self>) -> [Arc<dyn Component>; 2] {
         [Arc::new(Breakers(self.clone())), Arc::new(Schedulers(self.clone()))]
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn targets(&self) -> MutexGuard<'_, Vec<Arc<Target>>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,15 +115,15 @@ impl Component for Breakers {
                 counter(target, "slow", counts.slow),
             ]
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
         let of = |target: &Arc<Target>| {
             let value = state(target);
-            Level { name: target.name.to_string().into(), value, limit: None, unit: "state".into() }
+            Level::new(target.name.to_string(), value, "state")
         };
-        self.0.targets().iter().map(of).collect()
+        lock(&self.0.targets).iter().map(of).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -148,7 +133,7 @@ impl Component for Breakers {
             let help = "Whether an engine is asked: 0 closed, 1 half-open, 2 open";
             Gauge { name: "antiphon_breaker_state", help, labels, value }
         };
-        self.0.targets().iter().map(of).collect()
+        lock(&self.0.targets).iter().map(of).collect()
     }
 }
 
@@ -182,17 +167,15 @@ impl Component for Schedulers {
                 counter(target, "cancelled", counts.cancelled),
             ]
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
         let of = |target: &Arc<Target>| {
             let load = target.scheduler.load();
-            let level = |what: &str, value: usize, limit: Option<usize>| Level {
-                name: format!("{} {what}", target.name).into(),
-                value: value as f64,
-                limit: limit.map(|limit| limit as f64),
-                unit: "requests".into(),
+            let level = |what: &str, value: usize, limit: Option<usize>| {
+                Level::new(format!("{} {what}", target.name), value as f64, "requests")
+                    .with_limit(limit.map(|limit| limit as f64))
             };
             let waiting = PriorityClass::ALL.map(|class| {
                 let waiting = target.scheduler.waiting(class.priority());
@@ -203,7 +186,7 @@ impl Component for Schedulers {
             let limit = limit.map(|limit| level("limit", limit, None));
             limit.into_iter().chain([in_flight]).chain(waiting)
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -222,7 +205,7 @@ impl Component for Schedulers {
             });
             waiting.into_iter().chain(limit)
         };
-        self.0.targets().iter().flat_map(of).collect()
+        lock(&self.0.targets).iter().flat_map(of).collect()
     }
 }
 
@@ -232,5 +215,5 @@ fn limited(limit: usize) -> Option<usize> {
 }
 
 fn counter(target: &Target, what: &str, value: u64) -> Counter {
-    Counter { name: format!("{} {what}", target.name).into(), value }
+    Counter::new(format!("{} {what}", target.name), value)
 }

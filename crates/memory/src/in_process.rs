@@ -1,11 +1,11 @@
 //! Memories and knowledge that live only as long as the process. The search is exact, and everything is bounded.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use antiphon_core::{
     BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
-    Search, StoreChange, StoreVersion, TenantId,
+    Search, StoreChange, StoreVersion, TenantId, lock,
 };
 
 use crate::nearest::nearest;
@@ -219,45 +219,12 @@ async fn one(embed: &Arc<dyn Embed>, text: String, priority: Priority) -> Result
     vectors.into_iter().next().ok_or_else(|| Error::internal("an embedding engine gave no vector for a text"))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use antiphon_core::Requester;
+    use antiphon_testkit::Letters;
 
     use super::*;
-
-    /// Counts letters: texts of the same letters are near.
-    struct Letters;
-
-    impl Embed for Letters {
-        fn name(&self) -> &'static str {
-            "letters"
-        }
-
-        fn model(&self) -> &'static str {
-            "letters"
-        }
-
-        fn dimensions(&self) -> usize {
-            26
-        }
-
-        fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
-            let vector = |text: &String| {
-                let mut vector = [0.0_f32; 26];
-                for byte in text.to_ascii_lowercase().bytes().filter(u8::is_ascii_lowercase) {
-                    vector[usize::from(byte - b'a')] += 1.0;
-                }
-                let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-                vector.iter().map(|x| x / norm).collect()
-            };
-            let vectors = texts.iter().map(vector).collect();
-            Box::pin(std::future::ready(Ok(vectors)))
-        }
-    }
 
     fn of(memories: &InProcessMemories, person: &str) -> Arc<dyn Memory> {
         memories.of(&TenantId::only(), &PersonId::parse(person).expect("a name"))

@@ -1,5 +1,5 @@
-//! Memories of persons and knowledge from documents: implementations of the traits [`antiphon_core::Memories`] and
-//! [`antiphon_core::Knowledge`].
+//! Memories of persons and knowledge from documents:
+//! implementations of the traits [`antiphon_core::Memories`] and [`antiphon_core::Knowledge`].
 
 mod in_process;
 mod nearest;

@@ -48,7 +48,8 @@ pub fn speech_messages(text: &str) {
 pub fn http_answer(bytes: &[u8]) {
     let Ok(remote) = remote() else { return };
     let limits = Arc::<RateLimits>::default();
-    let remote = remote.with_limits(limits.clone());
+    limits.listen(|limit| assert!(limit.reset <= LONGEST_WAIT, "{limit:?}"));
+    let remote = remote.with_limits(limits);
     let answer = Answer::parse(bytes);
     block_on(async {
         check(remote.check(answer.response()).await.map(drop));
@@ -61,9 +62,6 @@ pub fn http_answer(bytes: &[u8]) {
             check(embeddings::fuzz(&remote, &body));
         }
     });
-    if let Some(limit) = limits.take() {
-        assert!(limit.reset <= LONGEST_WAIT, "{limit:?}");
-    }
 }
 
 /// An HTTP answer as it comes over the network.

@@ -7,7 +7,6 @@
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod local;
-mod lock;
 mod loudness;
 pub mod pool;
 pub mod remote;

@@ -19,10 +19,8 @@ use std::time::Instant;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Gauge, Level, Tunable};
-use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result};
+use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result, lock};
 use tokio::sync::oneshot;
-
-use crate::lock::lock;
 
 use self::activity::Activity;
 use self::ticket::Ticket;
@@ -55,12 +53,10 @@ impl Component for Shared {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "waiting".into(),
-            value: lock(&self.ready).tickets.len() as f64,
-            limit: Some(MAX_WAITING as f64),
-            unit: "jobs".into(),
-        }]
+        vec![
+            Level::new("waiting", lock(&self.ready).tickets.len() as f64, "jobs")
+                .with_limit(MAX_WAITING as f64),
+        ]
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -79,24 +75,15 @@ impl Component for Shared {
         let threads = self.workers as f64;
         let max = (cores as f64).max(threads);
         vec![
-            Tunable {
-                name: "threads".into(),
-                key: "advanced.model_threads".into(),
-                value: threads,
-                min: 1.0,
-                max,
-                unit: "threads".into(),
-                live: false,
-            },
-            Tunable {
-                name: "max_batch".into(),
-                key: "advanced.model_batch".into(),
-                value: self.max_batch.load(Ordering::Relaxed) as f64,
-                min: 1.0,
-                max: MAX_BATCH as f64,
-                unit: "jobs".into(),
-                live: true,
-            },
+            Tunable::new("threads", "advanced.model_threads", threads, 1.0..=max, "threads"),
+            Tunable::new(
+                "max_batch",
+                "advanced.model_batch",
+                self.max_batch.load(Ordering::Relaxed) as f64,
+                1.0..=MAX_BATCH as f64,
+                "jobs",
+            )
+            .live(),
         ]
     }
 

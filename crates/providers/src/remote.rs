@@ -20,7 +20,7 @@ pub(crate) mod turns;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result};
+use antiphon_core::{BoxStream, Error, ErrorKind, RateLimits, Result, lock};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
@@ -30,7 +30,6 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::lock::lock;
 use events::Events;
 pub(crate) use events::ServerEvent;
 pub use key::ApiKey;
@@ -147,13 +146,6 @@ impl Remote {
         self.headers.insert(HeaderName::from_static(name), value);
         self.key = Some(key.clone());
         Ok(self)
-    }
-
-    /// With a key that is sent in another way and must not appear in errors.
-    #[must_use]
-    pub(crate) fn hiding(mut self, key: &str) -> Self {
-        self.key = Some(ApiKey::new(key)).filter(|key| !key.reveal().is_empty());
-        self
     }
 
     /// A model's name as part of a path. A request names the model, and must not reach another path with our key.

@@ -68,7 +68,7 @@ pub(crate) async fn stt(engine: &dyn Stt, speech: &[i16]) {
 
 /// Sends deltas, then exactly one `Done` with the number of tokens.
 pub(crate) async fn llm(engine: &dyn Llm) {
-    assert!(!engine.name().is_empty() && !engine.model().is_empty());
+    assert!(!engine.card().name.is_empty() && !engine.card().model.is_empty());
     let question =
         vec![Message::new(Role::System, "Be brief."), Message::new(Role::User, "Say hello to me.")];
     let request = ChatRequest { max_tokens: Some(16), ..ChatRequest::new(Requester::local(), question) };
@@ -103,7 +103,7 @@ fn text(delta: &ChatDelta) -> Option<&str> {
 /// Speaks with one sample rate, makes audio for words but none for what cannot be spoken, and uses the default
 /// voice for unknown ones.
 pub(crate) async fn tts(engine: &dyn Tts) {
-    let voices = engine.voices();
+    let voices = engine.card().voices;
     assert!(!voices.is_empty() && voices.iter().all(|voice| !voice.id.is_empty()), "{voices:?}");
     let say = async |text: &str, voice: Option<&str>| -> Vec<AudioChunk> {
         let request =
@@ -130,7 +130,7 @@ pub(crate) async fn embed(engine: &dyn Embed) {
     assert_eq!(together.len(), texts.len());
     for vector in &together {
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-        assert!(vector.len() == engine.dimensions() && (norm - 1.0).abs() < 1e-3, "{norm}");
+        assert!(vector.len() == engine.card().dimensions && (norm - 1.0).abs() < 1e-3, "{norm}");
     }
     let alone = within(engine.embed(vec![texts[0].clone()], Priority::LiveTurn)).await.expect("works");
     let cosine: f32 = alone[0].iter().zip(&together[0]).map(|(a, b)| a * b).sum();

@@ -53,7 +53,7 @@ pub struct Stack {
     pub requests: Arc<LateObserver>,
     /// Replies that can be found by their meaning, and the engine and embedder that they come from.
     pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
-    /// Which question follows which, where replies are made ahead.
+    /// Which question follows which, where replies are prefetched.
     pub prefetcher: Option<Arc<Prefetcher>>,
     /// What the agent knows; searchable once [`read_knowledge`] has read it.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
@@ -78,7 +78,7 @@ pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &
     std::iter::once(section).filter(|_| engines.is_empty()).chain(engines)
 }
 
-/// Whether there is time for work that nobody waits for, such as replies made ahead.
+/// Whether there is time for work that nobody waits for, such as prefetching replies.
 pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What engines are given beside their configuration.
@@ -86,7 +86,7 @@ pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct BuildContext {
     /// Where results are kept for reuse.
     pub caches: Option<Arc<Caches>>,
-    /// Asked before replies are made ahead; without it none are.
+    /// Asked before a reply is prefetched; without it none is.
     pub is_idle: Option<IsIdle>,
 }
 

@@ -25,21 +25,18 @@ impl Component for ServerTunables {
     }
 
     fn tunables(&self) -> Vec<Tunable> {
-        let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
-            name: name.into(),
-            key: key.into(),
-            value,
-            min,
-            max,
-            unit: unit.into(),
-            live: false,
-        };
-        let (least, most) = (f64::from(*FRAME_MS.start()), f64::from(*FRAME_MS.end()));
+        let frames = f64::from(*FRAME_MS.start())..=f64::from(*FRAME_MS.end());
         let workers = self.worker_threads;
         let max_workers = machine::cores().max(workers) as f64;
         vec![
-            tunable("frame_ms", "advanced.frame_ms", "ms", self.frame_ms as f64, least, most),
-            tunable("worker_threads", "advanced.worker_threads", "threads", workers as f64, 1.0, max_workers),
+            Tunable::new("frame_ms", "advanced.frame_ms", self.frame_ms as f64, frames, "ms"),
+            Tunable::new(
+                "worker_threads",
+                "advanced.worker_threads",
+                workers as f64,
+                1.0..=max_workers,
+                "threads",
+            ),
         ]
     }
 }

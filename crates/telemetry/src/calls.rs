@@ -1,13 +1,13 @@
 //! The active calls and the latest turns, for the API and the dashboard.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use antiphon_core::dialog::Phase;
 use antiphon_core::measure::account::{Account, SpeechUnit};
 use antiphon_core::measure::{Component, Level};
 use antiphon_core::{
-    CallEnd, CallId, CallStart, Event, Observer, RequestOutcome, SampleRate, Step, TurnLatency, Usage,
+    CallEnd, CallId, CallStart, Event, Observer, RequestOutcome, SampleRate, Step, TurnLatency, Usage, lock,
 };
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ impl LiveCalls {
 
     /// The active calls, the oldest first.
     pub fn calls(&self) -> Vec<CallView> {
-        let state = self.state();
+        let state = lock(&self.state);
         let mut calls: Vec<CallView> = state.calls.iter().map(|(id, live)| self.view(id, live)).collect();
         calls.sort_by(|a, b| a.started.total_cmp(&b.started).then_with(|| a.id.cmp(&b.id)));
         calls
@@ -129,12 +129,12 @@ impl LiveCalls {
 
     /// At most `limit` of the latest turns, the latest first.
     pub fn turns(&self, limit: usize) -> Vec<TurnView> {
-        self.state().turns.iter().rev().take(limit).cloned().collect()
+        lock(&self.state).turns.iter().rev().take(limit).cloned().collect()
     }
 
     /// The id of the call that has this number in profiles: see [`Account::number`].
     pub fn numbered(&self, number: u32) -> Option<String> {
-        let state = self.state();
+        let state = lock(&self.state);
         let found = state.calls.iter().find(|(_, live)| live.account.number() == number);
         found.map(|(id, _)| id.to_string())
     }
@@ -159,11 +159,6 @@ impl LiveCalls {
             cost: self.prices.map(|prices| prices.of(live.usage) + speech),
         }
     }
-
-    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
-    fn state(&self) -> MutexGuard<'_, CallsState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Component for LiveCalls {
@@ -172,13 +167,8 @@ impl Component for LiveCalls {
     }
 
     fn levels(&self) -> Vec<Level> {
-        let active = self.state().calls.len() as f64;
-        vec![Level {
-            name: "active".into(),
-            value: active,
-            limit: Some(self.max as f64),
-            unit: "calls".into(),
-        }]
+        let active = lock(&self.state).calls.len() as f64;
+        vec![Level::new("active", active, "calls").with_limit(self.max as f64)]
     }
 }
 
@@ -195,7 +185,7 @@ impl Observer for LiveCalls {
             latency: None,
             usage: Usage::default(),
         };
-        self.state().calls.insert(call.id.clone(), live);
+        lock(&self.state).calls.insert(call.id.clone(), live);
     }
 
     fn event(&self, call: &CallId, event: &Event) {
@@ -211,7 +201,7 @@ impl Observer for LiveCalls {
         ) {
             return;
         }
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let state = &mut *state;
         let Some(live) = state.calls.get_mut(call) else { return };
         match event {
@@ -244,7 +234,7 @@ impl Observer for LiveCalls {
     }
 
     fn call_ended(&self, call: &CallStart, _: &CallEnd) {
-        self.state().calls.remove(&call.id);
+        lock(&self.state).calls.remove(&call.id);
     }
 
     fn request_ended(&self, _: &'static str, _: RequestOutcome) {}

@@ -141,8 +141,8 @@ impl Metrics {
         let _ = self.scrape.0.set(Arc::clone(watcher));
     }
 
-    /// Counts an HTTP request that was answered. `route` is the route's pattern and not the path, of which there are endlessly
-    /// many.
+    /// Counts an HTTP request that was answered. `route` is the route's pattern and not the path,
+    /// of which there are endlessly many.
     pub fn http_request(&self, method: &'static str, route: &str, status: u16) {
         let labels = HttpLabels { method, route: route.to_owned(), status };
         self.http_requests.get_or_create(&labels).inc();

@@ -1,9 +1,10 @@
 //! The measurements of all components over the last hour, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use antiphon_core::lock;
 use antiphon_core::measure::{Component, Snapshot};
 
 use crate::clock::unix_time;
@@ -43,14 +44,14 @@ impl Monitor {
         };
         let monitor = Self { components, state: Mutex::new(state) };
         let before = monitor.counted();
-        monitor.state().before = before;
+        lock(&monitor.state).before = before;
         monitor
     }
 
     /// Closes the current period and returns it. Call it every [`TICK`].
     pub fn tick(&self) -> Arc<Period> {
         let (counted, levels) = (self.counted(), self.levels());
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let period = Arc::new(state.present(&counted, levels));
         state.began = Instant::now();
         state.began_at = unix_time().as_secs();
@@ -65,7 +66,7 @@ impl Monitor {
     /// The periods of the last `window`, and at the end the current one, which is not closed yet.
     pub fn periods(&self, window: Duration) -> Vec<Arc<Period>> {
         let (counted, levels) = (self.counted(), self.levels());
-        let state = self.state();
+        let state = lock(&self.state);
         let wanted = (window.as_secs() / TICK.as_secs()) as usize;
         let skipped = state.periods.len().saturating_sub(wanted);
         let mut periods: Vec<Arc<Period>> = state.periods.iter().skip(skipped).cloned().collect();
@@ -104,11 +105,6 @@ impl Monitor {
             }
         }
         levels
-    }
-
-    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
-    fn state(&self) -> MutexGuard<'_, MonitorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

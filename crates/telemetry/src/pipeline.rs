@@ -47,10 +47,8 @@ impl Component for Part {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let read = |(name, value): &(&'static str, AtomicU64)| Counter {
-            name: (*name).into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let read =
+            |(name, value): &(&'static str, AtomicU64)| Counter::new(*name, value.load(Ordering::Relaxed));
         self.counters.iter().map(read).collect()
     }
 }

@@ -1,9 +1,10 @@
 //! What the process uses, read from `/proc`. On systems other than Linux the values are zero or left out.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use antiphon_core::lock;
 use antiphon_core::measure::{Component, Level};
 
 /// Length of a clock tick in `/proc`: `USER_HZ` is 100 on every Linux that this builds for (proc(5)).
@@ -88,8 +89,7 @@ impl Component for Process {
 
     fn levels(&self) -> Vec<Level> {
         let usage = ProcessUsage::now();
-        // No code panics while it holds this lock, so poisoning is ignored.
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = lock(&self.rates);
         let elapsed = rates.since.elapsed();
         if elapsed >= RATES_OVER {
             let per_second = |now: f64, then: f64| (now - then).max(0.0) / elapsed.as_secs_f64();
@@ -106,25 +106,19 @@ impl Component for Process {
         if calls == 0.0 {
             rates.idle_bytes = usage.resident_bytes;
         }
-        let level = |name: &'static str, unit: &'static str, value: f64, limit| Level {
-            name: name.into(),
-            value,
-            limit,
-            unit: unit.into(),
-        };
         let cores = std::thread::available_parallelism().ok().map(|cores| cores.get() as f64);
         let mut levels = vec![
-            level("cpu", "cores", rates.cpu, cores),
-            level("memory", "bytes", usage.resident_bytes, None),
-            level("threads", "threads", usage.threads, None),
-            level("open_files", "files", usage.open_files, usage.max_open_files),
-            level("network_in", "bytes/s", rates.network_in, None),
-            level("network_out", "bytes/s", rates.network_out, None),
+            Level::new("cpu", rates.cpu, "cores").with_limit(cores),
+            Level::new("memory", usage.resident_bytes, "bytes"),
+            Level::new("threads", usage.threads, "threads"),
+            Level::new("open_files", usage.open_files, "files").with_limit(usage.max_open_files),
+            Level::new("network_in", rates.network_in, "bytes/s"),
+            Level::new("network_out", rates.network_out, "bytes/s"),
         ];
         if calls > 0.0 {
             let of_calls = (usage.resident_bytes - rates.idle_bytes).max(0.0);
-            levels.push(level("cpu_per_call", "ms/call-s", rates.cpu * 1_000.0 / calls, None));
-            levels.push(level("memory_per_call", "bytes", of_calls / calls, None));
+            levels.push(Level::new("cpu_per_call", rates.cpu * 1_000.0 / calls, "ms/call-s"));
+            levels.push(Level::new("memory_per_call", of_calls / calls, "bytes"));
         }
         levels
     }

@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use antiphon_core::measure::{Component, Counter, Level};
 use antiphon_core::trace::TraceContext;
 use antiphon_core::{
-    CallEnd, CallId, CallStart, Event, Observer, ReplyStatus, RequestOutcome, Step, TurnId, Usage,
+    CallEnd, CallId, CallStart, Event, Observer, ReplyStatus, RequestOutcome, Step, TurnId, Usage, lock,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
@@ -72,7 +72,7 @@ impl SpanRecorder {
 
     /// The next request to a collector, with at most `max` spans, in protobuf; `None` when there is nothing to send.
     pub fn take_request(&self, max: usize) -> Option<Vec<u8>> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let count = state.ended.len().min(max);
         let spans: Vec<Span> = state.ended.drain(..count).collect();
         drop(state);
@@ -125,11 +125,6 @@ impl SpanRecorder {
         }
         spans
     }
-
-    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
-    fn state(&self) -> MutexGuard<'_, RecorderState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Component for SpanRecorder {
@@ -139,16 +134,14 @@ impl Component for SpanRecorder {
 
     /// Spans that were dropped because too many waited.
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "dropped".into(), value: self.state().dropped }]
+        vec![Counter::new("dropped", lock(&self.state).dropped)]
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "waiting".into(),
-            value: self.state().ended.len() as f64,
-            limit: Some(MAX_WAITING as f64),
-            unit: "spans".into(),
-        }]
+        vec![
+            Level::new("waiting", lock(&self.state).ended.len() as f64, "spans")
+                .with_limit(MAX_WAITING as f64),
+        ]
     }
 }
 
@@ -167,7 +160,7 @@ impl Observer for SpanRecorder {
         if call.trace.sampled {
             let began = unix_nanos();
             let open = OpenCall { start: call.clone(), began, turns: 0, failed: None, turn: None };
-            self.state().calls.insert(call.id.clone(), open);
+            lock(&self.state).calls.insert(call.id.clone(), open);
         }
     }
 
@@ -175,7 +168,7 @@ impl Observer for SpanRecorder {
         if !matches!(event, Event::Latency { .. } | Event::ReplyDone { .. } | Event::Failed(_)) {
             return;
         }
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(open) = state.calls.get_mut(call) else { return };
         let mut ended = Vec::new();
         match event {
@@ -205,7 +198,7 @@ impl Observer for SpanRecorder {
     }
 
     fn call_ended(&self, call: &CallStart, end: &CallEnd) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(mut open) = state.calls.remove(&call.id) else { return };
         let mut spans = self.end_turn(&mut open);
         let own = open.start.trace;

@@ -35,6 +35,6 @@ impl Component for Part {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level { name: "queue".into(), value: 3.0, limit: Some(10.0), unit: "jobs".into() }]
+        vec![Level::new("queue", 3.0, "jobs").with_limit(10.0)]
     }
 }

@@ -1,8 +1,9 @@
 //! Timing in one line, for code that has no component of its own: see [`timing`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use antiphon_core::lock;
 use antiphon_core::measure::{Component, Stage};
 
 /// The components that [`timing`] has created. Their names are written in the code, so there are few, and they live as long as
@@ -50,13 +51,13 @@ impl Drop for Timing {
 
 /// The stage of this name, which is created when it is first asked for and never freed.
 fn named(component: &'static str, name: &'static str) -> &'static Stage {
-    let mut parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut parts = lock(&PARTS);
     let part = parts.iter().find(|part| part.name == component).cloned().unwrap_or_else(|| {
         let part = Arc::new(Part { name: component, stages: Mutex::default() });
         parts.push(Arc::clone(&part));
         part
     });
-    let mut stages = part.stages.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stages = lock(&part.stages);
     stages.iter().copied().find(|stage| stage.name() == name).unwrap_or_else(|| {
         let stage: &'static Stage = Box::leak(Box::new(Stage::new(name)));
         stages.push(stage);
@@ -66,7 +67,7 @@ fn named(component: &'static str, name: &'static str) -> &'static Stage {
 
 /// The components that [`timing`] has created so far.
 pub(crate) fn components() -> Vec<Arc<dyn Component>> {
-    let parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let parts = lock(&PARTS);
     parts.iter().map(|part| Arc::clone(part) as Arc<dyn Component>).collect()
 }
 
@@ -82,6 +83,6 @@ impl Component for Part {
     }
 
     fn stages(&self) -> Vec<&Stage> {
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.stages).clone()
     }
 }

@@ -1,6 +1,6 @@
 //! Watches a server: closes the periods of its monitor, judges them, and stores them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::alerts::{Alert, AlertState, Alerts, Rule};
@@ -9,6 +9,7 @@ use crate::history::Period;
 use crate::monitor::Monitor;
 use crate::report::{Report, Series};
 use crate::store::{Store, StoreError};
+use antiphon_core::lock;
 
 /// Windows up to this length are read from the monitor, longer ones from the store.
 const IN_MEMORY: Duration = Duration::from_hours(1);
@@ -46,7 +47,7 @@ impl Watcher {
     pub async fn learn(&self) -> Result<(), StoreError> {
         if let Some(store) = &self.store {
             let periods = store.periods(LEARNT_FROM, unix_time().as_secs()).await?;
-            self.state().alerts.learn(&periods);
+            lock(&self.state).alerts.learn(&periods);
         }
         Ok(())
     }
@@ -56,7 +57,7 @@ impl Watcher {
         let period = self.monitor.tick();
         let components = self.monitor.components();
         let (changes, kept, roll_up) = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             let changes = state.alerts.judge(&period, &components);
             for alert in changes.iter().filter(|alert| alert.state == AlertState::Firing) {
                 state.fired[alert.rule as usize] += 1;
@@ -85,7 +86,7 @@ impl Watcher {
 
     /// Stores what has not been stored yet. Call it when the server ends.
     pub async fn close(&self) {
-        let mut pending = std::mem::take(&mut self.state().pending);
+        let mut pending = std::mem::take(&mut lock(&self.state).pending);
         pending.push(self.monitor.tick());
         let period = merged(&pending);
         if let Some(store) = &self.store
@@ -123,7 +124,7 @@ impl Watcher {
                 let kept = store.periods(window, unix_time().as_secs()).await?;
                 let mut periods: Vec<Arc<Period>> = kept.into_iter().map(Arc::new).collect();
                 // Add the periods that are not stored yet.
-                periods.extend(self.state().pending.iter().cloned());
+                periods.extend(lock(&self.state).pending.iter().cloned());
                 periods.extend(self.monitor.periods(Duration::ZERO));
                 Ok(periods)
             }
@@ -133,22 +134,17 @@ impl Watcher {
 
     /// The alerts kept, the latest first, resolved ones included.
     pub fn alerts(&self) -> Vec<Alert> {
-        self.state().alerts.latest().cloned().collect()
+        lock(&self.state).alerts.latest().cloned().collect()
     }
 
     /// How many alerts of a rule fire now.
     pub fn alerts_firing(&self, rule: Rule) -> usize {
-        self.state().alerts.firing(rule)
+        lock(&self.state).alerts.firing(rule)
     }
 
     /// How many alerts of a rule have fired since the server started.
     pub fn alerts_fired(&self, rule: Rule) -> u64 {
-        self.state().fired[rule as usize]
-    }
-
-    /// Locks the state. No code panics while it holds this lock, so poisoning is ignored.
-    fn state(&self) -> MutexGuard<'_, WatcherState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).fired[rule as usize]
     }
 }
 

@@ -21,7 +21,7 @@ impl Vectors {
     pub async fn load(embed: &dyn Embed, texts: &[&str], file: &Path) -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
         let mut by_text = if file.exists() {
-            read(file, embed.dimensions()).map_err(|e| failed(&e))?
+            read(file, embed.card().dimensions).map_err(|e| failed(&e))?
         } else {
             HashMap::new()
         };

@@ -114,10 +114,10 @@ fn a_wav_that_was_written_into_a_pipe_is_read_to_its_end() {
         file[4..8].copy_from_slice(&file_length.to_le_bytes());
         assert_eq!(&*decode(&file).samples, samples, "the file claims {file_length}, its data {data_length}");
     }
-    // A length of 0 is believed where no more bytes are.
+    // A length of 0 is taken for real if no more bytes follow.
     let empty = wav(&fmt(1, 1, 8_000, 16), &[], 0);
     assert!(matches!(decode_file(&empty, MINUTE), Err(FileError::Undecodable { .. })));
-    // What stands after audio of a known length is not audio.
+    // Bytes after audio of a known length are not read as audio.
     let tagged = [wav(&fmt(1, 1, 8_000, 16), &data, length), b"LIST\x04\0\0\0INFO".to_vec()].concat();
     assert_eq!(decode(&tagged).samples.len(), samples.len());
 }

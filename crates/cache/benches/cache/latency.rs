@@ -31,7 +31,8 @@ const NEW: u32 = 1 << 31;
 const BATCH: usize = 1_000;
 const TENANT: &str = "bench";
 
-/// Sorted nanoseconds a call: of batches timed as a whole, and of calls timed one by one, with the timer included.
+/// The sorted times of a call in nanoseconds, from batches that were timed as a whole and from calls that were timed one by
+/// one. The latter include the timer.
 struct Figures {
     batches: Vec<u64>,
     each: Vec<u64>,
@@ -105,7 +106,7 @@ fn put(cache: &Cache, tenant: &Arc<str>, number: u32) {
     });
 }
 
-/// The times of calls of `call`, which tells whether it hit; made twice as often.
+/// The times of `calls` calls in batches and as many one by one. `call` returns whether it was a hit.
 fn measure(calls: usize, call: impl Fn(usize) -> bool) -> Figures {
     let mut hits = 0;
     let mut timed = |calls: Range<usize>| {

@@ -25,7 +25,7 @@ pub(crate) fn report(vectors: &Vectors) {
     }
 }
 
-/// What a cache knows that was never wrong.
+/// What a cache has learned whose replies were always right.
 fn always_right() -> Vec<u8> {
     let mut index = index();
     for n in 0..LEARNED {
@@ -34,7 +34,7 @@ fn always_right() -> Vec<u8> {
     index.evidence()
 }
 
-/// Whether the one's reply is given to the other.
+/// Whether the reply to `cached` is served to `asked`.
 fn is_hit(evidence: &[u8], cached: (&str, &[f32]), asked: (&str, &[f32])) -> bool {
     let mut index = index();
     assert!(index.restore(evidence), "it was just made");

@@ -1,4 +1,4 @@
-//! The given questions.
+//! The questions of the benchmark, read from the test data.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(crate) fn different() -> impl Iterator<Item = (&'static str, &'static str)> 
     DIFFERENT.lines().filter_map(|line| line.split_once('\t')?.1.split_once('\t'))
 }
 
-/// Those that mean the same.
+/// The pairs written for the guards that mean the same.
 pub(crate) fn same() -> impl Iterator<Item = (&'static str, &'static str)> {
     SAME.lines().filter_map(|line| line.split_once('\t'))
 }

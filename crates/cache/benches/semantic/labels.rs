@@ -1,4 +1,4 @@
-//! What people said of questions.
+//! Which questions mean the same, as people said.
 
 use std::collections::{HashMap, HashSet};
 

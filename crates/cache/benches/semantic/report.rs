@@ -14,7 +14,7 @@ pub(crate) struct Tally {
     right: u32,
     /// Hits that were wrong.
     wrong: u32,
-    /// Hits of which nobody said whether they were right; in none of the shares.
+    /// Hits of which nobody said whether they were right. They are part of no share.
     unlabelled: u32,
 }
 

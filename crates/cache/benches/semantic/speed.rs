@@ -1,4 +1,4 @@
-//! How long things take.
+//! How long the steps of a lookup by meaning take.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::hint::black_box;

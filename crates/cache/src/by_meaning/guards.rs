@@ -82,8 +82,8 @@ pub fn says(text: &str, guard: Guard) -> BTreeSet<String> {
     Reading::of(text).of_guard(guard).map(str::to_owned).collect()
 }
 
-/// "How do I pay" is "how to pay", and "my card" is "the card", but not "a card"; any other person must be named in
-/// both.
+/// "How do I pay" is "how to pay", and "my card" is "the card", but not "a card";
+/// any other person must be named in both.
 fn persons_agree(a: &BTreeSet<&str>, b: &BTreeSet<&str>) -> bool {
     let named = |persons: &BTreeSet<&str>, by: &BTreeSet<&str>| {
         persons.iter().all(|person| match *person {

@@ -26,8 +26,8 @@
 //! for that: the probability is logistic in the similarity, entries differ by a normally distributed offset, the labels are
 //! right, and questions keep coming as they came. The curve's parameters are estimated; their uncertainty is in the risk,
 //! with a confidence of 95 %. Measured, and free of these assumptions: a random share of what would be served is explored
-//! instead (an audit). Once audits show an error above the limit nothing is served until new audits show it below
-//! ([`SemanticIndex::measured_error`]).
+//! instead (an audit). Once audits show an error above the limit nothing is served until
+//! new audits show it below ([`SemanticIndex::measured_error`]).
 
 mod audit;
 mod binomial;
@@ -102,8 +102,8 @@ pub struct Neighbour {
 pub enum Decision {
     /// Its reply is given.
     Serve,
-    /// The model is asked as if there were none; its answer is to be compared with the entry's, and the result reported with
-    /// [`SemanticIndex::learn`].
+    /// The model is asked as if there were none; its answer is to be compared with the entry's,
+    /// and the result reported with [`SemanticIndex::learn`].
     Explore,
     /// As [`Self::Explore`], for a reply that could have been served: this measures the error.
     Audit,
@@ -147,8 +147,8 @@ impl SemanticIndex {
         })
     }
 
-    /// Adds an entry. One with the same key is replaced, with all that was learned about it; the oldest is dropped if there is no
-    /// room.
+    /// Adds an entry. One with the same key is replaced, with all that was learned about it;
+    /// the oldest is dropped if there is no room.
     ///
     /// # Errors
     /// `Invalid` if the vector has another length than the others, is zero or not finite.

@@ -84,7 +84,7 @@ impl Judge {
 
     fn failed(&self, question: &str) -> bool {
         tracing::warn!(
-            model = self.engine.model(),
+            model = self.engine.card().model,
             example = question,
             "the language model cannot tell answers apart: no reply is given to a question in other words; \
              set [cache] reply = \"exact\" or use a more able model"

@@ -121,8 +121,11 @@ impl SemanticReplies {
         embed: Arc<dyn Embed>,
         error_bound: f64,
     ) -> Result<Self> {
-        let options =
-            SemanticOptions { error_bound, dimensions: embed.dimensions(), ..SemanticOptions::default() };
+        let options = SemanticOptions {
+            error_bound,
+            dimensions: embed.card().dimensions,
+            ..SemanticOptions::default()
+        };
         Ok(Self {
             engine: name,
             index: RwLock::new(SemanticIndex::new(options)?),
@@ -282,12 +285,12 @@ impl Component for SemanticReplies {
             ("answers disagreed", seen.disagreed),
             ("answers not compared", seen.not_compared),
         ];
-        all.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+        all.into_iter().map(|(name, value)| Counter::new(name, value)).collect()
     }
 
     fn levels(&self) -> Vec<Level> {
         let entries = self.read().len() as f64;
-        vec![Level { name: "entries".into(), value: entries, limit: None, unit: "entries".into() }]
+        vec![Level::new("entries", entries, "entries")]
     }
 
     fn gauges(&self) -> Vec<Gauge> {

@@ -72,6 +72,6 @@ impl Queue {
     pub(super) fn level(&self) -> Level {
         let limit = self.orders.max_capacity();
         let value = (limit - self.orders.capacity()) as f64;
-        Level { name: "queue".into(), value, limit: Some(limit as f64), unit: "orders".into() }
+        Level::new("queue", value, "orders").with_limit(limit as f64)
     }
 }

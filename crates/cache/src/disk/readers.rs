@@ -1,7 +1,8 @@
 //! The connections that read while another one writes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use antiphon_core::lock;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -39,7 +40,7 @@ impl Readers {
     /// Waits for a free connection.
     pub(super) async fn one(&self) -> Result<Reader<'_>, DiskFailure> {
         let permit = self.free.acquire().await.map_err(|_| closed())?;
-        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = lock(&self.idle).pop();
         Ok(Reader { connection, readers: self, _permit: permit })
     }
 
@@ -54,7 +55,7 @@ impl Readers {
         let all = self.free.acquire_many(Self::COUNT as u32).await;
         self.free.close();
         drop(all);
-        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let idle = std::mem::take(&mut *lock(&self.idle));
         for connection in idle {
             // A connection that cannot be closed properly is closed by dropping it.
             let _ = connection.close().await;
@@ -72,7 +73,7 @@ impl Drop for Reader<'_> {
     /// Returns the connection before the permit is released, so that whoever gets the permit finds a connection. A query that
     /// was cancelled ends on the connection's own thread before the next one begins.
     fn drop(&mut self) {
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
+        lock(&self.readers.idle).extend(self.connection.take());
     }
 }
 

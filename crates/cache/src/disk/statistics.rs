@@ -58,7 +58,7 @@ impl Statistics {
             ("expired", &self.expired),
             ("failures", &self.failures),
         ];
-        all.into_iter().map(|(name, count)| Counter { name: name.into(), value: count.now() }).collect()
+        all.into_iter().map(|(name, count)| Counter::new(name, count.now())).collect()
     }
 }
 

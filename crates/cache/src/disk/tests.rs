@@ -100,7 +100,7 @@ fn name(n: u64) -> (Kind, Key) {
     (kind(n), KeyBuilder::new(kind(n), "somebody").add(n.to_le_bytes()).build())
 }
 
-/// The entry of this number, size and time: always the same.
+/// The entry of this number, size and time. Its bytes depend on nothing else.
 fn entry(n: u64, bytes: usize, made_ms: u64) -> Entry {
     let mut value = vec![0; bytes];
     SmallRng::seed_from_u64(n ^ made_ms).fill_bytes(&mut value);
@@ -139,7 +139,7 @@ async fn what_is_written_is_found_also_after_a_restart() {
         }
         let (kind, key) = name(40);
         assert_eq!(layer.get(kind, key).await, Ok(None));
-        // The same key, another kind.
+        // The same key is unknown in another kind.
         assert_eq!(layer.get(Kind::ALL[1], name(0).1).await, Ok(None));
     }
     assert_eq!((place.count("written"), place.count("dropped"), place.count("failures")), (40, 0, 0));
@@ -161,7 +161,7 @@ async fn the_last_put_counts() {
 async fn what_is_removed_or_cleared_is_gone_and_nothing_else() {
     let place = Place::new(PLENTY).await;
     place.put(0..400, 100).await;
-    // Not written yet: it goes as well.
+    // An entry that still waits to be written is removed as well.
     place.layer.put(place.entry(400, 100));
     place.layer.remove(kind(400), vec![name(400).1, name(0).1, name(1_000).1]).await.unwrap();
     assert!(!place.has(400).await && !place.has(0).await && place.has(4).await);
@@ -169,7 +169,8 @@ async fn what_is_removed_or_cleared_is_gone_and_nothing_else() {
     let selection = Selection { kind: Some(Kind::Speech), ..Selection::default() };
     assert_eq!(place.layer.clear(selection).await, Ok(100));
     assert_eq!(place.layer.usage(Kind::Speech).await, Ok(Usage::default()));
-    // Numbers 2 mod 4 and 0 mod 4, of which one was removed; those of the other tenant are 3 mod 4.
+    // The tenant's entries have numbers of 2 mod 4 and 0 mod 4, and one of them was removed above.
+    // Numbers of 3 mod 4 belong to the other tenant.
     let selection = Selection { tenant: Some("somebody".into()), ..Selection::default() };
     assert_eq!(place.layer.clear(selection).await, Ok(199));
     assert_eq!(place.entries().await, 100);
@@ -231,7 +232,7 @@ async fn the_least_recently_used_give_way() {
         assert!(place.has(n).await);
     }
     for n in 200..2_000 {
-        // Each is newer than those before.
+        // Each entry is newer than those before it, so that it is clear which ones are evicted.
         place.time.pass(1);
         place.put([n], 10_000).await;
         assert!(used_bytes() <= max_bytes, "{}", used_bytes());
@@ -255,7 +256,7 @@ async fn what_is_cleared_is_given_back_to_the_file_system() {
     let database = place.database();
     let file = async || std::fs::metadata(&database).unwrap().len() < 10_000_000;
     eventually("the file shrinks", async || {
-        // The log goes into the file when there is enough of it.
+        // SQLite moves its log into the database only when the log is long enough.
         place.put(0..5, 10_000).await;
         file().await
     })
@@ -265,7 +266,7 @@ async fn what_is_cleared_is_given_back_to_the_file_system() {
 #[tokio::test]
 async fn what_the_queue_has_no_room_for_is_dropped_and_counted() {
     let place = Place::new(PLENTY).await;
-    // Nothing is awaited between: the writer cannot take any.
+    // Nothing is awaited here, so that the writer cannot take any entry from the queue meanwhile.
     for n in 0..1_100 {
         place.layer.put(place.entry(n, 10));
     }
@@ -301,7 +302,7 @@ async fn a_get_that_is_given_up_holds_nobody_up() {
     for n in 0..200 {
         let (kind, key) = name(n % 10);
         let mut get = place.layer.get(kind, key);
-        // As far as asking the disk, mostly no further.
+        // Each request is polled once and then dropped, which is mostly while the disk is asked.
         let _ = futures_util::poll!(&mut get);
     }
     for n in 0..10 {

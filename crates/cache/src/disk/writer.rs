@@ -145,7 +145,7 @@ impl Writer {
             let evicted = self.settle(evicted).await?;
             self.shared.statistics.evicted.add(evicted);
             if evicted == 0 {
-                let failure = DiskFailure::file("it is full of nothing");
+                let failure = DiskFailure::file("it takes more room than it may, although no entry is left");
                 self.failed(&failure).await;
                 return Err(failure.into());
             }

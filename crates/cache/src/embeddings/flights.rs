@@ -1,9 +1,9 @@
 //! The texts that are being embedded, and the requests that wait for them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use antiphon_core::{Priority, Result};
+use antiphon_core::{Priority, Result, lock};
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ pub(super) type Landing = watch::Receiver<Option<Result<Bytes>>>;
 
 /// The texts that are being embedded.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Key, Flight>>);
+pub(super) struct Flights(pub(super) Mutex<HashMap<Key, Flight>>);
 
 pub(super) struct Flight {
     priority: Priority,
@@ -39,7 +39,7 @@ pub(super) struct Lead {
 impl Flights {
     /// Follows a request that embeds the text and is at least as urgent; leads if there is none, or if `alone`.
     pub(super) fn enter(self: &Arc<Self>, key: Key, priority: Priority, alone: bool) -> Place {
-        let mut flights = self.lock();
+        let mut flights = lock(&self.0);
         if let Some(flight) = flights.get(&key)
             && flight.priority <= priority
             && !alone
@@ -49,10 +49,6 @@ impl Flights {
         let (sender, landing) = watch::channel(None);
         flights.insert(key, Flight { priority, landing });
         Place::Lead(Lead { flights: Arc::clone(self), key, landing: sender })
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,7 +61,7 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut flights = self.flights.lock();
+        let mut flights = lock(&self.flights.0);
         // A more urgent request may have taken its place.
         if flights.get(&self.key).is_some_and(|flight| flight.landing.same_channel(&self.landing.subscribe()))
         {

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use antiphon_core::lock;
 use antiphon_core::measure::Component;
 use futures_util::future::{join_all, try_join};
 use futures_util::{FutureExt, poll};
@@ -20,16 +21,8 @@ struct Server {
 }
 
 impl Embed for Server {
-    fn name(&self) -> &'static str {
-        "server"
-    }
-
-    fn model(&self) -> &str {
-        self.model
-    }
-
-    fn dimensions(&self) -> usize {
-        2
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "server", model: self.model, dimensions: 2 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -52,7 +45,7 @@ fn vector(text: &str) -> Vec<f32> {
     vec![text.len() as f32, text.bytes().map(f32::from).sum()]
 }
 
-/// What outlives the process.
+/// A layer that outlives the process.
 #[derive(Default)]
 struct Disk(Mutex<HashMap<Key, Arc<Entry>>>);
 
@@ -64,12 +57,12 @@ impl Component for Disk {
 
 impl Layer for Disk {
     fn get(&self, _: Kind, key: Key) -> BoxFuture<'static, Result<Option<Arc<Entry>>>> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let found = lock(&self.0).get(&key).cloned();
         Box::pin(sleep(Duration::from_millis(1)).map(|()| Ok(found)))
     }
 
     fn put(&self, entry: Arc<Entry>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.key, entry);
+        lock(&self.0).insert(entry.key, entry);
     }
 
     fn remove(&self, _: Kind, _: Vec<Key>) -> BoxFuture<'static, Result<()>> {
@@ -306,7 +299,7 @@ proptest! {
                 }
             });
             join_all(requests).await;
-            assert!(setup.embed.0.flights.lock().is_empty());
+            assert!(lock(&setup.embed.0.flights.0).is_empty());
         });
     }
 }

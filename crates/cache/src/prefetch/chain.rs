@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::question::normalise;
 
-    /// Whatever is known at all.
+    /// A probability so low that every question which was ever learned counts as likely.
     const ANY: f64 = 0.01;
 
     fn say(chain: &mut Chain, by: &str, said: &[&str]) {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is said, the tables stay within their bounds, the counts agree, and probabilities are ones.
+        /// Whatever is said, the tables stay within their bounds, the counts agree, and probabilities are from 0 to 1.
         #[test]
         fn tables_stay_within_bounds(said in proptest::collection::vec(0_u32..2_000, 1..3_000)) {
             let mut chain = Chain::default();

@@ -1,5 +1,5 @@
-//! What was learned, as it is written to disk: a version, then the tenant, the hash of the instructions and the chain of each
-//! agent.
+//! What was learned, as it is written to disk: a version, then the tenant,
+//! the hash of the instructions and the chain of each agent.
 
 use antiphon_core::{AgentVersion, TenantId};
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use antiphon_core::measure::Component;
-
 use crate::Cache;
 
 /// A cache that is less full than this has room for prefetched answers without pushing anything out.
@@ -39,9 +37,7 @@ impl Space {
 }
 
 fn has_room(cache: &Cache, unused: usize) -> bool {
-    let memory = cache.levels().into_iter().find(|level| level.name == "memory");
-    let Some(limit) = memory.and_then(|memory| memory.limit) else { return true };
-    let usage = cache.usage();
+    let (usage, limit) = (cache.usage(), cache.max_bytes() as f64);
     let mean = usage.bytes as f64 / usage.entries.max(1) as f64;
     (usage.bytes as f64) < NEARLY_FULL * limit || unused as f64 * mean <= SHARE * limit
 }
@@ -94,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_kept_is_not_prepared() {
+    fn what_would_not_be_kept_is_not_prefetched() {
         let (replies, speech) = (cache(Kind::Reply, 0), cache(Kind::Speech, 95));
         speech.set_on(false);
         let space = Space::new(replies.clone(), speech);

@@ -35,7 +35,7 @@ fn agent(tenant: &str) -> AgentVersion {
 }
 
 impl Place {
-    /// Two people ask these, one after the other.
+    /// Two people ask the same questions, each in this order.
     fn hears(&self, agent: &AgentVersion, said: &[&str]) {
         for by in ["a", "b"] {
             for (at, text) in said.iter().enumerate() {
@@ -48,7 +48,7 @@ impl Place {
         }
     }
 
-    /// What is prefetched at the beginning of a call, each in 2 s.
+    /// The questions that are prefetched at the beginning of a call, where each reply takes 2 s.
     fn prepares(&self, agent: &AgentVersion) -> Vec<Arc<str>> {
         let mut already = Vec::new();
         while let Some(next) = self.prefetcher.next(agent, None, &already) {
@@ -69,7 +69,7 @@ impl Place {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_likely_is_prepared_and_found_to_be_used() {
+async fn what_is_likely_is_prefetched_and_found_to_be_used() {
     let place = place(PrefetchBudget::default());
     let agent = agent("a");
     assert!(place.prepares(&agent).is_empty(), "nothing is known yet");
@@ -96,7 +96,7 @@ async fn nothing_is_offered_to_another_tenant_or_agent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_three_are_prepared_after_a_reply() {
+async fn at_most_three_are_prefetched_after_a_reply() {
     let place = place(PrefetchBudget::default());
     let agent = agent("a");
     for question in ["Where is it?", "What is it?", "Who is it?", "Why is it?"] {
@@ -110,7 +110,7 @@ async fn at_most_three_are_prepared_after_a_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_prepared_under_load_beyond_the_budget_or_if_it_is_not_kept() {
+async fn nothing_is_prefetched_under_load_beyond_the_budget_or_if_it_is_not_kept() {
     let budget = PrefetchBudget { preparations: 2, engine_time: 60 * SECOND };
     let place = place(budget);
     let agent = agent("a");

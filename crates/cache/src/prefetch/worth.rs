@@ -191,7 +191,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Prefetches one answer after the other, of which every `nth` is used.
+    /// A cache that prefetches one answer after the other, of which every `nth` is used.
     struct Prepares {
         worth: Worth,
         now: Instant,
@@ -204,7 +204,7 @@ mod tests {
             Self { worth: Worth::default(), now: Instant::now(), made: 0, nth }
         }
 
-        /// In 10 s steps: how many of `steps` prepared something.
+        /// In 10 s steps: at how many of `steps` something was prefetched.
         fn go_on(&mut self, steps: usize) -> usize {
             (0..steps).filter(|_| self.step()).count()
         }
@@ -251,7 +251,7 @@ mod tests {
         );
         assert!(prepares.worth.rests(prepares.now));
         let day = prepares.go_on(8_640);
-        // 10 min, 20, 40, 80, 160, then each 4 h.
+        // The rests last 10, 20, 40, 80 and 160 minutes and then 4 hours each, which makes nine trials in a day.
         assert_eq!(day, 9 * SAMPLE, "a day");
     }
 

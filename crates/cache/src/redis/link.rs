@@ -1,10 +1,10 @@
 //! The connection to Redis: opened, watched and opened again in the background, so that nobody waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind, Result};
+use antiphon_core::{Error, ErrorKind, Result, lock};
 use antiphon_flow::{Breaker, BreakerState, Ticket};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, cmd};
@@ -82,7 +82,7 @@ impl Link {
 
     /// Connections opened after the first.
     pub(super) fn reconnects(&self) -> u64 {
-        self.line().opened.saturating_sub(1)
+        lock(&self.line).opened.saturating_sub(1)
     }
 
     /// Makes a request if Redis works at present. The breaker is told whether it is answered within the bound.
@@ -197,18 +197,18 @@ impl Link {
     fn failed(&self, ticket: Ticket, error: &Error, began: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        if self.line().is_news(began, now) {
+        if lock(&self.line).is_news(began, now) {
             ticket.failed(error, now);
         }
     }
 
     fn connected(&self) -> Option<(MultiplexedConnection, u64)> {
-        let line = self.line();
+        let line = lock(&self.line);
         Some((line.connection.clone()?, line.opened))
     }
 
     fn set_connection(&self, connection: MultiplexedConnection) -> (MultiplexedConnection, u64) {
-        let mut line = self.line();
+        let mut line = lock(&self.line);
         line.opened += 1;
         line.connection = Some(connection.clone());
         (connection, line.opened)
@@ -216,15 +216,10 @@ impl Link {
 
     /// Gives up the connection of this serial; a later one stays.
     fn disconnect(&self, serial: u64) {
-        let mut line = self.line();
+        let mut line = lock(&self.line);
         if line.opened == serial && line.connection.take().is_some() {
             self.lost.notify_one();
         }
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -17,12 +17,8 @@ struct Counting {
 }
 
 impl Llm for Counting {
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "counting", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -99,7 +95,7 @@ fn of_tenant(tenant: &str, request: ChatRequest) -> ChatRequest {
     ChatRequest { requester: Requester::server(tenant.into()), ..request }
 }
 
-/// Said in turn by the person and the agent after the instructions; the last by the person.
+/// A conversation in which the person and the agent take turns after the instructions. The person speaks last.
 fn request(said: &[&str]) -> ChatRequest {
     let mut messages = vec![Message::new(Role::System, "Be kind.")];
     for (at, text) in said.iter().enumerate() {

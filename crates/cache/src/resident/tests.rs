@@ -14,7 +14,7 @@ fn key(number: u32) -> Key {
     KeyBuilder::new(Kind::Reply, "a").add(number.to_le_bytes()).build()
 }
 
-/// Expires at the millisecond of its number.
+/// An entry that expires at the millisecond that its number says.
 fn entry(number: u32, size: usize) -> Arc<Entry> {
     let tenant = if number.is_multiple_of(2) { "even" } else { "odd" };
     Arc::new(Entry {
@@ -30,7 +30,7 @@ fn entry(number: u32, size: usize) -> Arc<Entry> {
     })
 }
 
-/// As many entries without a value.
+/// A store filled with this many entries without a value.
 fn filled(entries: u32) -> Resident {
     let resident = Resident::new(BARE * entries as usize);
     assert!((0..entries).all(|number| resident.put(entry(number, BARE))));
@@ -41,7 +41,7 @@ fn tenant(name: &str) -> Selection {
     Selection { tenant: Some(name.into()), ..Selection::default() }
 }
 
-/// The tables, the policy and the usage agree, and the bound is kept.
+/// Checks that the tables, the policy and the usage agree and that the bound is kept.
 fn check(resident: &Resident) {
     let listed = resident.list(&Selection::default(), usize::MAX);
     let bytes = listed.iter().map(|entry| entry.size() as u64).sum();

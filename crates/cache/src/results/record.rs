@@ -101,7 +101,7 @@ mod tests {
         fn what_is_cut_short_is_not_read(found in passages(), cut in 0_usize..100) {
             let bytes = write(&[0.5], &found);
             let cut = &bytes[..cut % bytes.len()];
-            // Between two rows it cannot be seen.
+            // A cut between two rows cannot be noticed, and gives the rows before it.
             prop_assert!(read::<Passage>(cut).is_none_or(|read| read == found[..read.len()]));
         }
 

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{Embed, Priority, StoreChange, StoreVersion};
+use antiphon_core::{Embed, Priority, StoreChange, StoreVersion, lock};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::time::timeout;
@@ -108,7 +108,7 @@ impl Scope {
     /// Looks a query up, for a store that is at `version`.
     pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> Lookup {
         let (generation, moment) = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             // A cache of another kind may have layers. They outlive the process, while generations begin anew with it.
             let is_used = self.cache.kind() == Kind::Result && self.cache.is_on();
             if state.changes > 0 || !is_used {
@@ -136,7 +136,7 @@ impl Scope {
         value: Bytes,
         cost: Duration,
     ) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.moment != place.moment || state.changes > 0 || state.version != version {
             return;
         }
@@ -152,12 +152,12 @@ impl Scope {
 
     /// Drops all results.
     pub(super) fn forget(&self) {
-        self.state().forget();
+        lock(&self.state).forget();
     }
 
     /// The store begins to change, or has just changed. `version`: the store's before the change, if known.
     pub(super) fn begin(self: &Arc<Self>, version: Option<StoreVersion>) -> Change {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if let Some(version) = version {
             state.at(version);
         }
@@ -168,7 +168,7 @@ impl Scope {
 
     /// The change that these texts came or went; `None` if they cannot be embedded in time.
     pub(super) async fn changed(self: Arc<Self>, texts: Vec<String>) -> Option<Changed> {
-        if self.state().kept.is_empty() {
+        if lock(&self.state).kept.is_empty() {
             return Some(Changed::default());
         }
         let vectors = timeout(WITHIN, self.embed.embed(texts.clone(), Priority::Extraction)).await;
@@ -180,17 +180,13 @@ impl Scope {
         // A cache of results has no layers, so the future is ready at once.
         let _ = self.cache.remove(keys).now_or_never();
     }
-
-    fn state(&self) -> MutexGuard<'_, ScopeState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Change {
     /// Only `changed` came or went, and that made the store's version `version`; the default if it does not count.
     pub(super) fn end(mut self, version: StoreVersion, changed: &Changed) {
         let kept = {
-            let mut state = self.scope.state();
+            let mut state = lock(&self.scope.state);
             if version.change_since(state.version) == StoreChange::Anything {
                 // Something else has changed as well.
                 return;
@@ -210,7 +206,7 @@ impl Change {
 
 impl Drop for Change {
     fn drop(&mut self) {
-        let mut state = self.scope.state();
+        let mut state = lock(&self.scope.state);
         state.changes -= 1;
         match self.remains.take() {
             Some((version, kept)) if state.moment == self.moment => {

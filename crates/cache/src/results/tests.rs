@@ -1,5 +1,5 @@
 use antiphon_core::{
-    BoxFuture, Embed, Error, Memories, Memory, PersonId, Priority, Recollection, Result, Search,
+    BoxFuture, Embed, EmbedCard, Error, Memories, Memory, PersonId, Priority, Recollection, Result, Search,
     StoreVersion, TenantId,
 };
 use bytes::Bytes;
@@ -10,20 +10,12 @@ use super::scope::{Lookup, MAX_KEPT, WITHIN};
 use super::*;
 use crate::CacheOptions;
 
-/// Takes ten times longer than anybody waits.
+/// An embedder that takes ten times longer than anybody waits.
 struct Slow;
 
 impl Embed for Slow {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    fn model(&self) -> &'static str {
-        "slow"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "slow", model: "slow", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -34,7 +26,7 @@ impl Embed for Slow {
     }
 }
 
-/// Remembers nothing: it is down, or has changed in a way that nobody knows.
+/// A memory without recollections, which is down or has changed without saying how.
 struct Forgetful {
     is_down: bool,
 }

@@ -17,8 +17,8 @@ use antiphon_flow::CpuPool;
 
 /// The longest clause that is kept: sessions make no longer ones.
 const MAX_AUDIO: Duration = Duration::from_mins(2);
-/// Clauses that may wait to be encoded; further ones are not kept. A clause of 4 s takes 200 KB while it waits, and some 50 ms to
-/// encode.
+/// Clauses that may wait to be encoded; further ones are not kept. A clause of 4 s takes 200 KB while it waits,
+/// and some 50 ms to encode.
 pub(super) const MAX_WAITING: usize = 32;
 /// Clauses that are encoded at the same time: the other cores are left to the calls.
 const AT_A_TIME: usize = 1;

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, Error, Priority, Requester, Style};
+use antiphon_core::{BoxFuture, Error, Priority, Requester, Style, Voice};
 use tokio::time::{Instant, sleep};
 
 use super::keep::MAX_WAITING;
@@ -11,12 +11,19 @@ use super::*;
 use crate::{CacheOptions, Draft, Entry, Layer, Selection, Usage};
 use antiphon_flow::PoolBounds;
 
-/// Says each word for 20 ms, which takes it 10 ms; what it says is different each time. Counts calls, and those that are
-/// over.
-#[derive(Default)]
+/// Says each word for 20 ms, which takes it 10 ms; what it says is different each time.
+/// Counts calls, and those that are over.
 struct Engine {
     calls: AtomicUsize,
     over: Arc<AtomicUsize>,
+    voices: [Voice; 2],
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let voices = ["anna", "bert"].map(|id| Voice { id: id.to_owned(), language: "en".to_owned() });
+        Self { calls: AtomicUsize::new(0), over: Arc::default(), voices }
+    }
 }
 
 struct Count(Arc<AtomicUsize>);
@@ -28,12 +35,8 @@ impl Drop for Count {
 }
 
 impl Tts for Engine {
-    fn name(&self) -> &'static str {
-        "engine"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        ["anna", "bert"].map(|id| Voice { id: id.to_owned(), language: "en".to_owned() }).to_vec()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "engine", voices: &self.voices }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -57,7 +60,7 @@ impl Tts for Engine {
     }
 }
 
-/// The rate and the samples as they are. Encoding waits until it is let, if it has to be.
+/// Stores the rate and the samples as they are. A test can make encoding wait until it is allowed to go on.
 #[derive(Default)]
 struct Plain {
     let_through: Option<Mutex<std::sync::mpsc::Receiver<()>>>,
@@ -87,7 +90,7 @@ impl SpeechCodec for Plain {
     }
 }
 
-/// Keeps everything, and takes 5 ms to find it.
+/// A layer that keeps everything and takes 5 ms to find it.
 #[derive(Default)]
 struct Disk(Arc<Mutex<HashMap<Key, Arc<Entry>>>>);
 
@@ -168,7 +171,7 @@ async fn heard(audio: Audio) -> Result<Vec<i16>> {
     Ok(samples)
 }
 
-/// Says it to the end, and waits until it is kept, for which virtual time flies.
+/// Listens to the clause until its end, and waits until it is kept. Virtual time passes meanwhile.
 async fn say(cached: &CachedTts, request: SpeechRequest) -> Vec<i16> {
     let samples = heard(cached.speak(request)).await.expect("works");
     cached.keeper.idle().await;

@@ -1,4 +1,4 @@
-//! Cached searches before stores that change: nothing stale is found, and nobody finds what is another's.
+//! Cached searches before stores that change: nothing stale is found, and nobody finds what belongs to somebody else.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -17,12 +17,12 @@ use antiphon_core::{
 use antiphon_memory::InProcessMemories;
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use stores::{Letters, Persons, Texts};
+use stores::{FallibleLetters, Persons, Texts};
 use tokio::runtime::{Builder, Runtime};
 
 const LIMIT: usize = 3;
 
-/// The tenant of tests that have but one.
+/// The tenant in tests with a single one.
 fn tenant() -> TenantId {
     TenantId::new("tenant")
 }
@@ -49,7 +49,7 @@ fn results(embed: &Arc<CachedEmbed>) -> Arc<SearchCache> {
     Arc::new(SearchCache::new(cache, Arc::clone(embed)))
 }
 
-/// Work that goes on step by step, and may be dropped before it ends.
+/// Requests that go on step by step and may be dropped before they end.
 #[derive(Default)]
 struct UnderWay(Vec<BoxFuture<'static, ()>>);
 
@@ -89,9 +89,9 @@ enum Told {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Asked now: it has to be what the store finds.
+    /// A search that must find the same as the store.
     Search(String),
-    /// Asked, and answered some time later.
+    /// A search that is answered some steps later.
     BeginSearch(String),
     Add(String),
     Remove(usize),
@@ -100,7 +100,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Few letters, so that texts are near each other, and few words, so that the same is asked again.
+    // There are few letters, so that texts are near each other, and few words, so that questions repeat.
     let query = || "[ab]{1,2}|[c-e]{1,2}";
     let text = || "[a-e]{1,4}!?".prop_filter("the store cannot embed it", |text| !text.ends_with('!'));
     let step = prop_oneof![
@@ -115,7 +115,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn told() -> impl Strategy<Value = (bool, Told)> {
-    // Of a store that does not count its changes the cache hears only what it is told.
+    // If a store does not count its changes, the cache must be told of each of them.
     prop_oneof![
         Just((true, Told::Texts)),
         Just((true, Told::Something)),
@@ -125,8 +125,8 @@ fn told() -> impl Strategy<Value = (bool, Told)> {
     ]
 }
 
-/// What is asked alone, until it is answered. Time passes as it has to: who waits for somebody who does not go on takes
-/// over.
+/// Runs one request to its end while no other goes on. Time passes as needed, so that a request which waits for one that does
+/// not go on takes over.
 struct Alone(Runtime);
 
 impl Alone {
@@ -147,7 +147,7 @@ proptest! {
     fn a_search_finds_what_the_store_would_find(steps in steps(), (counts, told) in told()) {
             let alone = Alone::new();
             let _inside = alone.0.enter();
-            let embed = embed(Arc::new(Letters));
+            let embed = embed(Arc::new(FallibleLetters));
             let results = results(&embed);
             let store = Texts::new(embed, counts);
             let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
@@ -221,9 +221,9 @@ proptest! {
     fn everybody_recalls_what_is_remembered_of_them_alone(deeds in deeds(), counts: bool) {
             let alone = Alone::new();
             let _inside = alone.0.enter();
-            let embed = embed(Arc::new(Letters));
+            let embed = embed(Arc::new(FallibleLetters));
             let results = results(&embed);
-            // One of each tenant, of the same name and with persons of the same names.
+            // Each tenant has a store of its own. The stores have the same name, and so have their persons.
             let stores = [0, 1].map(|_| Arc::new(Persons::new(embed.clone(), counts)));
             let cached = [0, 1].map(|at| {
                 let store: Arc<dyn Memories> = stores[at].clone();
@@ -251,7 +251,7 @@ proptest! {
 }
 
 fn knowledge(counts: bool) -> (Texts, CachedKnowledge, Arc<SearchCache>) {
-    let embed = embed(Arc::new(Letters));
+    let embed = embed(Arc::new(FallibleLetters));
     let (results, store) = (results(&embed), Texts::new(embed, counts));
     let cached = CachedKnowledge::new(Arc::new(store.clone()), &results, tenant(), "documents");
     (store, cached, results)
@@ -288,7 +288,7 @@ async fn limits_tenants_and_stores_are_kept_apart() {
     assert_eq!(found(&cached, "a").await.len(), 2);
     assert_eq!(cached.search(Search { limit: 1, ..search("a") }).await.map(|found| found.len()), Ok(1));
     for (tenant, name) in [("tenant", "other"), ("other", "documents"), ("tenantdocuments", "")] {
-        let empty = Texts::new(Arc::new(Letters), true);
+        let empty = Texts::new(Arc::new(FallibleLetters), true);
         let other = CachedKnowledge::new(Arc::new(empty), &results, tenant.into(), name);
         let asked = Search { requester: Requester::server(tenant.into()), ..search("a") };
         assert_eq!(other.search(asked).await.map(|found| found.len()), Ok(0));
@@ -351,8 +351,8 @@ async fn switched_off_and_on_again_nothing_stale_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_is_remembered_is_recalled() {
-    // It forgets the oldest without a word when it is full, and does not count: all is forgotten each time.
-    let embed = embed(Arc::new(Letters));
+    // A full store drops its oldest text with each new one, so that every turn drops all cached results.
+    let embed = embed(Arc::new(FallibleLetters));
     let store = Arc::new(InProcessMemories::new(embed.clone()));
     let cached = CachedMemories::new(store, results(&embed), "memories");
     let ada = cached.of(&tenant(), &person("ada"));

@@ -1,4 +1,4 @@
-//! With a real model and real passages.
+//! Cached searches with a real model and real passages.
 
 use std::sync::Arc;
 

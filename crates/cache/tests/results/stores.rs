@@ -1,12 +1,13 @@
-//! Small stores that change: documents that come and go, and what persons said. Exact, as far as closeness goes.
+//! Small stores that change: documents that come and go, and what persons said. Their searches are exact.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use antiphon_core::{
-    BoxFuture, Embed, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority, Recollection, Result,
-    Search, StoreChange, StoreVersion, TenantId,
+    BoxFuture, Embed, EmbedCard, Error, Knowledge, Memories, Memory, Passage, PersonId, Priority,
+    Recollection, Result, Search, StoreChange, StoreVersion, TenantId,
 };
+use antiphon_testkit::Letters;
 use tokio::task::yield_now;
 
 /// MiniLM's cosine of sentences that have something to do with each other; nothing less close is found.
@@ -162,37 +163,21 @@ impl Memories for Persons {
     }
 }
 
-/// Counts letters: texts of the same letters are near. Takes a moment, and is down for texts with a '!'.
-pub(crate) struct Letters;
+/// [`Letters`] that take a moment, and are down for texts with a '!'.
+pub(crate) struct FallibleLetters;
 
-impl Embed for Letters {
-    fn name(&self) -> &'static str {
-        "letters"
+impl Embed for FallibleLetters {
+    fn card(&self) -> EmbedCard<'_> {
+        Letters.card()
     }
 
-    fn model(&self) -> &'static str {
-        "letters"
-    }
-
-    fn dimensions(&self) -> usize {
-        26
-    }
-
-    fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
-        let vector = |text: &String| {
-            let mut vector = [0.0_f32; 26];
-            for byte in text.bytes().filter(u8::is_ascii_lowercase) {
-                vector[usize::from(byte - b'a')] += 1.0;
-            }
-            let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-            vector.iter().map(|x| x / norm).collect()
-        };
+    fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         Box::pin(async move {
             yield_now().await;
             if texts.iter().any(|text| text.contains('!')) {
                 return Err(Error::unavailable("down"));
             }
-            Ok(texts.iter().map(vector).collect())
+            Letters.embed(texts, priority).await
         })
     }
 }

@@ -17,7 +17,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Where one of these changes the words, the recogniser hears them at the edge of what it can tell apart.
+/// Changes that hardly anybody hears. A clause whose words change with one of them is too hard for the recogniser to say anything
+/// about the cache.
 pub(crate) const CONTROLS: [Control; 4] = [
     Control { name: "noise -50 dB", change: |audio| with_noise(audio, -50.0) },
     Control { name: "noise -40 dB", change: |audio| with_noise(audio, -40.0) },
@@ -31,7 +32,7 @@ pub(crate) struct Control {
     change: fn(&AudioChunk) -> AudioChunk,
 }
 
-/// What was heard of a clause.
+/// What the recogniser heard of a clause, from the voice and from the cache.
 pub(crate) struct Heard {
     pub(crate) fresh: String,
     pub(crate) kept: String,
@@ -40,7 +41,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// The words are the same from the cache.
+    /// Whether the words are the same from the cache.
     pub(crate) fn is_kept(&self) -> bool {
         letters(&self.kept) == letters(&self.fresh)
     }
@@ -55,7 +56,7 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    /// Of the installed models.
+    /// Opens the installed models.
     pub(crate) fn open() -> Self {
         let models = antiphon_testkit::models();
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
@@ -110,12 +111,12 @@ pub(crate) async fn say(tts: &dyn Tts, text: &str) -> AudioChunk {
     AudioChunk::new(chunks[0].rate, samples)
 }
 
-/// What is heard without how it is written: "482-13977" and "48213977" are the same words.
+/// The letters and digits of what was heard: "482-13977" and "48213977" are the same words.
 fn letters(heard: &str) -> String {
     heard.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// White noise, the same every time, is added at `level` decibels to the mean power.
+/// Adds white noise, the same every time, at `level` decibels relative to the mean power.
 fn with_noise(audio: &AudioChunk, level: f64) -> AudioChunk {
     let power = audio.samples.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>();
     let mean = power / audio.samples.len() as f64;

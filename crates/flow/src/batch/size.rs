@@ -2,8 +2,8 @@
 //!
 //! As Clipper does (Crankshaw et al. 2017, "Clipper: A Low-Latency Online Prediction Serving System", section 4.3.1): the
 //! size rises by one with each full batch and falls by a tenth when one takes too long. It also falls when a smaller size
-//! is known to get more items through. Unlike there it begins at the top: an engine is batched because it is known to
-//! pay.
+//! is known to get more items through. Unlike there it begins at the top:
+//! an engine is batched because it is known to pay.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ mod tests {
 
     const GOAL: Duration = Duration::from_millis(100);
 
-    /// Full batches on an engine that takes `span(items)`; the size in the end.
+    /// Runs full batches on an engine that takes `span(items)`, and returns the size in the end.
     fn settled(size: &mut Size, runs: usize, span: impl Fn(usize) -> Duration) -> usize {
         for _ in 0..runs {
             let items = size.most(MAX_BATCH);
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn it_leaves_a_size_at_which_less_gets_through() {
         let mut size = Size::default();
-        // Over 16 items the engine pages: a cliff, within the goal.
+        // Beyond 16 items the engine needs more memory than there is and becomes much slower, but still reaches the goal.
         let cliff = |items: usize| Duration::from_millis(if items > 16 { 90 } else { 2 + items as u64 });
         size.ran(16, cliff(16), GOAL);
         let found = settled(&mut size, 200, cliff);

@@ -89,7 +89,7 @@ impl Component for BatchStatistics {
 
     fn counters(&self) -> Vec<Counter> {
         let name = self.operation;
-        let count = |what, value| Counter { name: format!("{name} {what}").into(), value };
+        let count = |what, value| Counter::new(format!("{name} {what}"), value);
         vec![
             count("items", self.items.load(Ordering::Relaxed)),
             count("calls", self.sizes().iter().sum()),
@@ -99,12 +99,14 @@ impl Component for BatchStatistics {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: format!("{} waiting", self.operation).into(),
-            value: self.waiting.load(Ordering::Relaxed) as f64,
-            limit: Some(self.max_waiting as f64),
-            unit: "items".into(),
-        }]
+        vec![
+            Level::new(
+                format!("{} waiting", self.operation),
+                self.waiting.load(Ordering::Relaxed) as f64,
+                "items",
+            )
+            .with_limit(self.max_waiting as f64),
+        ]
     }
 
     fn gauges(&self) -> Vec<Gauge> {
@@ -137,15 +139,16 @@ impl Component for BatchStatistics {
     }
 
     fn tunables(&self) -> Vec<Tunable> {
-        vec![Tunable {
-            name: self.tunable().into(),
-            key: format!("{}.max_batch", self.operation).into(),
-            value: self.max_batch() as f64,
-            min: 1.0,
-            max: self.most as f64,
-            unit: "items".into(),
-            live: true,
-        }]
+        vec![
+            Tunable::new(
+                self.tunable(),
+                format!("{}.max_batch", self.operation),
+                self.max_batch() as f64,
+                1.0..=self.most as f64,
+                "items",
+            )
+            .live(),
+        ]
     }
 
     fn set(&self, tunable: &str, value: f64) -> bool {

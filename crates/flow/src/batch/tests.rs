@@ -159,7 +159,7 @@ async fn what_can_wait_does_not_wait_for_ever() {
     let patient = |batcher: Batcher<Tenfold>| async move { batcher.run(1, Priority::Batch).await };
     let mut urgent = vec![batcher.run(2_000, Priority::LiveTurn)];
     let patient = tokio::spawn(patient(batcher.clone()));
-    // Twice as many items as can be served, for ever.
+    // From now on twice as many items come as can be served.
     for n in 1..1_800 {
         urgent.push(batcher.run(2_000 + n, Priority::LiveTurn));
         sleep(10 * MS).await;
@@ -403,7 +403,7 @@ proptest! {
             }
             end_all.abort();
             let inner = Arc::downgrade(&batcher.0);
-            assert!(batcher.0.state().queue.waiting() == 0);
+            assert!(lock(&batcher.0.state).queue.waiting() == 0);
             drop(batcher);
             tokio::task::yield_now().await;
             assert_eq!(inner.strong_count(), 0, "nothing is left");

@@ -61,7 +61,7 @@ fn each_failed_probe_doubles_the_interval_up_to_a_minute() {
 
 #[test]
 fn a_share_of_failures_opens_it_the_sooner_the_better_its_record() {
-    // Of an engine that fails one request in `one_in`: how many failures of one request in four it takes.
+    // How many failures open the breaker when an engine that used to fail one request in `one_in` begins to fail one in four.
     let failures_until_open = |one_in: u32| {
         let (breaker, mut now) = (breaker(), Instant::now());
         for n in 1..5_000 {

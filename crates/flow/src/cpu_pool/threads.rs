@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account::{self, Account, Worker};
 use antiphon_core::measure::{Counter, Level, Stage};
-use antiphon_core::{BoxFuture, Error, Priority, Result};
+use antiphon_core::{BoxFuture, Error, Priority, Result, lock};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -64,7 +64,7 @@ impl Threads {
             jobs: AtomicU64::new(0),
         });
         for _ in 0..sizing.bounds().min {
-            if let Err(error) = pool.add_thread(&mut pool.lock()) {
+            if let Err(error) = pool.add_thread(&mut lock(&pool.state)) {
                 pool.stop();
                 return Err(error);
             }
@@ -74,7 +74,7 @@ impl Threads {
 
     /// Ends each thread after its present job; jobs that wait are dropped.
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.stopping = true;
         let unserved = std::mem::take(&mut state.queue);
         drop(state);
@@ -113,16 +113,13 @@ impl Threads {
     }
 
     pub(super) fn jobs(&self) -> Counter {
-        Counter { name: "cpu jobs".into(), value: self.jobs.load(Ordering::Relaxed) }
+        Counter::new("cpu jobs", self.jobs.load(Ordering::Relaxed))
     }
 
     pub(super) fn levels(&self) -> Vec<Level> {
-        let state = self.lock();
-        let level = |name: &'static str, value: usize, limit: usize, unit: &'static str| Level {
-            name: name.into(),
-            value: value as f64,
-            limit: Some(limit as f64),
-            unit: unit.into(),
+        let state = lock(&self.state);
+        let level = |name: &'static str, value: usize, limit: usize, unit: &'static str| {
+            Level::new(name, value as f64, unit).with_limit(limit as f64)
         };
         vec![
             level("cpu busy", state.busy, state.sizing.bounds().max, "threads"),
@@ -132,7 +129,7 @@ impl Threads {
 
     fn enqueue(self: &Arc<Self>, work: Box<dyn FnOnce() + Send>, priority: Priority) -> Result<Queued> {
         let account = account::current();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.stopping {
             return Err(stopped());
         }
@@ -164,7 +161,7 @@ impl Threads {
 
     /// What each thread does from its start to its end.
     fn serve(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while !state.stopping {
             let threads = state.threads;
             if let Some((_, job)) = state.queue.pop_first() {
@@ -174,7 +171,7 @@ impl Threads {
                 drop(state);
                 self.wait.record(now.saturating_sub(job.since));
                 self.work(job);
-                state = self.lock();
+                state = lock(&self.state);
                 let (now, busy, threads) = (self.now(), state.busy, state.threads);
                 state.sizing.works(now, busy, threads);
                 state.busy -= 1;
@@ -203,11 +200,6 @@ impl Threads {
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
-
-    /// Nothing panics while it is held, so a poisoned lock is safe to use.
-    fn lock(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The error of a job that panicked. The panic's message went to the panic handler, which logs it.
@@ -227,12 +219,12 @@ struct Queued {
 
 impl Queued {
     fn still_waits(&self) -> bool {
-        self.pool.lock().queue.contains_key(&self.place)
+        lock(&self.pool.state).queue.contains_key(&self.place)
     }
 
     /// Adds a thread if this job still waits and the sizing allows it.
     fn grow(&self) {
-        let mut state = self.pool.lock();
+        let mut state = lock(&self.pool.state);
         let now = self.pool.now();
         let Some(job) = state.queue.get(&self.place) else { return };
         let waited = now.saturating_sub(job.since);
@@ -246,7 +238,7 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        let job = self.pool.lock().queue.remove(&self.place);
+        let job = lock(&self.pool.state).queue.remove(&self.place);
         // After the lock is released, because dropping a job runs whatever its captures do when dropped.
         drop(job);
     }

@@ -1,9 +1,9 @@
-//! Embeddings with fallback. Only engines of the same model stand in for each other, because the vectors of two models cannot be
-//! compared.
+//! Embeddings with fallback. Only engines of the same model stand in for each other,
+//! because the vectors of two models cannot be compared.
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Embed, Error, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, Priority, Result};
 use tokio::time::timeout;
 
 use super::route::Failure;
@@ -14,7 +14,7 @@ impl FallbackStage for dyn Embed {
     const COMPONENT: &'static str = "fallback embed";
 
     fn engine_name(&self) -> &'static str {
-        self.name()
+        self.card().name
     }
 
     fn probe(&self) -> BoxFuture<'static, Result<()>> {
@@ -23,7 +23,10 @@ impl FallbackStage for dyn Embed {
     }
 
     fn check(engines: &[Arc<Self>]) -> Result<()> {
-        let space = |engine: &Arc<Self>| format!("'{}' ({})", engine.model(), engine.dimensions());
+        let space = |engine: &Arc<Self>| {
+            let EmbedCard { model, dimensions, .. } = engine.card();
+            format!("'{model}' ({dimensions})")
+        };
         let spaces: Vec<_> = engines.iter().map(space).collect();
         match spaces.iter().find(|other| **other != spaces[0]) {
             None => Ok(()),
@@ -37,16 +40,8 @@ impl FallbackStage for dyn Embed {
 }
 
 impl Embed for Fallback<dyn Embed> {
-    fn name(&self) -> &'static str {
-        self.first().name()
-    }
-
-    fn model(&self) -> &str {
-        self.first().model()
-    }
-
-    fn dimensions(&self) -> usize {
-        self.first().dimensions()
+    fn card(&self) -> EmbedCard<'_> {
+        self.first().card()
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -60,7 +55,7 @@ impl Embed for Fallback<dyn Embed> {
                         return Ok(vectors);
                     }
                     Ok(Err(error)) => Failure::new(error, false),
-                    Err(_) => Failure::silent(leg.engine.name(), bound, false),
+                    Err(_) => Failure::silent(leg.engine.card().name, bound, false),
                 };
                 route.failed(failure);
             }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use antiphon_core::measure::Counter;
-use antiphon_core::{Error, ErrorKind, Priority};
+use antiphon_core::{Error, ErrorKind, Priority, lock};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::FallbackStage;
 use super::pace::Pace;
 use super::reason::Reason;
-use super::{FallbackStage, lock};
 use crate::target::AnswerBounds;
 
 /// The first rest: most network failures are over by then.
@@ -136,10 +136,7 @@ impl<E: FallbackStage + ?Sized> Engines<E> {
     }
 
     pub(super) fn counters(&self) -> Vec<Counter> {
-        let count = |name: String, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count = |name: String, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         let requests = self.all.iter().map(|e| count(format!("{} requests", e.label), &e.requests));
         let switches =
             Reason::ALL.iter().map(|r| count(format!("switches {}", r.name()), &self.switches[*r as usize]));

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_core::{
-    BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, Message, Priority, Requester,
-    Result, Role,
+    BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, LlmCard, Message, Priority,
+    Requester, Result, Role,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ impl FallbackStage for dyn Llm {
     const COMPONENT: &'static str = "fallback llm";
 
     fn engine_name(&self) -> &'static str {
-        self.name()
+        self.card().name
     }
 
     fn probe(&self) -> BoxFuture<'static, Result<()>> {
@@ -44,12 +44,8 @@ impl FallbackStage for dyn Llm {
 /// While another engine could go on, text is passed on in whole words only. The usage is that of the engine that reached the
 /// end: one that breaks off reports none.
 impl Llm for Fallback<dyn Llm> {
-    fn name(&self) -> &'static str {
-        self.first().name()
-    }
-
-    fn model(&self) -> &str {
-        self.first().model()
+    fn card(&self) -> LlmCard<'_> {
+        self.first().card()
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -132,7 +128,7 @@ impl Completion {
             request.reuse = None;
             self.seam = Some(Seam::new(&self.said));
         }
-        self.attempt = Some(Attempt::new(leg.engine.name(), leg.engine.chat(request), leg.bounds));
+        self.attempt = Some(Attempt::new(leg.engine.card().name, leg.engine.chat(request), leg.bounds));
         true
     }
 

@@ -3,9 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antiphon_core::SpeechRequest;
-
-use super::lock;
+use antiphon_core::{SpeechRequest, lock};
 
 /// Clauses with fewer letters are not learned from: the pauses before and after weigh too much.
 const MIN_LETTERS: usize = 10;

@@ -62,8 +62,8 @@ impl<E: FallbackStage + ?Sized> Route<E> {
         Self { engines, tried, at: 0, live: is_live(priority), error: None }
     }
 
-    /// The next engine: the first that works, then those that rest. One that rests gets the short bounds, since it will hardly
-    /// answer.
+    /// The next engine: the first that works, then those that rest. One that rests gets the short bounds,
+    /// since it will hardly answer.
     pub(super) fn next(&mut self) -> Option<Leg<E>> {
         let untried = |n: &usize| !self.tried[*n];
         let mut well = (0..self.tried.len()).filter(untried).filter(|n| self.engines.is_well(*n));

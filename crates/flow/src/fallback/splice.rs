@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn it_goes_on_in_the_nearest_pause() {
-        // Loud for 400 ms, silent for 60 ms, loud again.
+        // The clause is loud for 400 ms, silent for 60 ms, and loud again.
         let clause: Vec<i16> =
             (0..16_000).map(|n| if (6_400..7_360).contains(&n) { 0 } else { 1_000 }).collect();
         for position in [300, 400, 430, 500] {

@@ -5,9 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use antiphon_core::{SampleRate, Stream, SttInput};
-
-use super::lock;
+use antiphon_core::{SampleRate, Stream, SttInput, lock};
 
 /// Samples a second of the input.
 const HZ: usize = SampleRate::HZ_16000.hz() as usize;

@@ -7,7 +7,7 @@ mod tts;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_core::{BoxStream, Embed, ErrorKind};
+use antiphon_core::{BoxStream, Embed, EmbedCard, ErrorKind};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
@@ -58,16 +58,8 @@ struct Vectors {
 }
 
 impl Embed for Vectors {
-    fn name(&self) -> &'static str {
-        "vectors"
-    }
-
-    fn model(&self) -> &str {
-        self.model
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "vectors", model: self.model, dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, Priority, Requester, Result, SampleRate, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxFuture, BoxStream, Priority, Requester, Result, SampleRate, SpeechRequest, Tts, TtsCard,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ impl FallbackStage for dyn Tts {
     const COMPONENT: &'static str = "fallback tts";
 
     fn engine_name(&self) -> &'static str {
-        self.name()
+        self.card().name
     }
 
     fn probe(&self) -> BoxFuture<'static, Result<()>> {
@@ -32,12 +32,8 @@ impl FallbackStage for dyn Tts {
 /// fast each of them speaks. All chunks of a clause have the sample rate of its first voice. The bounds count from the time at
 /// which the audio made so far has been played: until then a stall is not heard.
 impl Tts for Fallback<dyn Tts> {
-    fn name(&self) -> &'static str {
-        self.first().name()
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.first().voices()
+    fn card(&self) -> TtsCard<'_> {
+        self.first().card()
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -114,7 +110,7 @@ impl Clause {
         let Some(leg) = self.route.next() else { return false };
         let audio = leg.engine.speak(self.request.clone());
         self.speaker = Some(Speaker {
-            attempt: Attempt::new(leg.engine.name(), audio, leg.bounds),
+            attempt: Attempt::new(leg.engine.card().name, audio, leg.bounds),
             voice: self.route.at(),
             received: Duration::ZERO,
             joins: None,

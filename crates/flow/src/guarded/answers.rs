@@ -64,8 +64,8 @@ struct Answer<T: 'static> {
 }
 
 impl<T> Answer<T> {
-    /// The next useful piece. Time counts only while somebody waits for it, so that a slow reader does not make the engine look
-    /// slow.
+    /// The next useful piece. Time counts only while somebody waits for it, so that a slow reader does not make
+    /// the engine look slow.
     async fn next(&mut self) -> Option<Result<T>> {
         let by = self.request.next_by();
         loop {

@@ -21,7 +21,6 @@ impl Request {
     /// Waits until the request may be sent.
     pub(super) async fn admit(target: Arc<Target>, priority: Priority) -> Result<Self> {
         let ticket = target.breaker().allow(Instant::now())?;
-        target.read_rate_limits();
         let permit = target.scheduler().acquire(priority).await?;
         // The engine may have broken down while the request waited.
         let ticket = ticket.renewed(permit.began())?;
@@ -43,7 +42,6 @@ impl Request {
         if !self.answered {
             self.answered = true;
             self.permit.answered(Instant::now());
-            self.target.read_rate_limits();
         }
     }
 
@@ -55,7 +53,6 @@ impl Request {
     /// The request failed, or its answer was too late.
     pub(super) fn failed(self, error: &Error) {
         let now = Instant::now();
-        self.target.read_rate_limits();
         self.permit.failed(error, now);
         self.ticket.failed(error, now);
     }

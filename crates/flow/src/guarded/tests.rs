@@ -28,7 +28,7 @@ enum Act {
     Hang,
 }
 
-/// An engine that plays a script, which can be changed; counts how often it was asked, and how often now.
+/// An engine that plays a script, which can be changed. It counts how often it was asked and how many requests are running.
 struct Scripted {
     script: Mutex<Vec<Act>>,
     asked: AtomicUsize,
@@ -75,12 +75,8 @@ impl Scripted {
 }
 
 impl Llm for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "scripted", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -93,12 +89,8 @@ impl Llm for Scripted {
 }
 
 impl Tts for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "scripted", voices: &[] }
     }
 
     /// Speaks one sample for each letter.
@@ -112,16 +104,8 @@ impl Tts for Scripted {
 }
 
 impl Embed for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "scripted", model: "m", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -170,12 +154,12 @@ struct Setup {
     engine: Arc<Scripted>,
     targets: Arc<Targets>,
     target: Arc<Target>,
-    rate_limits: Arc<RateLimits>,
+    rate_limits: RateLimits,
 }
 
 fn setup(script: &[Act]) -> Setup {
-    let (targets, rate_limits) = (Arc::new(Targets::default()), Arc::new(RateLimits::default()));
-    let target = targets.add("llm test", BOUNDS, LimitBounds::default(), rate_limits.clone());
+    let (targets, rate_limits) = (Arc::new(Targets::default()), RateLimits::default());
+    let target = targets.add("llm test", BOUNDS, LimitBounds::default(), &rate_limits);
     Setup { engine: Scripted::new(script), targets, target, rate_limits }
 }
 
@@ -251,12 +235,8 @@ struct Shared {
 }
 
 impl Llm for Shared {
-    fn name(&self) -> &'static str {
-        "shared"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "shared", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -363,7 +343,7 @@ async fn a_recovery_is_found_within_the_probe_interval() {
     while setup.error().await.is_some() {
         sleep(100 * MS).await;
     }
-    // Two intervals have passed: the third is 8 s at most.
+    // Two intervals between probes have passed, and the third is 8 s at most.
     assert!(up.elapsed() <= 8 * SECOND, "{:?}", up.elapsed());
     assert!(setup.error().await.is_none() && setup.error().await.is_none());
     assert_eq!(setup.target.breaker().state(), BreakerState::Closed);

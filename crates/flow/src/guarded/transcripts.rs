@@ -1,10 +1,10 @@
 //! The transcripts of an utterance, each of which answers a flush.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use antiphon_core::{BoxStream, Error, ErrorKind, Priority, Result, SttInput, Transcript};
+use antiphon_core::{BoxStream, Error, ErrorKind, Priority, Result, SttInput, Transcript, lock};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -68,18 +68,18 @@ struct Flushes {
 impl Flushes {
     fn push(&self) {
         let permit = self.target.scheduler().count(self.priority);
-        self.open().push_back(permit);
+        lock(&self.open).push_back(permit);
         self.more.notify_one();
     }
 
     fn pop(&self) -> Option<Permit> {
-        self.open().pop_front()
+        lock(&self.open).pop_front()
     }
 
     /// Ready when the oldest flush was not answered in time.
     async fn late_one(&self) {
         loop {
-            let oldest = self.open().front().map(Permit::began);
+            let oldest = lock(&self.open).front().map(Permit::began);
             match oldest {
                 Some(began) => return sleep_until(began + self.target.bounds().first).await,
                 None => self.more.notified().await,
@@ -90,11 +90,6 @@ impl Flushes {
     fn late(&self) -> Error {
         let (target, first) = (self.target.name(), self.target.bounds().first.as_secs_f64());
         Error::new(ErrorKind::Timeout, format!("{target} gave no transcript within {first} s of the pause"))
-    }
-
-    /// Nothing panics while this lock is held, so a poisoned one is safe to use.
-    fn open(&self) -> MutexGuard<'_, VecDeque<Permit>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,12 +13,8 @@ struct Model {
 }
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        "model"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "model", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

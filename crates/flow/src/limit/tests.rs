@@ -27,7 +27,7 @@ impl Engine {
         }
     }
 
-    /// Answers `requests` of which as many as the limit allows, but at most `wanted`, are in flight.
+    /// Answers this many `requests`, while as many are in flight as the limit allows, but at most `wanted`.
     fn serve(&mut self, limit: &mut Limit, requests: usize, wanted: usize) {
         for _ in 0..requests {
             while self.running.len() < limit.now().min(wanted) {
@@ -83,7 +83,7 @@ fn an_engine_that_became_slower_for_good_gets_its_limit_back() {
     assert_near(&limit, 20);
     engine.latency /= 3;
     engine.serve(&mut limit, 20_000, usize::MAX);
-    // How fast it is without a queue can only be guessed while there always is one.
+    // While there is always a queue, the latency without one can only be estimated.
     assert!((20..=40).contains(&limit.now()), "{}", limit.now());
     engine.running.clear();
     engine.serve(&mut limit, 100, 1);

@@ -26,12 +26,8 @@ impl Observer for Seen {
 struct Model;
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        "model"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "model", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -86,12 +82,8 @@ impl Stt for Ears {
 struct Mouth;
 
 impl Tts for Mouth {
-    fn name(&self) -> &'static str {
-        "mouth"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "mouth", voices: &[] }
     }
 
     fn speak(&self, _: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -122,7 +114,7 @@ fn counted(meters: &Meters) -> Vec<(String, u64)> {
     meters.counters().into_iter().map(|counter| (counter.name.into_owned(), counter.value)).collect()
 }
 
-/// The call is charged whoever takes the audio: the stream is read where nobody works for it.
+/// The engine may read the audio in a task that does not work for the call, which is charged all the same.
 #[tokio::test]
 async fn a_call_pays_for_the_audio_that_the_engine_took() {
     let (meters, call) = (Meters::default(), Account::open());

@@ -74,8 +74,8 @@ impl Class {
         }
     }
 
-    /// After this wait a request counts as overdue and goes before more urgent ones. `None` for live turns: nothing is more
-    /// urgent.
+    /// After this wait a request counts as overdue and goes before more urgent ones. `None` for live turns:
+    /// nothing is more urgent.
     fn patience(self) -> Option<Duration> {
         (self.0 != Priority::LiveTurn).then(|| self.0.patience())
     }

@@ -28,7 +28,7 @@ fn fill(scheduler: &Arc<Scheduler>, priority: Priority) -> Vec<Permit> {
     std::iter::from_fn(|| now(scheduler, priority).and_then(Result::ok)).collect()
 }
 
-/// Asks with this priority in a task of its own, which is in the queue when this returns.
+/// Asks with this priority in a task of its own. The request is in the queue when this returns.
 async fn ask(scheduler: &Arc<Scheduler>, priority: Priority) -> tokio::task::JoinHandle<Result<Permit>> {
     let task = tokio::spawn(scheduler.acquire(priority));
     tokio::task::yield_now().await;

@@ -6,10 +6,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use antiphon_core::{BoxStream, Error, Priority, Result, Stream};
+use antiphon_core::{BoxStream, Error, Priority, Result, Stream, lock};
 
 use super::readers::Readers;
 
@@ -42,7 +42,7 @@ impl<K: Clone + Eq + Hash, T: Piece> SharedCalls<K, T> {
     /// the start of its answer.
     pub fn join(&self, key: &K, priority: Priority) -> Option<SharedReader<K, T>> {
         // The lock is released before the call is used, because the last owner of a call takes the lock when it drops it.
-        let call = self.lock().get(key).filter(|call| call.priority <= priority)?.call.upgrade();
+        let call = lock(&self.0).get(key).filter(|call| call.priority <= priority)?.call.upgrade();
         call?.join()
     }
 
@@ -55,7 +55,7 @@ impl<K: Clone + Eq + Hash, T: Piece> SharedCalls<K, T> {
     ) -> SharedReader<K, T> {
         let call = Arc::new(Call::new(answers, key.clone(), Arc::clone(self)));
         let reader = SharedReader::first(&call);
-        self.lock().insert(key, InFlight { call: Arc::downgrade(&call), priority });
+        lock(&self.0).insert(key, InFlight { call: Arc::downgrade(&call), priority });
         reader
     }
 }
@@ -63,19 +63,15 @@ impl<K: Clone + Eq + Hash, T: Piece> SharedCalls<K, T> {
 impl<K: Eq + Hash, T> SharedCalls<K, T> {
     /// Whether no call is in flight.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        lock(&self.0).is_empty()
     }
 
     /// Forgets `call`. A later one under the same key stays.
     fn remove(&self, key: &K, call: *const Call<K, T>) {
-        let mut calls = self.lock();
+        let mut calls = lock(&self.0);
         if calls.get(key).is_some_and(|known| std::ptr::eq(known.call.as_ptr(), call)) {
             calls.remove(key);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, InFlight<K, T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +120,7 @@ impl<K: Eq + Hash, T: Piece> Call<K, T> {
     /// A reader from the start; `None` if the call has ended or its start is not kept any more.
     fn join(self: Arc<Self>) -> Option<SharedReader<K, T>> {
         let joinable = {
-            let progress = self.progress();
+            let progress = lock(&self.progress);
             progress.answers.is_some() && progress.dropped == 0
         };
         joinable.then(|| SharedReader::first(&self))
@@ -149,11 +145,7 @@ impl<K: Eq + Hash, T: Piece> Call<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T> Call<K, T> {
-    fn progress(&self) -> MutexGuard<'_, Progress<T>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl<K: Eq + Hash, T> Call<K, T> {}
 
 impl<K: Eq + Hash, T> Drop for Call<K, T> {
     fn drop(&mut self) {
@@ -181,7 +173,7 @@ impl<K: Eq + Hash, T: Piece> Stream for SharedReader<K, T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let this = self.get_mut();
         let Some(at) = this.at else { return Poll::Ready(None) };
-        let mut progress = this.call.progress();
+        let mut progress = lock(&this.call.progress);
         let Some(kept) = at.checked_sub(progress.dropped) else {
             this.at = None;
             let message = "the answer was read so slowly that its middle is gone; read faster or ask again";

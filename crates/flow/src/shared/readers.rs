@@ -1,8 +1,10 @@
 //! The readers of one call that wait for more of its answer.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
+
+use antiphon_core::lock;
 
 /// Wakes all readers that wait whenever the engine has something new.
 #[derive(Default)]
@@ -18,21 +20,17 @@ struct Waiting {
 impl Readers {
     /// Gives a new reader its number.
     pub(super) fn enter(&self) -> u64 {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.0);
         waiting.numbers += 1;
         waiting.numbers
     }
 
     pub(super) fn wait(&self, reader: u64, waker: &Waker) {
-        self.lock().wakers.insert(reader, waker.clone());
+        lock(&self.0).wakers.insert(reader, waker.clone());
     }
 
     pub(super) fn leave(&self, reader: u64) {
-        self.lock().wakers.remove(&reader);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).wakers.remove(&reader);
     }
 }
 
@@ -42,7 +40,7 @@ impl Wake for Readers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let wakers = std::mem::take(&mut self.lock().wakers);
+        let wakers = std::mem::take(&mut lock(&self.0).wakers);
         wakers.into_values().for_each(Waker::wake);
     }
 }

@@ -25,12 +25,8 @@ impl Drop for Count {
 }
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        "model"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "model", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -166,12 +162,8 @@ async fn a_failure_reaches_all() {
 struct Fed(Mutex<Option<mpsc::UnboundedReceiver<Result<ChatDelta>>>>);
 
 impl Llm for Fed {
-    fn name(&self) -> &'static str {
-        "fed"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "fed", model: "m" }
     }
 
     fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -92,8 +92,8 @@ pub async fn run(
     })
 }
 
-/// Fails if nothing answers at the target, because an hour against nothing would be lost. A busy or slow server counts as an
-/// answer.
+/// Fails if nothing answers at the target, because an hour against nothing would be lost.
+/// A busy or slow server counts as an answer.
 async fn answers(target: &Target, request: &Request) -> Result<(), LoadError> {
     match Line::open(target, request.clone(), 0).await {
         Err(Failure::Connect(reason)) => {

@@ -15,8 +15,8 @@ pub(super) enum Direction {
 }
 
 impl Knob {
-    /// The next value in a direction, a factor of 1.5 away. `None` at the end of the range, or when the knob's numbers are not
-    /// usable.
+    /// The next value in a direction, a factor of 1.5 away. `None` at the end of the range,
+    /// or when the knob's numbers are not usable.
     pub(super) fn stepped(&self, direction: Direction) -> Option<f64> {
         let &Self { value, min, max, .. } = self;
         if !(min.is_finite() && max.is_finite() && min <= value && value <= max) {

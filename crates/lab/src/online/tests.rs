@@ -102,7 +102,7 @@ fn a_knob_that_changes_nothing_is_left_alone() {
             settled(&tune(&[knob("none", 20.0, 1.0, 256.0)], noise, seed, 7 * DAY, |_| 400.0))[0]
         })
         .collect();
-    // By chance a step may be kept, by rare chance two.
+    // One step may be kept by chance, and rarely two.
     assert!(found.iter().all(|value| (9.0..=45.0).contains(value)), "{found:?}");
     let unmoved = found.iter().filter(|value| **value == 20.0).count();
     assert!(unmoved >= 90, "{unmoved} of 100 are where they were");
@@ -261,7 +261,7 @@ fn nothing_is_decided_while_the_baseline_drifts() {
 
 #[test]
 fn the_log_is_bounded() {
-    // Bad trials only; the rests between them make the log grow slowly, so there are many knobs.
+    // Every trial is bad. Many knobs are tried, because the rests between the trials of one make the log grow slowly.
     let knobs: Vec<Knob> = (0..200).map(|i| knob(&format!("k{i}"), 4.0, 1.0, 64.0)).collect();
     let mut tuner = Tuner::new(knobs);
     let mut value = 4.0;

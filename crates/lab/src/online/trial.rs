@@ -10,8 +10,8 @@ use crate::statistics::median;
 /// Eight pairs take eight minutes with windows of 30 s. On simulated servers with noise of 10 %, nine in ten trials of a step that
 /// gains 15 % keep it, half of them at the first look.
 const LOOKS: [usize; 3] = [8, 16, 24];
-/// Significance level of each of the three looks, with which all of them together err in at most 5 % of trials (Pocock 1977,
-/// two-sided).
+/// Significance level of each of the three looks, with which all of them together err in at most 5 %
+/// of trials (Pocock 1977, two-sided).
 const SIGNIFICANCE: f64 = 0.0221;
 /// A smaller gain in p95 is not worth a change.
 const LEAST_GAIN: f64 = 0.03;

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use antiphon_core::measure::{Component, Counter, Stage};
-use antiphon_core::{BoxFuture, Embed, Emotion, EmotionClassifier, EmotionScores, Error, Priority, Result};
+use antiphon_core::{
+    BoxFuture, Embed, EmbedCard, Emotion, EmotionClassifier, EmotionScores, Error, Priority, Result,
+};
 use futures_util::FutureExt;
 
 use head::{DIMENSIONS, Head};
@@ -51,7 +53,7 @@ impl EmotionModel {
     /// A classifier over the embedder's vectors; refuses an embedder other than [`EMBEDDER`], whose vectors would
     /// mean something else.
     pub fn new(embed: Arc<dyn Embed>) -> Result<Self> {
-        let (model, dimensions) = (embed.model(), embed.dimensions());
+        let EmbedCard { model, dimensions, .. } = embed.card();
         if model != EMBEDDER || dimensions != DIMENSIONS {
             return Err(Error::invalid(format!(
                 "emotion was trained on vectors of {EMBEDDER} ({DIMENSIONS} long), not of {model:?} ({dimensions} \
@@ -108,7 +110,7 @@ impl Shared {
             return Err(Error::internal(format!(
                 "{} answered a vector {} long of squared length {squared_length} where one of {DIMENSIONS} numbers and \
                  length 1 was due",
-                embed.model(),
+                embed.card().model,
                 vector.len()
             )));
         }
@@ -128,6 +130,6 @@ impl Component for EmotionModel {
     fn counters(&self) -> Vec<Counter> {
         let counts = self.shared.likeliest.iter().map(|count| count.load(Ordering::Relaxed));
         let counts = Emotion::ALL.iter().zip(counts);
-        counts.map(|(emotion, value)| Counter { name: emotion.label().into(), value }).collect()
+        counts.map(|(emotion, value)| Counter::new(emotion.label(), value)).collect()
     }
 }

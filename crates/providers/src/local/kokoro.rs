@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -46,7 +46,9 @@ struct Sentence {
 pub struct Kokoro {
     run: Operation<Sentence, Vec<i16>>,
     /// The default voice comes first.
-    voices: Vec<(Voice, Styles)>,
+    voices: Vec<Voice>,
+    /// Those of each voice, in the order of `voices`.
+    styles: Vec<Styles>,
 }
 
 /// One thread's model.
@@ -69,7 +71,7 @@ impl Kokoro {
         let text = std::fs::read_to_string(&path).map_err(|e| unusable(&path, &e.to_string()))?;
         let vocabulary: Arc<Vocabulary> =
             Arc::new(serde_json::from_str(&text).map_err(|e| unusable(&path, &e.to_string()))?);
-        let voices = voices(&folder.join("voices"))?;
+        let (voices, styles) = voices(&folder.join("voices"))?.into_iter().unzip();
         let (runtime, phonemizer) = (runtime.clone(), phonemizer.clone());
         let open = move || -> Result<Synthesiser> {
             let session = runtime.session(&model)?;
@@ -79,7 +81,7 @@ impl Kokoro {
             pool.operation("kokoro", 1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
                 sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
             })?;
-        Ok(Self { run, voices })
+        Ok(Self { run, voices, styles })
     }
 }
 
@@ -140,17 +142,13 @@ impl Synthesiser {
 }
 
 impl Tts for Kokoro {
-    fn name(&self) -> &'static str {
-        "kokoro"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.iter().map(|(voice, _)| voice.clone()).collect()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "kokoro", voices: &self.voices }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
-        let asked = self.voices.iter().find(|(voice, _)| Some(&voice.id) == request.voice.as_ref());
-        let styles = asked.unwrap_or(&self.voices[0]).1.clone();
+        let asked = self.voices.iter().position(|voice| Some(&voice.id) == request.voice.as_ref());
+        let styles = self.styles[asked.unwrap_or(0)].clone();
         let (run, priority) = (self.run.clone(), request.priority);
         let speed = request.speed * request.style.pace();
         stream::iter(sentences(&normalise(&request.text)))
@@ -176,7 +174,7 @@ mod tests {
         let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
         let pool = ModelPool::new(1).expect("threads");
         let kokoro = Kokoro::open(&runtime, &pool, &Arc::new(Phonemizer::new()), &folder).expect("opens");
-        assert_eq!(kokoro.voices()[0].id, DEFAULT);
+        assert_eq!(kokoro.card().voices[0].id, DEFAULT);
         crate::spec::tts(&kokoro).await;
         let say = async |voice: Option<&str>| -> Vec<i16> {
             let voice = voice.map(str::to_owned);

@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
@@ -92,50 +92,45 @@ impl Component for Activity {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let count = |name: &'static str, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let count = |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         vec![count("tokens_read", &self.read), count("tokens_written", &self.written)]
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level {
-            name: "waiting".into(),
-            value: self.waiting.load(Ordering::Relaxed) as f64,
-            limit: Some(MAX_WAITING as f64),
-            unit: "requests".into(),
-        }]
+        vec![
+            Level::new("waiting", self.waiting.load(Ordering::Relaxed) as f64, "requests")
+                .with_limit(MAX_WAITING as f64),
+        ]
     }
 
     fn tunables(&self) -> Vec<Tunable> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
         let settings = &self.options.settings;
         let threads = settings.threads() as f64;
-        let tunable = |name: &'static str, key: &'static str, unit: &'static str, value, min, max| Tunable {
-            name: name.into(),
-            key: key.into(),
-            value,
-            min,
-            max,
-            unit: unit.into(),
-            live: false,
-        };
         vec![
-            tunable("threads", "llm.llama.threads", "threads", threads, 1.0, cores.max(threads)),
-            tunable("parallel", "llm.llama.parallel", "replies", f64::from(settings.parallel), 1.0, 32.0),
-            tunable("context", "llm.llama.context", "tokens", f64::from(settings.context), 2_048.0, 32_768.0),
-            Tunable {
-                live: true,
-                ..tunable(
-                    "prompt_batch",
-                    "llm.llama.prompt_batch",
-                    "tokens",
-                    self.prompt_batch.load(Ordering::Relaxed) as f64,
-                    MIN_PROMPT_BATCH as f64,
-                    MAX_PROMPT_BATCH as f64,
-                )
-            },
+            Tunable::new("threads", "llm.llama.threads", threads, 1.0..=cores.max(threads), "threads"),
+            Tunable::new(
+                "parallel",
+                "llm.llama.parallel",
+                f64::from(settings.parallel),
+                1.0..=32.0,
+                "replies",
+            ),
+            Tunable::new(
+                "context",
+                "llm.llama.context",
+                f64::from(settings.context),
+                2_048.0..=32_768.0,
+                "tokens",
+            ),
+            Tunable::new(
+                "prompt_batch",
+                "llm.llama.prompt_batch",
+                self.prompt_batch.load(Ordering::Relaxed) as f64,
+                MIN_PROMPT_BATCH as f64..=MAX_PROMPT_BATCH as f64,
+                "tokens",
+            )
+            .live(),
         ]
     }
 
@@ -207,12 +202,8 @@ impl Drop for Llama {
 }
 
 impl Llm for Llama {
-    fn name(&self) -> &'static str {
-        "llama"
-    }
-
-    fn model(&self) -> &str {
-        &self.name
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "llama", model: &self.name }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -8,8 +8,8 @@ pub const MAX_PROMPT_BATCH: usize = 512;
 /// The least.
 pub const MIN_PROMPT_BATCH: usize = 8;
 
-// 8,192 tokens take 180 MB with SmolLM2's cache. 32 tokens of a prompt take about 100 ms on two cores, so speech does not
-// stall.
+// 8,192 tokens take 180 MB with SmolLM2's cache. 32 tokens of a prompt take about 100 ms on two cores,
+// so speech does not stall.
 antiphon_core::settings! {
     /// The embedded language model: llama.cpp.
     pub struct LlamaSettings {

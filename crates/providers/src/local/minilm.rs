@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Embed, Error, Priority, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, Priority, Result};
 use futures_util::FutureExt;
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -89,16 +89,8 @@ fn mean(hidden: &[f32], mask: &[i64]) -> Vec<f32> {
 }
 
 impl Embed for MiniLm {
-    fn name(&self) -> &'static str {
-        "minilm"
-    }
-
-    fn model(&self) -> &'static str {
-        "all-MiniLM-L6-v2"
-    }
-
-    fn dimensions(&self) -> usize {
-        DIMENSIONS
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "minilm", model: "all-MiniLM-L6-v2", dimensions: DIMENSIONS }
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

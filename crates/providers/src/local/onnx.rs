@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use antiphon_core::{Error, Result};
+use antiphon_core::{Error, Result, lock};
 use ort::environment::Environment;
 use ort::session::Session;
-
-use crate::lock::lock;
 
 /// The loaded library. Clones share it.
 #[derive(Clone)]

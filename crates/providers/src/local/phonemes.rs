@@ -5,10 +5,8 @@ mod letters;
 
 use std::sync::Mutex;
 
-use antiphon_core::{Error, Result};
+use antiphon_core::{Error, Result, lock};
 use misaki_rs::{Fallback, G2P, Language};
-
-use crate::lock::lock;
 
 /// Turns text into phonemes. It is large, so all threads share one.
 pub struct Phonemizer {

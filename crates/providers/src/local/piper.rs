@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -161,12 +161,8 @@ impl Synthesiser {
 }
 
 impl Tts for Piper {
-    fn name(&self) -> &'static str {
-        "piper"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        vec![self.voice.clone()]
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "piper", voices: std::slice::from_ref(&self.voice) }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

@@ -48,7 +48,7 @@ impl Component for Activity {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter { name: "windows".into(), value: self.windows.load(Ordering::Relaxed) }]
+        vec![Counter::new("windows", self.windows.load(Ordering::Relaxed))]
     }
 }
 

@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
-use antiphon_core::{BoxStream, VoiceProbability};
+use antiphon_core::{BoxStream, VoiceProbability, lock};
 use futures_util::{StreamExt, stream};
-
-use crate::lock::lock;
 
 /// Probabilities that may wait for a call: 4 s of windows. When more wait, the oldest are dropped.
 const MAX_WAITING: usize = 125;

@@ -55,11 +55,10 @@ impl Component for Activity {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let count = |name: &'static str, value| Counter { name: name.into(), value };
         vec![
-            count("jobs", self.jobs.load(Ordering::Relaxed)),
-            count("batches", self.batches.load(Ordering::Relaxed)),
-            count("largest_batch", self.largest.load(Ordering::Relaxed) as u64),
+            Counter::new("jobs", self.jobs.load(Ordering::Relaxed)),
+            Counter::new("batches", self.batches.load(Ordering::Relaxed)),
+            Counter::new("largest_batch", self.largest.load(Ordering::Relaxed) as u64),
         ]
     }
 }

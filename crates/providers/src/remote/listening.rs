@@ -74,7 +74,6 @@ pub(crate) struct Part {
 pub(crate) struct Line {
     pub(crate) remote: Remote,
     pub(crate) path: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
     /// How long an answer is awaited after a question, or after the latest part that covered more audio. Then the text
     /// so far is the answer.
     pub(crate) answer_within: Duration,
@@ -105,7 +104,7 @@ pub(crate) fn fuzz<D: Dialect>(remote: &Remote, dialect: D, lines: &str) -> Resu
     use futures_util::FutureExt;
 
     let (remote, answer_within) = (remote.clone(), Duration::ZERO);
-    let line = Line { remote, path: String::new(), headers: Vec::new(), answer_within };
+    let line = Line { remote, path: String::new(), answer_within };
     let mut listening = Listening::new(line, dialect, true, stream::empty().boxed());
     for said in lines.lines() {
         let idle = listening.question.is_none();
@@ -260,8 +259,8 @@ impl<D: Dialect> Listening<D> {
 
     async fn hear(&mut self, samples: Arc<[i16]>) -> Result<Option<Transcript>> {
         if self.socket.is_none() && !samples.is_empty() {
-            let Line { remote, path, headers, .. } = &self.line;
-            self.socket = Some(Socket::connect(remote, path, headers).await?);
+            let Line { remote, path, .. } = &self.line;
+            self.socket = Some(Socket::connect(remote, path).await?);
             self.sent = Instant::now();
         }
         self.pieces.push(samples, &D::PIECE);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{AudioChunk, Error, ErrorKind, Requester, Result, SpeechRequest, Tts};
+use antiphon_core::{AudioChunk, Error, ErrorKind, Requester, Result, SpeechRequest, Tts, lock};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,7 +12,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::Bounds;
-use crate::lock::lock;
 
 /// The key in these tests; it must never appear in an error.
 pub(crate) const KEY: &str = "s3cret";

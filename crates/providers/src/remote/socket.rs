@@ -7,7 +7,6 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -36,24 +35,14 @@ pub(crate) enum Frame {
 }
 
 impl Socket {
-    /// Connects to `path` of the server with these headers.
-    pub(crate) async fn connect(
-        remote: &Remote,
-        path: &str,
-        headers: &[(&'static str, String)],
-    ) -> Result<Self> {
+    /// Connects to `path` of the server.
+    pub(crate) async fn connect(remote: &Remote, path: &str) -> Result<Self> {
         super::crypto();
         let mut request = remote
             .socket_url(path)
             .into_client_request()
             .map_err(|_| Error::invalid(format!("{} base_url is no URL", remote.section)))?;
-        for (name, value) in headers {
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                Error::invalid(format!("{} api_key holds characters no header can", remote.section))
-            })?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(HeaderName::from_static(name), value);
-        }
+        request.headers_mut().extend(remote.headers.clone());
         let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
         let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
         let bound = remote.bounds.connect;

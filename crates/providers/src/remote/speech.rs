@@ -1,8 +1,8 @@
-//! What the voices of all vendors share: the list of voices, checks of keys and names, and audio as it arrives.
+//! What the voices of all vendors share: the list of voices, checks of names, and audio as it arrives.
 
 use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use reqwest::{RequestBuilder, Response, Version};
 
 use super::{Pcm, Remote};
@@ -23,8 +23,8 @@ impl Voices {
         Ok(Self(voices))
     }
 
-    pub(crate) fn list(&self) -> Vec<Voice> {
-        self.0.clone()
+    pub(crate) fn list(&self) -> &[Voice] {
+        &self.0
     }
 
     /// The requested voice, or the default.
@@ -36,17 +36,6 @@ impl Voices {
 /// Voices of one language with these ids.
 pub(crate) fn voices(language: &str, ids: &[&str]) -> Vec<Voice> {
     ids.iter().map(|&id| Voice { id: id.to_owned(), language: language.to_owned() }).collect()
-}
-
-/// A key as the value of a header. It is marked as sensitive, so that it is never printed.
-pub(crate) fn secret(value: &str) -> Result<HeaderValue> {
-    if value.trim().is_empty() {
-        return Err(Error::invalid(format!("{SECTION} api_key is missing")));
-    }
-    let unfit = |_| Error::invalid(format!("{SECTION} api_key holds characters no header can"));
-    let mut header = HeaderValue::from_str(value).map_err(unfit)?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 /// Checks a name that becomes part of a URL.
@@ -136,10 +125,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_is_refused_with_the_reason() {
-        assert!(secret(" ").expect_err("empty").to_string().contains("missing"));
-        let unfit = secret("s3cret\n").expect_err("a line end").to_string();
-        assert!(unfit.contains("characters") && !unfit.contains("s3cret"));
-        assert_eq!(format!("{:?}", secret("s3cret").expect("fits")), "Sensitive");
         assert!(addressable("model", "aura-2-thalia-en").is_ok());
         assert!(addressable("voice", "../voices").expect_err("a path").to_string().contains("../voices"));
         assert!(Voices::new(Vec::new()).is_err());

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{BoxFuture, ChatDelta, ChatRequest, ErrorKind, Llm, Message, Requester, Result, Role};
+use antiphon_core::{
+    BoxFuture, ChatDelta, ChatRequest, ErrorKind, Llm, Message, RateLimit, RateLimits, Requester, Result,
+    Role, lock,
+};
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::Bounds;
+
+/// What will be told to `limits` last.
+pub(crate) fn latest(limits: &RateLimits) -> Arc<Mutex<Option<RateLimit>>> {
+    let latest = Arc::<Mutex<Option<RateLimit>>>::default();
+    let told = Arc::clone(&latest);
+    limits.listen(move |limit| *lock(&told) = Some(limit));
+    latest
+}
 
 /// A step of a scripted answer. The connection is closed after the last step.
 #[derive(Clone, Debug)]

@@ -1,11 +1,13 @@
 //! Fake engines for tests. Their input says what they do; they do it at once and in the same way every time.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, ErrorKind, FinishReason, Llm,
-    MediaTime, Priority, Result, Role, SampleRate, Segment, SpeechRequest, Stt, SttInput, SttOptions,
-    ToolChoice, Transcript, Tts, Usage, Vad, VadStream, Voice, VoiceProbability,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Error, ErrorKind,
+    FinishReason, Llm, LlmCard, MediaTime, Priority, Result, Role, SampleRate, Segment, SpeechRequest, Stt,
+    SttInput, SttOptions, ToolChoice, Transcript, Tts, TtsCard, Usage, Vad, VadStream, Voice,
+    VoiceProbability,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -67,7 +69,7 @@ impl Vad for FakeVad {
                         let at = MediaTime::from_samples(self.judged, SampleRate::HZ_16000);
                         let probability = if is_loud(&self.window) { 0.9 } else { 0.0 };
                         self.window.clear();
-                        // The call may be over.
+                        // This fails when the call is over, which is no error.
                         let _ = self.output.send(VoiceProbability { at, probability });
                     }
                 }
@@ -162,12 +164,8 @@ impl Heard {
 pub struct FakeLlm;
 
 impl Llm for FakeLlm {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn model(&self) -> &'static str {
-        "fake-llm"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "fake", model: "fake-llm" }
     }
 
     #[expect(clippy::panic, reason = "asked to")]
@@ -228,17 +226,16 @@ fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
     }
 }
 
+static VOICES: LazyLock<[Voice; 1]> =
+    LazyLock::new(|| [Voice { id: "saw".to_owned(), language: "en-US".to_owned() }]);
+
 /// Speaks a sawtooth of 50 ms for each letter or digit. `fail` fails, `endless` never ends.
 #[derive(Debug, Default)]
 pub struct FakeTts;
 
 impl Tts for FakeTts {
-    fn name(&self) -> &'static str {
-        "fake-tts"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        vec![Voice { id: "saw".into(), language: "en-US".into() }]
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "fake-tts", voices: &*VOICES }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -262,16 +259,8 @@ impl Tts for FakeTts {
 pub struct FakeEmbed;
 
 impl Embed for FakeEmbed {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn model(&self) -> &'static str {
-        "fake-embed"
-    }
-
-    fn dimensions(&self) -> usize {
-        8
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "fake", model: "fake-embed", dimensions: 8 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

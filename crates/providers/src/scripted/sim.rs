@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use antiphon_core::settings::Check;
 use antiphon_core::{
-    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, Error, FinishReason, Llm, Priority,
-    Result, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, Usage, Voice,
+    AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Error, FinishReason, Llm,
+    LlmCard, Priority, Result, SampleRate, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts,
+    TtsCard, Usage, Voice,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use rand::rngs::SmallRng;
@@ -202,12 +203,8 @@ struct LlmEngine {
 }
 
 impl Llm for LlmEngine {
-    fn name(&self) -> &'static str {
-        "sim"
-    }
-
-    fn model(&self) -> &'static str {
-        "sim"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "sim", model: "sim" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -259,7 +256,8 @@ impl SimTts {
         let rate = SampleRate::HZ_8000;
         let piece = |n: usize| if (n / 20).is_multiple_of(2) { 500 } else { -500 };
         let piece = (0..rate.samples_in(PIECE)).map(piece).collect();
-        Arc::new(TtsEngine { dice, sim: self, piece: AudioChunk { rate, samples: piece } })
+        let voices = [Voice { id: "sim".to_owned(), language: "en-US".to_owned() }];
+        Arc::new(TtsEngine { dice, sim: self, piece: AudioChunk { rate, samples: piece }, voices })
     }
 }
 
@@ -267,15 +265,12 @@ struct TtsEngine {
     dice: Arc<Dice>,
     sim: SimTts,
     piece: AudioChunk,
+    voices: [Voice; 1],
 }
 
 impl Tts for TtsEngine {
-    fn name(&self) -> &'static str {
-        "sim"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        vec![Voice { id: "sim".to_owned(), language: "en-US".to_owned() }]
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "sim", voices: &self.voices }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -310,16 +305,8 @@ impl Tts for TtsEngine {
 pub struct SimEmbed;
 
 impl Embed for SimEmbed {
-    fn name(&self) -> &'static str {
-        "sim"
-    }
-
-    fn model(&self) -> &'static str {
-        "sim"
-    }
-
-    fn dimensions(&self) -> usize {
-        DIMENSIONS
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "sim", model: "sim", dimensions: DIMENSIONS }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

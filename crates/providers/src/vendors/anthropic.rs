@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, RateLimits, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, RateLimits, Result};
 
 use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
@@ -79,12 +79,8 @@ pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
 }
 
 impl Llm for AnthropicChat {
-    fn name(&self) -> &'static str {
-        "anthropic"
-    }
-
-    fn model(&self) -> &str {
-        &self.options.model
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "anthropic", model: &self.options.model }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use antiphon_core::{BoxStream, Error, ErrorKind, Result, Stt, SttInput, SttOptio
 use serde::Deserialize;
 
 use crate::remote::listening::{Dialect, Line, Part, Said, listen, query, terms};
-use crate::remote::{Bounds, Remote};
+use crate::remote::{ApiKey, Bounds, Remote};
 
 /// How long an answer to `ForceEndpoint` is awaited. It comes within a few hundred milliseconds, but not at all when
 /// nothing was said since the latest turn.
@@ -26,14 +25,14 @@ antiphon_core::settings! {
 }
 
 /// Where AssemblyAI is and what to ask it for. It knows the language by its model.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct AssemblyAiOptions {
     /// `https://streaming.assemblyai.com`, or `https://streaming.eu.assemblyai.com` for Europe.
     pub base_url: String,
     /// Such as `universal-streaming-english` or `universal-streaming-multilingual`.
     pub model: String,
     /// Never part of an error.
-    pub api_key: String,
+    pub api_key: ApiKey,
     /// What can be set of it alone.
     pub settings: AssemblyAiSettings,
     /// Words that are likely to occur, in every call.
@@ -49,23 +48,12 @@ impl Default for AssemblyAiOptions {
         Self {
             base_url: "https://streaming.assemblyai.com".to_owned(),
             model: "universal-streaming-english".to_owned(),
-            api_key: String::new(),
+            api_key: ApiKey::new(""),
             settings: AssemblyAiSettings::default(),
             keyterms: Vec::new(),
             answer_within: ANSWER_WITHIN,
             bounds: Bounds::default(),
         }
-    }
-}
-
-impl fmt::Debug for AssemblyAiOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, model, settings, .. } = self;
-        f.debug_struct("AssemblyAiOptions")
-            .field("base_url", base_url)
-            .field("model", model)
-            .field("settings", settings)
-            .finish_non_exhaustive()
     }
 }
 
@@ -80,7 +68,7 @@ impl AssemblyAi {
     pub fn new(options: AssemblyAiOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "AssemblyAI", "[stt]")?
             .with_bounds(options.bounds)
-            .hiding(&options.api_key);
+            .with_key("authorization", "", &options.api_key)?;
         Ok(Self { remote, options })
     }
 
@@ -116,7 +104,6 @@ impl Stt for AssemblyAi {
         let line = Line {
             remote: self.remote.clone(),
             path: self.path(&options),
-            headers: vec![("authorization", self.options.api_key.clone())],
             answer_within: self.options.answer_within,
         };
         listen(line, Wire { formats: self.options.settings.format_turns }, options.partials, audio)

@@ -7,16 +7,15 @@ mod context;
 mod owner;
 mod wire;
 
-use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::measure::Component;
 use antiphon_core::settings::Check;
-use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, BoxStream, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::remote::speech::{SECTION, Voices, possible, secret, voices};
-use crate::remote::{Bounds, Remote};
+use crate::remote::speech::{SECTION, Voices, possible, voices};
+use crate::remote::{ApiKey, Bounds, Remote};
 use crate::speech_text::plain;
 use connection::Connections;
 
@@ -34,12 +33,12 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and how it is to speak.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CartesiaOptions {
     /// Without a path.
     pub base_url: String,
     /// Never part of an error.
-    pub api_key: String,
+    pub api_key: ApiKey,
     /// The model's name there.
     pub model: String,
     /// What can be asked for, the default first. Each clause is sent in the language of its voice.
@@ -56,20 +55,13 @@ impl Default for CartesiaOptions {
     fn default() -> Self {
         Self {
             base_url: "https://api.cartesia.ai".to_owned(),
-            api_key: String::new(),
+            api_key: ApiKey::new(""),
             model: "sonic-3".to_owned(),
             voices: voices("en", &VOICES),
             rate: SampleRate::HZ_24000,
             settings: CartesiaSettings::default(),
             bounds: Bounds::default(),
         }
-    }
-}
-
-impl fmt::Debug for CartesiaOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("CartesiaOptions");
-        debug.field("base_url", &self.base_url).field("model", &self.model).finish_non_exhaustive()
     }
 }
 
@@ -85,13 +77,12 @@ pub struct Cartesia {
 impl Cartesia {
     /// Makes the client. The first request connects.
     pub fn new(options: CartesiaOptions) -> Result<Self> {
-        secret(&options.api_key)?;
         let remote = Remote::new(&options.base_url, "Cartesia", SECTION)?
             .with_bounds(options.bounds)
-            .hiding(&options.api_key);
+            .with_key(wire::KEY, "", &options.api_key)?;
         let rate = possible(options.rate, &RATES)?;
         Ok(Self {
-            connections: Arc::new(Connections::new(remote, options.api_key, rate)),
+            connections: Arc::new(Connections::new(remote, rate)),
             model: options.model,
             voices: Voices::new(options.voices)?,
             rate,
@@ -121,12 +112,8 @@ pub(crate) fn fuzz(remote: &crate::remote::Remote, lines: &str) -> Result<()> {
 }
 
 impl Tts for Cartesia {
-    fn name(&self) -> &'static str {
-        "cartesia"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "cartesia", voices: self.voices.list() }
     }
 
     fn speak(&self, mut request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {

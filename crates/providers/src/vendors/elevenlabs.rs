@@ -6,18 +6,16 @@
 
 mod wire;
 
-use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::settings::{Check, Setting};
 use antiphon_core::{
-    AudioChunk, BoxStream, Error, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice,
+    AudioChunk, BoxStream, Error, RateLimits, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice,
 };
 use futures_util::{StreamExt, stream};
-use reqwest::header::HeaderValue;
 
-use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, voices};
-use crate::remote::{Bounds, Remote};
+use crate::remote::speech::{SECTION, Voices, addressable, possible, voices};
+use crate::remote::{ApiKey, Bounds, Remote};
 use crate::speech_text::plain;
 
 /// The sample rates of the `pcm_..` formats that every plan includes.
@@ -51,12 +49,12 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and how it is to speak.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ElevenLabsOptions {
     /// Without `/v1`.
     pub base_url: String,
     /// Never part of an error.
-    pub api_key: String,
+    pub api_key: ApiKey,
     /// The model's name there.
     pub model: String,
     /// What can be asked for, the default first.
@@ -75,7 +73,7 @@ impl Default for ElevenLabsOptions {
     fn default() -> Self {
         Self {
             base_url: "https://api.elevenlabs.io".to_owned(),
-            api_key: String::new(),
+            api_key: ApiKey::new(""),
             model: "eleven_flash_v2_5".to_owned(),
             voices: voices("en", &VOICES),
             rate: SampleRate::HZ_24000,
@@ -86,17 +84,9 @@ impl Default for ElevenLabsOptions {
     }
 }
 
-impl fmt::Debug for ElevenLabsOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("ElevenLabsOptions");
-        debug.field("base_url", &self.base_url).field("model", &self.model).finish_non_exhaustive()
-    }
-}
-
 /// The voices of `ElevenLabs`.
 pub struct ElevenLabs {
     remote: Remote,
-    key: HeaderValue,
     options: ElevenLabsOptions,
     voices: Voices,
 }
@@ -114,26 +104,22 @@ impl ElevenLabs {
         let remote = Remote::new(&options.base_url, "ElevenLabs", SECTION)?
             .with_bounds(options.bounds)
             .with_limits(options.limits.clone())
-            .hiding(&options.api_key);
+            .with_key(KEY, "", &options.api_key)?;
         let voices = Voices::new(options.voices.clone())?;
-        Ok(Self { remote, key: secret(&options.api_key)?, voices, options })
+        Ok(Self { remote, options, voices })
     }
 }
 
 impl Tts for ElevenLabs {
-    fn name(&self) -> &'static str {
-        "elevenlabs"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "elevenlabs", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
         let voice = &self.voices.pick(request.voice.as_deref()).id;
         let path = format!("/v1/text-to-speech/{voice}/stream?output_format=pcm_{}", self.options.rate.hz());
-        let post = self.remote.post(&path).header(KEY, &self.key);
+        let post = self.remote.post(&path);
         self.remote.speak(post.json(&wire::body(&self.options, &text, &request)), self.options.rate)
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 use std::sync::Arc;
 
 use antiphon_core::settings::Check;
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, RateLimits, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, RateLimits, Result};
 use futures_util::{StreamExt, stream};
 
 use crate::remote::chat::{completion, traced};
@@ -106,12 +106,8 @@ pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
 }
 
 impl Llm for GeminiChat {
-    fn name(&self) -> &'static str {
-        "gemini"
-    }
-
-    fn model(&self) -> &str {
-        &self.options.model
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "gemini", model: &self.options.model }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

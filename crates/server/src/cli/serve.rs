@@ -141,8 +141,8 @@ fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     let spans = telemetry.otlp_endpoint.as_deref().map(|url| {
         // As the specification of the exporter has it: the path belongs to the signal.
         let url = address(&format!("{}/v1/traces", url.trim_end_matches('/')))?;
-        let (llm, version) = (&engines.llm, env!("CARGO_PKG_VERSION"));
-        let recorder = Arc::new(SpanRecorder::new("antiphon", version, llm.name(), llm.model()));
+        let (llm, version) = (engines.llm.card(), env!("CARGO_PKG_VERSION"));
+        let recorder = Arc::new(SpanRecorder::new("antiphon", version, llm.name, llm.model));
         anyhow::Ok(Traces { recorder, url, bearer: secret(&telemetry.otlp_key) })
     });
     Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()?, tune: telemetry.tune })

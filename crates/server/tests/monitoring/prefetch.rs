@@ -62,7 +62,7 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     let (_model, url) = Model::start(Behaviour::Answers(answer)).await;
     let place = with_models(Place::with_caches("[cache]\npredict = true\n"), &[&url]);
     let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
-    // What is said is heard out before anything is prepared.
+    // What is said is heard out before anything is prefetched.
     place.write("antiphon.toml", &config.replace("audio_ms = 1000", "audio_ms = 20"));
     let server = place.serve().await;
     for (caller, from_cache) in [("a stranger", false), ("another", true)] {

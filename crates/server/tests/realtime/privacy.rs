@@ -6,7 +6,8 @@ use std::time::Duration;
 use antiphon_agent::{Agent, Engines};
 use antiphon_cache::{Cache, CacheOptions, CachedLlm, Kind, ReplyRules, SemanticReplies};
 use antiphon_core::{
-    BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, FinishReason, Llm, Priority, Result, Usage,
+    BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, FinishReason, Llm, LlmCard, Priority,
+    Result, Usage,
 };
 use antiphon_memory::InProcessMemories;
 use antiphon_server::settings::Settings;
@@ -26,12 +27,8 @@ const MOMENT: Duration = Duration::from_millis(300);
 struct Repeating;
 
 impl Llm for Repeating {
-    fn name(&self) -> &'static str {
-        "repeating"
-    }
-
-    fn model(&self) -> &'static str {
-        "repeating"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "repeating", model: "repeating" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -45,16 +42,8 @@ impl Llm for Repeating {
 struct Words;
 
 impl Embed for Words {
-    fn name(&self) -> &'static str {
-        "words"
-    }
-
-    fn model(&self) -> &'static str {
-        "words"
-    }
-
-    fn dimensions(&self) -> usize {
-        512
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "words", model: "words", dimensions: 512 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -73,7 +73,7 @@ settings! {
         redis_url: Option<Secret> = None, check(REDIS_URL), example("\"${REDIS_URL}\"");
         /// Whether what the agent says by itself is spoken ahead: when the server starts, and again when nobody calls.
         warm: bool = true;
-        /// Whether replies to what is likely asked next are made ahead when there is time.
+        /// Whether replies to what is likely asked next are prefetched when there is time.
         predict: bool = false;
     }
 }

@@ -12,6 +12,7 @@ use antiphon_providers::local::onnx::OnnxRuntime;
 use antiphon_providers::local::silero::SileroVad;
 use antiphon_providers::local::smart_turn::SmartTurn;
 use antiphon_providers::pool::ModelPool;
+use antiphon_providers::remote::ApiKey;
 use anyhow::{Result, bail};
 
 use super::layered::Layered;
@@ -124,10 +125,15 @@ fn library(models: &Path) -> PathBuf {
         .map_or_else(|| models.join("onnxruntime/libonnxruntime.so"), PathBuf::from)
 }
 
+/// The key of a server, if one is configured.
+pub(super) fn api_key(given: Option<&Secret>) -> Option<ApiKey> {
+    given.map(|key| ApiKey::new(key.reveal()))
+}
+
 /// The key of a server that does not work without one.
-pub(super) fn key(section: &str, engine: &str, key: Option<&Secret>) -> Result<String> {
-    if let Some(key) = key {
-        return Ok(key.reveal().to_owned());
+pub(super) fn key(section: &str, engine: &str, given: Option<&Secret>) -> Result<ApiKey> {
+    if let Some(key) = api_key(given) {
+        return Ok(key);
     }
     let variable = engine.to_uppercase();
     bail!(

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use antiphon_core::{Embed, RateLimits};
 use antiphon_providers::local::minilm::MiniLm;
-use antiphon_providers::remote::ApiKey;
 use antiphon_providers::scripted::fake::FakeEmbed;
 use antiphon_providers::scripted::sim::SimEmbed;
 use antiphon_providers::vendors::openai::{OpenAiEmbed, OpenAiEmbedOptions};
 use anyhow::Result;
 
-use super::builder::{Builder, OPENAI};
+use super::builder::{Builder, OPENAI, api_key};
 use crate::config::{self, EmbedEngine};
 
 impl Builder<'_> {
@@ -29,7 +28,7 @@ impl Builder<'_> {
                 let base_url = embed.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
                 let model = embed.model.clone().unwrap_or_else(|| "text-embedding-3-small".to_owned());
                 Arc::new(OpenAiEmbed::new(OpenAiEmbedOptions {
-                    api_key: embed.api_key.as_ref().map(|key| ApiKey::new(key.reveal())),
+                    api_key: api_key(embed.api_key.as_ref()),
                     settings: embed.openai.clone(),
                     limits: limits.clone(),
                     ..OpenAiEmbedOptions::new(base_url, model)

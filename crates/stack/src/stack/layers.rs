@@ -105,7 +105,7 @@ impl<'a> Layers<'a> {
                 SemanticReplies::new(name, guarded.engine.clone(), embed.clone(), bound).map(Arc::new)
             });
             let by_meaning = by_meaning.transpose()?;
-            let id = KeyBuilder::new(Kind::Reply, "").add(&engine.settings).add(embed.model()).build();
+            let id = KeyBuilder::new(Kind::Reply, "").add(&engine.settings).add(embed.card().model).build();
             semantic.extend(by_meaning.iter().map(|replies| (id, replies.clone())));
             Ok(guarded.with("cached", |inner| {
                 let cached = CachedLlm::new(inner, engine.settings, cache.clone(), rules);
@@ -215,7 +215,7 @@ impl<'a> Layers<'a> {
             };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            let target = self.targets.add(name, bounds, limit, engine.limits.clone());
+            let target = self.targets.add(name, bounds, limit, &engine.limits);
             guard(engine, self.observer.clone(), target)
         });
         guarded.collect()

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use antiphon_core::{Llm, RateLimits};
-use antiphon_providers::remote::ApiKey;
 use antiphon_providers::scripted::fake::FakeLlm;
 use antiphon_providers::vendors::anthropic::{AnthropicChat, AnthropicOptions};
 use antiphon_providers::vendors::gemini::{GeminiChat, GeminiOptions};
 use antiphon_providers::vendors::openai::{OpenAiChat, OpenAiOptions};
 use anyhow::{Context, Result};
 
-use super::builder::{Builder, Measured, OPENAI, key};
+use super::builder::{Builder, Measured, OPENAI, api_key, key};
 use crate::config::{self, LlmEngine};
 
 /// A remote language model, still with its own name.
@@ -25,7 +24,7 @@ fn remote(llm: &config::Llm, limits: &Arc<RateLimits>) -> Result<Option<Remote>>
     let engine = llm.resolved_engine();
     let name = engine.name();
     let model = || llm.model.clone().with_context(|| format!("[llm] engine = \"{name}\" needs a model"));
-    let api_key = llm.api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
+    let api_key = api_key(llm.api_key.as_ref());
     Ok(Some(match engine {
         LlmEngine::OpenAi => {
             let base_url = llm.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());

@@ -11,13 +11,12 @@ use antiphon_providers::vendors::deepgram::{DeepgramListen, DeepgramListenOption
 use antiphon_providers::vendors::openai::{OpenAiTranscription, OpenAiTranscriptionOptions};
 use anyhow::Result;
 
-use super::builder::{Builder, OPENAI, key};
+use super::builder::{Builder, OPENAI, api_key, key};
 use crate::config::{self, SttEngine};
 
 impl Builder<'_> {
     /// One recogniser. Those asked by HTTP tell `limits` what their servers say.
     pub(super) fn one_stt(&self, stt: &config::Stt, limits: &Arc<RateLimits>) -> Result<Arc<dyn Stt>> {
-        let api_key = || stt.api_key.as_ref().map(|key| key.reveal().to_owned());
         Ok(match stt.engine {
             SttEngine::Moonshine => {
                 Arc::new(Moonshine::open(self.runtime()?, self.pool, &self.model("moonshine-tiny-en"))?)
@@ -30,7 +29,7 @@ impl Builder<'_> {
                     timestamps: stt.openai.timestamps.unwrap_or(!model.starts_with("gpt-")),
                     base_url,
                     model,
-                    api_key: api_key(),
+                    api_key: api_key(stt.api_key.as_ref()),
                     limits: limits.clone(),
                     bounds: Bounds::default(),
                 })?)
@@ -44,7 +43,7 @@ impl Builder<'_> {
                 Arc::new(DeepgramListen::new(DeepgramListenOptions {
                     base_url: stt.base_url.clone().unwrap_or(defaults.base_url),
                     model: stt.model.clone().unwrap_or(defaults.model),
-                    api_key: api_key(),
+                    api_key: api_key(stt.api_key.as_ref()),
                     language: stt.language.clone(),
                     keyterms: stt.keyterms.clone(),
                     settings: stt.deepgram.clone(),

@@ -14,7 +14,7 @@ use antiphon_providers::vendors::elevenlabs::{ElevenLabs, ElevenLabsOptions};
 use antiphon_providers::vendors::openai::{OpenAiSpeech, OpenAiSpeechOptions};
 use anyhow::Result;
 
-use super::builder::{Builder, key};
+use super::builder::{Builder, api_key, key};
 use crate::config::{self, TtsEngine};
 
 impl Builder<'_> {
@@ -46,7 +46,7 @@ impl Builder<'_> {
         let default = defaults.instructions.filter(|_| model.starts_with("gpt-"));
         Ok(Arc::new(OpenAiSpeech::new(OpenAiSpeechOptions {
             base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
-            api_key: tts.api_key.as_ref().map(|key| key.reveal().to_owned()),
+            api_key: api_key(tts.api_key.as_ref()),
             voices: self.voices(tts, defaults.voices),
             instructions: tts.openai.instructions.clone().or(default),
             model,

@@ -19,7 +19,7 @@ impl Component for Queue {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![Level { name: "waiting".into(), value: 0.0, limit: Some(100.0), unit: "jobs".into() }]
+        vec![Level::new("waiting", 0.0, "jobs").with_limit(100.0)]
     }
 }
 

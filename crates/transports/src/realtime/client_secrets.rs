@@ -30,7 +30,7 @@ impl Doors {
             Some("transcription") => Kind::Transcription,
             _ => Kind::Realtime,
         };
-        let session = Session::new(kind, self.desk.engines.llm.model().to_owned(), &self.agent.session);
+        let session = Session::new(kind, self.desk.engines.llm.card().model.to_owned(), &self.agent.session);
         let session = session.updated(update).map_err(|invalid| {
             let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
             Refusal::parameter("session", format!("{at}{}", invalid.message))

@@ -102,7 +102,7 @@ pub(crate) fn fuzz(text: &str, base: &antiphon_core::session::SessionConfig) {
 fn offer(agent: &Agent, engines: &Engines) -> Offer {
     Offer {
         base: agent.session.clone(),
-        voices: engines.tts.voices().into_iter().map(|voice| voice.id).collect(),
+        voices: engines.tts.card().voices.iter().map(|voice| voice.id.clone()).collect(),
         semantic: engines.turn.is_some(),
     }
 }
@@ -127,6 +127,6 @@ fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, 
             return Err(Refusal::parameter("intent", message));
         }
     };
-    let model = params.model.clone().unwrap_or_else(|| doors.desk.engines.llm.model().to_owned());
+    let model = params.model.clone().unwrap_or_else(|| doors.desk.engines.llm.card().model.to_owned());
     Ok(given.unwrap_or_else(|| Session::new(kind, model, &doors.agent.session)))
 }

@@ -545,12 +545,8 @@ impl Stt for Script {
 }
 
 impl Llm for Script {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn model(&self) -> &'static str {
-        "fake"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "fake", model: "fake" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -581,12 +577,8 @@ impl Llm for Script {
 }
 
 impl Tts for Script {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "fake", voices: &[] }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -608,16 +600,8 @@ impl Tts for Script {
 }
 
 impl Embed for Script {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn model(&self) -> &'static str {
-        "fake"
-    }
-
-    fn dimensions(&self) -> usize {
-        1
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "fake", model: "fake", dimensions: 1 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -68,8 +68,8 @@ pub(super) fn currencies(words: &mut [Word]) {
     }
 }
 
-/// Sorts pairs: "Visa or Mastercard" and "Mastercard or Visa" become the same, unless a word follows that belongs to the second
-/// alone.
+/// Sorts pairs: "Visa or Mastercard" and "Mastercard or Visa" become the same,
+/// unless a word follows that belongs to the second alone.
 pub(super) fn pairs(words: &mut [Word]) {
     for at in 2..words.len() {
         let [first, joint, second] = &words[at - 2..=at] else { continue };

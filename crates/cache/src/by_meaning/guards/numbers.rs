@@ -22,7 +22,8 @@ pub(super) struct Number {
     pub(super) pause: bool,
 }
 
-const UNITS: [&str; 20] = [
+/// 0 to 19.
+pub(super) const UNITS: [&str; 20] = [
     "zero",
     "one",
     "two",
@@ -44,7 +45,9 @@ const UNITS: [&str; 20] = [
     "eighteen",
     "nineteen",
 ];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+/// 20 to 90.
+pub(super) const TENS: [&str; 8] =
+    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const UNIT_ORDINALS: [&str; 20] = [
     "zeroth",
     "first",

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::numbers::{TENS, UNITS};
 use super::*;
 
 /// Pairs written to look alike and mean something else: the kind of trap, and two questions.
@@ -44,37 +45,13 @@ fn the_guard_says_what_differs() {
     }
 }
 
-/// In words, as a recogniser may write it.
+/// The number in words, as a recogniser may write it.
 fn said(number: u32) -> String {
-    const UNITS: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 10] =
-        ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     let below = |number: u32| UNITS[number as usize].to_owned();
     let with_rest = |head: String, rest: u32| if rest == 0 { head } else { format!("{head} {}", said(rest)) };
     match number {
         0..20 => below(number),
-        20..100 => with_rest(TENS[(number / 10) as usize].to_owned(), number % 10),
+        20..100 => with_rest(TENS[(number / 10 - 2) as usize].to_owned(), number % 10),
         100..1000 => with_rest(format!("{} hundred", below(number / 100)), number % 100),
         1000..1_000_000 => with_rest(format!("{} thousand", said(number / 1000)), number % 1000),
         _ => with_rest(format!("{} million", said(number / 1_000_000)), number % 1_000_000),

@@ -33,8 +33,8 @@ const MAX_HALVINGS: i32 = 20;
 const CONVERGED: f64 = 1e-4;
 /// A step shorter than this is taken without a check: it always improves the likelihood.
 const SHORT_STEP: f64 = 0.5;
-/// The grid on which an entry's offset from the curve is integrated: points to each side of zero, and their distance in
-/// deviations.
+/// The grid on which an entry's offset from the curve is integrated:
+/// points to each side of zero, and their distance in deviations.
 const GRID_HALF: i32 = 8;
 const GRID_STEP: f64 = 0.5;
 

@@ -29,7 +29,7 @@ fn index(options: SemanticOptions, entries: u32) -> SemanticIndex {
     index
 }
 
-/// A question is near an entry; what is right is known.
+/// Asks a question that is near an entry, and reports whether the entry's reply is right for it.
 fn ask(index: &mut SemanticIndex, entry: u32, similarity: f32, right: bool, random: f64) -> Decision {
     index.asked();
     let decision = index.decide(&key(entry), similarity, random);
@@ -39,7 +39,7 @@ fn ask(index: &mut SemanticIndex, entry: u32, similarity: f32, right: bool, rand
     decision
 }
 
-/// What a stream of questions came to.
+/// How many questions of a stream were asked, served from the index, and served wrongly.
 #[derive(Debug, Default)]
 struct Outcome {
     asked: u32,
@@ -112,7 +112,7 @@ fn the_bounds_hold_over_many_seeds() {
     }
 }
 
-/// Of the standard normal distribution (Box and Muller).
+/// A random number of the standard normal distribution (Box and Muller).
 fn normal(random: &mut StdRng) -> f64 {
     let (a, b): (f64, f64) = (random.random_range(f64::MIN_POSITIVE..1.0), random.random());
     (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
@@ -247,7 +247,7 @@ fn evidence_outlives_the_index() {
     assert!(before.evidence().len() < 12_000);
 }
 
-/// What an index is held against.
+/// A change of an index, whose result is compared with that of an exact search.
 #[derive(Clone, Debug)]
 enum Step {
     Insert { scope: u32, key: u32, vector: [f32; 4] },

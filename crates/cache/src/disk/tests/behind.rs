@@ -1,4 +1,4 @@
-//! Behind a cache in memory.
+//! The disk layer behind a cache in memory.
 
 use antiphon_core::Priority;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::{Cache, CacheOptions, Draft};
 
 impl Place {
-    /// One with room for everything.
+    /// A cache with room for everything.
     fn cache(&self, kind: Kind) -> Cache {
         let options = CacheOptions { kind, max_bytes: 64 << 20, ttl: Duration::from_hours(1) };
         Cache::new(options, vec![self.layer.clone()], self.time.clock())

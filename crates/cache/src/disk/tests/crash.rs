@@ -43,7 +43,7 @@ async fn write_on(child: &str) {
     let (round, max_bytes) = rest.split_once('|').unwrap();
     let (round, max_bytes): (u64, u64) = (round.parse().unwrap(), max_bytes.parse().unwrap());
     let time = Time::new();
-    // Later than the rounds before.
+    // The entries of this round are newer than those of the rounds before.
     time.pass(round * NUMBERS);
     let layer = DiskLayer::open(Path::new(folder), max_bytes, time.clock()).await.unwrap();
     for n in round * NUMBERS..(round + 1) * NUMBERS {
@@ -54,7 +54,7 @@ async fn write_on(child: &str) {
         }
         if n % FLUSHED == 0 {
             layer.flush().await;
-            // Nobody listens any more: the test was killed.
+            // A line that cannot be written means that the test itself was killed.
             if writeln!(std::io::stdout(), "\nwritten {n}").is_err() {
                 return;
             }
@@ -74,7 +74,7 @@ fn kill(folder: &TempDir, round: u64, max_bytes: u64, random: &mut SmallRng) -> 
     let mut written = lines.filter_map(|line| line.strip_prefix("written ")?.parse::<u64>().ok());
     let flushes = random.random_range(10..30);
     let acknowledged = written.by_ref().take(flushes).last().expect("the child writes");
-    // Somewhere between one flush and the next.
+    // The child is killed at a random moment, mostly between one flush and the next.
     std::thread::sleep(Duration::from_micros(random.random_range(0..20_000)));
     child.kill().unwrap();
     child.wait().unwrap();

@@ -19,7 +19,7 @@ async fn execute(database: &Path, sql: &'static str) {
 async fn a_damaged_entry_is_not_served_but_removed() {
     let place = Place::new(PLENTY).await;
     place.put(0..5, 100).await;
-    // A byte that is another, an entry cut short, one of another type, one in the place of another.
+    // One byte is changed, one entry cut short, one has another type, and one stands in the place of another.
     for sql in [
         "UPDATE bodies SET bytes = CAST(substr(bytes, 1, 200) || x'00' || substr(bytes, 202) AS BLOB) WHERE id = 1",
         "UPDATE bodies SET bytes = substr(bytes, 1, 50) WHERE id = 2",
@@ -74,10 +74,10 @@ async fn what_is_no_cache_is_begun_anew() {
 }
 
 const ENTRIES: u64 = 60;
-/// Of the database and its log.
+/// The names of the database and its log.
 const FILES: [&str; 2] = ["cache.db", "cache.db-wal"];
 
-/// The files after some entries were written, all of them in the log, or all in the database.
+/// The contents of both files after some entries were written, either all into the log or all into the database.
 async fn written(entries: u64, all_in_database: bool) -> [Vec<u8>; 2] {
     let place = Place::new(PLENTY).await;
     place.put(0..entries, 3_000).await;
@@ -127,7 +127,7 @@ async fn whatever_bytes_are_damaged_nothing_wrong_is_served() {
         for n in 0..ENTRIES {
             let (kind, key) = name(n);
             if let Ok(Some(found)) = layer.get(kind, key).await {
-                // The second put of it may be lost, and the first be there.
+                // An entry was put twice with different sizes. If the second was lost, the first may still be there.
                 assert_eq!(*found, entry(n, found.value.len(), time.now()), "round {round}");
                 served += 1;
             } else {

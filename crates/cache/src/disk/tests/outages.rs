@@ -1,4 +1,4 @@
-//! Disks in trouble.
+//! What happens while a disk is full or gone.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, set_default};
@@ -7,7 +7,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use super::*;
 use crate::disk::failure::RETRY;
 
-/// What is told on this thread.
+/// Counts the warnings and the notices that are logged on this thread.
 pub(super) struct Told {
     counts: Arc<[AtomicU64; 2]>,
     _guard: DefaultGuard,
@@ -70,7 +70,7 @@ pub(super) async fn later(span: Duration) {
 #[tokio::test]
 async fn a_full_disk_is_told_once_and_what_is_there_is_still_read() {
     let (told, folder, time) = (Told::listen(), tempfile::tempdir().unwrap(), Time::new());
-    // SQLite refuses what goes beyond as it does when the disk refuses it, with SQLITE_FULL.
+    // Beyond this limit SQLite reports SQLITE_FULL, as it does when the disk is full.
     let mut files = Files::new(folder.path()).unwrap();
     files.options = files.options.pragma("max_page_count", "64");
     let layer = DiskLayer::start(files, PLENTY, time.clock()).await;
@@ -84,7 +84,7 @@ async fn a_full_disk_is_told_once_and_what_is_there_is_still_read() {
     assert!((20..64).contains(&written), "{written}");
     assert_eq!((written + place.count("dropped"), told.warnings()), (100, 1));
     assert!(place.has(0).await && !place.has(99).await);
-    // Tried again, and again.
+    // The layer tries to write again after each pause, and fails each time.
     for n in 200..205 {
         later(RETRY).await;
         place.put([n], 10_000).await;
@@ -93,7 +93,7 @@ async fn a_full_disk_is_told_once_and_what_is_there_is_still_read() {
     }
     assert_eq!((told.warnings(), told.infos()), (1, 0));
     assert!(place.count("failures") >= 6);
-    // Somebody makes room.
+    // Now there is room again.
     later(RETRY).await;
     assert_eq!(place.layer.clear(Selection::default()).await, Ok(written));
     place.put([300], 10_000).await;

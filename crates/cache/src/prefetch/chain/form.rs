@@ -150,7 +150,7 @@ mod tests {
         chain.learn(&Asked { by, before: before.as_deref(), words: &words, wording });
     }
 
-    /// All that is likely at all after `before`, the likeliest first.
+    /// All questions that were learned to follow `before`, the likeliest first.
     fn likely(chain: &Chain, before: Option<&str>) -> Vec<Arc<str>> {
         let (mut found, mut already) = (Vec::new(), Vec::new());
         while let Some(next) = chain.likely(before, &already, 0.0) {
@@ -193,7 +193,7 @@ mod tests {
             prop_assert_eq!(likely(&after, None), likely(&before, None));
         }
 
-        /// Without a checksum, so that it gets that far.
+        /// The form has no checksum of its own, so that damaged bytes are really parsed.
         #[test]
         fn damage_is_refused_or_harmless(turns in turns(), at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
             let mut bytes = learned(&turns).to_bytes();

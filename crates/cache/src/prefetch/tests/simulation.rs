@@ -42,11 +42,11 @@ fn zipf(rng: &mut SmallRng) -> usize {
     (0..PATHS).find(at_it).unwrap_or_default()
 }
 
-/// A service that is called.
+/// A simulated service with its cache and the counts of its calls.
 struct Service {
     place: Place,
     prefetches: bool,
-    /// Until when answers are kept.
+    /// The time until which each answer is kept.
     answers: HashMap<(u64, String), Instant>,
     calls: usize,
     turns: usize,
@@ -100,7 +100,7 @@ impl Service {
         }
     }
 
-    /// Keeps the answer; whether it was there.
+    /// Keeps the answer. True if it was kept already.
     fn keep(&mut self, after: u64, next: &str) -> bool {
         let now = Instant::now();
         let until = self.answers.entry((after, next.to_owned())).or_insert(now);
@@ -140,7 +140,7 @@ async fn habits_are_predicted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_habits_little_is_prepared_and_that_ends() {
+async fn without_habits_little_is_prefetched_and_that_ends() {
     let mut rng = SmallRng::seed_from_u64(2);
     let mut question = || format!("what about {}", "x".repeat(rng.random_range(1..100)));
     let calls: Vec<Vec<String>> = (0..1_000).map(|_| [(); 3].map(|()| question()).to_vec()).collect();

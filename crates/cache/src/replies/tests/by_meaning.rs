@@ -1,10 +1,10 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{BoxFuture, Embed, PersonId};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, PersonId};
 
 use super::*;
 
-/// Enough questions to trust what is near.
+/// The number of questions after which the cache has learned to serve replies to similar ones.
 const MANY: usize = 400;
 
 /// Answers a question by its number, and compares answers if it can.
@@ -12,19 +12,15 @@ const MANY: usize = 400;
 struct Scholar {
     asked: AtomicUsize,
     compared: AtomicUsize,
-    /// Calls everything the same.
+    /// As a judge it says of any two answers that they say the same.
     is_unfit: bool,
-    /// From now on every answer is another one.
+    /// When set, every answer says something else, also to the same question.
     is_fickle: AtomicBool,
 }
 
 impl Llm for Scholar {
-    fn name(&self) -> &'static str {
-        "scholar"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "scholar", model: "m" }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -74,27 +70,19 @@ fn topic(text: &str) -> &str {
     word.map_or("nothing", |word| word.trim_end_matches('?'))
 }
 
-/// A word that makes answers differ, though they say the same.
+/// A word by which answers differ although they say the same.
 fn flavour(number: usize) -> &'static str {
     ["often", "commonly", "widely", "usually"][number % 4]
 }
 
-/// The same vector for all that is asked of a topic, or nearly.
+/// Gives all questions about a topic the same vector, or nearly the same.
 struct Topics {
     takes: Duration,
 }
 
 impl Embed for Topics {
-    fn name(&self) -> &'static str {
-        "topics"
-    }
-
-    fn model(&self) -> &'static str {
-        "m"
-    }
-
-    fn dimensions(&self) -> usize {
-        64
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "topics", model: "m", dimensions: 64 }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -131,13 +119,13 @@ fn meaning(scholar: Scholar, takes: Duration) -> Meaning {
 }
 
 impl Meaning {
-    /// Asks of so many topics, each in two wordings; gives the hits by meaning.
+    /// Asks about each of these topics in two wordings. Returns how many replies were found by their meaning.
     async fn ask_of(&self, topics: std::ops::Range<usize>) -> usize {
         let mut hits = 0;
         for topic in topics {
             for wording in wordings(topic) {
                 hits += usize::from(self.place.ask(request(&[&wording])).await.1 == Some(CacheHit::Semantic));
-                // What is learned from it is learned beside.
+                // The cache learns from an answer in the background, for which it is given time here.
                 sleep(Duration::from_secs(20)).await;
             }
         }
@@ -146,7 +134,7 @@ impl Meaning {
 }
 
 fn wordings(topic: usize) -> [String; 2] {
-    // Letters, as numbers in questions are compared by themselves.
+    // Topics are named with letters, because the guards compare numbers in questions by themselves.
     let name: String = topic.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
     [format!("How do I handle topic{name}?"), format!("How can I handle topic{name} please?")]
 }
@@ -187,7 +175,7 @@ async fn a_model_that_cannot_compare_is_not_believed() {
 async fn when_answers_change_nothing_is_given_any_more() {
     let meaning = meaning(Scholar::default(), Duration::from_millis(5));
     meaning.ask_of(0..MANY).await;
-    // The first of each pair is answered well, the second badly.
+    // Of each pair the first question is answered as always and the second with something else.
     for topic in MANY..2 * MANY {
         let [first, second] = wordings(topic);
         meaning.scholar.is_fickle.store(false, Ordering::Relaxed);

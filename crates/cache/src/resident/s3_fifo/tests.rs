@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Its key and its size.
+/// An item of the cache: its key and its size.
 type Thing = (u64, usize);
 
 impl Evictable for Thing {
@@ -18,7 +18,7 @@ impl Evictable for Thing {
     }
 }
 
-/// The policy as a cache uses it.
+/// The policy, and the items that it keeps, as in a cache.
 struct Subject {
     policy: S3Fifo<Thing>,
     places: HashMap<u64, Place>,
@@ -35,13 +35,13 @@ impl Subject {
         Self { policy: S3Fifo::new(capacity), places: HashMap::new() }
     }
 
-    /// Whether it was there.
+    /// Counts a use of the item. False if it is not kept.
     fn get(&mut self, key: u64) -> bool {
         let place = self.places.get_mut(&key);
         place.map(|place| place.uses = (place.uses + 1).min(MAX_USES)).is_some()
     }
 
-    /// What went for it.
+    /// Puts an item. Returns the keys of those that were evicted for it.
     fn put(&mut self, key: u64, size: usize) -> Vec<u64> {
         let replaced = self.places.remove(&key);
         let queue = self.policy.queue_for(key, replaced.as_ref().map(|place| place.slot));
@@ -65,7 +65,7 @@ impl Subject {
         self.make_room(0)
     }
 
-    /// One request: what is missing is put. Whether it was there.
+    /// Asks for an item and puts it if it is missing. True if it was kept.
     fn request(&mut self, key: u64) -> bool {
         let found = self.get(key);
         if !found {
@@ -102,13 +102,13 @@ impl Subject {
     }
 }
 
-/// S3-FIFO of items of one size, word for word: lists are searched and queues copied.
+/// A slow S3-FIFO of items of one size that follows the paper word for word, with lists that are searched and copied.
 struct Naive {
     capacity: usize,
     small: VecDeque<u64>,
     main: VecDeque<u64>,
     uses: HashMap<u64, u8>,
-    /// What left the small queue last; none where it came back since.
+    /// The keys that left the small queue last, with `None` in the place of those that came back since.
     ghosts: Vec<Option<u64>>,
 }
 
@@ -202,7 +202,7 @@ enum Step {
     SetCapacity(usize),
 }
 
-/// Few keys, some of them far more often than others.
+/// One of few keys, of which some are far more frequent than others.
 fn key() -> impl Strategy<Value = u64> {
     (0..100_u64, 0..100_u64).prop_map(|(a, b)| a * b / 100)
 }
@@ -270,7 +270,7 @@ proptest! {
     #[test]
     fn a_scan_of_keys_asked_for_once_leaves_what_is_used(hot in 1_u64..80, length in 1_u64..1_000) {
         let mut subject = Subject::new(100);
-        // Two uses, then enough others that the small queue is gone through.
+        // Each hot key is used twice after it was put, so that it leaves the small queue for the main one.
         for _ in 0..3 {
             (0..hot).for_each(|key| { subject.request(key); });
         }

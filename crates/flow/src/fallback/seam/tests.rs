@@ -138,12 +138,13 @@ proptest! {
         };
         let second = format!("{}{}", if space { " " } else { "" }, &text[from..]);
         let repeated = bare(&text[from..said]).len();
-        // A text that doubles words at the cut is heard right only by luck, and one that ends as it began not at all.
+        // Where words happen to repeat at the cut, nothing can tell a repetition by the engine from one in the text.
+        // Such texts are left out.
         prop_assume!(overlap(&known, &bare(&second)) == repeated);
         prop_assume!(repeated > 0 || from == said);
         let again = known.windows(rest.len().max(1)).any(|run| run == rest);
         prop_assume!(mode == 1 || rest.len() < CERTAIN || !again);
-        // Engines differ in case; what is new keeps it.
+        // The second engine may write the same words in another case. Words that are new keep theirs.
         let second = if loud && mode == 1 {
             let (old, new) = second.split_at(second.len() - (text.len() - said));
             format!("{}{new}", old.to_uppercase().replace("STRASSE", "Straße"))

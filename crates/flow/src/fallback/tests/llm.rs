@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicBool;
 
-use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, Message, Requester, Role, Usage};
+use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Message, Requester, Role, Usage};
 
 use super::*;
 
@@ -16,12 +16,8 @@ struct Model {
 }
 
 impl Llm for Model {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn model(&self) -> &str {
-        self.name
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: self.name, model: self.name }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
@@ -66,7 +62,7 @@ fn fallback(engines: Vec<Arc<dyn Llm>>) -> Fallback<dyn Llm> {
     Fallback::new(engines, LLM).expect("engines")
 }
 
-/// What a listener gets: the text, the finish, the longest time without text, and the error.
+/// What a listener gets: the text, the number of ends, the longest time without text, and the error.
 async fn ask(llm: &dyn Llm, request: ChatRequest) -> (String, usize, Duration, Option<Error>) {
     let (mut text, mut ends, mut longest, mut error) = (String::new(), 0, Duration::ZERO, None);
     let mut answers = llm.chat(request);

@@ -1,4 +1,4 @@
-use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{AudioChunk, Requester, SampleRate, SpeechRequest, Tts, TtsCard};
 
 use super::*;
 
@@ -8,9 +8,9 @@ const TTS: AnswerBounds =
 /// A voice that says each word at a level of its own, followed by a pause.
 struct Speaker {
     rate: SampleRate,
-    /// The length of a word with the pause after it.
+    /// The lengths of a word and of the pause after it.
     word_ms: [u64; 2],
-    /// For each request in turn: after how much audio and how it ends.
+    /// Says for the number of each request after how much audio and how it ends.
     fate: fn(usize) -> Option<(u64, Do<AudioChunk>)>,
     asked: AtomicUsize,
     live: Live,
@@ -19,12 +19,8 @@ struct Speaker {
 const CHUNK: Duration = Duration::from_millis(50);
 
 impl Tts for Speaker {
-    fn name(&self) -> &'static str {
-        "speaker"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "speaker", voices: &[] }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
@@ -77,7 +73,8 @@ async fn words(tts: &dyn Tts) -> (Vec<i16>, Duration) {
     (levels, longest)
 }
 
-/// Two clauses in full, two refused, then cut off at ever later times: in words and in pauses.
+/// The first two clauses are spoken in full, the next two are refused, and all others are cut off, each 50 ms later than the one
+/// before.
 fn cut_off(nth: usize) -> Option<(u64, Do<AudioChunk>)> {
     match nth {
         0 | 1 => None,

@@ -178,7 +178,7 @@ impl ServerState {
     }
 }
 
-/// 100 ms of audio, and its end.
+/// The messages of a reply of 100 ms: its audio and its end.
 fn reply(protocol: Protocol) -> [String; 2] {
     let audio = STANDARD.encode([0x55; 800]);
     match protocol {
@@ -193,7 +193,7 @@ fn reply(protocol: Protocol) -> [String; 2] {
     }
 }
 
-/// Answers for ever, with its URL as the first line that begins with `ws`.
+/// A server that runs until it is killed. Its URL is the first line of its output that begins with `ws`.
 pub(super) fn sink() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

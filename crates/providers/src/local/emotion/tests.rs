@@ -21,16 +21,8 @@ struct Fixed {
 }
 
 impl Embed for Fixed {
-    fn name(&self) -> &'static str {
-        "fixed"
-    }
-
-    fn model(&self) -> &str {
-        self.model
-    }
-
-    fn dimensions(&self) -> usize {
-        DIMENSIONS
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "fixed", model: self.model, dimensions: DIMENSIONS }
     }
 
     fn embed(&self, texts: Vec<String>, _: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use antiphon_core::measure::account::{self, Account};
-use antiphon_core::{MediaTime, SampleRate, VadStream, VoiceProbability};
+use antiphon_core::{MediaTime, SampleRate, VadStream, VoiceProbability, lock};
 
 use super::Gate;
 use crate::local::voice::Probabilities;
-use crate::lock::lock;
 
 /// Samples of a window, the only size that the model takes: 32 ms at 16 kHz.
 pub(super) const WINDOW: usize = 512;

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account;
-use antiphon_core::{Result, VoiceProbability};
+use antiphon_core::{Result, VoiceProbability, lock};
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::Activity;
 use super::call::{CONTEXT, Call, LAYER, Purpose, Ready, STATE, WINDOW, Window};
 use crate::local::onnx::failed;
-use crate::lock::lock;
 
 /// Windows in one batch. Larger batches gain nothing (58 µs a window in batches of 32, 60 µs in batches of 64)
 /// and delay the first.

@@ -64,7 +64,7 @@ impl Stt for Engine {
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
         let (remote, answer_within) = (self.remote.clone(), self.answer_within);
-        let line = Line { remote, path: "/x".to_owned(), headers: Vec::new(), answer_within };
+        let line = Line { remote, path: "/x".to_owned(), answer_within };
         listen(line, Plain, options.partials, audio)
     }
 }
@@ -165,7 +165,7 @@ async fn an_idle_connection_is_kept() {
 #[tokio::test]
 async fn a_late_answer_answers_no_later_question() {
     let Engine { remote, answer_within } = Engine::new("http://127.0.0.1:9", LONG);
-    let line = Line { remote, path: "/x".to_owned(), headers: Vec::new(), answer_within };
+    let line = Line { remote, path: "/x".to_owned(), answer_within };
     let mut listening = Listening::new(line, Plain, false, stream::pending().boxed());
     listening.pieces.push(noise(32_000).into(), &Plain::PIECE);
     listening.missed_ms = Some(1_000);

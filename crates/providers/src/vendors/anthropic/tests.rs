@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use antiphon_core::{
-    ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, ToolCall, ToolChoice, Usage,
+    ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, ToolCall, ToolChoice, Usage, lock,
 };
 use futures_util::StreamExt;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use super::*;
 use crate::remote::ServerEvent;
 use crate::remote::chat::Dialect;
 use crate::remote::testing::{
-    Server, asking, converse, data_events, events, json_like, response, survives, survives_events,
+    Server, asking, converse, data_events, events, json_like, latest, response, survives, survives_events,
 };
 
 /// An answer as Anthropic streams it.
@@ -171,11 +171,11 @@ async fn refusals_say_what_the_server_said() {
     let server = Server::sending(response("429 Too Many Requests", limits, many)).await;
     let options = options(&server);
     assert!(!format!("{options:?}").contains("s3cret"));
-    let told = Arc::clone(&options.limits);
+    let told = latest(&options.limits);
     let error = converse(&AnthropicChat::new(options).expect("made")).await.expect_err("refused");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(9))));
     assert_eq!(
-        told.take(),
+        *lock(&told),
         Some(RateLimit { remaining: 0, reset: Duration::from_secs(30), limit: Some(50) })
     );
 }

@@ -81,7 +81,7 @@ impl Vendor for Server {
 
 fn options(base_url: String) -> AssemblyAiOptions {
     let answer_within = Duration::from_secs(30);
-    AssemblyAiOptions { base_url, api_key: "s3cret".to_owned(), answer_within, ..Default::default() }
+    AssemblyAiOptions { base_url, api_key: ApiKey::new("s3cret"), answer_within, ..Default::default() }
 }
 
 fn engine(options: AssemblyAiOptions) -> AssemblyAi {

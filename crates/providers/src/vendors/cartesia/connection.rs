@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antiphon_core::measure::{Component, Counter, Level};
-use antiphon_core::{AudioChunk, Result, SampleRate, Stream};
+use antiphon_core::{AudioChunk, Result, SampleRate, Stream, lock};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::command::{Activity, Command};
 use super::{context, owner};
-use crate::lock::lock;
 use crate::remote::Remote;
 
 /// Commands that may wait while the connection is opened or written to: more calls than one connection can speak for.
@@ -20,7 +19,6 @@ const MOST_COMMANDS: usize = 256;
 /// The current connection, or the next one.
 pub(super) struct Connections {
     remote: Remote,
-    key: String,
     rate: SampleRate,
     /// The commands to the task that owns the connection.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
@@ -33,10 +31,8 @@ impl Component for Connections {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let counter = |name: &'static str, value: &AtomicU64| Counter {
-            name: name.into(),
-            value: value.load(Ordering::Relaxed),
-        };
+        let counter =
+            |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
         vec![
             counter("connections", &self.activity.connections),
             counter("cancelled", &self.activity.cancelled),
@@ -45,13 +41,13 @@ impl Component for Connections {
 
     fn levels(&self) -> Vec<Level> {
         let value = self.activity.clauses.load(Ordering::Relaxed) as f64;
-        vec![Level { name: "being said".into(), value, limit: None, unit: "clauses".into() }]
+        vec![Level::new("being said", value, "clauses")]
     }
 }
 
 impl Connections {
-    pub(super) fn new(remote: Remote, key: String, rate: SampleRate) -> Self {
-        Self { remote, key, rate, commands: Mutex::default(), activity: Arc::default() }
+    pub(super) fn new(remote: Remote, rate: SampleRate) -> Self {
+        Self { remote, rate, commands: Mutex::default(), activity: Arc::default() }
     }
 
     /// Begins to speak a clause; returns its audio.
@@ -87,8 +83,8 @@ impl Connections {
             return commands.clone();
         }
         let (sender, receiver) = mpsc::channel(MOST_COMMANDS);
-        let (remote, key, rate) = (self.remote.clone(), self.key.clone(), self.rate);
-        tokio::spawn(owner::own(remote, key, rate, receiver, self.activity.clone()));
+        let (remote, rate) = (self.remote.clone(), self.rate);
+        tokio::spawn(owner::own(remote, rate, receiver, self.activity.clone()));
         *current = Some(sender.clone());
         sender
     }

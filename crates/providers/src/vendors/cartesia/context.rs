@@ -3,10 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use antiphon_core::{AudioChunk, Error, Result, SampleRate, Stream};
+use antiphon_core::{AudioChunk, Error, Result, SampleRate, Stream, lock};
 use futures_util::stream;
-
-use crate::lock::lock;
 
 /// Seconds of audio that may wait for a call. The whole clause may wait, because it is made faster than it is played,
 /// and no clause is longer than this.

@@ -22,12 +22,11 @@ const IDLE: Duration = Duration::from_secs(290);
 /// Opens a connection and owns it until it ends.
 pub(super) async fn own(
     remote: Remote,
-    key: String,
     rate: SampleRate,
     mut commands: mpsc::Receiver<Command>,
     activity: Arc<Activity>,
 ) {
-    let ended = match Socket::connect(&remote, wire::PATH, &[(wire::KEY, key)]).await {
+    let ended = match Socket::connect(&remote, wire::PATH).await {
         Err(error) => Err(error),
         Ok(socket) => {
             activity.connections.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind, Requester};
+use antiphon_core::{Error, ErrorKind, Requester, lock};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::SinkExt;
@@ -14,13 +14,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::ErrorResponse;
 
 use super::*;
-use crate::lock::lock;
 use crate::remote::scripted::{KEY, SAMPLES, Server, bytes, say, sockets, speech, until};
 
 type Socket = WebSocketStream<TcpStream>;
 
 fn cartesia(url: &str, bounds: Bounds) -> Cartesia {
-    let (base_url, api_key) = (url.to_owned(), KEY.to_owned());
+    let (base_url, api_key) = (url.to_owned(), ApiKey::new(KEY));
     Cartesia::new(CartesiaOptions { base_url, api_key, bounds, ..CartesiaOptions::default() }).expect("made")
 }
 
@@ -118,7 +117,8 @@ async fn its_speed_reaches_the_server() {
         }
     })
     .await;
-    let (base_url, api_key, settings) = (server.url.clone(), KEY.to_owned(), CartesiaSettings { speed: 1.2 });
+    let (base_url, api_key, settings) =
+        (server.url.clone(), ApiKey::new(KEY), CartesiaSettings { speed: 1.2 });
     let options = CartesiaOptions { base_url, api_key, settings, ..CartesiaOptions::default() };
     hello(&Cartesia::new(options).expect("made")).await.expect("said");
     assert_eq!(speeds.recv().await, Some(json!(1.2)));
@@ -401,10 +401,10 @@ async fn a_refused_connection_says_why() {
 
 #[test]
 fn options_are_checked_and_keep_their_key() {
-    let good = || CartesiaOptions { api_key: KEY.to_owned(), ..CartesiaOptions::default() };
+    let good = || CartesiaOptions { api_key: ApiKey::new(KEY), ..CartesiaOptions::default() };
     assert!(!format!("{:?}", good()).contains(KEY));
     let refused = |options| Cartesia::new(options).err().expect("refused").to_string();
-    assert!(refused(CartesiaOptions::default()).contains("api_key is missing"));
+    assert!(refused(CartesiaOptions::default()).contains("api_key is empty"));
     let rate = SampleRate::new(11_025).expect("a rate");
     assert!(refused(CartesiaOptions { rate, ..good() }).contains("11025"));
     assert!(refused(CartesiaOptions { voices: Vec::new(), ..good() }).contains("voice"));

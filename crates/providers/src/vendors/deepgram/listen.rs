@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use antiphon_core::{BoxStream, Result, Stt, SttInput, SttOptions, Transcript};
 use serde::Deserialize;
 
 use crate::remote::listening::{Dialect, Line, Part, Said, listen, query, terms};
-use crate::remote::{Bounds, Remote};
+use crate::remote::{ApiKey, Bounds, Remote};
 
 /// How long an answer to `Finalize` is awaited. It comes within a few hundred milliseconds, but perhaps not at all when
 /// little audio is left to transcribe.
@@ -26,14 +25,14 @@ antiphon_core::settings! {
 }
 
 /// Where Deepgram is and what to ask it for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DeepgramListenOptions {
     /// Without `/v1`: `https://api.deepgram.com`.
     pub base_url: String,
     /// Such as `nova-3`.
     pub model: String,
     /// Never part of an error. An engine on one's own machines needs none.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     /// Of calls that name no language, such as `multi`; without it Deepgram takes English.
     pub language: Option<String>,
     /// Words that are likely to occur, in every call.
@@ -61,17 +60,6 @@ impl Default for DeepgramListenOptions {
     }
 }
 
-impl fmt::Debug for DeepgramListenOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, model, language, .. } = self;
-        f.debug_struct("DeepgramListenOptions")
-            .field("base_url", base_url)
-            .field("model", model)
-            .field("language", language)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Deepgram's streaming recogniser.
 pub struct DeepgramListen {
     remote: Remote,
@@ -81,9 +69,10 @@ pub struct DeepgramListen {
 impl DeepgramListen {
     /// Makes the client. Each transcription opens a connection.
     pub fn new(options: DeepgramListenOptions) -> Result<Self> {
-        let remote = Remote::new(&options.base_url, "Deepgram", "[stt]")?
-            .with_bounds(options.bounds)
-            .hiding(options.api_key.as_deref().unwrap_or_default());
+        let mut remote = Remote::new(&options.base_url, "Deepgram", "[stt]")?.with_bounds(options.bounds);
+        if let Some(key) = &options.api_key {
+            remote = remote.with_key("authorization", "Token ", key)?;
+        }
         Ok(Self { remote, options })
     }
 
@@ -120,11 +109,9 @@ impl Stt for DeepgramListen {
         options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
-        let key = self.options.api_key.as_ref();
         let line = Line {
             remote: self.remote.clone(),
             path: self.path(&options),
-            headers: key.map(|key| ("authorization", format!("Token {key}"))).into_iter().collect(),
             answer_within: self.options.answer_within,
         };
         listen(line, Wire::default(), options.partials, audio)

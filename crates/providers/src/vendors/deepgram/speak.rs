@@ -1,17 +1,17 @@
 //! Deepgram's voices: Aura.
 
-use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use antiphon_core::settings::Check;
-use antiphon_core::{AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, Voice};
+use antiphon_core::{
+    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice,
+};
 use futures_util::{StreamExt, stream};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 
-use crate::remote::speech::{SECTION, Voices, addressable, possible, secret, setting, voices};
-use crate::remote::{Bounds, Remote};
+use crate::remote::speech::{SECTION, Voices, addressable, possible, setting, voices};
+use crate::remote::{ApiKey, Bounds, Remote};
 use crate::speech_text::plain;
 
 /// The sample rates that Deepgram offers for `linear16`.
@@ -39,18 +39,16 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and how it is to speak.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DeepgramSpeechOptions {
     /// Without `/v1`.
     pub base_url: String,
     /// Never part of an error.
-    pub api_key: String,
+    pub api_key: ApiKey,
     /// What can be asked for, the default first: each voice is a model of its own.
     pub voices: Vec<Voice>,
     /// Of the audio: 8, 16, 24, 32 or 48 kHz.
     pub rate: SampleRate,
-    /// Whether the voices take a speed: Aura-2's English and Spanish ones do. Others always speak as they are.
-    pub takes_speed: bool,
     /// What can be set of it alone.
     pub settings: DeepgramSpeechSettings,
     /// Told how many requests the server will still take.
@@ -63,10 +61,9 @@ impl Default for DeepgramSpeechOptions {
     fn default() -> Self {
         Self {
             base_url: "https://api.deepgram.com".to_owned(),
-            api_key: String::new(),
+            api_key: ApiKey::new(""),
             voices: voices("en-US", &VOICES),
             rate: SampleRate::HZ_24000,
-            takes_speed: true,
             settings: DeepgramSpeechSettings::default(),
             limits: Arc::default(),
             bounds: Bounds::default(),
@@ -74,20 +71,11 @@ impl Default for DeepgramSpeechOptions {
     }
 }
 
-impl fmt::Debug for DeepgramSpeechOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("DeepgramSpeechOptions");
-        debug.field("base_url", &self.base_url).field("rate", &self.rate).finish_non_exhaustive()
-    }
-}
-
 /// Deepgram's voices.
 pub struct DeepgramSpeech {
     remote: Remote,
-    key: HeaderValue,
     voices: Voices,
     rate: SampleRate,
-    takes_speed: bool,
     settings: DeepgramSpeechSettings,
 }
 
@@ -97,14 +85,14 @@ impl DeepgramSpeech {
         for voice in &options.voices {
             addressable("voice", &voice.id)?;
         }
-        secret(&options.api_key)?;
-        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?.hiding(&options.api_key);
+        let remote = Remote::new(&options.base_url, "Deepgram", SECTION)?
+            .with_bounds(options.bounds)
+            .with_limits(options.limits)
+            .with_key("authorization", "Token ", &options.api_key)?;
         Ok(Self {
-            remote: remote.with_bounds(options.bounds).with_limits(options.limits),
-            key: secret(&format!("Token {}", options.api_key))?,
+            remote,
             voices: Voices::new(options.voices)?,
             rate: possible(options.rate, &RATES)?,
-            takes_speed: options.takes_speed,
             settings: options.settings,
         })
     }
@@ -114,7 +102,7 @@ impl DeepgramSpeech {
         let rate = self.rate.hz();
         let mut path = format!("/v1/speak?model={voice}&encoding=linear16&sample_rate={rate}&container=none");
         let speed = setting(request.speed * self.settings.speed * request.style.pace(), SPEEDS);
-        if self.takes_speed && speed != 1.0 {
+        if takes_speed(voice) && speed != 1.0 {
             let _ = write!(path, "&speed={speed}");
         }
         if self.settings.mip_opt_out {
@@ -124,18 +112,20 @@ impl DeepgramSpeech {
     }
 }
 
-impl Tts for DeepgramSpeech {
-    fn name(&self) -> &'static str {
-        "deepgram"
-    }
+/// Whether the voice takes a speed: of Deepgram's voices only the English and Spanish ones of Aura-2 do, and the others always
+/// speak as they are.
+fn takes_speed(voice: &str) -> bool {
+    voice.starts_with("aura-2-") && (voice.ends_with("-en") || voice.ends_with("-es"))
+}
 
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+impl Tts for DeepgramSpeech {
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "deepgram", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
-        let post = self.remote.post(&self.path(&request)).header(AUTHORIZATION, &self.key);
+        let post = self.remote.post(&self.path(&request));
         self.remote.speak(post.json(&json!({ "text": text })), self.rate)
     }
 }

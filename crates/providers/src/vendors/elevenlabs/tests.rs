@@ -7,7 +7,7 @@ use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
 
 fn options(url: &str, bounds: Bounds) -> ElevenLabsOptions {
-    let api_key = KEY.to_owned();
+    let api_key = ApiKey::new(KEY);
     ElevenLabsOptions { base_url: url.to_owned(), api_key, bounds, ..ElevenLabsOptions::default() }
 }
 
@@ -89,7 +89,7 @@ fn options_are_checked_and_keep_their_key() {
     let good = || options("http://127.0.0.1:9", Bounds::default());
     assert!(!format!("{:?}", good()).contains(KEY));
     let refused = |options| ElevenLabs::new(options).err().expect("refused").to_string();
-    assert!(refused(ElevenLabsOptions { api_key: String::new(), ..good() }).contains("api_key is missing"));
+    assert!(refused(ElevenLabsOptions { api_key: ApiKey::new(""), ..good() }).contains("api_key is empty"));
     assert!(refused(ElevenLabsOptions { rate: SampleRate::HZ_48000, ..good() }).contains("48000"));
     assert!(refused(ElevenLabsOptions { voices: voices("en", &["../x"]), ..good() }).contains("../x"));
     let loud = ElevenLabsSettings { style: 1.5, ..ElevenLabsSettings::default() };

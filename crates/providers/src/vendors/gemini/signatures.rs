@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use crate::lock::lock;
+use antiphon_core::lock;
 
 /// Calls that are remembered, the oldest is forgotten first. This is enough for the latest turns of some hundred
 /// conversations and takes a few MiB. Gemini checks only the calls since the user last spoke.

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, FinishReason, Message, Requester, Role, Tool, ToolCall, ToolChoice, Usage};
+use antiphon_core::{
+    ErrorKind, FinishReason, Message, Requester, Role, Tool, ToolCall, ToolChoice, Usage, lock,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ use super::*;
 use crate::remote::ServerEvent;
 use crate::remote::chat::Dialect;
 use crate::remote::testing::{
-    Server, asking, converse, data_events, events, json_like, response, survives, survives_events,
+    Server, asking, converse, data_events, events, json_like, latest, response, survives, survives_events,
 };
 
 /// An answer as Google streams it.
@@ -154,9 +156,9 @@ async fn errors_say_what_the_server_said() {
     let limits = "x-ratelimit-remaining: 3\r\nx-ratelimit-reset: 10\r\n";
     let server = Server::sending(response("429 Too Many Requests", limits, "{}")).await;
     let options = options(&server);
-    let told = Arc::clone(&options.limits);
+    let told = latest(&options.limits);
     assert!(GeminiChat::new(options).expect("made").probe().await.is_err());
-    assert_eq!(told.take().map(|limit| limit.remaining), Some(3));
+    assert_eq!(lock(&told).map(|limit| limit.remaining), Some(3));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod wire;
 use std::sync::Arc;
 
 use antiphon_core::settings::Check;
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, RateLimits, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, RateLimits, Result};
 use futures_util::{StreamExt, stream};
 
 use super::server::{Auth, Vendor, with_key};
@@ -118,12 +118,8 @@ pub(crate) fn dialect() -> impl crate::remote::chat::Dialect {
 }
 
 impl Llm for OpenAiChat {
-    fn name(&self) -> &'static str {
-        "openai"
-    }
-
-    fn model(&self) -> &str {
-        &self.options.model
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "openai", model: &self.options.model }
     }
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {

@@ -5,7 +5,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxFuture, Embed, Error, Priority, RateLimits, Result};
+use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, Priority, RateLimits, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
@@ -230,16 +230,8 @@ fn fitting(texts: &[String]) -> usize {
 }
 
 impl Embed for OpenAiEmbed {
-    fn name(&self) -> &'static str {
-        "openai"
-    }
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn dimensions(&self) -> usize {
-        self.dimensions
+    fn card(&self) -> EmbedCard<'_> {
+        EmbedCard { name: "openai", model: &self.model, dimensions: self.dimensions }
     }
 
     fn embed(&self, texts: Vec<String>, _priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -1,17 +1,16 @@
 //! Any server with OpenAI's speech API: OpenAI itself, Kokoro-FastAPI, another Antiphon.
 
-use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::{
-    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Style, Tts, Voice,
+    AudioChunk, BoxStream, RateLimits, Result, SampleRate, SpeechRequest, Style, Tts, TtsCard, Voice,
 };
 use futures_util::{StreamExt, stream};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::remote::speech::{SECTION, Voices, secret, setting, voices};
-use crate::remote::{Bounds, Remote};
+use super::server::{Auth, with_key};
+use crate::remote::speech::{SECTION, Voices, setting, voices};
+use crate::remote::{ApiKey, Bounds, Remote};
 use crate::speech_text::plain;
 
 /// The sample rate of the format `pcm`: 16 bits, little-endian, one channel.
@@ -33,14 +32,14 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and how it is to speak.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct OpenAiSpeechOptions {
     /// Up to and with `/v1`.
     pub base_url: String,
     /// The model's name there.
     pub model: String,
     /// Sent as bearer token; never part of an error.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     /// What can be asked for, the default first.
     pub voices: Vec<Voice>,
     /// How every clause is to be spoken, before what its style adds; may be empty. `None` for models that take no
@@ -66,17 +65,9 @@ impl Default for OpenAiSpeechOptions {
     }
 }
 
-impl fmt::Debug for OpenAiSpeechOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("OpenAiSpeechOptions");
-        debug.field("base_url", &self.base_url).field("model", &self.model).finish_non_exhaustive()
-    }
-}
-
 /// The voices behind this API.
 pub struct OpenAiSpeech {
     remote: Remote,
-    key: Option<HeaderValue>,
     model: String,
     voices: Voices,
     instructions: Option<String>,
@@ -87,12 +78,9 @@ impl OpenAiSpeech {
     pub fn new(options: OpenAiSpeechOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the voice's server", SECTION)?
             .with_bounds(options.bounds)
-            .with_limits(options.limits)
-            .hiding(options.api_key.as_deref().unwrap_or_default());
-        let bearer = |key: String| secret(&key).and_then(|_| secret(&format!("Bearer {key}")));
+            .with_limits(options.limits);
         Ok(Self {
-            remote,
-            key: options.api_key.map(bearer).transpose()?,
+            remote: with_key(remote, Auth::Bearer, options.api_key.as_ref())?,
             model: options.model,
             voices: Voices::new(options.voices)?,
             instructions: options.instructions,
@@ -131,20 +119,13 @@ fn instruction(style: Style) -> &'static str {
 }
 
 impl Tts for OpenAiSpeech {
-    fn name(&self) -> &'static str {
-        "openai"
-    }
-
-    fn voices(&self) -> Vec<Voice> {
-        self.voices.list()
+    fn card(&self) -> TtsCard<'_> {
+        TtsCard { name: "openai", voices: self.voices.list() }
     }
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let Some(text) = plain(&request.text) else { return stream::empty().boxed() };
-        let mut post = self.remote.post("/audio/speech").json(&self.body(&text, &request));
-        if let Some(key) = &self.key {
-            post = post.header(AUTHORIZATION, key);
-        }
+        let post = self.remote.post("/audio/speech").json(&self.body(&text, &request));
         self.remote.speak(post, RATE)
     }
 }

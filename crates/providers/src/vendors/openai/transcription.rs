@@ -6,7 +6,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::sync::Arc;
 
 use antiphon_core::{BoxStream, RateLimits, Result, Segment, Stt, SttInput, SttOptions, Transcript};
@@ -15,8 +14,9 @@ use reqwest::RequestBuilder;
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 
+use super::server::{Auth, with_key};
 use crate::loudness::{is_loud, quietest};
-use crate::remote::{Bounds, Remote};
+use crate::remote::{ApiKey, Bounds, Remote};
 
 /// The longest stretch sent at once, in samples: 25 s. Whisper transcribes 30 s at once, and
 /// cuts longer audio anywhere.
@@ -40,14 +40,14 @@ antiphon_core::settings! {
 }
 
 /// Where the server is and what to ask it for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct OpenAiTranscriptionOptions {
     /// Up to and with `/v1`; `/audio/transcriptions` is added.
     pub base_url: String,
     /// The model's name there.
     pub model: String,
     /// Sent as bearer token; never part of an error.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     /// Whether to ask for `verbose_json`, which says when what was said. Whisper's servers know it, OpenAI's
     /// `gpt-4o-transcribe` refuses it.
     pub timestamps: bool,
@@ -55,17 +55,6 @@ pub struct OpenAiTranscriptionOptions {
     pub limits: Arc<RateLimits>,
     /// How long the server may take.
     pub bounds: Bounds,
-}
-
-impl fmt::Debug for OpenAiTranscriptionOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, model, timestamps, .. } = self;
-        f.debug_struct("OpenAiTranscriptionOptions")
-            .field("base_url", base_url)
-            .field("model", model)
-            .field("timestamps", timestamps)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A recogniser behind this API.
@@ -78,8 +67,8 @@ impl OpenAiTranscription {
     pub fn new(options: OpenAiTranscriptionOptions) -> Result<Self> {
         let remote = Remote::new(&options.base_url, "the speech recogniser's server", "[stt]")?
             .with_bounds(options.bounds)
-            .with_limits(options.limits.clone())
-            .hiding(options.api_key.as_deref().unwrap_or_default());
+            .with_limits(options.limits.clone());
+        let remote = with_key(remote, Auth::Bearer, options.api_key.as_ref())?;
         Ok(Self { server: Arc::new(Server { remote, options }) })
     }
 }
@@ -163,11 +152,7 @@ impl Server {
                 form = form.text(key, value.clone());
             }
         }
-        let request = self.remote.post("/audio/transcriptions").multipart(form);
-        Ok(match &self.options.api_key {
-            Some(key) => request.bearer_auth(key),
-            None => request,
-        })
+        Ok(self.remote.post("/audio/transcriptions").multipart(form))
     }
 
     /// Reads an answer for the audio from `start_s` to `end_s`.

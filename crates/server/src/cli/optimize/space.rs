@@ -68,15 +68,7 @@ mod tests {
 
     #[test]
     fn a_range_becomes_a_few_values_with_todays_among_them() {
-        let tunable = |value, min, max| Tunable {
-            name: "x".into(),
-            key: "llm.x".into(),
-            value,
-            min,
-            max,
-            unit: "tokens".into(),
-            live: false,
-        };
+        let tunable = |value, min, max| Tunable::new("x", "llm.x", value, min..=max, "tokens");
         let (knob, today) = of_tunable(&tunable(32.0, 8.0, 512.0));
         assert!(knob.values.len() <= MAX_VALUES + 1 && knob.values[today] == Value::Number(32.0), "{knob:?}");
         assert_eq!(knob.values.first(), Some(&Value::Number(8.0)));

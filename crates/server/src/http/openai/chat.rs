@@ -39,10 +39,10 @@ pub(super) async fn create(
     let streamed = body.streamed();
     let engine = &app.desk.engines.llm;
     let request = body.into_request(app.desk.requester(&entrant))?;
-    let answers = patience::bounded(engine.chat(request), engine.name(), Arc::default());
+    let answers = patience::bounded(engine.chat(request), engine.card().name, Arc::default());
     match streamed {
-        Some(options) => stream_of(answers, Chunks::new(engine.model(), options.include_usage)).await,
-        None => Ok(Json(whole(answers, engine.model()).await?).into_response()),
+        Some(options) => stream_of(answers, Chunks::new(engine.card().model, options.include_usage)).await,
+        None => Ok(Json(whole(answers, engine.card().model).await?).into_response()),
     }
 }
 

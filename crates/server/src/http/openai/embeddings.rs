@@ -90,17 +90,17 @@ pub(super) async fn create(
 ) -> Result<Json<EmbeddingList>, ApiError> {
     let texts = texts(request.input)?;
     let engine = &app.desk.engines.embed;
-    let dimensions = dimensions(request.dimensions, engine.dimensions())?;
+    let dimensions = dimensions(request.dimensions, engine.card().dimensions)?;
     let mut data = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {
         let vectors =
-            patience::answer(engine.name(), engine.embed(batch.to_vec(), Priority::Interactive)).await?;
+            patience::answer(engine.card().name, engine.embed(batch.to_vec(), Priority::Interactive)).await?;
         for vector in vectors {
             let vector = encode(shorten(vector, dimensions), request.encoding_format);
             data.push(Embedding { object: "embedding", index: data.len(), vector });
         }
     }
-    let model = engine.model().to_owned();
+    let model = engine.card().model.to_owned();
     Ok(Json(EmbeddingList { object: "list", data, model, usage: Usage::default() }))
 }
 

@@ -55,7 +55,8 @@ pub(super) async fn retrieve(
 
 fn models(app: &App) -> impl Iterator<Item = Model> {
     let engines = &app.desk.engines;
-    let ids = [engines.llm.model(), engines.embed.model(), engines.stt.name(), engines.tts.name()];
+    let ids =
+        [engines.llm.card().model, engines.embed.card().model, engines.stt.name(), engines.tts.card().name];
     let created = app.started;
     ids.map(str::to_owned).into_iter().map(move |id| Model {
         id,

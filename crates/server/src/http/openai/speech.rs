@@ -104,7 +104,7 @@ fn speak(
                 reuse,
                 ..SpeechRequest::new(requester.clone(), text)
             });
-            patience::bounded(audio, engine.name(), Arc::default())
+            patience::bounded(audio, engine.card().name, Arc::default())
         })
         .filter(|chunk| std::future::ready(!chunk.as_ref().is_ok_and(|chunk| chunk.samples.is_empty())))
         .boxed()

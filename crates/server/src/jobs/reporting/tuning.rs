@@ -87,15 +87,16 @@ mod tests {
         }
 
         fn tunables(&self) -> Vec<Tunable> {
-            vec![Tunable {
-                name: "max_batch".into(),
-                key: "x.max_batch".into(),
-                value: self.0.load(Ordering::Relaxed) as f64,
-                min: 1.0,
-                max: 64.0,
-                unit: "jobs".into(),
-                live: true,
-            }]
+            vec![
+                Tunable::new(
+                    "max_batch",
+                    "x.max_batch",
+                    self.0.load(Ordering::Relaxed) as f64,
+                    1.0..=64.0,
+                    "jobs",
+                )
+                .live(),
+            ]
         }
 
         fn set(&self, _: &str, value: f64) -> bool {

@@ -76,7 +76,7 @@ fn options(base_url: String) -> DeepgramListenOptions {
     let answer_within = Duration::from_secs(30);
     DeepgramListenOptions {
         base_url,
-        api_key: Some("s3cret".to_owned()),
+        api_key: Some(ApiKey::new("s3cret")),
         answer_within,
         ..Default::default()
     }

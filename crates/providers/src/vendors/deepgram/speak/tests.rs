@@ -6,7 +6,7 @@ use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
 
 fn options(url: &str, bounds: Bounds) -> DeepgramSpeechOptions {
-    let api_key = KEY.to_owned();
+    let api_key = ApiKey::new(KEY);
     DeepgramSpeechOptions { base_url: url.to_owned(), api_key, bounds, ..DeepgramSpeechOptions::default() }
 }
 
@@ -69,7 +69,7 @@ async fn the_voice_is_the_model_and_a_style_its_pace() {
     say(&voice, wanted(Style::Plain)).await.expect("said");
     say(&voice, wanted(Style::Calm)).await.expect("said");
     let old = DeepgramSpeechOptions {
-        takes_speed: false,
+        voices: voices("en-US", &["aura-asteria-en"]),
         settings: DeepgramSpeechSettings { mip_opt_out: true, ..DeepgramSpeechSettings::default() },
         rate: SampleRate::HZ_8000,
         ..options(&server.url, Bounds::default())
@@ -82,14 +82,14 @@ async fn the_voice_is_the_model_and_a_style_its_pace() {
     say(&DeepgramSpeech::new(brisk).expect("made"), wanted(Style::Plain)).await.expect("said");
     let asked = server.asked();
     assert_eq!(asked.len(), 4);
-    let common = "POST /v1/speak?model=aura-2-apollo-en&encoding=linear16&sample_rate=";
-    for (asked, rest) in asked.iter().zip([
-        "24000&container=none HTTP/1.1",
-        "24000&container=none&speed=0.94 HTTP/1.1",
-        "8000&container=none&mip_opt_out=true HTTP/1.1",
-        "24000&container=none&speed=1.2 HTTP/1.1",
+    for (asked, (voice, rest)) in asked.iter().zip([
+        ("aura-2-apollo-en", "24000&container=none HTTP/1.1"),
+        ("aura-2-apollo-en", "24000&container=none&speed=0.94 HTTP/1.1"),
+        ("aura-asteria-en", "8000&container=none&mip_opt_out=true HTTP/1.1"),
+        ("aura-2-apollo-en", "24000&container=none&speed=1.2 HTTP/1.1"),
     ]) {
-        assert!(asked.starts_with(&format!("{common}{rest}")), "{asked}");
+        let path = format!("/v1/speak?model={voice}&encoding=linear16&sample_rate={rest}");
+        assert!(asked.starts_with(&format!("POST {path}")), "{asked}");
         assert!(asked.contains("authorization: Token s3cret"), "{asked}");
         assert!(asked.ends_with(r#"{"text":"Hello."}"#), "{asked}");
     }
@@ -101,9 +101,16 @@ fn options_are_checked_and_keep_their_key() {
     assert!(!format!("{:?}", good()).contains(KEY));
     let refused = |options| DeepgramSpeech::new(options).err().expect("refused").to_string();
     assert!(
-        refused(DeepgramSpeechOptions { api_key: String::new(), ..good() }).contains("api_key is missing")
+        refused(DeepgramSpeechOptions { api_key: ApiKey::new(""), ..good() }).contains("api_key is empty")
     );
     assert!(refused(DeepgramSpeechOptions { rate: SampleRate::HZ_22050, ..good() }).contains("22050"));
     let voices = voices("en", &["a&model=b"]);
     assert!(refused(DeepgramSpeechOptions { voices, ..good() }).contains("a&model=b"));
+}
+
+#[test]
+fn only_newer_voices_of_two_languages_take_a_speed() {
+    let taken =
+        ["aura-2-thalia-en", "aura-2-celeste-es", "aura-2-rhea-nl", "aura-asteria-en"].map(takes_speed);
+    assert_eq!(taken, [true, true, false, false]);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, Usage};
+use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, Usage, lock};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -8,7 +8,8 @@ use super::*;
 use crate::remote::ServerEvent;
 use crate::remote::chat::Dialect;
 use crate::remote::testing::{
-    Server, Step, asking, converse, data_events, events, json_like, response, survives, survives_events,
+    Server, Step, asking, converse, data_events, events, json_like, latest, response, survives,
+    survives_events,
 };
 
 /// An answer as OpenAI streams it.
@@ -302,14 +303,14 @@ async fn refusals_say_what_the_server_said_but_never_the_key() {
     let busy = r#"{"error":{"message":"Rate limit reached for m","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
     let server = Server::sending(response("429 Too Many Requests", limits, busy)).await;
     let options = options(&server);
-    let told = Arc::clone(&options.limits);
+    let told = latest(&options.limits);
     let error = converse(&OpenAiChat::new(options).expect("made")).await.expect_err("refused");
     assert_eq!(
         (error.kind(), error.retry_after()),
         (ErrorKind::RateLimited, Some(Duration::from_millis(1_500)))
     );
     assert_eq!(
-        told.take(),
+        *lock(&told),
         Some(RateLimit { remaining: 0, reset: Duration::from_secs(62), limit: Some(60) })
     );
 }

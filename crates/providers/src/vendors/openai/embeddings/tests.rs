@@ -1,9 +1,9 @@
-use antiphon_core::{ErrorKind, RateLimit};
+use antiphon_core::{ErrorKind, RateLimit, lock};
 use proptest::prelude::*;
 use std::time::Duration;
 
 use super::*;
-use crate::remote::testing::{Request, Server, Step, json_like, response, survives};
+use crate::remote::testing::{Request, Server, Step, json_like, latest, response, survives};
 
 /// The server's vector for a text: not of length one, and equal for equal texts.
 fn vector(text: &str) -> [f32; 4] {
@@ -79,7 +79,7 @@ async fn shorter_vectors_are_asked_for_where_the_model_has_them() {
         assert_eq!((&sent["dimensions"], &sent["encoding_format"]), (&asked, &json!("base64")));
     }
     let usual = |model| OpenAiEmbed::new(OpenAiEmbedOptions::new("http://localhost/v1", model));
-    assert_eq!(usual("text-embedding-3-large").expect("known").dimensions(), 3_072);
+    assert_eq!(usual("text-embedding-3-large").expect("known").card().dimensions, 3_072);
     assert!(usual("m").err().expect("unknown").to_string().contains("dimensions"));
 }
 
@@ -118,10 +118,10 @@ async fn limits_are_told_and_the_key_is_sent() {
     let mut options = OpenAiEmbedOptions::new(server.url.clone(), "text-embedding-3-small");
     options.api_key = Some(ApiKey::new("s3cret"));
     assert!(!format!("{options:?}").contains("s3cret"));
-    let told = Arc::clone(&options.limits);
+    let told = latest(&options.limits);
     let engine = OpenAiEmbed::new(options).expect("made");
     assert_eq!(embed(&engine, &["x"]).await.expect_err("busy").kind(), ErrorKind::RateLimited);
-    assert_eq!(told.take(), Some(RateLimit { remaining: 2, reset: Duration::from_millis(20), limit: None }));
+    assert_eq!(*lock(&told), Some(RateLimit { remaining: 2, reset: Duration::from_millis(20), limit: None }));
     assert!(engine.probe().await.is_err());
     assert!(server.requests().iter().all(|request| request.head.contains("authorization: Bearer s3cret")));
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::remote::scripted::{self, KEY, Refusal, refusals, say, voice_over_http};
 
 fn options(url: &str, bounds: Bounds) -> OpenAiSpeechOptions {
-    let api_key = Some(KEY.to_owned());
+    let api_key = Some(ApiKey::new(KEY));
     OpenAiSpeechOptions { base_url: format!("{url}/v1"), api_key, bounds, ..OpenAiSpeechOptions::default() }
 }
 
@@ -111,8 +111,8 @@ fn options_are_checked_and_keep_their_key() {
     assert!(shown.contains("127.0.0.1") && !shown.contains(KEY), "{shown}");
     let refused = |options| OpenAiSpeech::new(options).err().expect("refused").to_string();
     assert!(refused(options("nowhere", Bounds::default())).contains("[tts] base_url"));
-    let keyless = OpenAiSpeechOptions { api_key: Some(String::new()), ..OpenAiSpeechOptions::default() };
-    assert!(refused(keyless).contains("api_key is missing"));
+    let keyless = OpenAiSpeechOptions { api_key: Some(ApiKey::new("")), ..OpenAiSpeechOptions::default() };
+    assert!(refused(keyless).contains("api_key is empty"));
     let voiceless = OpenAiSpeechOptions { voices: Vec::new(), ..OpenAiSpeechOptions::default() };
     assert!(refused(voiceless).contains("voice"));
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_core::{ErrorKind, RateLimit, Requester};
+use antiphon_core::{ErrorKind, RateLimit, Requester, lock};
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::remote::listening::script::{audio, noise, transcribe};
+use crate::remote::testing::latest;
 
 /// One request: its text without the samples, and the number of samples.
 struct Asked {
@@ -76,7 +77,7 @@ fn options(base_url: &str) -> OpenAiTranscriptionOptions {
     OpenAiTranscriptionOptions {
         base_url: base_url.to_owned(),
         model: "whisper-1".to_owned(),
-        api_key: Some("s3cret".to_owned()),
+        api_key: Some(ApiKey::new("s3cret")),
         timestamps: true,
         limits: Arc::default(),
         bounds: Bounds::default(),
@@ -231,10 +232,10 @@ async fn what_the_server_will_take_is_told() {
     let (url, _told) =
         serve(move |samples| words(samples).replacen("OK", &format!("OK\r\n{limit}"), 1)).await;
     let own = options(&url);
-    let limits = own.limits.clone();
+    let told = latest(&own.limits);
     transcribe(&OpenAiTranscription::new(own).expect("made"), false, question(16_000)).await;
     let expected = RateLimit { remaining: 3, reset: Duration::from_secs(6), limit: Some(10) };
-    assert_eq!(limits.take(), Some(expected));
+    assert_eq!(*lock(&told), Some(expected));
 }
 
 #[test]

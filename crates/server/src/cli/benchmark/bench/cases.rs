@@ -117,9 +117,9 @@ impl Case {
             Self::Vad => engines.vad.name().to_owned(),
             Self::Turn => engines.turn.as_ref().map_or("silence", |turn| turn.name()).to_owned(),
             Self::Stt => engines.stt.name().to_owned(),
-            Self::Llm => format!("{} {}", engines.llm.name(), engines.llm.model()),
-            Self::Tts => engines.tts.name().to_owned(),
-            Self::Embed => format!("{} {}", engines.embed.name(), engines.embed.model()),
+            Self::Llm => format!("{} {}", engines.llm.card().name, engines.llm.card().model),
+            Self::Tts => engines.tts.card().name.to_owned(),
+            Self::Embed => format!("{} {}", engines.embed.card().name, engines.embed.card().model),
             Self::Reply | Self::Replies | Self::Pipeline => engine_names(&bench.config),
         }
     }
