@@ -127,7 +127,7 @@ async fn ask_for_key(State(guard): State<Guard>, mut request: Request, next: Nex
 fn let_in(app: &App, access: Access, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
     match access {
         Access::Public | Access::Signed => Ok(Entrant::default()),
-        Access::Key => app.desk.keys.check(headers),
-        Access::Call => app.doors.let_in(headers),
+        Access::Key => app.desk.keys.check_host(headers).and_then(|()| app.desk.keys.check(headers)),
+        Access::Call => app.desk.keys.check_host(headers).and_then(|()| app.doors.let_in(headers)),
     }
 }
