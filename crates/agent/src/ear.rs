@@ -196,9 +196,11 @@ impl Utterance {
         self.forward();
     }
 
-    /// The engine gives no more transcripts.
+    /// The engine gives no more transcripts; one that has failed ends as well.
     pub(crate) fn end(&mut self) {
-        self.recognition = Recognition::Ended;
+        if self.recognition == Recognition::GoesOn {
+            self.recognition = Recognition::Ended;
+        }
     }
 
     /// The engine has failed: it gives no more transcripts.
