@@ -1,13 +1,9 @@
 //! The source speaks plain English with the field's names: see docs/GLOSSARY.md and docs/STYLE.md.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::source::{Source, read, root, rust_files};
-
-/// Files whose words are still to be mended. May only become fewer.
-const NOT_DONE: &str = include_str!("not_done.txt");
 
 /// Names of types that are gone: the crate they were in, and what stands in their place.
 const OLD_NAMES: &[(&str, &str, &str)] = &[
@@ -33,25 +29,12 @@ const BARE_NAMES: &[&str] = &["Arguments", "Item", "Output", "State"];
 #[test]
 fn words_are_plain() {
     let root = root();
-    let not_done: BTreeSet<&str> =
-        NOT_DONE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let found: BTreeMap<String, Vec<String>> = files(&root)
-        .iter()
-        .map(|path| {
-            let name = path.strip_prefix(&root).expect("under the root").to_string_lossy().into_owned();
-            let faults = faults(&name, &read(path));
-            (name, faults)
-        })
-        .filter(|(_, faults)| !faults.is_empty())
-        .collect();
     let mut complaints = String::new();
-    for (file, faults) in found.iter().filter(|(file, _)| !not_done.contains(file.as_str())) {
-        for fault in faults {
+    for path in files(&root) {
+        let file = path.strip_prefix(&root).expect("under the root").to_string_lossy();
+        for fault in faults(&file, &read(&path)) {
             writeln!(complaints, "{file}:{fault}").expect("text");
         }
-    }
-    for file in not_done.iter().filter(|file| !found.contains_key(**file)) {
-        writeln!(complaints, "{file} is done, moved or gone: take it out of not_done.txt").expect("text");
     }
     assert!(complaints.is_empty(), "{complaints}");
 }
