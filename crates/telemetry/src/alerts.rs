@@ -28,7 +28,7 @@ const WINDOW: Duration = Duration::from_mins(5);
 const MIN_SPANS: u64 = 20;
 /// A stage that has been slow for this long is taken as normal, and its baseline starts again.
 const NEW_NORMAL: Duration = Duration::from_hours(24);
-/// Alerts kept, resolved ones included.
+/// Most alerts that are kept, including resolved ones.
 const KEPT: usize = 200;
 
 /// What an alert is about.
@@ -161,7 +161,7 @@ impl Alerts {
         changes
     }
 
-    /// The alerts kept, the latest first, resolved ones included.
+    /// The alerts that are kept, the latest first, including resolved ones.
     pub fn latest(&self) -> impl Iterator<Item = &Alert> {
         self.kept.iter().rev()
     }

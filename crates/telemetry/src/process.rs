@@ -59,13 +59,13 @@ pub struct Process {
 struct Rates {
     /// When the rates were last computed.
     since: Instant,
-    /// What had been used by then.
+    /// What had been used when the rates were last computed.
     usage: ProcessUsage,
-    /// In cores.
+    /// The use of CPU in cores.
     cpu: f64,
-    /// In bytes a second.
+    /// The rate of received data in bytes a second.
     network_in: f64,
-    /// In bytes a second.
+    /// The rate of sent data in bytes a second.
     network_out: f64,
     /// Resident bytes when there were last no calls. What the process holds beyond them is put down to its calls.
     idle_bytes: f64,

@@ -23,7 +23,7 @@ pub use heap::HeapSampler;
 
 /// Most rows of a table of functions, and edges of a call graph.
 const MAX_ROWS: usize = 100;
-/// Different stacks kept of one profile; rarer ones are left out.
+/// Most different stacks that are kept of one profile; rarer ones are left out.
 const MAX_STACKS: usize = 20_000;
 
 /// Why a profile could not be taken.

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::{Metrics, Monitor};
 
-    /// A component of one metric of its own.
+    /// A component with a metric of its own.
     struct Sold(&'static str);
 
     impl Component for Sold {

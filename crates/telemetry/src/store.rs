@@ -22,7 +22,7 @@ const RESOLUTIONS: [(Duration, Duration); 3] = [
 /// Most periods in one answer, as long as there is a coarser resolution. A chart cannot show more, and reading more would take
 /// CPU time from calls.
 const MAX_PERIODS: u64 = 400;
-/// Documents that are kept of one kind, subject and machine.
+/// Most documents that are kept of one kind, subject and machine.
 const MAX_DOCUMENTS: i64 = 1_000;
 /// How long to wait for another process that is writing, such as a benchmark beside the server.
 const BUSY: Duration = Duration::from_secs(10);
@@ -333,7 +333,7 @@ mod tests {
             assert_eq!((found.len(), count(&found)), (periods, minutes), "{window:?}");
             assert_eq!(found[0].levels[&Key::new("process", "cpu")], 1.5);
         }
-        // What came since is not lost to the longer views.
+        // What was measured since then is not lost to the longer views.
         store.keep(&minute(now, 10)).await.unwrap();
         assert_eq!(count(&store.periods(Duration::from_hours(48), now).await.unwrap()), minutes + 1);
     }

@@ -91,7 +91,7 @@ impl Picture<'_> {
         let shade = name.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let (hue, light) = (self.hue + shade % 36, 62 + shade / 36 % 16);
         let (share, safe) = (node.weight as f64 / self.total * 100.0, escaped(name));
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             self.svg,
             "<g><title>{safe} ({} {}, {share:.2} %)</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" \

@@ -19,7 +19,7 @@ use super::{Kind, Profile, ProfileError, Stack, Suspect, Weights, symbols};
 const LG_SAMPLE: usize = 16;
 /// Parts of a profile. A suspect must grow in each of them.
 pub(super) const PARTS: u32 = 4;
-/// Bytes that a suspect must hold: four samples. Less is noise.
+/// Fewest bytes of a suspect: four samples. Anything less is noise.
 const MIN_SUSPECT: u64 = 4 << LG_SAMPLE;
 /// Suspects shown, the fastest growing first.
 const MAX_SUSPECTS: usize = 20;
@@ -52,7 +52,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A heap profile that is being taken.
 pub struct HeapSampler {
     began: Instant,
-    /// For the end of each part, its time since `began`, and the bytes alive by stack.
+    /// For each part of the profile, the time of its end since `began`, and the bytes that were alive then by stack.
     parts: Vec<(Duration, HashMap<Vec<u64>, u64>)>,
 }
 
@@ -72,7 +72,7 @@ impl HeapSampler {
         Ok(sampler)
     }
 
-    /// Notes which sampled allocations are alive now: the end of one part.
+    /// Ends one part: records which sampled allocations are alive now.
     pub fn look(&mut self) -> Result<(), ProfileError> {
         let file = tempfile();
         let path = CString::new(file.display().to_string()).map_err(std::io::Error::from)?;
@@ -243,7 +243,7 @@ mod tests {
             t1: 2: 128 [0: 0]\n@ 0x30\n  t*: 1: 10485760 [0: 0]\n\nMAPPED_LIBRARIES:\n";
         let lives = parse(dump);
         assert_eq!(lives.len(), 2, "the sum of all is no stack");
-        // Two of 64 bytes stand for 64 KiB each.
+        // Two samples of 64 bytes stand for 64 KiB each.
         let small = lives[&vec![0x0f, 0x1f]] as f64;
         assert!((small / (2.0 * 65_536.0) - 1.0).abs() < 0.01, "{small}");
         assert_eq!(lives[&vec![0x2f]], 10_485_760, "large ones are all sampled");
