@@ -84,7 +84,7 @@ enum Format {
     Table,
 }
 
-/// `10%`, `10` or `0.1` are all a tenth.
+/// A share from text: `10%`, `10` and `0.1` are all a tenth.
 fn share(text: &str) -> Result<f64, String> {
     let refused = || format!("'{text}' is no share: give it as 10%");
     let (number, percent) = match text.strip_suffix('%') {
@@ -128,11 +128,11 @@ async fn open(arguments: &BenchmarkArguments, config: &Config) -> Result<Bench> 
     Bench::open(config, recording.transpose()?.as_deref()).await
 }
 
-/// Answers each line with so many iterations.
+/// Reads numbers of iterations from standard input, one on each line, and answers each with the measurements.
 async fn steps(arguments: &BenchmarkArguments, config: &Config, case: Case) -> Result<()> {
     let bench = open(arguments, config).await?;
     print(child::READY);
-    // Between two lines there is nothing else to do.
+    // Reading blocks the thread, which does no harm: there is nothing else to do between two lines.
     for line in std::io::stdin().lines() {
         let iterations = line?.trim().parse().context("a number of iterations was expected")?;
         let measured = bench.run(case, iterations, false, || {}).await?;
@@ -151,7 +151,7 @@ async fn measured(arguments: &BenchmarkArguments, config: &Config, cases: &[Case
     let mut profiler = profiler.transpose()?;
     let mut components = Vec::new();
     for case in cases {
-        // Without a detector there is nothing to measure of it; asked for by name, that is an error.
+        // Without a turn detector there is nothing to measure. That is an error only if it was asked for by name.
         if *case == Case::Turn && arguments.component.is_empty() && bench.stack.engines.turn.is_none() {
             continue;
         }
@@ -195,7 +195,7 @@ fn show(arguments: &BenchmarkArguments, result: &RunResult) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the result, and tells where those of this machine changed.
+/// Stores the result, and prints where results on this machine have changed.
 async fn remember(config: &Config, result: &RunResult) -> Result<()> {
     let store = Store::open(&config.data_dir()?).await?;
     history::keep(&store, result).await?;
@@ -235,7 +235,7 @@ async fn compared(
         Baseline::Config(_) | Baseline::Program(_) => None,
     };
     let program = std::env::current_exe()?;
-    // Wherever the models are, both sides find them there.
+    // Both sides must find the models in the same place.
     let place = child::place(config)?;
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {
