@@ -327,7 +327,7 @@ struct Warmed {
 )]
 async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result<Json<Warmed>, Problem> {
     caches(&app)?;
-    let asker = own_identity();
+    let identity = own_identity();
     if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
         .into_iter()
         .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))
@@ -338,11 +338,11 @@ async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result
     match (body.question, body.phrase) {
         (Some(question), None) => {
             let made =
-                warm_up_reply(&app.desk.engines, &app.agent, &asker, &question, PREPARED_WITHIN).await?;
+                warm_up_reply(&app.desk.engines, &app.agent, &identity, &question, PREPARED_WITHIN).await?;
             Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
         }
         (None, Some(phrase)) => {
-            let audio = warm_up_speech(&app.desk.engines, &app.agent, &asker, &phrase).await?;
+            let audio = warm_up_speech(&app.desk.engines, &app.agent, &identity, &phrase).await?;
             Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
         }
         _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),

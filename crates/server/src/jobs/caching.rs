@@ -132,12 +132,12 @@ pub(crate) fn own_identity() -> Identity {
 }
 
 async fn warm_up_fixed_texts(desk: &Desk, agent: &Agent) {
-    let asker = own_identity();
+    let identity = own_identity();
     for text in fixed_texts(&agent.session) {
         if !desk.calls.are_few() {
             return;
         }
-        if let Err(error) = warm_up_speech(&desk.engines, agent, &asker, text).await {
+        if let Err(error) = warm_up_speech(&desk.engines, agent, &identity, text).await {
             // If the engines fail, calls will report it soon enough.
             tracing::warn!(%error, "the agent's own words are not warmed up");
             return;

@@ -1,11 +1,11 @@
-//! The source speaks plain English with the field's names: see docs/GLOSSARY.md and docs/STYLE.md.
+//! Comments must be plain English, and names must be those of the field: see docs/GLOSSARY.md and docs/STYLE.md.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::source::{Source, read, root, rust_files};
 
-/// Names of types that are gone: the crate they were in, and what stands in their place.
+/// Type names that must not be used again: the crate in which they were, the old name, and the new one.
 const OLD_NAMES: &[(&str, &str, &str)] = &[
     ("agent", "Afterwards", "BackgroundWork"),
     ("agent", "Drained", "DrainedStream"),
@@ -19,11 +19,11 @@ const OLD_NAMES: &[(&str, &str, &str)] = &[
     ("core", "Preparation", "Prefetch"),
 ];
 
-/// Parts of names of types that are gone from all crates.
+/// Parts of type names that must not be used again in any crate: the old part and the new one.
 const OLD_WORDS: &[(&str, &str)] =
     &[("Foresee", "Prefetch"), ("Foresight", "Prefetch"), ("Rehears", "WarmUp")];
 
-/// Names that say nothing unless they are qualified, as in `CallState`.
+/// Names that say too little unless they are qualified, as in `CallState`.
 const BARE_NAMES: &[&str] = &["Arguments", "Item", "Output", "State"];
 
 #[test]
@@ -43,7 +43,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
     [root.join("crates"), root.join("fuzz")].iter().flat_map(|folder| rust_files(folder)).collect()
 }
 
-/// What is wrong with the words of a file, each with its line.
+/// The faults in the comments and names of a file, each with its line.
 fn faults(file: &str, source: &Source) -> Vec<String> {
     let one_word = source.comments.iter().filter(|comment| is_one_word(&comment.text));
     let mut faults: Vec<String> = one_word
@@ -63,12 +63,12 @@ fn faults(file: &str, source: &Source) -> Vec<String> {
     faults
 }
 
-/// Whether it is a single word, and no code.
+/// Whether a comment is a single word and not code.
 fn is_one_word(comment: &str) -> bool {
     comment.split_whitespace().count() == 1 && comment.contains(char::is_alphabetic) && !comment.contains('`')
 }
 
-/// The types that are declared, their lines, and whether other modules see them.
+/// The types that are declared, with their lines and whether other modules can see them.
 fn types(source: &Source) -> Vec<(&str, usize, bool)> {
     let mut types = Vec::new();
     for (at, pair) in source.tokens.windows(2).enumerate() {
