@@ -124,8 +124,8 @@ impl Component for Process {
     }
 }
 
-/// User and system time from the text of `/proc/PID/stat`: fields 14 and 15. The program's name in field 2 may contain spaces
-/// and parentheses, so fields are counted from the last closing parenthesis.
+/// User and system time from the text of `/proc/PID/stat`: fields 14 and 15. The program's name in field 2 may
+/// contain spaces and parentheses, so fields are counted from the last closing parenthesis.
 pub fn cpu_time(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);

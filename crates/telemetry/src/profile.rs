@@ -156,7 +156,8 @@ struct Weights {
 }
 
 impl Weights {
-    /// Looks up the names and sums up the weights; only of `component`, if one is named. `call` maps a call's number to its id.
+    /// Looks up the names and sums up the weights; only of `component`, if one is named. `call` maps a call's number
+    /// to its id.
     fn profile(&self, kind: Kind, component: Option<&str>, call: impl Fn(u32) -> Option<String>) -> Profile {
         let named =
             symbols::Symbols::new(self.stacks.keys().flat_map(|stack| stack.addresses.iter().copied()));

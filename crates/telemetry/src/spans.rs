@@ -1,7 +1,7 @@
 //! OpenTelemetry spans of calls, nested as conversation > turn > step, as OTLP requests ready to be posted.
 //!
-//! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow the semantic
-//! conventions for generative AI where these define any.
+//! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow
+//! the semantic conventions for generative AI where these define any.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;

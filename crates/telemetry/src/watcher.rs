@@ -52,7 +52,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Closes the current period. Returns it, and the alerts that began to fire or were resolved. Call it every [`crate::TICK`].
+    /// Closes the current period. Returns it, and the alerts that began to fire or were resolved. Call it
+    /// every [`crate::TICK`].
     pub async fn tick(&self) -> (Arc<Period>, Vec<Alert>) {
         let period = self.monitor.tick();
         let components = self.monitor.components();

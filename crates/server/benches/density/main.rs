@@ -1,9 +1,9 @@
 //! How many calls one small machine holds: `cargo bench -p antiphon-server --bench density [-- CALLS...]`.
 //!
 //! Starts a fresh server for each number of calls, with `sim` language and speech engines and the real voice activity
-//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels. Latency
-//! is from the moment the last speech sample was due to be sent until the first reply audio arrives; the floor is the
-//! configured silence plus the simulated delays. Client and server share the machine.
+//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels.
+//! Latency is from the moment the last speech sample was due to be sent until the first reply audio arrives; the
+//! floor is the configured silence plus the simulated delays. Client and server share the machine.
 
 #[path = "../support/server.rs"]
 mod server;

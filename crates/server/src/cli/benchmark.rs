@@ -36,8 +36,8 @@ use result::RunResult;
     antiphon benchmark --component llm --compare ./antiphon-before --gate 10%"
 )]
 pub(super) struct BenchmarkArguments {
-    /// What to measure: audio, vad, turn, stt, llm, tts, embed, reply, replies, pipeline. May be given several times; all
-    /// of them when missing.
+    /// What to measure: audio, vad, turn, stt, llm, tts, embed, reply, replies, pipeline. May be given several times;
+    /// all of them when missing.
     #[arg(long, value_name = "NAME")]
     component: Vec<String>,
     /// How often; 50 for most, fewer where one takes seconds.
@@ -55,8 +55,8 @@ pub(super) struct BenchmarkArguments {
     /// Speech to measure with; the configured voice's own when missing.
     #[arg(long, value_name = "AUDIO")]
     input: Option<PathBuf>,
-    /// Compare with a result (.json), a configuration (.toml) or another antiphon program; the last two are measured now,
-    /// in turn with this one.
+    /// Compare with a result (.json), a configuration (.toml) or another antiphon program; the last two are measured
+    /// now, in turn with this one.
     #[arg(long, value_name = "BASELINE", conflicts_with = "steps")]
     compare: Option<PathBuf>,
     /// With --compare: fail when something is slower by more than this.
@@ -65,7 +65,8 @@ pub(super) struct BenchmarkArguments {
     /// Also profile the CPU while measuring: a flame graph as .svg, everything as .json.
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     profile: Option<PathBuf>,
-    /// With --profile: memory that is allocated and not freed, by site, and what grows all the time, instead of CPU time.
+    /// With --profile: memory that is allocated and not freed, by site, and what grows all the time, instead of
+    /// CPU time.
     #[arg(long, requires = "profile")]
     memory: bool,
     /// Neither keep the result nor look at those before.

@@ -1,7 +1,7 @@
 //! Flame graphs as SVG, after Brendan Gregg, "The Flame Graph", ACM Queue 14(2), 2016.
 //!
-//! Every function on a stack is a box, as wide as its share of the whole, with the outermost function at the bottom. Boxes that
-//! would be too narrow to see are left out. The name appears on hover, without any script.
+//! Every function on a stack is a box, as wide as its share of the whole, with the outermost function at the bottom.
+//! Boxes that would be too narrow to see are left out. The name appears on hover, without any script.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
