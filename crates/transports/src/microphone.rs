@@ -160,7 +160,7 @@ impl Player {
     fn poll_play(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
             if self.queue.len() > MAX_QUEUED {
-                return Poll::Ready(Err(io::Error::other("it takes no more")));
+                return Poll::Ready(Err(io::Error::other("it accepts no more audio")));
             }
             let (_, input) = match &mut self.running {
                 Some(running) => running,
@@ -183,6 +183,6 @@ fn start(command: &[&str]) -> io::Result<(Child, ChildStdin)> {
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()?;
-    let input = child.stdin.take().ok_or_else(|| io::Error::other("it has no input"))?;
+    let input = child.stdin.take().ok_or_else(|| io::Error::other("its standard input cannot be opened"))?;
     Ok((child, input))
 }

@@ -386,7 +386,7 @@ impl Session {
         let remembering = memory.remember(said, answered);
         let work = async move {
             if let Err(error) = remembering.await {
-                tracing::warn!(%error, "what was said is not remembered");
+                tracing::warn!(%error, "the memory of this turn could not be stored");
             }
         };
         self.background_work.push("remembering", work.boxed());

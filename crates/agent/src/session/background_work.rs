@@ -22,7 +22,7 @@ impl BackgroundWork {
         if self.0.len() < MAX_WAITING {
             self.0.push(work);
         } else {
-            tracing::warn!(what, "left undone: {MAX_WAITING} of the turns before are still being seen to");
+            tracing::warn!(what, "dropped: {MAX_WAITING} earlier pieces of background work are unfinished");
         }
     }
 
@@ -41,7 +41,7 @@ impl BackgroundWork {
     pub(super) async fn finish(&mut self) {
         let all = async { while self.0.next().await.is_some() {} };
         if tokio::time::timeout(MOMENT, all).await.is_err() {
-            tracing::warn!(left = self.0.len(), "the call is over before all that was said is remembered");
+            tracing::warn!(left = self.0.len(), "the call has ended before its background work");
         }
     }
 }

@@ -87,7 +87,7 @@ enum Format {
 
 /// A share from text: `10%`, `10` and `0.1` are all a tenth.
 fn share(text: &str) -> Result<f64, String> {
-    let refused = || format!("'{text}' is no share: give it as 10%");
+    let refused = || format!("'{text}' is not a share: give it as 10%");
     let (number, percent) = match text.strip_suffix('%') {
         Some(number) => (number, true),
         None => (text, false),

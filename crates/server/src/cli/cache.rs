@@ -261,7 +261,7 @@ async fn clear(server: &Remote, cache: Option<Kind>, expired: bool) -> Result<()
     query.push(("expired", expired.to_string()));
     let text = server.ask(Method::DELETE, "/api/cache", &query, None, CLEARED_WITHIN).await?;
     let cleared: Value = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
-    print(&format!("{} entries forgotten", cleared["cleared"]));
+    print(&format!("{} entries deleted", cleared["cleared"]));
     let failed: Vec<_> =
         cleared["failed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !failed.is_empty() {

@@ -186,7 +186,7 @@ fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
         }
     }
     if checks.is_empty() {
-        checks.push(ok("models", format!("{} are whole", states.len())));
+        checks.push(ok("models", format!("{} are complete", states.len())));
     }
     Ok(checks)
 }

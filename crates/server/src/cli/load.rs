@@ -165,7 +165,8 @@ pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
 
 fn plan(shape: &Shape) -> Result<Plan> {
     let seconds = |given: Option<f64>, usual: f64| {
-        Duration::try_from_secs_f64(given.unwrap_or(usual)).context("a duration is no number of seconds")
+        Duration::try_from_secs_f64(given.unwrap_or(usual))
+            .context("a duration is not a number of seconds from 0")
     };
     let (plan, common) = match shape {
         Shape::Sustained(common) => {
@@ -197,8 +198,9 @@ fn own_socket(config: &Config) -> String {
 
 fn speech(common: &Common, config: &Config) -> Result<Speech> {
     let files: Vec<Vec<u8>> = if common.speech.is_empty() {
-        spoken(config)
-            .context("no recordings were given (--speech), and the voice that would ask cannot be had")?
+        spoken(config).context(
+            "no recordings were given (--speech), and the default voice that would ask cannot be loaded",
+        )?
     } else {
         let read =
             |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));

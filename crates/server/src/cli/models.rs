@@ -57,7 +57,7 @@ pub(super) fn run(command: Command, config: &Config) -> Result<()> {
             if wrong.is_empty() {
                 return Ok(());
             }
-            bail!("not whole: {}; fetch them with `antiphon models pull`", wrong.join(", "))
+            bail!("missing or damaged: {}; fetch them with `antiphon models pull`", wrong.join(", "))
         }
     }
 }

@@ -99,7 +99,7 @@ async fn search(
         space::knobs(&stack, config, &effective.origins, models, &arguments.only)
     };
     if knobs.is_empty() {
-        bail!("nothing can be set: what there is, the configuration sets already, or --only leaves out");
+        bail!("there is no setting to search: the configuration sets all of them, or --only leaves them out");
     }
     for knob in &knobs {
         let values: Vec<String> = knob.values.iter().map(ToString::to_string).collect();

@@ -56,7 +56,7 @@ impl Remote {
     ) -> Result<String> {
         let base = &self.base;
         let url = Url::parse_with_params(&format!("{base}{path}"), query)
-            .with_context(|| format!("{base} is no address of a server"))?;
+            .with_context(|| format!("{base} is not the address of a server"))?;
         let request = self.client.request(method, url).timeout(patience);
         let request = match &self.key {
             Some(key) => request.bearer_auth(key),

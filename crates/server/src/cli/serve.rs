@@ -133,7 +133,7 @@ fn prices(config: &Config) -> Option<Prices> {
 fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     let telemetry = &config.telemetry;
     // The address was checked when the configuration was read.
-    let address = |text: &str| text.parse::<Url>().context("[telemetry] holds what is no address");
+    let address = |text: &str| text.parse::<Url>().context("an address in [telemetry] is not valid");
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
     let webhook = telemetry.alert_webhook.as_ref().map(|url| {
         anyhow::Ok(Webhook { url: address(url.reveal())?, secret: secret(&telemetry.alert_webhook_secret) })

@@ -70,7 +70,7 @@ impl Overlay {
     pub(crate) fn roll_back(&self) -> Result<bool> {
         let (tuned, before) = (self.folder.join(TUNED), self.folder.join(BEFORE));
         if !tuned.is_file() {
-            bail!("nothing is in force that could be rolled back");
+            bail!("no tuned settings are in effect that could be rolled back");
         }
         let text = fs::read_to_string(&before).unwrap_or_default();
         if text.trim().is_empty() {
@@ -86,7 +86,7 @@ impl Overlay {
 
 /// The text of a file: the evidence as comments, then each section.
 fn text(finding: &Finding, kept: &str) -> Result<String> {
-    let mut table: toml::Table = kept.parse().context("the settings in force are no TOML")?;
+    let mut table: toml::Table = kept.parse().context("the settings in effect are not valid TOML")?;
     for (key, value) in &finding.settings {
         put(&mut table, key, toml_value(value));
     }

@@ -72,9 +72,11 @@ impl Learned {
     pub fn new(learner: Arc<dyn Learner>, file: PathBuf) -> Self {
         match std::fs::read(&file) {
             Ok(bytes) if learner.restore(&bytes) => {}
-            Ok(_) => tracing::warn!(file = %file.display(), "damaged: what it held is learned anew"),
+            Ok(_) => tracing::warn!(file = %file.display(), "the file is damaged: learning begins anew"),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(file = %file.display(), %error, "what it holds is learned anew"),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "the file cannot be read: learning begins anew")
+            }
         }
         Self { learner, file }
     }
@@ -88,7 +90,7 @@ impl Learned {
             std::fs::rename(&beside, &file)
         });
         if let Err(error) = writing.await.map_err(std::io::Error::other).flatten() {
-            tracing::warn!(file = %self.file.display(), %error, "what was learned is not written down");
+            tracing::warn!(file = %self.file.display(), %error, "what was learned could not be stored");
         }
     }
 }
@@ -139,7 +141,7 @@ async fn warm_up_fixed_texts(desk: &Desk, agent: &Agent) {
         }
         if let Err(error) = warm_up_speech(&desk.engines, agent, &identity, text).await {
             // If the engines fail, calls will report it soon enough.
-            tracing::warn!(%error, "the agent's own words are not warmed up");
+            tracing::warn!(%error, "the agent's fixed texts are not warmed up");
             return;
         }
     }

@@ -36,7 +36,7 @@ impl Manager {
             Some(("npm", _)) => {
                 bail!("it is fetched with npm, which is not installed: apt install npm")
             }
-            _ => bail!("{source} is no source: pypi:NAME==VERSION or npm:NAME==VERSION"),
+            _ => bail!("{source} is not a package: give pypi:NAME==VERSION or npm:NAME==VERSION"),
         }
     }
 
@@ -58,7 +58,7 @@ impl Manager {
         }
         let mut entries = std::fs::read_dir(to)?.filter_map(|entry| Some(entry.ok()?.path()));
         let archive = |path: &PathBuf| path.extension().is_some_and(|e| e == "whl" || e == "tgz");
-        entries.find(archive).with_context(|| format!("{name} brought no package"))
+        entries.find(archive).with_context(|| format!("{name} downloaded no package"))
     }
 }
 
@@ -97,7 +97,7 @@ fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
         if Instant::now() > until {
             child.kill()?;
             child.wait()?;
-            bail!("not there after {} minutes", WITHIN.as_secs() / 60);
+            bail!("the download was not complete after {} minutes", WITHIN.as_secs() / 60);
         }
         look();
         std::thread::sleep(LOOK_EVERY);

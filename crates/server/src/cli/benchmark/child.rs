@@ -77,7 +77,7 @@ impl Runner {
             return Ok(line);
         }
         let status = self.child.wait().await?;
-        bail!("the measuring process ended ({status}); what it said stands above")
+        bail!("the measuring process ended ({status}); its messages are above")
     }
 }
 

@@ -41,7 +41,7 @@ impl Traces {
                     // One message is enough: a collector that is down for hours must not fill the log.
                     Err(_) if failing => {}
                     Err(problem) => {
-                        tracing::warn!(problem, "spans were lost: the collector does not take them");
+                        tracing::warn!(problem, "spans were lost: the collector does not accept them");
                         failing = true;
                     }
                 }
@@ -54,7 +54,10 @@ impl Traces {
         let Ok(client) = backoff::client() else { return };
         while let Some(request) = self.recorder.take_request(BATCH) {
             if let Err(problem) = self.send(&client, request, 1).await {
-                return tracing::warn!(problem, "the last spans were lost: the collector does not take them");
+                return tracing::warn!(
+                    problem,
+                    "the last spans were lost: the collector does not accept them"
+                );
             }
         }
     }

@@ -64,7 +64,7 @@ fn set(components: &[Arc<dyn Component>], change: &Change) {
     if set {
         tracing::info!(component, name, value, why, "tuned");
     } else {
-        tracing::error!(component, name, value, "a tunable that is called live cannot be set");
+        tracing::error!(component, name, value, "a tunable that is declared as live cannot be set");
     }
 }
 

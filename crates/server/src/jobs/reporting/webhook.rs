@@ -41,7 +41,11 @@ impl Webhook {
                 request.header("x-antiphon-timestamp", timestamp).body(body.clone())
             });
             if let Err(problem) = posted.await {
-                tracing::error!(problem, subject = alert.subject, "the alert's webhook was not told");
+                tracing::error!(
+                    problem,
+                    subject = alert.subject,
+                    "the alert could not be sent to the webhook"
+                );
             }
         }
     }

@@ -256,8 +256,9 @@ impl FunctionTool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if tool.name.is_empty() || tool.name.len() > MAX_TOOL_NAME || !tool.name.chars().all(allowed) {
             let name = &tool.name;
-            let message =
-                format!("{name:?} is no tool name: use up to {MAX_TOOL_NAME} letters, digits, _ and -");
+            let message = format!(
+                "{name:?} is not the name of a tool: use up to {MAX_TOOL_NAME} letters, digits, _ and -"
+            );
             return Err(refused(message));
         }
         if tool.parameters.is_null() {
