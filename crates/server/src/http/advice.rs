@@ -95,8 +95,7 @@ struct Recommendation {
     command: String,
 }
 
-/// Settings that would improve the performance, as measured on this machine: the proposal of the last search, until
-/// it is applied.
+/// Settings that would improve the performance on this machine: the proposal of the last search, until it is applied.
 #[utoipa::path(
     get, path = "/api/performance/recommendations", tag = "Operation",
     responses((status = 200, description = "One object a recommendation", body = Object)),

@@ -55,8 +55,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.described(Access::Key, routes!(create)).plain(Access::Key, &[Method::POST], azure, post(create))
 }
 
-/// Makes a client secret for Realtime sessions. A browser may hold it, because it opens nothing else and
-/// expires soon.
+/// Makes a client secret for Realtime sessions.
+///
+/// A browser may hold it, because it opens nothing else and expires soon.
 #[utoipa::path(
     post,
     path = "/v1/realtime/client_secrets",

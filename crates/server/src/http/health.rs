@@ -38,8 +38,9 @@ async fn live() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
-/// Answers whether a new call would be admitted now: the server is neither stopping nor full. Models need no check,
-/// because the server listens only once they are loaded.
+/// Answers whether a new call would be admitted now: the server is neither stopping nor full.
+///
+/// Models need no check, because the server listens only once they are loaded.
 #[utoipa::path(
     get, path = "/readyz", tag = "Operation", security(()),
     responses(

@@ -35,8 +35,9 @@ struct Wanted {
     component: Option<String>,
 }
 
-/// Takes a profile of the next seconds: where CPU time goes, or which memory is allocated and not freed. With
-/// `Accept: image/svg+xml` the answer is a flame graph.
+/// Takes a profile of the next seconds: where CPU time goes, or which memory is allocated and not freed.
+///
+/// With `Accept: image/svg+xml` the answer is a flame graph.
 #[utoipa::path(
     post, path = "/api/performance/profile", tag = "Operation", params(Wanted),
     responses(

@@ -49,8 +49,9 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// Speaks a text. The audio is sent while it is being made. With `Cache-Control: no-cache` nothing comes from
-/// the cache.
+/// Speaks a text.
+///
+/// The audio is sent while it is being made. With `Cache-Control: no-cache` nothing comes from the cache.
 #[utoipa::path(
     post, path = "/v1/audio/speech", tag = "OpenAI", request_body = SpeechBody,
     responses((status = 200, content(
