@@ -47,8 +47,7 @@ settings! {
     pub struct Stt {
         /// `moonshine` is embedded; `openai`, `deepgram` and `assemblyai` are servers; `sim` is simulated.
         engine: SttEngine = SttEngine::Moonshine, own();
-        /// Several engines instead of one, in the order in which they are tried: names, or tables of this
-        /// section's keys.
+        /// Several engines instead of one, in the order in which they are tried: names, or tables of this section's keys.
         engines: Vec<Stt> = Vec::new(), own();
         /// Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"nova-3\"");
@@ -56,8 +55,7 @@ settings! {
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
         /// The server's key.
         api_key: Option<Secret> = None, own(), example("\"${DEEPGRAM_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at
-        /// its best.
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
         max_concurrent: Option<usize> = None, own(), example("50");
         /// Words that are likely to be said, such as names, for engines that take them.
         keyterms: Vec<String> = Vec::new();
@@ -107,8 +105,7 @@ settings! {
         /// `llama` is embedded; `openai`, `anthropic` and `gemini` are servers; `sim` is simulated. With only a
         /// `base_url`: `openai`.
         engine: LlmEngine = LlmEngine::Llama, own();
-        /// Several engines instead of one, in the order in which they are tried: names, or tables of this
-        /// section's keys.
+        /// Several engines instead of one, in the order in which they are tried: names, or tables of this section's keys.
         engines: Vec<Llm> = Vec::new(), own();
         /// With `llama`: a GGUF file instead of the default model. Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"path/to/any.gguf\"");
@@ -116,8 +113,7 @@ settings! {
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
         /// The server's key.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at
-        /// its best.
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
         max_concurrent: Option<usize> = None, own(), example("50");
         /// The longest reply in tokens.
         max_tokens: u32 = 120;
@@ -186,8 +182,7 @@ settings! {
         /// `piper` and `kokoro` (`antiphon models pull kokoro-82m`) are embedded; `openai`, `elevenlabs`, `cartesia` and
         /// `deepgram` are servers; `sim` is simulated.
         engine: TtsEngine = TtsEngine::Piper, own();
-        /// Several engines instead of one, in the order in which they are tried: names, or tables of this
-        /// section's keys.
+        /// Several engines instead of one, in the order in which they are tried: names, or tables of this section's keys.
         engines: Vec<Tts> = Vec::new(), own();
         /// With `piper`: a voice file instead of the default, with its `.onnx.json` beside it. With `kokoro`: a folder
         /// like the default's. Of a server: its name of the model.
@@ -196,8 +191,7 @@ settings! {
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
         /// The server's key.
         api_key: Option<Secret> = None, own(), example("\"${ELEVENLABS_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at
-        /// its best.
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
         max_concurrent: Option<usize> = None, own(), example("50");
         /// Of a server: the voices that may be asked for, the default first.
         voices: Vec<String> = Vec::new(), own();
@@ -252,8 +246,7 @@ settings! {
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
         /// The server's key.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at
-        /// its best.
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
         max_concurrent: Option<usize> = None, own(), example("50");
         /// The most texts that go to the engine at once.
         max_batch: usize = 50;
