@@ -1,4 +1,4 @@
-//! Tells the program from which commit it is built, and packs its line tables.
+//! Records the commit from which the program is built, and compresses its line tables.
 
 use std::process::Command;
 
@@ -11,11 +11,12 @@ fn main() {
     if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
         println!("cargo::rustc-env=ANTIPHON_COMMIT={commit}");
     }
-    // A new commit moves the log of HEAD; without git there is nothing to watch.
+    // Every commit changes the log of HEAD, so that is watched. Without git there is nothing to watch.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }
-    // Packed line tables are a third as large; what reads them (`antiphon profile`, debuggers) unpacks them.
+    // Compressed line tables take a third of the space. Their readers (`antiphon profile`, debuggers)
+    // decompress them.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         println!("cargo::rustc-link-arg-bins=-Wl,--compress-debug-sections=zlib");
     }

@@ -1,4 +1,4 @@
-//! Steps whose instructions are counted: `scripts/instructions.sh` runs each one under valgrind and compares.
+//! Counts the instructions of single steps: `scripts/instructions.sh` runs each of them under valgrind and compares.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! What a turn's plan costs, and what running its steps side by side gains: `cargo bench -p antiphon-agent --bench plan`.
+//! The cost of a turn's plan, and the gain of running its steps in parallel: `cargo bench -p antiphon-agent
+//! --bench plan`.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -15,7 +16,7 @@ use tokio::time::sleep;
 
 const NAMES: [&str; 4] = ["emotion", "memory", "profile", "knowledge"];
 
-/// Four steps that each wait so long for an engine elsewhere.
+/// Four steps that each wait for `wait`, as for a remote engine.
 fn steps(wait: Duration) -> Vec<Step<u64>> {
     let step = |name| {
         Step::new(name, Duration::from_secs(1), move |_: &u64| async move {
@@ -34,7 +35,7 @@ async fn run(plan: &Arc<Plan<u64>>) {
     assert_eq!(*planned.turn(), 4);
 }
 
-/// Turns a second of so many callers at once.
+/// Turns per second when this many callers have turns at the same time.
 async fn turns_per_second(plan: &Arc<Plan<u64>>, callers: usize, turns: usize) -> f64 {
     let since = Instant::now();
     let callers: Vec<_> = (0..callers)

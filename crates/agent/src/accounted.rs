@@ -1,4 +1,4 @@
-//! Charging a call for the time its task is at work.
+//! Charges a call's account for the time in which its task works.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use antiphon_core::measure::account::{Account, Worker, Working};
 
-/// What a call's own task is called in profiles.
+/// The name of a call's own task in profiles.
 static SESSION: LazyLock<Worker> = LazyLock::new(|| Worker::new("session"));
 
 /// A future whose work is charged to an account.
 pub(crate) struct Accounted<F> {
     account: Arc<Account>,
-    /// Boxed once a call, so that it can be polled in place.
+    /// The work itself, boxed once for each call so that it can be polled in place.
     work: Pin<Box<F>>,
 }
 
@@ -34,7 +34,8 @@ impl<F: Future> Future for Accounted<F> {
     }
 }
 
-/// A stretch of work. Its beginning and its end are functions of their own so that a profile shows what charging costs.
+/// One stretch of work. Its beginning and its end are separate functions, so that a profile shows what
+/// charging costs.
 struct Charging {
     _working: Working,
     began: Instant,

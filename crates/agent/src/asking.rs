@@ -1,5 +1,5 @@
-//! How a reply is asked for. Calls, prefetching and warming up ask in the same way, so that an answer made for one of them is
-//! found in the cache by the others.
+//! Builds the requests for replies. Calls, prefetching and warming up all build them here, so that an answer made for
+//! one of them is found in the cache by the others.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::reply::{Planning, Reply, Speaker};
 use crate::turn_context::{Sources, TurnContext};
 use crate::{Agent, Engines};
 
-/// Who is asked, and as whose agent.
+/// The engines and the agent for which a reply is requested.
 pub(crate) struct Asking<'a> {
     pub(crate) engines: &'a Engines,
     pub(crate) agent: &'a Agent,
@@ -41,8 +41,8 @@ impl Asking<'_> {
         request
     }
 
-    /// Asks for a reply to `said`, the person's latest words. What a client gives to be answered instead of the
-    /// conversation is its own affair: nothing is looked up for it.
+    /// Requests a reply to `said`, the person's latest words. If the client gives its own input instead of the
+    /// conversation, nothing is looked up for it, because the client is responsible for it.
     pub(crate) fn generate(&self, said: String, mut request: ChatRequest, asked: &ReplyRequest) -> Reply {
         let priority = request.priority;
         request.reuse = self.reuse(asked);
@@ -56,7 +56,7 @@ impl Asking<'_> {
         Reply::generate(planning, self.speaker(asked, priority))
     }
 
-    /// Asks for a reply to `question`, which is not yet part of the conversation.
+    /// Requests a reply to `question`, which is not yet part of the conversation.
     pub(crate) fn answer(&self, history: &History, question: String, priority: Priority) -> Reply {
         let asked = ReplyRequest::default();
         let part = Part::Audio { transcript: Some(question.clone()) };
@@ -65,7 +65,7 @@ impl Asking<'_> {
         self.generate(question, request, &asked)
     }
 
-    /// Says a fixed text.
+    /// Speaks a fixed text.
     pub(crate) fn say(&self, text: &str, priority: Priority) -> Reply {
         Reply::say(text, self.speaker(&ReplyRequest::default(), priority))
     }

@@ -1,24 +1,24 @@
-//! The call's clock: media time, driven by the audio judged, and by the wall when none comes.
+//! The call's clock. It shows media time, driven by the judged audio, and by the wall clock when no audio comes.
 
 use std::time::Duration;
 
 use antiphon_core::MediaTime;
 use tokio::time::Instant;
 
-/// Between two judged windows the clock runs on with the wall, but not further than this: a window of 32 ms
-/// and its delivery. Beyond it, what the person says is not known yet.
+/// Between two judged windows the clock follows the wall clock, but by no more than this: a window of 32 ms and its
+/// delivery. What the person says beyond that is not known yet.
 const AHEAD: Duration = Duration::from_millis(50);
-/// When nothing was judged for this long, audio has stopped coming and the wall takes over.
+/// When nothing has been judged for this long, audio has stopped coming and the wall clock takes over.
 const GAP: Duration = Duration::from_millis(300);
 
-/// Maps audio received and wall time to one media time that does not stop.
+/// Maps the audio received and the wall clock to a media time that never stops.
 #[derive(Debug)]
 pub(crate) struct MediaClock {
     /// Media time of the latest judged window.
     at: MediaTime,
     /// When it was judged.
     wall: Instant,
-    /// What media time has on the audio received: the gaps in which none came.
+    /// How far media time is ahead of the audio received: the length of all gaps in which no audio came.
     gaps: Duration,
 }
 
@@ -27,7 +27,7 @@ impl MediaClock {
         Self { at: MediaTime::ZERO, wall: now, gaps: Duration::ZERO }
     }
 
-    /// Audio up to `received` has been judged: gives its media time.
+    /// Reports that audio up to `received` has been judged. Returns its media time.
     pub(crate) fn judged(&mut self, received: MediaTime, now: Instant) -> MediaTime {
         let silent = now - self.wall;
         let expected = received + self.gaps;
@@ -45,28 +45,28 @@ impl MediaClock {
         self.at + if passed > GAP { passed } else { passed.min(AHEAD) }
     }
 
-    /// When media time `at` comes, if no audio does before.
+    /// The wall time at which media time `at` is reached if no more audio comes before.
     pub(crate) fn wall(&self, at: MediaTime) -> Instant {
         let wait = at.since(self.at);
         self.wall + if wait > AHEAD && wait < GAP { GAP + Duration::from_millis(1) } else { wait }
     }
 
-    /// How much of the audio up to `received` is not judged yet.
+    /// How much of the audio up to `received` has not been judged yet.
     pub(crate) fn behind(&self, received: MediaTime) -> Duration {
         received.since(self.received(self.at))
     }
 
-    /// Whether audio stopped being judged: a detector that does not answer must not stop the call.
+    /// Whether audio is no longer being judged. A detector that does not answer must not stop the call.
     pub(crate) fn has_stopped(&self, now: Instant) -> bool {
         now - self.wall > Duration::from_secs(2)
     }
 
-    /// The position in the audio received of media time `at`.
+    /// The position in the received audio that corresponds to media time `at`.
     pub(crate) fn received(&self, at: MediaTime) -> MediaTime {
         at.saturating_sub(self.gaps)
     }
 
-    /// When the audio at media time `at` came in, in a call fed in real time.
+    /// When the audio at media time `at` was received, assuming that the call was fed in real time.
     pub(crate) fn heard_at(&self, at: MediaTime) -> Instant {
         self.wall.checked_sub(self.at.since(at)).unwrap_or(self.wall)
     }

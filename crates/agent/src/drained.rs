@@ -1,4 +1,4 @@
-//! A reply made before anybody asks: it goes nowhere, what is below the engines keeps it.
+//! Reads a reply to its end without playing it, so that the caches below the engines keep it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::reply::{Reply, ReplyPart, ReplyTimes, STALLED, stalled};
 
-/// All of a reply.
+/// The result of a whole reply.
 #[derive(Default)]
 pub(crate) struct DrainedStream {
     pub(crate) text: String,
@@ -17,14 +17,14 @@ pub(crate) struct DrainedStream {
     pub(crate) times: ReplyTimes,
 }
 
-/// Makes all of a reply.
+/// Reads a whole reply.
 ///
 /// # Errors
-/// The engines', and `Timeout` when nothing new comes for [`STALLED`].
+/// Errors of the engines, and `Timeout` when nothing new comes for [`STALLED`].
 pub(crate) async fn drain(mut reply: Reply) -> Result<DrainedStream> {
     let mut drained = DrainedStream::default();
     loop {
-        // An engine that always has more to say does not keep the thread.
+        // An engine that always has more to say must not occupy the thread for ever.
         tokio::task::coop::consume_budget().await;
         let Some(part) = timeout(STALLED, reply.next()).await.map_err(|_| stalled())? else { break };
         match part? {

@@ -1,4 +1,4 @@
-//! What the agent hears: the latest audio, and the utterance being transcribed.
+//! What the agent hears: the latest audio, and the utterance that is being transcribed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,50 +10,51 @@ use antiphon_core::{
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-/// Audio goes to speech recognition in pieces of 100 ms: engines re-read no more often, and a call costs ten
-/// hand-overs a second instead of fifty.
+/// Audio goes to speech recognition in pieces of 100 ms. Engines process it no more often, and a call then needs only
+/// ten hand-overs a second instead of fifty.
 const PIECE: usize = 1_600;
-/// Pieces under way to an engine, at most: 20 s. Beyond it nothing more is received.
+/// Most pieces that wait for an engine: 20 s. While there are that many, no more audio is received.
 const MAX_PIECES: usize = 200;
-/// Speech is noticed at most this long after it began: what must last before it counts, and what is received
-/// but not judged.
+/// Speech is noticed at most this long after its beginning. It consists of the time that speech must last before it
+/// counts, and of the audio that is received but not judged yet.
 const NOTICED_WITHIN: Duration = Duration::from_millis(400);
-/// What the turn detector looks at.
+/// How much audio the turn detector examines: 8 s at 16 kHz.
 const TURN_WINDOW: usize = 8 * 16_000;
 
-/// The latest audio and the utterance in it.
+/// The latest audio, and the utterance in it if there is one.
 pub(crate) struct Ear {
-    /// The latest audio: the padding, and while a person speaks the turn detector's window.
+    /// The latest audio: the padding, and while a person speaks also the turn detector's window.
     recent: VecDeque<i16>,
-    /// What is kept while nobody speaks: speech is noticed some time after it began.
+    /// How many samples are kept while nobody speaks, because speech is noticed only some time after its beginning.
     kept: usize,
     keeps_turn_window: bool,
-    /// Samples received in all.
+    /// How many samples have been received in total.
     received: u64,
     utterance: Option<Utterance>,
 }
 
-/// What somebody is saying.
+/// The speech of a person while it is being transcribed.
 pub(crate) struct Utterance {
-    /// The message it will be.
+    /// The message that the utterance will become.
     pub(crate) item: ItemId,
-    /// Understood so far.
+    /// The text recognized so far.
     pub(crate) text: String,
-    /// `text` covers all speech up to the pause.
+    /// Whether `text` covers all speech up to the pause.
     pub(crate) settled: bool,
-    /// How much audio it covers.
+    /// How much audio the utterance has.
     pub(crate) audio: Duration,
     input: mpsc::Sender<SttInput>,
     pending: Vec<i16>,
-    /// Flushes asked for and not yet answered.
+    /// How many flushes were requested and not yet answered.
     flushes: u32,
-    /// In a pause, audio is kept back: if the person does not go on, nothing has to be read again.
+    /// Whether speech has paused. Audio is then held back: if the person does not go on, the engine need not
+    /// process it.
     paused: bool,
     recognition: Recognition,
     samples: u64,
 }
 
-/// Whether the engine gives more transcripts of an utterance.
+/// Whether the engine will return more transcripts of an utterance.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Recognition {
     GoesOn,
@@ -61,11 +62,11 @@ enum Recognition {
     Failed,
 }
 
-/// One utterance's transcripts as they come; `None` when no more will.
+/// The transcripts of one utterance. `None` means that no more will come.
 pub(crate) type Transcripts = BoxStream<'static, (ItemId, Option<Result<Transcript>>)>;
 
 impl Ear {
-    /// Keeps `padding` of audio from before speech begins.
+    /// `padding` is how much audio from before the beginning of speech is kept.
     pub(crate) fn new(padding: Duration, keeps_turn_window: bool) -> Self {
         let mut ear =
             Self { recent: VecDeque::new(), kept: 0, keeps_turn_window, received: 0, utterance: None };
@@ -78,22 +79,22 @@ impl Ear {
         self.kept = SampleRate::HZ_16000.samples_in(padding + NOTICED_WITHIN);
     }
 
-    /// Whether speech recognition keeps up with what is heard.
+    /// Whether speech recognition keeps up with the received audio.
     pub(crate) fn has_room(&self) -> bool {
         self.utterance.as_ref().is_none_or(|utterance| utterance.input.capacity() > 1)
     }
 
-    /// The utterance being heard.
+    /// The utterance that is being heard.
     pub(crate) fn utterance(&mut self) -> Option<&mut Utterance> {
         self.utterance.as_mut()
     }
 
-    /// How much audio was received.
+    /// How much audio has been received.
     pub(crate) fn received(&self) -> MediaTime {
         MediaTime::from_samples(self.received, SampleRate::HZ_16000)
     }
 
-    /// More audio.
+    /// Takes in more audio.
     pub(crate) fn hear(&mut self, samples: &[i16]) {
         self.received += samples.len() as u64;
         self.recent.extend(samples);
@@ -108,7 +109,7 @@ impl Ear {
         }
     }
 
-    /// Transcribes from `at` of the audio received, as far back as it is kept.
+    /// Begins to transcribe at the position `at` of the received audio, as far back as it is kept.
     pub(crate) fn begin(
         &mut self,
         stt: &dyn Stt,
@@ -124,7 +125,7 @@ impl Ear {
         transcripts
     }
 
-    /// The utterance is over, or forgotten: its input ends when it is dropped.
+    /// Ends the utterance and returns it. The engine's input ends when the utterance is dropped.
     pub(crate) fn end(&mut self) -> Option<Utterance> {
         let excess = self.recent.len().saturating_sub(self.kept);
         self.recent.drain(..excess);
@@ -132,14 +133,14 @@ impl Ear {
         self.utterance.take()
     }
 
-    /// The audio of the last 8 s at most, for the turn detector.
+    /// The last 8 s of audio at most, for the turn detector.
     pub(crate) fn turn_window(&self) -> Arc<[i16]> {
         self.recent.iter().copied().collect()
     }
 }
 
 impl Utterance {
-    /// An utterance that begins with `pending`.
+    /// Begins an utterance with the audio in `pending`.
     pub(crate) fn begin(
         stt: &dyn Stt,
         options: SttOptions,
@@ -170,7 +171,7 @@ impl Utterance {
         (utterance, transcripts)
     }
 
-    /// Speech paused: asks for all text so far.
+    /// Speech has paused: requests the text of all audio so far.
     pub(crate) fn pause(&mut self) {
         self.forward();
         self.send(SttInput::Flush);
@@ -178,7 +179,7 @@ impl Utterance {
         self.paused = true;
     }
 
-    /// Takes a transcript; true when it covers all that was said up to the pause.
+    /// Takes in a transcript. Returns true when it covers all that was said up to the pause.
     pub(crate) fn understand(&mut self, transcript: Transcript) -> bool {
         self.text = transcript.text;
         self.audio = Duration::from_millis(transcript.audio_ms);
@@ -189,21 +190,21 @@ impl Utterance {
         self.settled
     }
 
-    /// Speech goes on.
+    /// Speech continues after a pause.
     pub(crate) fn resume(&mut self) {
         self.paused = false;
         self.settled = false;
         self.forward();
     }
 
-    /// The engine gives no more transcripts; one that has failed ends as well.
+    /// The engine will return no more transcripts; one that has failed ends as well.
     pub(crate) fn end(&mut self) {
         if self.recognition == Recognition::GoesOn {
             self.recognition = Recognition::Ended;
         }
     }
 
-    /// The engine has failed: it gives no more transcripts.
+    /// The engine has failed and will return no more transcripts.
     pub(crate) fn fail(&mut self) {
         self.recognition = Recognition::Failed;
     }
@@ -213,17 +214,17 @@ impl Utterance {
         self.recognition != Recognition::GoesOn
     }
 
-    /// Whether something was said of which not a word is known, because the engine failed.
+    /// Whether something was said of which no word is known, because the engine failed.
     pub(crate) fn is_unheard(&self) -> bool {
         self.recognition == Recognition::Failed && self.text.trim().is_empty()
     }
 
-    /// Whether all text so far was asked for and nothing was said since.
+    /// Whether the text of all audio was requested and nothing has been said since.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused
     }
 
-    /// How much audio it has.
+    /// The length of its audio.
     pub(crate) fn length(&self) -> Duration {
         Duration::from_micros(self.samples * 1_000 / 16)
     }
@@ -244,7 +245,7 @@ impl Utterance {
         }
     }
 
-    /// The session receives no more while there is no room, so this fails only when the engine has ended.
+    /// This fails only when the engine has ended, since the session receives no audio while there is no room.
     fn send(&self, input: SttInput) {
         if self.input.try_send(input).is_err() {
             tracing::warn!(item = %self.item, "speech recognition has ended");

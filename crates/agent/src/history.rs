@@ -5,11 +5,11 @@ use std::time::Duration;
 use antiphon_core::call::Place;
 use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part};
 
-/// Items kept; the oldest are forgotten. At two items a turn this is more than an hour of talk.
+/// Most items that are kept; the oldest are dropped. At two items a turn this is more than an hour of conversation.
 const MAX_ITEMS: usize = 1_000;
-/// Bytes of text kept: ten hours of talk, and more than the longest context of a model.
+/// Most bytes of text that are kept: ten hours of conversation, and more than the longest context of a model.
 const MAX_BYTES: usize = 1 << 20;
-/// The longest item that a client may add, in bytes of text: more would crowd out what was said.
+/// Longest item that a client may add, in bytes of text. Longer ones would displace too much of the conversation.
 pub(crate) const LONGEST_GIVEN: usize = 64 << 10;
 
 /// The items of one conversation.
@@ -23,12 +23,12 @@ struct Entry {
     item: ConversationItem,
     /// How long the item's audio is, if it has any.
     audio: Duration,
-    /// Read by the model, and not shown to the client.
+    /// Whether the model reads the item although the client is not shown it.
     hidden: bool,
 }
 
 impl History {
-    /// Inserts an item and gives the one before it. An item without its [`Place::After`] is refused.
+    /// Inserts an item and returns the one before it. Fails if the item that [`Place::After`] names does not exist.
     pub(crate) fn insert(&mut self, item: ConversationItem, place: &Place) -> Result<Option<ItemId>, ItemId> {
         let at = match place {
             Place::Last => self.entries.len(),
@@ -47,7 +47,8 @@ impl History {
         self.bound();
     }
 
-    /// Forgets the oldest items. A tool's output goes with its call: models refuse one without the other.
+    /// Drops the oldest items. A tool's result is dropped together with its call, because models refuse one without
+    /// the other.
     fn bound(&mut self) {
         let mut bytes: usize = self.entries.iter().map(|entry| entry.item.text_bytes()).sum();
         let (mut forgotten, items) = (0, self.entries.len());
@@ -62,17 +63,17 @@ impl History {
         self.entries.drain(..forgotten);
     }
 
-    /// Appends an item and gives the one before it.
+    /// Appends an item and returns the one before it.
     pub(crate) fn push(&mut self, item: ConversationItem) -> Option<ItemId> {
         self.insert(item, &Place::Last).unwrap_or_default()
     }
 
-    /// The identity of the last item that the client knows.
+    /// The id of the last item that the client knows.
     pub(crate) fn last(&self) -> Option<ItemId> {
         last_shown(&self.entries)
     }
 
-    /// The item before this one, as the client sees it.
+    /// The item before this one, as the client sees them.
     pub(crate) fn previous(&self, id: &ItemId) -> Option<ItemId> {
         last_shown(&self.entries[..self.position(id)?])
     }
@@ -82,14 +83,14 @@ impl History {
         self.position(id).map(|at| &self.entries[at].item)
     }
 
-    /// Replaces an item that was still growing. One that the client has cut short stays as it was heard.
+    /// Replaces an item that was still growing. An item that the client has truncated keeps the text that was heard.
     pub(crate) fn update(&mut self, item: ConversationItem) {
         if let Some(kept) = self.get_mut(&item.id).filter(|kept| kept.status == ItemStatus::InProgress) {
             *kept = item;
         }
     }
 
-    /// Moves an item past the hidden ones that follow it: what is still to be said of it comes after them.
+    /// Moves an item behind the hidden ones that follow it, because the rest of its text will be said after them.
     pub(crate) fn move_past_hidden(&mut self, id: &ItemId) {
         let Some(at) = self.position(id) else { return };
         let hidden = self.entries[at + 1..].iter().take_while(|entry| entry.hidden).count();
@@ -111,7 +112,7 @@ impl History {
         self.entries.iter().map(|e| &e.item)
     }
 
-    /// Adds to the length of the item's audio.
+    /// Adds `by` to the length of the item's audio.
     pub(crate) fn extend_audio(&mut self, id: &ItemId, by: Duration) {
         if let Some(at) = self.position(id) {
             self.entries[at].audio += by;
@@ -123,7 +124,7 @@ impl History {
         self.position(id).map(|at| self.entries[at].audio)
     }
 
-    /// Keeps only what was heard: the item's text becomes `heard`.
+    /// Reduces the item to what was heard: its text becomes `heard`.
     pub(crate) fn truncate(&mut self, id: &ItemId, heard: String) {
         let Some(item) = self.get_mut(id) else { return };
         item.status = ItemStatus::Incomplete;
@@ -138,7 +139,7 @@ impl History {
     }
 
     fn position(&self, id: &ItemId) -> Option<usize> {
-        // The items asked for are nearly always the latest.
+        // The item in question is nearly always one of the latest.
         self.entries.iter().rposition(|e| e.item.id == *id)
     }
 }

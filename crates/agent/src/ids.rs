@@ -1,4 +1,4 @@
-//! Identities unique in time and between servers.
+//! Identifiers that are unique over time and across servers.
 
 use std::num::{NonZeroU64, NonZeroU128};
 
@@ -6,7 +6,8 @@ use antiphon_core::CallId;
 use antiphon_core::trace::TraceContext;
 use rand::Rng;
 
-/// `prefix` and 20 letters and digits: 103 bits, as unguessable as it is unique.
+/// Appends 20 random letters and digits to `prefix`. They hold 103 bits, so that the result can be neither repeated
+/// nor guessed.
 pub fn unique(prefix: &str) -> String {
     const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let mut rng = rand::rng();
@@ -16,12 +17,12 @@ pub fn unique(prefix: &str) -> String {
     id
 }
 
-/// The name of a new call.
+/// The id of a new call.
 pub fn new_call() -> CallId {
     CallId::new(unique("call_"))
 }
 
-/// The span of a new call, within the caller's trace or one of its own.
+/// The span of a new call, in the caller's trace or in a new one.
 pub fn new_span(parent: Option<TraceContext>) -> TraceContext {
     let mut rng = rand::rng();
     let (trace_id, span_id): (NonZeroU128, NonZeroU64) = (rng.random(), rng.random());

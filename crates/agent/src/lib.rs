@@ -1,4 +1,4 @@
-//! One conversation: the session pipeline from audio in to audio out.
+//! The conversation of one call: the pipeline from incoming audio to outgoing audio.
 
 mod accounted;
 mod asking;
@@ -30,9 +30,9 @@ use antiphon_core::{
 /// The engines that all calls share.
 #[derive(Clone)]
 pub struct Engines {
-    /// Voice activity.
+    /// Voice activity detection.
     pub vad: Arc<dyn Vad>,
-    /// Semantic end of turn; without it silence alone ends a turn.
+    /// Semantic detection of the end of a turn. Without it, silence alone ends a turn.
     pub turn: Option<Arc<dyn TurnDetector>>,
     /// Speech to text.
     pub stt: Arc<dyn Stt>,
@@ -42,31 +42,32 @@ pub struct Engines {
     pub tts: Arc<dyn Tts>,
     /// Turns texts into vectors.
     pub embed: Arc<dyn Embed>,
-    /// How a person feels.
+    /// Judges how a person feels.
     pub emotion: Option<Arc<dyn EmotionClassifier>>,
 }
 
-/// An agent of a tenant: how it behaves, and what it knows, remembers and can do. Shared by its calls.
+/// An agent of a tenant: how it behaves, what it knows and remembers, and which tools it has. Shared by its calls.
 #[derive(Clone, Default)]
 pub struct Agent {
     /// How the agent behaves in a new call, before its client changes anything.
     pub session: SessionConfig,
-    /// Whether replies may be used again, and which replies given before may answer.
+    /// Whether replies may be used again, and which earlier replies may answer.
     pub reuse: ReplyReuse,
-    /// What is remembered of persons.
+    /// The memories of persons.
     pub memories: Option<Arc<dyn Memories>>,
-    /// What the agent's tenant knows.
+    /// The knowledge of the agent's tenant.
     pub knowledge: Option<Arc<dyn Knowledge>>,
-    /// Predicts the next questions, so that their answers are made early: of use only if a cache stands below the language
+    /// Predicts the next questions, so that their answers are made early. Useful only with a cache below the language
     /// model and the voice.
     pub prefetch: Option<Arc<dyn Prefetch>>,
-    /// What the agent may call and the server runs.
+    /// The tools that the server runs for the agent.
     pub tools: Option<Arc<dyn Tools>>,
 }
 
 impl Agent {
-    /// The server's tools for a reply, beside those that the client runs: a client that brings a tool of the same name
-    /// replaces the server's. What is asked for beside the conversation is the client's own affair, and so are its tools.
+    /// The server's tools for a reply, in addition to those that the client runs. A client's tool replaces the
+    /// server's of the same name. A reply beside the conversation gets none of the server's tools, because the client
+    /// alone decides what it may use.
     pub(crate) fn tools_beside(&self, clients: &[Tool], asked: &ReplyRequest) -> Vec<Tool> {
         let Some(ours) = self.tools.as_ref().filter(|_| !asked.out_of_band) else { return Vec::new() };
         let mut tools = ours.list();

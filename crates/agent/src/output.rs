@@ -1,4 +1,4 @@
-//! The items a reply is made of, and what is said about them as they grow.
+//! The items of a reply, and the events that report how they grow.
 
 use antiphon_core::{
     ConversationItem, Event, ItemContent, ItemId, ItemStatus, Part, ReplyId, Role, ToolCall,
@@ -6,13 +6,13 @@ use antiphon_core::{
 
 use crate::ids;
 
-/// The items of one reply, the last of them perhaps unfinished.
+/// The items of one reply. The last of them may be unfinished.
 #[derive(Debug)]
 pub(crate) struct ReplyOutput {
     reply: ReplyId,
     spoken: bool,
     items: Vec<ConversationItem>,
-    /// Which tool call of the completion is growing.
+    /// The index of the tool call in the completion that is growing.
     tool: Option<usize>,
 }
 
@@ -26,19 +26,19 @@ impl ReplyOutput {
         &self.items
     }
 
-    /// The message that is growing or, failing that, the last one.
+    /// The message that is growing, or else the last one.
     pub(crate) fn message(&self) -> Option<&ItemId> {
         self.items.iter().rfind(|i| matches!(i.content, ItemContent::Message { .. })).map(|i| &i.id)
     }
 
-    /// The message, while it grows.
+    /// The message, if it is still growing.
     pub(crate) fn growing_message(&self) -> Option<&ConversationItem> {
         self.items
             .iter()
             .rfind(|item| is_growing(item) && matches!(item.content, ItemContent::Message { .. }))
     }
 
-    /// More text of the agent's message.
+    /// Adds text to the agent's message.
     pub(crate) fn text(&mut self, delta: &str) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.growing().is_some_and(|item| matches!(item.content, ItemContent::Message { .. })) {
@@ -65,7 +65,7 @@ impl ReplyOutput {
         events
     }
 
-    /// More of a tool call; `call` counts the calls of the completion.
+    /// Adds to a tool call; `call` is its index among the calls of the completion.
     pub(crate) fn tool_call(
         &mut self,
         call: usize,
@@ -101,8 +101,8 @@ impl ReplyOutput {
         events
     }
 
-    /// The model has written all of what it was writing: a tool can be called, though the message before it is
-    /// still being spoken.
+    /// The model has finished writing, so tools can be called even while the message before them is still
+    /// being spoken.
     pub(crate) fn written(&mut self) -> Vec<Event> {
         let spoken = self.spoken;
         self.close_where(ItemStatus::Completed, |item| {
@@ -110,7 +110,7 @@ impl ReplyOutput {
         })
     }
 
-    /// Every item is over.
+    /// Ends all items.
     pub(crate) fn close(&mut self, status: ItemStatus) -> Vec<Event> {
         self.close_where(status, |_| true)
     }
@@ -126,7 +126,7 @@ impl ReplyOutput {
             .collect()
     }
 
-    /// The last item, if it is not over.
+    /// The last item, if it is unfinished.
     fn growing(&self) -> Option<&ConversationItem> {
         self.items.last().filter(|item| is_growing(item))
     }

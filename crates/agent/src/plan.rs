@@ -1,8 +1,8 @@
-//! A plan: what is looked up before the language model is asked, in typed steps.
+//! A plan: the lookups before the language model is asked, as typed steps.
 //!
-//! The steps of a group run side by side; a group begins when the one before has settled. A step that the turn does
-//! not need is skipped; one that is late is dropped, and what it was to find stays as it was, so that no step delays a
-//! reply past its deadline. Dropping a [`Planned`] cancels everything.
+//! The steps of a group run concurrently, and a group begins when the one before has settled. A step that the turn
+//! does not need is skipped. A step that misses its deadline is dropped and changes nothing, so that no step delays a
+//! reply any longer. Dropping a [`Planned`] cancels everything.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use antiphon_core::{BoxFuture, Result, StepOutcome, StepReport};
 use futures_util::FutureExt;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a step found, put where it belongs.
+/// The result of a step: a function that stores it in the turn.
 pub type Found<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 type Skip<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 type Work<T> = Box<dyn Fn(&T) -> BoxFuture<'static, Result<Found<T>>> + Send + Sync>;
 
-/// One thing to do for a turn of type `T`.
+/// One lookup for a turn of type `T`.
 pub struct Step<T> {
     name: &'static str,
     deadline: Duration,
@@ -28,7 +28,7 @@ pub struct Step<T> {
 }
 
 impl<T> Step<T> {
-    /// `work` may take as long as `deadline`, from the beginning of its group.
+    /// `deadline` is how long `work` may take, counted from the beginning of its group.
     pub fn new<F>(
         name: &'static str,
         deadline: Duration,
@@ -41,7 +41,7 @@ impl<T> Step<T> {
         Self { name, deadline, skip: None, work }
     }
 
-    /// Not done for turns of which this is true.
+    /// Skips the step for turns of which the condition is true.
     #[must_use]
     pub fn skipped_if(mut self, skip: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         self.skip = Some(Box::new(skip));
@@ -61,7 +61,7 @@ impl<T> Default for Plan<T> {
 }
 
 impl<T> Plan<T> {
-    /// Adds steps that run side by side after those before.
+    /// Adds steps that run concurrently, after the groups added before.
     #[must_use]
     pub fn then(mut self, group: Vec<Step<T>>) -> Self {
         if !group.is_empty() {
@@ -70,7 +70,7 @@ impl<T> Plan<T> {
         self
     }
 
-    /// Begins it for a turn.
+    /// Starts the plan for a turn.
     pub fn start(self: Arc<Self>, turn: T) -> Planned<T> {
         let mut planned =
             Planned { plan: self, turn, group: 0, running: Vec::new(), timer: None, reports: Vec::new() };
@@ -79,36 +79,36 @@ impl<T> Plan<T> {
     }
 }
 
-/// A plan under way for one turn.
+/// A running plan for one turn.
 pub struct Planned<T> {
     plan: Arc<Plan<T>>,
     turn: T,
     group: usize,
     running: Vec<Running<T>>,
-    /// Wakes for the next deadline; only there once something had to be waited for.
+    /// Wakes the task at the next deadline. It exists only after something had to be waited for.
     timer: Option<Pin<Box<Sleep>>>,
     reports: Vec<StepReport>,
 }
 
 struct Running<T> {
-    /// Its place in the group.
+    /// The index of the step in its group.
     step: usize,
     since: Instant,
     work: BoxFuture<'static, Result<Found<T>>>,
 }
 
 impl<T> Planned<T> {
-    /// The turn with what was found so far.
+    /// The turn with the results so far.
     pub fn turn(&self) -> &T {
         &self.turn
     }
 
-    /// How the steps went so far.
+    /// How the steps have ended so far.
     pub fn reports(&self) -> &[StepReport] {
         &self.reports
     }
 
-    /// Goes on with whatever can go on; ready when all steps have settled.
+    /// Runs whatever can make progress. Ready when all steps have settled.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.poll_steps(cx);
@@ -152,7 +152,7 @@ impl<T> Planned<T> {
         }
     }
 
-    /// Has itself woken at the next deadline.
+    /// Sets the timer to the next deadline.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) {
         let Some(due) = (0..self.running.len()).map(|at| self.due(at)).min() else { return };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
@@ -160,7 +160,7 @@ impl<T> Planned<T> {
             timer.as_mut().reset(due);
         }
         if timer.poll_unpin(cx).is_ready() {
-            // It became due just now.
+            // The deadline has passed just now.
             cx.waker().wake_by_ref();
         }
     }
@@ -211,7 +211,7 @@ mod tests {
 
     type Turn = Vec<&'static str>;
 
-    /// Takes so long, then notes its name.
+    /// A step that takes `took`, and then records its name.
     fn step(name: &'static str, took: u32, deadline: u32) -> Step<Turn> {
         Step::new(name, MS * deadline, move |_: &Turn| async move {
             sleep(MS * took).await;

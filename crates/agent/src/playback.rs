@@ -1,4 +1,4 @@
-//! What goes out of the reply's audio, when, and how much of it was heard.
+//! Playback: which part of the reply's audio is sent, when, and how much of it was heard.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use antiphon_core::call::{OutputAudio, Pacing};
 use antiphon_core::{AudioChunk, SampleRate};
 use tokio::time::Instant;
 
-/// Audio made but not sent, at most: synthesis waits beyond it.
+/// Most audio that is made but not sent. Synthesis waits when there is more.
 const MAX_QUEUED: Duration = Duration::from_secs(10);
 
 /// The reply being played.
 pub(crate) struct Playback {
     rate: SampleRate,
     pacing: Pacing,
-    /// The most audio that goes out at once.
+    /// The most audio that is sent at once.
     frame: Duration,
     resampler: Option<(SampleRate, Resampler)>,
-    /// Made but not sent.
+    /// Audio that was made but not sent.
     queue: VecDeque<i16>,
-    /// Sent but perhaps not played yet: what a resumed reply repeats.
+    /// Audio that was sent but perhaps not played yet. It is repeated when a held reply resumes.
     sent_tail: VecDeque<i16>,
-    /// Samples sent of this reply.
+    /// How many samples of this reply were sent.
     sent: u64,
     /// When the first sample of this reply would have been played, had it never paused.
     epoch: Option<Instant>,
-    /// Held since here: samples heard.
+    /// How many samples had been heard when the reply was held.
     held: Option<u64>,
     clauses: Vec<Clause>,
 }
 
-/// What a stretch of the reply's audio says.
+/// The text of a stretch of the reply's audio.
 struct Clause {
-    /// Its first sample.
+    /// The index of its first sample.
     from: u64,
     text: String,
 }
@@ -46,8 +46,8 @@ pub(crate) struct Heard {
 }
 
 impl Playback {
-    /// `frame` is the most audio that goes out at once: longer ones are fewer messages, and of shorter ones a client
-    /// that drops stale ones loses less.
+    /// `frame` is the most audio that is sent at once. Longer frames mean fewer messages; with shorter ones, clients
+    /// that drop outdated frames lose less.
     pub(crate) fn new(output: OutputAudio, frame: Duration) -> Self {
         Self {
             rate: output.rate,
@@ -68,12 +68,12 @@ impl Playback {
         self.rate
     }
 
-    /// The audio that follows says this.
+    /// Begins a clause: the audio that follows speaks this text.
     pub(crate) fn clause(&mut self, text: String) {
         self.clauses.push(Clause { from: self.made(), text });
     }
 
-    /// More audio was made.
+    /// Adds audio that was made.
     pub(crate) fn push(&mut self, chunk: &AudioChunk) {
         if chunk.rate == self.rate {
             self.queue.extend(chunk.samples.iter());
@@ -88,7 +88,7 @@ impl Playback {
         self.resampler = Some((from, resampler));
     }
 
-    /// No more audio will come: gives out what the resampler holds back.
+    /// No more audio will come: flushes the resampler.
     pub(crate) fn finish(&mut self) {
         if let Some((_, mut resampler)) = self.resampler.take() {
             let mut out = Vec::new();
@@ -102,13 +102,13 @@ impl Playback {
         self.queue.len() < self.rate.samples_in(MAX_QUEUED)
     }
 
-    /// The next piece to send, if one is due.
+    /// The next piece to send, if it is due.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Vec<i16>> {
         if self.queue.is_empty() || self.held.is_some() || self.next_due().is_some_and(|due| due > now) {
             return None;
         }
         let played = self.rate.duration_of(self.sent as usize);
-        // A reply that ran dry goes on from now: the silence between was heard as silence.
+        // A reply that ran out of audio continues from now, because the person has heard the gap as silence.
         let epoch = self.epoch.map_or(now, |epoch| epoch.max(now.checked_sub(played).unwrap_or(epoch)));
         self.epoch = Some(epoch);
         let most = self.rate.samples_in(self.frame);
@@ -146,23 +146,23 @@ impl Playback {
         self.queue.is_empty()
     }
 
-    /// What was heard until now.
+    /// How much has been heard until now.
     pub(crate) fn heard(&self, now: Instant) -> Heard {
         let samples = self.heard_samples(now);
         Heard { audio: self.rate.duration_of(samples as usize), text: self.text_until(samples) }
     }
 
-    /// What was heard when only `audio` of the reply was played.
+    /// The text that was heard if only `audio` of the reply was played.
     pub(crate) fn heard_until(&self, audio: Duration) -> String {
         self.text_until(self.rate.samples_in(audio) as u64)
     }
 
-    /// Stops here.
+    /// Holds the reply where it is.
     pub(crate) fn hold(&mut self, now: Instant) {
         self.held = Some(self.heard_samples(now));
     }
 
-    /// Goes on where it stopped; what was sent but not heard is sent again.
+    /// Continues a held reply where it stopped. What was sent but not heard is sent again.
     pub(crate) fn resume(&mut self) {
         let Some(heard) = self.held.take() else { return };
         let unheard = (self.sent.saturating_sub(heard) as usize).min(self.sent_tail.len());
@@ -172,12 +172,13 @@ impl Playback {
         self.sent -= unheard as u64;
         self.epoch = None;
         if self.sent > 0 {
-            // Positions count on: the next piece sets the epoch as if all before had just been played.
+            // Positions keep counting, so the epoch is set as if everything before had just been played.
             self.epoch = Instant::now().checked_sub(self.rate.duration_of(self.sent as usize));
         }
     }
 
-    /// The words of the first `share` (0 to 1) of a text: words are taken to last as long as they have letters.
+    /// The words in the first `share` (0 to 1) of a text. The duration of a word is assumed to be proportional to its
+    /// number of letters.
     pub(crate) fn share(text: &str, share: f64) -> &str {
         &text[..words_in(text, share)]
     }
@@ -192,7 +193,7 @@ impl Playback {
         self.held.unwrap_or(u64::MAX).min(played).min(self.sent)
     }
 
-    /// The clauses heard, the last one up to the word in which the position falls.
+    /// The text of the clauses that were heard. The last one ends with the word at the given position.
     fn text_until(&self, samples: u64) -> String {
         let mut heard = String::new();
         for (n, clause) in self.clauses.iter().enumerate() {
@@ -211,7 +212,7 @@ impl Playback {
     }
 }
 
-/// The byte at which the words of the first `share` of a text end.
+/// The byte offset at which the words in the first `share` of a text end.
 fn words_in(text: &str, share: f64) -> usize {
     if share >= 1.0 {
         return text.len();

@@ -1,10 +1,10 @@
-//! What the language model reads: instructions first and unchanging, so that engines can cache them, then the
-//! conversation as it was heard.
+//! What the language model reads. The instructions come first and never change, so that engines can cache them. Then
+//! comes the conversation as it was heard.
 
 use antiphon_core::session::{ReplyRequest, SessionConfig};
 use antiphon_core::{ChatRequest, ConversationItem, ItemContent, Message, Part, Requester, Role};
 
-/// The request for a reply to `items`, with what `asked` changes.
+/// The request for a reply to `items`, with the changes that `asked` makes.
 pub(crate) fn chat_request<'a>(
     requester: Requester,
     config: &SessionConfig,
@@ -29,8 +29,8 @@ pub(crate) fn chat_request<'a>(
     }
 }
 
-/// What was looked up for this turn goes before what the person said last: all before it stays as it was, for engines
-/// that keep what they have read. Gives its place.
+/// Inserts what was looked up for this turn before the person's last words. Everything before it stays as it was, for
+/// engines that cache what they have read. Returns its index.
 pub(crate) fn add_context(messages: &mut Vec<Message>, context: String) -> usize {
     let last = messages.iter().rposition(|message| message.role == Role::User).unwrap_or(messages.len());
     messages.insert(last, Message::new(Role::System, context));
@@ -44,7 +44,7 @@ fn append(messages: &mut Vec<Message>, item: &ConversationItem) {
             if text.is_empty() {
                 return;
             }
-            // A person who went on after the turn seemed over wrote two items but said one thing.
+            // A person who went on after the turn seemed over has two items in the history but has said one thing.
             match messages.last_mut() {
                 Some(last) if last.role == *role && last.tool_calls.is_empty() && *role != Role::System => {
                     last.content.push(' ');

@@ -1,4 +1,4 @@
-//! A reply: language model -> clauses -> speech, all streaming, all cancelled by dropping.
+//! A reply: language model -> clauses -> speech. All of it streams, and dropping it cancels all of it.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,34 +19,35 @@ use crate::prompt;
 use crate::speech::Clauses;
 use crate::turn_context::{Findings, TurnContext};
 
-/// A reply of which nothing new came for this long has failed.
+/// A reply fails when nothing new has come for this long.
 pub(crate) const STALLED: Duration = Duration::from_secs(20);
-/// Clauses written but not yet spoken, at most: beyond this the model waits for the voice.
+/// Most clauses that are written but not spoken yet. When there are that many, the model waits for the voice.
 const MAX_CLAUSES: usize = 8;
 
-/// Chunks of audio of one clause that wait to be sent, at most.
+/// Most chunks of audio of one clause that wait to be sent.
 const MAX_CHUNKS: usize = 64;
-/// The cutter bounds a clause to some hundred characters, which nobody takes this long to say.
+/// Longest audio of one clause. A clause has a few hundred characters at most, and nobody takes this long to
+/// say them.
 const MAX_CLAUSE: Duration = Duration::from_mins(2);
 
-/// A piece of a reply, in the order in which it came to be.
+/// A part of a reply. Parts come in the order in which they were made.
 #[derive(Debug)]
 pub(crate) enum ReplyPart {
-    /// More text.
+    /// More text of the reply.
     Text(String),
-    /// The audio that follows says this.
+    /// A clause begins: the audio that follows speaks this text.
     Clause(String),
-    /// More audio.
+    /// More audio of the reply.
     Audio(AudioChunk),
-    /// More of a tool call.
+    /// A piece of a tool call.
     ToolCall { index: usize, id: Option<String>, name: Option<String>, arguments: String },
-    /// The model has written all of it; it is still being spoken.
+    /// The model has written everything, though it is still being spoken.
     Written,
-    /// The end.
+    /// The reply has ended.
     Done { finish: FinishReason, usage: Usage },
 }
 
-/// How the reply is spoken.
+/// The engine, voice and style with which the reply is spoken.
 #[derive(Clone)]
 pub(crate) struct Speaker {
     pub(crate) tts: Arc<dyn Tts>,
@@ -57,25 +58,25 @@ pub(crate) struct Speaker {
     pub(crate) priority: Priority,
 }
 
-/// What is asked of the model.
+/// The question to the model.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) text: Arc<str>,
-    /// The conversation before it, hashed.
+    /// A hash of the conversation before the question.
     pub(crate) after: u64,
 }
 
-/// When what first happened.
+/// When each stage of a reply happened first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplyTimes {
-    /// What is asked, if the answer may be used again.
+    /// The question, if its answer may be used again.
     question: Option<Question>,
     begun: Option<Instant>,
-    /// What was looked up until then.
+    /// What had been looked up by the time the model was asked.
     context: Option<Arc<ContextReport>>,
     requested: Option<Instant>,
     first_token: Option<Instant>,
-    /// Its words were said before.
+    /// Set if the reply's words came from a cache.
     from_cache: Option<CacheHit>,
     first_clause: Option<Instant>,
     first_audio: Option<Instant>,
@@ -88,17 +89,17 @@ pub(crate) struct ContextReport {
     pub(crate) steps: Vec<StepReport>,
 }
 
-/// A request to the language model that waits for what is looked up for it.
+/// A request to the language model that waits for its lookups.
 pub(crate) struct Planning {
     pub(crate) planned: Planned<TurnContext>,
     pub(crate) llm: Arc<dyn Llm>,
     pub(crate) request: ChatRequest,
-    /// How sure an emotion must be to be acted on.
+    /// The least confidence at which an emotion is acted on, from 0 to 1.
     pub(crate) confidence: f32,
 }
 
 impl Planning {
-    /// What is asked, if the answer may be used again.
+    /// The question, if its answer may be used again.
     fn question(&self) -> Option<Question> {
         let (asked, before) = self.request.messages.split_last()?;
         if self.request.reuse.is_none() || asked.role != Role::User {
@@ -113,37 +114,37 @@ impl Planning {
 }
 
 impl ReplyTimes {
-    /// What is asked, if the answer may be used again.
+    /// The question, if its answer may be used again.
     pub(crate) fn question(&self) -> Option<&Question> {
         self.question.as_ref()
     }
 
-    /// What was looked up for it.
+    /// What was looked up for the reply.
     pub(crate) fn context(&self) -> Option<&ContextReport> {
         self.context.as_deref()
     }
 
-    /// Whether its words came from a cache, and how.
+    /// Whether the reply's words came from a cache, and how they were found.
     pub(crate) fn cache_hit(&self) -> Option<CacheHit> {
         self.from_cache
     }
 
-    /// From the request to the first token.
+    /// Time from the request to the first token.
     pub(crate) fn llm_ttft(&self) -> Duration {
         span(self.requested, self.first_token)
     }
 
-    /// From the request to what can be given first: audio, or text if nothing is spoken.
+    /// Time from the request to the first output: audio, or text if nothing is spoken.
     pub(crate) fn made(&self) -> Duration {
         span(self.begun.or(self.requested), self.first_audio.or(self.first_token))
     }
 
-    /// From the first clause to its first audio.
+    /// Time from the first clause to its first audio.
     pub(crate) fn tts_ttfb(&self) -> Duration {
         span(self.first_clause, self.first_audio)
     }
 
-    /// From where to where the language model and the voice were at work on what was given first.
+    /// The periods in which the language model and the voice worked on the first output: name, beginning, end.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&'static str, Instant, Instant)> {
         let plan = self.begun.zip(self.requested).map(|(from, to)| ("plan", from, to));
         let llm = self.requested.zip(self.first_token).map(|(from, to)| ("llm", from, to));
@@ -156,7 +157,7 @@ fn span(from: Option<Instant>, to: Option<Instant>) -> Duration {
     from.zip(to).map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from))
 }
 
-/// The stream of a reply's parts.
+/// A stream of the parts of a reply.
 pub(crate) struct Reply {
     planning: Option<Planning>,
     llm: Option<BoxStream<'static, Result<ChatDelta>>>,
@@ -164,27 +165,27 @@ pub(crate) struct Reply {
     cutter: Clauses,
     clauses: VecDeque<String>,
     speaking: Option<Clause>,
-    /// The clause after it, synthesised while the one before is sent.
+    /// The next clause, which is synthesised while the current one is sent.
     ahead: Option<Clause>,
     done: Option<(FinishReason, Usage)>,
     times: ReplyTimes,
 }
 
-/// One clause on its way through speech synthesis.
+/// One clause in speech synthesis.
 struct Clause {
-    /// Taken once announced.
+    /// The clause's text, until it has been announced.
     text: Option<String>,
     audio: BoxStream<'static, Result<AudioChunk>>,
-    /// Made before its turn came.
+    /// Audio that was made before the clause's turn came.
     made: VecDeque<Result<AudioChunk>>,
-    /// How much was made in all.
+    /// How much audio was made in total.
     length: Duration,
     ended: bool,
 }
 
 impl Reply {
-    /// Asks the language model once what it needs is looked up; `speaker` says the answer, without one it is only
-    /// written.
+    /// Asks the language model once its lookups have settled. `speaker` speaks the answer; without one it is
+    /// only written.
     pub(crate) fn generate(planning: Planning, speaker: Option<Speaker>) -> Self {
         let times = ReplyTimes {
             question: planning.question(),
@@ -194,7 +195,7 @@ impl Reply {
         Self { planning: Some(planning), times, ..Self::new(None, speaker) }
     }
 
-    /// Says a fixed text.
+    /// Speaks a fixed text.
     pub(crate) fn say(text: &str, speaker: Option<Speaker>) -> Self {
         let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
         let parts = [Ok(ChatDelta::Text(text.to_owned())), Ok(done)];
@@ -216,26 +217,27 @@ impl Reply {
         }
     }
 
-    /// When what first happened.
+    /// When each stage happened first.
     pub(crate) fn times(&self) -> ReplyTimes {
         self.times.clone()
     }
 
-    /// This goes on with a reply that called a tool: what it was asked, and since when somebody waits, stays.
+    /// Makes this reply the continuation of one that called a tool. It keeps the earlier one's question, and the time
+    /// since when somebody waits.
     pub(crate) fn following(mut self, earlier: &ReplyTimes) -> Self {
         self.times.question.clone_from(&earlier.question);
         self.times.begun = earlier.begun.or(self.times.begun);
         self
     }
 
-    /// Somebody waits for the reply now, which was made on speculation.
+    /// Somebody waits for the reply from now on. Until now it was speculative.
     pub(crate) fn adopt(&mut self) {
         if let Some(speaker) = &mut self.speaker {
             speaker.priority = Priority::LiveTurn;
         }
     }
 
-    /// Asks the model as soon as what it needs is there, or late.
+    /// Asks the model as soon as the lookups have settled, successfully or not.
     fn poll_plan(&mut self, cx: &mut Context<'_>) {
         let Some(planning) = &mut self.planning else { return };
         if planning.planned.poll_ready(cx).is_pending() {
@@ -258,7 +260,7 @@ impl Reply {
         self.llm = Some(llm.chat(request));
     }
 
-    /// The next part from the model, unless it has to wait.
+    /// The next part from the model; pending while the model has to wait for the voice.
     fn poll_llm(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplyPart>> {
         while self.clauses.len() < MAX_CLAUSES
             && let Some(llm) = &mut self.llm
@@ -346,7 +348,7 @@ impl Reply {
 }
 
 impl Clause {
-    /// Takes what synthesis has made, up to a bound.
+    /// Moves audio from synthesis to a bounded buffer.
     fn poll_made(&mut self, cx: &mut Context<'_>) {
         while !self.ended && self.made.len() < MAX_CHUNKS {
             match self.audio.poll_next_unpin(cx) {
@@ -376,7 +378,7 @@ impl Stream for Reply {
             return Poll::Ready(Some(part));
         }
         if let Poll::Ready(part) = this.poll_tts(cx) {
-            // A clause has left the queue: the model may go on.
+            // A clause has left the queue, so the model may go on.
             cx.waker().wake_by_ref();
             return Poll::Ready(Some(part));
         }
@@ -389,7 +391,7 @@ impl Stream for Reply {
     }
 }
 
-/// The error of a reply of which nothing new came for [`STALLED`].
+/// The error of a reply of which nothing new has come for [`STALLED`].
 pub(crate) fn stalled() -> Error {
     Error::new(ErrorKind::Timeout, format!("no more of the reply came for {} s", STALLED.as_secs()))
 }

@@ -1,12 +1,12 @@
-//! THE pipeline. One call, one task, one loop; follow a frame from top to bottom:
+//! The pipeline of a call. Each call is one task with one loop, through which a frame of audio passes as follows:
 //!
-//! 1. [`Session::next`]: the transport gives audio (16 kHz), which goes to the ear and the VAD.
-//! 2. The VAD's probabilities, transcripts and the turn detector's answers go into the `Dialog`.
-//! 3. The `Dialog` says what to do ([`Session::obey`]): transcribe, speculate on a reply, start it, hold it, drop it.
+//! 1. [`Session::next`]: the transport delivers audio at 16 kHz, which goes to the ear and to voice activity detection.
+//! 2. The probabilities of speech, the transcripts and the answers of the turn detector go into the `Dialog`.
+//! 3. The `Dialog` decides what to do ([`Session::obey`]): transcribe, speculate on a reply, start, hold or drop it.
 //! 4. A reply streams: language model -> clauses -> speech ([`Reply`]).
-//! 5. [`Playback`] paces its audio into the transport and knows what was heard.
+//! 5. [`Playback`] sends its audio to the transport at the right time, and knows what was heard.
 //!
-//! Everything under way is a field; dropping the field cancels the work.
+//! All work in progress is a field of the session; dropping the field cancels the work.
 
 mod active_reply;
 mod background_work;
@@ -52,28 +52,29 @@ use prefetch::CallPrefetch;
 use tools::ToolRun;
 use turn::Committed;
 
-/// Audio received but not judged, at most. In a call the judge is two windows behind: 64 ms.
+/// Most audio that is received but not judged. In a normal call voice activity detection is two windows behind:
+/// 64 ms.
 const MAX_BEHIND: Duration = Duration::from_millis(250);
-/// Replies outside the conversation that may run at once.
+/// Most replies outside the conversation that may run at once.
 const MAX_OUT_OF_BAND: usize = 4;
-/// A goodbye that is not played by then is cut off: a call that should end, ends.
+/// A goodbye that has not been played by then is cut off, so that a call that should end does end.
 const HANGUP_AFTER: Duration = Duration::from_secs(15);
 
 /// A call that is about to begin.
 pub struct Call {
-    /// The facts about it.
+    /// The facts about the call.
     pub start: CallStart,
-    /// The engines it shares with all others.
+    /// The engines, which all calls share.
     pub engines: Arc<Engines>,
     /// The agent that answers.
     pub agent: Arc<Agent>,
-    /// How the agent behaves at first: as [`Agent::session`] says, with what the client asked for when it connected.
+    /// How the agent behaves at first: [`Agent::session`], with what the client asked for when it connected.
     pub config: SessionConfig,
-    /// What watches the call.
+    /// Receives the events of the call.
     pub observer: Arc<dyn Observer>,
 }
 
-/// Holds one call until either side ends it, or `stop` comes: then it is ended from here.
+/// Runs one call until either side ends it, or until `stop` resolves: then the server ends it.
 pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Future<Output = ()>) -> CallEnd {
     let start = call.start.clone();
     let mut over = Over { start: start.clone(), observer: call.observer.clone(), end: None };
@@ -97,7 +98,8 @@ pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Futu
     end
 }
 
-/// Tells that a call is over, also when its task panics or is dropped: whoever counts calls would count it for ever.
+/// Reports that a call is over, even when its task panics or is dropped. Otherwise whoever counts calls would count
+/// it for ever.
 struct Over {
     start: CallStart,
     observer: Arc<dyn Observer>,
@@ -119,12 +121,12 @@ struct Session {
     config: SessionConfig,
     observer: Arc<dyn Observer>,
     transport: Box<dyn Transport>,
-    /// What is looked up for a turn, and where.
+    /// Where the context of a turn is looked up.
     sources: Sources,
     lookup: Arc<Plan<TurnContext>>,
-    /// What is done after a turn, beside the call.
+    /// Work after a turn, beside the call.
     background_work: BackgroundWork,
-    /// Answers to likely questions, made early; `None` where nothing is predicted.
+    /// Answers to likely questions, made early. `None` where nothing is predicted.
     prefetch: Option<CallPrefetch>,
 
     clock: MediaClock,
@@ -132,10 +134,10 @@ struct Session {
     phase: Phase,
     history: History,
 
-    /// Audio just received.
+    /// The audio that was received last.
     audio: Vec<i16>,
     ear: Ear,
-    /// The person's voice activity; only when turns are found in the audio.
+    /// Voice activity detection; present only when turns are found in the audio.
     vad: Option<Box<dyn VadStream>>,
     voice: BoxStream<'static, VoiceProbability>,
     transcripts: SelectAll<Transcripts>,
@@ -143,27 +145,27 @@ struct Session {
     /// Turns that are over but whose words are not known yet.
     committed: Vec<Committed>,
 
-    /// A reply made on speculation in a pause: nobody waits for it yet.
+    /// A reply made in a pause, before it is known whether the turn is over. Nobody waits for it yet.
     speculative: Option<SpeculativeReply>,
-    /// The reply in the conversation.
+    /// The conversation's reply that is being made or played.
     reply: Option<ActiveReply>,
     playback: Playback,
     /// Replies outside the conversation.
     out_of_band: Vec<OutOfBandReply>,
     /// A reply that begins as soon as the turn's words are known and the present reply is over.
     pending: Option<PendingReply>,
-    /// A turn that the person typed and the dialog has not told of yet.
+    /// A turn that the person typed and that the dialog has not yet reported as over.
     typed: Option<ItemId>,
     /// The latest turn of which no word is known, because speech recognition failed.
     unheard: Option<ItemId>,
     /// When the server ends the call, and why.
     hang_up: Option<(Instant, HangUpReason)>,
     times: turn::Times,
-    /// Whose turn it is to be asked first: the transport's or the replies'.
+    /// Whether the transport is polled before the replies in the next step.
     inbound_first: bool,
 }
 
-/// What woke the session.
+/// The event that woke the session.
 enum Step {
     Inbound(Option<Inbound>),
     Lost(Error),
@@ -222,7 +224,7 @@ impl Session {
         session
     }
 
-    /// The server ends the call.
+    /// Ends the call from the server's side.
     async fn hang_up(&mut self, reason: HangUpReason) -> CallEnd {
         self.transport.send(Outbound::Control(CallControl::HangUp(reason)));
         self.flush_last().await;
@@ -260,14 +262,14 @@ impl Session {
         }
     }
 
-    /// Waits for the next thing to happen.
+    /// Waits for the next event.
     async fn next(&mut self, mut timer: Pin<&mut Sleep>) -> Step {
         let deadline = self.deadline();
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
         let (playing, hears) = (self.makes_audio(), self.hears());
-        // Neither side may keep the other waiting, whatever it has to say.
+        // The order alternates, so that neither side keeps the other waiting however much it has to say.
         self.inbound_first = !self.inbound_first;
         let inbound_first = self.inbound_first;
         let Self {
@@ -324,9 +326,9 @@ impl Session {
         .await
     }
 
-    /// When to wake if nothing happens.
+    /// When to wake if nothing happens before.
     fn deadline(&self) -> Instant {
-        /// A call in which nothing is due looks up this often; a bound on every wait.
+        /// Longest sleep of a call in which nothing is due, so that every wait has a bound.
         const AT_LEAST: Duration = Duration::from_hours(1);
         let dialog = self.dialog.wake_at().map(|at| self.clock.wall(at));
         let watchdog = self.watchdog();
@@ -339,12 +341,12 @@ impl Session {
             .unwrap_or_else(|| Instant::now() + AT_LEAST)
     }
 
-    /// Before each wait: does what the dialog asks, sends the audio that is due, tells the phase.
+    /// Runs before each wait: does what the dialog asks, sends the audio that is due, and reports the phase.
     fn settle(&mut self) {
         self.obey_dialog();
         self.play();
         self.start_pending();
-        // What was just sent or begun may be news to the dialog.
+        // What was just sent or begun may lead the dialog to ask for more.
         self.obey_dialog();
         let phase = self.dialog.phase();
         if phase != self.phase {
@@ -386,8 +388,8 @@ impl Session {
         self.playback.has_room() && self.transport.has_room()
     }
 
-    /// Whether more may be received. Audio that comes faster than real time, from a file say, waits at the
-    /// transport until what was received before is judged: speech is found while its audio is still there.
+    /// Whether more audio may be received. Audio that comes faster than real time, such as that of a file, waits at
+    /// the transport until the audio before it is judged, so that speech is found while its audio is still kept.
     fn hears(&self) -> bool {
         let now = Instant::now();
         let behind = self.clock.behind(self.ear.received());
@@ -400,7 +402,7 @@ impl Session {
         self.dialog.handle(Input::Voice(voice.probability), at);
     }
 
-    /// Tells the dialog what happened, now.
+    /// Tells the dialog what has happened, with the present time.
     fn input(&mut self, input: Input<'_>) {
         self.dialog.handle(input, self.clock.now(Instant::now()));
     }
@@ -410,7 +412,7 @@ impl Session {
         self.transport.send(Outbound::Event(event));
     }
 
-    /// Applies the configuration's turn rules.
+    /// Applies the turn rules of the configuration, and opens or closes voice activity detection as they need it.
     fn open_vad(&mut self) {
         let turns = self.config.listening.turns.clone();
         if turns.is_none() {
@@ -425,11 +427,11 @@ impl Session {
         self.ear.set_padding(self.config.listening.prefix_padding);
     }
 
-    /// Gives the last words a moment to leave.
+    /// Gives the last messages a moment to be sent.
     async fn flush_last(&mut self) {
         const MOMENT: Duration = Duration::from_secs(1);
         let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
-        // The call is over whether or not they left.
+        // The call is over whether or not they were sent.
         let _ = tokio::time::timeout(MOMENT, flushed).await;
     }
 
@@ -437,13 +439,14 @@ impl Session {
         self.dialog.turn()
     }
 
-    /// The position in the audio received of a time of the dialog.
+    /// The position in the received audio that corresponds to a time of the dialog.
     fn received_at(&self, at: MediaTime) -> MediaTime {
         self.clock.received(at)
     }
 }
 
-/// The first that any reply has ready. Parts wait until their audio can be played; tools do not.
+/// The first result that any reply has ready. Parts of replies wait until audio can be played; the answers of tools
+/// do not.
 fn poll_replies(
     cx: &mut Context<'_>,
     playing: bool,
@@ -477,7 +480,8 @@ fn poll_replies(
     Poll::Pending
 }
 
-/// Turns that only the client ends: nobody listens for voice, and replies are asked for.
+/// Turn rules for when only the client ends turns: voice activity is not detected, and replies come only when
+/// asked for.
 fn manual_turns() -> TurnConfig {
     TurnConfig { end: EndOfTurn::Manual, respond: false, ..TurnConfig::default() }
 }

@@ -1,18 +1,18 @@
-//! Cuts a stream of tokens into clauses worth saying: the first as early as prosody allows, the rest at
-//! sentence ends.
+//! Cuts a stream of tokens into clauses that can be spoken: the first as early as it still sounds natural, the rest
+//! at the ends of sentences.
 
-/// The first clause may end at a comma once it has this many characters: "Sure," is worth saying at once, "I,"
+/// The first clause may end at a comma once it has this many characters: "Sure," is worth speaking at once, "I,"
 /// is not.
 const FIRST_MIN: usize = 5;
-/// Later clauses may end at a comma once they are this long; shorter ones lose their melody.
+/// Later clauses may end at a comma once they have this many characters. Shorter ones would lose their melody.
 const COMMA_MIN: usize = 60;
-/// A first clause without any punctuation is cut at a space here, about three seconds of speech: waiting longer
-/// costs more than an unnatural cut.
+/// A first clause without punctuation is cut at a space after this many characters, about three seconds of speech.
+/// Waiting longer costs more than an unnatural cut.
 const FIRST_MAX: usize = 60;
-/// A later one is cut here: it bounds what one synthesis takes.
+/// A later clause is cut after this many characters, which bounds the length of one synthesis.
 const MAX: usize = 220;
 
-/// Text without a single space is cut at so many times the longest clause: a word of that length is none.
+/// Text without any space is cut after this many times the longest clause; nothing so long is a word.
 const UNBROKEN: usize = 2;
 
 /// Words whose full stop does not end a sentence.
@@ -21,7 +21,7 @@ const ABBREVIATIONS: &[&str] = &[
     "inc", "ltd", "co", "dept", "a.m", "p.m", "u.s", "u.k",
 ];
 
-/// Cuts a whole text into clauses worth saying; none when nothing in it can be spoken.
+/// Cuts a whole text into clauses. There are none if nothing in it can be spoken.
 pub fn clauses(text: &str) -> Vec<String> {
     let mut cutter = Clauses::default();
     cutter.push(text);
@@ -30,22 +30,22 @@ pub fn clauses(text: &str) -> Vec<String> {
     clauses
 }
 
-/// Takes text in pieces of any size, gives clauses.
+/// Takes text in pieces of any size and returns clauses.
 #[derive(Debug, Default)]
 pub(crate) struct Clauses {
     text: String,
-    /// Bytes of `text` in which no boundary was found.
+    /// How many bytes of `text` have been searched for a boundary without finding one.
     scanned: usize,
     any: bool,
 }
 
 impl Clauses {
-    /// More text.
+    /// Adds text.
     pub(crate) fn push(&mut self, delta: &str) {
         self.text.push_str(delta);
     }
 
-    /// The next clause that is surely complete.
+    /// The next clause that is certainly complete.
     pub(crate) fn pop(&mut self) -> Option<String> {
         loop {
             let end = self.boundary()?;
@@ -59,14 +59,14 @@ impl Clauses {
         }
     }
 
-    /// What is left when no more text comes.
+    /// The rest, when no more text comes.
     pub(crate) fn finish(&mut self) -> Option<String> {
         self.scanned = 0;
         speakable(&std::mem::take(&mut self.text))
     }
 
-    /// The byte after the next clause. A boundary counts only when the character after it has been seen: "3." may
-    /// become "3.5".
+    /// The byte offset at which the next clause ends. A boundary counts only once the character behind it is known,
+    /// because "3." may become "3.5".
     fn boundary(&mut self) -> Option<usize> {
         let mut last_space = None;
         let mut chars = self.text.char_indices().peekable();
@@ -121,7 +121,7 @@ impl Clauses {
     }
 }
 
-/// The clause without surrounding space, unless nothing in it can be said.
+/// The clause without surrounding space; `None` if nothing in it can be spoken.
 fn speakable(clause: &str) -> Option<String> {
     let clause = clause.trim();
     clause.chars().any(char::is_alphanumeric).then(|| clause.to_owned())

@@ -1,5 +1,5 @@
-//! What is looked up for a turn: how the person feels, what is remembered of them, what is known. The default plan runs
-//! all of it side by side.
+//! The context of a turn, which is looked up before the model is asked: how the person feels, what is remembered of
+//! them, and what is known. The default plan looks up all of it concurrently.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use antiphon_core::{
 use crate::plan::{Found, Plan, Step};
 use crate::{Agent, Engines};
 
-/// Embedding a sentence takes some 8 ms on one core (`antiphon benchmark --component embed`), and is shared by the steps;
-/// a server that is ten times slower than that answers without.
+/// How long each lookup may take. Embedding a sentence takes about 8 ms on one core (`antiphon benchmark --component
+/// embed`), and the lookups share it. A server that is ten times slower than that answers without the context.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// What is remembered and known shares the prompt with the conversation: a few sentences, so that a small model is not
-/// led astray and the first token not delayed.
+/// Most memories, profile entries and passages of knowledge in the prompt. They share it with the conversation, so
+/// they are limited to a few sentences. More could mislead a small model, and would delay the first token.
 const MAX_MEMORIES: usize = 4;
 const MAX_PROFILE: usize = 4;
 const MAX_PASSAGES: usize = 3;
-/// "Yes", "No thanks": nothing to search with.
+/// Fewest words for a search. "Yes" or "No thanks" hold nothing to search for.
 const MIN_WORDS: usize = 3;
 
-/// Where the context of a turn comes from; what an agent does not have is `None`.
+/// The sources of a turn's context. Those that an agent does not have are `None`.
 pub(crate) struct Sources {
-    /// On whose behalf it is looked up.
+    /// On whose behalf the context is looked up.
     requester: Requester,
     pub(crate) emotion: Option<Arc<dyn EmotionClassifier>>,
-    /// Of the person who speaks.
+    /// The memory of the person who speaks.
     pub(crate) memory: Option<Arc<dyn Memory>>,
     pub(crate) knowledge: Option<Arc<dyn Knowledge>>,
 }
 
 impl Sources {
-    /// Those of a call: a caller without a name has no memories.
+    /// The sources of a call. A caller without a name has no memories.
     pub(crate) fn new(engines: &Engines, agent: &Agent, identity: &Identity) -> Self {
         let memories = agent.memories.as_ref().zip(identity.person.as_ref());
         Self {
@@ -45,13 +45,13 @@ impl Sources {
         }
     }
 
-    /// How sure an emotion must be to be acted on.
+    /// The least confidence at which an emotion is acted on, from 0 to 1.
     pub(crate) fn confidence(&self) -> f32 {
         self.emotion.as_ref().map_or(1.0, |emotion| emotion.confidence())
     }
 }
 
-/// A turn, and what was found for it.
+/// A turn, and the context that was found for it.
 pub(crate) struct TurnContext {
     /// What the person said.
     text: String,
@@ -69,7 +69,7 @@ impl TurnContext {
     }
 }
 
-/// What was found.
+/// The context that was found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) emotion: Option<EmotionScores>,
@@ -79,13 +79,13 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// How the person seems to feel, if that is sure enough to act on.
+    /// How the person seems to feel, if the confidence is high enough to act on it.
     pub(crate) fn mood(&self, confidence: f32) -> Option<Emotion> {
         let (emotion, sure) = self.emotion.as_ref()?.top();
         (emotion != Emotion::Neutral && sure >= confidence).then_some(emotion)
     }
 
-    /// How to sound to somebody who feels so.
+    /// How to speak to a person who feels like this.
     pub(crate) fn style(&self, confidence: f32) -> Style {
         match self.mood(confidence) {
             Some(Emotion::Anger | Emotion::Disgust) => Style::Calm,
@@ -96,12 +96,12 @@ impl Findings {
         }
     }
 
-    /// Whether any of it is about the person who speaks.
+    /// Whether any of it concerns the person who speaks.
     pub(crate) fn is_personal(&self) -> bool {
         !self.memories.is_empty() || !self.profile.is_empty()
     }
 
-    /// What the language model is told of it; `None` when nothing was found.
+    /// The context in words for the language model; `None` when nothing was found.
     pub(crate) fn prompt(&self, confidence: f32) -> Option<String> {
         let mut parts = Vec::new();
         let mut list = |title: &str, lines: &[&str]| {
@@ -122,7 +122,7 @@ impl Findings {
     }
 }
 
-/// Everything there is a source for, side by side.
+/// The plan that looks up everything for which there is a source, concurrently.
 pub(crate) fn plan(sources: &Sources) -> Arc<Plan<TurnContext>> {
     let mut steps = Vec::new();
     if let Some(emotion) = sources.emotion.clone() {

@@ -1,5 +1,5 @@
-//! Warming up: the requests that a call will make of the engines are made before the call, at the lowest priority and in
-//! exactly the same words, so that a cache below the engines holds the answers.
+//! Warming up. The requests that a call will send to the engines are sent before the call, at the lowest priority and
+//! with exactly the same content, so that a cache below the engines holds the answers.
 
 use std::time::Duration;
 
@@ -16,16 +16,17 @@ use crate::{Agent, Engines};
 /// A reply that was made before the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WarmReply {
-    /// What the agent will say.
+    /// The text of the reply.
     pub text: String,
-    /// How long it takes to say it; zero if it is only written.
+    /// The length of its audio; zero if it is only written.
     pub audio: Duration,
 }
 
-/// Makes the reply that a new call's first `question` will get, after the greeting if there is one.
+/// Makes the reply that the first `question` of a new call will get, after the greeting if there is one.
 ///
 /// # Errors
-/// `Invalid` for an empty question and for an agent that never replies, `Timeout` after `within`, and the engines'.
+/// `Invalid` for an empty question or an agent that never replies, `Timeout` after `within`, and errors of
+/// the engines.
 pub async fn warm_up_reply(
     engines: &Engines,
     agent: &Agent,
@@ -56,10 +57,11 @@ pub async fn warm_up_reply(
     Ok(WarmReply { text: made.text, audio: made.audio })
 }
 
-/// Speaks a fixed text of an agent, so that the cache holds it; gives the length of the audio, zero if the agent only writes.
+/// Speaks one of an agent's fixed texts, so that the cache holds it. Returns the length of the audio, which is zero
+/// if the agent only writes.
 ///
 /// # Errors
-/// The engine's, and `Timeout` when it stalls.
+/// Errors of the engine, and `Timeout` when it stalls.
 pub async fn warm_up_speech(
     engines: &Engines,
     agent: &Agent,
@@ -70,7 +72,8 @@ pub async fn warm_up_speech(
     Ok(drain(reply).await?.audio)
 }
 
-/// What an agent says without a model: greeting, apology and, where it speaks up in silence, what it says then; each once.
+/// The texts that an agent says without a model, each once: the greeting, the apology and, if it speaks up after
+/// silence, what it says then.
 pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
     if config.listening.transcribe_only {
         return Vec::new();
@@ -91,13 +94,13 @@ pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
     once
 }
 
-/// What an agent says first, if anything.
+/// What an agent says first, if it says anything.
 pub(crate) fn greeting(config: &SessionConfig) -> Option<&str> {
     Some(config.sayings.greeting.as_str())
         .filter(|text| !text.trim().is_empty() && !config.listening.transcribe_only)
 }
 
-/// Asks as a call would that has just begun.
+/// Makes requests as a call that has just begun would.
 fn with_asking<R>(
     engines: &Engines,
     agent: &Agent,

@@ -1,14 +1,14 @@
-//! What a route of the server asks of those who use it.
+//! Access rules of the server's routes: which credentials a request must carry.
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody who reaches the server: pages, probes and metrics.
     Public,
-    /// Whoever has one of the server's keys.
+    /// Whoever presents one of the server's keys.
     Key,
-    /// Whoever has a key, or a client secret: it opens calls and nothing else.
+    /// Whoever presents a key or a client secret. A client secret opens calls and nothing else.
     Call,
-    /// A telephone company, which signs its requests: the route checks that itself.
+    /// A telephone company, which signs its requests. The route itself checks the signature.
     Signed,
 }

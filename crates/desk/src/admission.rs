@@ -1,4 +1,4 @@
-//! Admission: how many calls there may be at a time, and how they end when the server stops.
+//! Admission: limits how many calls run at a time, and ends them when the server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,14 @@ use std::time::Duration;
 use antiphon_core::Error;
 use tokio::sync::watch;
 
-/// Nothing is made ahead while more than one in so many of the calls there may be are held.
+/// Speculative work such as prefetching is done only while at most one in this many of the allowed calls is running,
+/// so that it never slows a live call down.
 const IDLE_SHARE: usize = 4;
-/// When to try again: calls last minutes, a restart lasts seconds; neither is known better.
+/// What `Retry-After` tells refused callers. A guess: calls last minutes and a restart lasts seconds, so no value
+/// fits both.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The calls there are: how many, how many there may be, and whether new ones may begin. Clones share them.
+/// Counts the running calls, and knows the limit and whether new calls may begin. Clones share this state.
 #[derive(Clone)]
 pub struct Calls {
     max: usize,
@@ -22,28 +24,28 @@ pub struct Calls {
 struct CallsState {
     active: usize,
     draining: bool,
-    /// Calls are ended now.
+    /// Whether running calls have been told to end.
     ending: bool,
 }
 
 impl Calls {
-    /// Whether there is time for what nobody waits for.
+    /// Whether so few calls run that background work, for which nobody waits, does not disturb them.
     pub fn are_few(&self) -> bool {
         self.active() * IDLE_SHARE <= self.max
     }
 
-    /// Whether a reply may be made ahead now. A call that is alone has the engines to itself while nobody speaks,
-    /// however few calls there may be.
+    /// Whether a reply may be prepared ahead of time now. A single call always may: it has the engines to itself
+    /// while nobody speaks, even where the limit on calls is so low that one call already counts as many.
     pub fn leave_time(&self) -> bool {
         self.active() <= 1 || self.are_few()
     }
 
-    /// At most `max` calls at a time.
+    /// Allows at most `max` calls at a time.
     pub fn new(max: usize) -> Self {
         Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }
     }
 
-    /// Lets one more call in; it counts until the guard is dropped. `transport` is for the log.
+    /// Admits one more call, which counts until the guard is dropped. `transport` is for the log.
     pub fn admit(&self, transport: &'static str) -> Result<CallGuard, Busy> {
         let mut refused = None;
         self.state.send_if_modified(|state| {
@@ -60,7 +62,7 @@ impl Calls {
         }
     }
 
-    /// Why a call would not be let in now, if so.
+    /// Why a call would be refused now; `None` if it would be admitted.
     pub fn busy(&self) -> Option<Busy> {
         self.refusal(*self.state.borrow())
     }
@@ -73,7 +75,7 @@ impl Calls {
         }
     }
 
-    /// How many calls there are now.
+    /// How many calls are running.
     pub fn active(&self) -> usize {
         self.state.borrow().active
     }
@@ -83,12 +85,12 @@ impl Calls {
         self.state.borrow().draining
     }
 
-    /// Ends all calls.
+    /// Tells all calls to end.
     pub fn end(&self) {
         self.state.send_modify(|state| state.ending = true);
     }
 
-    /// Refuses new calls and waits, at most this long, until the last one is over; answers how many are left.
+    /// Refuses new calls, and waits until the last one is over, for `patience` at most. Returns how many are left.
     pub async fn drain(&self, patience: Duration) -> usize {
         self.state.send_modify(|state| state.draining = true);
         let mut state = self.state.subscribe();
@@ -98,7 +100,7 @@ impl Calls {
     }
 }
 
-/// One call that was let in. Dropping it makes room for another.
+/// One admitted call. Dropping it makes room for another.
 #[must_use]
 pub struct CallGuard {
     state: Arc<watch::Sender<CallsState>>,
@@ -111,22 +113,22 @@ impl Drop for CallGuard {
 }
 
 impl CallGuard {
-    /// Comes when the call must end because the server stops.
+    /// Resolves when the call must end because the server stops.
     pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut state = self.state.subscribe();
         async move {
             if state.wait_for(|state| state.ending).await.is_err() {
-                // Nobody can end it any more.
+                // The sender is gone, so nobody can end the call any more.
                 std::future::pending::<()>().await;
             }
         }
     }
 }
 
-/// Why a call was not let in.
+/// Why a call was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Busy {
-    /// There are as many calls as there may be.
+    /// The limit on calls is reached.
     #[error("all {0} lines are taken; call again later, or raise `max_calls` in [server.limits]")]
     Full(usize),
     /// The server is stopping.

@@ -1,4 +1,4 @@
-//! The one way that calls of all doors take.
+//! The desk: takes the calls of all doors the same way, from admission to the end of the call.
 
 use std::sync::Arc;
 
@@ -15,28 +15,28 @@ use crate::directory::{Answer, Directory, OneAgent};
 use crate::keys::{Entrant, Keys};
 use crate::timed::Timed;
 
-/// What every call of a server needs. Clones share it.
+/// What every call of a server needs. Clones share the same state.
 #[derive(Clone)]
 pub struct Desk {
-    /// Who is let in.
+    /// The API keys that are accepted.
     pub keys: Arc<Keys>,
-    /// The calls there are, and whether there may be more.
+    /// The running calls, and whether another one is admitted.
     pub calls: Calls,
-    /// Which agent answers.
+    /// Finds the agent that answers a call.
     pub directory: Arc<dyn Directory>,
     /// The engines that all calls share.
     pub engines: Arc<Engines>,
-    /// What watches every call.
+    /// Receives the events of every call.
     pub observer: Arc<dyn Observer>,
-    /// What times the transports.
+    /// Measures how long the transports take.
     pub pipeline: Arc<Pipeline>,
 }
 
-/// A place for one call, taken before its door accepts the connection. Dropping it gives the place back.
+/// A place for one call, taken before its door accepts the connection. Dropping it frees the place.
 #[must_use]
 pub struct Line(CallGuard);
 
-/// What a door makes of a connection once it knows who answers.
+/// What a door makes of a connection once it knows which agent answers.
 pub struct Connected {
     /// Carries the call.
     pub transport: Box<dyn Transport>,
@@ -45,14 +45,14 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// A connection whose client asks for nothing but the agent as it is.
+    /// A connection whose client changes nothing about the agent.
     pub fn to(agent: &Agent, transport: impl Transport + 'static) -> Self {
         Self { transport: Box::new(transport), config: agent.session.clone() }
     }
 }
 
 impl Desk {
-    /// A desk for one call at this machine, such as `antiphon talk` holds: no key is asked for.
+    /// A desk for one call on this machine, as in `antiphon talk`: no key is required.
     pub fn local(engines: Engines, agent: Agent, observer: Arc<dyn Observer>) -> Self {
         Self {
             keys: Arc::default(),
@@ -64,7 +64,7 @@ impl Desk {
         }
     }
 
-    /// Takes a place for a call, if there is one; `transport` is for the log.
+    /// Takes a place for a call, or says why there is none. `transport` is for the log.
     pub fn admit(&self, transport: &'static str) -> Result<Line, Busy> {
         self.calls.admit(transport).map(Line)
     }
@@ -76,8 +76,8 @@ impl Desk {
         Requester { tenant, share: entrant.key.clone().map_or_else(address, Share::Key) }
     }
 
-    /// Finds who answers, fixes who is who, and holds the call to its end. `connect` makes the transport once the agent is
-    /// known. Whatever is logged meanwhile carries the call's name.
+    /// Finds the agent that answers, fixes the call's identity, and runs the call to its end. `connect` makes the
+    /// transport once the agent is known. All that is logged meanwhile carries the call's id.
     pub async fn take(
         &self,
         line: Line,
@@ -116,7 +116,7 @@ fn call_start(caller: Caller, answer: Answer) -> CallStart {
     CallStart { from, to, key_id: key, parent, ..CallStart::new(id, identity, transport, trace) }
 }
 
-/// Calls that share a key share its account; others have one each.
+/// Where work is queued, calls with the same key count as one client; a call without a key counts on its own.
 fn share(key: Option<&KeyId>, call: &CallId) -> Share {
     key.map_or_else(|| Share::Session(call.clone()), |key| Share::Key(key.clone()))
 }

@@ -1,4 +1,4 @@
-//! Which agent of which tenant answers whom.
+//! Decides which agent of which tenant answers a call.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use futures_util::FutureExt;
 
 /// Knows the tenants and their agents.
 pub trait Directory: Send + Sync {
-    /// Who answers this caller. An error is for the caller: nobody answers here.
+    /// The agent that answers this caller. An error means that nobody answers, and is shown to the caller.
     fn answer(&self, caller: &Caller) -> BoxFuture<'_, Result<Answer>>;
 
-    /// Whose requests come with this key: what is asked over REST, without a call.
+    /// The tenant to which this key belongs. Used for REST requests, which belong to no call.
     fn tenant(&self, key: Option<&KeyId>) -> TenantId;
 }
 
-/// Who answers, and as whom the caller is known there.
+/// The agent that answers, and the identity that the caller has there.
 #[derive(Clone)]
 pub struct Answer {
-    /// Whose agent answers.
+    /// The tenant whose agent answers.
     pub tenant: TenantId,
     /// The agent's name among those of its tenant.
     pub agent_id: AgentId,
-    /// Who calls, if that is known.
+    /// The person who calls, if known.
     pub person: Option<PersonId>,
     /// The agent itself.
     pub agent: Arc<Agent>,
 }
 
-/// One agent for everybody, as the configuration file describes it: needs no database.
+/// One agent for all callers, as the configuration file describes it. Needs no database.
 pub struct OneAgent {
     tenant: TenantId,
     agent_id: AgentId,
@@ -36,14 +36,15 @@ pub struct OneAgent {
 }
 
 impl OneAgent {
-    /// The agent of a server that has only one.
+    /// A directory of this agent alone.
     pub fn new(agent: Arc<Agent>) -> Self {
         Self { tenant: TenantId::only(), agent_id: AgentId::only(), agent }
     }
 }
 
 impl Directory for OneAgent {
-    /// Whoever may call at all may say whom they speak for. A verified number is a person, too; a withheld one is nobody.
+    /// Whoever may call at all is trusted to name the person for whom they speak. A verified number counts as a
+    /// person as well; a withheld number does not.
     fn answer(&self, caller: &Caller) -> BoxFuture<'_, Result<Answer>> {
         let of_number = || PersonId::of_number(caller.from.as_deref()?);
         let answer = Answer {

@@ -1,8 +1,9 @@
-//! Who may use the server: bearer keys, or anybody on this machine when there are none.
+//! Who may use the server: holders of an API key, or anybody on this machine when no keys are configured.
 //!
-//! Without keys the server listens on loopback only. Every page in the person's browser can reach loopback
-//! too, so an open server refuses requests whose `Origin` is not this machine, and those whose `Host` is not: a page can
-//! make the name of its own site lead to loopback (DNS rebinding), and then its requests carry no `Origin`.
+//! Without keys the server listens on loopback only. That alone does not keep strangers out, because every page in
+//! the person's browser can reach loopback. So a server without keys refuses requests whose `Origin` is not this
+//! machine. It also refuses those whose `Host` is not: a page can make the name of its own site resolve to loopback
+//! (DNS rebinding), and its requests then carry no `Origin`.
 
 use std::net::IpAddr;
 
@@ -14,24 +15,24 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 /// How browsers, which cannot set headers on a WebSocket, send their key: as a subprotocol with this prefix.
 const SUBPROTOCOL_PREFIX: &str = "openai-insecure-api-key.";
 
-/// Who was let in: what tells callers apart, and no secret.
+/// Whoever was admitted: what tells clients apart, without any secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entrant {
-    /// Stands for the key that was presented; `None` where none is needed, or where the door checked something else, such
-    /// as a signature.
+    /// Stands for the key that was presented. `None` where no key is needed, or where the door checked something
+    /// else, such as a signature.
     pub key: Option<KeyId>,
-    /// Where the request came from, if the door knows.
+    /// The address from which the request came, if the door knows it.
     pub address: Option<IpAddr>,
 }
 
-/// The keys that are let in, as SHA-256 digests: the keys themselves can be neither logged nor leaked.
+/// The accepted keys as SHA-256 digests, so that the keys themselves can be neither logged nor leaked.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     digests: Vec<[u8; 32]>,
 }
 
 impl Keys {
-    /// Lets these keys in; none of them: everybody on this machine.
+    /// Accepts these keys. If there are none, accepts everybody on this machine.
     pub fn new<K: AsRef<str>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self { digests: keys.into_iter().map(|key| digest(key.as_ref())).collect() }
     }
@@ -60,8 +61,8 @@ impl Keys {
         if local { Ok(()) } else { Err(Unauthorized::ForeignOrigin) }
     }
 
-    /// What stands for this key: its place in the configuration, from 1. It takes the same time whichever key matches, and
-    /// whether one does.
+    /// The id of this key: its place in the configuration, from 1. The comparison takes the same time whichever key
+    /// matches and whether any does, so that its duration reveals nothing.
     fn id_of(&self, key: &str) -> Option<KeyId> {
         let presented = digest(key);
         let mut place = 0_u64;
@@ -76,7 +77,7 @@ fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// The key a request carries, wherever it carries it.
+/// The key of a request, from whichever header holds it.
 pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let bearer = text(header::AUTHORIZATION).and_then(|value| {
@@ -93,7 +94,7 @@ pub fn presented_key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(azure).or_else(subprotocol).filter(|key| !key.is_empty())
 }
 
-/// Whether a browser's `Origin` is a page of this machine.
+/// Whether a browser's `Origin` is a page that this machine serves.
 pub fn is_local_origin(origin: &str) -> bool {
     let uri = origin.parse::<Uri>().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
@@ -111,21 +112,21 @@ fn is_local_or_no_host(headers: &HeaderMap) -> bool {
         .is_none_or(|host| host.to_str().is_ok_and(|host| is_local_origin(&format!("http://{host}"))))
 }
 
-/// Why a request was not let in.
+/// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
-    /// It carries no key.
+    /// The request carries no key.
     #[error("no API key: send `Authorization: Bearer KEY` with one of the keys in [server] api_keys")]
     NoKey,
-    /// Its key is not known.
+    /// The request's key is not one of those configured.
     #[error("the API key is not one of those in [server] api_keys")]
     WrongKey,
-    /// It is neither signed by the telephone company nor has it a key.
+    /// The request has neither the telephone company's signature nor a key.
     #[error(
         "the request is neither signed as the keys in [telephony] say nor has it one of [server] api_keys"
     )]
     Signature,
-    /// A page from elsewhere wants to use a server that needs no key.
+    /// A page of another site tries to use a server that requires no key.
     #[error(
         "this server is open to pages of this machine only, by the name localhost or its loopback address; set [server] api_keys to \
          let others use it"
@@ -187,7 +188,11 @@ mod tests {
             assert_eq!(auth.check_host(&headers(&[("host", host)])), Ok(()), "{host}");
         }
         for host in ["rebound.example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
-            assert_eq!(auth.check_host(&headers(&[("host", host)])), Err(Unauthorized::ForeignOrigin), "{host}");
+            assert_eq!(
+                auth.check_host(&headers(&[("host", host)])),
+                Err(Unauthorized::ForeignOrigin),
+                "{host}"
+            );
         }
         assert_eq!(Keys::new(["sk-1"]).check_host(&headers(&[("host", "example.com")])), Ok(()));
     }

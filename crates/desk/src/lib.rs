@@ -1,8 +1,9 @@
-//! The front desk: where every call is answered, whichever door it came in by.
+//! The desk: every call is answered here, whichever door it came in by.
 //!
-//! A door (a transport) understands a handshake and reports a [`Caller`](antiphon_core::Caller). The desk does what is the
-//! same for all doors: it checks the key ([`Keys`]), takes a line ([`Calls`]), asks the [`Directory`] which agent of which
-//! tenant answers, fixes the call's [`Identity`](antiphon_core::Identity), and holds the call to its end ([`Desk::take`]).
+//! A door (a transport) understands a handshake and reports a [`Caller`](antiphon_core::Caller). The desk does what
+//! is the same for all doors: it checks the key ([`Keys`]), admits the call ([`Calls`]), asks the [`Directory`] which
+//! agent of which tenant answers, fixes the call's [`Identity`](antiphon_core::Identity), and runs the call to its
+//! end ([`Desk::take`]).
 
 mod access;
 mod admission;

@@ -1,4 +1,4 @@
-//! Keys that live for minutes: a browser may hold one, since it opens one thing only and expires.
+//! Keys that are valid for minutes. A browser may hold one, since it opens one thing only and expires soon.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 
 /// How every short-lived key begins, as OpenAI's client secrets do.
 pub const PREFIX: &str = "ek_";
-/// Keys that are valid at a time; more are refused.
+/// Most keys that are valid at a time. While there are that many, no more are made.
 const MAX_VALID: usize = 10_000;
-/// How many of them may have been made with one key: whoever has one cannot take them all.
+/// Most valid keys that one API key may have made, so that its holder cannot use up the limit for all others.
 const MAX_EACH: usize = MAX_VALID / 4;
 
-/// The valid keys, as digests, and what each of them opens.
+/// The valid keys as digests, with what each of them opens.
 #[derive(Debug)]
 pub struct ShortLived<T> {
     valid: Mutex<HashMap<[u8; 32], Held<T>>>,
@@ -36,7 +36,8 @@ impl<T> Default for ShortLived<T> {
 }
 
 impl<T: Clone> ShortLived<T> {
-    /// A new key that opens this; `made_by` stands for the key of whoever asked for it. `None` when too many are valid.
+    /// Makes a new key for `opens`. `made_by` is the API key with which it was asked for. `None` when too many keys
+    /// are valid.
     pub fn create(&self, opens: T, made_by: Option<KeyId>, lasting: Duration) -> Option<String> {
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -54,7 +55,7 @@ impl<T: Clone> ShortLived<T> {
         Some(key)
     }
 
-    /// What a valid key opens, and what stands for the key that it was made with.
+    /// What a valid key opens, and the API key with which it was made.
     pub fn open(&self, key: &str) -> Option<(T, Option<KeyId>)> {
         let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         let held = valid.get(&digest(key)).filter(|held| held.expires > Instant::now())?;
@@ -62,7 +63,7 @@ impl<T: Clone> ShortLived<T> {
     }
 }
 
-/// Keys are looked up by their digest, so that the time it takes says nothing about them.
+/// Keys are looked up by their digest, so that the duration of the lookup reveals nothing about them.
 fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }

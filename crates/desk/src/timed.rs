@@ -1,4 +1,4 @@
-//! Measures how long a transport takes to decode what comes in and to encode what goes out.
+//! Measures how long a transport takes to decode incoming audio and to encode outgoing audio.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use antiphon_core::call::{Inbound, Outbound, OutputAudio, Transport};
 use antiphon_core::{CallControl, Result};
 use antiphon_telemetry::Pipeline;
 
-/// A transport whose work is timed.
+/// Wraps a transport and measures its work.
 pub(crate) struct Timed {
     transport: Box<dyn Transport>,
     pipeline: Arc<Pipeline>,
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// A line on which somebody speaks once.
+    /// A transport that delivers one piece of speech.
     struct Once(bool);
 
     impl Transport for Once {

@@ -1,5 +1,5 @@
-//! Tenants that share engines and caches never hear each other, whatever they say in whatever order: whole calls through the
-//! desk, with one cache of each kind for all of them.
+//! Tenants that share engines and caches never hear each other's data, whatever they ask in whatever order. Whole
+//! calls go through the desk, with one cache of each kind for all tenants.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
@@ -31,15 +31,15 @@ use tokio::sync::mpsc;
 const TENANTS: [&str; 3] = ["shop", "bank", "clinic"];
 const QUESTIONS: [&str; 3] = ["when do you open today", "where do I park my car", "what does it all cost"];
 const RATE: SampleRate = SampleRate::HZ_8000;
-/// A call whose reply has not come by then hangs.
+/// How long a test waits for a reply before it counts the call as stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Which of the tenants this is; the loudness of its voice.
+/// The index of the tenant, which also decides how loud its voice is.
 fn number(tenant: &TenantId) -> usize {
     TENANTS.iter().position(|name| *name == tenant.as_str()).expect("a known tenant")
 }
 
-/// Says whose model it is, and repeats the facts that it was given.
+/// A language model that names the tenant it is asked for and repeats the facts it was given.
 #[derive(Default)]
 struct Model(AtomicUsize);
 
@@ -58,7 +58,7 @@ impl Llm for Model {
     }
 }
 
-/// A voice that is as loud as its tenant's number.
+/// A voice whose loudness tells the tenants apart.
 struct Loudness;
 
 impl Tts for Loudness {
@@ -72,7 +72,7 @@ impl Tts for Loudness {
     }
 }
 
-/// Samples as they are.
+/// A codec that stores samples unchanged.
 struct Plain;
 
 impl SpeechCodec for Plain {
@@ -90,7 +90,7 @@ impl SpeechCodec for Plain {
     }
 }
 
-/// Knows one thing of its tenant.
+/// Knowledge of one tenant: a single fact that names it.
 struct Facts(&'static str);
 
 impl Knowledge for Facts {
@@ -102,7 +102,7 @@ impl Knowledge for Facts {
     }
 }
 
-/// The called number says whose agent answers.
+/// A directory that finds the agent by the number that was called.
 struct Numbers(Vec<Answer>);
 
 impl Directory for Numbers {
@@ -122,7 +122,7 @@ fn cache(kind: Kind) -> Arc<Cache> {
     Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
 }
 
-/// A desk of three tenants whose engines and caches are the same, and the model behind them.
+/// A desk of three tenants with the same engines and caches, and the model that they share.
 fn desk() -> (Desk, Arc<Model>) {
     let model = Arc::new(Model::default());
     let llm = CachedLlm::new(model.clone(), "model".to_owned(), cache(Kind::Reply), ReplyRules::default());
@@ -158,7 +158,7 @@ fn desk() -> (Desk, Arc<Model>) {
     (Desk { directory: Arc::new(Numbers(answers.to_vec())), ..desk }, model)
 }
 
-/// A line on which somebody types questions, each after the reply to the one before, and hangs up.
+/// A transport on which somebody types questions, each after the reply to the one before, and then hangs up.
 struct Line {
     questions: VecDeque<&'static str>,
     ready: bool,
@@ -207,7 +207,7 @@ impl Transport for Line {
     }
 }
 
-/// Holds a call to its end, and checks all that is heard in it.
+/// Runs a call to its end, and checks everything that is heard in it.
 async fn call(desk: Desk, tenant: usize, questions: Vec<&'static str>) {
     let (heard, mut hears) = mpsc::unbounded_channel();
     let asked = questions.len();
@@ -248,7 +248,7 @@ proptest! {
             for call in held {
                 call.await.expect("no panic");
             }
-            // The caches are in use: a question that opens a call is asked of the model once for each tenant.
+            // The caches must be in use: a question that opens a call reaches the model only once for each tenant.
             assert!(model.0.load(Ordering::Relaxed) <= asked);
         });
     }

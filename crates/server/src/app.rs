@@ -1,4 +1,4 @@
-//! What every request and every call of one server shares.
+//! The state that all requests and calls of one server share.
 
 use std::sync::Arc;
 
@@ -16,40 +16,40 @@ use crate::jobs::caching::Caching;
 use crate::jobs::reporting::Reporting;
 use crate::settings::Settings;
 
-/// The shared state of one server, as `Arc<App>` the state of every route.
+/// The shared state of one server. As `Arc<App>` it is the state of every route.
 ///
-/// It is made from engines that are loaded: a server that answers is a server that is ready.
+/// It is made from engines that are already loaded, so a server that answers at all is ready.
 pub struct App {
-    /// Whom the server lets in, what it refuses, and when it gives up.
+    /// The settings of the HTTP server: keys, limits and timeouts.
     pub http: Settings,
-    /// Where calls are answered.
+    /// The desk, which takes all calls.
     pub desk: Desk,
-    /// The agent of the configuration file.
+    /// The agent that the configuration file describes.
     pub agent: Arc<Agent>,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` exports.
     pub metrics: Arc<Metrics>,
-    /// What every component times, counts and holds, and what is wrong with it.
+    /// The measurements of all components, and the alerts about them.
     pub watcher: Arc<Watcher>,
-    /// The calls there are now.
+    /// The active calls and the latest turns.
     pub live: Arc<LiveCalls>,
-    /// What searches found for this server.
+    /// The settings that searches for better ones have found.
     pub(crate) overlay: Option<Overlay>,
-    /// What becomes of alerts and spans.
+    /// The receivers of alerts and spans.
     pub(crate) reporting: Reporting,
-    /// What is kept so that it need not be made again, if anything.
+    /// The caches, if there are any.
     pub caching: Option<Caching>,
-    /// The places for REST requests.
+    /// Limits how many REST requests are answered at a time.
     pub requests: Arc<Semaphore>,
-    /// The threads for what is computed beside calls.
+    /// The threads for computations beside calls.
     pub(crate) cpu_pool: Arc<CpuPool>,
-    /// Where calls come in.
+    /// The state that the doors share.
     pub(crate) doors: Arc<Doors>,
-    /// When the server began, in seconds since 1970.
+    /// When the server started, in seconds since 1970.
     pub started: u64,
 }
 
 impl App {
-    /// A server whose calls `agent` answers. Fails when the machine has no threads left.
+    /// A server whose calls `agent` answers. Fails when the machine has no more threads.
     pub fn new(http: Settings, agent: Agent, engines: Engines, measuring: Measuring) -> Result<Self, Error> {
         let Measuring { parts, requests, store, overlay, prices, caching, cpu_pool, calls, reporting } =
             measuring;
@@ -102,25 +102,25 @@ impl App {
     }
 }
 
-/// What of a server is measured beside its calls, and where that goes.
+/// What is measured beside calls, and where the measurements go.
 #[derive(Default)]
 pub struct Measuring {
-    /// The parts of its engines.
+    /// The components that the engines consist of.
     pub parts: Vec<Arc<dyn Component>>,
-    /// Through which the engines tell how requests end.
+    /// Receives how each request to an engine ends.
     pub requests: Arc<LateObserver>,
-    /// Where measurements are kept; without it, what is older than an hour is forgotten.
+    /// Where measurements are stored. Without it, they are forgotten after an hour.
     pub store: Option<Store>,
-    /// What searches found for this server.
+    /// The settings that searches for better ones have found.
     pub(crate) overlay: Option<Overlay>,
-    /// What tokens cost.
+    /// The prices of tokens.
     pub prices: Option<Prices>,
-    /// What is kept so that it need not be made again.
+    /// The caches, if there are any.
     pub caching: Option<Caching>,
-    /// The threads for what is computed beside calls; a few of its own without.
+    /// The threads for computations beside calls. Without it, the server starts a few of its own.
     pub cpu_pool: Option<Arc<CpuPool>>,
-    /// Admission, where something beside the server asks it as well; else the server makes its own.
+    /// The admission, if something beside the server uses it as well. Without it, the server makes its own.
     pub calls: Option<Calls>,
-    /// Who is told.
+    /// The receivers of alerts and spans.
     pub reporting: Reporting,
 }

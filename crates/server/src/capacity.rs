@@ -1,25 +1,25 @@
-//! How many calls this machine holds with these engines, as load tests found.
+//! How many calls this machine holds with the configured engines, as measured by load tests.
 
 use antiphon_stack::machine;
 use antiphon_telemetry::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// Calls at a time when nothing was measured.
+/// Most calls at a time while no load test has measured anything.
 pub(crate) const UNMEASURED: usize = 1_000;
 const KIND: &str = "capacity";
 
-/// What a load test found.
+/// The result of a load test.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Capacity {
-    /// Calls at a time that keep their latency.
+    /// How many calls at a time keep their latency.
     pub(crate) calls: usize,
-    /// The 95th percentile of turn latency at that many.
+    /// The 95th percentile of turn latency with that many calls, in milliseconds.
     pub(crate) p95_ms: f64,
-    /// From which commit the program was built.
+    /// The commit from which the program was built.
     pub(crate) commit: String,
 }
 
-/// The latest of this machine with the engines of this description.
+/// The latest result on this machine with the engines of this description.
 pub(crate) async fn find(store: &Store, engines: &str) -> Result<Option<Capacity>, StoreError> {
     let machine = machine::describe();
     let found = store.documents(KIND, Some(engines), 100).await?;
@@ -27,7 +27,7 @@ pub(crate) async fn find(store: &Store, engines: &str) -> Result<Option<Capacity
     Ok(of_this.and_then(|document| serde_json::from_str(&document.content).ok()))
 }
 
-/// Keeps what a load test found.
+/// Stores the result of a load test.
 pub(crate) async fn keep(store: &Store, engines: &str, capacity: &Capacity) -> Result<(), StoreError> {
     let now = antiphon_telemetry::unix_time().as_secs();
     let content = serde_json::to_string(capacity).unwrap_or_default();

@@ -128,16 +128,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 /// Prints a line of the command's result.
 fn print(line: &str) {
     use std::io::Write;
-    // A reader that has gone (`| head`) is no failure of ours.
+    // A reader that has gone, as in `| head`, is not a failure of the command.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The runtime of commands that run engines.
+/// The runtime for commands that run engines.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// The runtime on which calls are held, here or in a benchmark.
+/// The runtime for calls, in the server and in benchmarks.
 fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.advanced.worker_threads {
@@ -146,7 +146,7 @@ fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
     Ok(builder.enable_all().build()?)
 }
 
-/// Starts logging as configured; `least` is what a command for people shows.
+/// Starts logging as configured. `least` is the level for commands whose output people read.
 fn logging(config: &Config, least: Option<&str>) -> Result<()> {
     let directives = least.unwrap_or(&config.telemetry.log);
     let filter = tracing_subscriber::EnvFilter::try_new(directives)

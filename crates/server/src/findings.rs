@@ -1,4 +1,4 @@
-//! What a search for better settings found: `antiphon optimize` keeps it, the dashboard recommends it.
+//! The result of a search for better settings. `antiphon optimize` stores it, and the dashboard recommends it.
 
 mod overlay;
 
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use overlay::Overlay;
 
-/// What is to become better.
+/// What a search should improve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
-    /// How long a caller waits once the turn is over.
+    /// How long a caller waits after the end of a turn.
     Latency,
-    /// How many replies at a time.
+    /// How many replies can be made at the same time.
     Capacity,
-    /// CPU time a reply.
+    /// How much CPU time a reply takes.
     Cost,
 }
 
 impl Goal {
-    /// The benchmark that shows it.
+    /// The benchmark that measures it.
     pub(crate) const fn component(self) -> &'static str {
         match self {
             Self::Latency => "reply",
@@ -40,28 +40,28 @@ impl Goal {
     }
 }
 
-/// Keys of the configuration and their values.
+/// Configuration keys and their values.
 pub(crate) type Settings = BTreeMap<String, Value>;
 
-/// What a search found, and why it is believed.
+/// The result of a search, with its evidence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) goal: Goal,
-    /// What is set differently; empty when nothing is better.
+    /// The settings to change; empty when nothing is better.
     pub(crate) settings: Settings,
-    /// Today's settings against these, measured in turn after the search.
+    /// The comparison of the present settings with these, measured alternately after the search.
     pub(crate) comparison: Option<Comparison>,
-    /// Settings that were measured.
+    /// How many settings were measured.
     pub(crate) trials: usize,
     pub(crate) machine: String,
     pub(crate) commit: String,
     pub(crate) engines: String,
-    /// When, in seconds since 1970.
+    /// When the search ended, in seconds since 1970.
     pub(crate) at: u64,
 }
 
-/// Whether a comparison shows that the second is better.
+/// Whether a comparison shows that the second side is better.
 pub(crate) fn is_better(comparison: &Comparison) -> bool {
-    // Less than 1 % is worth no setting of its own.
+    // An improvement of less than 1 % does not justify a setting.
     comparison.verdict(0.01) == Verdict::Improvement && comparison.high < 1.0
 }

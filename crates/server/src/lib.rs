@@ -1,4 +1,4 @@
-//! HTTP, command line, background jobs: the antiphon binary.
+//! The antiphon binary: HTTP server, command line and background jobs.
 
 pub mod app;
 mod capacity;

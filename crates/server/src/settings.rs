@@ -1,4 +1,4 @@
-//! Whom the HTTP server lets in, what it refuses, and when it gives up.
+//! The settings of the HTTP server: keys, limits and timeouts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use antiphon_transports::telephony::TelephonySettings;
 /// The resolved settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whom to let in.
+    /// The accepted API keys.
     pub keys: Keys,
-    /// Certificate and key; without them connections are not encrypted.
+    /// Certificate and key. Without them connections are not encrypted.
     pub tls: Option<Tls>,
-    /// Calls at a time.
+    /// Most calls at a time.
     pub max_calls: usize,
-    /// REST requests at a time, replies still being streamed included.
+    /// Most REST requests at a time, including those whose responses are still being streamed.
     pub max_requests: usize,
-    /// The largest JSON body in bytes.
+    /// Largest JSON body in bytes.
     pub max_json_bytes: usize,
-    /// The largest upload of audio in bytes.
+    /// Largest upload of audio in bytes.
     pub max_upload_bytes: usize,
-    /// How long calls may go on when the server is told to stop.
+    /// How long running calls may continue when the server is told to stop.
     pub drain: Duration,
     /// How telephone companies reach the server.
     pub telephony: TelephonySettings,
 }
 
-/// Where certificate and key lie, both PEM.
+/// Paths of the certificate and the private key, both PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, the server's own first.
@@ -37,9 +37,9 @@ pub struct Tls {
 }
 
 impl Default for Settings {
-    /// 4 MiB hold a 128k-token conversation several times over; 256 MiB hold two hours of 16-bit speech at
-    /// 16 kHz. 64 requests at a time are many more than two cores can serve at once, and few enough to refuse
-    /// a flood early.
+    /// 4 MiB hold a conversation of 128k tokens several times over; 256 MiB hold two hours of 16-bit speech at 16
+    /// kHz. 64 requests at a time are many more than two cores can serve at once, and few enough to refuse a
+    /// flood early.
     fn default() -> Self {
         Self {
             keys: Keys::default(),

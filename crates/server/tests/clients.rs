@@ -1,4 +1,4 @@
-//! OpenAI's own client libraries against the server, with engines that fail on demand.
+//! Runs OpenAI's own client libraries against the server, with engines that fail on demand.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -21,14 +21,15 @@ use tokio::process::Command;
 use support::Server;
 use support::tools::until;
 
-/// The scripts take two seconds; a first start of the interpreter on a busy machine takes several more.
+/// Longest time for one script. Scripts take two seconds; starting the interpreter for the first time on a busy
+/// machine takes several more.
 const LIMIT: Duration = Duration::from_mins(2);
 const KEY: &str = "sk-clients";
 const LONG_ANSWER: &str = "It is a long story, and it begins in a small town by the sea. There was a lighthouse, \
     and in the lighthouse lived an old man with his dog. Every evening the two of them went down to the water, \
     and every evening they counted the ships that came home.";
 
-/// Runs a script against a server of its own.
+/// Runs a script against a server that is started for it.
 async fn run(interpreter: &Path, script: &str, tls: Option<Tls>) {
     let server = Server::start(Settings { keys: Keys::new([KEY]), tls, ..Settings::default() });
     let script = Command::new(interpreter)
@@ -58,9 +59,10 @@ async fn run_node(package: &str, script: &str, tls: Option<Tls>) {
     run(&node(package), script, tls).await;
 }
 
-/// The Node for a script that uses `package`: where the system's is too old, that of `scripts/setup-test.sh`.
+/// The Node interpreter for a script that uses `package`: the system's, or that of `scripts/setup-test.sh` where the
+/// system's is too old.
 fn node(package: &str) -> PathBuf {
-    // What is missing is said here, not by the script.
+    // If the package is missing, this reports it more clearly than the script would.
     client(&format!("node_modules/{package}"));
     let own = repository().join("tests/clients/node/node_modules/node/bin/node");
     if own.exists() { own } else { PathBuf::from("node") }
@@ -96,7 +98,7 @@ async fn the_agents_sdk_converses() {
     run_node("@openai/agents-realtime", "realtime/agents.mjs", None).await;
 }
 
-/// Engines with real ears and a real voice; only what is answered is fixed, and long enough to be interrupted.
+/// Speech recognition and speech synthesis are real. Only the answers are fixed, and long enough to be interrupted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_converses_on_the_talk_page() {
     let mut server = Command::new(env!("CARGO_BIN_EXE_antiphon"))
@@ -128,7 +130,7 @@ async fn a_browser_converses_on_the_talk_page() {
     assert!(output.status.success(), "{said}\n{errors}");
 }
 
-/// First with figures made up for every state of the page, then with a real server's.
+/// The page is tested first with made-up figures for each of its states, then with those of a real server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_the_dashboard() {
     let server = Server::start(Settings::default());

@@ -1,4 +1,4 @@
-//! The program as it is called: what it prints, and what it says when something is missing or broken.
+//! The program as users call it: its output, and its errors when something is missing or broken.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -13,9 +13,9 @@ use std::process::{Command, Output};
 
 fn antiphon(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-    // Neither the user's own configuration nor the folder's may matter.
+    // The configurations of the user and of the current folder must not influence the test.
     command.args(arguments).current_dir(std::env::temp_dir()).env("XDG_CONFIG_HOME", "/nonexistent");
-    // Each test says where models are.
+    // Each test sets the models' folder itself.
     command.env_remove("ANTIPHON_MODELS");
     command
 }
@@ -25,7 +25,7 @@ fn said(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// Runs a command that must fail with exit code `code`; gives what it says.
+/// Runs a command that must fail with exit code `code`, and returns its error message.
 fn fails(command: &mut Command, code: i32) -> String {
     let output = command.output().expect("it runs");
     let (printed, error) = said(&output);
@@ -95,7 +95,7 @@ fn a_corrupt_model_is_named() {
     }
 }
 
-/// A copy of a folder of models made of links, in which one file is broken.
+/// A copy of a folder of models that consists of links, in which one file is damaged.
 fn link(from: &Path, to: &Path, broken: &str) {
     std::fs::create_dir_all(to).expect("made");
     for entry in std::fs::read_dir(from).expect("readable") {
@@ -147,7 +147,8 @@ fn completions_are_printed_for_every_shell() {
     }
 }
 
-/// Sound programs that are recordings: what the person says, and what the loudspeaker is given.
+/// Recordings take the place of the sound programs: one is what the person says, the other receives what the
+/// loudspeaker plays.
 #[test]
 fn a_conversation_at_the_microphone() {
     use std::os::unix::fs::PermissionsExt;

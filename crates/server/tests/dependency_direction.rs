@@ -1,11 +1,10 @@
-//! Which crate may import which: see docs/ARCHITECTURE.md.
+//! Checks which crate imports which: see docs/ARCHITECTURE.md.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may import of the others; some of them are still to come. `testkit` is for tests only: nobody may
-/// import it otherwise.
+/// The crates that each crate may import. Some of them do not exist yet. `testkit` may be imported by tests only.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("audio", &["core"]),
@@ -57,7 +56,7 @@ fn crates_import_only_what_they_may() {
             panic!("{name} is new: say here and in docs/ARCHITECTURE.md what it may import");
         });
         for dependency in package["dependencies"].as_array().expect("dependencies") {
-            // Tests and benchmarks may use what they like.
+            // Tests and benchmarks may import any crate.
             if dependency["kind"] == "dev" {
                 continue;
             }

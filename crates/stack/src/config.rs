@@ -1,6 +1,6 @@
-//! The configuration: one TOML file, environment variables over it, command-line flags over those.
+//! The configuration: a TOML file, overridden by environment variables, which are overridden by command-line flags.
 //!
-//! Every key is optional, unknown ones are refused with the nearest known one, and secrets never print.
+//! Every key is optional. Unknown keys are refused with the nearest known one, and secrets are never printed.
 
 mod advanced;
 mod cache;
@@ -39,18 +39,19 @@ use layers::Layers;
 pub struct Effective {
     /// The values.
     pub config: Config,
-    /// The full name of each key and its origin; what is missing here is a default.
+    /// The full name and origin of each key that is set. A key that is missing here has its default.
     pub origins: Vec<(String, Origin)>,
-    /// What whoever wrote it should know, such as that a key has another name now: one line each.
+    /// Warnings for whoever wrote the configuration, such as that a key has a new name: one line each.
     pub warnings: Vec<String>,
 }
 
-/// Settings that `antiphon optimize --apply` found better on this machine, in the data directory. What a person wrote
-/// goes over them.
+/// The file in the data directory with the settings that `antiphon optimize --apply` found to be better on this
+/// machine. What a person has configured overrides it.
 pub const TUNED: &str = "tuned.toml";
 
-/// Reads the configuration: what was tuned, over it `file` or else the first that exists of `./antiphon.toml` and
-/// `$XDG_CONFIG_HOME/antiphon/antiphon.toml`, over it the environment. `data_dir` goes over all.
+/// Reads the configuration. The lowest layer is the tuned settings; over it lies `file`, or else the first that
+/// exists of `./antiphon.toml` and `$XDG_CONFIG_HOME/antiphon/antiphon.toml`; over that lies the environment.
+/// `data_dir` overrides all of them.
 pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
     let found = match file {
         Some(file) => Some(file.to_owned()),
@@ -68,7 +69,7 @@ pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
         effective
     };
     let effective = located(resolve(&text, &name, None, std::env::vars())?);
-    // Without a place for data there is nothing tuned.
+    // Without a data directory there are no tuned settings.
     let tuned = effective.config.data_dir().map(|dir| dir.join(TUNED));
     let Some(tuned) = tuned.ok().filter(|path| path.is_file()) else { return Ok(effective) };
     let (text_below, name_below) = (read(&tuned)?, tuned.display().to_string());
@@ -89,12 +90,12 @@ pub fn variable(key: &str) -> String {
     format!("ANTIPHON_{}", key.to_uppercase().replace('.', "__"))
 }
 
-/// Today's full name of a key, whichever of its names this is.
+/// The current full name of a key, given any of its names.
 pub fn current_name(key: &str) -> String {
     names::current(&layers::described(), key).to_owned()
 }
 
-/// Whether this is the full name of a section, not of a key.
+/// Whether this is the full name of a section and not of a key.
 pub fn is_section(path: &str) -> bool {
     fn holds(section: &SectionInfo, path: &str) -> bool {
         section.path == path || section.sections.iter().any(|inner| holds(inner, path))
@@ -102,14 +103,14 @@ pub fn is_section(path: &str) -> bool {
     holds(&layers::described(), path)
 }
 
-/// Where a user keeps the file.
+/// The path of the configuration file in the user's home.
 fn user_file() -> Option<PathBuf> {
     let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
     Some(home.join("antiphon/antiphon.toml"))
 }
 
-/// Puts the layers together and checks the result.
+/// Merges the layers and checks the result.
 fn resolve(
     text: &str,
     name: &str,
@@ -127,7 +128,7 @@ fn resolve(
     Ok(Effective { config, origins: layers.origins.into_iter().collect(), warnings: layers.warnings })
 }
 
-/// What no key can say alone.
+/// Checks what depends on several keys at once.
 fn check(config: &Config) -> Result<()> {
     if !config.server.listen.ip().is_loopback() && config.server.api_keys.is_empty() {
         bail!(

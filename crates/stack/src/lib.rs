@@ -1,7 +1,7 @@
-//! From a configuration file to the engines that it describes.
+//! Builds the engines that a configuration file describes.
 //!
-//! [`config`] reads and checks the file, [`models`] fetches what embedded engines need, and [`build`] makes the engines
-//! with everything that stands before them: guards, caches, fallback.
+//! [`config`] reads and checks the file, [`models`] fetches the models of embedded engines, and [`build`] makes the
+//! engines with everything in front of them: guards, caches, fallback.
 
 pub mod config;
 pub mod machine;

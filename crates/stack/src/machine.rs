@@ -1,9 +1,9 @@
-//! The machine that the program runs on and the commit it was built from: measurements are only compared when both are
-//! known, because those of one machine say nothing about another.
+//! The machine on which the program runs and the commit from which it was built. Measurements are only compared when
+//! both are known, because results of one machine say nothing about another.
 
 use std::fs;
 
-/// The machine in a few words: processor, cores, memory. The same for every run on it.
+/// A short description of the machine: processor, cores, memory. It is the same for every run on this machine.
 pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -20,7 +20,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The commit the program was built from, if that is known.
+/// The commit from which the program was built; `unknown` if it was not recorded.
 pub fn commit() -> &'static str {
     option_env!("ANTIPHON_COMMIT").unwrap_or("unknown")
 }

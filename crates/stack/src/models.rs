@@ -1,4 +1,4 @@
-//! The models of embedded engines: which there are, where they come from, whether they are complete on disk.
+//! The models of embedded engines: their names, where they are downloaded, and whether they are complete on disk.
 
 mod fetch;
 mod package;
@@ -24,33 +24,33 @@ struct Manifest {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Its name, which is also that of its folder.
+    /// The name of the model, which is also the name of its folder.
     pub id: String,
     /// What it is for, in a few words.
     pub purpose: String,
-    /// Its licence, as SPDX writes it.
+    /// Its licence as an SPDX identifier.
     pub licence: String,
-    /// Whether the server needs it when nothing is configured.
+    /// Whether the server needs it with the default configuration.
     pub default: bool,
-    /// Its files, all of which it needs.
+    /// Its files, all of which are required.
     pub file: Vec<ModelFile>,
 }
 
 /// One file of a model.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModelFile {
-    /// Its place in the models' folder.
+    /// Its path in the models' folder.
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
-    /// The parts that it is put together from, in order.
+    /// The pieces of which it is assembled, in order.
     #[serde(flatten)]
     pieces: Pieces,
 }
 
-/// Files that are too large for one package come in several.
+/// Either one piece or several: a file that is too large for one package comes in several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Pieces {
@@ -58,17 +58,17 @@ enum Pieces {
     Several { parts: Vec<Piece> },
 }
 
-/// A file in a package.
+/// A piece of a file, as a package holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Piece {
-    /// `pypi:NAME==VERSION` or `npm:NAME==VERSION`: the package that carries it.
+    /// The package that holds it, as `pypi:NAME==VERSION` or `npm:NAME==VERSION`.
     pub source: String,
-    /// Its place in the package.
+    /// Its path inside the package.
     pub inside: String,
 }
 
 impl ModelFile {
-    /// The parts that it is put together from, in order.
+    /// The pieces of which the file is assembled, in order.
     pub fn pieces(&self) -> &[Piece] {
         match &self.pieces {
             Pieces::One(piece) => std::slice::from_ref(piece),
@@ -81,11 +81,11 @@ impl ModelFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
-    /// All files have their size and, if looked at, their hash.
+    /// All files have the right size and, if checked, the right hash.
     Ready,
-    /// At least one file is not there.
+    /// At least one file is missing.
     Missing,
-    /// A file is not what it should be.
+    /// At least one file has the wrong size or hash.
     Corrupt,
 }
 
@@ -116,14 +116,14 @@ impl Model {
     }
 }
 
-/// All models there are.
+/// All models that can be fetched.
 pub fn all() -> Result<Vec<Model>> {
     let manifest: Manifest =
         toml::from_str(include_str!("../models.toml")).context("the built-in list of models is broken")?;
     Ok(manifest.model)
 }
 
-/// The models of these names. When there is none: those that the server needs when nothing is configured.
+/// The models with these names. Without any names: the models that the server needs with the default configuration.
 pub fn named(names: &[String]) -> Result<Vec<Model>> {
     let all = all()?;
     if names.is_empty() {
@@ -137,7 +137,7 @@ pub fn named(names: &[String]) -> Result<Vec<Model>> {
     names.iter().map(find).collect()
 }
 
-/// The SHA-256 of a file, hexadecimal.
+/// The SHA-256 of a file in hexadecimal.
 fn hash(path: &Path) -> Result<String> {
     let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
     let mut hasher = Sha256::new();

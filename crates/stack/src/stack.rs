@@ -1,4 +1,4 @@
-//! Builds every engine and what stands before it, in one place, and says what it built.
+//! Builds every engine with what stands in front of it, and describes the result.
 
 mod builder;
 mod caches;
@@ -43,27 +43,27 @@ pub use session::session_config;
 pub struct Stack {
     /// The engines.
     pub engines: Engines,
-    /// The agent that the configuration describes.
+    /// The agent as the configuration describes it.
     pub agent: Agent,
-    /// What of them is measured.
+    /// The components that are measured.
     pub components: Vec<Arc<dyn Component>>,
-    /// What was built: one line an engine.
+    /// A description of what was built, with one line for each engine.
     pub description: Vec<String>,
-    /// Told how each request to an engine ends, once somebody listens.
+    /// Is told how each request to an engine ends, once an observer has been attached.
     pub requests: Arc<LateObserver>,
-    /// Replies that can be found by their meaning, and the engine and embedder that they come from.
+    /// The semantic caches of replies, each with a key that stands for its engine and embedder.
     pub semantic: Vec<(Key, Arc<SemanticReplies>)>,
-    /// Which question follows which, where replies are prefetched.
+    /// Predicts which question follows which; present where replies are prefetched.
     pub prefetcher: Option<Arc<Prefetcher>>,
-    /// What the agent knows; searchable once [`read_knowledge`] has read it.
+    /// The agent's knowledge. It can be searched once [`read_knowledge`] has read it.
     pub knowledge: Option<Arc<InProcessKnowledge>>,
-    /// The threads for what is computed beside calls.
+    /// The threads for computations beside calls.
     pub cpu_pool: Arc<CpuPool>,
-    /// Kept alive as long as the engines are.
+    /// The threads that run the models. They must live as long as the engines.
     pub pool: ModelPool,
 }
 
-/// The engines of a configuration by name: what was measured with them says nothing about others.
+/// The names of the engines in a configuration. Measurements with these engines say nothing about others.
 pub fn engine_names(config: &Config) -> String {
     let all = |names: Vec<String>| names.join(", ");
     let stt = all(listed(&config.stt, &config.stt.engines).map(|stt| stt.engine.name().to_owned()).collect());
@@ -73,20 +73,20 @@ pub fn engine_names(config: &Config) -> String {
     format!("{} + {stt} + {} + {tts}", config.vad.engine.name(), all(llm.collect()))
 }
 
-/// The engines of a section: those it lists, else itself.
+/// The engines of a section: those in its list, or else the section itself.
 pub fn listed<'a, S>(section: &'a S, engines: &'a [S]) -> impl Iterator<Item = &'a S> {
     std::iter::once(section).filter(|_| engines.is_empty()).chain(engines)
 }
 
-/// Whether there is time for work that nobody waits for, such as prefetching replies.
+/// Whether the server is idle enough for background work for which nobody waits, such as prefetching replies.
 pub type IsIdle = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// What engines are given beside their configuration.
+/// What engines need beside their configuration.
 #[derive(Clone, Default)]
 pub struct BuildContext {
-    /// Where results are kept for reuse.
+    /// The caches for the engines' results.
     pub caches: Option<Arc<Caches>>,
-    /// Asked before a reply is prefetched; without it none is.
+    /// Asked before each reply is prefetched. Without it, nothing is prefetched.
     pub is_idle: Option<IsIdle>,
 }
 
@@ -96,7 +96,7 @@ pub fn build(config: &Config, context: &BuildContext) -> Result<Stack> {
     let threads = config.advanced.model_threads.unwrap_or_else(machine::cores);
     let pool = ModelPool::new(threads)?;
     pool.set_max_batch(config.advanced.model_batch);
-    // One thread is always there; computations beside calls may use all cores for a while.
+    // One thread is always kept; computations beside calls may use all cores for a while.
     let cpu_pool = Arc::new(CpuPool::new(PoolBounds { min: 1, max: machine::cores() })?);
     let builder = Builder::new(config, &pool)?;
     let (vad, detector) = builder.vad()?;
@@ -149,7 +149,7 @@ pub fn build(config: &Config, context: &BuildContext) -> Result<Stack> {
     })
 }
 
-/// What works beside the stages of a reply.
+/// The parts that are not stages of a reply.
 struct Beside {
     emotion: Option<EmotionModel>,
     known: Option<Arc<InProcessKnowledge>>,
@@ -194,7 +194,7 @@ impl Beside {
     }
 }
 
-/// What is looked up while a person speaks.
+/// Describes the lookups that run while a person speaks.
 fn plan(engines: &Engines, agent: &Agent) -> String {
     let steps = [
         ("emotion", engines.emotion.is_some()),
@@ -206,20 +206,22 @@ fn plan(engines: &Engines, agent: &Agent) -> String {
     if steps.is_empty() { "nothing".to_owned() } else { steps.join(" | ") }
 }
 
-/// The default voice and the threads it runs on, whatever voice is configured: for what must really speak.
+/// The default voice and its threads, whatever voice is configured. For callers that need real speech rather than
+/// a simulation.
 pub fn default_voice(config: &Config) -> Result<(Arc<dyn Tts>, ModelPool)> {
     let pool = ModelPool::new(1)?;
     let voice = Builder::new(config, &pool)?.one_tts(&config::Tts::default(), &Arc::default())?;
     Ok((voice, pool))
 }
 
-/// Makes replies to what is likely asked next, where replies and speech are kept.
+/// Prefetches replies to likely questions, where replies and speech are cached.
 fn prefetch(caches: &Arc<Caches>, is_idle: &IsIdle) -> Option<Arc<Prefetcher>> {
     let (replies, speech) = (caches.of(Kind::Reply)?.clone(), caches.of(Kind::Speech)?.clone());
     Some(Arc::new(Prefetcher::new(PrefetchBudget::default(), replies, speech, is_idle.clone())))
 }
 
-/// How a person feels is told from the embedding of their words, if it is the one that this was learned from.
+/// The model that judges a person's feelings from the embedding of their words. It works only with the embedding
+/// model on which it was trained.
 fn emotion(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<EmotionModel>> {
     let learned_from = config.embed.engine == EmbedEngine::MiniLm && config.embed.engines.is_empty();
     match config.emotion.engine {

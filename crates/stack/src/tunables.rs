@@ -5,7 +5,7 @@ use antiphon_core::measure::{Component, Tunable};
 use crate::config::{Advanced, FRAME_MS};
 use crate::machine;
 
-/// The server as a component.
+/// The server itself as a component with tunables.
 #[derive(Debug)]
 pub(crate) struct ServerTunables {
     frame_ms: u64,

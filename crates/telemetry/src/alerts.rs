@@ -1,8 +1,8 @@
 //! Alerts: stages that became slower than usual, errors, full queues and breakers that open and close.
 //!
-//! There is no clock and no I/O: [`Alerts::judge`] takes each period as it closes and returns the alerts that began and ended.
-//! To keep alerts from flapping, a condition must hold for a while before it fires, and must be well below its threshold for
-//! longer before it is resolved.
+//! There is no clock and no I/O: [`Alerts::judge`] takes each period as it closes and returns the alerts that began
+//! and ended. To keep alerts from flapping, a condition must hold for a while before it fires, and must be well below
+//! its threshold for longer before it is resolved.
 
 mod baseline;
 mod finding;
@@ -28,7 +28,7 @@ const WINDOW: Duration = Duration::from_mins(5);
 const MIN_SPANS: u64 = 20;
 /// A stage that has been slow for this long is taken as normal, and its baseline starts again.
 const NEW_NORMAL: Duration = Duration::from_hours(24);
-/// Alerts kept, resolved ones included.
+/// Most alerts that are kept, including resolved ones.
 const KEPT: usize = 200;
 
 /// What an alert is about.
@@ -112,8 +112,8 @@ impl Alerts {
         }
     }
 
-    /// Judges the period that has just ended; `components` know the limits of their levels. Returns the alerts that began to
-    /// fire and those that were resolved.
+    /// Judges the period that has just ended; `components` know the limits of their levels. Returns the alerts that
+    /// began to fire and those that were resolved.
     pub fn judge(&mut self, period: &Period, components: &[Arc<dyn Component>]) -> Vec<Alert> {
         self.recent.push_back(period.clone());
         while self.recent.iter().skip(1).map(|p| p.length).sum::<Duration>() >= WINDOW {
@@ -161,7 +161,7 @@ impl Alerts {
         changes
     }
 
-    /// The alerts kept, the latest first, resolved ones included.
+    /// The alerts that are kept, the latest first, including resolved ones.
     pub fn latest(&self) -> impl Iterator<Item = &Alert> {
         self.kept.iter().rev()
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::clock::unix_time;
 
-/// Turns kept; then the oldest is dropped.
+/// Most turns that are kept. After that the oldest is dropped.
 const MAX_TURNS: usize = 500;
 
 /// What tokens cost, in the currency of the configuration.
@@ -46,11 +46,11 @@ pub struct CallView {
     pub started: f64,
     /// The dialog's phase: who speaks, or what is awaited.
     pub phase: &'static str,
-    /// Turns answered.
+    /// How many turns were answered.
     pub turns: u64,
-    /// Replies cut off by the person.
+    /// How many replies the person cut off.
     pub interruptions: u64,
-    /// Failures of engines in this call.
+    /// How many failures of engines there were in this call.
     pub failures: u64,
     /// Latency of the latest turn, stage by stage.
     pub latency_ms: Option<TurnLatency>,

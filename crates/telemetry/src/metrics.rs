@@ -19,8 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::scrape::Scrape;
 use crate::watcher::Watcher;
 
-/// Upper bounds of the latency buckets, in seconds. They are dense around the targets for a turn (400 ms for half of the turns,
-/// 700 ms for nearly all) and for its stages (10 to 250 ms). 2 and 5 s are what older systems aimed at.
+/// Upper bounds of the latency buckets, in seconds. They are dense around the targets for a turn (400 ms for half of
+/// the turns, 700 ms for nearly all) and for its stages (10 to 250 ms). 2 and 5 s are what older systems aimed at.
 const LATENCY_BUCKETS: [f64; 22] = [
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 2.0,
     3.0, 5.0, 10.0,

@@ -13,7 +13,7 @@ use crate::timing;
 
 /// Length of a period.
 pub const TICK: Duration = Duration::from_secs(10);
-/// Periods kept: one hour's.
+/// How many periods are kept: those of one hour.
 const KEPT: usize = 360;
 
 /// All components of one server, and what was measured of them.
@@ -25,9 +25,9 @@ pub struct Monitor {
 struct MonitorState {
     /// When the current period began.
     began: Instant,
-    /// The same, in seconds since 1970.
+    /// When the current period began, in seconds since 1970.
     began_at: u64,
-    /// What each stage had counted by then.
+    /// What each stage had counted when the current period began.
     before: BTreeMap<Key, Spans>,
     /// The closed periods, the latest last.
     periods: VecDeque<Arc<Period>>,

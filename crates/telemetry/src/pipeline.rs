@@ -62,7 +62,8 @@ pub struct Pipeline {
     llm: Arc<Part>,
     tts: Arc<Part>,
     transport: Arc<Part>,
-    /// The lookups of a turn; their stages have the names of the plan's steps. Emotion is missing, because its engine measures it.
+    /// The lookups of a turn; their stages have the names of the plan's steps. Emotion is missing, because its engine
+    /// measures it.
     lookups: [Arc<Part>; 2],
 }
 

@@ -59,13 +59,13 @@ pub struct Process {
 struct Rates {
     /// When the rates were last computed.
     since: Instant,
-    /// What had been used by then.
+    /// What had been used when the rates were last computed.
     usage: ProcessUsage,
-    /// In cores.
+    /// The use of CPU in cores.
     cpu: f64,
-    /// In bytes a second.
+    /// The rate of received data in bytes a second.
     network_in: f64,
-    /// In bytes a second.
+    /// The rate of sent data in bytes a second.
     network_out: f64,
     /// Resident bytes when there were last no calls. What the process holds beyond them is put down to its calls.
     idle_bytes: f64,
@@ -124,8 +124,8 @@ impl Component for Process {
     }
 }
 
-/// User and system time from the text of `/proc/PID/stat`: fields 14 and 15. The program's name in field 2 may contain spaces
-/// and parentheses, so fields are counted from the last closing parenthesis.
+/// User and system time from the text of `/proc/PID/stat`: fields 14 and 15. The program's name in field 2 may
+/// contain spaces and parentheses, so fields are counted from the last closing parenthesis.
 pub fn cpu_time(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);

@@ -23,7 +23,7 @@ pub use heap::HeapSampler;
 
 /// Most rows of a table of functions, and edges of a call graph.
 const MAX_ROWS: usize = 100;
-/// Different stacks kept of one profile; rarer ones are left out.
+/// Most different stacks that are kept of one profile; rarer ones are left out.
 const MAX_STACKS: usize = 20_000;
 
 /// Why a profile could not be taken.
@@ -156,7 +156,8 @@ struct Weights {
 }
 
 impl Weights {
-    /// Looks up the names and sums up the weights; only of `component`, if one is named. `call` maps a call's number to its id.
+    /// Looks up the names and sums up the weights; only of `component`, if one is named. `call` maps a call's number
+    /// to its id.
     fn profile(&self, kind: Kind, component: Option<&str>, call: impl Fn(u32) -> Option<String>) -> Profile {
         let named =
             symbols::Symbols::new(self.stacks.keys().flat_map(|stack| stack.addresses.iter().copied()));

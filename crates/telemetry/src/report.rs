@@ -28,7 +28,7 @@ pub struct ComponentReport {
     pub stages: Vec<StageReport>,
     /// Its counters since the server started.
     pub counters: Vec<Counter>,
-    /// Its levels now.
+    /// Its present levels.
     pub levels: Vec<Level>,
     /// Its settings that can be tuned.
     pub tunables: Vec<Tunable>,

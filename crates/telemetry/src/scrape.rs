@@ -43,7 +43,8 @@ impl Collector for Scrape {
     }
 }
 
-/// The process metrics, under the names that all Prometheus client libraries use, and the number of the runtime's live tasks.
+/// The process metrics, under the names that all Prometheus client libraries use, and the number of the runtime's
+/// live tasks.
 fn process(encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
     let usage = ProcessUsage::now();
     let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: i64| {
@@ -75,7 +76,8 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
             one(&mut quantiles, &labels, spans.spans.percentile(share).as_secs_f64())?;
         }
     }
-    // Totals since the start. The lines of one metric must stand together, so each stage is read once and written three times.
+    // Totals since the start. The lines of one metric must stand together, so each stage is read once and written
+    // three times.
     let stages: Vec<_> = components
         .iter()
         .flat_map(|part| part.stages().into_iter().map(|stage| (part.name(), stage)))
@@ -125,8 +127,8 @@ fn components(encoder: &mut DescriptorEncoder, watcher: &Watcher) -> Result<(), 
     Ok(())
 }
 
-/// The metrics to which components give a name of their own. The lines of one metric must stand together, whichever components
-/// they come from. The encoder appends `_total` to counters itself.
+/// The metrics to which components give a name of their own. The lines of one metric must stand together, whichever
+/// components they come from. The encoder appends `_total` to counters itself.
 fn named(encoder: &mut DescriptorEncoder, components: &[Arc<dyn Component>]) -> Result<(), fmt::Error> {
     let mut gauges: Vec<_> = components.iter().flat_map(|part| part.gauges()).collect();
     gauges.sort_by_key(|gauge| gauge.name);
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
     use crate::{Metrics, Monitor};
 
-    /// A component of one metric of its own.
+    /// A component with a metric of its own.
     struct Sold(&'static str);
 
     impl Component for Sold {

@@ -1,7 +1,7 @@
 //! OpenTelemetry spans of calls, nested as conversation > turn > step, as OTLP requests ready to be posted.
 //!
-//! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow the semantic
-//! conventions for generative AI where these define any.
+//! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow
+//! the semantic conventions for generative AI where these define any.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
@@ -27,7 +27,7 @@ const MAX_WAITING: usize = 8_192;
 /// Observes calls and makes spans of them.
 pub struct SpanRecorder {
     resource: Resource,
-    /// Names of the language model's engine and of the model.
+    /// The name of the language model's engine, and that of the model.
     model: (String, String),
     state: Mutex<RecorderState>,
 }
@@ -45,7 +45,7 @@ struct OpenCall {
     start: CallStart,
     /// When it began, in nanoseconds since 1970.
     began: u64,
-    /// Turns so far.
+    /// How many turns there were so far.
     turns: i64,
     /// The latest error.
     failed: Option<String>,
@@ -86,7 +86,7 @@ impl SpanRecorder {
         Some(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
     }
 
-    /// The spans of the turn that is open, and of its steps.
+    /// The spans of the open turn and of its steps.
     fn end_turn(&self, open: &mut OpenCall) -> Vec<Span> {
         let Some(turn) = open.turn.take() else { return Vec::new() };
         let own = open.start.trace.child(new_span_id());

@@ -19,10 +19,10 @@ const RESOLUTIONS: [(Duration, Duration); 3] = [
     (Duration::from_mins(10), Duration::from_hours(14 * 24)),
     (Duration::from_hours(1), Duration::from_hours(400 * 24)),
 ];
-/// Most periods in one answer, as long as there is a coarser resolution. A chart cannot show more, and reading more would take
-/// CPU time from calls.
+/// Most periods in one answer, as long as there is a coarser resolution. A chart cannot show more, and reading more
+/// would take CPU time from calls.
 const MAX_PERIODS: u64 = 400;
-/// Documents that are kept of one kind, subject and machine.
+/// Most documents that are kept of one kind, subject and machine.
 const MAX_DOCUMENTS: i64 = 1_000;
 /// How long to wait for another process that is writing, such as a benchmark beside the server.
 const BUSY: Duration = Duration::from_secs(10);
@@ -89,8 +89,8 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Stores a period. It counts for the minute in which it began, and is merged with what is stored of that minute already,
-    /// for example from before a restart.
+    /// Stores a period. It counts for the minute in which it began, and is merged with what is stored of that minute
+    /// already, for example from before a restart.
     pub async fn keep(&self, period: &Period) -> Result<(), StoreError> {
         let (minute, _) = RESOLUTIONS[0];
         let at = period.at - period.at % minute.as_secs();
@@ -105,8 +105,8 @@ impl Store {
         Ok(())
     }
 
-    /// Merges finished periods to longer ones, and deletes what is too old. It may be called at any time, and makes up for
-    /// calls that were missed.
+    /// Merges finished periods to longer ones, and deletes what is too old. It may be called at any time, and makes
+    /// up for calls that were missed.
     pub async fn roll_up(&self, now: u64) -> Result<(), StoreError> {
         for pair in RESOLUTIONS.windows(2) {
             let [(short, _), (long, _)] = pair else { continue };
@@ -144,7 +144,8 @@ impl Store {
         Ok(())
     }
 
-    /// The periods of the last `window`, at the finest resolution that reaches that far back with at most [`MAX_PERIODS`].
+    /// The periods of the last `window`, at the finest resolution that reaches that far back with at
+    /// most [`MAX_PERIODS`].
     pub async fn periods(&self, window: Duration, now: u64) -> Result<Vec<Period>, StoreError> {
         let fits = |(length, kept): &&(Duration, Duration)| {
             *kept >= window && window.as_secs() / length.as_secs() <= MAX_PERIODS
@@ -333,7 +334,7 @@ mod tests {
             assert_eq!((found.len(), count(&found)), (periods, minutes), "{window:?}");
             assert_eq!(found[0].levels[&Key::new("process", "cpu")], 1.5);
         }
-        // What came since is not lost to the longer views.
+        // What was measured since then is not lost to the longer views.
         store.keep(&minute(now, 10)).await.unwrap();
         assert_eq!(count(&store.periods(Duration::from_hours(48), now).await.unwrap()), minutes + 1);
     }

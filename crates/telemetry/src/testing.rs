@@ -11,12 +11,12 @@ pub(crate) fn call(id: &str, transport: &'static str) -> CallStart {
     CallStart::new(CallId::new(id), nobody(), transport, trace)
 }
 
-/// A caller of whom nothing is known.
+/// The identity of a caller of whom nothing is known.
 pub(crate) fn nobody() -> Identity {
     Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
 }
 
-/// A component of one stage and one level.
+/// A component with one stage and one level.
 pub(crate) struct Part(pub(crate) Stage);
 
 impl Part {

@@ -6,11 +6,12 @@ use std::time::Instant;
 use antiphon_core::lock;
 use antiphon_core::measure::{Component, Stage};
 
-/// The components that [`timing`] has created. Their names are written in the code, so there are few, and they live as long as
-/// the program.
+/// The components that [`timing`] has created. Their names are written in the code, so there are few, and they live
+/// as long as the program.
 static PARTS: Mutex<Vec<Arc<Part>>> = Mutex::new(Vec::new());
 
-/// Times from here until the guard is dropped, as a stage of a component. Both appear in every report and metric by themselves.
+/// Times from here until the guard is dropped, as a stage of a component. Both appear in every report and metric
+/// by themselves.
 ///
 /// Each call looks the names up, which takes a lock and some 100 ns: for steps of a millisecond and more. A component that times
 /// something for every frame or request holds its own [`Stage`].

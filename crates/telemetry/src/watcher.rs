@@ -13,7 +13,7 @@ use antiphon_core::lock;
 
 /// Windows up to this length are read from the monitor, longer ones from the store.
 const IN_MEMORY: Duration = Duration::from_hours(1);
-/// How much of the stored history the baselines are built from when the server starts.
+/// How much of the stored history is used to build the baselines when the server starts.
 const LEARNT_FROM: Duration = Duration::from_hours(24);
 /// How often the periods are merged to one and stored.
 const KEEP_EVERY: Duration = Duration::from_mins(1);
@@ -30,7 +30,7 @@ pub struct Watcher {
 #[derive(Default)]
 struct WatcherState {
     alerts: Alerts,
-    /// Alerts that have fired, by rule.
+    /// How many alerts have fired, by rule.
     fired: [u64; Rule::ALL.len()],
     /// Periods that are not stored yet.
     pending: Vec<Arc<Period>>,
@@ -52,7 +52,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Closes the current period. Returns it, and the alerts that began to fire or were resolved. Call it every [`crate::TICK`].
+    /// Closes the current period. Returns it, and the alerts that began to fire or were resolved. Call it
+    /// every [`crate::TICK`].
     pub async fn tick(&self) -> (Arc<Period>, Vec<Alert>) {
         let period = self.monitor.tick();
         let components = self.monitor.components();
@@ -78,7 +79,7 @@ impl Watcher {
         if let Some(store) = &self.store
             && let Err(error) = keep(store, kept, roll_up).await
         {
-            // The server goes on: the measurements stay in memory for an hour.
+            // The server continues without storing: the measurements stay in memory for an hour.
             tracing::warn!(%error, "measurements could not be kept");
         }
         (period, changes)

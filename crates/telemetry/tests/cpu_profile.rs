@@ -1,4 +1,5 @@
-//! A planted hot function tops the profile, and the work is attributed to whom it was done for.
+//! A function that is planted to be slow tops the CPU profile, and its work is attributed to the right component
+//! and call.
 #![expect(clippy::disallowed_methods, reason = "keeps a processor busy for a while")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
@@ -52,7 +53,7 @@ fn a_hot_function_tops_the_profile_of_its_component_and_call() {
     assert!(profile.top[0].share > 0.5, "{}", profile.top[0].share);
     assert_eq!(profile.components[0].name, "stt", "{:?}", profile.components);
     assert_eq!(profile.calls[0].name, "call_1", "{:?}", profile.calls);
-    // CPU time is sampled: at least half of what 1.5 s would give, even if the machine was busy otherwise.
+    // Profiles sample CPU time, so a busy machine gives fewer samples. At least half of those of 1.5 s must be there.
     assert!(profile.total >= u64::from(HERTZ) / 2, "{}", profile.total);
     let edge = profile.call_graph.iter().find(|edge| edge.callee.contains("planted_hot_function"));
     assert!(edge.is_some_and(|edge| edge.weight == profile.top[0].total), "{:?}", profile.call_graph);

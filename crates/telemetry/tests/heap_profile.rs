@@ -1,4 +1,4 @@
-//! A planted leak is named.
+//! A planted memory leak is found and named by the heap profile.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(unsafe_code, reason = "jemalloc reads its options from a symbol of this name")]
 
@@ -9,7 +9,7 @@ use antiphon_telemetry::profile::HeapSampler;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What jemalloc reads at the start.
+/// The options that jemalloc reads when the program starts.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static MALLOC_CONF: &[u8; 28] = b"prof:true,prof_active:false\0";
 

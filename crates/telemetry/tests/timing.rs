@@ -1,4 +1,4 @@
-//! The timing guard, as a user of the crate writes it.
+//! The timing guard, used in the way that other crates use it.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use antiphon_telemetry::{Key, Monitor, timing};

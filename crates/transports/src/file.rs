@@ -1,4 +1,5 @@
-//! A recording in place of a person: a conversation from file to file, for `antiphon talk --in A --out B`.
+//! A recording takes the place of a person, for `antiphon talk --in A --out B`: one file is played to the agent, and
+//! its replies are written to another.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,12 +17,12 @@ use crate::turns::{Turn, Turns};
 /// The transport's name, for logs and metrics.
 pub const NAME: &str = "file";
 
-/// The person is silent for this long after the recording before the conversation is over.
+/// The conversation ends after this much silence behind the recording, so that the last reply can still begin.
 const REST: Duration = Duration::from_secs(3);
 /// Rate of the replies' audio.
 pub const RATE: SampleRate = SampleRate::HZ_24000;
 
-/// What is learned of the conversation while it goes on.
+/// What is reported about the conversation while it goes on.
 pub enum Said {
     /// A turn is complete.
     Turn(Turn),

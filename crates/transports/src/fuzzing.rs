@@ -1,13 +1,13 @@
-//! What the fuzzer feeds: the parsers of everything that strangers send.
+//! Entry points for the fuzzer: the parsers of everything that strangers send.
 
 use antiphon_core::session::SessionConfig;
 
-/// Events of a Realtime client, one a line, in one session.
+/// Feeds events of a Realtime client, one on each line, to one session.
 pub fn realtime(text: &str) {
     crate::realtime::fuzz(text, &SessionConfig::default());
 }
 
-/// Messages of the telephone companies' media streams, one a line, as each dialect reads them.
+/// Feeds messages of telephone companies' media streams, one on each line, to the parser of each dialect.
 pub fn twilio(text: &str) {
     crate::telephony::fuzz(text);
 }

@@ -1,8 +1,9 @@
-//! The doors by which calls come in: one file or folder for each protocol. `spec.rs` says what all of them obey.
+//! The doors by which calls come in: one file or folder for each protocol. All of them pass the specification
+//! in `spec.rs`.
 //!
-//! A door understands a handshake, says who is there, and hands the connection to the desk. It knows nothing of the
-//! server around it: it lists its [`DoorRoute`]s, and the server registers them; it turns requests away with a
-//! [`Refusal`], and the server gives that the shape that the door's clients read.
+//! A door understands a handshake, says who is calling, and hands the connection to the desk. It knows nothing of the
+//! server around it: it lists its [`DoorRoute`]s, and the server registers them. It turns requests away with a
+//! [`Refusal`], which the server writes in the error format that the door's clients read.
 
 pub mod file;
 #[cfg(fuzzing)]
@@ -30,25 +31,25 @@ use realtime::Session;
 pub use refusal::Refusal;
 use telephony::TelephonySettings;
 
-/// What the doors of one server share: the state of their routes.
+/// What the doors of one server share. It is the state of their routes.
 pub struct Doors {
     desk: Desk,
-    /// Whose settings a Realtime session begins with.
+    /// The agent whose settings a Realtime session begins with.
     agent: Arc<Agent>,
     telephony: TelephonySettings,
-    /// The keys that browsers hold, and the Realtime sessions that they open.
+    /// The client secrets that browsers hold, and the Realtime session that each of them opens.
     client_secrets: ShortLived<Session>,
 }
 
 /// A route of a door, for the server to register.
 pub struct DoorRoute {
-    /// Who may use it.
+    /// The credentials that it requires.
     pub access: Access,
-    /// What it answers.
+    /// The HTTP methods that it answers.
     pub methods: Vec<Method>,
-    /// Where it is.
+    /// The path of its URL.
     pub path: &'static str,
-    /// What answers. A response may be a [`Refusal`].
+    /// The function that answers. Its response may be a [`Refusal`].
     pub handler: MethodRouter<Arc<Doors>>,
 }
 
@@ -58,7 +59,7 @@ impl Doors {
         Self { desk, agent, telephony, client_secrets: ShortLived::default() }
     }
 
-    /// Lets in who may open a call: whoever has one of the server's keys or a client secret.
+    /// Admits whoever may open a call: the request must carry one of the server's keys or a client secret.
     pub fn let_in(&self, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
         match self.presented_session(headers)? {
             Some((_, key)) => Ok(Entrant { key, address: None }),
@@ -66,8 +67,8 @@ impl Doors {
         }
     }
 
-    /// The session that the request's client secret opens, and what stands for the key that it was made with; `None` where
-    /// the request has no client secret.
+    /// The session that the request's client secret opens, and the key with which the secret was made. `None` if the
+    /// request has no client secret.
     fn presented_session(
         &self,
         headers: &HeaderMap,
@@ -77,13 +78,13 @@ impl Doors {
     }
 }
 
-/// Whoever asked for this WebSocket: the key that let them in, and their place in a trace.
+/// The caller of this WebSocket, with the key of the request and its place in a trace.
 fn caller(transport: &'static str, entrant: &Entrant, headers: &HeaderMap) -> Caller {
     let trace = || headers.get(TraceContext::HEADER)?.to_str().ok()?.trim().parse().ok();
     Caller { key: entrant.key.clone(), trace: trace(), ..Caller::by(transport) }
 }
 
-/// The person that a client says it speaks for.
+/// The person for whom a client says it speaks.
 fn person(name: Option<&str>) -> Option<PersonId> {
     name.and_then(PersonId::parse)
 }

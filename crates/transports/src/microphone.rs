@@ -1,5 +1,5 @@
 //! The local microphone and loudspeaker, through programs that every desktop has: those of PulseAudio (which PipeWire
-//! brings, too), ALSA or SoX. So there is no library to link, and nothing to install where sound works.
+//! provides as well), ALSA or SoX. So there is no library to link, and nothing to install where sound works already.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,19 +18,20 @@ use tokio::sync::mpsc;
 /// The transport's name, for logs and metrics.
 pub const NAME: &str = "microphone";
 
-/// Audio sent ahead of real time. It covers a player that is woken late.
+/// Audio sent ahead of real time, so that playback does not stop when the player is woken late.
 const LEAD: Duration = Duration::from_millis(200);
 /// Rate of what is played.
 const RATE: SampleRate = SampleRate::HZ_24000;
-/// Two seconds of audio in bytes, ten times the lead. A player that lets more wait is broken.
+/// Most bytes that may wait for the player: two seconds of audio, ten times the lead. A player that falls this far
+/// behind is broken.
 const MAX_QUEUED: usize = 96_000;
 
-/// A pair of programs: one writes 16 kHz samples to its output, one plays 24 kHz samples from its input; both signed
-/// 16 bits, mono.
+/// A pair of programs: one writes samples at 16 kHz to its standard output, the other plays samples at 24 kHz from
+/// its standard input. Both use signed 16-bit mono.
 struct Programs {
     record: &'static [&'static str],
     play: &'static [&'static str],
-    /// A command that succeeds where the two programs work.
+    /// A command that succeeds only where the two programs work.
     test: &'static [&'static str],
 }
 
@@ -52,7 +53,7 @@ const PROGRAMS: [Programs; 3] = [
     },
 ];
 
-/// The person in front of this machine.
+/// A call with the person in front of this machine.
 pub struct Microphone {
     recorder: Child,
     samples: ChildStdout,
@@ -62,16 +63,16 @@ pub struct Microphone {
     over: bool,
 }
 
-/// Plays samples, and drops them at once when told to.
+/// Plays samples, and drops those not yet heard as soon as it is told to.
 struct Player {
     command: &'static [&'static str],
-    /// Started with the first sample.
+    /// The player, which is started with the first sample.
     running: Option<(Child, ChildStdin)>,
     queue: VecDeque<u8>,
 }
 
 impl Microphone {
-    /// Opens microphone and loudspeaker; what happens in the call is told through the receiver.
+    /// Opens the microphone and the loudspeaker. The receiver gets the events of the call.
     pub fn open() -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let Some(programs) = PROGRAMS.into_iter().find(|programs| works(programs.test)) else {
             return Err(Error::not_found(
@@ -120,7 +121,7 @@ impl Transport for Microphone {
                 self.ingest.s16le(buffer.filled(), audio);
                 Poll::Ready(Some(Inbound::Audio))
             }
-            // The recorder has ended, and has printed the reason.
+            // The recorder has ended. It has printed the reason itself.
             Ok(()) | Err(_) => {
                 drop(self.recorder.start_kill());
                 Poll::Ready(None)
@@ -134,7 +135,7 @@ impl Transport for Microphone {
                 self.player.queue.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
             }
             Outbound::Clear => self.player.forget(),
-            // The receiver may be gone already.
+            // Nobody may be receiving the events any more, which is no reason to end the call.
             Outbound::Event(event) => drop(self.events.send(event)),
             Outbound::Control(CallControl::HangUp(_)) => self.over = true,
             Outbound::Control(_) => {}
@@ -149,8 +150,8 @@ impl Transport for Microphone {
 }
 
 impl Player {
-    /// Drops everything that was not heard yet. The program would still play what it has taken already, so it is ended,
-    /// and started again with the next sample.
+    /// Drops everything that was not heard yet. The program would go on to play what it has already read, so it is
+    /// ended, and started again with the next sample.
     fn forget(&mut self) {
         self.queue.clear();
         self.running = None;
@@ -159,7 +160,7 @@ impl Player {
     fn poll_play(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
             if self.queue.len() > MAX_QUEUED {
-                return Poll::Ready(Err(io::Error::other("it takes no more")));
+                return Poll::Ready(Err(io::Error::other("it accepts no more audio")));
             }
             let (_, input) = match &mut self.running {
                 Some(running) => running,
@@ -182,6 +183,6 @@ fn start(command: &[&str]) -> io::Result<(Child, ChildStdin)> {
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()?;
-    let input = child.stdin.take().ok_or_else(|| io::Error::other("it has no input"))?;
+    let input = child.stdin.take().ok_or_else(|| io::Error::other("its standard input cannot be opened"))?;
     Ok((child, input))
 }

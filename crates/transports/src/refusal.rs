@@ -1,4 +1,5 @@
-//! Why a door turns a request away. What the client reads of it is up to the server, which knows the shape of its errors.
+//! Why a door turns a request away. The server decides how the client reads it, because it knows the format of
+//! its errors.
 
 use std::borrow::Cow;
 
@@ -10,30 +11,30 @@ use axum::response::{IntoResponse, Response};
 /// Why a door turns a request away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no line for a call now.
+    /// There is no place for another call now.
     Busy(Busy),
-    /// The request does not show that it may come in.
+    /// The request lacks valid credentials.
     Unauthorized(Unauthorized),
-    /// The request asks for what is not to be had, or cannot be understood.
+    /// The request is invalid, or asks for something that does not exist.
     Request {
-        /// The HTTP status.
+        /// The HTTP status of the response.
         status: StatusCode,
         /// What is wrong and what to do, for people.
         message: Cow<'static, str>,
         /// The parameter that is wrong, if it is one.
         param: Option<&'static str>,
-        /// What is wrong, for programs.
+        /// A code for what is wrong, for programs.
         code: Option<&'static str>,
     },
 }
 
 impl Refusal {
-    /// A refusal of what the request asks for.
+    /// A refusal of an invalid request.
     pub(crate) fn request(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Request { status, message: message.into(), param: None, code: None }
     }
 
-    /// The same with a code that programs understand.
+    /// A refusal of an invalid request, with a code that programs understand.
     pub(crate) fn coded(
         status: StatusCode,
         code: &'static str,
@@ -42,7 +43,7 @@ impl Refusal {
         Self::Request { status, message: message.into(), param: None, code: Some(code) }
     }
 
-    /// 400 for one parameter.
+    /// A refusal with status 400 because of one parameter.
     pub(crate) fn parameter(name: &'static str, message: String) -> Self {
         Self::Request {
             status: StatusCode::BAD_REQUEST,
@@ -52,7 +53,7 @@ impl Refusal {
         }
     }
 
-    /// Takes the refusal that a door's response carries, if it is one.
+    /// Takes the refusal out of a door's response, if it carries one.
     pub fn of(response: &mut Response) -> Option<Self> {
         response.extensions_mut().remove()
     }
@@ -70,8 +71,8 @@ impl From<Unauthorized> for Refusal {
     }
 }
 
-/// An empty response that carries the refusal: whoever serves the doors makes the client's answer of it. Where that is
-/// forgotten, the status says that the server is wrong and not the client.
+/// An empty response that carries the refusal. The server turns it into the answer that the client reads. If the
+/// server forgets to, the status reports a fault of the server and not of the client.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (StatusCode::INTERNAL_SERVER_ERROR, Extension(self)).into_response()

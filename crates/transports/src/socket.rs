@@ -1,4 +1,4 @@
-//! A WebSocket polled by the call's own task, with a bounded queue of what goes out.
+//! A WebSocket that is polled by the call's own task, with a bounded queue of outgoing messages.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,38 +11,38 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{Sink, Stream};
 use tokio::time::{Instant, Sleep};
 
-/// Proxies drop connections that are silent for 30 to 60 s.
+/// Time between pings. They keep the connection open at proxies, which drop those that are silent for 30 to 60 s.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// A client that takes nothing for this long is gone, even if its connection is not.
+/// A client that has read nothing for this long is considered gone, even if its connection is still open.
 const STALLED: Duration = Duration::from_secs(20);
-/// A client that sends nothing for this long, not even the answer to three pings, is gone as well. The system notices
-/// a client whose connection broke, but not one behind a proxy whose own connection goes on.
+/// A client that has sent nothing for this long, not even the answer to three pings, is considered gone as well. The
+/// operating system notices when a client's connection breaks, but not when only the part behind a proxy does.
 const SILENT: Duration = Duration::from_secs(70);
-/// Small messages are written together up to so many bytes. More must not be handed to the WebSocket before that is
-/// written: what it holds, it holds beside the queue's bound, and it cannot be taken back.
+/// Small messages are written together, up to this many bytes. No more is handed to the WebSocket before that is
+/// written, because its own buffer is not part of the bounded queue and cannot be taken back.
 const BATCH: usize = 4 << 10;
 
 /// One WebSocket connection.
 pub(crate) struct Socket {
     ws: WebSocket,
     queue: VecDeque<Message>,
-    /// Bytes in `queue`.
+    /// Bytes of the messages in `queue`.
     queued: usize,
     max_queued: usize,
-    /// When the client last took something, or nothing waited for it.
+    /// When the client last read something, or when nothing waited for it.
     progress: Instant,
-    /// Since when nothing has come in.
+    /// When the client last sent something.
     silent_since: Option<Instant>,
     ping: Pin<Box<Sleep>>,
-    /// Bytes handed to the WebSocket that may not be written yet.
+    /// Bytes handed to the WebSocket that are perhaps not written yet.
     unflushed: usize,
-    /// The end of the connection is queued or sent: nothing may follow it.
+    /// Whether the close message has been queued or sent. Nothing may follow it.
     closing: bool,
     failed: bool,
 }
 
 impl Socket {
-    /// `max_queued` bytes may wait; a client that reads more slowly is dropped.
+    /// At most `max_queued` bytes may wait. A client that reads too slowly for that is dropped.
     pub(crate) fn new(ws: WebSocket, max_queued: usize) -> Self {
         Self {
             ws,
@@ -58,7 +58,7 @@ impl Socket {
         }
     }
 
-    /// Lets so many bytes wait from now on.
+    /// Changes how many bytes may wait.
     pub(crate) fn allow_queued(&mut self, max_queued: usize) {
         self.max_queued = max_queued;
     }
@@ -75,19 +75,19 @@ impl Socket {
         self.queue.push_back(message);
     }
 
-    /// Queues the end of the connection.
+    /// Queues the close message, with which the connection ends.
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
         self.closing = true;
     }
 
-    /// Forgets the queued messages for which `stale` holds.
+    /// Removes the queued messages for which `stale` holds.
     pub(crate) fn retract(&mut self, stale: impl Fn(&Message) -> bool) {
         self.queue.retain(|message| !stale(message));
         self.queued = self.queue.iter().map(length).sum();
     }
 
-    /// Whether little enough waits to add more.
+    /// Whether the queue is empty enough to add more.
     pub(crate) fn has_room(&self) -> bool {
         self.queued < self.max_queued / 4
     }
@@ -103,7 +103,7 @@ impl Socket {
             match received {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(message)) => return Poll::Ready(Some(message)),
-                // A broken frame leaves nothing to go on with.
+                // After a broken frame nothing more can be read.
                 Some(Err(_)) | None => return Poll::Ready(None),
             }
         }
@@ -149,7 +149,7 @@ impl Socket {
         }
     }
 
-    /// The client does not take more now: for how much longer, and how much, is bounded.
+    /// The client reads nothing more now. Limits how long that may last and how much may wait.
     fn wait(&self) -> Poll<Result<()>> {
         if self.queued > self.max_queued || self.progress.elapsed() > STALLED {
             return Poll::Ready(Err(Error::unavailable("the client reads too slowly: connection dropped")));
@@ -157,8 +157,8 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Pings a client even while it is sent audio: its answer tells that it is still there. The timer also wakes a
-    /// connection whose client takes nothing.
+    /// Pings the client even while it is being sent audio, since its answer shows that it is still there. The timer
+    /// also wakes the task of a client that reads nothing.
     fn poll_ping(&mut self, cx: &mut Context<'_>) {
         while self.ping.as_mut().poll(cx).is_ready() {
             self.ping.as_mut().reset(Instant::now() + PING_EVERY);

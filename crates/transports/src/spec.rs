@@ -1,5 +1,5 @@
-//! What every transport must obey, whoever dials; each transport's tests run it. The connections are pipes in memory and
-//! the clock is tokio's, so that a test of a minute's silence takes no time.
+//! The specification that every transport must pass. Each transport's tests run it. The connections are pipes in
+//! memory and the clock is tokio's, so that a test of a minute of silence takes no time.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -28,43 +28,43 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt;
 
-/// What happens at once happens within this time.
+/// Time within which everything must happen that happens immediately.
 const SOON: Duration = Duration::from_millis(100);
-/// Longer than anything here is waited for.
+/// Longer than any time that the specification waits for.
 const LONG: Duration = Duration::from_secs(200);
-/// What the pipe between the two ends holds: one piece of audio at most.
+/// Capacity of the pipe between the two ends in bytes. It holds no more than one piece of audio.
 const PIPE: usize = 1 << 10;
 /// Length of a piece of the agent's audio.
 const PIECE: Duration = Duration::from_millis(100);
-/// A reply of this many pieces may wait for a client; many more than the pipe and the socket hold.
+/// A transport must let a reply of this many pieces wait for its client. The pipe and the socket hold far fewer.
 const WAITING: usize = 15;
-/// No transport lets more pieces wait than this: 70 s of audio.
+/// No transport may let this many pieces wait: they hold 70 s of audio.
 const TOO_MANY: usize = 700;
 
-/// The other end of a transport over a WebSocket, as the specification plays it.
+/// The client of a transport over a WebSocket, as the specification plays it.
 pub(crate) struct Peer {
-    /// The largest message that is let in.
+    /// Size of the largest message that the transport accepts, in bytes.
     pub(crate) limit: usize,
-    /// What it sends first.
+    /// The messages that it sends first.
     pub(crate) opening: Vec<Message>,
-    /// Some speech of the person.
+    /// A message with some speech of the person.
     pub(crate) speech: Message,
-    /// What no client should send. It is ignored, or answered with an error.
+    /// Messages that no client should send. The transport ignores them or answers with an error.
     pub(crate) garbage: Vec<Message>,
     /// Whether a message holds audio of the agent.
     pub(crate) is_audio: fn(&Message) -> bool,
     /// Whether a message tells the client to drop what it has not played; `None` where the client finds out itself.
     pub(crate) is_clear: Option<fn(&Message) -> bool>,
-    /// Makes the transport, as its handler does once the connection is upgraded; `None` when the call does not begin.
+    /// Makes the transport, as its handler does once the connection is upgraded. `None` when the call does not begin.
     pub(crate) open: fn(WebSocket) -> Opening,
 }
 
-/// A transport that is being made.
+/// The future that makes a transport.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Option<Box<dyn Transport>>> + Send>>;
 
 type Client = WebSocketStream<DuplexStream>;
 
-/// A transport over a WebSocket.
+/// Runs the whole specification on a transport over a WebSocket.
 pub(crate) async fn socket(peer: &Peer) {
     audio_comes_and_goes_at_once(peer).await;
     garbage_does_not_end_the_call(peer).await;
@@ -77,11 +77,12 @@ pub(crate) async fn socket(peer: &Peer) {
     after_hanging_up_nothing_is_sent(peer).await;
 }
 
-/// A transport of any kind to which a person speaks now: ready to be spoken to, heard at once.
+/// The part of the specification for transports of any kind, while a person speaks: the transport delivers the speech
+/// and accepts what is sent.
 pub(crate) async fn any(transport: &mut dyn Transport) {
     assert!(!transport.name().is_empty());
     assert!(transport.has_room(), "nothing waits yet");
-    // What is to be cleared need not be there.
+    // Clearing is allowed even when there is nothing to clear.
     transport.send(Outbound::Clear);
     let course = run(transport, SOON).await;
     assert!(!course.over && course.lost.is_none(), "{course:?}");
@@ -90,7 +91,7 @@ pub(crate) async fn any(transport: &mut dyn Transport) {
     assert!(matches!(flushed, Ok(Ok(()))), "all is written: {flushed:?}");
 }
 
-/// After the end there is nothing more, however often it is asked for.
+/// Once a call is over nothing more comes, however often the transport is polled.
 pub(crate) async fn over(transport: &mut dyn Transport) {
     for _ in 0..2 {
         let course = run(transport, SOON).await;
@@ -130,7 +131,7 @@ async fn an_oversized_message_ends_the_call(peer: &Peer) {
 
 async fn a_silent_peer_is_pinged_and_one_that_is_gone_is_noticed(peer: &Peer) {
     let (mut transport, mut client) = call(peer).await;
-    // This end of the pipe answers pings while it reads.
+    // Reading from this end of the pipe also answers pings.
     let (course, messages) = tokio::join!(run(transport.as_mut(), LONG), read(&mut client, LONG));
     assert!(!course.over && course.lost.is_none(), "{course:?}");
     let pings = messages.iter().filter(|message| message.is_ping()).count();
@@ -156,7 +157,7 @@ async fn what_waits_for_a_reader_is_bounded(peer: &Peer) {
         assert!(pieces < TOO_MANY, "{pieces} pieces wait");
     };
     assert!(pieces > WAITING, "{pieces} pieces are too few for a network that stumbles: {lost}");
-    // Whoever is not told when to stop makes audio as fast as it can.
+    // A session whose transport never reports a full queue produces audio as fast as it can.
     let told = transport.output().pacing != Pacing::Client || without_room > pieces / 2;
     assert!(told, "of {pieces} pieces {without_room} were made without room");
     over(transport.as_mut()).await;
@@ -166,7 +167,7 @@ async fn a_reader_that_stalls_is_dropped(peer: &Peer) {
     let (mut transport, mut client) = call(peer).await;
     begin_reply(transport.as_mut());
     say(transport.as_mut(), WAITING);
-    // It takes a little before it stalls.
+    // The client reads a little before it stalls.
     let (course, _) = tokio::join!(run(transport.as_mut(), SOON), timeout(SOON, client.next()));
     assert!(course.lost.is_none(), "{course:?}");
     let began = Instant::now();
@@ -193,14 +194,14 @@ async fn clear_drops_what_waits(peer: &Peer) {
 }
 
 async fn the_peer_may_leave_at_any_time(peer: &Peer) {
-    // Before the call began.
+    // The peer leaves before the call begins.
     let (ws, client) = connect(peer).await;
     drop(client);
     if let Some(mut transport) = timeout(LONG, (peer.open)(ws)).await.expect("in time") {
         over(transport.as_mut()).await;
     }
 
-    // In the middle of a reply, with and without a word, and while this end hangs up.
+    // The peer leaves in the middle of a reply: with a close message, without one, and while this end hangs up.
     for (says_so, hangs_up) in [(true, false), (false, false), (true, true)] {
         let (mut transport, mut client) = call(peer).await;
         begin_reply(transport.as_mut());
@@ -234,14 +235,14 @@ async fn after_hanging_up_nothing_is_sent(peer: &Peer) {
     over(transport.as_mut()).await;
 }
 
-/// What came of a transport that was polled for a while, as a session polls it.
+/// The result of polling a transport for a while, as a session does.
 #[derive(Debug, Default)]
 struct Course {
     inbound: Vec<Inbound>,
     samples: Vec<i16>,
-    /// The other side is gone.
+    /// Whether the other side has gone.
     over: bool,
-    /// What could not be written.
+    /// The error when something could not be written.
     lost: Option<Error>,
 }
 
@@ -263,12 +264,12 @@ async fn run(transport: &mut dyn Transport, lasting: Duration) -> Course {
             }
         }
     });
-    // A call that goes on is as good as one that ends.
+    // It makes no difference whether the call ended or the time ran out.
     let _ = timeout(lasting, polled).await;
     course
 }
 
-/// A call that has begun: the transport, and the other end of its connection.
+/// Begins a call: returns the transport and the other end of its connection.
 async fn call(peer: &Peer) -> (Box<dyn Transport>, Client) {
     let (ws, mut client) = connect(peer).await;
     let opening = async {
@@ -280,7 +281,8 @@ async fn call(peer: &Peer) -> (Box<dyn Transport>, Client) {
     (transport.expect("the call begins"), client)
 }
 
-/// The two ends of a WebSocket over a pipe. The near end is what a handler gets, with the bound that it sets.
+/// The two ends of a WebSocket over a pipe. The near end is the one that a handler gets, with the size limit that
+/// it sets.
 async fn connect(peer: &Peer) -> (WebSocket, Client) {
     let (near, far) = tokio::io::duplex(PIPE);
     let (sender, mut upgraded) = mpsc::channel(1);
@@ -300,7 +302,7 @@ async fn send(client: &mut Client, message: &Message) {
     client.send(message.clone()).await.expect("sent");
 }
 
-/// What the client is sent in this time.
+/// The messages that the client receives during this time.
 async fn read(client: &mut Client, lasting: Duration) -> Vec<Message> {
     let until = Instant::now() + lasting;
     let mut messages = Vec::new();
@@ -330,7 +332,7 @@ fn begin_reply(transport: &mut dyn Transport) {
     transport.send(Outbound::Event(Event::OutputStarted { reply, index: 0, item }));
 }
 
-/// Says so many pieces of the reply.
+/// Sends this many pieces of the reply.
 fn say(transport: &mut dyn Transport, pieces: usize) {
     let samples = vec![1_000; transport.output().rate.samples_in(PIECE)];
     for _ in 0..pieces {

@@ -1,4 +1,4 @@
-//! The turns of a conversation, as `antiphon talk` prints them.
+//! The turns of a conversation, in the form in which `antiphon talk` prints them.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,32 @@ use serde::Serialize;
 /// One turn of a conversation, as printed by `antiphon talk --json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Turn {
-    /// Counts from 1; 0 is what the agent said by itself.
+    /// Number of the turn from 1. Turn 0 is what the agent said on its own.
     #[serde(rename = "turn")]
     pub number: TurnId,
     /// What the person said.
     pub user: String,
-    /// What the agent said; after an interruption, what of it was heard.
+    /// What the agent said. After an interruption, only the part that was heard.
     pub reply: String,
-    /// Whether the person cut the reply off.
+    /// Whether the person interrupted the reply.
     pub interrupted: bool,
     /// Whether the reply came from a cache.
     pub served_from_cache: bool,
-    /// Stage by stage.
+    /// The latency of each stage in milliseconds.
     pub latency_ms: TurnLatency,
 }
 
-/// Puts turns together from a call's events.
+/// Assembles turns from the events of a call.
 #[derive(Debug, Default)]
 pub struct Turns {
-    /// What the person said last.
+    /// What the person said most recently.
     said: String,
-    /// Turns that are not complete.
+    /// Turns that are not complete yet.
     open: BTreeMap<TurnId, Turn>,
 }
 
 impl Turns {
-    /// Takes an event into account; returns the turn that it completes, if any.
+    /// Takes an event into account, and returns the turn that it completes, if any.
     pub fn take(&mut self, event: &Event) -> Option<Turn> {
         match event {
             Event::UserText { text, done: true, .. } => self.said.clone_from(text),

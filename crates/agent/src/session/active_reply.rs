@@ -1,4 +1,4 @@
-//! The agent's side of the session: replies played, told of, cut off.
+//! The agent's side of the session: plays replies, reports them, and cuts them off.
 
 mod out_of_band;
 
@@ -29,36 +29,36 @@ pub(super) use out_of_band::OutOfBandReply;
 /// How far a reply got.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing of it went out.
+    /// Nothing of it has been sent.
     Waiting,
-    /// Something of it went out.
+    /// Some of it has been sent.
     Begun,
-    /// All of it went out, and `ReplyDone` was told.
+    /// All of it has been sent, and `ReplyDone` was reported.
     Told,
 }
 
-/// A reply under way.
+/// A reply that is being made or played.
 pub(super) struct ActiveReply {
     pub(super) id: ReplyId,
     turn: TurnId,
-    /// `None` when all of it was made, or a tool has to answer first.
+    /// `None` when all of it has been made, or while a tool has to answer first.
     pub(super) reply: Option<Reply>,
     pub(super) times: ReplyTimes,
-    /// Made while the reply was only speculative.
+    /// The parts that were made while the reply was still speculative.
     pub(super) made: VecDeque<Result<ReplyPart>>,
     output: ReplyOutput,
     spoken: bool,
     status: ReplyStatus,
     usage: Usage,
-    /// What it calls of the server's tools.
+    /// The calls that it makes of the server's tools.
     pub(super) calls: ServerCalls,
-    /// What was asked for, for when it goes on after a tool has answered.
+    /// The request for it, which is needed again when it continues after a tool has answered.
     pub(super) request: ReplyRequest,
     stage: Stage,
     pub(super) latest: Instant,
-    /// Made by the model: its failure is worth an apology.
+    /// Whether the model made it. Only then is its failure followed by an apology.
     pub(super) generated: bool,
-    /// What is done with the call once the reply has been heard.
+    /// The action on the call that follows once the reply has been heard.
     pub(super) then: Option<CallControl>,
 }
 
@@ -73,7 +73,7 @@ impl ActiveReply {
         }
     }
 
-    /// Takes account of a part; gives what is to be told, and audio or a clause to play.
+    /// Takes in a part. Returns the events to report, and the audio or clause to play.
     fn take(&mut self, part: Option<Result<ReplyPart>>) -> (Vec<Event>, Option<ReplyPart>) {
         self.latest = Instant::now();
         if let Some(reply) = &self.reply {
@@ -113,12 +113,12 @@ impl ActiveReply {
         }
     }
 
-    /// The message that is still growing, as far as the model has written it.
+    /// The message that is still growing, with the text that the model has written so far.
     pub(super) fn said(&self) -> Option<&ConversationItem> {
         self.output.growing_message()
     }
 
-    /// Whether the client has a tool of its own to run.
+    /// Whether it calls a tool that the client has to run.
     pub(super) fn calls_client(&self) -> bool {
         self.output.items().iter().any(|item| matches!(item.content, ItemContent::ToolCall(_)))
     }
@@ -127,7 +127,7 @@ impl ActiveReply {
         self.stage == Stage::Told
     }
 
-    /// Whether the model has written what it had to say before the tools that it calls answer.
+    /// Whether the model has finished writing and has called tools that do not run yet.
     fn calls_tools(&self) -> bool {
         self.reply.is_none() && self.made.is_empty() && self.calls.are_due()
     }
@@ -138,7 +138,7 @@ impl ActiveReply {
 }
 
 impl Session {
-    /// A reply under way with `reply`, which is told of.
+    /// Begins to make a reply from `reply` and reports it.
     pub(super) fn open_reply(
         &mut self,
         turn: TurnId,
@@ -169,7 +169,7 @@ impl Session {
         }
     }
 
-    /// A part of the conversation's reply came.
+    /// A part of the conversation's reply has come.
     pub(super) fn reply_on(&mut self, part: Option<Result<ReplyPart>>) {
         let Some(active) = &mut self.reply else { return };
         let (events, play) = active.take(part);
@@ -193,13 +193,13 @@ impl Session {
         }
     }
 
-    /// No more of the reply comes.
+    /// All of the reply has been made.
     pub(super) fn reply_is_made(&mut self) {
         self.playback.finish();
         self.apologise();
     }
 
-    /// A reply that failed before anything was heard is replaced by words, so that the call does not go silent.
+    /// Replaces a reply that failed before anything was heard by an apology, so that the call does not go silent.
     fn apologise(&mut self) {
         let Some(active) = &self.reply else { return };
         let failed = matches!(active.status, ReplyStatus::Failed(_)) && active.generated;
@@ -209,7 +209,7 @@ impl Session {
         }
     }
 
-    /// Tells of the reply's items, and keeps those of the conversation.
+    /// Reports an event about the reply's items, and stores those of the conversation.
     fn tell_output(&mut self, event: Event) {
         match &event {
             Event::OutputStarted { item, .. } => {
@@ -229,7 +229,7 @@ impl Session {
         }
     }
 
-    /// Sends the audio that is due; ends the reply when all was sent, and again when all was heard.
+    /// Sends the audio that is due. Ends the reply in two steps: when all has been sent, and when all has been heard.
     pub(super) fn play(&mut self) {
         let now = Instant::now();
         while let Some(samples) = self.playback.pop(now) {
@@ -253,14 +253,14 @@ impl Session {
         }
     }
 
-    /// The client says that all of the reply was heard.
+    /// The client reports that all of the reply was heard.
     pub(super) fn played(&mut self, reply: &ReplyId) {
         if self.reply.as_ref().is_some_and(|active| active.is_told() && active.id == *reply) {
             self.end_reply();
         }
     }
 
-    /// What a reply was to be followed by: the caller has heard it.
+    /// Carries out the action that was to follow a reply, which the caller has now heard.
     fn carry_out_control(&mut self, control: CallControl) {
         match control {
             CallControl::HangUp(reason) => self.hang_up = Some((Instant::now(), reason)),
@@ -275,7 +275,7 @@ impl Session {
         self.input(Input::ReplyFinished);
     }
 
-    /// The first of the reply goes out.
+    /// The first of the reply is being sent.
     fn reply_begins(&mut self) {
         let Some(active) = &mut self.reply else { return };
         active.stage = Stage::Begun;
@@ -284,7 +284,7 @@ impl Session {
             self.hang_up = Some((Instant::now() + HANGUP_AFTER, reason));
         }
         self.input(Input::ReplyStarted);
-        // Taken, so that one turn is measured once: by its first reply.
+        // The times are taken out, so that each turn is measured only once, by its first reply.
         if let (Some(speech_end), Some(turn_end)) = (self.times.speech_end.take(), self.times.turn_end.take())
         {
             let (stt, total) = (self.times.stt(), speech_end.elapsed());
@@ -318,13 +318,13 @@ impl Session {
         }
     }
 
-    /// What a turn takes if nothing but the engines and the configured silence takes time: the reply is made while
-    /// the silence lasts, from the pause in which it is begun on speculation.
+    /// The latency of a turn if only the engines and the configured silence took time. The reply is made during that
+    /// silence, beginning in the pause in which it is started as a speculation.
     fn unavoidable(&self, end_of_turn: Duration, stt: Duration, made: Duration) -> Duration {
         let turns = self.dialog.config();
         let silence = match turns.end {
             EndOfTurn::Silence(silence) => silence.min(end_of_turn),
-            // When a detector decides, its time is an engine's.
+            // Where a detector decides, its time counts as that of an engine.
             EndOfTurn::Smart { .. } | EndOfTurn::Manual => end_of_turn,
         };
         let pause = if stt.is_zero() { Duration::ZERO } else { turns.speculate };
@@ -337,7 +337,7 @@ impl Session {
         Some(self.playback.ends_at().unwrap_or(active.latest))
     }
 
-    /// When to look whether the reply or the words of a turn are overdue.
+    /// When to check whether the reply or the words of a turn are overdue.
     pub(super) fn watchdog(&self) -> Option<Instant> {
         let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.makes_audio());
         let reply = waits.map(|r| r.latest + STALLED);
@@ -355,7 +355,7 @@ impl Session {
         }
     }
 
-    /// The reply's last item and the reply are over.
+    /// Ends the reply's last item and then the reply.
     fn tell_done(&mut self, status: ReplyStatus) {
         let Some(active) = &mut self.reply else { return };
         let begun = std::mem::replace(&mut active.stage, Stage::Told) == Stage::Begun;
@@ -371,7 +371,7 @@ impl Session {
         self.emit(Event::ReplyDone { reply, turn, status, usage, output, from_cache });
     }
 
-    /// Keeps what the person said, after the reply to it.
+    /// Stores what the person said in the memory, once the reply to it is done.
     fn remember(&mut self, output: &[ConversationItem]) {
         let Some(memory) =
             self.sources.memory.as_ref().filter(|_| self.reply.as_ref().is_some_and(|r| r.generated))
@@ -386,13 +386,13 @@ impl Session {
         let remembering = memory.remember(said, answered);
         let work = async move {
             if let Err(error) = remembering.await {
-                tracing::warn!(%error, "what was said is not remembered");
+                tracing::warn!(%error, "the memory of this turn could not be stored");
             }
         };
         self.background_work.push("remembering", work.boxed());
     }
 
-    /// Cuts the reply off; the history keeps what was heard.
+    /// Cuts the reply off. The history keeps only what was heard.
     pub(super) fn stop_reply(&mut self, status: ReplyStatus) {
         self.speculative = None;
         self.pending = None;
@@ -411,13 +411,14 @@ impl Session {
             self.emit(Event::Interrupted { reply, item, heard: audio, text, latency });
         }
         self.reply = None;
-        // Whoever speaks over the goodbye wants to go on.
+        // A person who speaks over the goodbye wants to go on, so the call is not ended.
         self.hang_up = None;
     }
 
-    /// The client says that it played the audio of `item` up to `audio_end`: the rest of its words was not heard.
+    /// The client reports that it played the audio of `item` up to `audio_end`, so the rest of its words was
+    /// not heard.
     pub(super) fn truncate(&mut self, item: ItemId, audio_end: Duration) -> Result<(), Refusal> {
-        /// Clients count what they play with clocks of their own.
+        /// Tolerance for `audio_end`, because clients measure what they play with clocks of their own.
         const SLACK: Duration = Duration::from_secs(1);
         let Some(kept) = self.history.get(&item) else { return no_item(&item) };
         if !matches!(kept.content, ItemContent::Message { role: Role::Assistant, .. }) {
@@ -431,7 +432,8 @@ impl Session {
             let message = format!("audio_end_ms {ms} lies after the end of the audio of '{item}'");
             return refuse("audio_end_after_item", message);
         }
-        // Only the latest reply's words are known with their times; an older one is cut in proportion.
+        // Only for the latest reply is it known when each word is heard. An older one is cut in proportion to
+        // its audio.
         let heard = self.playback.heard_until(audio_end);
         let heard = if text.starts_with(heard.trim_end()) && !heard.is_empty() {
             heard
@@ -448,7 +450,7 @@ impl Session {
         self.reply.as_ref().filter(|active| !active.is_told()).map(|active| &active.id)
     }
 
-    /// A reply that was sent whole counts as heard: another may begin.
+    /// A reply of which all was sent counts as heard, so that another may begin.
     pub(super) fn end_playing(&mut self) {
         if self.reply.take_if(|active| active.is_told()).is_some() {
             self.input(Input::ReplyFinished);

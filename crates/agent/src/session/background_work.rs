@@ -1,4 +1,4 @@
-//! What is done after a turn, beside the call: it delays no reply, and is given a moment when the call ends.
+//! Work after a turn, beside the call. It delays no reply, and gets a moment to finish when the call ends.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -7,28 +7,28 @@ use antiphon_core::BoxFuture;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-/// A memory store that is so far behind is stuck: what more comes is not remembered.
+/// Most work that may wait. A memory store that is so far behind is stuck, and no more is sent to it.
 const MAX_WAITING: usize = 16;
-/// A call that is over waits no longer for what is still to be done.
+/// How long a call that is over waits for unfinished work.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// Work under way.
+/// The unfinished work.
 #[derive(Default)]
 pub(super) struct BackgroundWork(FuturesUnordered<BoxFuture<'static, ()>>);
 
 impl BackgroundWork {
-    /// Takes on more; `what` is for the log if there is no room.
+    /// Adds work, unless there is too much already; `what` names it in the log for that case.
     pub(super) fn push(&mut self, what: &'static str, work: BoxFuture<'static, ()>) {
         if self.0.len() < MAX_WAITING {
             self.0.push(work);
         } else {
-            tracing::warn!(what, "left undone: {MAX_WAITING} of the turns before are still being seen to");
+            tracing::warn!(what, "dropped: {MAX_WAITING} earlier pieces of background work are unfinished");
         }
     }
 
-    /// Goes on with it.
+    /// Lets the work make progress.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        // Mostly there is none, and this is asked with every packet.
+        // Usually there is none, and this runs with every packet, so the check comes first.
         while !self.0.is_empty() && self.0.poll_next_unpin(cx) == Poll::Ready(Some(())) {}
     }
 
@@ -37,11 +37,11 @@ impl BackgroundWork {
         self.0.is_empty()
     }
 
-    /// Brings it to an end, within bounds.
+    /// Waits for the work to finish, up to a bound.
     pub(super) async fn finish(&mut self) {
         let all = async { while self.0.next().await.is_some() {} };
         if tokio::time::timeout(MOMENT, all).await.is_err() {
-            tracing::warn!(left = self.0.len(), "the call is over before all that was said is remembered");
+            tracing::warn!(left = self.0.len(), "the call has ended before its background work");
         }
     }
 }

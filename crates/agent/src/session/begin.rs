@@ -1,4 +1,4 @@
-//! How replies come to be: asked for, made on speculation in a pause, begun.
+//! How replies begin: on request, or as a speculation in a pause.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -17,24 +17,24 @@ use crate::playback::Playback;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
 use crate::warm_up::greeting;
 
-/// A speculative reply makes no more audio than this: it may be thrown away.
+/// Most audio of a speculative reply, since it may be thrown away.
 const SPECULATIVE_AUDIO: Duration = Duration::from_secs(2);
 
-/// A reply that is wanted but not begun.
+/// A reply that has been requested but not begun.
 pub(super) struct PendingReply {
     turn: TurnId,
-    /// The person's message it answers, whose words may still be missing.
+    /// The message of the person that it answers. Its words may not be known yet.
     answers: Option<ItemId>,
-    /// A client asked for it: it comes whatever the person said.
+    /// Whether a client requested it. Then it begins whatever the person has said.
     asked: bool,
     prompt: Prompt,
-    /// What is done with the call once the reply has been heard.
+    /// The action on the call that follows once the reply has been heard.
     then: Option<CallControl>,
 }
 
 /// What a reply is made from.
 enum Prompt {
-    /// The model.
+    /// The answer of the model to this request.
     Model(ReplyRequest),
     /// A fixed text.
     Text(String),
@@ -59,9 +59,9 @@ impl PendingReply {
     }
 }
 
-/// A reply made on speculation in a pause, in case the turn is over.
+/// A reply that is prepared in a pause, in case the turn is over.
 pub(super) struct SpeculativeReply {
-    /// What it answers.
+    /// The words of the person that it answers.
     text: String,
     reply: Option<Reply>,
     times: ReplyTimes,
@@ -79,7 +79,7 @@ impl SpeculativeReply {
 }
 
 impl Session {
-    /// Says the greeting; where there is none, the person is awaited.
+    /// Says the greeting; without one the person speaks first.
     pub(super) fn greet(&mut self) {
         match greeting(&self.config).map(str::to_owned) {
             Some(greeting) => self.want(PendingReply::saying(TurnId::default(), greeting)),
@@ -87,12 +87,12 @@ impl Session {
         }
     }
 
-    /// Asks for a reply as soon as the floor is free.
+    /// Requests a reply, which begins as soon as the floor is free.
     pub(super) fn want(&mut self, wanted: PendingReply) {
         self.pending = Some(wanted);
     }
 
-    /// The request to the model.
+    /// The request to the model for a reply.
     pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
         let asking = self.asking();
         match &request.input {
@@ -107,7 +107,7 @@ impl Session {
         }
     }
 
-    /// How this call asks for replies.
+    /// How this call requests replies.
     pub(super) fn asking(&self) -> Asking<'_> {
         Asking {
             engines: &self.engines,
@@ -120,14 +120,14 @@ impl Session {
         }
     }
 
-    /// What the person said last.
+    /// The person's latest words.
     pub(super) fn last_said(&self) -> String {
         let of_person =
             |item: &&ConversationItem| matches!(item.content, ItemContent::Message { role: Role::User, .. });
         self.history.items().filter(of_person).last().map(ConversationItem::text).unwrap_or_default()
     }
 
-    /// Begins a reply to `text`, which is not yet part of the conversation.
+    /// Begins a speculative reply to `text`, which is not yet part of the conversation.
     pub(super) fn speculate_reply(&mut self, text: String) {
         if self.speculative.as_ref().is_some_and(|p| p.text == text) {
             return;
@@ -143,14 +143,14 @@ impl Session {
         });
     }
 
-    /// A part of the speculative reply came.
+    /// A part of the speculative reply has come.
     pub(super) fn speculate_on(&mut self, part: Option<Result<ReplyPart>>) {
         let Some(prepared) = &mut self.speculative else { return };
         if let Some(reply) = &prepared.reply {
             prepared.times = reply.times();
         }
         match part {
-            // A failed speculation is no failure yet: the reply is tried again when it is due.
+            // A failed speculation does no harm yet: the reply is requested again when it is due.
             Some(Err(_)) => self.speculative = None,
             Some(Ok(part)) => {
                 if let ReplyPart::Audio(chunk) = &part {
@@ -162,7 +162,7 @@ impl Session {
         }
     }
 
-    /// Begins the wanted reply once its words are known and the one before is over.
+    /// Begins the pending reply once the words that it answers are known and the reply before it is over.
     pub(super) fn start_pending(&mut self) {
         self.give_up_late_words();
         let Some(wanted) = &self.pending else { return };
@@ -173,7 +173,7 @@ impl Session {
         let Some(mut wanted) = self.pending.take() else { return };
         let unheard = wanted.answers.is_some() && wanted.answers == self.unheard;
         if unheard && !wanted.asked && !self.config.sayings.apology.is_empty() {
-            // The person spoke and waits: silence would leave them guessing.
+            // The person has spoken and waits for an answer, so the agent apologises instead of staying silent.
             wanted = PendingReply::saying(wanted.turn, self.config.sayings.apology.clone());
         }
         let words = wanted

@@ -1,4 +1,4 @@
-//! What a client may ask of the session.
+//! The commands that a client may give to the session.
 
 use antiphon_core::call::{Command, CommandKind, Place};
 use antiphon_core::dialog::Input;
@@ -11,7 +11,7 @@ use super::refusal::{Refusal, no_item, refuse};
 use crate::history::LONGEST_GIVEN;
 
 impl Session {
-    /// Carries out a command, or tells why not.
+    /// Carries out a command, or reports why it could not.
     pub(super) fn carry_out(&mut self, command: Command) {
         self.stop_prefetch();
         let done = match command.kind {
@@ -68,7 +68,7 @@ impl Session {
 
     fn clear_input(&mut self) {
         self.input(Input::Clear);
-        // Without turn detection the dialog knows of no utterance.
+        // Without turn detection the dialog does not know the utterance, so it is ended here.
         self.ear.end();
         self.emit(Event::InputCleared);
     }
@@ -124,7 +124,7 @@ impl Session {
                 format!("'{id}' is in progress: wait for it to be done, or cancel it first"),
             );
         }
-        // What still plays at the client's is the client's to stop.
+        // What the client is still playing is for the client to stop.
         self.end_playing();
         let answers = self.latest_committed();
         self.want(PendingReply::asked(self.turn(), answers, request));

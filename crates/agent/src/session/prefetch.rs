@@ -1,5 +1,6 @@
-//! Prefetching in a call: while nobody speaks and no reply is made, replies to the questions that are likely to come next are
-//! made and thrown away. A cache below the engines keeps them for when they are asked for.
+//! Prefetching in a call. While nobody speaks and no reply is being made, the replies to the questions that are
+//! likely to come next are made and thrown away. A cache below the engines keeps them for the case that they are
+//! asked for.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,30 +19,30 @@ use crate::Agent;
 use crate::drained::{DrainedStream, drain};
 use crate::reply::{Question, Reply};
 
-/// A prefetch that takes longer is not worth its engines' time: the person has spoken by then.
+/// Longest time for a prefetch. After that it is not worth the engines' time, because the person has probably spoken.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// What one call prefetches, and the work on it.
+/// The prefetching of one call, and its work in progress.
 pub(super) struct CallPrefetch {
     prefetcher: Arc<dyn Prefetch>,
     agent: AgentVersion,
     /// The person's last question that was answered.
     before: Option<Arc<str>>,
-    /// The questions whose prefetch was begun since then.
+    /// The questions that have been prefetched since then.
     already: Vec<Arc<str>>,
     work: Work,
 }
 
-/// The prefetch under way. Dropping it cancels it.
+/// The state of prefetching. Dropping it cancels a prefetch in progress.
 enum Work {
     Nothing,
-    /// The next one may be begun.
+    /// The next prefetch may begin.
     Due,
     Making(BoxFuture<'static, ()>),
 }
 
 impl CallPrefetch {
-    /// `None` where nothing is predicted, or where no reply would be kept.
+    /// Returns `None` where nothing is predicted, or where no cache would keep the replies.
     pub(super) fn new(agent: &Agent, identity: &Identity, config: &SessionConfig) -> Option<Self> {
         let prefetcher = agent
             .prefetch
@@ -51,8 +52,8 @@ impl CallPrefetch {
         Some(Self { prefetcher, agent, before: None, already: Vec::new(), work: Work::Nothing })
     }
 
-    /// Works on the present prefetch; ready when the next one may be begun. It is not begun before the background work of
-    /// the last turn (`others_done`) is over, because that may change what is looked up for the next turn.
+    /// Works on the present prefetch. Ready when the next one may begin. That is not before the background work of
+    /// the last turn is over (`others_done`), because it may change what is looked up for the next turn.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, others_done: bool) -> Poll<()> {
         match &mut self.work {
             Work::Due if others_done => Poll::Ready(()),
@@ -78,12 +79,12 @@ impl CallPrefetch {
 
 const DROPPED: PrefetchOutcome = PrefetchOutcome::Dropped;
 
-/// A prefetch under way. It reports its outcome when it is dropped, so that one that is cancelled is reported as well.
+/// A prefetch in progress. It reports its outcome when it is dropped, so that a cancelled one is reported as well.
 struct Begun {
     prefetcher: Arc<dyn Prefetch>,
     agent: AgentVersion,
     question: Arc<str>,
-    /// A hash of the conversation before it.
+    /// A hash of the conversation before the question.
     after: u64,
     since: Instant,
     outcome: PrefetchOutcome,
@@ -112,8 +113,8 @@ async fn make(reply: Reply, mut begun: Begun) {
 }
 
 impl Session {
-    /// A reply is over; `begun` if some of it was heard. The question it answered is learned, and what is likely to be asked
-    /// next is prefetched.
+    /// A reply is over; `begun` says whether some of it was heard. Learns the question that it answered, and begins
+    /// to prefetch what is likely to be asked next.
     pub(super) fn answered(&mut self, status: &ReplyStatus, begun: bool) {
         let (Some(prefetch), Some(active)) = (&mut self.prefetch, &self.reply) else { return };
         let completed = *status == ReplyStatus::Completed;
@@ -133,7 +134,7 @@ impl Session {
         }
     }
 
-    /// Allows prefetching from now on, until somebody speaks.
+    /// Allows prefetching until somebody speaks.
     pub(super) fn start_prefetch(&mut self) {
         if let Some(prefetch) = &mut self.prefetch {
             prefetch.already.clear();
@@ -141,7 +142,7 @@ impl Session {
         }
     }
 
-    /// Begins the next prefetch, if the call is idle and some question is likely enough.
+    /// Begins the next prefetch if the call is idle and a question is likely enough.
     pub(super) fn prefetch_next(&mut self) {
         let busy = self.pending.is_some() || self.active_reply().is_some() || self.ear.utterance().is_some();
         let Some(prefetch) = self.prefetch.as_mut() else { return };
@@ -156,14 +157,14 @@ impl Session {
         }
     }
 
-    /// Cancels what is under way: somebody speaks, or the conversation has changed.
+    /// Cancels the prefetch in progress because somebody speaks or the conversation has changed.
     pub(super) fn stop_prefetch(&mut self) {
         if let Some(prefetch) = &mut self.prefetch {
             prefetch.work = Work::Nothing;
         }
     }
 
-    /// Begins anew after the configuration has changed, which may make it another agent.
+    /// Starts anew after the configuration has changed, because that may change every answer.
     pub(super) fn restart_prefetch(&mut self) {
         let before = self.prefetch.take().and_then(|prefetch| prefetch.before);
         self.prefetch = CallPrefetch::new(&self.agent, &self.call.identity, &self.config)

@@ -1,4 +1,5 @@
-//! Whole calls in virtual time: scripted engines, a scripted person, no sound and no waiting.
+//! Tests of whole calls in virtual time: engines and the person are scripted, so no sound is made and nothing
+//! really waits.
 
 mod prefetch;
 mod stage;
@@ -319,7 +320,7 @@ async fn a_message_that_was_cut_short_stays_as_it_was_heard() {
     assert_eq!(kept.as_deref(), Some(""));
 }
 
-/// Counts the calls there are.
+/// Counts the calls that have begun and not ended.
 #[derive(Default)]
 struct Counted(AtomicUsize);
 

@@ -1,6 +1,6 @@
-//! Tools that the server runs. When the model has written a reply that calls some, they run side by side, and the same
-//! reply goes on with what the model makes of their answers. A client sees one reply and no call that it would have to
-//! answer.
+//! Tools that the server runs. When the model has written a reply that calls tools, they run concurrently, and the
+//! same reply continues with what the model makes of their answers. The client sees a single reply, and no tool call
+//! that it would have to answer.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,17 +18,17 @@ use tokio::time::{Instant, timeout};
 use super::Session;
 use crate::ids;
 
-/// A tool that has not answered by then is given up: the caller waits in silence meanwhile.
+/// A tool that has not answered by then is given up, because the caller is waiting in silence.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Rounds of calls in one reply. After them the model must answer: one that calls on and on never would.
+/// Most rounds of calls in one reply. After them the model must answer; some models would never stop calling.
 const MAX_ROUNDS: u32 = 4;
-/// Calls in one round; what more the model calls at once is refused.
+/// Most calls in one round; any further ones are refused.
 const MAX_CALLS: usize = 8;
-/// Bytes of a tool's answer that the model reads: about 4,000 tokens, which the smallest models that are run here still hold
-/// beside the conversation.
+/// Most bytes of a tool's answer that the model reads. These are about 4,000 tokens, which still fit beside the
+/// conversation into the context of the smallest models that are run here.
 const MAX_ANSWER: usize = 16 << 10;
 
-/// A tool that was run.
+/// The result of one tool call.
 #[derive(Debug)]
 pub(super) struct ToolRun {
     call: ToolCall,
@@ -36,11 +36,11 @@ pub(super) struct ToolRun {
     took: Duration,
 }
 
-/// The server's tools that one reply calls.
+/// The calls that one reply makes of the server's tools.
 pub(super) struct ServerCalls {
     /// The names of the server's tools.
     names: Arc<[String]>,
-    /// What the model has called in this round, each with its place among the calls of the completion.
+    /// The calls of this round, each with its index in the completion.
     called: Vec<(usize, ToolCall)>,
     running: Option<BoxFuture<'static, Vec<ToolRun>>>,
     rounds: u32,
@@ -51,7 +51,7 @@ impl ServerCalls {
         Self { names, called: Vec::new(), running: None, rounds: 0 }
     }
 
-    /// Takes a piece of a tool call, if it is one of the server's; `name` comes with a call's first piece only.
+    /// Takes in a piece of a tool call, if the tool is one of the server's. `name` comes only with the first piece.
     pub(super) fn take(
         &mut self,
         index: usize,
@@ -70,17 +70,17 @@ impl ServerCalls {
         true
     }
 
-    /// Whether some are called and not run yet.
+    /// Whether tools have been called that do not run yet.
     pub(super) fn are_due(&self) -> bool {
         !self.called.is_empty()
     }
 
-    /// Whether none is called or running.
+    /// Whether no tool is called or running.
     pub(super) fn are_done(&self) -> bool {
         self.called.is_empty() && self.running.is_none()
     }
 
-    /// The reply has failed: nobody waits for the answers.
+    /// Drops all calls, because the reply has failed and nobody waits for their answers.
     pub(super) fn forget(&mut self) {
         self.called.clear();
         self.running = None;
@@ -118,13 +118,15 @@ async fn run_one(call: ToolCall, answer: Result<BoxFuture<'static, Result<ToolAn
 }
 
 impl Session {
-    /// The names of the tools that the server runs in this reply: a tool of the client's with the same name goes before.
+    /// The names of the tools that the server runs in this reply. A tool of the client with the same name
+    /// takes precedence.
     pub(super) fn server_tools(&self, request: &ReplyRequest) -> Arc<[String]> {
         let clients = request.tools.as_ref().unwrap_or(&self.config.model.tools);
         self.agent.tools_beside(clients, request).into_iter().map(|tool| tool.name).collect()
     }
 
-    /// Runs what the reply has called. A model that calls on and on is stopped: the caller waits.
+    /// Runs the tools that the reply has called. Fails the reply of a model that never stops calling, because the
+    /// caller waits.
     pub(super) fn run_tools(&mut self) {
         let (Some(active), Some(tools)) = (&mut self.reply, &self.agent.tools) else { return };
         if active.calls.rounds >= MAX_ROUNDS {
@@ -136,7 +138,8 @@ impl Session {
         active.calls.run(tools, &caller);
     }
 
-    /// The tools have answered: the reply goes on, unless the client has to answer as well. Then it asks for the next reply.
+    /// The tools have answered, and the reply continues. If it called tools of the client as well, it ends here, and
+    /// the client requests the next reply once it has answered them.
     pub(super) fn go_on_with(&mut self, runs: Vec<ToolRun>) {
         let said = self.keep_said();
         for run in runs {
@@ -152,7 +155,7 @@ impl Session {
         if active.calls.rounds >= MAX_ROUNDS {
             chat.tools.clear();
         }
-        // A model that must call a tool would call it again and again.
+        // If the model were still required to call a tool, it would call it again and again.
         if matches!(chat.tool_choice, ToolChoice::Required | ToolChoice::Function(_)) {
             chat.tool_choice = ToolChoice::Auto;
         }
@@ -165,7 +168,8 @@ impl Session {
         }
     }
 
-    /// What the model said before it called belongs before the call, where the model reads it when it goes on.
+    /// Puts what the model said before the call into the conversation before the call, because the model reads it
+    /// there when it continues.
     fn keep_said(&mut self) -> Option<ItemId> {
         let active = self.reply.as_mut()?;
         let said = active.said()?.clone();
@@ -177,7 +181,7 @@ impl Session {
         Some(id)
     }
 
-    /// Puts the call and its answer into the conversation, where the model reads them and the client does not.
+    /// Adds the call and its answer to the conversation. The model reads them, and the client does not see them.
     fn keep_run(&mut self, run: ToolRun) {
         let ToolRun { call, answer, took } = run;
         let Some(active) = &mut self.reply else { return };
@@ -205,7 +209,7 @@ impl Session {
     }
 }
 
-/// The beginning of a tool's answer, if all of it is more than a model can read.
+/// Cuts a tool's answer to the length that a model can read.
 fn cut(mut text: String) -> String {
     if text.len() > MAX_ANSWER {
         text.truncate(text.floor_char_boundary(MAX_ANSWER));

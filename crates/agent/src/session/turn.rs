@@ -1,4 +1,4 @@
-//! The person's side of the session: utterances, their words, the end of the turn.
+//! The person's side of the session: utterances, their words, and the end of the turn.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::ids;
 use antiphon_core::call::Outbound;
 use antiphon_core::session::{IdleReply, ReplyRequest};
 
-/// Speech recognition that has not answered by then is given up for this turn. Ten times the slowest embedded
-/// model on the longest segment.
+/// How long speech recognition may take for one turn: ten times as long as the slowest embedded model on the
+/// longest segment.
 const WORDS_WITHIN: Duration = Duration::from_secs(10);
-/// Turns waiting for their words, at most.
+/// Most turns that wait for their words.
 const MAX_COMMITTED: usize = 8;
-/// A typed turn is cut here: no more would fit a model's context.
+/// Most bytes of a typed turn; the rest is cut off, because it would not fit into the context of a model.
 const MAX_TYPED: usize = 16_000;
 
 /// A turn that is over but whose words are not known yet.
@@ -34,22 +34,22 @@ pub(super) struct Committed {
 /// When the stages of the present turn happened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
-    /// The last speech sample came in.
+    /// When the last sample of speech was received.
     pub(super) speech_end: Option<Instant>,
-    /// The turn was found to be over.
+    /// When the turn was found to be over.
     pub(super) turn_end: Option<Instant>,
-    /// The transcript was asked for.
+    /// When the transcript was requested.
     flushed: Option<Instant>,
-    /// From there until the answer.
+    /// When the transcript was requested, and when it came.
     pub(super) transcribed: Option<(Instant, Instant)>,
-    /// The person's latest speech began.
+    /// When the person's latest speech began.
     onset: Option<Instant>,
-    /// From there until the reply's audio was stopped.
+    /// Time from then until the reply's audio was stopped.
     pub(super) stopped_after: Option<Duration>,
 }
 
 impl Times {
-    /// Speech recognition answered what was asked of it.
+    /// Speech recognition has answered the request for a transcript.
     fn answered(&mut self) {
         self.transcribed = self.flushed.take().map(|flushed| (flushed, Instant::now())).or(self.transcribed);
     }
@@ -61,7 +61,7 @@ impl Times {
 }
 
 impl Session {
-    /// Does what the dialog asks.
+    /// Carries out what the dialog asks for.
     pub(super) fn obey(&mut self, output: DialogOutput) {
         match output {
             DialogOutput::SpeechStarted { at } => self.speech_started(at),
@@ -95,12 +95,12 @@ impl Session {
         let item = self.begin_utterance(received.saturating_sub(self.config.listening.prefix_padding));
         self.emit(Event::SpeechStarted { item, at: received });
         if !self.config.listening.transcribe_only {
-            // What was said so far can be read while the person speaks.
+            // The language model can already read the conversation so far while the person speaks.
             self.engines.llm.prepare(&self.chat_request(&ReplyRequest::default()));
         }
     }
 
-    /// Starts the transcription of what is said from `at` of the audio received.
+    /// Begins to transcribe what is said from the position `at` of the received audio.
     pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
         let item = ItemId::new(ids::unique("item_"));
         let options = SttOptions { partials: true, ..self.stt_options() };
@@ -128,11 +128,11 @@ impl Session {
         }
     }
 
-    /// The turn detector answered.
+    /// The turn detector has answered.
     pub(super) fn score(&mut self, pause: PauseId, score: Result<f32>) {
         match score {
             Ok(score) => self.input(Input::TurnScore(pause, score)),
-            // The cap on silence ends the turn without it.
+            // Without the detector, the limit on silence still ends the turn.
             Err(error) => self.emit(Event::Failed(error)),
         }
     }
@@ -164,7 +164,7 @@ impl Session {
         self.times.onset.map(|onset| onset.elapsed())
     }
 
-    /// A transcript came, or the last has come.
+    /// A transcript has come; `None` means that no more will come.
     pub(super) fn understand(&mut self, item: &ItemId, transcript: Option<Result<Transcript>>) {
         if self.ear.utterance().is_some_and(|u| u.item == *item) {
             self.understand_current(transcript);
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    /// Prepares a reply to what was said up to the pause, in case it was all.
+    /// Prepares a reply to what was said up to the pause, in case the turn is over.
     fn speculate(&mut self, text: String) {
         let replies = self.config.listening.turns.as_ref().is_some_and(|t| t.respond)
             && !self.config.listening.transcribe_only;
@@ -215,7 +215,7 @@ impl Session {
         self.times.turn_end = Some(Instant::now());
         self.turn_score = None;
         let item = self.typed.take().or_else(|| self.commit_utterance(speech_end));
-        // While the agent may not be interrupted, its reply to this turn waits for the one before.
+        // If the agent may not be interrupted, its reply to this turn waits for the reply before.
         let later = self.reply.is_some() && self.dialog.config().respond;
         if self.config.listening.transcribe_only || !(respond || later) {
             self.input(Input::ReplyFinished);
@@ -224,7 +224,7 @@ impl Session {
         self.pending = Some(PendingReply::answering(turn, item));
     }
 
-    /// The utterance becomes a message of the conversation.
+    /// Turns the utterance into a message of the conversation.
     fn commit_utterance(&mut self, speech_end: MediaTime) -> Option<ItemId> {
         let mut utterance = self.ear.end()?;
         let item = utterance.item.clone();
@@ -266,12 +266,12 @@ impl Session {
         }
     }
 
-    /// Whether the words of one more message may be looked for: clients could add messages faster than they are heard.
+    /// Whether one more message may be transcribed. Clients can add messages faster than these are transcribed.
     pub(super) fn can_transcribe(&self) -> bool {
         self.transcripts.len() < 2 * MAX_COMMITTED
     }
 
-    /// Finds the words of a message whose audio came with it.
+    /// Transcribes a message that came with its audio.
     pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
         let options = self.stt_options();
         let (mut utterance, transcripts) = Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
@@ -303,12 +303,12 @@ impl Session {
         self.emit(Event::UserText { item, text, done: true, audio });
     }
 
-    /// Whether the words of this turn are still to come.
+    /// Whether the words of this turn are still missing.
     pub(super) fn awaits_words(&self, item: &ItemId) -> bool {
         self.committed.iter().any(|c| c.utterance.item == *item)
     }
 
-    /// The latest turn whose words are still to come.
+    /// The latest turn whose words are still missing.
     pub(super) fn latest_committed(&self) -> Option<ItemId> {
         self.committed.last().map(|c| c.utterance.item.clone())
     }
@@ -318,7 +318,7 @@ impl Session {
         self.committed.first().map(|c| c.since + WORDS_WITHIN)
     }
 
-    /// Gives up turns whose words do not come.
+    /// Gives up turns whose words have not come in time.
     pub(super) fn give_up_late_words(&mut self) {
         while self.words_due().is_some_and(|due| Instant::now() >= due) {
             self.give_up(0, self.no_words_in_time());
@@ -330,7 +330,7 @@ impl Session {
         Error::new(ErrorKind::Timeout, message)
     }
 
-    /// No more words come for a turn: what was understood until then is all.
+    /// Gives up waiting for a turn's words. What was understood until then is all there is.
     fn give_up(&mut self, at: usize, error: Error) {
         let Committed { mut utterance, .. } = self.committed.remove(at);
         utterance.fail();
@@ -338,7 +338,7 @@ impl Session {
         self.understood(&utterance);
     }
 
-    /// The person typed: a turn at once, which takes the floor.
+    /// The person has typed. That is a complete turn, which takes the floor at once.
     pub(super) fn typed(&mut self, mut text: String) {
         if text.trim().is_empty() {
             return;
@@ -356,7 +356,7 @@ impl Session {
         self.obey_dialog();
     }
 
-    /// The person pressed a key: said to the model as such.
+    /// The person has pressed a key. The model is told which one.
     pub(super) fn pressed(&mut self, key: char) {
         self.typed(format!("(pressed {key} on the keypad)"));
     }
@@ -375,7 +375,7 @@ impl Session {
         self.want(wanted);
     }
 
-    /// Appends an item to the conversation and tells.
+    /// Appends an item to the conversation and reports it.
     pub(super) fn add_item(&mut self, item: ConversationItem) {
         let previous = self.history.push(item.clone());
         self.emit(Event::ItemAdded { item: item.clone(), previous: previous.clone() });

@@ -1,7 +1,7 @@
-//! How well the embedded engines hear and speak: `cargo bench -p antiphon-server --bench accuracy [-- -v]`.
+//! The accuracy of the embedded engines for speech: `cargo bench -p antiphon-server --bench accuracy [-- -v]`.
 //!
-//! Word error rates over the given speech, per file with `-v`, and of 50 given questions that are spoken and then
-//! transcribed again. Needs the models (`antiphon models pull`).
+//! Prints the word error rate of speech recognition for the given recordings (for each file with `-v`), and for 50 of
+//! the given questions that are first synthesised and then transcribed. Needs the models (`antiphon models pull`).
 
 mod words;
 
@@ -62,7 +62,7 @@ async fn hear(stt: &dyn Stt, folder: &Path, verbose: bool) -> Result<Errors> {
             .map(|name| folder.join(name))
             .into_iter()
             .find(|path| path.is_file());
-        // The first line may name the columns.
+        // The first line may hold the names of the columns, and is then skipped.
         let Some(path) = path else { continue };
         let text = text.rsplit('\t').next().unwrap_or(text);
         let audio = decode_file(&std::fs::read(&path)?, Duration::from_mins(10))?;
@@ -102,7 +102,7 @@ async fn round_trip(tts: &dyn Tts, stt: &dyn Stt, verbose: bool) -> Result<Error
     Ok(all)
 }
 
-/// Questions spread evenly over the given ones.
+/// Questions that are evenly spread over those in the file.
 fn questions() -> Result<Vec<String>> {
     let folder = large_testdata().join("banking_questions");
     let file = std::fs::read_dir(&folder)?
@@ -111,7 +111,7 @@ fn questions() -> Result<Vec<String>> {
         .with_context(|| format!("no questions in {}", folder.display()))?;
     let mut text = String::new();
     std::fs::File::open(&file)?.read_to_string(&mut text)?;
-    // The text, then a comma and the intent.
+    // Each line holds the text, a comma, and the intent.
     let question = |line: &str| {
         let text = line.rsplit_once(',').map_or(line, |(text, _)| text);
         text.trim_matches('"').replace("\"\"", "\"")

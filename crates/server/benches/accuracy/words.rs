@@ -1,10 +1,10 @@
-//! Word errors between texts made comparable: case, punctuation, numbers, symbols and spelling made equal.
+//! Counts word errors between two texts, ignoring differences in case, punctuation, numbers, symbols and spelling.
 
 use std::ops::AddAssign;
 
 use antiphon_providers::speech_text::{cardinal, ordinal};
 
-/// Words that differ, of how many.
+/// The number of word errors, and the number of words.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Errors {
     pub(crate) wrong: usize,
@@ -12,7 +12,7 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    /// In percent.
+    /// The word error rate in percent.
     pub(crate) fn rate(self) -> f64 {
         100.0 * self.wrong as f64 / self.words.max(1) as f64
     }
@@ -25,7 +25,7 @@ impl AddAssign for Errors {
     }
 }
 
-/// Substitutions, deletions and insertions that turn `reference` into `heard`.
+/// The fewest substitutions, deletions and insertions of words that turn `reference` into `heard`.
 pub(crate) fn compare(reference: &str, heard: &str) -> Errors {
     let (reference, heard) = (normalise(reference), normalise(heard));
     let mut row: Vec<usize> = (0..=heard.len()).collect();
@@ -41,7 +41,7 @@ pub(crate) fn compare(reference: &str, heard: &str) -> Errors {
     Errors { wrong: row[heard.len()], words: reference.len() }
 }
 
-/// The words as they sound.
+/// The words in a common spelling.
 fn normalise(text: &str) -> Vec<String> {
     let mut spaced = String::new();
     for c in text.to_lowercase().chars() {
@@ -70,7 +70,7 @@ fn normalise(text: &str) -> Vec<String> {
     words
 }
 
-/// Spellings of the same word.
+/// The common spelling of a word that can be spelled in several ways.
 fn same(word: &str) -> &str {
     match word {
         "ok" => "okay",
@@ -84,7 +84,7 @@ fn same(word: &str) -> &str {
     }
 }
 
-/// A number in words, each by itself.
+/// The words of a number, one by one.
 fn split(number: &str) -> impl Iterator<Item = String> {
     number.split([' ', '-']).map(str::to_owned)
 }

@@ -1,9 +1,9 @@
 //! How many calls one small machine holds: `cargo bench -p antiphon-server --bench density [-- CALLS...]`.
 //!
 //! Starts a fresh server for each number of calls, with `sim` language and speech engines and the real voice activity
-//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels. Latency
-//! is from the moment the last speech sample was due to be sent until the first reply audio arrives; the floor is the
-//! configured silence plus the simulated delays. Client and server share the machine.
+//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels.
+//! Latency is from the moment the last speech sample was due to be sent until the first reply audio arrives; the
+//! floor is the configured silence plus the simulated delays. Client and server share the machine.
 
 #[path = "../support/server.rs"]
 mod server;
@@ -20,9 +20,9 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use server::Server;
 
-/// How long each level is held.
+/// How long each level lasts.
 const HELD: Duration = Duration::from_secs(24);
-/// From one turn to the next: the clip (3 s), the silence and the reply (2 s), and a rest.
+/// Seconds from one turn to the next: the clip (3 s), the silence and the reply (2 s), and a pause.
 const TURN_EVERY: f64 = 8.0;
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     for &calls in levels {
-        // A fresh server for each line, so that memory is comparable.
+        // Each level gets a new server, so that its use of memory can be compared.
         let server = Server::start(&settings::settings())?;
         table.add_row(runtime.block_on(level(&server, speech.clone(), calls))?);
         eprintln!("{calls} calls done");

@@ -1,14 +1,14 @@
 //! The server under test: simulated engines, real voice activity detection.
 
-/// Silence that ends a turn.
+/// Length of the silence that ends a turn, in milliseconds.
 pub(crate) const SILENCE_MS: u64 = 500;
 const STT_MS: u64 = 100;
 const FIRST_TOKEN_MS: u64 = 200;
 const TOKEN_MS: u64 = 10;
 const FIRST_AUDIO_MS: u64 = 80;
-/// Tokens until the first clause of the simulated text is complete.
+/// How many tokens the simulated text needs for its first clause.
 const FIRST_CLAUSE_TOKENS: u64 = 8;
-/// No engine overhead at all, and every stage after the other.
+/// The lowest possible latency: no overhead at all, and all stages one after the other.
 pub(crate) const FLOOR_MS: u64 =
     SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * FIRST_CLAUSE_TOKENS + FIRST_AUDIO_MS;
 

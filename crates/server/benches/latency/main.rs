@@ -1,11 +1,12 @@
-//! How long a person waits, and what for: `cargo bench -p antiphon-server --bench latency [-- TURNS]`.
+//! How long a person waits for a reply, and for which stages: `cargo bench -p antiphon-server --bench latency
+//! [-- TURNS]`.
 //!
-//! Talks to a server of its own over the talk page's WebSocket, one call, in real time, with recorded sentences.
-//! Measured from outside: from the moment the last sample of speech was sent until the first audio of the reply
-//! came. The stages are those that the server reports with each turn; they overlap, so they add up to more than the
-//! total. The second table is about interruptions: from the first sample of the person's speech until the page is
-//! told to stop the agent's audio. The third is about questions asked again: from the moment a typed question was sent
-//! until the first audio of the reply came, in a call of its own each time. Client and server share the machine.
+//! Holds one call at a time in real time over the talk page's WebSocket, with recorded sentences and a server of its
+//! own. Latency is measured from outside: from the moment the last sample of speech was sent until the first audio of
+//! the reply came. The stages are those that the server reports with each turn; they overlap, so they add up to more
+//! than the total. The second table is about interruptions: from the first sample of the person's speech until the
+//! page is told to stop the agent's audio. The third is about questions asked again: from the moment a typed question
+//! was sent until the first audio of the reply came, each time in a new call. Client and server share the machine.
 
 #[path = "../support/server.rs"]
 mod server;
@@ -20,22 +21,23 @@ use server::Server;
 use speaker::{Clip, Speaker};
 
 const TURNS: usize = 20;
-/// As it comes: every model embedded.
+/// The default configuration, in which all models are embedded, but without caches.
 const EMBEDDED: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"warn\"\n";
-/// The same, with caches that are empty to begin with.
+/// The same with caches, which are empty at first.
 const CACHED: &str = "[cache]\ndisk = false\n[telemetry]\nlog = \"warn\"\n";
-/// Questions with short and long answers.
+/// Questions, some with short and some with long answers.
 const QUESTIONS: [&str; 4] = [
     "What is the capital of France?",
     "Why is the sky blue?",
     "How do I boil an egg?",
     "What is two plus two?",
 ];
-/// Nobody types before the page is there; by then the end of the call before is over, too.
+/// Pause before a question is typed. No person types before the page has loaded, and the end of the previous call is
+/// over by then.
 const TYPED_AFTER: Duration = Duration::from_millis(200);
-/// How often each is asked again.
+/// How often each question is asked again.
 const REPEATED: usize = 25;
-/// An answer that is long enough to be interrupted.
+/// A configuration whose answers are long enough to be interrupted.
 const TALKATIVE: &str = r#"
 [llm]
 engine = "sim"
@@ -66,7 +68,7 @@ fn run(turns: usize) -> anyhow::Result<()> {
         runtime.block_on(async {
             let mut speaker = Speaker::connect(&server.socket("/talk/ws")).await?;
             let mut measured = Vec::new();
-            // The first turn warms the caches of instructions and of the system.
+            // The first turn is not counted: it fills the caches of the instructions and of the operating system.
             speaker.turn(&clips[0]).await?;
             for clip in clips.iter().cycle().skip(1).take(turns) {
                 measured.push(speaker.turn(clip).await?);
@@ -116,7 +118,8 @@ fn run(turns: usize) -> anyhow::Result<()> {
     for (name, asked, cached_only) in
         [("asked for the first time", &first, false), ("asked again, if from the cache", &repeated, true)]
     {
-        // An answer that was cut short is not kept: the small model goes on for ever now and then.
+        // An answer that was cut short is not cached. The small model sometimes does not stop by itself, so such
+        // answers are left out.
         let counted = asked.iter().filter(|(_, served)| *served || !cached_only);
         let waits: Vec<Duration> = counted.map(|(wait, _)| *wait).collect();
         let served = asked.iter().filter(|(_, served)| *served).count();
@@ -131,8 +134,8 @@ fn run(turns: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From a question to the first audio of its answer, and whether its words came from the cache: when it is asked first, and
-/// again.
+/// Times from a question to the first audio of its answer, and whether its words came from the cache: for the first
+/// time it is asked, and for the repetitions.
 async fn asked_again(server: &Server) -> anyhow::Result<(Asked, Asked)> {
     let (mut first, mut repeated) = (Vec::new(), Vec::new());
     for time in 0..=REPEATED {
@@ -163,7 +166,7 @@ fn row(name: &str, spans: &[Duration]) -> Vec<String> {
     percentiles(name, spans, 0)
 }
 
-/// With tenths of milliseconds.
+/// Durations in milliseconds with one decimal place.
 fn tenths(name: &str, spans: &[Duration]) -> Vec<String> {
     percentiles(name, spans, 1)
 }

@@ -1,4 +1,4 @@
-//! A person at the talk page: recorded sentences in real time.
+//! A person at the talk page, who says recorded sentences in real time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const FRAME: Duration = Duration::from_millis(20);
 const FRAME_SAMPLES: usize = 320;
-/// Frames: ten seconds.
+/// Longest sentence in frames: ten seconds.
 const LONGEST: usize = 500;
-/// A turn that is not answered by then is lost.
+/// A turn that has not been answered within this time counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// From the agent's first audio until it is interrupted.
+/// Time from the agent's first audio until the person interrupts.
 const LISTENS_FOR: Duration = Duration::from_millis(1_200);
 
-/// A spoken sentence at 16 kHz, cut where the speech begins and ends.
+/// A spoken sentence at 16 kHz, trimmed to where the speech begins and ends.
 pub(crate) struct Clip {
     frames: Vec<Vec<i16>>,
 }
 
-/// One turn.
+/// The measurements of one turn.
 pub(crate) struct Turn {
-    /// From the last sample of speech to the first of the reply, as it came here.
+    /// Time from the last sample of speech to the first of the reply, as seen by the client.
     pub(crate) total: Duration,
-    /// As the server reports them.
+    /// How long the stages took, as the server reports them.
     pub(crate) stages: BTreeMap<String, Duration>,
 }
 
 impl Clip {
-    /// Read and telephone speech, sentences of at most ten seconds.
+    /// Loads sentences of at most ten seconds, from read speech and from telephone speech.
     pub(crate) fn load_all() -> anyhow::Result<Vec<Self>> {
         let dir = antiphon_testkit::large_testdata();
         let mut paths = Vec::new();
@@ -55,7 +55,8 @@ impl Clip {
         let audio = decode_file(&bytes, Duration::from_mins(10))?;
         let mut samples = Vec::new();
         Resampler::new(audio.rate, SampleRate::HZ_16000).process(&audio.samples, &mut samples);
-        // Speech is from the first to the last 20 ms louder than a fiftieth of the peak.
+        // Speech is taken to reach from the first to the last frame of 20 ms whose level exceeds a fiftieth of
+        // the peak.
         let peak = samples.iter().map(|s| s.unsigned_abs()).max().unwrap_or_default();
         let loud = |frame: &&[i16]| frame.iter().any(|s| s.unsigned_abs() > peak / 50);
         let frames: Vec<&[i16]> = samples.chunks_exact(FRAME_SAMPLES).collect();
@@ -65,10 +66,10 @@ impl Clip {
     }
 }
 
-/// One connection.
+/// One connection to the server.
 pub(crate) struct Speaker {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// When the next frame is due.
+    /// When the next frame must be sent.
     due: Instant,
 }
 
@@ -78,7 +79,7 @@ impl Speaker {
         Ok(Self { socket, due: Instant::now() })
     }
 
-    /// Says a sentence and hears the beginning of the answer.
+    /// Says a sentence, and waits for the first audio of the answer.
     pub(crate) async fn turn(&mut self, clip: &Clip) -> anyhow::Result<Turn> {
         self.rest().await?;
         for frame in &clip.frames {
@@ -101,7 +102,8 @@ impl Speaker {
         Ok(Turn { total: total.unwrap_or_default(), stages: stages.unwrap_or_default() })
     }
 
-    /// Says a sentence, hears the answer for a while and speaks again; how long until the agent falls silent.
+    /// Says a sentence, listens to the answer for a while and speaks again. Returns how long it takes until the agent
+    /// falls silent.
     pub(crate) async fn interrupt(&mut self, clip: &Clip) -> anyhow::Result<Option<Duration>> {
         self.turn(clip).await?;
         let until = Instant::now() + LISTENS_FOR;
@@ -120,15 +122,15 @@ impl Speaker {
         Ok(stopped)
     }
 
-    /// Types a question and waits for the first audio of the answer, or for all of it; how long until that first audio, and
-    /// whether the words came from the cache.
+    /// Types a question, and waits for the first audio of the answer or for all of it. Returns the time until that
+    /// first audio, and whether the words came from the cache.
     pub(crate) async fn ask(&mut self, question: &str, to_the_end: bool) -> anyhow::Result<(Duration, bool)> {
         let typed = serde_json::json!({ "type": "text", "text": question });
         let asked = Instant::now();
         self.socket.send(Message::text(typed.to_string())).await?;
         let (mut heard, mut served, mut over) = (None, None, false);
         while heard.is_none() || served.is_none() || (to_the_end && !over) {
-            // A long answer is spoken in its own time.
+            // A long answer is played in real time, so waiting for all of it takes longer.
             let due = asked + if to_the_end { 4 * PATIENCE } else { PATIENCE };
             let Ok(message) = tokio::time::timeout_at(due, self.socket.next()).await else {
                 bail!("no answer within {} s", PATIENCE.as_secs());
@@ -146,7 +148,7 @@ impl Speaker {
         Ok((heard.unwrap_or_default(), served.unwrap_or_default()))
     }
 
-    /// Is silent until the agent has been for a second.
+    /// Sends silence until the agent has been silent for a second.
     async fn rest(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         self.due = began;
@@ -162,7 +164,7 @@ impl Speaker {
         Ok(())
     }
 
-    /// Waits until the next frame is due and sends it; gives what came before, and when.
+    /// Waits until the next frame is due and sends it. Returns the messages that came before, with their times.
     async fn exchange(&mut self, samples: &[i16]) -> anyhow::Result<Vec<(Instant, Message)>> {
         let mut came = Vec::new();
         loop {
@@ -181,7 +183,7 @@ impl Speaker {
     }
 }
 
-/// The stages, if this is the event that tells them.
+/// The duration of each stage, if this is the event that reports them.
 fn latencies(text: &str) -> anyhow::Result<Option<BTreeMap<String, Duration>>> {
     let event: Value = serde_json::from_str(text)?;
     let span = |ms: &Value| Duration::from_secs_f64(ms.as_f64().unwrap_or(0.0) / 1_000.0);

@@ -1,4 +1,4 @@
-//! The server under test, as a process of its own.
+//! The server under test, which runs as a separate process.
 #![allow(dead_code, reason = "each benchmark uses its share")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -8,14 +8,14 @@ use std::time::Duration;
 use antiphon_telemetry::cpu_time;
 use anyhow::{Context, bail};
 
-/// A running server; stopped when dropped.
+/// A running server, which is stopped when it is dropped.
 pub(crate) struct Server {
     child: Child,
     address: String,
     _data: tempfile::TempDir,
 }
 
-/// What the process has used.
+/// The use of CPU and memory by the process.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
@@ -24,7 +24,7 @@ pub(crate) struct Usage {
 }
 
 impl Server {
-    /// Starts it with a configuration file of this content.
+    /// Starts the server with this text as its configuration file.
     pub(crate) fn start(settings: &str) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let config = data.path().join("antiphon.toml");
@@ -46,31 +46,31 @@ impl Server {
                 break rest[..end].to_owned();
             }
         };
-        // What else it prints is of no interest, but the pipe must not fill.
+        // The rest of the output is discarded, but it must be read so that the pipe does not fill.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, address, _data: data })
     }
 
-    /// The address of one of its WebSockets.
+    /// The URL of one of the server's WebSockets.
     pub(crate) fn socket(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
-    /// Reads `/proc`.
+    /// Reads the use of CPU and memory from `/proc`.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let pid = self.child.id();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let cpu = cpu_time(&stat).context("stat")?;
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
-        // On the machines this runs on, pages are of 4 KiB.
+        // Pages have 4 KiB on the machines on which the benchmarks run.
         Ok(Usage { cpu, resident: pages * 4_096 })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already, and then this fails without harm.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -36,8 +36,8 @@ use result::RunResult;
     antiphon benchmark --component llm --compare ./antiphon-before --gate 10%"
 )]
 pub(super) struct BenchmarkArguments {
-    /// What to measure: audio, vad, turn, stt, llm, tts, embed, reply, replies, pipeline. May be given several times; all
-    /// of them when missing.
+    /// What to measure: audio, vad, turn, stt, llm, tts, embed, reply, replies, pipeline. May be given several times;
+    /// all of them when missing.
     #[arg(long, value_name = "NAME")]
     component: Vec<String>,
     /// How often; 50 for most, fewer where one takes seconds.
@@ -55,8 +55,8 @@ pub(super) struct BenchmarkArguments {
     /// Speech to measure with; the configured voice's own when missing.
     #[arg(long, value_name = "AUDIO")]
     input: Option<PathBuf>,
-    /// Compare with a result (.json), a configuration (.toml) or another antiphon program; the last two are measured now,
-    /// in turn with this one.
+    /// Compare with a result (.json), a configuration (.toml) or another antiphon program; the last two are measured
+    /// now, in turn with this one.
     #[arg(long, value_name = "BASELINE", conflicts_with = "steps")]
     compare: Option<PathBuf>,
     /// With --compare: fail when something is slower by more than this.
@@ -65,7 +65,8 @@ pub(super) struct BenchmarkArguments {
     /// Also profile the CPU while measuring: a flame graph as .svg, everything as .json.
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     profile: Option<PathBuf>,
-    /// With --profile: memory that is allocated and not freed, by site, and what grows all the time, instead of CPU time.
+    /// With --profile: memory that is allocated and not freed, by site, and what grows all the time, instead of
+    /// CPU time.
     #[arg(long, requires = "profile")]
     memory: bool,
     /// Neither keep the result nor look at those before.
@@ -84,9 +85,9 @@ enum Format {
     Table,
 }
 
-/// `10%`, `10` or `0.1` are all a tenth.
+/// A share from text: `10%`, `10` and `0.1` are all a tenth.
 fn share(text: &str) -> Result<f64, String> {
-    let refused = || format!("'{text}' is no share: give it as 10%");
+    let refused = || format!("'{text}' is not a share: give it as 10%");
     let (number, percent) = match text.strip_suffix('%') {
         Some(number) => (number, true),
         None => (text, false),
@@ -128,11 +129,11 @@ async fn open(arguments: &BenchmarkArguments, config: &Config) -> Result<Bench> 
     Bench::open(config, recording.transpose()?.as_deref()).await
 }
 
-/// Answers each line with so many iterations.
+/// Reads numbers of iterations from standard input, one on each line, and answers each with the measurements.
 async fn steps(arguments: &BenchmarkArguments, config: &Config, case: Case) -> Result<()> {
     let bench = open(arguments, config).await?;
     print(child::READY);
-    // Between two lines there is nothing else to do.
+    // Reading blocks the thread, which does no harm: there is nothing else to do between two lines.
     for line in std::io::stdin().lines() {
         let iterations = line?.trim().parse().context("a number of iterations was expected")?;
         let measured = bench.run(case, iterations, false, || {}).await?;
@@ -151,7 +152,7 @@ async fn measured(arguments: &BenchmarkArguments, config: &Config, cases: &[Case
     let mut profiler = profiler.transpose()?;
     let mut components = Vec::new();
     for case in cases {
-        // Without a detector there is nothing to measure of it; asked for by name, that is an error.
+        // Without a turn detector there is nothing to measure. That is an error only if it was asked for by name.
         if *case == Case::Turn && arguments.component.is_empty() && bench.stack.engines.turn.is_none() {
             continue;
         }
@@ -195,7 +196,7 @@ fn show(arguments: &BenchmarkArguments, result: &RunResult) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the result, and tells where those of this machine changed.
+/// Stores the result, and prints where results on this machine have changed.
 async fn remember(config: &Config, result: &RunResult) -> Result<()> {
     let store = Store::open(&config.data_dir()?).await?;
     history::keep(&store, result).await?;
@@ -235,7 +236,7 @@ async fn compared(
         Baseline::Config(_) | Baseline::Program(_) => None,
     };
     let program = std::env::current_exe()?;
-    // Wherever the models are, both sides find them there.
+    // Both sides must find the models in the same place.
     let place = child::place(config)?;
     for case in cases {
         let (comparison, interleaved) = match (baseline, &candidate) {

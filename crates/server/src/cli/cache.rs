@@ -17,9 +17,9 @@ use super::remote::{Remote, Server};
 use super::table::table;
 use super::{print, runtime};
 
-/// A gigabyte on disk takes a while to clear.
+/// Longest time for clearing. A gigabyte on disk takes a while.
 const CLEARED_WITHIN: Duration = Duration::from_mins(2);
-/// A long reply takes a while to make and to speak.
+/// Longest time for one reply. A long reply takes a while to make and to speak.
 const WARMED_WITHIN: Duration = Duration::from_mins(3);
 
 /// Look at, clear and fill the caches of the running server.
@@ -35,50 +35,50 @@ pub(super) struct CacheArguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// What each cache holds, how often it answered, and what that saved.
+    /// Show what each cache holds, how often it answered, and what that saved.
     Stats {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// What is kept, the latest first.
+    /// List the cached entries, the latest first.
     List {
         /// Only of this cache.
         #[arg(long)]
         cache: Option<Kind>,
-        /// At most so many, up to 1000.
+        /// At most this many, up to 1000.
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Forget what is kept.
+    /// Delete cached entries.
     Clear {
         /// Only of this cache.
         #[arg(long)]
         cache: Option<Kind>,
     },
-    /// Forget what has expired, which also happens by itself.
+    /// Delete entries that have expired, which also happens automatically.
     ClearExpired {
         /// Only of this cache.
         #[arg(long)]
         cache: Option<Kind>,
     },
-    /// Make replies ahead: a question a line, answered as the first thing said in a call; lines that begin with `say:` are
-    /// only spoken, empty ones and those that begin with `#` are passed over.
+    /// Make replies ahead of time. Each line is a question that is answered as if it were the first in a call; lines
+    /// that begin with `say:` are only spoken; empty lines and those that begin with `#` are ignored.
     Warm {
         /// The questions; - for standard input.
         file: PathBuf,
     },
-    /// Use a cache again that was switched off.
+    /// Enable a cache that was disabled.
     Enable {
-        /// Which one.
+        /// The cache to enable.
         cache: Kind,
     },
-    /// Use a cache no more until the server stops or it is enabled.
+    /// Disable a cache until the server stops or it is enabled again.
     Disable {
-        /// Which one.
+        /// The cache to disable.
         cache: Kind,
     },
 }
@@ -197,7 +197,7 @@ async fn stats(server: &Remote, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Of replies that were found by their meaning.
+/// The table about the semantic cache of replies.
 fn by_meaning(engines: &[SemanticView]) -> Table {
     let header =
         ["by meaning", "given", "hits", "agreed", "disagreed", "audited", "wrong", "error below", "bound"];
@@ -261,7 +261,7 @@ async fn clear(server: &Remote, cache: Option<Kind>, expired: bool) -> Result<()
     query.push(("expired", expired.to_string()));
     let text = server.ask(Method::DELETE, "/api/cache", &query, None, CLEARED_WITHIN).await?;
     let cleared: Value = serde_json::from_str(&text).context(NOT_UNDERSTOOD)?;
-    print(&format!("{} entries forgotten", cleared["cleared"]));
+    print(&format!("{} entries deleted", cleared["cleared"]));
     let failed: Vec<_> =
         cleared["failed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !failed.is_empty() {

@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &ChatArguments, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Streams the answer to standard output, and keeps it.
+/// Streams the answer to standard output, and adds it to the conversation.
 async fn answer(llm: &dyn Llm, messages: &mut Vec<Message>) -> Result<()> {
     let mut out = std::io::stdout();
     let mut text = String::new();

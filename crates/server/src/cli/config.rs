@@ -11,7 +11,7 @@ use super::print;
 pub(super) enum Command {
     /// Print every value in force and where it came from; secrets only as "(set)".
     Show {
-        /// Print a JSON object a value.
+        /// Print one JSON object for each value.
         #[arg(long)]
         json: bool,
     },
@@ -25,7 +25,7 @@ pub(super) enum Command {
         /// A section or a key; all of them when missing.
         #[arg(default_value = "")]
         prefix: String,
-        /// Print a JSON object a key.
+        /// Print one JSON object for each key.
         #[arg(long)]
         json: bool,
     },
@@ -36,7 +36,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Prints what depends on no configuration; false when this is no such command.
+    /// Prints what does not depend on a configuration. Returns false if this is no such command.
     pub(super) fn describes(&self) -> Result<bool> {
         match self {
             Self::Keys { prefix, json } => keys(prefix, *json)?,
@@ -50,7 +50,7 @@ impl Command {
 
 pub(super) fn run(command: &Command, effective: &Effective) -> Result<()> {
     match command {
-        // Whoever gets here has read it without an error.
+        // If there were an error, reading the configuration would have failed before.
         Command::Check => print("the configuration is sound"),
         Command::Show { json } => {
             let table = toml::Table::try_from(&effective.config)?;
@@ -89,7 +89,7 @@ fn show(path: &str, key: &str, value: &toml::Value, effective: &Effective, json:
     }
 }
 
-/// Prints what is known of keys.
+/// Prints the descriptions of keys.
 fn keys(prefix: &str, json: bool) -> Result<()> {
     let keys = config::keys(prefix);
     if keys.is_empty() {

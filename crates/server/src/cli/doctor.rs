@@ -18,12 +18,12 @@ use super::table::table;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon doctor\n  antiphon doctor --json")]
 pub(super) struct DoctorArguments {
-    /// Print a JSON object a check.
+    /// Print one JSON object for each check.
     #[arg(long)]
     json: bool,
 }
 
-/// What the default models need in memory, and a little for calls.
+/// How much memory the default models need, with a little more for calls, in bytes.
 const MEMORY: u64 = 1_500 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ enum Verdict {
     Ok,
     /// It works, but not as well as it could.
     Warning,
-    /// The server does not work like this.
+    /// The server does not work with this.
     Failed,
 }
 
@@ -41,7 +41,7 @@ struct Check {
     #[serde(rename = "check")]
     name: &'static str,
     verdict: Verdict,
-    /// What was found and, if it is not well, what to do.
+    /// What was found and, if something is wrong, what to do.
     found: String,
 }
 
@@ -102,7 +102,7 @@ fn machine() -> Check {
     }
 }
 
-/// From the kernel: bytes that can be had without swapping.
+/// Bytes that are available without swapping, as the kernel reports them.
 fn memory() -> Check {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
@@ -153,7 +153,7 @@ fn pip() -> Check {
     }
 }
 
-/// The models that the configuration uses, read whole.
+/// Checks the models that the configuration uses, by reading them completely.
 fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
     let embedded = stack::listed(&config.llm, &config.llm.engines)
         .any(|llm| llm.resolved_engine() == LlmEngine::Llama && llm.model.is_none());
@@ -186,12 +186,12 @@ fn model_files(config: &Config, folder: &Path) -> Result<Vec<Check>> {
         }
     }
     if checks.is_empty() {
-        checks.push(ok("models", format!("{} are whole", states.len())));
+        checks.push(ok("models", format!("{} are complete", states.len())));
     }
     Ok(checks)
 }
 
-/// Whether the servers that answer for the language model are there.
+/// Checks whether the servers of remote language models can be reached.
 fn language_servers(config: &Config) -> Result<Vec<Check>> {
     let runtime = super::runtime()?;
     let checks = stack::listed(&config.llm, &config.llm.engines).filter_map(|llm| {
@@ -203,7 +203,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
             Err(error) if kind(&error) == Some(ErrorKind::Unauthorized) => {
                 failed("llm", format!("{name} refuses the key: set [llm] api_key"))
             }
-            // Not every server lists its models.
+            // Some servers cannot list their models, which is not an error.
             Err(error) if kind(&error) == Some(ErrorKind::NotFound) => {
                 warning("llm", format!("{name}: {error}"))
             }
@@ -213,7 +213,7 @@ fn language_servers(config: &Config) -> Result<Vec<Check>> {
     Ok(checks.collect())
 }
 
-/// Loads everything, as the server would.
+/// Loads all engines as the server would.
 fn engines(config: &Config) -> Check {
     #[expect(clippy::disallowed_methods, reason = "printed for people")]
     let began = std::time::Instant::now();

@@ -27,7 +27,7 @@ const QUESTIONS: [&str; 4] = [
     "I would like to change my address.",
     "Do you have a table for two people tomorrow evening at eight o'clock?",
 ];
-/// How often the server is asked what it uses.
+/// How often the server is asked for its use of CPU and memory.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Load the running server, or any other, with calls that really speak.
@@ -45,27 +45,27 @@ pub(super) struct LoadArguments {
 
 #[derive(clap::Subcommand)]
 enum Shape {
-    /// As many calls all the time.
+    /// Hold the same number of calls all the time.
     Sustained(Common),
-    /// Many more calls within a minute, held, and then as before.
+    /// Raise the number of calls steeply, hold it, and return to the number before.
     Spike(Spike),
-    /// More and more calls until it breaks, then few, until all is well again.
+    /// Add calls step by step until the server breaks, then hold few until all is well again.
     Stress(Stress),
 }
 
 #[derive(clap::Args)]
 struct Common {
-    /// The server's socket: Twilio Media Streams, or OpenAI Realtime when it ends with /v1/realtime. The running server's
-    /// Twilio socket when missing.
+    /// The server's socket: Twilio Media Streams, or OpenAI Realtime when it ends with /v1/realtime. When missing:
+    /// the Twilio socket of the running server.
     #[arg(long, value_name = "WS")]
     url: Option<String>,
-    /// Calls at a time: of a spike before it, of a stress test at its beginning.
+    /// Calls at a time. For a spike: before the spike. For a stress test: at the beginning.
     #[arg(long, value_name = "N")]
     calls: Option<usize>,
-    /// Questions a second, of all calls together; a question every 10 s from each call when missing.
+    /// Questions per second, of all calls together. When missing: each call asks a question every 10 s.
     #[arg(long, value_name = "R")]
     rate: Option<f64>,
-    /// How long: of a spike, how long it is held; of a stress test, each step.
+    /// How long the load lasts. For a spike: how long it is held. For a stress test: how long each step is held.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<f64>,
     /// A key of the server; the first of [server] api_keys when missing.
@@ -92,10 +92,10 @@ struct Common {
 struct Spike {
     #[command(flatten)]
     common: Common,
-    /// Calls of the spike.
+    /// Calls at the top of the spike.
     #[arg(long, value_name = "N", default_value_t = 500)]
     to: usize,
-    /// How fast it comes.
+    /// How long the rise to the spike takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     ramp: f64,
 }
@@ -107,11 +107,11 @@ struct Stress {
     /// How many calls more each step has.
     #[arg(long, value_name = "N", default_value_t = 50)]
     step: usize,
-    /// The last step.
+    /// Calls in the last step.
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     max: usize,
-    /// Keep what the machine holds: the server then lets in no more calls, unless [server.limits] max_calls says
-    /// otherwise.
+    /// Save how many calls this machine holds. The server then admits no more, unless [server.limits] max_calls
+    /// says otherwise.
     #[arg(long)]
     save: bool,
 }
@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
         bail!("--save keeps what this machine's own server holds: leave out --url");
     }
     let plan = plan(&arguments.shape)?;
-    // One thread: a load generator that fills all cores measures itself.
+    // A single thread, because a load generator that fills all cores measures itself.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let speech = Arc::new(speech(common, config)?);
     let report = runtime.block_on(async {
@@ -165,7 +165,8 @@ pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
 
 fn plan(shape: &Shape) -> Result<Plan> {
     let seconds = |given: Option<f64>, usual: f64| {
-        Duration::try_from_secs_f64(given.unwrap_or(usual)).context("a duration is no number of seconds")
+        Duration::try_from_secs_f64(given.unwrap_or(usual))
+            .context("a duration is not a number of seconds from 0")
     };
     let (plan, common) = match shape {
         Shape::Sustained(common) => {
@@ -197,8 +198,9 @@ fn own_socket(config: &Config) -> String {
 
 fn speech(common: &Common, config: &Config) -> Result<Speech> {
     let files: Vec<Vec<u8>> = if common.speech.is_empty() {
-        spoken(config)
-            .context("no recordings were given (--speech), and the voice that would ask cannot be had")?
+        spoken(config).context(
+            "no recordings were given (--speech), and the default voice that would ask cannot be loaded",
+        )?
     } else {
         let read =
             |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
@@ -207,7 +209,7 @@ fn speech(common: &Common, config: &Config) -> Result<Speech> {
     Ok(Speech::new(&files)?)
 }
 
-/// The questions, said by the default voice.
+/// The questions, spoken by the default voice.
 fn spoken(config: &Config) -> Result<Vec<Vec<u8>>> {
     let (voice, pool) = stack::default_voice(config)?;
     let runtime = super::runtime()?;
@@ -224,11 +226,11 @@ fn spoken(config: &Config) -> Result<Vec<Vec<u8>>> {
     said
 }
 
-/// What the server says it uses, asked now and then in the background; `None` when it does not say.
+/// Asks the server in the background, at intervals, what it uses; `None` if it does not report that.
 async fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsage> + use<> {
     let latest = Arc::new(Mutex::new(None));
     let url = Url::parse(&socket.replacen("ws", "http", 1)).and_then(|url| url.join("/metrics")).ok();
-    // Whoever was first has installed it.
+    // An error means that another provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(ASK_EVERY).build().ok();
     if let Some((url, client)) = url.zip(client) {
@@ -238,7 +240,7 @@ async fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsa
             let get = if let Some(key) = &key { get.bearer_auth(key) } else { get };
             used(&get.send().await.ok()?.text().await.ok()?)
         };
-        // What it uses before the test is what calls are measured against.
+        // The use before the test is the baseline for the calls.
         *latest.lock().unwrap_or_else(PoisonError::into_inner) = ask().await;
         tokio::spawn(async move {
             loop {
@@ -252,7 +254,7 @@ async fn usage(socket: &str, key: Option<&str>) -> impl Fn() -> Option<ServerUsa
     move || *latest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The names every Prometheus client library uses.
+/// Reads the metrics whose names all Prometheus client libraries share.
 fn used(metrics: &str) -> Option<ServerUsage> {
     let lines = metrics.lines().filter(|line| !line.starts_with('#'));
     let values: HashMap<&str, f64> = lines

@@ -11,23 +11,23 @@ use super::table::table;
 /// List, fetch and check models.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Which models there are, and which are here.
+    /// List the models, and show which of them are on this machine.
     List {
-        /// Print a JSON object a model.
+        /// Print one JSON object for each model.
         #[arg(long)]
         json: bool,
     },
-    /// Fetch models: those named, or all that the server needs as it comes.
+    /// Fetch models: those named, or all that the server needs with the default configuration.
     Pull {
         /// Names, as `antiphon models list` prints them.
         names: Vec<String>,
-        /// Fetch anew what is here already.
+        /// Fetch models again even if they are on this machine already.
         #[arg(long)]
         force: bool,
     },
     /// Read every file and compare its hash.
     Verify {
-        /// Print a JSON object a model.
+        /// Print one JSON object for each model.
         #[arg(long)]
         json: bool,
     },
@@ -57,7 +57,7 @@ pub(super) fn run(command: Command, config: &Config) -> Result<()> {
             if wrong.is_empty() {
                 return Ok(());
             }
-            bail!("not whole: {}; fetch them with `antiphon models pull`", wrong.join(", "))
+            bail!("missing or damaged: {}; fetch them with `antiphon models pull`", wrong.join(", "))
         }
     }
 }

@@ -24,16 +24,16 @@ use search::Optimizer;
 #[command(after_help = "Examples:\n  antiphon optimize\n  antiphon optimize --goal capacity --budget 60\n  \
     antiphon optimize --apply\n  antiphon optimize --rollback")]
 pub(super) struct OptimizeArguments {
-    /// What is to become better.
+    /// What the settings should improve.
     #[arg(long, value_enum, default_value_t = Goal::Latency)]
     goal: Goal,
-    /// Measurements in all.
+    /// Measurements in total.
     #[arg(long, value_name = "N", default_value_t = 40)]
     budget: usize,
     /// Iterations of one measurement.
     #[arg(long, value_name = "N", default_value_t = 6)]
     iterations: usize,
-    /// Only settings of these names; all when missing. See `antiphon performance --json` for what there is.
+    /// Search only settings with these names. When missing: all. `antiphon performance --json` lists them.
     #[arg(long, value_name = "KEY", num_args = 1..)]
     only: Vec<String>,
     /// Also choose between the models that are installed: another voice sounds different.
@@ -42,10 +42,10 @@ pub(super) struct OptimizeArguments {
     /// Speech to measure with; the configured voice's own when missing.
     #[arg(long, value_name = "AUDIO")]
     input: Option<PathBuf>,
-    /// Put what the last search found in force, from the next start on.
+    /// Apply what the last search found; it takes effect at the next start.
     #[arg(long, conflicts_with = "rollback")]
     apply: bool,
-    /// Put back what was in force before.
+    /// Restore the settings that were in effect before.
     #[arg(long)]
     rollback: bool,
     /// The outcome as JSON.
@@ -92,14 +92,14 @@ async fn search(
 ) -> Result<Finding> {
     let config = &effective.config;
     let (knobs, start) = {
-        // Built only to be asked what can be set.
+        // This stack is built only to learn which settings its components have.
         let stack = stack::build(config, &BuildContext::default())?;
         let models = config.models_dir()?;
         let models = arguments.models.then_some(models.as_path());
         space::knobs(&stack, config, &effective.origins, models, &arguments.only)
     };
     if knobs.is_empty() {
-        bail!("nothing can be set: what there is, the configuration sets already, or --only leaves out");
+        bail!("there is no setting to search: the configuration sets all of them, or --only leaves them out");
     }
     for knob in &knobs {
         let values: Vec<String> = knob.values.iter().map(ToString::to_string).collect();
@@ -134,7 +134,7 @@ async fn search(
     })
 }
 
-/// On a terminal, people see how it goes on.
+/// Prints progress, if a person is watching on a terminal.
 fn tell(line: &str) {
     if std::io::stderr().is_terminal() {
         eprintln!("{line}");
@@ -146,17 +146,17 @@ fn line(settings: &Settings) -> String {
     settings.iter().map(pair).collect::<Vec<_>>().join("  ")
 }
 
-/// What came of a search.
+/// The outcome of a search.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(flatten)]
     finding: Finding,
-    /// Whether what an earlier search proposed is no longer proposed.
+    /// Whether the proposal of an earlier search was withdrawn.
     withdrawn: bool,
 }
 
 impl Outcome {
-    /// For people.
+    /// The outcome as text for people.
     fn text(&self) -> String {
         let Finding { goal, settings, comparison, trials, .. } = &self.finding;
         let Some(comparison) = comparison.as_ref().filter(|_| !settings.is_empty()) else {

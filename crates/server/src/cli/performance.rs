@@ -12,10 +12,10 @@ use super::remote::Server;
 use super::table::table;
 use super::{print, runtime};
 
-/// How often the live view is drawn.
+/// How often the live view is redrawn.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Show what the steps of a turn take in the running server.
+/// Show how long the steps of a turn take in the running server.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon performance\n  antiphon performance --live --minutes 5\n  \
     antiphon performance --component stt --export csv")]
@@ -23,13 +23,13 @@ pub(super) struct PerformanceArguments {
     /// Only this component.
     #[arg(long, value_name = "NAME")]
     component: Option<String>,
-    /// Only the last so many minutes, up to a year; the last hour when missing.
+    /// Show only the last N minutes, up to a year. When missing: the last hour.
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
-    /// Draw it anew every second.
+    /// Redraw every second.
     #[arg(long, conflicts_with = "export")]
     live: bool,
-    /// For other programs.
+    /// Print in a format for other programs.
     #[arg(long, value_enum)]
     export: Option<Export>,
     /// The same as --export json.
@@ -136,7 +136,7 @@ fn stages(report: &Report) -> String {
     text
 }
 
-/// A level for people: bytes as MiB, large numbers without fractions.
+/// A level as text for people: bytes in MiB, large numbers without fractions.
 fn amount(value: f64, unit: &str) -> String {
     match unit {
         "bytes" => format!("{:.1} MiB", value / f64::from(1 << 20)),
@@ -154,7 +154,7 @@ fn span(window: Duration) -> String {
     }
 }
 
-/// The latest values as bars, the largest full.
+/// The latest values as bars; the largest is a full bar.
 fn sparkline(values: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const WIDTH: usize = 30;

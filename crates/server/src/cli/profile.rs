@@ -14,9 +14,9 @@ use super::remote::Server;
 use super::table::table;
 use super::{print, runtime};
 
-/// How long the server may take to name the functions after it has sampled them.
+/// How long the server may take to look up the names of functions after it has sampled them.
 const NAMING: Duration = Duration::from_mins(2);
-/// Rows of the table.
+/// How many rows the table has.
 const ROWS: usize = 20;
 
 /// Show where the running server's CPU time or memory goes.
@@ -24,16 +24,17 @@ const ROWS: usize = 20;
 #[command(after_help = "Examples:\n  antiphon profile --duration 30 --output flame.svg\n  \
     antiphon profile --component stt\n  antiphon profile --memory --duration 120 --output leak.json")]
 pub(super) struct ProfileArguments {
-    /// Sample for so many seconds, 1 to 600.
+    /// How long to sample, 1 to 600 seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     duration: u64,
-    /// Memory that is allocated meanwhile and not freed, instead of CPU time: what grows all the time may be a leak.
+    /// Profile memory that is allocated meanwhile and not freed, instead of CPU time. What grows all the time may be
+    /// a leak.
     #[arg(long)]
     memory: bool,
-    /// Only what this component does.
+    /// Include only the work of this component.
     #[arg(long, value_name = "NAME", conflicts_with = "memory")]
     component: Option<String>,
-    /// Also write it to a file: a flame graph as .svg, everything as .json, stacks as .folded.
+    /// Also write the profile to a file: a flame graph as .svg, everything as .json, stacks as .folded.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Everything as JSON instead of tables.
@@ -75,7 +76,7 @@ pub(super) fn run(arguments: &ProfileArguments, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Writes a profile to a file, in the format that its name tells.
+/// Writes a profile to a file, in the format of its extension.
 pub(super) fn write(profile: &Profile, file: &Path) -> Result<()> {
     let content = match format_of(file)? {
         Format::Svg => profile.flame_graph(),
@@ -168,7 +169,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// Generic functions have names of many lines; their beginning and end say most.
+/// Shortens the names of generic functions, which can be many lines long, to their beginning and end.
 fn shortened(name: &str) -> String {
     const MOST: usize = 90;
     if name.chars().count() <= MOST {

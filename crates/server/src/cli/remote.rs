@@ -1,4 +1,4 @@
-//! Asking the running server.
+//! Requests to the running server.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use antiphon_stack::config::Config;
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, Url};
 
-/// A server that does not answer within this is as good as gone.
+/// How long the server may take to answer before it counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which server.
+/// The option that says which server is asked.
 #[derive(clap::Args)]
 pub(super) struct Server {
     /// The server, instead of [server] listen.
@@ -25,9 +25,9 @@ pub(super) struct Remote {
 }
 
 impl Server {
-    /// How to reach it, with the first key of the configuration.
+    /// Prepares requests to this server, with the first key of the configuration.
     pub(super) fn open(&self, config: &Config) -> Result<Remote> {
-        // Whoever was first has installed it.
+        // An error means that another provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scheme = if config.server.tls.is_some() { "https" } else { "http" };
         let base = self.url.clone().unwrap_or_else(|| format!("{scheme}://{}", config.server.listen));
@@ -40,12 +40,12 @@ impl Server {
 }
 
 impl Remote {
-    /// What the server answers at once.
+    /// Sends a GET request that the server answers immediately.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<String> {
         self.ask(Method::GET, path, query, None, PATIENCE).await
     }
 
-    /// What the server answers within `patience`.
+    /// Sends a request that the server answers within `patience`.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -56,7 +56,7 @@ impl Remote {
     ) -> Result<String> {
         let base = &self.base;
         let url = Url::parse_with_params(&format!("{base}{path}"), query)
-            .with_context(|| format!("{base} is no address of a server"))?;
+            .with_context(|| format!("{base} is not the address of a server"))?;
         let request = self.client.request(method, url).timeout(patience);
         let request = match &self.key {
             Some(key) => request.bearer_auth(key),

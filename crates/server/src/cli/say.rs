@@ -11,15 +11,15 @@ use futures_util::TryStreamExt;
 
 use super::{logging, print, runtime};
 
-/// Say a text into a file.
+/// Speak a text into a file.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  antiphon say \"It is 3:30pm.\" -o time.wav\n  antiphon say Hello -o hello.opus"
 )]
 pub(super) struct SayArguments {
-    /// What to say.
+    /// The text to speak.
     text: String,
-    /// Where to; the ending names the format: wav, opus, flac.
+    /// The file to write; its extension selects the format: wav, opus, flac.
     #[arg(short, long, value_name = "FILE", default_value = "speech.wav")]
     output: PathBuf,
 }

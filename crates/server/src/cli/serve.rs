@@ -85,12 +85,12 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
         serve(Arc::new(app), listener, stop).await?;
         anyhow::Ok(())
     })?;
-    // The engines have gone with the app; now their threads may.
+    // The engines were dropped with the app, so their threads may end as well.
     drop(stack.pool);
     Ok(())
 }
 
-/// What is learned, with what an earlier server wrote down of it in `folder`.
+/// What is learned while the server runs, beginning with what an earlier server has stored in `folder`.
 fn learned(
     semantic: &[(Key, Arc<SemanticReplies>)],
     prefetcher: Option<Arc<Prefetcher>>,
@@ -104,7 +104,7 @@ fn learned(
     learned
 }
 
-/// As configured, else as measured.
+/// The limit on calls: as configured, or else as measured.
 async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
     if let Some(max) = config.server.limits.max_calls {
         return Ok(max);
@@ -116,7 +116,7 @@ async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
     Ok(capacity.calls)
 }
 
-/// `None` when nothing has a price. What engines of speech cost, their stack knows.
+/// The prices of tokens; `None` when nothing has a price. The prices of speech are known to the stack.
 fn prices(config: &Config) -> Option<Prices> {
     let Config { stt, llm, tts, .. } = config;
     let priced = llm.input_price.is_some()
@@ -132,14 +132,14 @@ fn prices(config: &Config) -> Option<Prices> {
 
 fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     let telemetry = &config.telemetry;
-    // Whether it is one was found out when the configuration was read.
-    let address = |text: &str| text.parse::<Url>().context("[telemetry] holds what is no address");
+    // The address was checked when the configuration was read.
+    let address = |text: &str| text.parse::<Url>().context("an address in [telemetry] is not valid");
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
     let webhook = telemetry.alert_webhook.as_ref().map(|url| {
         anyhow::Ok(Webhook { url: address(url.reveal())?, secret: secret(&telemetry.alert_webhook_secret) })
     });
     let spans = telemetry.otlp_endpoint.as_deref().map(|url| {
-        // As the specification of the exporter has it: the path belongs to the signal.
+        // The OpenTelemetry specification appends this path to the address for traces.
         let url = address(&format!("{}/v1/traces", url.trim_end_matches('/')))?;
         let (llm, version) = (engines.llm.card(), env!("CARGO_PKG_VERSION"));
         let recorder = Arc::new(SpanRecorder::new("antiphon", version, llm.name, llm.model));

@@ -1,10 +1,10 @@
-//! Tables as the commands print them: no lines, numbers to the right.
+//! The tables that commands print: without lines, numbers aligned to the right.
 
 use std::ops::Range;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table with this header, whose columns of numbers are these.
+/// A table with this header. `numbers` is the range of columns that hold numbers.
 pub(crate) fn table<const N: usize>(header: [&str; N], numbers: Range<usize>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

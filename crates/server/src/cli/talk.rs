@@ -23,22 +23,21 @@ use super::{logging, print, runtime};
     after_help = "Examples:\n  antiphon talk\n  antiphon talk --in question.wav --out reply.wav --json"
 )]
 pub(super) struct TalkArguments {
-    /// A recording (WAV, FLAC, MP3, Ogg, M4A, WebM) that is the person instead of the microphone: it waits while the
-    /// agent speaks.
+    /// A recording (WAV, FLAC, MP3, Ogg, M4A, WebM) that replaces the microphone. It waits while the agent speaks.
     #[arg(long = "in", value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Where the agent's replies go, as WAV.
+    /// The WAV file to which the agent's replies are written.
     #[arg(long = "out", value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
-    /// Print a JSON object a turn.
+    /// Print one JSON object for each turn.
     #[arg(long)]
     json: bool,
-    /// The recording talks on while the agent speaks, and may interrupt.
+    /// Let the recording continue while the agent speaks, so that it may interrupt.
     #[arg(long, requires = "input")]
     overlap: bool,
 }
 
-/// The longest recording.
+/// Longest recording.
 const LONGEST: Duration = Duration::from_hours(1);
 
 pub(super) fn run(arguments: &TalkArguments, config: &Config) -> Result<()> {
@@ -67,7 +66,7 @@ fn from_file(arguments: &TalkArguments, input: &Path, config: &Config) -> Result
     Ok(())
 }
 
-/// Holds the conversation; gives all that the agent said.
+/// Holds the conversation, and returns all that the agent said.
 async fn converse(arguments: &TalkArguments, config: &Config, samples: Vec<i16>) -> Result<Vec<i16>> {
     let caches = stack::caches(config).await?;
     let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
@@ -93,7 +92,7 @@ async fn converse(arguments: &TalkArguments, config: &Config, samples: Vec<i16>)
     if let Some(caches) = caches {
         caches.flush().await;
     }
-    // The engines' threads end after the engines.
+    // The engines must end before their threads do.
     drop(stack.pool);
     match failed {
         Some(error) if audio.is_empty() => anyhow::bail!("{error}"),
@@ -112,7 +111,7 @@ fn show(turn: &Turn, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Holds a conversation until the person ends it with Ctrl-C.
+/// Holds a conversation over the microphone until the person ends it with Ctrl-C.
 async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     let caches = stack::caches(config).await?;
     let stack = stack::build(config, &BuildContext { caches: caches.clone(), is_idle: None })?;
@@ -151,9 +150,9 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// The conversation as it happens, one line for each who speaks.
+/// Prints the conversation as it happens, with one line for each utterance.
 struct Screen {
-    /// The last line may change.
+    /// Whether the output is a terminal, on which the last line can be rewritten.
     live: bool,
     line: String,
 }
@@ -177,12 +176,12 @@ impl Screen {
         }
     }
 
-    /// Says the line anew; where lines cannot change, it is said once it is over.
+    /// Rewrites the last line. Where that is impossible, the line is printed once it is complete.
     fn rewrite(&mut self, line: String) {
         self.line = line;
         if self.live {
             let mut out = std::io::stdout().lock();
-            // A terminal that has gone is no failure of ours.
+            // A terminal that has gone is not a failure of the command.
             let _ = write!(out, "\r\x1b[2K{}", self.line);
             let _ = out.flush();
         }

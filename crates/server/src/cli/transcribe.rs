@@ -20,12 +20,12 @@ pub(super) struct TranscribeArguments {
     /// Recordings: WAV, FLAC, MP3, Ogg, M4A, WebM.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print a JSON object a file.
+    /// Print one JSON object for each file.
     #[arg(long)]
     json: bool,
 }
 
-/// The longest recording.
+/// Longest recording.
 const LONGEST: Duration = Duration::from_hours(4);
 
 #[derive(Serialize)]

@@ -1,7 +1,9 @@
-//! The overlay file: the settings a search found, with the evidence, below what a person wrote.
+//! The overlay files: the settings that a search has found, with the evidence. What a person has configured
+//! overrides them.
 //!
-//! Three files in the data directory: `tuned.proposed.toml` is what the last search found, `tuned.toml` is in force, and
-//! `tuned.before.toml` was in force before it. Each is replaced as a whole, so that a crash leaves the old or the new.
+//! There are three files in the data directory: `tuned.proposed.toml` is the result of the last search, `tuned.toml`
+//! is in effect, and `tuned.before.toml` was in effect before it. Each is replaced as a whole, so that a crash leaves
+//! either the old or the new file.
 
 use std::fmt::Write;
 use std::fs;
@@ -16,7 +18,7 @@ use super::Finding;
 const PROPOSED: &str = "tuned.proposed.toml";
 const BEFORE: &str = "tuned.before.toml";
 
-/// The files.
+/// The paths of the files.
 #[derive(Clone, Debug)]
 pub(crate) struct Overlay {
     folder: PathBuf,
@@ -27,7 +29,8 @@ impl Overlay {
         Self { folder: folder.to_owned() }
     }
 
-    /// Writes what was found beside what is in force, and what of that is left as it is.
+    /// Writes the result of a search as a proposal. It includes the settings in effect that the search did
+    /// not change.
     pub(crate) fn propose(&self, finding: &Finding) -> Result<PathBuf> {
         let path = self.folder.join(PROPOSED);
         let kept = fs::read_to_string(self.folder.join(TUNED)).unwrap_or_default();
@@ -35,12 +38,13 @@ impl Overlay {
         Ok(path)
     }
 
-    /// Whether something is proposed.
+    /// Whether there is a proposal.
     pub(crate) fn is_proposed(&self) -> bool {
         self.folder.join(PROPOSED).is_file()
     }
 
-    /// Takes back what an earlier search proposed, since a later one found nothing better; true when there was any.
+    /// Withdraws the proposal of an earlier search, because a later one found nothing better. Returns whether there
+    /// was one.
     pub(crate) fn withdraw(&self) -> Result<bool> {
         let proposed = self.is_proposed();
         if proposed {
@@ -50,7 +54,7 @@ impl Overlay {
         Ok(proposed)
     }
 
-    /// Puts what was proposed in force.
+    /// Puts the proposal into effect.
     pub(crate) fn apply(&self) -> Result<PathBuf> {
         let (tuned, proposed) = (self.folder.join(TUNED), self.folder.join(PROPOSED));
         if !self.is_proposed() {
@@ -62,11 +66,11 @@ impl Overlay {
         Ok(tuned)
     }
 
-    /// Puts back what was in force before; true when that was nothing.
+    /// Restores the settings that were in effect before. Returns true when there were none.
     pub(crate) fn roll_back(&self) -> Result<bool> {
         let (tuned, before) = (self.folder.join(TUNED), self.folder.join(BEFORE));
         if !tuned.is_file() {
-            bail!("nothing is in force that could be rolled back");
+            bail!("no tuned settings are in effect that could be rolled back");
         }
         let text = fs::read_to_string(&before).unwrap_or_default();
         if text.trim().is_empty() {
@@ -74,22 +78,22 @@ impl Overlay {
         } else {
             replace(&tuned, &text)?;
         }
-        // Only one step back: what was before that is not known.
+        // There is only one step back, because nothing older is stored.
         let _ = fs::remove_file(&before);
         Ok(text.trim().is_empty())
     }
 }
 
-/// The file: the evidence as comments, then each section.
+/// The text of a file: the evidence as comments, then each section.
 fn text(finding: &Finding, kept: &str) -> Result<String> {
-    let mut table: toml::Table = kept.parse().context("the settings in force are no TOML")?;
+    let mut table: toml::Table = kept.parse().context("the settings in effect are not valid TOML")?;
     for (key, value) in &finding.settings {
         put(&mut table, key, toml_value(value));
     }
     let mut text = "# Found by `antiphon optimize`; `antiphon optimize --rollback` takes it back. What antiphon.toml says \
         goes over it.\n"
         .to_owned();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(
         text,
         "# machine: {}\n# engines: {}\n# commit: {}",

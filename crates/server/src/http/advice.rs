@@ -1,4 +1,4 @@
-//! `/api/performance/grade` and `/recommendations`: how good it is, why, and what would make it better.
+//! `/api/performance/grade` and `/recommendations`: how good the performance is, why, and what would improve it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use super::routes::Routes;
 use crate::app::App;
 use crate::findings::{Finding, Overlay, is_better};
 
-/// What is graded: long enough for a 95th percentile, short enough to say how it is now.
+/// The time that is graded: long enough for a 95th percentile, short enough to describe the present.
 const WINDOW: Duration = Duration::from_hours(1);
-/// Fewer turns say nothing about a percentile.
+/// Fewest turns for a grade. Fewer say nothing about a percentile.
 const MIN_TURNS: u64 = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -29,7 +29,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 #[derive(Serialize)]
 struct Graded {
-    /// A+ to D; null while too little is known.
+    /// The grade from A+ to D; null while too little was measured.
     letter: Option<String>,
     reasons: Vec<ReasonView>,
 }
@@ -61,7 +61,7 @@ async fn graded(State(app): State<Arc<App>>) -> Result<Json<Graded>, Problem> {
     }))
 }
 
-/// What of a report, and of the same window's averages, can be graded.
+/// The measurements in a report, and in the averages of the same window, that can be graded.
 fn measured(report: &Report, averages: &Series) -> Vec<Measured> {
     let component = |name: &str| report.components.iter().find(|component| component.name == name);
     let stage = |part: &str, name: &str| -> Option<&StageReport> {
@@ -87,15 +87,15 @@ fn measured(report: &Report, averages: &Series) -> Vec<Measured> {
 #[derive(Serialize)]
 struct Recommendation {
     title: String,
-    /// What is expected of it.
+    /// The expected improvement.
     gain: String,
-    /// Why that is expected.
+    /// The measurements on which the expectation is based.
     evidence: String,
-    /// What to do.
+    /// The command that applies the recommendation.
     command: String,
 }
 
-/// What would make it better, by what was measured on this machine: what the last search proposes, until it is applied.
+/// Settings that would improve the performance on this machine: the proposal of the last search, until it is applied.
 #[utoipa::path(
     get, path = "/api/performance/recommendations", tag = "Operation",
     responses((status = 200, description = "One object a recommendation", body = Object)),
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// What is graded of a window with so many turns.
+    /// The metrics that are graded in a window with this many turns.
     fn graded(turns: u64) -> Vec<Metric> {
         let pipeline = antiphon_telemetry::Pipeline::default();
         let histogram = Histogram::default();

@@ -1,4 +1,4 @@
-//! JSON bodies, with OpenAI's errors.
+//! Extracts JSON bodies; errors have OpenAI's format.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 
 use crate::http::error::ApiError;
 
-/// The longest a JSON body may take to arrive: the largest allowed, over a slow phone line.
+/// Longest time in which a JSON body must arrive: enough for the largest one allowed over a slow mobile connection.
 const BODY_TIME: Duration = Duration::from_mins(1);
 
-/// A JSON body that arrived whole and in time.
+/// A JSON body that has arrived completely and in time.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -31,7 +31,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// What is syntactically right but means nothing is 400 at OpenAI, not 422.
+/// A body with valid syntax but invalid content is answered with 400 and not 422, as by OpenAI.
 fn refused(rejection: &JsonRejection) -> ApiError {
     let status = match rejection.status() {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! `/api/cache`: what is kept so that it need not be made again.
+//! `/api/cache`: the state of the caches, and what can be done with them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::routes::Routes;
 use crate::app::App;
 use crate::jobs::caching::own_identity;
 
-/// Entries that are looked through for a page.
+/// Most entries that are searched for one page.
 const MAX_LISTED: usize = 100_000;
 const MAX_PAGE: usize = 1_000;
-/// A reply that nobody waits for may take this long; one that takes longer is not prepared.
+/// Longest time for preparing a reply. One that takes longer is not worth it, since nobody waits for it.
 const PREPARED_WITHIN: Duration = Duration::from_mins(2);
-/// Longer questions and phrases are refused.
+/// Longest question or phrase in bytes.
 const MAX_TEXT: usize = 2_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -36,27 +36,27 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .described(Access::Key, routes!(warm))
 }
 
-/// What one cache holds and has done since the start.
+/// The contents and the statistics of one cache since the server started.
 #[derive(Serialize)]
 struct CacheView {
     cache: &'static str,
     on: bool,
     hits: u64,
     misses: u64,
-    /// Of the requests, those that were answered, 0 to 1; null before the first.
+    /// Share of the requests that the cache answered, 0 to 1; null before the first request.
     hit_rate: Option<f64>,
-    /// Of the hits, those found on disk or in Redis.
+    /// Number of hits that were found not in memory but on disk or in Redis.
     hits_below_memory: u64,
     stored: u64,
     evicted: u64,
     expired: u64,
-    /// What hits saved whoever waited.
+    /// Time that hits have saved for those who waited, in seconds.
     saved_s: f64,
-    /// Entries made before anybody asked, and how many of them somebody asked for.
+    /// Number of entries made before anybody asked, and number of those that somebody has asked for.
     made_ahead: u64,
     used_ahead: u64,
     ttl_s: u64,
-    /// Where the entries are: memory, disk, Redis.
+    /// The layers in which entries are stored: memory, disk, Redis.
     layers: Vec<LayerView>,
 }
 
@@ -65,41 +65,43 @@ struct LayerView {
     layer: &'static str,
     entries: u64,
     bytes: u64,
-    /// Room; null where the layer does not say.
+    /// Space for entries in bytes; null where the layer does not report it.
     max_bytes: Option<u64>,
 }
 
-/// How answers to questions in other words fare, of one engine.
+/// The statistics of the semantic cache of one engine.
 #[derive(Serialize)]
 struct SemanticView {
     engine: String,
-    /// Questions whose answers can be found by their meaning.
+    /// Number of questions whose answers can be found by their meaning.
     entries: usize,
     hits: u64,
-    /// Answers that were made although one was near, by whether they say the same as it, as the model sees it.
+    /// Answers that were made although a similar question was known: how many agree with the known answer, and how
+    /// many do not, as judged by the model.
     agreed: u64,
     disagreed: u64,
     not_compared: u64,
     /// The share of all questions that may get a wrong answer.
     error_bound: f64,
-    /// Recent answers that could have been given and were made anew, to measure the error; and how many were wrong.
+    /// Number of recent answers that could have been reused but were made anew to measure the error, and number of
+    /// those where reuse would have been wrong.
     audited: u32,
     wrong: u32,
-    /// With a confidence of 95 % no more of what is given is wrong; 1 before anything was audited.
+    /// Upper bound of the share of wrong answers, with a confidence of 95 %; 1 before anything was measured.
     error_upper_95: f64,
-    /// Whether answers are given: `yes`; `learning` while too little was compared; `halted` after too much error; or
-    /// `unfit` if the model cannot compare answers.
+    /// Whether answers are reused: `yes`; `learning` while too little was compared; `halted` after too many errors;
+    /// or `unfit` if the model cannot compare answers.
     gives: &'static str,
 }
 
 #[derive(Serialize)]
 struct Stats {
     data: Vec<CacheView>,
-    /// Of replies found by their meaning; nothing unless `[cache] reply = "semantic"`.
+    /// The semantic caches of replies; empty unless `[cache] reply = "semantic"`.
     semantic: Vec<SemanticView>,
 }
 
-/// What the caches hold and have done since the start.
+/// Returns the contents and the statistics of all caches since the server started.
 #[utoipa::path(
     get, path = "/api/cache", tag = "Operation",
     responses((status = 200, description = "One object a cache", body = Object)),
@@ -172,40 +174,40 @@ async fn view(cache: &Cache, caches: &Caches) -> CacheView {
 
 #[derive(Deserialize, IntoParams)]
 struct Page {
-    /// Only of this cache: reply, speech, embedding or result.
+    /// Only entries of this cache: reply, speech, embedding or result.
     cache: Option<String>,
-    /// At most so many, 1 to 1000; 100 when missing.
+    /// Most entries in the answer, 1 to 1000; 100 when missing.
     limit: Option<usize>,
-    /// Those made before this one.
+    /// Only entries made before the one with this id.
     after: Option<String>,
 }
 
-/// An entry, without its value.
+/// An entry without its value.
 #[derive(Serialize)]
 struct EntryView {
     id: String,
     cache: &'static str,
     tenant: String,
-    /// What it is about: the question, the words spoken.
+    /// What the entry is about: the question, or the words that are spoken.
     label: String,
     bytes: usize,
-    /// In seconds since 1970.
+    /// When the entry was made, in seconds since 1970.
     made: f64,
     expires: f64,
-    /// How long whoever was first waited for it.
+    /// How long the first request waited for the entry, in seconds.
     cost_s: f64,
-    /// Made before anybody asked, and not asked for yet.
+    /// Whether the entry was made before anybody asked, and nobody has asked for it yet.
     ahead: bool,
 }
 
 #[derive(Serialize)]
 struct Entries {
     data: Vec<EntryView>,
-    /// Whether there are more: ask with `after`, the last one's id.
+    /// Whether there are more entries. To get them, pass the id of the last one as `after`.
     has_more: bool,
 }
 
-/// What is kept, the latest first.
+/// Lists the entries, the latest first.
 #[utoipa::path(
     get, path = "/api/cache/entries", tag = "Operation", params(Page),
     responses((status = 200, description = "One object an entry", body = Object)),
@@ -213,7 +215,7 @@ struct Entries {
 async fn list(State(app): State<Arc<App>>, Query(page): Query<Page>) -> Result<Json<Entries>, Problem> {
     let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
     let selection = Selection { kind: kind(page.cache.as_deref())?, ..Selection::default() };
-    // Without a cursor no more need be looked through than are shown, and one to see whether there are more.
+    // Without a cursor it is enough to read as many entries as are shown, and one more to see whether there are more.
     let through = if page.after.is_some() { MAX_LISTED } else { most + 1 };
     let entries = caches(&app)?.list(&selection, through).await;
     let after = page.after.and_then(|after| entries.iter().position(|entry| id(entry) == after));
@@ -244,22 +246,22 @@ fn shown(entry: &Entry) -> EntryView {
 
 #[derive(Deserialize, IntoParams)]
 struct Which {
-    /// Only of this cache: reply, speech, embedding or result.
+    /// Only entries of this cache: reply, speech, embedding or result.
     cache: Option<String>,
-    /// Only those whose time is over.
+    /// Only entries that have expired.
     #[serde(default)]
     expired: bool,
 }
 
 #[derive(Serialize)]
 struct Cleared {
-    /// How many entries were forgotten.
+    /// How many entries were deleted.
     cleared: u64,
-    /// Where that could not be done, if anywhere; entries there go when they expire.
+    /// The layers in which deleting failed. Entries there disappear when they expire.
     failed: Vec<&'static str>,
 }
 
-/// Forgets what is kept, in memory, on disk and in Redis.
+/// Deletes entries in memory, on disk and in Redis.
 #[utoipa::path(
     delete, path = "/api/cache", tag = "Operation", params(Which),
     responses((status = 200, description = "How many entries were forgotten", body = Object)),
@@ -275,11 +277,11 @@ async fn clear(State(app): State<Arc<App>>, Query(which): Query<Which>) -> Resul
 
 #[derive(Deserialize, ToSchema)]
 struct Switch {
-    /// Whether it is used from now on.
+    /// Whether the cache is used from now on.
     on: bool,
 }
 
-/// Switches a cache on or off until the server stops; what it holds stays.
+/// Enables or disables a cache until the server stops. It keeps its entries.
 #[utoipa::path(
     patch, path = "/api/cache/{cache}", tag = "Operation", request_body = Switch,
     params(("cache" = String, Path, description = "reply, speech, embedding or result")),
@@ -304,28 +306,28 @@ async fn switch(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WarmBody {
-    /// Answered as if it were the first thing said in a call.
+    /// A question, which is answered as if it were the first thing said in a call.
     question: Option<String>,
-    /// Spoken as it is.
+    /// A phrase, which is spoken unchanged.
     phrase: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Warmed {
-    /// What is answered, or was said.
+    /// The text of the answer, or the phrase that was spoken.
     text: String,
-    /// How much audio that is.
+    /// Length of the audio in seconds.
     audio_s: f64,
 }
 
-/// Makes a reply, or says a phrase, before anybody asks: with the lowest priority.
+/// Makes a reply or speaks a phrase before anybody asks, with the lowest priority.
 #[utoipa::path(
     post, path = "/api/cache/warm", tag = "Operation", request_body = WarmBody,
     responses((status = 200, description = "What was prepared", body = Object)),
 )]
 async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result<Json<Warmed>, Problem> {
     caches(&app)?;
-    let asker = own_identity();
+    let identity = own_identity();
     if let Some((name, _)) = [("question", &body.question), ("phrase", &body.phrase)]
         .into_iter()
         .find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty() || text.len() > MAX_TEXT))
@@ -336,11 +338,11 @@ async fn warm(State(app): State<Arc<App>>, Body(body): Body<WarmBody>) -> Result
     match (body.question, body.phrase) {
         (Some(question), None) => {
             let made =
-                warm_up_reply(&app.desk.engines, &app.agent, &asker, &question, PREPARED_WITHIN).await?;
+                warm_up_reply(&app.desk.engines, &app.agent, &identity, &question, PREPARED_WITHIN).await?;
             Ok(Json(Warmed { text: made.text, audio_s: made.audio.as_secs_f64() }))
         }
         (None, Some(phrase)) => {
-            let audio = warm_up_speech(&app.desk.engines, &app.agent, &asker, &phrase).await?;
+            let audio = warm_up_speech(&app.desk.engines, &app.agent, &identity, &phrase).await?;
             Ok(Json(Warmed { text: phrase, audio_s: audio.as_secs_f64() }))
         }
         _ => Err(Problem(ApiError::invalid("give either a question or a phrase"))),

@@ -1,4 +1,4 @@
-//! `/api/calls`: the calls there are now.
+//! `/api/calls`: the active calls.
 
 use std::sync::Arc;
 
@@ -23,24 +23,24 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 #[derive(Deserialize, IntoParams)]
 struct Page {
-    /// At most so many, 1 to 1000; 100 when missing.
+    /// Most calls in the answer, 1 to 1000; 100 when missing.
     limit: Option<usize>,
-    /// Those that began after this one.
+    /// Only calls that began after the one with this id.
     after: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Calls {
     data: Vec<CallView>,
-    /// Calls now, on all pages.
+    /// Number of active calls, on all pages.
     active: usize,
-    /// Calls at a time.
+    /// Most calls at a time.
     limit: usize,
-    /// Whether there are more: ask with `after`, the last one's id.
+    /// Whether there are more calls. To get them, pass the id of the last one as `after`.
     has_more: bool,
 }
 
-/// The calls there are now, the oldest first.
+/// Lists the active calls, the oldest first.
 #[utoipa::path(
     get, path = "/api/calls", tag = "Operation", params(Page),
     responses((status = 200, description = "One object a call", body = Object)),
@@ -49,7 +49,8 @@ async fn list(State(app): State<Arc<App>>, Query(page): Query<Page>) -> Result<J
     let most = within("limit", page.limit.unwrap_or(100), MAX_PAGE)?;
     let calls = app.live.calls();
     let active = calls.len();
-    // A call that is over is not there any more: then from the beginning, which shows some again but none never.
+    // If the call with this id has ended, the list starts from the beginning: that shows some calls again but
+    // omits none.
     let after = page.after.and_then(|after| calls.iter().position(|call| call.id == after));
     let mut data: Vec<CallView> =
         calls.into_iter().skip(after.map_or(0, |at| at + 1)).take(most + 1).collect();

@@ -1,4 +1,4 @@
-//! `POST /v1/realtime/client_secrets`: a key that a browser may hold.
+//! `POST /v1/realtime/client_secrets`: makes a client secret, which a browser may hold.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::error::ApiError;
 use super::routes::Routes;
 use crate::app::App;
 
-/// How long the key is valid, and the session that it opens.
+/// How long a client secret is valid, and which session it opens.
 #[derive(Deserialize, ToSchema)]
 struct ClientSecretRequest {
     expires_after: Option<ExpiresAfter>,
-    /// As in `session.update`.
+    /// The session, as in `session.update`.
     #[schema(value_type = Option<Object>)]
     session: Option<Map<String, Value>>,
 }
@@ -39,23 +39,25 @@ fn ten_minutes() -> u64 {
     600
 }
 
-/// The key and what it opens.
+/// A client secret and the session that it opens.
 #[derive(Serialize, ToSchema)]
 struct ClientSecret {
     value: String,
-    /// In seconds since 1970.
+    /// When it expires, in seconds since 1970.
     expires_at: u64,
     #[schema(value_type = Object)]
     session: Value,
 }
 
-/// The client secrets, also under the name that Azure gives them.
+/// The route, once more at the path that Azure gives it.
 pub(super) fn routes(routes: Routes) -> Routes {
     let azure = "/openai/v1/realtime/client_secrets";
     routes.described(Access::Key, routes!(create)).plain(Access::Key, &[Method::POST], azure, post(create))
 }
 
-/// Makes a key for Realtime sessions that a browser may hold: it opens nothing else, and expires.
+/// Makes a client secret for Realtime sessions.
+///
+/// A browser may hold it, because it opens nothing else and expires soon.
 #[utoipa::path(
     post,
     path = "/v1/realtime/client_secrets",

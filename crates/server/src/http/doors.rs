@@ -1,4 +1,5 @@
-//! The routes of the doors, each for whom its door says, with refusals in the shape that its clients read.
+//! Registers the routes of the doors with the access that each requires, and writes their refusals in the format that
+//! their clients read.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::error::{ApiError, Problem};
 use super::routes::Routes;
 use crate::app::App;
 
-/// All doors. OpenAI's clients read OpenAI's errors, all others problem details.
+/// The routes of all doors. OpenAI's clients read errors in OpenAI's format, all others read problem details.
 pub(super) fn routes(routes: Routes, app: &App) -> Routes {
     let routes = add::<ApiError>(routes, app, realtime::routes());
     let routes = add::<Problem>(routes, app, talk::routes());
@@ -28,7 +29,7 @@ fn add<E: From<Refusal> + IntoResponse + 'static>(
     })
 }
 
-/// The response, or the refusal that it carries as the client reads it.
+/// The response. If it carries a refusal, that is written in the client's format.
 async fn shaped<E: From<Refusal> + IntoResponse>(mut response: Response) -> Response {
     match Refusal::of(&mut response) {
         Some(refusal) => E::from(refusal).into_response(),

@@ -1,4 +1,4 @@
-//! Errors as clients see them: OpenAI's shape under `/v1`, RFC 9457 problem details elsewhere.
+//! Errors as clients see them: in OpenAI's format under `/v1`, as RFC 9457 problem details elsewhere.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// An error with its HTTP status. As a response it has OpenAI's shape: `{"error": {message, type, param, code}}`.
+/// An error with its HTTP status. As a response it has OpenAI's format: `{"error": {message, type, param, code}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     status: StatusCode,
@@ -26,24 +26,24 @@ impl ApiError {
         Self { status, message: message.into(), param: None, code: None, retry_after: None }
     }
 
-    /// 400, about the whole request.
+    /// An error with status 400 about the whole request.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 400, about one parameter.
+    /// An error with status 400 about one parameter.
     pub fn invalid_param(param: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(message).param(param)
     }
 
-    /// Names the parameter that is wrong.
+    /// Adds the name of the parameter that is wrong.
     #[must_use]
     pub fn param(mut self, param: &'static str) -> Self {
         self.param = Some(param);
         self
     }
 
-    /// Adds a code for machines.
+    /// Adds a code for programs.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
@@ -55,7 +55,7 @@ impl ApiError {
         self.status
     }
 
-    /// The body in OpenAI's shape, which is also what an error within a stream looks like.
+    /// The body in OpenAI's format. Errors within a stream have the same format.
     pub fn body(&self) -> serde_json::Value {
         json!({ "error": {
             "message": self.message,
@@ -65,7 +65,7 @@ impl ApiError {
         }})
     }
 
-    /// OpenAI's names for kinds of errors.
+    /// The type of error as OpenAI names it.
     fn kind(&self) -> &'static str {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
@@ -77,7 +77,7 @@ impl ApiError {
     fn with_headers(self, mut response: Response) -> Response {
         *response.status_mut() = self.status;
         if let Some(wait) = self.retry_after {
-            // Whole seconds, rounded up: coming back too early helps nobody.
+            // Whole seconds, rounded up, because a client that returns too early is refused again.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -100,7 +100,7 @@ impl From<Error> for ApiError {
         let (status, code) = match error.kind() {
             ErrorKind::Invalid => (StatusCode::BAD_REQUEST, None),
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, Some("not_found")),
-            // The client's own key was good: it is our key at the provider that was refused.
+            // The client's own key was accepted; the provider has refused the server's key.
             ErrorKind::Unauthorized => (StatusCode::BAD_GATEWAY, Some("provider_unauthorized")),
             ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded")),
             ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("timeout")),

@@ -1,4 +1,4 @@
-//! Liveness, readiness and metrics, for whoever runs the server.
+//! Health, readiness and metrics, for operators.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::error::{ApiError, Problem};
 use super::routes::Routes;
 use crate::app::App;
 
-/// `/healthz`, `/readyz` and `/metrics`, all without a key.
+/// The routes of `/healthz`, `/readyz` and `/metrics`, which need no key.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .described(Access::Public, routes!(live))
@@ -38,8 +38,9 @@ async fn live() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
-/// A new call would be taken now: neither is the server stopping nor is it full. Models need no check: the server
-/// listens only once they are loaded.
+/// Answers whether a new call would be admitted now: the server is neither stopping nor full.
+///
+/// Models need no check, because the server listens only once they are loaded.
 #[utoipa::path(
     get, path = "/readyz", tag = "Operation", security(()),
     responses(
@@ -63,7 +64,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
     }
 }
 
-/// Counters and histograms for Prometheus.
+/// All metrics for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "Operation", security(()),
     responses((status = 200, description = "OpenMetrics text", body = String)),

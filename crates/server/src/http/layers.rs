@@ -1,4 +1,4 @@
-//! What every request passes through: identity, log, metrics, CORS, panics, slow bodies.
+//! The layers that every request passes: request id, log, metrics, CORS, panics, and limits for slow bodies.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,9 +20,10 @@ use super::error::ApiError;
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longer identities are not worth a line of log; a UUID has 36 characters.
+/// Longest request id, in characters, that is accepted from a client. A UUID has 36; longer ids would clutter
+/// the log.
 const MAX_REQUEST_ID: usize = 128;
-/// The longest pause between two pieces of a request's body: a phone that changes cells comes back sooner.
+/// Longest pause between two pieces of a request's body. A phone that changes cells is back sooner.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
@@ -32,7 +33,7 @@ pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>>
         .layer(from_fn_with_state(Arc::clone(app), observe))
 }
 
-/// Gives the request an identity, a span, a line of log and a count, and bounds the pauses of its body.
+/// Gives the request an id, a span, a line in the log and a count in the metrics, and limits the pauses in its body.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     #[expect(clippy::disallowed_methods, reason = "told in the log and the metrics, decides nothing")]
     let started = Instant::now();
@@ -52,7 +53,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     response
 }
 
-/// The caller's identity for the request, if it is one, else a random one.
+/// The request id that the client sent, if it is valid, else a random one.
 fn request_id(request: &Request) -> HeaderValue {
     let given = request.headers().get(REQUEST_ID);
     let usable = |id: &&HeaderValue| !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.to_str().is_ok();
@@ -60,7 +61,7 @@ fn request_id(request: &Request) -> HeaderValue {
     given.filter(usable).cloned().map_or_else(random, Ok).unwrap_or(HeaderValue::from_static("req_0"))
 }
 
-/// Methods are text the client chooses; metrics count only those that exist.
+/// The method for the metrics. Clients can choose any text as the method, so unknown ones are counted together.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -74,7 +75,8 @@ fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// With keys, any page may call: it must have one. Without, only pages of this machine.
+/// With keys configured any page may send requests, because it needs a key. Without keys only pages of this
+/// machine may.
 fn cors(keys: &Keys) -> CorsLayer {
     let open = keys.is_open();
     let origins =
@@ -86,7 +88,7 @@ fn cors(keys: &Keys) -> CorsLayer {
         .expose_headers([header::LOCATION, REQUEST_ID])
 }
 
-/// The panic itself is logged by the panic hook; the client learns only that it was not its fault.
+/// The panic hook has logged the panic itself. The client only learns that the fault is the server's.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     let message = "a bug in the server; its log says more under this response's x-request-id";
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message).code("internal_error").into_response()

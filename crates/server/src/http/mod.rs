@@ -1,4 +1,4 @@
-//! HTTP: the router of everything the server answers, and the server itself.
+//! HTTP: the router with all routes of the server, and the server itself.
 
 mod advice;
 pub(crate) mod body;
@@ -32,7 +32,7 @@ use crate::app::App;
 use error::{ApiError, Problem};
 use routes::Routes;
 
-/// Everything the server answers.
+/// The router with all routes.
 pub fn router(app: Arc<App>) -> Router {
     let routes = registered(&app)
         .behind_keys(&app)
@@ -42,7 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
     layers::wrap(routes, &app).with_state(app)
 }
 
-/// Every route, and who may use it.
+/// All routes, with the access that each requires.
 pub fn routes(app: &Arc<App>) -> Vec<Route> {
     registered(app).recorded().to_vec()
 }
@@ -66,7 +66,7 @@ async fn method_not_allowed(uri: Uri) -> Response {
     in_the_shape_of(&uri, ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed"))
 }
 
-/// OpenAI's clients use `/v1` and read OpenAI's errors; everybody else reads problem details.
+/// OpenAI's clients use `/v1` and read errors in OpenAI's format; all others read problem details.
 fn in_the_shape_of(uri: &Uri, error: ApiError) -> Response {
     if uri.path().starts_with("/v1/") { error.into_response() } else { Problem(error).into_response() }
 }

@@ -1,4 +1,4 @@
-//! `/openapi.json`: the description of everything the server answers.
+//! `/openapi.json`: the description of all routes of the server.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::routes::Routes;
 
-/// OpenAPI has no words for WebSockets: these are described as the `GET` that asks for the upgrade.
+/// OpenAPI cannot describe WebSockets, so each is described as the `GET` request that asks for the upgrade.
 const WEB_SOCKETS: [(&str, &str); 6] = [
     ("/v1/realtime", "OpenAI Realtime: a call as JSON events"),
     ("/openai/v1/realtime", "The same as /v1/realtime"),
@@ -22,7 +22,7 @@ const WEB_SOCKETS: [(&str, &str); 6] = [
     ("/ws", "The same as /telephony/twilio/media"),
 ];
 
-/// What holds for every path. The paths themselves are described where they are handled.
+/// The part of the document that applies to all paths. The paths themselves are described next to their handlers.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Antiphon", description = "A self-hosted real-time voice-agent server"),
@@ -55,12 +55,12 @@ impl Modify for WebSockets {
     }
 }
 
-/// What the document says beside the paths.
+/// The document without its paths.
 pub(super) fn description() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
-/// `/openapi.json` itself, which describes the routes so far.
+/// The route of `/openapi.json`, which describes the routes registered so far.
 pub(super) fn routes(mut routes: Routes) -> Routes {
     let text: Arc<str> = serde_json::to_string(&routes.document()).unwrap_or_default().into();
     let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };

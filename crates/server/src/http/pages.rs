@@ -1,4 +1,4 @@
-//! The talk page and the dashboard: their files, built into the program.
+//! The talk page and the dashboard. Their files are built into the program.
 
 use antiphon_desk::Access;
 use axum::http::{Method, header};
@@ -7,7 +7,7 @@ use axum::routing::get;
 
 use super::routes::Routes;
 
-/// A page may load and connect to nothing but its own server.
+/// The content security policy. A page may load from and connect to its own server only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; \
     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -35,7 +35,7 @@ macro_rules! style {
     };
 }
 
-/// The files and where they are.
+/// The files and their paths.
 const FILES: &[File] = &[
     file!("/", "text/html; charset=utf-8", "/index.html"),
     file!("/dashboard", "text/html; charset=utf-8", "/dashboard.html"),

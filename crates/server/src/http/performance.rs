@@ -1,4 +1,4 @@
-//! `/api/performance`: what every component times, counts and holds, now and before.
+//! `/api/performance`: the measurements of all components, now and earlier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use super::error::{ApiError, Problem};
 use super::routes::Routes;
 use crate::app::App;
 
-/// A year.
+/// Longest window in minutes: a year.
 const MAX_MINUTES: u64 = 366 * 24 * 60;
-/// The window when none is given.
+/// The window in minutes when the request names none.
 const MINUTES: u64 = 60;
 const MAX_POINTS: usize = 2_000;
 const MAX_TURNS: usize = 500;
@@ -31,7 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .described(Access::Key, routes!(alerts))
 }
 
-/// A list, as all lists of the server's own API.
+/// A list, in the format of all lists in the server's own API.
 #[derive(Serialize)]
 pub(super) struct List<T> {
     pub(super) data: Vec<T>,
@@ -41,11 +41,11 @@ pub(super) struct List<T> {
 struct Wanted {
     /// Only this component.
     component: Option<String>,
-    /// Only the last so many minutes; the last hour when missing.
+    /// Length of the window in minutes; 60 when missing.
     minutes: Option<u64>,
 }
 
-/// How long the steps of a turn took, and what was counted, component by component.
+/// How long the steps of a turn took, and what was counted, for each component.
 #[utoipa::path(
     get, path = "/api/performance", tag = "Operation", params(Wanted),
     responses((status = 200, description = "One object a component", body = Object)),
@@ -64,13 +64,13 @@ async fn report(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Re
 
 #[derive(Deserialize, IntoParams)]
 struct WantedHistory {
-    /// The last so many minutes; the last hour when missing.
+    /// Length of the window in minutes; 60 when missing.
     minutes: Option<u64>,
-    /// At most so many points, 1 to 2000; 120 when missing.
+    /// Most points in the answer, 1 to 2000; 120 when missing.
     points: Option<usize>,
 }
 
-/// How stages and levels developed.
+/// Stages and levels over time.
 #[utoipa::path(
     get, path = "/api/performance/history", tag = "Operation", params(WantedHistory),
     responses((status = 200, description = "One series a stage and a level", body = Object)),
@@ -85,11 +85,11 @@ async fn history(
 
 #[derive(Deserialize, IntoParams)]
 struct Limit {
-    /// At most so many, 1 to 500; 50 when missing.
+    /// Most turns in the answer, 1 to 500; 50 when missing.
     limit: Option<usize>,
 }
 
-/// The latest turns, the latest first, with what took place when.
+/// The latest turns, the latest first, with the times of their steps.
 #[utoipa::path(
     get, path = "/api/performance/turns", tag = "Operation", params(Limit),
     responses((status = 200, description = "One object a turn", body = Object)),
@@ -102,7 +102,7 @@ async fn turns(
     Ok(Json(List { data: app.live.turns(limit) }))
 }
 
-/// Alerts, the latest first, those that are over included.
+/// Alerts, the latest first, including resolved ones.
 #[utoipa::path(
     get, path = "/api/performance/alerts", tag = "Operation",
     responses((status = 200, description = "One object an alert", body = Object)),

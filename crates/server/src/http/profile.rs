@@ -27,16 +27,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 #[derive(Deserialize, IntoParams)]
 struct Wanted {
-    /// How long, 1 to 600; 10 s when missing.
+    /// How long to sample, in seconds, 1 to 600; 10 when missing.
     seconds: Option<usize>,
     /// `cpu` or `heap`; `cpu` when missing.
     kind: Option<String>,
-    /// Only what this component does.
+    /// Include only the work of this component.
     component: Option<String>,
 }
 
-/// Where the CPU's time goes, or what memory is allocated and not freed, from now on for some seconds. With
-/// `Accept: image/svg+xml` the answer is a flame graph.
+/// Takes a profile of the next seconds: where CPU time goes, or which memory is allocated and not freed.
+///
+/// With `Accept: image/svg+xml` the answer is a flame graph.
 #[utoipa::path(
     post, path = "/api/performance/profile", tag = "Operation", params(Wanted),
     responses(
@@ -75,7 +76,7 @@ async fn cpu(app: &Arc<App>, duration: Duration, component: Option<String>) -> R
     let sampler = CpuSampler::start()?;
     tokio::time::sleep(duration).await;
     let live = Arc::clone(&app.live);
-    // Looking up names takes a core for a second.
+    // Looking up the names takes a core for a second, so it runs on another thread.
     let finished = tokio::task::spawn_blocking(move || {
         sampler.finish(component.as_deref(), |number| live.numbered(number))
     });
@@ -93,7 +94,7 @@ async fn heap(duration: Duration, component: Option<String>) -> Result<Profile, 
     finished.await.map_err(|error| ProfileError::System(std::io::Error::other(error)))?
 }
 
-/// Keeps it in `performance.db`, without the stacks, which are large.
+/// Stores the profile in `performance.db`, without its stacks, which are large.
 async fn keep(app: &App, profile: &Profile) {
     let Some(store) = app.watcher.store() else { return };
     let subject = if profile.kind == Kind::Cpu { "cpu" } else { "heap" };

@@ -1,5 +1,5 @@
-//! Every route is registered here: its path, its methods, and who may use it. What is not said to be for others is for
-//! holders of a key.
+//! The registry of all routes: path, methods, and access. A route requires a key unless it is registered with
+//! another access.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,30 +18,30 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::in_the_shape_of;
 use crate::app::App;
 
-/// A route as it was registered.
+/// A registered route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// What it answers.
+    /// The HTTP method that it answers.
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: String,
-    /// Who may use it.
+    /// The credentials that it requires.
     pub access: Access,
 }
 
-/// The routes so far.
+/// The routes registered so far.
 pub(crate) struct Routes {
     router: OpenApiRouter<Arc<App>>,
     recorded: Vec<Route>,
 }
 
 impl Routes {
-    /// None yet; `description` is what the OpenAPI document says beside the paths.
+    /// Starts without routes. `description` is the OpenAPI document without its paths.
     pub(super) fn new(description: OpenApi) -> Self {
         Self { router: OpenApiRouter::with_openapi(description), recorded: Vec::new() }
     }
 
-    /// Adds handlers that describe themselves, as `routes!` collects them.
+    /// Adds handlers with their own OpenAPI descriptions, as `routes!` collects them.
     #[must_use]
     pub(crate) fn described(mut self, access: Access, handlers: UtoipaMethodRouter<Arc<App>>) -> Self {
         for (path, item) in &handlers.1.paths {
@@ -51,7 +51,7 @@ impl Routes {
         Self { router: self.router.routes(handlers), ..self }
     }
 
-    /// Adds a handler that is no part of the OpenAPI document, or is described there by hand.
+    /// Adds a handler that is not in the OpenAPI document, or is described there by hand.
     #[must_use]
     pub(crate) fn plain(
         mut self,
@@ -65,17 +65,17 @@ impl Routes {
         Self { router: self.router.route(path, handler), ..self }
     }
 
-    /// What was registered.
+    /// The routes registered so far.
     pub(super) fn recorded(&self) -> &[Route] {
         &self.recorded
     }
 
-    /// The OpenAPI document of what was described.
+    /// The OpenAPI document with the descriptions of the routes registered so far.
     pub(super) fn document(&mut self) -> OpenApi {
         self.router.to_openapi()
     }
 
-    /// All of it, behind the one layer that asks for keys.
+    /// The router with all routes, behind the one layer that checks keys.
     pub(super) fn behind_keys(self, app: &Arc<App>) -> Router<Arc<App>> {
         let mut access = HashMap::new();
         for Route { path, access: who, .. } in self.recorded {
@@ -91,7 +91,7 @@ impl Routes {
     }
 }
 
-/// The methods that a path is described with.
+/// The methods with which a path is described.
 fn methods(item: &PathItem) -> Vec<Method> {
     let there = [
         (&item.get, Method::GET),
@@ -109,7 +109,7 @@ struct Guard {
     access: Arc<HashMap<String, Access>>,
 }
 
-/// Lets a request in, and says who it is from ([`Entrant`], an extension of the request), or refuses it.
+/// Admits a request and adds who sent it as an extension ([`Entrant`]), or refuses it.
 async fn ask_for_key(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>();
     let access = path.and_then(|path| guard.access.get(path.as_str())).copied().unwrap_or(Access::Key);

@@ -1,7 +1,7 @@
-//! Listening: connections, TLS, time limits, and stopping without cutting anybody off.
+//! Listening: connections, TLS, timeouts, and stopping without cutting calls off.
 //!
-//! HTTP/1.1 only: WebSockets need it and no client of this server needs more. A server that has to find out the
-//! version first waits without limit for a client that sends nothing.
+//! The server speaks HTTP/1.1 only: WebSockets need it, and no client of this server needs more. A server that had to
+//! detect the version first would wait without a limit for a client that sends nothing.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,29 +31,30 @@ use super::{router, tls};
 use crate::app::App;
 use crate::jobs::{caching, reporting};
 
-/// How long a client may take to send the head of a request or to shake hands, and how long a kept-alive
+/// How long a client may take to send the head of a request or to complete a TLS handshake, and how long a kept-alive
 /// connection may idle.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// How long what is sent may stay unacknowledged before the connection is given up: longer than any hand-over
-/// between cells, shorter than a stalled reader may hold an engine.
+/// How long sent data may stay unacknowledged before the connection is closed. This is longer than any hand-over
+/// between mobile cells, and short enough that a stalled reader does not hold an engine for long.
 const SEND_TIME: Duration = Duration::from_mins(1);
-/// How long the last goodbyes, and requests that are no calls, may take after the last call.
+/// How long close messages, and requests that are not calls, may take after the end of the last call.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-/// Connections at a time; more wait in the system's queue. A thousand calls and as many pollers fit.
+/// Most connections at a time; further ones wait in the system's queue. There is room for a thousand calls and as
+/// many clients that poll.
 const MAX_CONNECTIONS: usize = 4_096;
-/// The pause after a connection could not be accepted, usually for want of file descriptors.
+/// Pause after a connection could not be accepted, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What every connection needs.
+/// The state that every connection needs.
 struct Connections {
     router: Router,
     tls: Option<TlsAcceptor>,
-    /// Closed when no connection may take another request.
+    /// Closed when connections may take no further requests.
     closing: watch::Receiver<()>,
 }
 
-/// Serves `app` on `listener` until `stop` gives its first item, then refuses new calls, lets those there are come
-/// to their end for as long as the settings say, or until `stop` gives its second item, and returns.
+/// Serves `app` on `listener` until `stop` yields its first item. Then refuses new calls, and waits for the running
+/// ones: for as long as the settings say, or until `stop` yields its second item.
 pub async fn serve(
     app: Arc<App>,
     listener: std::net::TcpListener,
@@ -110,7 +111,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The wishes of whoever runs the server to stop it: an item for each SIGINT or SIGTERM.
+/// The signals to stop the server: an item for each SIGINT or SIGTERM.
 pub fn stop_signals() -> io::Result<impl Stream<Item = ()>> {
     let interrupts = signal(SignalKind::interrupt())?;
     let terminations = signal(SignalKind::terminate())?;
@@ -118,7 +119,7 @@ pub fn stop_signals() -> io::Result<impl Stream<Item = ()>> {
     Ok(stream::select(items(interrupts), items(terminations)))
 }
 
-/// Without keys everybody who reaches the server may use it: that must be this machine alone.
+/// Without keys everybody who can reach the server may use it, so it may listen on this machine only.
 fn refuse_strangers(app: &App, listen: SocketAddr) -> io::Result<()> {
     if !app.desk.keys.is_open() || listen.ip().is_loopback() {
         return Ok(());
@@ -129,8 +130,8 @@ fn refuse_strangers(app: &App, listen: SocketAddr) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
-/// Sets what accepted connections inherit. A peer that is gone or does not read is noticed by the system, which
-/// then ends the connection, whatever it carries.
+/// Sets the socket options that accepted connections inherit. With them the system notices a peer that has gone or
+/// does not read, and ends the connection, whatever it is used for.
 fn prepared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     let socket = SockRef::from(&listener);

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Tls;
 
-/// Shakes hands with the certificate and key of these files.
+/// An acceptor for TLS connections with the certificate and key from these files.
 pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     let certificates = CertificateDer::pem_file_iter(&tls.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -1,5 +1,5 @@
-//! What is done for the caches beside calls: they are filled when the server starts, warmed while few call, and cleaned
-//! all the time; and what was learned is written down now and then.
+//! Maintains the caches beside calls: fills them when the server starts, warms them up while there are few calls,
+//! deletes expired entries, and stores what was learned.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -12,30 +12,31 @@ use antiphon_cache::{Caches, Prefetcher, SemanticReplies};
 use antiphon_core::{AgentId, Identity, Share, TenantId};
 use antiphon_desk::Desk;
 
-/// How often it is seen to that what the agent says by itself is there; it is made anew in the last quarter of its life.
+/// How often it is checked that the agent's fixed texts are cached. Each is made anew in the last quarter of its time
+/// to live.
 const WARMED_EVERY: Duration = Duration::from_mins(5);
-/// How often what was learned is written down: a crash loses no more.
+/// How often what was learned is stored. A crash loses no more than that.
 const WRITTEN_EVERY: Duration = Duration::from_mins(5);
 
-/// The caches of a server, and how they are kept.
+/// The caches of a server, and how they are maintained.
 #[derive(Clone)]
 pub struct Caching {
     /// The caches.
     pub caches: Arc<Caches>,
-    /// Whether what the agent says by itself is warmed up: spoken before a call needs it.
+    /// Whether the agent's fixed texts are spoken before a call needs them.
     pub warm: bool,
-    /// What is known of replies by their meaning, of each engine.
+    /// The semantic caches of replies, one for each engine.
     pub semantic: Vec<Arc<SemanticReplies>>,
-    /// What outlives the server beside the entries.
+    /// What is learned and stored across restarts, apart from the entries.
     pub learned: Vec<Learned>,
 }
 
 /// Something that learns while the server runs.
 pub trait Learner: Send + Sync {
-    /// What it learned.
+    /// What was learned, in the form in which it is stored.
     fn to_bytes(&self) -> Vec<u8>;
 
-    /// Takes up what was learned; false if the bytes are damaged.
+    /// Restores what was learned earlier. Returns false if the bytes are damaged.
     fn restore(&self, bytes: &[u8]) -> bool;
 }
 
@@ -59,7 +60,7 @@ impl Learner for Prefetcher {
     }
 }
 
-/// What was learned, and where that is written down.
+/// A learner, and the file in which what it learns is stored.
 #[derive(Clone)]
 pub struct Learned {
     learner: Arc<dyn Learner>,
@@ -67,18 +68,20 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Takes up what was written down.
+    /// Restores the learner from the file, if there is one.
     pub fn new(learner: Arc<dyn Learner>, file: PathBuf) -> Self {
         match std::fs::read(&file) {
             Ok(bytes) if learner.restore(&bytes) => {}
-            Ok(_) => tracing::warn!(file = %file.display(), "damaged: what it held is learned anew"),
+            Ok(_) => tracing::warn!(file = %file.display(), "the file is damaged: learning begins anew"),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(file = %file.display(), %error, "what it holds is learned anew"),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "the file cannot be read: learning begins anew");
+            }
         }
         Self { learner, file }
     }
 
-    /// Replaces what was written down: whole or not at all.
+    /// Replaces the file as a whole, so that a crash leaves either the old or the new one.
     async fn write(&self) {
         let Self { learner, file } = self.clone();
         let writing = tokio::task::spawn_blocking(move || {
@@ -87,12 +90,12 @@ impl Learned {
             std::fs::rename(&beside, &file)
         });
         if let Err(error) = writing.await.map_err(std::io::Error::other).flatten() {
-            tracing::warn!(file = %self.file.display(), %error, "what was learned is not written down");
+            tracing::warn!(file = %self.file.display(), %error, "what was learned could not be stored");
         }
     }
 }
 
-/// Looks after the caches, for ever. What is warmed up is spoken by the engines of `desk`, while it has few calls.
+/// Maintains the caches until it is dropped. Fixed texts are spoken by the engines of `desk` while it has few calls.
 pub(crate) async fn run(caching: Option<Caching>, desk: Desk, agent: Arc<Agent>) {
     let Some(Caching { caches, warm, learned, .. }) = caching else {
         return std::future::pending().await;
@@ -117,7 +120,7 @@ pub(crate) async fn run(caching: Option<Caching>, desk: Desk, agent: Arc<Agent>)
     tokio::join!(warming, writing, caches.keep_clean());
 }
 
-/// Writes what is to be written, when the server stops.
+/// Stores everything when the server stops.
 pub(crate) async fn finish(caching: &Caching) {
     caching.caches.flush().await;
     for learned in &caching.learned {
@@ -125,20 +128,20 @@ pub(crate) async fn finish(caching: &Caching) {
     }
 }
 
-/// As whom the server itself asks what its agent will need.
+/// The identity with which the server itself makes requests ahead for its agent.
 pub(crate) fn own_identity() -> Identity {
     Identity { tenant: TenantId::only(), agent: AgentId::only(), person: None, share: Share::Server }
 }
 
 async fn warm_up_fixed_texts(desk: &Desk, agent: &Agent) {
-    let asker = own_identity();
+    let identity = own_identity();
     for text in fixed_texts(&agent.session) {
         if !desk.calls.are_few() {
             return;
         }
-        if let Err(error) = warm_up_speech(&desk.engines, agent, &asker, text).await {
-            // A call would hear of it soon enough.
-            tracing::warn!(%error, "the agent's own words are not warmed up");
+        if let Err(error) = warm_up_speech(&desk.engines, agent, &identity, text).await {
+            // If the engines fail, calls will report it soon enough.
+            tracing::warn!(%error, "the agent's fixed texts are not warmed up");
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! What the server does beside calls and requests, from its start to its end.
+//! Background jobs of the server, which run beside calls and requests from its start to its end.
 
 pub(crate) mod caching;
 pub(crate) mod reporting;

@@ -1,4 +1,4 @@
-//! Telling others how the server fares: alerts to a webhook, spans to a collector.
+//! Reports the state of the server to others: alerts to a webhook, spans to a collector.
 
 mod backoff;
 mod traces;
@@ -17,24 +17,24 @@ pub(crate) use traces::Traces;
 use tuning::Tuning;
 pub(crate) use webhook::Webhook;
 
-/// Alerts that wait to be told; more are only logged.
+/// Most alerts that wait to be sent. Further ones are only logged.
 const MAX_ALERTS: usize = 64;
 
-/// How long the last spans may take.
+/// How long sending the last spans may take when the server stops.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
-/// Who is told.
+/// The receivers of alerts and spans.
 #[derive(Default)]
 pub struct Reporting {
-    /// Of alerts.
+    /// Receives alerts.
     pub webhook: Option<Webhook>,
-    /// Of spans.
+    /// Receives spans.
     pub spans: Option<Traces>,
-    /// Whether settings that are safe while serving are tuned.
+    /// Whether settings that are safe to change during calls are tuned automatically.
     pub tune: bool,
 }
 
-/// Measures, judges and tells; ends only by being dropped.
+/// Measures, judges and reports. It ends only by being dropped.
 pub(crate) async fn run(reporting: &Reporting, watcher: Arc<Watcher>) {
     let mut tasks = JoinSet::new();
     let (alerts, told) = mpsc::channel(MAX_ALERTS);
@@ -45,7 +45,7 @@ pub(crate) async fn run(reporting: &Reporting, watcher: Arc<Watcher>) {
         tasks.spawn(traces.export());
     }
     if watcher.store().is_some() {
-        // A day is read: nobody is to wait for that.
+        // This reads a day of measurements, so nothing waits for it.
         tasks.spawn(learn(Arc::clone(&watcher)));
     }
     let mut tuning = reporting.tune.then(|| Tuning::new(&watcher.monitor().components()));
@@ -58,17 +58,17 @@ pub(crate) async fn run(reporting: &Reporting, watcher: Arc<Watcher>) {
         }
         for alert in alerts_now {
             log(&alert);
-            // Without a webhook, or when it is far behind, the log and the dashboard have it.
+            // Without a webhook, or when it is far behind, the alert is still in the log and on the dashboard.
             let _ = alerts.try_send(alert);
         }
     }
 }
 
-/// Keeps and sends what is left: the server ends, and the calls are over.
+/// Stores and sends what is left when the server stops, after the last call.
 pub(crate) async fn finish(reporting: &Reporting, watcher: &Watcher) {
     watcher.close().await;
     if let Some(traces) = &reporting.spans {
-        // A collector that does not answer may not keep the server from ending.
+        // A collector that does not answer must not keep the server from stopping.
         drop(tokio::time::timeout(LAST_SPANS, traces.finish()).await);
     }
 }

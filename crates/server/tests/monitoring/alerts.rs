@@ -1,4 +1,4 @@
-//! An alert from the failure of an engine to the webhook.
+//! An alert, from the failure of an engine to the webhook.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ type Received = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 async fn receive(State(received): State<Received>, headers: HeaderMap, body: String) -> StatusCode {
     let mut received = received.lock().expect("no test panics while it holds a lock");
     received.push((headers, body));
-    // The first is lost on the way.
+    // The first request fails, as if it were lost on the way.
     if received.len() == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK }
 }
 
@@ -34,7 +34,7 @@ async fn engines_that_fail_are_told_to_the_log_the_dashboard_and_the_webhook() {
     place.write("antiphon.toml", &config.replace("[tts]", "fail_rate = 1.0\n[tts]"));
     let server = place.serve().await;
     let told = async {
-        // Failures go on until somebody notices.
+        // Failures continue until the alert has reached the webhook.
         while received.lock().expect("a lock").len() < 2 {
             server.typed_call(&["one", "two", "three", "four"], None).await;
             tokio::time::sleep(Duration::from_millis(500)).await;

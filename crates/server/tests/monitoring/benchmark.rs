@@ -1,10 +1,11 @@
-//! The gate: what is slower is found, what is not is let through; and the optimizer finds what is faster.
+//! The gate of `antiphon benchmark` fails for what has become slower and passes everything else; the optimizer finds
+//! what is faster.
 
 use serde_json::Value;
 
 use crate::program::{Place, SIMULATED};
 
-/// The same engines, except that words take this long, and sometimes longer.
+/// The same engines, but speech recognition takes this long, and sometimes longer.
 fn with_delay(place: &Place, name: &str, delay_ms: u32) -> String {
     let noisy = format!("delay_ms = {delay_ms}\njitter_ms = 4\nseed = {delay_ms}");
     place.write(name, &SIMULATED.replace("delay_ms = 50", &noisy)).display().to_string()
@@ -55,7 +56,7 @@ async fn results_are_written_kept_and_compared_with_those_before() {
     let names: Vec<&str> =
         reply["metrics"].as_array().expect("metrics").iter().filter_map(|m| m["name"].as_str()).collect();
     assert_eq!(names, ["total", "stt", "llm", "tts"]);
-    // The machine may be another by now: only what is shown matters.
+    // The machine's load may have changed meanwhile, so only the output is checked and not the timings.
     let compare = ["--compare", file.as_str(), "--gate", "900%"];
     let (code, text, error) = place.run(&[&arguments[..], &compare].concat()).await;
     assert_eq!(code, Some(0), "{text}{error}");
@@ -71,7 +72,7 @@ async fn results_are_written_kept_and_compared_with_those_before() {
 async fn a_search_that_finds_nothing_better_changes_nothing() {
     let place = Place::new("");
     place.write("tuned.proposed.toml", "[pool]\nthreads = 1\n");
-    // Simulated engines have no use for threads.
+    // Simulated engines do not use these threads, so nothing can become better.
     let arguments = ["optimize", "--budget", "4", "--iterations", "2", "--only", "pool.threads", "--json"];
     let (code, text, error) = place.run(&arguments).await;
     assert_eq!(code, Some(0), "{error}");

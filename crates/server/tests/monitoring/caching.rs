@@ -1,4 +1,4 @@
-//! Questions that are asked again, and what is kept for them.
+//! Questions that are asked repeatedly, and the entries that are cached for them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
-/// A call in which questions are typed.
+/// A call in which the person types questions.
 pub(crate) struct Call {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// The last reply has been heard out.
+    /// Whether the last reply has been heard to its end.
     listens: bool,
 }
 
@@ -25,9 +25,10 @@ impl Call {
         Self { socket: tokio_tungstenite::connect_async(url).await.expect("connects").0, listens: true }
     }
 
-    /// What was answered, and whether the words came from the cache.
+    /// The answer to a question, and whether its words came from the cache.
     pub(crate) async fn ask(&mut self, question: &str) -> (String, bool) {
-        // Whoever speaks before has not heard it: the agent then answers both questions.
+        // A person who typed earlier would not have heard the last reply, and the agent would then answer
+        // both questions.
         while !self.listens {
             self.event().await;
         }
@@ -46,7 +47,7 @@ impl Call {
         }
     }
 
-    /// What the server says next, but for audio.
+    /// The next event from the server that is not audio.
     async fn event(&mut self) -> Value {
         let next = async {
             while let Some(message) = self.socket.next().await {
@@ -67,7 +68,7 @@ impl Call {
     }
 }
 
-/// What was answered to a question typed in a call of its own, and whether the words came from the cache.
+/// The answer to a question typed in a new call, and whether its words came from the cache.
 pub(crate) async fn ask(server: &Program, question: &str) -> (String, bool) {
     Call::begin(server).await.ask(question).await
 }
@@ -90,7 +91,7 @@ async fn what_is_asked_again_is_not_made_again() {
     assert_eq!(ask(&server, "When do you open?").await, ("We open at nine.".to_owned(), false));
     assert_eq!(ask(&server, "um, when do you open").await, ("We open at nine.".to_owned(), true));
     assert_eq!(asked(), 1);
-    // A clause is written down a moment after it was said.
+    // A clause is stored a moment after it was spoken.
     let mut stats = server.get("/api/cache").await;
     for _ in 0..100 {
         if of(&stats, "speech")["hits"] != json!(0) {
@@ -115,11 +116,11 @@ async fn what_is_asked_again_is_not_made_again() {
     ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
     }
-    // What is kept outlives the server.
+    // Entries outlive the server.
     server.stop().await;
     let server = place.serve().await;
     assert_eq!(ask(&server, "When do you open?").await, ("We open at nine.".to_owned(), true));
-    // What is cleared is asked again, and so is everything while the cache is off.
+    // Entries that were cleared are made again. While the cache is off, everything is.
     command(&place, &server, &["clear", "--cache", "reply"]).await;
     assert!(!ask(&server, "When do you open?").await.1);
     command(&place, &server, &["disable", "reply"]).await;
@@ -130,7 +131,7 @@ async fn what_is_asked_again_is_not_made_again() {
     server.stop().await;
 }
 
-/// What `antiphon cache` prints.
+/// Runs `antiphon cache` and returns what it prints.
 pub(crate) async fn command(place: &Place, server: &Program, arguments: &[&str]) -> String {
     let arguments = [&["cache"], arguments, &["--url", &server.url]].concat();
     let (code, printed, failed) = place.run(&arguments).await;
@@ -158,7 +159,7 @@ async fn the_command_shows_fills_and_clears() {
     );
     let listed = command(&place, &server, &["list", "--cache", "speech"]).await;
     assert!(listed.contains("One moment,") && listed.contains("please."), "{listed}");
-    // One cache is shown and cleared without the others.
+    // A single cache is shown and cleared without affecting the others.
     let listed = command(&place, &server, &["list", "--cache", "reply"]).await;
     assert!(listed.contains("When do you open?") && !listed.contains("please."), "{listed}");
     command(&place, &server, &["clear", "--cache", "reply"]).await;
@@ -195,7 +196,7 @@ async fn nothing_is_kept_when_switched_off() {
     server.stop().await;
 }
 
-/// The response to a typed question, over OpenAI's protocol in a session of its own.
+/// The response to a typed question, over OpenAI's protocol in a new session.
 async fn response(server: &Program, question: &str, metadata: Value) -> Value {
     let url = format!("{}/v1/realtime?model=any", server.url.replacen("http", "ws", 1));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
@@ -258,7 +259,7 @@ async fn speech_may_be_asked_for_anew() {
     say("private, No-Store").await;
     assert_eq!(counts().await, (0, 0));
     say("max-age=60").await;
-    // A clause is written down a moment after it was said.
+    // A clause is stored a moment after it was spoken.
     while counts().await.1 == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,11 +1,12 @@
-//! What the dashboards and rules of `deploy/` ask for is there to be asked for.
+//! The dashboards and alert rules in `deploy/` refer only to metrics that the server exports.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::program::{Place, SIMULATED};
 
-/// `scripts/check-deploy.sh`, which would fetch promtool: a test does not.
+/// The path of `scripts/check-deploy.sh`. It would download promtool, which a test must not, so promtool must be
+/// there already.
 fn check() -> PathBuf {
     let root = antiphon_testkit::repository();
     let fetched = root.join("tests/clients/promtool/usr/bin/promtool").is_file();
@@ -18,7 +19,7 @@ fn check() -> PathBuf {
 async fn the_server_exports_what_rules_and_dashboards_ask_for() {
     let script = check();
     let place = Place::with_caches("");
-    // Only an engine elsewhere has a limit; it is never asked, as the first one answers.
+    // Only a remote engine has these limits. It is never asked, because the first engine answers.
     let elsewhere = r#"{ engine = "openai", base_url = "http://127.0.0.1:9/v1", model = "none" }"#;
     let engines = format!("[llm]\nengines = [\"sim\", {elsewhere}]\n");
     place.write("antiphon.toml", &SIMULATED.replace("[llm]\nengine = \"sim\"\n", &engines));

@@ -1,4 +1,4 @@
-//! What was measured is there after a restart, and a kill loses little.
+//! Measurements are still there after a restart, and a kill loses few of them.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Two servers that share what they keep in a Redis, which dies under load.
+//! Two servers share their caches in a Redis that fails under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,11 +11,11 @@ use crate::caching::ask;
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
-/// Calls at a time.
+/// Number of calls at a time.
 const CALLS: usize = 4;
-/// Turns of each situation: before, while Redis is gone, after.
+/// Number of turns in each situation: before Redis fails, while it is down, and afterwards.
 const TURNS: usize = 24;
-/// For what comes by itself: the breaker looks for a lost server once a minute at the least.
+/// Longest wait for what happens automatically. The breaker probes a failed server at least once a minute.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 fn answer(asked: &str) -> String {
@@ -23,7 +23,7 @@ fn answer(asked: &str) -> String {
 }
 
 fn question(name: &str, number: usize) -> String {
-    // In letters, so that nothing is made of the number.
+    // The number is written in letters, because the cache treats questions with different numbers specially.
     let letters: String =
         format!("{number:03}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
     format!("What is the {name} {letters} good for?")
@@ -38,7 +38,7 @@ async fn server(redis: &RedisServer, model: &str) -> (Place, Program) {
     (place, program)
 }
 
-/// Asks the one server, then the other; gives how often the other had it from the first.
+/// Asks the first server and then the second. Returns how often the second had the answer from the first.
 async fn ask_both(servers: &[Program; 2], name: &str, number: usize) -> usize {
     let question = question(name, number);
     let (said, from_cache) = ask(&servers[0], &question).await;
@@ -48,7 +48,7 @@ async fn ask_both(servers: &[Program; 2], name: &str, number: usize) -> usize {
     usize::from(from_cache)
 }
 
-/// Calls that go on until `stop`; gives how many turns there were.
+/// Holds calls until `stop`, and counts their turns.
 async fn call(servers: Arc<[Program; 2]>, name: String, turns: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -69,7 +69,7 @@ async fn more_turns(turns: &AtomicUsize) {
     tokio::time::timeout(PATIENCE, enough).await.expect("calls go on");
 }
 
-/// Until the second server answers what the first was asked.
+/// Waits until the second server answers from the cache what was asked of the first.
 async fn until_shared(servers: &[Program; 2], name: &str) {
     let shared = async {
         for number in 0.. {
@@ -99,7 +99,7 @@ async fn servers_share_what_they_keep_and_no_turn_fails_when_redis_does() {
     more_turns(&turns).await;
     redis.restart().expect("started again");
     more_turns(&turns).await;
-    // It accepts connections and answers none.
+    // A stopped Redis accepts connections and answers none.
     redis.signal("STOP").expect("stopped");
     more_turns(&turns).await;
     redis.signal("CONT").expect("goes on");

@@ -1,4 +1,4 @@
-//! Load tests against the program, shortened; the long ones are run by hand: see docs/performance/.
+//! Short load tests against the program. The long ones are run by hand: see docs/performance/.
 
 use serde_json::Value;
 

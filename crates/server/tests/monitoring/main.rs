@@ -1,4 +1,4 @@
-//! Watching, profiling, loading and measuring the program as it runs.
+//! Monitoring, profiling, load tests and benchmarks of the running program.
 #![allow(
     clippy::expect_used,
     clippy::panic,

@@ -20,7 +20,7 @@ fn wordings(thing: &str) -> [String; 2] {
     ]
 }
 
-/// Says the same of a thing in two ways, and compares answers.
+/// A model that answers in one of two wordings, and that compares answers when it is asked to.
 fn answer(asked: &str) -> String {
     if asked.starts_with("Question: ") {
         return (if are_same(asked) { "yes" } else { "no" }).to_owned();
@@ -57,7 +57,7 @@ async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right
     std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
     let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
     let config = config.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\"");
-    // What is said is heard out before the next question.
+    // Speech is short, so that a reply is soon heard to its end and the next question can follow.
     place.write("antiphon.toml", &config.replace("audio_ms = 1000", "audio_ms = 20"));
     let server = place.serve().await;
     let mut hits = 0;
@@ -77,7 +77,7 @@ async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right
     let turns = server.get("/api/performance/turns").await;
     let turns = turns["data"].as_array().expect("a list");
     assert!(turns.iter().any(|turn| turn["served_from_cache"] == json!(true)), "{turns:?}");
-    // What was learned outlives the server, and other things are still others.
+    // What was learned outlives the server, and questions about other things still get other answers.
     server.stop().await;
     let server = place.serve().await;
     assert_eq!(server.get("/api/cache").await["semantic"][0]["gives"], "yes");

@@ -1,4 +1,4 @@
-//! Language models of tests, as servers of their own.
+//! Scripted language models, each as a server of its own.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +17,17 @@ use crate::program::Place;
 /// How a scripted model answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Behaviour {
-    /// Says this and ends.
+    /// Answers with this text.
     Says(&'static str),
-    /// Says what this makes of the last message.
+    /// Answers with what this function makes of the last message.
     Answers(fn(&str) -> String),
-    /// Says this, then nothing more.
+    /// Sends this text, and then nothing more without ending the answer.
     StallsAfter(&'static str),
-    /// Refuses every other request.
+    /// Refuses every second request, and answers the others with this text.
     FailsHalf(&'static str),
 }
 
-/// A server of chat completions.
+/// A server with OpenAI's chat completions.
 pub(crate) struct Model {
     behaviour: Behaviour,
     pub(crate) down: AtomicBool,
@@ -36,7 +36,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Starts it; gives its base URL.
+    /// Starts the server, and returns its base URL as well.
     pub(crate) async fn start(behaviour: Behaviour) -> (Arc<Self>, String) {
         let model = Arc::new(Self {
             behaviour,
@@ -82,13 +82,13 @@ async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(said)).into_response()
 }
 
-/// A configuration with these models, in order.
+/// The configuration of these models as engines, in this order.
 fn engines(urls: &[&str]) -> String {
     let engine = |url: &&str| format!("{{ engine = \"openai\", base_url = \"{url}\", model = \"m\" }}");
     format!("engines = [{}]\n", urls.iter().map(engine).collect::<Vec<_>>().join(", "))
 }
 
-/// The place with these language models instead.
+/// The place, configured with these language models instead of its own.
 pub(crate) fn with_models(place: Place, urls: &[&str]) -> Place {
     let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
     place.write("antiphon.toml", &config.replace("[tts]", &format!("{}[tts]", engines(urls))));

@@ -1,4 +1,4 @@
-//! Answers that are there before the question.
+//! Answers that are prefetched before the question is asked.
 
 use std::time::Duration;
 
@@ -10,16 +10,18 @@ use crate::program::{Place, Program};
 
 const FIRST: &str = "Where can I park my car?";
 const THEN: &str = "How much does the ticket cost?";
-/// An answer takes some milliseconds; predictions have a budget, which is full again after a minute.
+/// Longest wait for a prefetch. An answer takes milliseconds, but prefetching has a budget, which is full again only
+/// after a minute.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Together they give it a minute and more.
+/// Number of attempts. Together they wait for more than the minute after which the budget is full again.
 const ROUNDS: usize = 6;
 
 fn answer(asked: &str) -> String {
     (if asked == FIRST { "Behind the house." } else { "Two pounds." }).to_owned()
 }
 
-/// The kept answers to a question: an identity for each conversation it was asked in, and whether it was asked by anybody.
+/// The cached answers to a question: one id for each conversation in which it was asked, and whether anybody has
+/// asked for it.
 async fn kept(server: &Program, question: &str) -> Vec<(Value, bool)> {
     let entries = server.get("/api/cache/entries?cache=reply").await;
     let entries = entries["data"].as_array().expect("a list").clone();
@@ -37,14 +39,14 @@ async fn is_prefetched(server: &Program, question: &str, id: &Value) -> bool {
     tokio::time::timeout(PATIENCE, there).await.is_ok()
 }
 
-/// A number of the component, once there is one.
+/// A counter or level of the component; zero until it exists.
 async fn figure(server: &Program, list: &str, name: &str) -> f64 {
     let report = server.get("/api/performance?component=foresight").await;
     let numbers = report["components"][0][list].as_array().cloned().unwrap_or_default();
     numbers.iter().find(|one| one["name"] == name).and_then(|one| one["value"].as_f64()).unwrap_or_default()
 }
 
-/// All answers are gone, and somebody calls and asks both: whether each answer was there before.
+/// Clears all answers, and then makes a call that asks both questions. Returns whether each answer was prefetched.
 async fn are_prefetched(place: &Place, server: &Program, ids: &[Value; 2]) -> bool {
     command(place, server, &["clear", "--cache", "reply"]).await;
     let mut call = Call::begin(server).await;
@@ -62,7 +64,7 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     let (_model, url) = Model::start(Behaviour::Answers(answer)).await;
     let place = with_models(Place::with_caches("[cache]\npredict = true\n"), &[&url]);
     let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
-    // What is said is heard out before anything is prefetched.
+    // Speech is short, because prefetching begins only once a reply has been heard to its end.
     place.write("antiphon.toml", &config.replace("audio_ms = 1000", "audio_ms = 20"));
     let server = place.serve().await;
     for (caller, from_cache) in [("a stranger", false), ("another", true)] {
@@ -85,7 +87,7 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     }
     let stats = server.get("/api/cache").await;
     assert!(of(&stats, "reply")["used_ahead"].as_u64() >= Some(2), "{stats}");
-    // Only what was learned is there for the next one.
+    // Only what was learned is left for the next server.
     command(&place, &server, &["clear"]).await;
     server.stop().await;
 

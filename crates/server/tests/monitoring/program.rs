@@ -1,4 +1,4 @@
-//! The program as a process of its own.
+//! Runs the program as a separate process.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,10 +12,10 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// A start that loads models on a busy machine takes some seconds.
+/// Longest wait for the program. Loading models on a busy machine takes some seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Engines that answer after fixed times, and nothing that needs a model.
+/// Simulated engines with fixed latencies, so that no model is needed.
 pub(crate) const SIMULATED: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -40,21 +40,21 @@ audio_ms = 1000
 engine = "sim"
 "#;
 
-/// Tests ask the same again and again and mean it.
+/// Caches are off, because tests ask the same question repeatedly and expect it to reach the engines.
 const NO_CACHE: &str = "[cache]\nenabled = false\n";
 
-/// A folder with a configuration and data.
+/// A folder with the configuration and the data of a server.
 pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    /// The simulated engines, and what else is to be configured.
+    /// The simulated engines, with `more` configuration.
     pub(crate) fn new(more: &str) -> Self {
         Self::with_caches(&format!("{NO_CACHE}{more}"))
     }
 
-    /// The same with the caches as they come, unless `more` configures them.
+    /// The same, with the caches at their defaults unless `more` configures them.
     pub(crate) fn with_caches(more: &str) -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         place.write("antiphon.toml", &format!("{SIMULATED}{more}"));
@@ -71,7 +71,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// A command of the program, in this folder.
+    /// Prepares to run the program in this folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
         command
@@ -84,7 +84,7 @@ impl Place {
         command
     }
 
-    /// Runs a command; gives its exit code and what it printed.
+    /// Runs the program, and returns its exit code and its output.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = tokio::time::timeout(PATIENCE * 2, self.command(arguments).output()).await;
         let output = output.expect("it ends in time").expect("it runs");
@@ -94,7 +94,7 @@ impl Place {
 
     /// Starts the server.
     pub(crate) async fn serve(&self) -> Program {
-        // An error means that a provider is installed already, which is as good.
+        // An error means that another provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let log = std::fs::File::create(self.path("log")).expect("a log");
         let mut child =
@@ -106,7 +106,7 @@ impl Place {
         Program { child, url, _printed: printed }
     }
 
-    /// What the server logged.
+    /// The server's log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -126,7 +126,7 @@ impl Program {
         serde_json::from_str(&answer.text().await.expect("text")).expect("JSON")
     }
 
-    /// A call in which the person types each text and hears the answer out.
+    /// A call in which the person types each text and hears the answer to its end.
     pub(crate) async fn typed_call(&self, texts: &[&str], traceparent: Option<&str>) {
         let url = format!("{}/talk/ws", self.url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("an address");
@@ -151,7 +151,7 @@ impl Program {
         socket.close(None).await.expect("closed");
     }
 
-    /// Ends it as an operator would.
+    /// Stops the server as an operator would.
     pub(crate) async fn stop(mut self) {
         let pid = self.child.id().expect("it runs").to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");

@@ -1,4 +1,4 @@
-//! Language models that stall and fail, as servers of their own.
+//! Language models that stall and fail, each as a server of its own.
 #![expect(clippy::disallowed_methods, reason = "measures what a client sees")]
 
 use std::sync::atomic::Ordering;
@@ -11,12 +11,12 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
 
-/// The simulated stack with other language models, and what else is to be configured.
+/// A place whose language models are at these URLs, with `more` configuration.
 fn place(urls: &[&str], more: &str) -> Place {
     with_models(Place::new(more), urls)
 }
 
-/// What is answered to a typed turn, and the longest time in which nothing of it came.
+/// The answer to a typed turn, and the longest time in which no part of it came.
 async fn answer(server: &Program, text: &str) -> (String, Duration) {
     let url = format!("{}/talk/ws?person=ada", server.url.replacen("http", "ws", 1));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
@@ -53,7 +53,8 @@ async fn a_model_that_stalls_in_the_middle_is_taken_over_from_where_it_stopped()
     let server = place(&[&first, &second], "").serve().await;
     let (said, longest) = answer(&server, "count to eight").await;
     assert_eq!(said, "One two three four five six seven eight.");
-    // A second is the aim, which `cargo bench` shows; a slow machine may need more, and nobody waits for ever.
+    // The aim is one second, which `cargo bench` measures. A slow machine may need more, but the wait must
+    // be bounded.
     assert!(longest < Duration::from_secs(5), "{longest:?}");
     println!("nothing was said for {} ms", longest.as_millis());
     assert_eq!(stalling.asked.load(Ordering::Relaxed), 1);
@@ -82,7 +83,7 @@ async fn callers_hardly_notice_a_model_that_fails_half_of_the_time_or_is_down() 
         failed += usize::from(!ask().await.0);
     }
     assert!(failed < 2, "{failed} of 200 failed");
-    // It goes down.
+    // The engine goes down.
     flaky.down.store(true, Ordering::Relaxed);
     for _ in 0..20 {
         assert!(ask().await.1.contains("Steady."));
@@ -108,7 +109,7 @@ async fn a_model_that_comes_back_is_found_again() {
     model.down.store(true, Ordering::Relaxed);
     assert_eq!(answer(&server, "hello").await.0, "Second.");
     model.down.store(false, Ordering::Relaxed);
-    // It rests for a second at first; nobody but the probe has to find out that it is back.
+    // The breaker stays open for a second at first. Then only the probe may find out whether the engine is back.
     let found = async {
         while answer(&server, "hello").await.0 != "First." {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -133,7 +134,7 @@ async fn what_is_known_felt_and_remembered_reaches_the_model() {
     std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
     let server = place.serve().await;
     answer(&server, "My name is Ada, I am so angry, you idiots lost my parcel again, I hate this!").await;
-    // What was said is remembered beside the call: the next one may be faster.
+    // Memories are stored beside the call, so the next question may come before that is done.
     let mut prompts = Vec::new();
     for _ in 0..50 {
         answer(&server, "At what time does the shop open on Sunday?").await;

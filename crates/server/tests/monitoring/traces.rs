@@ -1,4 +1,4 @@
-//! Spans at a collector that uses OpenTelemetry's own message classes.
+//! Spans are received by a collector that uses OpenTelemetry's own message types.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,10 +25,10 @@ async fn a_call_arrives_as_a_tree_of_spans_in_the_callers_trace() {
     let place = Place::new(&format!("[telemetry]\notlp_endpoint = \"{address}\"\nlog_format = \"json\"\n"));
     let server = place.serve().await;
     server.typed_call(&["Where is my order?"], Some(PARENT)).await;
-    // Out of order at first: what it refuses is sent again.
+    // The collector is down at first, and requests that it refuses are sent again.
     tokio::time::sleep(Duration::from_secs(4)).await;
     server.typed_call(&["And the other one?"], Some(PARENT)).await;
-    // What is not sent yet is sent on the way out.
+    // Spans that were not sent yet are sent when the server stops.
     server.stop().await;
 
     let mut spans: Vec<Value> = Vec::new();
@@ -47,7 +47,7 @@ async fn a_call_arrives_as_a_tree_of_spans_in_the_callers_trace() {
     };
     let (whole, turn, llm, tts) = (named("conversation"), named("turn"), named("chat "), named("tts"));
     for span in &spans {
-        // The JSON form of protobuf has bytes in base64.
+        // In protobuf's JSON format, bytes are base64.
         assert_eq!(span["traceId"], "S/kvNXezTaajzpKdDg5HNg==", "{span}");
     }
     assert_eq!(whole["parentSpanId"], "APBnqgupArc=", "{whole}");

@@ -1,4 +1,4 @@
-//! Every route that is registered asks for a key, unless it is public.
+//! Every registered route requires a key unless it is public.
 
 use antiphon_desk::{Access, Keys};
 use antiphon_server::http::routes;
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// The routes that everybody may use, beside the files of the pages.
+/// The public routes, apart from the files of the pages.
 const PUBLIC: [&str; 6] = ["/", "/dashboard", "/healthz", "/readyz", "/metrics", "/openapi.json"];
-/// What the files of the pages end with.
+/// The extensions of the files of the pages.
 const FILES: [&str; 3] = [".js", ".css", ".svg"];
 
 #[tokio::test]

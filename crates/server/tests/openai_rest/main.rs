@@ -1,4 +1,4 @@
-//! OpenAI's REST API as HTTP clients see it, with every reply held against OpenAI's own schemas.
+//! OpenAI's REST API as clients see it. Every response is validated against OpenAI's own schemas.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ mod transcriptions;
 
 use serde_json::Value;
 
-/// The objects of a stream of server-sent events, without the final `[DONE]`; and whether there was one.
+/// The objects in a stream of server-sent events without the final `[DONE]`, and whether that was there.
 async fn events(response: reqwest::Response) -> (Vec<Value>, bool) {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = response.text().await.expect("a body");
@@ -31,7 +31,7 @@ async fn events(response: reqwest::Response) -> (Vec<Value>, bool) {
     (events.map(|data| serde_json::from_str(data).expect("JSON")).collect(), done)
 }
 
-/// The status and message of an error, which must have OpenAI's shape.
+/// The status and message of an error, which must have OpenAI's format.
 async fn error(response: reqwest::Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body: Value = response.json().await.expect("JSON");

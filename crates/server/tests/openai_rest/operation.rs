@@ -1,4 +1,4 @@
-//! What whoever runs the server relies on: health, metrics, description, keys, TLS, an orderly stop.
+//! What operators rely on: health, metrics, API description, keys, TLS, and an orderly stop.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn every_line_of_the_metrics_is_openmetrics() {
     );
 }
 
-/// Reads OpenMetrics text strictly; gives the names of its families.
+/// Parses OpenMetrics text strictly, and returns the names of the metric families.
 fn openmetrics(text: &str) -> Vec<String> {
     let body = text.strip_suffix("# EOF\n").expect("an end");
     let mut families: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! What the server says about its own speed.
+//! The server's reports about its own performance.
 
 use antiphon_desk::Keys;
 use antiphon_server::settings::Settings;

@@ -1,4 +1,4 @@
-//! Hostile, careless and vanishing clients.
+//! Hostile and careless clients, and clients that disappear.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -96,7 +96,7 @@ async fn clients_that_leave_take_their_work_with_them() {
             let first = response.bytes_stream().next().await;
             assert!(first.is_some_and(|bytes| bytes.is_ok()));
         }
-        // One that is gone before the answer begins.
+        // A client that disappears before the answer begins.
         let waiting = client.post(server.url("/v1/chat/completions")).json(&chat("hang", false)).send();
         assert!(tokio::time::timeout(Duration::from_millis(200), waiting).await.is_err());
     }
@@ -143,7 +143,7 @@ async fn nonsense_instead_of_http_is_answered_or_closed() {
     assert_eq!(reqwest::get(server.url("/healthz")).await.unwrap().status(), 200);
 }
 
-/// Virtual time: it jumps to the next time limit whenever everybody waits.
+/// Runs in virtual time, which jumps to the next timeout whenever everything waits.
 #[tokio::test(start_paused = true)]
 async fn clients_that_say_nothing_are_hung_up_on() {
     let server = Server::start(Settings::default());

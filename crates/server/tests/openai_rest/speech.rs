@@ -18,7 +18,7 @@ fn say(input: &str, extra: &Value) -> Value {
     body
 }
 
-/// Twenty letters: a second.
+/// Twenty letters, which the test's voice speaks in one second.
 const TEXT: &str = "Twelve letters. More eight.";
 const LETTERS: usize = 22;
 

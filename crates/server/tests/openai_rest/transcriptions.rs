@@ -12,7 +12,7 @@ async fn post(server: &Server, form: Form) -> Response {
     reqwest::Client::new().post(url).multipart(form).send().await.expect("a reply")
 }
 
-/// Three seconds; the one in the middle is silent.
+/// Three seconds of audio, of which the middle one is silent.
 fn speech() -> Part {
     let mut samples = audio::noise(48_000);
     samples[16_000..32_000].fill(0);
@@ -21,7 +21,7 @@ fn speech() -> Part {
 
 fn form(fields: &[(&'static str, &'static str)]) -> Form {
     let form = Form::new().text("model", "whisper-1");
-    // The file comes last, as some clients send it.
+    // The file comes last, because some clients send it so.
     fields.iter().fold(form, |form, (name, value)| form.text(*name, *value)).part("file", speech())
 }
 

@@ -1,4 +1,4 @@
-//! Who may connect, and how.
+//! Who may connect over Realtime, and how.
 
 use antiphon_desk::Keys;
 use antiphon_server::settings::Settings;
@@ -14,7 +14,7 @@ fn keyed() -> Server {
     Server::start(Settings { keys: Keys::new(["sk-test"]), ..Settings::default() })
 }
 
-/// Connects with a header; gives the answered subprotocol, or the status and the error.
+/// Connects with a header. Returns the subprotocol that was agreed on, or the status and the error.
 async fn connect(
     server: &Server,
     path: &str,

@@ -1,4 +1,4 @@
-//! A client that holds every event against OpenAI's schemas.
+//! A Realtime client that validates every event against OpenAI's schemas.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::support::Server;
 use crate::support::schema::assert_server_event;
 
-/// An event that has not come by then does not come.
+/// Longest wait for an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 const RATE: usize = 24_000;
 
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// All events so far.
+    /// All events received so far.
     pub(crate) events: Vec<Value>,
 }
 
 impl Client {
-    /// Connects and takes `session.created`.
+    /// Connects, and receives `session.created`.
     pub(crate) async fn connect(server: &Server, query: &str) -> Self {
         Self::connect_as(server, query, None).await
     }
 
-    /// Connects with a header as well.
+    /// Does the same with an additional header.
     pub(crate) async fn connect_as(
         server: &Server,
         query: &str,
@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    /// The next event of this kind.
+    /// Waits for the next event of this kind.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
             let event = self.next().await;
@@ -100,14 +100,14 @@ impl Client {
         }
     }
 
-    /// The kinds of all events, runs of the same kind as one.
+    /// The kinds of all events; consecutive events of the same kind count as one.
     pub(crate) fn kinds(&self) -> Vec<&str> {
         let mut kinds: Vec<&str> = self.events.iter().filter_map(|event| event["type"].as_str()).collect();
         kinds.dedup();
         kinds
     }
 
-    /// The seconds of audio that came.
+    /// How many seconds of audio were received.
     pub(crate) fn heard(&self) -> f64 {
         let deltas = self.events.iter().filter(|event| event["type"] == "response.output_audio.delta");
         let bytes: usize = deltas
@@ -117,7 +117,7 @@ impl Client {
     }
 }
 
-/// What the test's detector takes for speech.
+/// Audio that the test's detector judges to be speech.
 pub(crate) fn speech(seconds: f64) -> Vec<u8> {
     let samples = (seconds * RATE as f64) as usize;
     (0..samples).flat_map(|n| (if n / 60 % 2 == 0 { 3_000_i16 } else { -3_000 }).to_le_bytes()).collect()

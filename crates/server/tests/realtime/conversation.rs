@@ -1,4 +1,4 @@
-//! Items and responses in writing.
+//! Items and responses in text.
 
 use antiphon_server::settings::Settings;
 use serde_json::json;

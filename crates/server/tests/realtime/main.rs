@@ -1,4 +1,4 @@
-//! OpenAI Realtime over real sockets, with every event held against OpenAI's own schemas.
+//! OpenAI Realtime over real sockets. Every event is validated against OpenAI's own schemas.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

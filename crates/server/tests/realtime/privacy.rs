@@ -1,4 +1,5 @@
-//! What one person's memory went into never answers anybody else, whatever the client configures in the middle of a call.
+//! A reply that contains one person's memories is never reused for anybody else, whatever the client configures
+//! during a call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use serde_json::json;
 use crate::client::Client;
 use crate::support::{Server, agent, engines};
 
-/// A person's words, and a question that finds them again.
+/// A statement of one person, and a question that finds it again.
 const TOLD: &str = "the animal that I like most is the zebra";
 const ASKED: &str = "which is the animal that I like most";
-/// What is kept and remembered is so a moment after the reply.
+/// Time after which a reply is cached and its memory stored.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// A model that repeats all it was given: whatever is in the prompt is in the reply.
+/// A model that repeats everything in its prompt, so that tests see in the reply what the prompt contained.
 struct Repeating;
 
 impl Llm for Repeating {
@@ -38,7 +39,7 @@ impl Llm for Repeating {
     }
 }
 
-/// Texts are as close as they share words.
+/// An embedding in which texts are closer the more words they share.
 struct Words;
 
 impl Embed for Words {
@@ -61,7 +62,7 @@ impl Embed for Words {
     }
 }
 
-/// A server that remembers persons and keeps replies, by their meaning as well if asked to.
+/// A server that remembers persons and caches replies, with the semantic cache if `by_meaning` is set.
 fn remembering(by_meaning: bool) -> Server {
     let (model, embed) = (Arc::new(Repeating), Arc::new(Words));
     let options = CacheOptions { kind: Kind::Reply, max_bytes: 1 << 20, ttl: Duration::from_hours(1) };
@@ -76,7 +77,7 @@ fn remembering(by_meaning: bool) -> Server {
     Server::start_with(Settings::default(), agent, engines)
 }
 
-/// A call by this person, whose client configures the session once it is connected, as most do.
+/// A call by this person. The client configures the session once it is connected, as most clients do.
 async fn call(server: &Server, person: Option<&str>) -> Client {
     let header = person.map(|person| ("openai-safety-identifier", person));
     let mut client = Client::connect_as(server, "", header).await;
@@ -84,7 +85,7 @@ async fn call(server: &Server, person: Option<&str>) -> Client {
     client
 }
 
-/// Says something; gives the reply.
+/// Types something, and returns the reply.
 async fn ask(client: &mut Client, text: &str) -> String {
     client.says(text).await;
     client.send(json!({ "type": "response.create" })).await;
@@ -100,7 +101,7 @@ async fn what_a_person_told_answers_nobody_else_and_the_person_is_still_known() 
         let server = remembering(by_meaning);
         let mut ada = call(&server, Some("ada")).await;
         ask(&mut ada, TOLD).await;
-        // A client may configure the session at any time: who speaks does not change by it.
+        // A client may configure the session at any time, which does not change who speaks.
         ada.update(json!({ "type": "realtime", "instructions": "Be brief." })).await;
         drop(ada);
         for round in 0..3 {

@@ -1,4 +1,4 @@
-//! Bad input and bad clients.
+//! Invalid input and misbehaving clients.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn a_client_that_goes_away_in_mid_reply_leaves_nothing_behind() {
     until("the call is over", || server.app.desk.calls.active() == 0).await;
 }
 
-/// What is sent to a client that does not read is bounded, and so is the time that it may go on like this.
+/// For a client that does not read, both the queued data and the time before it is dropped are bounded.
 #[tokio::test]
 async fn a_client_that_never_reads_is_dropped() {
     let server = Server::start(Settings::default());
@@ -80,7 +80,7 @@ async fn a_client_that_never_reads_is_dropped() {
     until_within(Duration::from_secs(30), "all work of all tests is dropped", || under_way() == 0).await;
 }
 
-/// Somebody who never pauses is answered every two minutes, and nothing grows.
+/// A person who never pauses is answered every two minutes, and no buffer grows.
 #[tokio::test]
 async fn half_an_hour_of_speech_without_a_pause_is_many_turns() {
     let server = Server::start(Settings::default());

@@ -1,4 +1,5 @@
-//! Spoken turns: found in the audio or committed, interrupted, truncated, only transcribed.
+//! Spoken turns, which are found in the audio or committed by the client, interrupted, truncated, or
+//! only transcribed.
 
 use antiphon_server::settings::Settings;
 use base64::Engine as _;
@@ -21,7 +22,7 @@ async fn a_spoken_turn_comes_in_openais_order() {
     let session = client.update(transcribed(&vad)).await;
     assert_eq!(session["audio"]["input"]["turn_detection"]["interrupt_response"], true);
     client.events.clear();
-    // All at once: many times faster than real time.
+    // All of the audio is sent at once, many times faster than real time.
     let mut audio = silence(0.5);
     audio.extend(speech(2.1));
     audio.extend(silence(1.0));
@@ -136,7 +137,7 @@ async fn manual_turns_are_committed_by_the_client() {
     client.appends(&speech(1.0)).await;
     client.send(json!({ "type": "input_audio_buffer.clear" })).await;
     client.until("input_audio_buffer.cleared").await;
-    // A minute at once, which no queue for real time could hold.
+    // A minute of audio is sent at once, which no queue for real time could hold.
     for _ in 0..4 {
         client.appends(&speech(15.02)).await;
     }
@@ -207,7 +208,7 @@ async fn telephone_audio_goes_in_and_out() {
         let deltas = client.events.iter().filter(|event| event["type"] == "response.output_audio.delta");
         let bytes: usize =
             deltas.map(|event| BASE64.decode(event["delta"].as_str().unwrap()).unwrap().len()).sum();
-        // Fourteen letters of 50 ms: "one word one word".
+        // Fourteen letters of 50 ms each: "one word one word".
         assert!((5_000..6_500).contains(&bytes), "{bytes}");
     }
 }

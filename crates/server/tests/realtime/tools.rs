@@ -1,4 +1,5 @@
-//! Tools: called, answered, and called while the words before are still spoken.
+//! Tools that the client runs: the calls, their answers, and calls while the words before them are still
+//! being spoken.
 
 use antiphon_server::settings::Settings;
 use serde_json::json;

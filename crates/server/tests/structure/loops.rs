@@ -1,7 +1,8 @@
-//! No source files import each other in a loop: then each can be understood, tested and moved without the others.
+//! Source files must not import each other in a loop, so that each can be understood, tested and moved without
+//! the others.
 //!
-//! A module and its children count as one, seen from beside them; among themselves the children must not form a loop
-//! either. What a module and its own descendants import of each other does not count, nor do tests and benchmarks.
+//! Seen from outside, a module and its children count as one. Among themselves, the children must not form a loop
+//! either. Imports between a module and its own descendants do not count, and neither do tests and benchmarks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -15,7 +16,7 @@ fn no_source_files_import_each_other_in_a_loop() {
     let mut complaints = String::new();
     for folder in std::fs::read_dir(root().join("crates")).expect("the crates") {
         let folder = folder.expect("a crate").path();
-        // Beside the crates lies a page about them.
+        // The folder of the crates also contains a README.
         if !folder.is_dir() {
             continue;
         }
@@ -32,11 +33,11 @@ fn no_source_files_import_each_other_in_a_loop() {
 struct Loop {
     /// The modules in the loop, sorted.
     members: Vec<String>,
-    /// The imports between the members, a line each.
+    /// The imports between the members, one on each line.
     imports: String,
 }
 
-/// All loops of a crate: below each module, those among its children.
+/// All loops in a crate: for each module, the loops among its children.
 fn loops(krate: &Crate) -> Vec<Loop> {
     let imports = krate.imports();
     let mut found = Vec::new();
@@ -69,7 +70,7 @@ fn line(krate: &Crate, import: &Import) -> String {
     format!("    {}:{} imports {}\n", file.display(), import.line, to.path)
 }
 
-/// The child of `parent` under which a module lies, or which it is.
+/// The child of `parent` that is this module or contains it.
 fn child_of(krate: &Crate, parent: usize, module: usize) -> Option<usize> {
     let mut at = module;
     loop {
@@ -80,7 +81,7 @@ fn child_of(krate: &Crate, parent: usize, module: usize) -> Option<usize> {
     }
 }
 
-/// Groups of nodes each of which can be reached from every other of its group.
+/// Groups of nodes in which each node can be reached from every other.
 fn circles(edges: &BTreeSet<(usize, usize)>) -> Vec<BTreeSet<usize>> {
     let reachable = |start: usize| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
@@ -108,15 +109,15 @@ fn loops_are_found_through_re_exports_and_expressions_and_not_in_tests() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loops");
     let files = [
         ("lib.rs", "mod a; mod b; mod c; mod d; mod e; pub use b::{B, Other as Renamed};"),
-        // To b, by what the root re-exports of it under another name.
+        // Imports b through a re-export in the root, under another name.
         ("a.rs", "mod deep; use crate::{Renamed, d::D}; pub struct A; fn of_child() { deep::f() }"),
-        // Back to a's child, in an expression: a and its children count as one.
+        // Imports a child of a in an expression, which closes the loop, because a and its children count as one.
         ("b.rs", "use std::fmt; pub struct B; pub struct Other; fn f() { crate::a::deep::f() }"),
-        // What a child and its parent import of each other is no loop.
+        // Imports between a child and its parent do not count.
         ("a/deep.rs", "use super::A; pub fn f() {}"),
         ("c.rs", "use super::d::*; pub struct C;"),
         ("d.rs", "pub struct D; #[cfg(test)] use crate::c::C; #[cfg(test)] mod tests { use crate::c::C; }"),
-        // Comments and strings import nothing.
+        // Comments and strings do not count as imports.
         ("e.rs", "use crate::c::C; // crate::a::A\n const TEXT: &str = \"crate::a::A\";"),
     ];
     std::fs::create_dir_all(folder.join("a")).expect("a folder");

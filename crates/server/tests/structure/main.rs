@@ -1,4 +1,4 @@
-//! What holds for the source as a whole: which files import which, and in what words it is written.
+//! Rules for the source as a whole: which files may import which, and how comments and names are worded.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod loops;

@@ -1,11 +1,11 @@
-//! The modules of a crate, and which of them import which. What is compiled for tests only does not count.
+//! The modules of a crate, and which of them import which. Code that is compiled for tests only does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::source::{Token, read};
 
-/// Re-exports of re-exports that are followed; more would be a circle of re-exports.
+/// How many re-exports are followed in a row. More of them must be a loop of re-exports.
 const MAX_REEXPORTS: usize = 8;
 
 /// A crate's modules; the first one is its root.
@@ -16,27 +16,27 @@ pub(crate) struct Crate {
 /// A module, in a file of its own or inside another's.
 pub(crate) struct Module {
     pub(crate) file: PathBuf,
-    /// Such as `cache::redis`; empty for the root.
+    /// The path, such as `cache::redis`; empty for the root.
     pub(crate) path: String,
     pub(crate) parent: Option<usize>,
     pub(crate) children: BTreeMap<String, usize>,
-    /// Names of what is defined here.
+    /// The names that are defined in the module.
     items: BTreeSet<String>,
     uses: Vec<WrittenPath>,
     /// Paths outside of `use`, such as `crate::a::f()`.
     mentions: Vec<WrittenPath>,
 }
 
-/// A path as written, from the module it stands in.
+/// A path as written in the source, seen from the module that contains it.
 struct WrittenPath {
     segments: Vec<String>,
-    /// What `use` calls it here; `None` for `*`, and outside of `use`.
+    /// The name that `use` gives it in this module; `None` for `*`, and for paths outside of `use`.
     name: Option<String>,
     glob: bool,
     line: usize,
 }
 
-/// That one module names something in another.
+/// An import: one module names something in another.
 pub(crate) struct Import {
     pub(crate) from: usize,
     pub(crate) to: usize,
@@ -52,7 +52,7 @@ impl Crate {
         found
     }
 
-    /// Every import of one module by another of the same crate.
+    /// All imports of one module by another in the same crate.
     pub(crate) fn imports(&self) -> Vec<Import> {
         let mut imports = Vec::new();
         for (from, module) in self.modules.iter().enumerate() {
@@ -67,7 +67,7 @@ impl Crate {
         imports
     }
 
-    /// The module in which what the path names is defined; `None` when that is another crate.
+    /// The module that defines what the path names; `None` if that is in another crate.
     fn resolve(&self, from: usize, path: &[String], depth: usize) -> Option<usize> {
         if depth > MAX_REEXPORTS {
             return None;
@@ -84,11 +84,11 @@ impl Crate {
             rest = &rest[1..];
         }
         let defined_in = self.look_up(at, rest, depth);
-        // Unknown below a path of ours: a macro made it.
+        // A name that is unknown although its path belongs to this crate was made by a macro.
         if prefixed { defined_in.or(Some(at)) } else { defined_in }
     }
 
-    /// The same for a path that begins in this module.
+    /// Does the same for a path that begins in this module.
     fn look_up(&self, at: usize, path: &[String], depth: usize) -> Option<usize> {
         let module = &self.modules[at];
         let Some((first, rest)) = path.split_first() else { return Some(at) };
@@ -129,7 +129,7 @@ impl Crate {
         self.modules.len() - 1
     }
 
-    /// `folder`: where the files of this module's children lie.
+    /// Reads the tokens of a module. `folder` is where the files of its children are.
     fn scan(&mut self, module: usize, tokens: &[Token], folder: &Path) {
         let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
         let (mut at, mut depth) = (0, 0);
@@ -199,7 +199,7 @@ impl Crate {
         let inside = folder.join(name);
         let file =
             [folder.join(format!("{name}.rs")), inside.join("mod.rs")].into_iter().find(|f| f.is_file());
-        // Without its file it is one that `#[path]` chooses, for another system.
+        // Without a file it is a module that `#[path]` selects for another operating system.
         if let Some(file) = file {
             let path = self.path_of_child(parent, name);
             let child = self.add_file(&file, &inside, Some(parent), &path);
@@ -220,7 +220,7 @@ impl Crate {
     }
 }
 
-/// The identifiers of the path that begins at a token, and where it ends.
+/// The identifiers of the path that begins at a token, and the position after it.
 fn segments(tokens: &[Token], start: usize) -> (Vec<String>, usize) {
     let mut segments = vec![tokens[start].text.clone()];
     let mut at = start + 1;
@@ -234,7 +234,7 @@ fn segments(tokens: &[Token], start: usize) -> (Vec<String>, usize) {
     (segments, at)
 }
 
-/// The leaves of what stands between `use` and `;`.
+/// The leaves of the tree between `use` and `;`.
 fn use_tree(tokens: &[Token], prefix: &[String], line: usize, found: &mut Vec<WrittenPath>) {
     let mut segments = prefix.to_vec();
     for (at, token) in tokens.iter().enumerate() {
@@ -265,7 +265,7 @@ fn use_tree(tokens: &[Token], prefix: &[String], line: usize, found: &mut Vec<Wr
     found.push(WrittenPath { segments, name, glob: false, line });
 }
 
-/// What stands between the commas of a group, inner groups left whole.
+/// Splits a group at its commas; inner groups stay whole.
 fn branches(tokens: &[Token]) -> Vec<&[Token]> {
     let mut depth = 0;
     let parts = tokens.split(|token| {
@@ -279,7 +279,7 @@ fn branches(tokens: &[Token]) -> Vec<&[Token]> {
     parts.filter(|branch| !branch.is_empty()).collect()
 }
 
-/// After the bracket that closes the one at a token.
+/// The position after the bracket that closes the one at `open`.
 fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -301,7 +301,7 @@ fn is_for_tests(attribute: &[Token]) -> bool {
     has("cfg") && has("test") && !has("not")
 }
 
-/// After the item, field, variant or statement that begins at a token, its other attributes included.
+/// The position after the item, field, variant or statement that begins at a token, including its other attributes.
 fn end_of_item(tokens: &[Token], start: usize) -> usize {
     let mut at = start;
     while tokens.get(at).is_some_and(|token| token.text == "#") {

@@ -1,8 +1,9 @@
-//! Rust source as tokens and comments: as much of the language as the structural tests need, without a parser to compile.
+//! Splits Rust source into tokens and comments. It understands as much of the language as the structural tests need,
+//! so that they do not have to compile a parser.
 
 use std::path::{Path, PathBuf};
 
-/// A file taken apart.
+/// The tokens and comments of a file.
 #[derive(Default)]
 pub(crate) struct Source {
     pub(crate) tokens: Vec<Token>,
@@ -20,7 +21,7 @@ pub(crate) struct Token {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Comment {
     pub(crate) text: String,
-    /// Where it begins.
+    /// The line on which it begins.
     pub(crate) line: usize,
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Reads a file and takes it apart.
+/// Reads a file and splits it.
 pub(crate) fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     take_apart(&text)
@@ -66,7 +67,7 @@ struct Lexer<'a> {
     rest: &'a str,
     line: usize,
     source: Source,
-    /// Marker and line of the comment line before, if nothing but white space came after it.
+    /// Marker and line of the previous comment line, if only white space has come since.
     last_comment: Option<(&'static str, usize)>,
 }
 
@@ -82,7 +83,7 @@ impl<'a> Lexer<'a> {
         } else if let Some(length) = literal(self.rest) {
             self.token("\"\"", length);
         } else if first == '\'' {
-            // What is no character literal is a lifetime.
+            // A quote that begins no character literal begins a lifetime.
             self.take(1);
             let length = word(self.rest);
             self.take(length);
@@ -97,7 +98,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes on by so many bytes.
+    /// Advances by this many bytes.
     fn take(&mut self, length: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at(length);
         self.line += taken.matches('\n').count();
@@ -152,12 +153,12 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Bytes of the word at the beginning.
+/// Length in bytes of the word at the beginning.
 fn word(text: &str) -> usize {
     text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
-/// Bytes of the string or character literal at the beginning, if there is one.
+/// Length in bytes of the string or character literal at the beginning, if there is one.
 fn literal(text: &str) -> Option<usize> {
     let prefix = word(text);
     let body = &text[prefix..];
@@ -183,7 +184,7 @@ fn literal(text: &str) -> Option<usize> {
     }
 }
 
-/// Bytes up to and with the closing quote, past escaped ones.
+/// Length in bytes up to the closing quote and including it. Escaped quotes do not count.
 fn quoted(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {

@@ -1,15 +1,11 @@
-//! The source speaks plain English with the field's names: see docs/GLOSSARY.md and docs/STYLE.md.
+//! Comments must be plain English, and names must be those of the field: see docs/GLOSSARY.md and docs/STYLE.md.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::source::{Source, read, root, rust_files};
 
-/// Files whose words are still to be mended. May only become fewer.
-const NOT_DONE: &str = include_str!("not_done.txt");
-
-/// Names of types that are gone: the crate they were in, and what stands in their place.
+/// Type names that must not be used again: the crate in which they were, the old name, and the new one.
 const OLD_NAMES: &[(&str, &str, &str)] = &[
     ("agent", "Afterwards", "BackgroundWork"),
     ("agent", "Drained", "DrainedStream"),
@@ -23,35 +19,22 @@ const OLD_NAMES: &[(&str, &str, &str)] = &[
     ("core", "Preparation", "Prefetch"),
 ];
 
-/// Parts of names of types that are gone from all crates.
+/// Parts of type names that must not be used again in any crate: the old part and the new one.
 const OLD_WORDS: &[(&str, &str)] =
     &[("Foresee", "Prefetch"), ("Foresight", "Prefetch"), ("Rehears", "WarmUp")];
 
-/// Names that say nothing unless they are qualified, as in `CallState`.
+/// Names that say too little unless they are qualified, as in `CallState`.
 const BARE_NAMES: &[&str] = &["Arguments", "Item", "Output", "State"];
 
 #[test]
 fn words_are_plain() {
     let root = root();
-    let not_done: BTreeSet<&str> =
-        NOT_DONE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let found: BTreeMap<String, Vec<String>> = files(&root)
-        .iter()
-        .map(|path| {
-            let name = path.strip_prefix(&root).expect("under the root").to_string_lossy().into_owned();
-            let faults = faults(&name, &read(path));
-            (name, faults)
-        })
-        .filter(|(_, faults)| !faults.is_empty())
-        .collect();
     let mut complaints = String::new();
-    for (file, faults) in found.iter().filter(|(file, _)| !not_done.contains(file.as_str())) {
-        for fault in faults {
+    for path in files(&root) {
+        let file = path.strip_prefix(&root).expect("under the root").to_string_lossy();
+        for fault in faults(&file, &read(&path)) {
             writeln!(complaints, "{file}:{fault}").expect("text");
         }
-    }
-    for file in not_done.iter().filter(|file| !found.contains_key(**file)) {
-        writeln!(complaints, "{file} is done, moved or gone: take it out of not_done.txt").expect("text");
     }
     assert!(complaints.is_empty(), "{complaints}");
 }
@@ -60,7 +43,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
     [root.join("crates"), root.join("fuzz")].iter().flat_map(|folder| rust_files(folder)).collect()
 }
 
-/// What is wrong with the words of a file, each with its line.
+/// The faults in the comments and names of a file, each with its line.
 fn faults(file: &str, source: &Source) -> Vec<String> {
     let one_word = source.comments.iter().filter(|comment| is_one_word(&comment.text));
     let mut faults: Vec<String> = one_word
@@ -80,12 +63,12 @@ fn faults(file: &str, source: &Source) -> Vec<String> {
     faults
 }
 
-/// Whether it is a single word, and no code.
+/// Whether a comment is a single word and not code.
 fn is_one_word(comment: &str) -> bool {
     comment.split_whitespace().count() == 1 && comment.contains(char::is_alphabetic) && !comment.contains('`')
 }
 
-/// The types that are declared, their lines, and whether other modules see them.
+/// The types that are declared, with their lines and whether other modules can see them.
 fn types(source: &Source) -> Vec<(&str, usize, bool)> {
     let mut types = Vec::new();
     for (at, pair) in source.tokens.windows(2).enumerate() {

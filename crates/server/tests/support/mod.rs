@@ -1,4 +1,4 @@
-//! A server on an ephemeral port of this machine, with engines that do what the request tells them.
+//! A server on an ephemeral local port, with engines that do what the request tells them.
 
 #![allow(dead_code, reason = "each test program uses its share")]
 
@@ -34,7 +34,7 @@ impl Server {
         Self::serve(app(settings), listener, address)
     }
 
-    /// A server whose calls are spoken turns from their beginning on.
+    /// A server whose calls contain spoken turns from their beginning.
     pub(crate) fn start_speaking(settings: Settings) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -51,7 +51,7 @@ impl Server {
     }
 
     fn serve(app: Arc<App>, listener: TcpListener, address: SocketAddr) -> Self {
-        // An error means that a provider is installed already, which is as good.
+        // An error means that another provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = stream::once(async { drop(stopped.await) });
@@ -59,7 +59,7 @@ impl Server {
         Self { app, address, stop: Some(stop), task }
     }
 
-    /// The address of a WebSocket.
+    /// The URL of one of the server's WebSockets.
     pub(crate) fn socket(&self, path: &str) -> String {
         self.url(path).replacen("http", "ws", 1)
     }
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-/// What a server with these settings shares.
+/// The state of a server with these settings.
 pub(crate) fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, agent(), engines(), Measuring::default()).expect("threads"))
 }

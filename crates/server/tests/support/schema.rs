@@ -1,4 +1,4 @@
-//! OpenAI's own schemas, against which replies are held.
+//! Validates responses and events against OpenAI's own schemas.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use antiphon_testkit::testdata;
 use serde_json::{Value, json};
 
-/// The schemas of server events by their `type`.
+/// Validators for server events, by their `type`.
 static SERVER_EVENTS: OnceLock<HashMap<String, jsonschema::Validator>> = OnceLock::new();
 
-/// Panics unless `event` is a server event of OpenAI Realtime.
+/// Panics unless `event` is a valid server event of OpenAI Realtime.
 pub(crate) fn assert_server_event(event: &Value) {
     let validators = SERVER_EVENTS.get_or_init(|| server_events(api()));
     let kind = event["type"].as_str().expect("a type");
@@ -31,7 +31,8 @@ fn server_events(mut api: Value) -> HashMap<String, jsonschema::Validator> {
     let mut components = api["components"].take();
     allow_null(&mut components);
     let schemas = components["schemas"].as_object().expect("schemas").clone();
-    // Only what the events are made of: compiling all of the API for each would take minutes.
+    // Only the schemas that the events use are compiled, because compiling the whole API for each event would
+    // take minutes.
     let used = |name: &str| !name.contains("Beta") && !name.contains("Translation");
     let events = schemas.iter().filter(|(name, _)| name.starts_with("RealtimeServerEvent") && used(name));
     events
@@ -44,7 +45,7 @@ fn server_events(mut api: Value) -> HashMap<String, jsonschema::Validator> {
         .collect()
 }
 
-/// OpenAI's own examples have these as null though its schemas do not say so.
+/// Removes null fields that are null in OpenAI's own examples although its schemas do not allow it.
 fn drop_allowed_nulls(value: &mut Value) {
     const NULLS: [&str; 13] = [
         "status_details",
@@ -71,7 +72,7 @@ fn drop_allowed_nulls(value: &mut Value) {
     }
 }
 
-/// Panics unless `value` is a `name` of OpenAI's OpenAPI description.
+/// Panics unless `value` is valid for the schema `name` in OpenAI's OpenAPI description.
 pub(crate) fn assert_is(name: &str, value: &Value) {
     let mut components = api()["components"].take();
     allow_null(&mut components);
@@ -82,7 +83,8 @@ pub(crate) fn assert_is(name: &str, value: &Value) {
     assert!(errors.is_empty(), "not a {name}: {errors:#?}\n{value:#}");
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema has a type `null`; the description uses both.
+/// OpenAPI 3.0 says `nullable` where JSON Schema has the type `null`, and the description uses both, so they
+/// are unified.
 fn allow_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(allow_null),

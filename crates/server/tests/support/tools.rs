@@ -1,9 +1,9 @@
-//! What the tests share.
+//! Helpers that several test programs share.
 #![allow(dead_code, reason = "each test program uses its share")]
 
 use std::time::Duration;
 
-/// Waits until `done` holds, at most five seconds.
+/// Waits until `done` holds, for at most five seconds.
 pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
     until_within(Duration::from_secs(5), what, done).await;
 }
@@ -17,7 +17,7 @@ pub(crate) async fn until_within(limit: Duration, what: &str, done: impl Fn() ->
     }
 }
 
-/// Tasks of the runtime that are not finished.
+/// The number of the runtime's unfinished tasks.
 pub(crate) fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }

@@ -1,4 +1,4 @@
-//! Telnyx media streaming: the webhook, and a call in Telnyx's own messages.
+//! Telnyx media streaming: the webhook, and a call with Telnyx's own messages.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const FRAME: Duration = Duration::from_millis(20);
 const TOKEN: &str = "a stream's token";
 
-/// The account's key.
+/// The key with which the account signs webhook requests.
 fn account() -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
 }
@@ -35,7 +35,7 @@ fn server() -> Server {
     Server::start_speaking(Settings { telephony, ..Settings::default() })
 }
 
-/// What the webhook answers to a call, signed by this account.
+/// The webhook's answer to a call whose request this account has signed.
 async fn webhook(server: &Server, account: &Ed25519KeyPair) -> reqwest::Response {
     let body = "CallSid=v3%3A1&From=%2B13122010094&To=%2B13122123456";
     let now = antiphon_telemetry::unix_time().as_secs();
@@ -73,7 +73,7 @@ async fn a_caller_is_connected_by_the_webhook_heard_and_answered() {
     let tone: Vec<i16> = (0..160).map(|n| if n / 20 % 2 == 0 { 6_000 } else { -6_000 }).collect();
     Law::Mu.encode_into(&tone, &mut mulaw);
     let (speech, silence) = (BASE64.encode(&mulaw), BASE64.encode([0xFF; 160]));
-    // Each second piece comes before the one that it follows.
+    // Neighbouring pieces are swapped, so that each second piece comes before the one that it should follow.
     let pieces = (0..130).map(|n: u64| n ^ 1);
     let mut heard = Vec::new();
     let mut frames = tokio::time::interval(FRAME);

@@ -1,4 +1,4 @@
-//! Twilio Media Streams: the webhook, and a call in Twilio's own messages.
+//! Twilio Media Streams: the webhook, and a call with Twilio's own messages.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const FORM: &str = "application/x-www-form-urlencoded";
 const FRAME: Duration = Duration::from_millis(20);
 
-/// Twilio's side of a call.
+/// A scripted Twilio at the other end of the connection.
 struct Phone {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     sequence: u32,
@@ -48,7 +48,7 @@ impl Phone {
         self.socket.send(Message::text(message.to_string())).await.expect("sent");
     }
 
-    /// Sends audio in real time; gives what came meanwhile.
+    /// Sends audio in real time, and returns the messages that came meanwhile.
     async fn speaks(&mut self, loud: bool, lasting: Duration) -> Vec<Value> {
         let mut heard = Vec::new();
         let tone: Vec<i16> = (0..160).map(|n| if n / 20 % 2 == 0 { 6_000 } else { -6_000 }).collect();
@@ -96,7 +96,7 @@ fn parse(message: Option<Result<Message, Error>>) -> Value {
     }
 }
 
-/// Seconds of audio in media messages.
+/// The length of the audio in these messages, in seconds.
 fn seconds(messages: &[Value]) -> f64 {
     let media = messages.iter().filter(|message| message["event"] == "media");
     let bytes: usize = media
@@ -129,7 +129,7 @@ async fn a_caller_is_heard_answered_and_may_interrupt() {
                 json!({ "event": "dtmf", "streamSid": "MZ1", "dtmf": { "track": "inbound", "digit": "5" } }),
             )
             .await;
-        // A long reply: the keypress is repeated letter by letter.
+        // The reply repeats the keypress letter by letter, which makes it long.
         phone.until("media").await;
         let heard = phone.speaks(true, Duration::from_millis(1_500)).await;
         assert!(heard.iter().any(|message| message["event"] == "clear"), "{heard:#?}");
@@ -220,7 +220,8 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
         post.header("x-twilio-signature", signature).send()
     };
     assert_eq!(post("AAAA").await.unwrap().status(), 403);
-    // printf 'https://voice.example.com/telephony/twilioCallSidCA1' | openssl dgst -sha1 -hmac 12345 -binary | base64
+    // Computed with: printf 'https://voice.example.com/telephony/twilioCallSidCA1' | openssl dgst -sha1 -hmac 12345
+    // -binary | base64
     let answer = post("NcBVNYw87W+ih8+cXhbk+2OKXcA=").await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.text().await.unwrap().contains("wss://voice.example.com/telephony/twilio/media"));

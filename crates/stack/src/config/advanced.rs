@@ -1,11 +1,11 @@
-//! What few people need to set.
+//! The section `[advanced]`: settings that few people need.
 
 use std::ops::RangeInclusive;
 
 use antiphon_core::settings;
 use antiphon_core::settings::Check;
 
-/// `[advanced] frame_ms`: from the least, which is also its step. Telephone frames are 20 ms; with more than 200 ms an
+/// Range of `[advanced] frame_ms`; its minimum is also its step. Telephone frames are 20 ms; with more than 200 ms an
 /// interruption would be noticed late.
 pub(crate) const FRAME_MS: RangeInclusive<u32> = 20..=200;
 

@@ -1,4 +1,4 @@
-//! What is kept so that it need not be made again.
+//! The section `[cache]`: which results are cached, for how long, and in how much space.
 
 use antiphon_core::settings::Check;
 use antiphon_core::{choices, settings};
@@ -17,9 +17,9 @@ choices! {
     }
 }
 
-/// Room for a cache in MiB: up to 1 TiB.
+/// Range of the space for a cache in MiB, up to 1 TiB.
 const ROOM: Check = Check::Between(1.0, 1_048_576.0);
-/// A time to live of zero would keep nothing: there are switches for that.
+/// Minimum time to live in seconds. Zero would keep nothing, and there are switches for that.
 const TTL: Check = Check::AtLeast(1.0);
 const REDIS_URL: Check = Check::Text {
     what: "an address that begins with redis://, rediss:// or unix:",

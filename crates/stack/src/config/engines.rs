@@ -1,4 +1,4 @@
-//! `engines = [...]`: a list of engines within the section of a stage, each with the section's keys for its own.
+//! Expands `engines = [...]`: the list of engines in a stage's section, each of which inherits the section's keys.
 
 use antiphon_core::settings::SectionInfo;
 use toml::{Table, Value};
@@ -8,8 +8,8 @@ use super::tree;
 /// The key that holds the list.
 pub(super) const LIST: &str = "engines";
 
-/// Gives each engine of a list what its section says of all. A name stands for an engine with the section's keys: all of
-/// them if it is the section's `engine`, else those that do not belong to that alone.
+/// Gives each engine of a list the keys of its section. An engine given only by its name inherits all of them if it
+/// is the section's `engine`; otherwise it inherits those that are not specific to that engine.
 pub(super) fn expand(mut table: Table, whole: &SectionInfo) -> Result<Table, String> {
     for stage in whole.sections.iter().filter(|stage| stage.keys.iter().any(|key| key.name() == LIST)) {
         let Some(Value::Table(section)) = table.get_mut(stage.name()) else { continue };

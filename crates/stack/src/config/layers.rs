@@ -1,4 +1,4 @@
-//! The layers of the configuration: what was tuned, over it the file, over it the environment.
+//! The layers of the configuration: tuned settings, overridden by the file, overridden by the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use toml::{Table, Value};
 
 use super::{Config, engines, names, tree};
 
-/// Environment variables of this prefix are settings: `ANTIPHON_SECTION__KEY`.
+/// Environment variables with this prefix are settings: `ANTIPHON_SECTION__KEY`.
 const PREFIX: &str = "ANTIPHON_";
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// This file.
+    /// The value was read from this file.
     File(String),
-    /// This environment variable.
+    /// The value was read from this environment variable.
     Environment(String),
 }
 
@@ -29,21 +29,21 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What the layers say together.
+/// The merged layers.
 pub(super) struct Layers {
     whole: SectionInfo,
     vars: Vec<(String, String)>,
     table: Table,
-    /// Of each key that is not at its default.
+    /// The origin of each key that is not at its default.
     pub(super) origins: BTreeMap<String, Origin>,
-    /// About old names: one line each.
+    /// Warnings about old names: one line each.
     pub(super) warnings: Vec<String>,
-    /// Names and texts of the files.
+    /// The names and texts of the files, to find the line on which a key is set.
     files: Vec<(String, String)>,
 }
 
 impl Layers {
-    /// No layer yet; files may name the environment variables `vars`.
+    /// Starts without any layer. Files may refer to the environment variables `vars`.
     pub(super) fn new(vars: impl Iterator<Item = (String, String)>) -> Self {
         Self {
             whole: described(),
@@ -55,7 +55,7 @@ impl Layers {
         }
     }
 
-    /// Lays a file over what there is.
+    /// Adds a file, which overrides the layers so far.
     pub(super) fn add_file(&mut self, text: &str, name: &str) -> Result<()> {
         let mut table: Table =
             text.parse().map_err(|e: toml::de::Error| at(text, name, e.span(), e.message()))?;
@@ -72,7 +72,7 @@ impl Layers {
         self.add(table, &Origin::File(name.to_owned()))
     }
 
-    /// Lays the environment over what there is.
+    /// Adds the environment, which overrides the layers so far.
     pub(super) fn add_environment(&mut self) -> Result<()> {
         for (variable, value) in self.vars.clone() {
             let Some(path) = self.path_of(&variable) else { continue };
@@ -110,12 +110,12 @@ impl Layers {
         Ok(())
     }
 
-    /// Gives the values their types and checks each.
+    /// Converts the values to their types and checks each of them.
     pub(super) fn config(&self) -> Result<Config> {
         let table = engines::expand(self.table.clone(), &self.whole).map_err(anyhow::Error::msg)?;
         let config: Config = serde_path_to_error::deserialize(table).map_err(|error| {
             let path = error.path().to_string();
-            // `stt.engines[0].model` is known as `stt.model`.
+            // The origin of `stt.engines[0].model` is stored under `stt.model`.
             let parts = path.split('.').map(|part| part.split('[').next().unwrap_or(part));
             let parts: Vec<&str> = parts
                 .enumerate()
@@ -129,9 +129,9 @@ impl Layers {
         Ok(config)
     }
 
-    /// An error about a key, with the place where it is set.
+    /// An error about a key, with the place where the key is set.
     pub(super) fn explain(&self, path: &str, message: &str) -> anyhow::Error {
-        // What is wrong in a list of engines came with the list.
+        // An error in a list of engines belongs to the layer from which the list came.
         let (stage, _) = path.split_once('.').unwrap_or((path, ""));
         let list = format!("{stage}.{}", engines::LIST);
         match self.origins.get(path).or_else(|| self.origins.get(&list)) {
@@ -149,7 +149,7 @@ impl Layers {
         let keys = self.whole.all_keys();
         let aliases = keys.iter().find(|key| key.path == path).map(|key| key.aliases.as_slice());
         let aliases = aliases.unwrap_or_default().iter().map(|alias| alias.path.as_str());
-        // An engine that is only named has no line but that of its list.
+        // An engine given only by its name has no line of its own, so the line of the list is named.
         let mut places = [path].into_iter().chain(aliases).chain([in_list.as_str(), list.as_str()]);
         match places.find_map(|place| tree::line(text, place)) {
             Some(line) => anyhow!("{name}:{line}: {message}"),
@@ -158,7 +158,7 @@ impl Layers {
     }
 }
 
-/// All sections and keys that there are.
+/// All sections and keys of the configuration.
 pub(super) fn described() -> SectionInfo {
     Config::section("").unwrap_or_else(|| SectionInfo::new("", ""))
 }
@@ -168,24 +168,24 @@ fn bracketed(path: &str) -> String {
     path.rsplit_once('.').map_or_else(|| format!("[{path}]"), |(section, key)| format!("[{section}] {key}"))
 }
 
-/// What is wrong with a value, in words for whoever wrote it.
+/// Rephrases an error of the parser for whoever wrote the value.
 fn wrong(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let Some(rest) = first.strip_prefix("unknown variant ") else { return first.to_owned() };
-    // The value is quoted first, then those that are known.
+    // The parser quotes the value first, then the known ones.
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let (value, known) = (quoted.next().unwrap_or_default(), quoted.collect::<Vec<_>>());
     let nearest = names::nearest(value, known.iter().copied()).unwrap_or_default();
     format!("\"{value}\" is not known; did you mean \"{nearest}\"? There are {}", known.join(", "))
 }
 
-/// A TOML value, or else the text itself.
+/// The text as a TOML value, or as a string if it is not valid TOML.
 fn parse(text: &str) -> Value {
     let document: Option<Table> = format!("value = {text}").parse().ok();
     document.and_then(|mut t| t.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// Replaces `${NAME}` in every string; `$${` stands for `${`.
+/// Replaces `${NAME}` in every string by the environment variable; `$${` stands for a literal `${`.
 fn expand(value: &mut Value, vars: &[(String, String)], name: &str) -> Result<()> {
     match value {
         Value::String(text) => *text = expanded(text, vars, name)?,

@@ -1,4 +1,5 @@
-//! The names of keys: old ones become today's, and unknown ones are refused with the nearest known one.
+//! The names of keys: old names are replaced by the current ones, and unknown names are refused with the nearest
+//! known one.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +9,17 @@ use toml::{Table, Value};
 use super::engines::LIST;
 use super::tree;
 
-/// A key that stood under another of its names.
+/// A key that was set under an old or alternative name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Renamed {
     pub(super) from: String,
     pub(super) to: String,
-    /// Whether whoever wrote it should be told.
+    /// Whether whoever wrote it is warned.
     pub(super) deprecated: bool,
 }
 
-/// Moves each key that stands under another of its names to where it belongs, also in lists of engines. What stands
-/// there already stays.
+/// Moves each key that is set under another of its names to its current name, also in lists of engines. A value that
+/// already has the current name stays.
 pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
     let keys = whole.all_keys();
     let aliases = || keys.iter().flat_map(|key| key.aliases.iter().map(move |alias| (*key, alias)));
@@ -31,7 +32,7 @@ pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
         }
         renamed.extend(rename_in_list(table, key, alias));
     }
-    // A section that is no more would be unknown, even when nothing is in it.
+    // An old section would count as unknown even when it is empty, so it is removed.
     for section in left.iter().filter(|path| whole.sections.iter().all(|known| known.path != **path)) {
         if table.get(section).and_then(Value::as_table).is_some_and(Table::is_empty) {
             table.remove(section);
@@ -40,7 +41,7 @@ pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
     renamed
 }
 
-/// The same in each table of a list of engines, where names begin at the stage's section.
+/// Does the same in each table of a list of engines, where names are relative to the stage's section.
 fn rename_in_list(table: &mut Table, key: &KeyInfo, alias: &Alias) -> Option<Renamed> {
     let (stage, from) = alias.path.split_once('.')?;
     let to = key.path.strip_prefix(stage)?.strip_prefix('.')?;
@@ -55,7 +56,7 @@ fn rename_in_list(table: &mut Table, key: &KeyInfo, alias: &Alias) -> Option<Ren
 fn move_key(table: &mut Table, from: &str, to: &str) -> bool {
     let Some(value) = tree::take(table, from) else { return false };
     if !tree::contains(table, to) {
-        // Where no table can be made, the name in the way is refused later.
+        // If a value of another type stands in the way, it is refused later.
         tree::put(table, to, value);
     }
     true
@@ -67,16 +68,16 @@ impl Renamed {
     }
 }
 
-/// Today's name of a key.
+/// The current name of a key.
 pub(super) fn current<'a>(whole: &'a SectionInfo, path: &'a str) -> &'a str {
     let key = whole.all_keys().into_iter().find(|key| key.aliases.iter().any(|alias| alias.path == path));
     key.map_or(path, |key| &key.path)
 }
 
-/// A name that there is not.
+/// An unknown name.
 #[derive(Debug)]
 pub(super) struct Unknown {
-    /// In full.
+    /// The full name.
     pub(super) path: String,
     pub(super) message: String,
 }
@@ -126,14 +127,14 @@ fn unknown(name: &str, section: &SectionInfo, whole: &SectionInfo) -> Unknown {
     Unknown { path, message }
 }
 
-/// The section near this one that has a key of this name.
+/// Another section of the same stage that has a key of this name.
 fn elsewhere<'a>(name: &str, section: &SectionInfo, whole: &'a SectionInfo) -> Option<&'a str> {
     let (stage, keys) = (section.path.split('.').next()?, whole.all_keys());
     let near = |key: &&&KeyInfo| key.name() == name && key.path.split('.').next() == Some(stage);
     keys.iter().find(near).and_then(|key| Some(key.path.rsplit_once('.')?.0))
 }
 
-/// The name that is most like this one.
+/// The known name that is most similar to this one.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |known: &&str| strsim::jaro_winkler(known, name);
     known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))

@@ -1,4 +1,5 @@
-//! What is written from the declarations of keys: the example file, the reference page, the list on the command line.
+//! Texts generated from the declarations of keys: the example file, the reference page, and the list on the
+//! command line.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::layers::described;
 
-/// How wide comments in the example file are.
+/// Width of comments in the example file, in characters.
 const WIDTH: usize = 110;
 
 /// All keys whose full names begin with `prefix`, in the order of their declarations.
@@ -20,7 +21,7 @@ pub fn keys(prefix: &str) -> Vec<KeyInfo> {
     described().all_keys().into_iter().filter(within).cloned().collect()
 }
 
-/// A file with every key at its default.
+/// An example file that shows every key with its default.
 pub fn example() -> String {
     let mut text = "\
 # Antiphon's configuration, with every key at its default. Copy it to antiphon.toml and keep what you change.
@@ -35,7 +36,7 @@ pub fn example() -> String {
 }
 
 fn write_example(text: &mut String, section: &SectionInfo) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "\n{}[{}]", comment(&section.help), section.path);
     for key in &section.keys {
         let help = match &key.check {
@@ -54,12 +55,12 @@ fn write_example(text: &mut String, section: &SectionInfo) {
     }
 }
 
-/// The default in TOML, of a key that has one.
+/// The default of a key in TOML; `None` if it has no default.
 fn set(key: &KeyInfo) -> Option<String> {
     match &key.default {
         Value::Null => None,
         Value::String(text) => Some(toml::Value::String(text.clone()).to_string()),
-        // Numbers, switches and empty lists are written in TOML as in JSON.
+        // Numbers, booleans and empty lists look the same in TOML and in JSON.
         value => Some(value.to_string()),
     }
 }
@@ -116,7 +117,7 @@ fn write_section(text: &mut String, section: &SectionInfo) {
     }
 }
 
-/// The type and what of it is allowed.
+/// The type of a key and its allowed values.
 fn kind(key: &KeyInfo) -> String {
     let choices: Vec<_> = key.choices.iter().map(|choice| format!("`{choice}`")).collect();
     match &key.check {

@@ -1,4 +1,4 @@
-//! Keys and tokens.
+//! API keys and tokens in the configuration.
 
 use std::fmt;
 

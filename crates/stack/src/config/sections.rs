@@ -1,4 +1,4 @@
-//! The whole file, and the tables of the server and the agent.
+//! The whole configuration, and the sections that belong to the server and the agent.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ settings! {
 }
 
 impl Config {
-    /// Where data is kept: `[server] data_dir`, or else a folder in the user's data directory.
+    /// The folder for data: `[server] data_dir`, or else a folder in the user's data directory.
     pub fn data_dir(&self) -> Result<PathBuf> {
         if let Some(dir) = &self.server.data_dir {
             return Ok(dir.clone());
@@ -62,7 +62,7 @@ impl Config {
         Ok(home.context("no HOME: set [server] data_dir")?.join("antiphon"))
     }
 
-    /// Where models are kept: `[server] models_dir`, or else a folder in the data directory.
+    /// The folder for models: `[server] models_dir`, or else a folder in the data directory.
     pub fn models_dir(&self) -> Result<PathBuf> {
         self.server.models_dir.clone().map_or_else(|| Ok(self.data_dir()?.join("models")), Ok)
     }
@@ -88,7 +88,7 @@ settings! {
     }
 }
 
-/// Names the models' folder, for the server and for its tests.
+/// The environment variable with the models' folder, for the server and for its tests.
 pub const MODELS_VARIABLE: &str = "ANTIPHON_MODELS";
 
 /// Certificate and key, PEM files.
@@ -261,7 +261,7 @@ settings! {
     }
 }
 
-/// An address of a server that speaks HTTP.
+/// Requires an HTTP or HTTPS address.
 const HTTP_URL: Check = Check::Text {
     what: "an address that begins with https:// or http://",
     holds: |url| url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https")),

@@ -1,4 +1,4 @@
-//! The stages of a reply, and which engines do their work.
+//! The sections of the stages `[stt]`, `[llm]`, `[tts]` and `[embed]`, and of the fallback between their engines.
 
 use antiphon_core::settings::Check;
 use antiphon_core::{choices, settings};
@@ -15,7 +15,7 @@ use antiphon_providers::vendors::openai::{
 
 use super::secret::Secret;
 
-/// What something costs: any amount.
+/// Range of prices: any amount from zero.
 const PRICE: Check = Check::AtLeast(0.0);
 choices! {
     /// Which recogniser.
@@ -36,7 +36,7 @@ choices! {
 }
 
 impl SttEngine {
-    /// Whether it is a server.
+    /// Whether the engine is a remote server.
     pub const fn is_remote(self) -> bool {
         matches!(self, Self::OpenAi | Self::Deepgram | Self::AssemblyAi)
     }
@@ -93,7 +93,7 @@ choices! {
 }
 
 impl LlmEngine {
-    /// Whether it is a server.
+    /// Whether the engine is a remote server.
     pub const fn is_remote(self) -> bool {
         matches!(self, Self::OpenAi | Self::Anthropic | Self::Gemini)
     }
@@ -138,7 +138,7 @@ settings! {
 }
 
 impl Llm {
-    /// The engine that the section means: `openai` where only an address is given.
+    /// The engine in effect: `openai` where only an address is given.
     pub fn resolved_engine(&self) -> LlmEngine {
         match (self.engine, &self.base_url) {
             (LlmEngine::Llama, Some(_)) => LlmEngine::OpenAi,
@@ -170,7 +170,7 @@ choices! {
 }
 
 impl TtsEngine {
-    /// Whether it is a server.
+    /// Whether the engine is a remote server.
     pub const fn is_remote(self) -> bool {
         matches!(self, Self::OpenAi | Self::ElevenLabs | Self::Cartesia | Self::Deepgram)
     }
@@ -227,7 +227,7 @@ choices! {
 }
 
 impl EmbedEngine {
-    /// Whether it is a server.
+    /// Whether the engine is a remote server.
     pub const fn is_remote(self) -> bool {
         matches!(self, Self::OpenAi)
     }

@@ -94,7 +94,7 @@ fn the_example_file_and_the_reference_page_are_as_the_declarations_have_them() {
 
 #[test]
 fn every_key_has_help_and_a_default_or_an_example_that_is_good() {
-    // Keys that are only shown in a comment are set as well.
+    // Keys that the example shows only in a comment are set as well.
     let mut text = String::new();
     for line in example().lines() {
         let shown = line.strip_prefix("# ").filter(|line| {

@@ -1,9 +1,10 @@
-//! Paths in tables: `tts.elevenlabs.stability` is the key `stability` of the table `elevenlabs` in the table `tts`.
+//! Access to TOML tables by path: `tts.elevenlabs.stability` is the key `stability` of the table `elevenlabs` in the
+//! table `tts`.
 
 use antiphon_core::settings::SectionInfo;
 use toml::{Table, Value};
 
-/// Takes a value out.
+/// Removes the value at this path and returns it.
 pub(super) fn take(table: &mut Table, path: &str) -> Option<Value> {
     match path.split_once('.') {
         None => table.remove(path),
@@ -11,7 +12,7 @@ pub(super) fn take(table: &mut Table, path: &str) -> Option<Value> {
     }
 }
 
-/// Whether there is a value.
+/// Whether there is a value at this path.
 pub(super) fn contains(table: &Table, path: &str) -> bool {
     match path.split_once('.') {
         None => table.contains_key(path),
@@ -21,7 +22,8 @@ pub(super) fn contains(table: &Table, path: &str) -> bool {
     }
 }
 
-/// Puts a value in, with the tables around it. False if something that is no table stands in the way.
+/// Inserts a value at this path and creates the tables around it. Returns false if a value that is not a table stands
+/// in the way.
 pub(super) fn put(table: &mut Table, path: &str, value: Value) -> bool {
     match path.split_once('.') {
         None => {
@@ -35,7 +37,7 @@ pub(super) fn put(table: &mut Table, path: &str, value: Value) -> bool {
     }
 }
 
-/// Lays one table over another: section by section, and key by key in each.
+/// Merges one table over another: section by section, and key by key in each section.
 pub(super) fn merge(below: &mut Table, above: Table, section: &SectionInfo) {
     for (name, value) in above {
         let known = section.sections.iter().find(|section| section.name() == name);
@@ -59,7 +61,8 @@ pub(super) fn paths(table: &Table, section: &SectionInfo) -> Vec<String> {
     found
 }
 
-/// The line of a file on which a key is set, counted from 1. In a list of tables: the first table that has it.
+/// The line of a file on which a key is set, counted from 1. In a list of tables, the line in the first table that
+/// has the key.
 pub(super) fn line(text: &str, path: &str) -> Option<usize> {
     let document = toml::de::DeTable::parse(text).ok()?;
     let at = position(document.get_ref(), path)?;

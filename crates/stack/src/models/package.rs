@@ -1,4 +1,4 @@
-//! Fetching one package with pip or npm, which most machines have, and unpacking it.
+//! Downloads one package with pip or npm, which most machines have, and unpacks it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// The longest a package may take: 100 MB at 1 Mbit/s are 14 minutes.
+/// Longest time for one package. 100 MB at 1 Mbit/s take 14 minutes.
 const WITHIN: Duration = Duration::from_mins(15);
 /// How often the size of a running download is read, for the progress bar.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -21,7 +21,8 @@ pub(super) enum Manager {
 }
 
 impl Manager {
-    /// The package manager for a source such as `pypi:NAME==VERSION`, if it is installed, and the package.
+    /// The package manager for a source such as `pypi:NAME==VERSION`, and the package. Fails if the manager is
+    /// not installed.
     pub(super) fn of(source: &str) -> Result<(Self, &str)> {
         match source.split_once(':') {
             Some(("pypi", package)) => {
@@ -35,11 +36,11 @@ impl Manager {
             Some(("npm", _)) => {
                 bail!("it is fetched with npm, which is not installed: apt install npm")
             }
-            _ => bail!("{source} is no source: pypi:NAME==VERSION or npm:NAME==VERSION"),
+            _ => bail!("{source} is not a package: give pypi:NAME==VERSION or npm:NAME==VERSION"),
         }
     }
 
-    /// Downloads the package into a folder and reports the bytes that are there to `progress`.
+    /// Downloads the package into a folder. `progress` is called with the number of bytes downloaded so far.
     pub(super) fn download(&self, package: &str, to: &Path, progress: impl Fn(u64)) -> Result<PathBuf> {
         let log = to.join("log");
         let (name, mut command) = match self {
@@ -57,7 +58,7 @@ impl Manager {
         }
         let mut entries = std::fs::read_dir(to)?.filter_map(|entry| Some(entry.ok()?.path()));
         let archive = |path: &PathBuf| path.extension().is_some_and(|e| e == "whl" || e == "tgz");
-        entries.find(archive).with_context(|| format!("{name} brought no package"))
+        entries.find(archive).with_context(|| format!("{name} downloaded no package"))
     }
 }
 
@@ -71,7 +72,7 @@ fn pip_download(pip: &[&str], package: &str, to: &Path) -> Command {
     command
         .args(&pip[1..])
         .args(["download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"])
-        // One build of each library, whatever Python is installed: the hash is that build's.
+        // The hash belongs to one build of each library, so that build is downloaded whatever Python is installed.
         .args(["--progress-bar", "off", "--only-binary=:all:", "--python-version", "3.11", "-d"])
         .arg(to)
         .arg(package);
@@ -85,7 +86,7 @@ fn npm_pack(package: &str, to: &Path) -> Command {
     command
 }
 
-/// Waits for a command; whether it succeeded.
+/// Waits for a command, and returns whether it succeeded.
 #[expect(clippy::disallowed_methods, reason = "waits for another process")]
 fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
     let until = Instant::now() + WITHIN;
@@ -96,7 +97,7 @@ fn wait(child: &mut Child, look: impl Fn()) -> Result<bool> {
         if Instant::now() > until {
             child.kill()?;
             child.wait()?;
-            bail!("not there after {} minutes", WITHIN.as_secs() / 60);
+            bail!("the download was not complete after {} minutes", WITHIN.as_secs() / 60);
         }
         look();
         std::thread::sleep(LOOK_EVERY);
@@ -115,7 +116,7 @@ fn used(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Copies a file out of an archive: at most `limit` bytes, whatever the archive claims.
+/// Extracts a file from an archive: at most `limit` bytes, whatever size the archive claims.
 pub(super) fn extract(archive: &Path, inside: &str, limit: u64, to: &Path) -> Result<()> {
     let file = File::open(archive)?;
     let missing = || format!("the package has no {inside}");

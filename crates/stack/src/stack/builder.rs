@@ -1,4 +1,4 @@
-//! Opens models as they are asked for, so that a simulated stack needs none.
+//! Opens models only when an engine needs them, so that a stack of simulations needs none.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ use super::layers::Engine;
 use super::{listed, section};
 use crate::config::{Config, Secret, TurnEngine, VadEngine};
 
-/// OpenAI's own address; other servers speak its protocols as well.
+/// OpenAI's own address. Other servers use the same protocols at other addresses.
 pub(super) const OPENAI: &str = "https://api.openai.com/v1";
 
-/// What an engine measures of itself, if anything.
+/// The component with an engine's measurements, if it has any.
 pub(super) type Measured = Option<Arc<dyn Component>>;
 
-/// The language models, and what of the embedded ones is measured.
+/// The language models, and the components with the measurements of the embedded ones.
 pub(super) type LanguageModels = (Vec<Engine<dyn Llm>>, Vec<Arc<dyn Component>>);
 
 pub(super) struct Builder<'a> {
     pub(super) config: &'a Config,
     pub(super) models: PathBuf,
     pub(super) pool: &'a ModelPool,
-    /// ONNX Runtime, loaded when the first engine needs it.
+    /// ONNX Runtime, which is loaded when the first engine needs it.
     runtime: OnceCell<OnnxRuntime>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Builder<'a> {
         self.models.join(path)
     }
 
-    /// The detector, and what of it is measured.
+    /// The voice activity detector and its measurements.
     pub(super) fn vad(&self) -> Result<(Layered<dyn Vad>, Measured)> {
         let layered = |vad: Arc<dyn Vad>| Layered::new(vad.name(), vad);
         if self.config.vad.engine == VadEngine::Energy {
@@ -70,7 +70,8 @@ impl<'a> Builder<'a> {
         let silero = SileroVad::open(self.runtime()?, &model, gate)?;
         let measured = silero.component();
         let silero = layered(Arc::new(silero));
-        // The gate stands inside: the detector asks it itself.
+        // The gate is part of the detector, which asks it itself, so nothing is wrapped here: only its name
+        // is listed.
         Ok((if gated { silero.with("gated", |vad| vad) } else { silero }, Some(measured)))
     }
 
@@ -82,14 +83,14 @@ impl<'a> Builder<'a> {
         Ok(Some(Arc::new(SmartTurn::open(self.runtime()?, self.pool, &model)?)))
     }
 
-    /// The recognisers, in the order in which they are tried.
+    /// The speech recognition engines, in the order in which they are tried.
     pub(super) fn stt(&self) -> Result<Vec<Engine<dyn Stt>>> {
         let stt = &self.config.stt;
         let engines = listed(stt, &stt.engines);
         engines.map(|stt| section::engine(stt, |stt, limits| self.one_stt(stt, limits))).collect()
     }
 
-    /// The language models, in the order in which they are tried, and what of the embedded ones is measured.
+    /// The language models, in the order in which they are tried, and the measurements of the embedded ones.
     pub(super) fn llm(&self) -> Result<LanguageModels> {
         let llm = &self.config.llm;
         let mut measured = Vec::new();
@@ -104,14 +105,14 @@ impl<'a> Builder<'a> {
         Ok((engines, measured))
     }
 
-    /// The voices, in the order in which they are tried.
+    /// The speech synthesis engines, in the order in which they are tried.
     pub(super) fn tts(&self) -> Result<Vec<Engine<dyn Tts>>> {
         let tts = &self.config.tts;
         let engines = listed(tts, &tts.engines);
         engines.map(|tts| section::engine(tts, |tts, limits| self.one_tts(tts, limits))).collect()
     }
 
-    /// The embedders, in the order in which they are tried.
+    /// The embedding engines, in the order in which they are tried.
     pub(super) fn embed(&self) -> Result<Vec<Engine<dyn Embed>>> {
         let embed = &self.config.embed;
         let engines = listed(embed, &embed.engines);
@@ -119,18 +120,18 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The library of ONNX Runtime: named by the environment, or else beside the models.
+/// The library of ONNX Runtime: the path in the environment, or else the one next to the models.
 fn library(models: &Path) -> PathBuf {
     std::env::var_os("ORT_DYLIB_PATH")
         .map_or_else(|| models.join("onnxruntime/libonnxruntime.so"), PathBuf::from)
 }
 
-/// The key of a server, if one is configured.
+/// The API key of a server, if one is configured.
 pub(super) fn api_key(given: Option<&Secret>) -> Option<ApiKey> {
     given.map(|key| ApiKey::new(key.reveal()))
 }
 
-/// The key of a server that does not work without one.
+/// The API key of a server that does not work without one; an error says how to configure it.
 pub(super) fn key(section: &str, engine: &str, given: Option<&Secret>) -> Result<ApiKey> {
     if let Some(key) = api_key(given) {
         return Ok(key);

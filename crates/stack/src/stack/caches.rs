@@ -1,4 +1,4 @@
-//! The caches and where they are kept.
+//! Builds the caches and the layers in which their entries are stored.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
         return Ok(None);
     }
     let clock: Clock = Arc::new(unix_ms);
-    // Redis is asked last: the disk of this machine is nearer.
+    // Redis comes last because the disk of this machine is faster to reach.
     let mut layers: Vec<Arc<dyn Layer>> = Vec::new();
     if cache.disk {
         let folder = config.data_dir()?.join("cache");

@@ -1,4 +1,4 @@
-//! Embedders by name.
+//! Makes the embedding engine of a section.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::builder::{Builder, OPENAI, api_key};
 use crate::config::{self, EmbedEngine};
 
 impl Builder<'_> {
-    /// One embedder. Remote ones tell `limits` what their servers say.
+    /// Makes one embedding engine. A remote engine reports its server's rate limits to `limits`.
     pub(super) fn one_embed(
         &self,
         embed: &config::Embed,

@@ -1,4 +1,4 @@
-//! What is remembered of persons and what the agent knows, and the cache of searches in both.
+//! The memories of persons, the knowledge of the agent, and the cache of searches in both.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 
 use crate::config::Config;
 
-/// Results of searches in stores of this process are cached under this name.
+/// The name under which searches in the stores of this process are cached.
 const IN_PROCESS: &str = "in process";
 
-/// The memories of this process.
+/// The store of memories, which lives in this process.
 pub(super) fn memories(embed: &Arc<dyn Embed>, results: Option<&Arc<SearchCache>>) -> Arc<dyn Memories> {
     let memories = Arc::new(InProcessMemories::new(embed.clone()));
     match results {
@@ -21,7 +21,7 @@ pub(super) fn memories(embed: &Arc<dyn Embed>, results: Option<&Arc<SearchCache>
     }
 }
 
-/// The knowledge with the cache of its searches before it.
+/// The knowledge, with the cache of its searches in front of it.
 pub(super) fn searched(known: Arc<InProcessKnowledge>, results: Option<&SearchCache>) -> Arc<dyn Knowledge> {
     match results {
         Some(results) => Arc::new(CachedKnowledge::new(known, results, TenantId::only(), IN_PROCESS)),
@@ -29,7 +29,7 @@ pub(super) fn searched(known: Arc<InProcessKnowledge>, results: Option<&SearchCa
     }
 }
 
-/// The passages of the configured files, if there are any; they are embedded by [`read_knowledge`].
+/// The passages of the configured files, if there are any. [`read_knowledge`] embeds them later.
 pub(super) fn knowledge(config: &Config, embed: &Arc<dyn Embed>) -> Result<Option<InProcessKnowledge>> {
     let mut known = Vec::new();
     for file in &config.kb.files {

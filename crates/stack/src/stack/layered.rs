@@ -1,30 +1,30 @@
-//! An engine with what stands before it, which can say of what it was made.
+//! An engine with the decorators in front of it, and their names for the description of the stack.
 
 use std::sync::Arc;
 
-/// An engine and the names of what it was made of.
+/// An engine, with the names of all that it consists of.
 pub(super) struct Layered<E: ?Sized> {
     pub(super) engine: Arc<E>,
-    /// The engines, in the order in which they are tried.
+    /// The names of the engines, in the order in which they are tried.
     names: Vec<String>,
-    /// What stands before them, from the inside out.
+    /// The names of the decorators, from the innermost to the outermost.
     layers: Vec<&'static str>,
 }
 
 impl<E: ?Sized> Layered<E> {
-    /// An engine with nothing before it.
+    /// An engine without decorators.
     pub(super) fn new(name: impl Into<String>, engine: Arc<E>) -> Self {
         Self { engine, names: vec![name.into()], layers: Vec::new() }
     }
 
-    /// The engine with one more thing before it.
+    /// The same engine with one more decorator.
     pub(super) fn with(self, layer: &'static str, wrap: impl FnOnce(Arc<E>) -> Arc<E>) -> Self {
         let Self { engine, names, mut layers } = self;
         layers.push(layer);
         Self { engine: wrap(engine), names, layers }
     }
 
-    /// One engine made of several; of what stands before them, each thing counts once.
+    /// One engine made of several. A decorator that several of them have is named once.
     pub(super) fn join(
         engines: Vec<Self>,
         join: impl FnOnce(Vec<Arc<E>>) -> anyhow::Result<Arc<E>>,
@@ -45,7 +45,7 @@ impl<E: ?Sized> Layered<E> {
         Ok(Self { engine: join(parts)?, names, layers })
     }
 
-    /// What it was made of, as one line about a stage.
+    /// Describes a stage in one line.
     pub(super) fn line(&self, stage: &str) -> String {
         let names = self.names.join(", else ");
         if self.layers.is_empty() {

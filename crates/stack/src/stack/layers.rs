@@ -1,5 +1,5 @@
-//! What stands between a call and the engines of a stage: round each engine a guard (breaker, concurrency limit, queue by
-//! priority) and a cache, then hedging, then fallback from one engine to the next.
+//! The decorators between a call and the engines of a stage. Each engine has a guard (breaker, concurrency limit,
+//! priority queue) and a cache; then come hedging, and fallback from one engine to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,45 +19,47 @@ use super::codec::Clips;
 use super::layered::Layered;
 use crate::config::{self, Cache, Config, ReplyCache};
 
-/// How long the last engine of a stage may take: a call gives up at the same time.
+/// How long the last engine of a stage may take. A call gives up after the same time.
 const LAST: AnswerBounds = AnswerBounds { first: Duration::from_secs(20), stall: Duration::from_secs(10) };
-/// A guard gives up a little before the fallback does, so that its breaker hears of it.
+/// A guard gives up this much before the fallback does, so that its breaker learns of the failure.
 const EARLIER: Duration = Duration::from_millis(50);
-/// Embeddings of this process start at once, however many there are; identical ones are made once.
+/// How many embeddings of this process may run at once: practically all of them, and identical ones are
+/// computed once.
 const AT_ONCE: usize = 1_024;
 
-/// An engine on its way into a stack.
+/// An engine that is about to become part of a stack.
 pub(super) struct Engine<E: ?Sized> {
     pub(super) inner: Arc<E>,
-    /// As the configuration calls it.
+    /// Its name in the configuration.
     pub(super) name: String,
-    /// All that is configured of it: what another one makes is not used in its place.
+    /// All of its settings. They are part of the cache key, so that another engine's results are never used in
+    /// its place.
     pub(super) settings: String,
-    /// Told what its server says of how many requests it will still take.
+    /// The rate limits that its server reports.
     pub(super) limits: Arc<RateLimits>,
-    /// The most requests at a time, for those elsewhere.
+    /// The most requests at a time, for remote engines.
     pub(super) max_concurrent: Option<usize>,
-    /// What it is sent costs, as its section sells it; of speech alone.
+    /// The price of what it is sent, in the unit of its section. Only engines of speech have one.
     pub(super) price: Option<f64>,
 }
 
-/// The embedding engine with all that stands before it, and its cache, if it has one.
+/// The embedding engine with all of its decorators, and its cache, if it has one.
 pub(super) type EmbedLayers = (Layered<dyn Embed>, Option<Arc<CachedEmbed>>);
 
-/// Puts guards, caches and fallback before engines, and keeps what of them is measured.
+/// Puts guards, caches and fallback in front of engines, and collects what they measure.
 pub(super) struct Layers<'a> {
     config: &'a config::Fallback,
     caches: Option<&'a Caches>,
     cpu_pool: Arc<CpuPool>,
     rules: ReplyRules,
-    /// The share of questions that may get a wrong reply, where replies answer other words.
+    /// The share of questions that may get a wrong reply, where the semantic cache is on.
     error_bound: Option<f64>,
-    /// What is known of replies by their meaning, and of which engine and embedder.
+    /// The semantic caches of replies, each with a key that stands for its engine and embedder.
     pub(super) semantic: Vec<(Key, Arc<SemanticReplies>)>,
     targets: Arc<Targets>,
-    /// Of what engines of speech are sent.
+    /// Meters of what engines of speech are sent.
     meters: Arc<Meters>,
-    /// Told how each request ends.
+    /// Is told how each request ends.
     pub(super) observer: Arc<LateObserver>,
     components: Vec<Arc<dyn Component>>,
 }
@@ -99,7 +101,8 @@ impl<'a> Layers<'a> {
             let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine.inner, observer));
             let guarded = Layered::new(engine.name, observed)
                 .with("guarded", |inner| Arc::new(Guarded::new(inner, target)));
-            // Each engine's own answers: what another said in its place is not its.
+            // Each engine has its own entries, because a fallback's answer is not an answer of the engine
+            // that failed.
             let Some(cache) = replies else { return Ok(guarded) };
             let by_meaning = self.error_bound.map(|bound| {
                 SemanticReplies::new(name, guarded.engine.clone(), embed.clone(), bound).map(Arc::new)
@@ -164,7 +167,8 @@ impl<'a> Layers<'a> {
         self.fall_back(guarded, bounds, |fallback| fallback as Arc<dyn Stt>)
     }
 
-    /// The embedder, and itself again if it is cached: those who look for closeness in the cache want that.
+    /// The embedding engine. If it is cached, the cache is returned as well, for those who look for similar texts
+    /// in it.
     pub(super) fn embed(&mut self, engines: Vec<Engine<dyn Embed>>, max_batch: usize) -> Result<EmbedLayers> {
         let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
@@ -180,7 +184,7 @@ impl<'a> Layers<'a> {
             self.components.push(batched.statistics());
             Arc::new(batched)
         });
-        // Outermost: engines in each other's place are of the same model.
+        // The cache is outermost, because the engines of a fallback for embeddings all run the same model.
         let Some(cache) = self.cache(Kind::Embedding) else { return Ok((batched, None)) };
         let cached = Arc::new(CachedEmbed::new(batched.engine.clone(), cache.clone()));
         Ok((batched.with("cached", |_| cached.clone()), Some(cached)))
@@ -190,7 +194,7 @@ impl<'a> Layers<'a> {
         self.caches.and_then(|caches| caches.of(kind))
     }
 
-    /// Guards each engine. All but the last must answer within `bounds`.
+    /// Puts a guard in front of each engine. All engines but the last must answer within `bounds`.
     fn guard<E: ?Sized>(
         &self,
         stage: &str,
@@ -210,7 +214,7 @@ impl<'a> Layers<'a> {
             };
             let limit = match engine.max_concurrent {
                 Some(max) => LimitBounds { min: LimitBounds::default().min.min(max), max },
-                // Engines of this process queue in threads of their own, by priority: nothing more need limit them.
+                // Engines of this process queue by priority in threads of their own, so no other limit is needed.
                 None => LimitBounds::UNLIMITED,
             };
             let name = format!("{stage} {}{number}", engine.name);
@@ -221,7 +225,8 @@ impl<'a> Layers<'a> {
         guarded.collect()
     }
 
-    /// Has slow requests of the first engine answered by the second as well, or by itself where there is no other.
+    /// Sends a slow request of the first engine to the second as well, or once more to the first if there is
+    /// no other.
     fn hedge<E: ?Sized>(
         &mut self,
         engines: &mut Vec<Layered<E>>,
@@ -239,7 +244,7 @@ impl<'a> Layers<'a> {
         engines.insert(0, first);
     }
 
-    /// One engine stays as it is; several are used one after the other.
+    /// Puts several engines behind a fallback, which tries them one after the other. A single engine stays as it is.
     fn fall_back<E: FallbackStage + ?Sized>(
         &mut self,
         mut engines: Vec<Layered<E>>,

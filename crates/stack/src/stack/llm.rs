@@ -1,4 +1,4 @@
-//! Language models by name.
+//! Makes the language model of a section.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use anyhow::{Context, Result};
 use super::builder::{Builder, Measured, OPENAI, api_key, key};
 use crate::config::{self, LlmEngine};
 
-/// A remote language model, still with its own name.
+/// A remote language model with its concrete type, so that each can be probed in its own way.
 enum Remote {
     OpenAi(OpenAiChat),
     Anthropic(AnthropicChat),
     Gemini(GeminiChat),
 }
 
-/// The remote engine of a section, if that is what it means.
+/// The remote engine of a section; `None` if the engine is embedded.
 fn remote(llm: &config::Llm, limits: &Arc<RateLimits>) -> Result<Option<Remote>> {
     let engine = llm.resolved_engine();
     let name = engine.name();
@@ -61,7 +61,7 @@ fn remote(llm: &config::Llm, limits: &Arc<RateLimits>) -> Result<Option<Remote>>
     }))
 }
 
-/// Whether the server of a remote engine is there and takes the key; `None` for the engines of this process.
+/// Checks that the server of a remote engine can be reached and accepts the API key. `None` for embedded engines.
 pub async fn probe(llm: &config::Llm) -> Option<Result<()>> {
     let asked = match remote(llm, &Arc::default()) {
         Ok(None) => return None,
@@ -74,7 +74,8 @@ pub async fn probe(llm: &config::Llm) -> Option<Result<()>> {
 }
 
 impl Builder<'_> {
-    /// One language model, and what of it is measured. Remote ones tell `limits` what their servers say.
+    /// Makes one language model, with its measurements if it has any. A remote engine reports its server's rate
+    /// limits to `limits`.
     pub(super) fn one_llm(
         &self,
         llm: &config::Llm,

@@ -1,4 +1,4 @@
-//! What the sections of all stages have in common.
+//! The parts that the sections of all stages have in common.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use serde_json::Value;
 use super::layers::Engine;
 use crate::config::{Embed, Llm, Stt, Tts};
 
-/// Requests to a server at a time, where the configuration does not say: what vendors allow, or more.
+/// Most requests to a server at a time, where the configuration does not set it. Vendors allow as many or fewer.
 const DEFAULT_CONCURRENCY: usize = 256;
 
 /// A stage's section of the configuration, or an entry in its list of engines.
 pub(super) trait StageSection: serde::Serialize {
-    /// The engine, as the configuration calls it.
+    /// The name of the engine in the configuration.
     fn engine_name(&self) -> &'static str;
 
-    /// Whether the engine is a server.
+    /// Whether the engine is a remote server.
     fn is_remote(&self) -> bool;
 
     /// The most requests at a time, if configured.
     fn max_concurrent(&self) -> Option<usize>;
 
-    /// What the speech that it is sent costs, as its section counts it.
+    /// The price of the speech that the engine is sent, in the unit of its section.
     fn price(&self) -> Option<f64>;
 }
 
@@ -63,7 +63,7 @@ stage_section!(Embed, embed, embed.engine, {
     None
 });
 
-/// Makes the engine of a section; `make` is given what to tell how many requests the server will still take.
+/// Makes the engine of a section. `make` receives the rate limits to which the engine reports.
 pub(super) fn engine<S: StageSection, E: ?Sized>(
     section: &S,
     make: impl FnOnce(&S, &Arc<RateLimits>) -> Result<Arc<E>>,
@@ -80,7 +80,7 @@ pub(super) fn engine<S: StageSection, E: ?Sized>(
     })
 }
 
-/// All that is configured of an engine, without what is another vendor's and without secrets.
+/// The settings of an engine, without those of other vendors and without secrets.
 fn settings(section: &impl StageSection) -> Result<String> {
     let mut settings = serde_json::to_value(section).context("a section cannot be written as JSON")?;
     if let Value::Object(keys) = &mut settings {

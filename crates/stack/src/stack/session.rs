@@ -1,4 +1,4 @@
-//! How a call behaves unless its client says otherwise.
+//! The default behaviour of a call, which its client may change.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use antiphon_core::session::{
 
 use crate::config::{Config, TurnEngine};
 
-/// How a call behaves unless its client says otherwise.
+/// The default behaviour of a call, which its client may change.
 pub fn session_config(config: &Config) -> SessionConfig {
     let ms = Duration::from_millis;
     let turn = &config.turn;
@@ -50,7 +50,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
     }
 }
 
-/// Which replies given before may answer.
+/// Which earlier replies may be used again.
 pub(super) fn reply_reuse(config: &Config) -> ReplyReuse {
     match (config.agent.cache, config.agent.cache_other_words) {
         (false, _) => ReplyReuse::Never,

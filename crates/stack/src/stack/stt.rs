@@ -1,4 +1,4 @@
-//! Speech recognisers by name.
+//! Makes the speech recognition engine of a section.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::builder::{Builder, OPENAI, api_key, key};
 use crate::config::{self, SttEngine};
 
 impl Builder<'_> {
-    /// One recogniser. Those asked by HTTP tell `limits` what their servers say.
+    /// Makes one speech recognition engine. Those asked by HTTP report their server's rate limits to `limits`.
     pub(super) fn one_stt(&self, stt: &config::Stt, limits: &Arc<RateLimits>) -> Result<Arc<dyn Stt>> {
         Ok(match stt.engine {
             SttEngine::Moonshine => {
@@ -25,7 +25,7 @@ impl Builder<'_> {
                 let base_url = stt.base_url.clone().unwrap_or_else(|| OPENAI.to_owned());
                 let model = stt.model.clone().unwrap_or_else(|| "gpt-4o-mini-transcribe".to_owned());
                 Arc::new(OpenAiTranscription::new(OpenAiTranscriptionOptions {
-                    // Whisper says when what was said; OpenAI's newer models refuse to be asked.
+                    // Whisper returns timestamps; OpenAI's newer models reject requests for them.
                     timestamps: stt.openai.timestamps.unwrap_or(!model.starts_with("gpt-")),
                     base_url,
                     model,
@@ -36,7 +36,7 @@ impl Builder<'_> {
             }
             SttEngine::Deepgram => {
                 let defaults = DeepgramListenOptions::default();
-                // An engine on one's own machines needs no key.
+                // A server of one's own may need no key.
                 if stt.base_url.is_none() {
                     key("stt", "deepgram", stt.api_key.as_ref())?;
                 }

@@ -1,4 +1,4 @@
-//! The tools that the server runs for its agent.
+//! The tools that the server itself runs for its agent.
 
 mod time;
 
@@ -11,10 +11,10 @@ use anyhow::{Result, bail};
 use self::time::Time;
 use crate::config::Config;
 
-/// The names that `[agent] tools` may hold.
+/// The names that `[agent] tools` may contain.
 const KNOWN: [&str; 1] = [Time::NAME];
 
-/// The tools named in `[agent] tools`; `None` without any.
+/// The tools named in `[agent] tools`; `None` if there are none.
 pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Tools>>> {
     let mut tools: BTreeMap<String, Arc<dyn ServerTool>> = BTreeMap::new();
     for name in &config.agent.tools {
@@ -29,12 +29,12 @@ pub(super) fn of(config: &Config) -> Result<Option<Arc<dyn Tools>>> {
     Ok((!tools.is_empty()).then(|| Arc::new(ServerTools(tools)) as Arc<dyn Tools>))
 }
 
-/// One tool.
+/// A tool that the server runs.
 trait ServerTool: Send + Sync {
-    /// What the language model is told of it.
+    /// The description that the language model is given.
     fn describe(&self) -> Tool;
 
-    /// Answers a call with these arguments, JSON as the model wrote it.
+    /// Runs the tool with these arguments, in JSON as the model wrote them.
     fn run(
         &self,
         caller: &ToolCaller,

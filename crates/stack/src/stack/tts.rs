@@ -1,4 +1,4 @@
-//! Voices by name.
+//! Makes the speech synthesis engine of a section.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::builder::{Builder, api_key, key};
 use crate::config::{self, TtsEngine};
 
 impl Builder<'_> {
-    /// One voice. Those asked by HTTP tell `limits` what their servers say.
+    /// Makes one speech synthesis engine. Those asked by HTTP report their server's rate limits to `limits`.
     pub(super) fn one_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
         let file = |default: &str| tts.model.as_ref().map_or_else(|| self.model(default), PathBuf::from);
         let phonemizer = || Arc::new(Phonemizer::new());
@@ -42,7 +42,7 @@ impl Builder<'_> {
     fn openai_tts(&self, tts: &config::Tts, limits: &Arc<RateLimits>) -> Result<Arc<dyn Tts>> {
         let defaults = OpenAiSpeechOptions::default();
         let model = tts.model.clone().unwrap_or(defaults.model);
-        // OpenAI's older models and the servers that copy it take no instructions.
+        // OpenAI's older models, and servers that copy OpenAI's protocol, accept no instructions.
         let default = defaults.instructions.filter(|_| model.starts_with("gpt-"));
         Ok(Arc::new(OpenAiSpeech::new(OpenAiSpeechOptions {
             base_url: tts.base_url.clone().unwrap_or(defaults.base_url),
@@ -92,7 +92,7 @@ impl Builder<'_> {
         })?))
     }
 
-    /// The voices of the section, in the language that is recognised; else the vendor's best known.
+    /// The voices of the section, in the language of speech recognition; or else the vendor's default voices.
     fn voices(&self, tts: &config::Tts, default: Vec<Voice>) -> Vec<Voice> {
         if tts.voices.is_empty() {
             return default;

@@ -14,13 +14,14 @@ use crate::monitor::percentile_ms;
 const SLOWER: f64 = 1.5;
 /// It must also exceed the baseline by this many milliseconds, because a doubled millisecond hurts nobody.
 const SLOWER_MS: f64 = 20.0;
-/// A slow stage is well again below this many times its baseline.
+/// A slow stage counts as recovered below this many times its baseline.
 const WELL_AGAIN: f64 = 1.2;
-/// Share of failures that fires, and share below which it is well again.
+/// Share of failed requests at which an alert fires, and share below which the stage counts as recovered.
 const ERRORS: (f64, f64) = (0.05, 0.02);
-/// Share of its limit at which a level fires, and share below which it is well again.
+/// Share of its limit at which a level's alert fires, and share below which the level counts as recovered.
 const QUEUE: (f64, f64) = (0.8, 0.5);
-/// State changes of a breaker within the window that fire, and number below which it is well again.
+/// State changes of a breaker within the window at which an alert fires, and number below which the breaker counts
+/// as recovered.
 const FLAPS: (f64, f64) = (4.0, 1.0);
 
 /// What one window shows of one stage or level.
@@ -77,7 +78,8 @@ pub(super) fn slow_and_failing(
     findings
 }
 
-/// Whether a level may be full without anything being wrong: the CPU, the places at an engine, the threads of a pool.
+/// Whether a level may reach its limit without anything being wrong: the CPU, the places at an engine, the threads of
+/// a pool.
 fn may_be_full(key: &Key) -> bool {
     let (component, name) = (key.component.as_ref(), key.name.as_ref());
     (component, name) == ("process", "cpu")

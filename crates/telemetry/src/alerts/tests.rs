@@ -4,7 +4,7 @@ use super::*;
 
 const TICK: u64 = 10;
 
-/// A server in virtual time.
+/// A server whose measurements are made up, in virtual time.
 struct Server {
     alerts: Alerts,
     now: u64,
@@ -70,10 +70,10 @@ fn a_stage_that_becomes_slower_than_it_was_fires_once_and_ends_once() {
 fn what_goes_up_and_down_does_not_flap() {
     let mut server = Server::new();
     server.run(120, |_| 100, 0, &[]);
-    // Twenty seconds in two minutes are bad.
+    // In every two minutes, twenty seconds are bad.
     server.run(60, |tick| if tick % 12 < 2 { 105 } else { 100 }, 0, &[]);
     assert_eq!(server.told(), []);
-    // Bad and well in turn, three minutes each: one alert, which goes on.
+    // Three minutes are bad and three are well, in turn: that is one alert, which continues.
     server.run(60, |tick| if (tick / 18) % 2 == 0 { 400 } else { 100 }, 0, &[]);
     assert_eq!(server.told(), [(Rule::Latency, AlertState::Firing)]);
 }

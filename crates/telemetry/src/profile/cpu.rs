@@ -10,8 +10,8 @@ use super::modules::Unwind;
 use super::signal::Sampling;
 use super::{Kind, Profile, ProfileError, Stack, Weights};
 
-/// Samples in a second of CPU time of one core. It is no round number, so that samples do not fall into step with work that
-/// repeats every 10 or 20 ms. A sample costs some 30 us in all, which makes 0.3 %.
+/// Samples in a second of CPU time of one core. It is no round number, so that samples do not fall into step with
+/// work that repeats every 10 or 20 ms. A sample costs some 30 us in all, which makes 0.3 %.
 pub const HERTZ: u32 = 99;
 /// How often the samples are collected from the buffer.
 const COLLECT_EVERY: Duration = Duration::from_millis(50);
@@ -49,8 +49,8 @@ impl CpuSampler {
         Ok(begun?)
     }
 
-    /// Stops sampling and looks up the names, which takes a second or two of one core. Only the work of `component` counts, if
-    /// one is named. `call` maps a call's number to its id.
+    /// Stops sampling and looks up the names, which takes a second or two of one core. Only the work of `component`
+    /// counts, if one is named. `call` maps a call's number to its id.
     pub fn finish(self, component: Option<&str>, call: impl Fn(u32) -> Option<String>) -> Profile {
         let duration = self.began.elapsed();
         drop(self.stop);

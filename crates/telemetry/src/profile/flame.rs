@@ -1,7 +1,7 @@
 //! Flame graphs as SVG, after Brendan Gregg, "The Flame Graph", ACM Queue 14(2), 2016.
 //!
-//! Every function on a stack is a box, as wide as its share of the whole, with the outermost function at the bottom. Boxes that
-//! would be too narrow to see are left out. The name appears on hover, without any script.
+//! Every function on a stack is a box, as wide as its share of the whole, with the outermost function at the bottom.
+//! Boxes that would be too narrow to see are left out. The name appears on hover, without any script.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -91,7 +91,7 @@ impl Picture<'_> {
         let shade = name.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let (hue, light) = (self.hue + shade % 36, 62 + shade / 36 % 16);
         let (share, safe) = (node.weight as f64 / self.total * 100.0, escaped(name));
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             self.svg,
             "<g><title>{safe} ({} {}, {share:.2} %)</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" \

@@ -1,8 +1,8 @@
-//! Heap profiles: the memory that is allocated while the profile is taken and not freed, by allocation site, and the sites that
-//! grow all the time.
+//! Heap profiles: the memory that is allocated while the profile is taken and not freed, by allocation site, and the
+//! sites that grow all the time.
 //!
-//! jemalloc samples allocations by size and remembers those that are alive (its `prof` options). The program must have been
-//! started with `prof:true,prof_active:false`, which costs nothing until a profile is taken.
+//! jemalloc samples allocations by size and remembers those that are alive (its `prof` options). The program must
+//! have been started with `prof:true,prof_active:false`, which costs nothing until a profile is taken.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -14,16 +14,17 @@ use tikv_jemalloc_ctl::raw;
 
 use super::{Kind, Profile, ProfileError, Stack, Suspect, Weights, symbols};
 
-/// Mean distance between sampled bytes, as a power of two: 64 KiB. It finds a leak of some kilobytes a second within half a
-/// minute, and costs less than 1 % of the time that allocating takes.
+/// Mean distance between sampled bytes, as a power of two: 64 KiB. It finds a leak of some kilobytes a second within
+/// half a minute, and costs less than 1 % of the time that allocating takes.
 const LG_SAMPLE: usize = 16;
 /// Parts of a profile. A suspect must grow in each of them.
 pub(super) const PARTS: u32 = 4;
-/// Bytes that a suspect must hold: four samples. Less is noise.
+/// Fewest bytes of a suspect: four samples. Anything less is noise.
 const MIN_SUSPECT: u64 = 4 << LG_SAMPLE;
 /// Suspects shown, the fastest growing first.
 const MAX_SUSPECTS: usize = 20;
-/// Beginnings of function names in allocators and collections, through which all code allocates: they are no allocation sites.
+/// Beginnings of function names in allocators and collections, through which all code allocates: they are no
+/// allocation sites.
 const LIBRARIES: [&str; 19] = [
     "alloc::",
     "core::",
@@ -52,7 +53,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A heap profile that is being taken.
 pub struct HeapSampler {
     began: Instant,
-    /// For the end of each part, its time since `began`, and the bytes alive by stack.
+    /// For each part of the profile, the time of its end since `began`, and the bytes that were alive then by stack.
     parts: Vec<(Duration, HashMap<Vec<u64>, u64>)>,
 }
 
@@ -72,7 +73,7 @@ impl HeapSampler {
         Ok(sampler)
     }
 
-    /// Notes which sampled allocations are alive now: the end of one part.
+    /// Ends one part: records which sampled allocations are alive now.
     pub fn look(&mut self) -> Result<(), ProfileError> {
         let file = tempfile();
         let path = CString::new(file.display().to_string()).map_err(std::io::Error::from)?;
@@ -142,8 +143,8 @@ fn tempfile() -> std::path::PathBuf {
     std::env::temp_dir().join(format!("antiphon-{}-{unique:016x}.heap", std::process::id()))
 }
 
-/// Reads a dump in the format `heap_v2`: for each stack a line of `@` and addresses, then a line `t*: objects: bytes [...]` of
-/// what was sampled. Returns the estimated bytes by stack, the innermost address first.
+/// Reads a dump in the format `heap_v2`: for each stack a line of `@` and addresses, then a line `t*: objects: bytes
+/// [...]` of what was sampled. Returns the estimated bytes by stack, the innermost address first.
 fn parse(dump: &str) -> HashMap<Vec<u64>, u64> {
     let mut lives = HashMap::new();
     let rate = dump.lines().next().and_then(|line| line.strip_prefix("heap_v2/")?.parse().ok());
@@ -195,8 +196,8 @@ fn suspects(parts: &[(Duration, HashMap<Vec<u64>, u64>)]) -> Vec<Suspect> {
         .filter_map(|(site, (bytes, stack))| {
             let (first, last) = (*bytes.first()?, *bytes.last()?);
             let bytes_per_s = last.saturating_sub(first) as f64 / over;
-            // An even leak holds four times as much at the end as after the first part. A site of which a little more was
-            // sampled each time by chance does not even double.
+            // An even leak holds four times as much at the end as after the first part. A site of which a little more
+            // was sampled each time by chance does not even double.
             (last >= MIN_SUSPECT && last >= first * 2).then_some(Suspect {
                 site,
                 bytes_per_s,
@@ -243,7 +244,7 @@ mod tests {
             t1: 2: 128 [0: 0]\n@ 0x30\n  t*: 1: 10485760 [0: 0]\n\nMAPPED_LIBRARIES:\n";
         let lives = parse(dump);
         assert_eq!(lives.len(), 2, "the sum of all is no stack");
-        // Two of 64 bytes stand for 64 KiB each.
+        // Two samples of 64 bytes stand for 64 KiB each.
         let small = lives[&vec![0x0f, 0x1f]] as f64;
         assert!((small / (2.0 * 65_536.0) - 1.0).abs() < 0.01, "{small}");
         assert_eq!(lives[&vec![0x2f]], 10_485_760, "large ones are all sampled");

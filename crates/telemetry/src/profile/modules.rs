@@ -81,8 +81,8 @@ impl Unwind {
         Self { unwinder, cache: CacheNative::new() }
     }
 
-    /// The addresses of a stack, the innermost first; for callers it is the address of the call. `stack` holds the bytes from
-    /// the stack pointer on.
+    /// The addresses of a stack, the innermost first; for callers it is the address of the call. `stack` holds the
+    /// bytes from the stack pointer on.
     pub(super) fn addresses(&mut self, registers: Registers, stack: &[u8]) -> Vec<u64> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(registers.sp).ok_or(())?).map_err(|_| ())?;

@@ -1,9 +1,9 @@
 //! The signal that takes samples.
 //!
-//! The kernel sends SIGPROF to a running thread each time the process has used another interval of CPU time (setitimer(2),
-//! `ITIMER_PROF`). The handler copies registers, stack and tag into a free slot and returns; everything else happens on a
-//! thread of its own. The copy goes through the kernel (process_vm_readv(2)), so that a stack that ends early gives a short
-//! copy and not a fault. The handler does not allocate, lock or wait.
+//! The kernel sends SIGPROF to a running thread each time the process has used another interval of CPU time
+//! (setitimer(2), `ITIMER_PROF`). The handler copies registers, stack and tag into a free slot and returns;
+//! everything else happens on a thread of its own. The copy goes through the kernel (process_vm_readv(2)), so that a
+//! stack that ends early gives a short copy and not a fault. The handler does not allocate, lock or wait.
 #![expect(unsafe_code, reason = "signal handlers and their registers are the operating system's interface")]
 
 use std::cell::UnsafeCell;
@@ -56,8 +56,8 @@ struct Ring {
     lost: AtomicU64,
 }
 
-// SAFETY: a slot's sample is touched only by the handler that moved its state from FREE to WRITING, and by the only collector
-// once the state is FULL.
+// SAFETY: a slot's sample is touched only by the handler that moved its state from FREE to WRITING, and by the only
+// collector once the state is FULL.
 unsafe impl Sync for Ring {}
 
 /// While this value lives, samples are taken.
@@ -172,8 +172,8 @@ extern "C" fn handle(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc
     sample.registers = registers(unsafe { &*context.cast::<libc::ucontext_t>() });
     sample.tag = account::tag();
     let errno = errno();
-    // SAFETY: errno belongs to the thread. The calls write only to the slot's own buffer, and the kernel checks the address
-    // that it reads from.
+    // SAFETY: errno belongs to the thread. The calls write only to the slot's own buffer, and the kernel checks the
+    // address that it reads from.
     unsafe {
         let before = *errno;
         sample.thread = libc::syscall(libc::SYS_gettid) as u32;

@@ -1,4 +1,4 @@
-//! The events that clients send.
+//! Parses the events that Realtime clients send.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,11 @@ use super::media::Format;
 use super::session::{MaxTokens, Modalities, Voice};
 use super::tool::{FunctionChoice, FunctionTool};
 
-/// The key of a response's metadata that switches the cache for this reply.
+/// The metadata key of a response that turns the cache on or off for this reply.
 const CACHE: &str = "antiphon_cache";
 
-/// What every event has, and the audio of the one that comes fifty times a second: read without a copy.
+/// The fields common to all events, and the audio of `input_audio_buffer.append`. That event comes fifty times a
+/// second, so its audio is borrowed from the message instead of copied.
 #[derive(Deserialize)]
 pub(super) struct Head<'a> {
     #[serde(borrow, rename = "type")]
@@ -33,19 +34,19 @@ pub(super) struct Head<'a> {
 
 /// What a client asks for.
 pub(super) enum ClientRequest {
-    /// Change the session.
+    /// A change of the session.
     Update(Map<String, Value>),
-    /// Something the call does.
+    /// A command to the call.
     Command(CommandKind),
 }
 
-/// What of the session an event is read with.
+/// The parts of the session that decide how an event is read.
 pub(super) struct EventContext<'a> {
-    /// The format of audio in items.
+    /// The format of the audio in items.
     pub(super) input: Format,
-    /// The format of replies.
+    /// The audio format of replies.
     pub(super) output: Format,
-    /// The voices there are.
+    /// The names of the voices that the engine has.
     pub(super) voices: &'a [String],
 }
 
@@ -84,7 +85,7 @@ struct ResponseCreate {
     response: Option<ResponseOptions>,
 }
 
-/// What a client may ask of one response, instead of what the session says.
+/// The settings of one response; what is absent is taken from the session.
 #[derive(Default, Deserialize)]
 struct ResponseOptions {
     conversation: Option<Conversation>,
@@ -116,7 +117,7 @@ struct ResponseOutput {
     voice: Option<Voice>,
 }
 
-/// Understands an event other than `input_audio_buffer.append`.
+/// Parses any event but `input_audio_buffer.append`.
 pub(super) fn parse(kind: &str, text: &str, context: &EventContext<'_>) -> Result<ClientRequest, Invalid> {
     let command = match kind {
         "session.update" => return Ok(ClientRequest::Update(typed::<SessionUpdate>(text)?.session)),
@@ -198,8 +199,8 @@ fn create_response(event: ResponseCreate, context: &EventContext<'_>) -> Result<
     Ok(CommandKind::Reply(Box::new(request)))
 }
 
-/// Whether the reply may come from the cache. OpenAI's protocol has no field for it, so a client says it in the
-/// response's metadata.
+/// Whether the reply may come from the cache. OpenAI's protocol has no field for this, so a client says it in the
+/// metadata of the response.
 fn reuse(metadata: &BTreeMap<String, Value>) -> Result<Option<bool>, Invalid> {
     match metadata.get(CACHE).map(Value::as_str) {
         None => Ok(None),

@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 use super::session::{Kind, Session};
 use crate::{Doors, Refusal};
 
-/// A key and what it opens.
+/// A client secret and the session that it opens.
 pub struct ClientSecret {
-    /// The key.
+    /// The secret itself, which begins with `ek_`.
     pub value: String,
-    /// The session as clients read it.
+    /// The session, as the protocol shows it to clients.
     pub session: Value,
 }
 
 impl Doors {
-    /// Makes a key for sessions that begin with this `session.update`; `made_by` stands for the key of whoever asked for
-    /// it. Fails when the update is wrong, or when too many client secrets are valid.
+    /// Makes a client secret for sessions that begin with this `session.update`. `made_by` is the API key with which
+    /// it was asked for. Fails when the update is invalid, or when too many client secrets are valid.
     pub fn create_client_secret(
         &self,
         update: Map<String, Value>,

@@ -1,14 +1,14 @@
-//! What is wrong with something that a client sent.
+//! The error for something invalid that a client sent.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// An `invalid_request_error`.
+/// An error of the type `invalid_request_error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invalid {
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// The field that is wrong, if it is one.
+    /// The field that is wrong, if the error is about a single field.
     pub(super) param: Option<String>,
 }
 
@@ -21,7 +21,7 @@ impl Invalid {
         Self { code: "invalid_value", message: message.into(), param: Some(param.into()) }
     }
 
-    /// The `error` object of an `error` event; `event_id` is that of the event that is wrong.
+    /// The `error` object of an `error` event. `event_id` is the id of the client's event that is wrong.
     pub(super) fn to_json(&self, event_id: Option<&str>) -> Value {
         json!({
             "type": "invalid_request_error",
@@ -33,7 +33,7 @@ impl Invalid {
     }
 }
 
-/// Types `value`; an error names the field, whose path begins with `root`.
+/// Deserializes `value`. An error names the field that is wrong by its path, which begins with `root`.
 pub(super) fn deserialize<T: DeserializeOwned>(value: Value, root: &str) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();

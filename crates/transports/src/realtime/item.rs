@@ -1,4 +1,4 @@
-//! Items of the conversation, as clients write and read them.
+//! Items of the conversation in the JSON of the Realtime protocol.
 
 use antiphon_agent::ids;
 use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part, Role, ToolCall};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::invalid::Invalid;
 use super::media::{Format, decode_recording};
 
-/// OpenAI allows 32 characters; some clients' own identities are longer.
+/// Longest id of an item, in characters. OpenAI allows 32, but the ids that some clients make are longer.
 const MAX_ID: usize = 128;
 
-/// An item that a client gives.
+/// An item that a client sent.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum GivenItem {
@@ -29,7 +29,7 @@ pub(super) enum GivenRole {
     Assistant,
 }
 
-/// A part of a message. `text` and `audio` are how the protocol's responses write what its items call
+/// A part of a message. `text` and `audio` are the names that the protocol's responses give to what its items call
 /// `output_text` and `output_audio`.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
@@ -42,16 +42,16 @@ pub(super) enum GivenPart {
     Image {},
 }
 
-/// A given item, once it was checked.
+/// An item from a client, after it has been checked.
 pub(super) enum Given {
-    /// An item, and its speech at 16 kHz if its words are still to be found.
+    /// A new item. If its words are not known yet, its speech at 16 kHz comes with it; otherwise that is empty.
     Item(ConversationItem, Vec<i16>),
-    /// One that is in the conversation.
+    /// A reference to an item that is already in the conversation.
     Reference(ItemId),
 }
 
 impl GivenItem {
-    /// `format` is that of audio in the item.
+    /// Checks the item. `format` is the format of the audio in it, and `param` its path in error messages.
     pub(super) fn understand(self, format: Format, param: &str) -> Result<Given, Invalid> {
         let mut audio = Vec::new();
         let (id, content) = match self {
@@ -112,7 +112,7 @@ impl GivenPart {
     }
 }
 
-/// An item as its reader expects it: fields that do not belong to it are absent, never null.
+/// The JSON of an item. Fields that its type does not have are absent, never null, because clients expect it so.
 pub(super) fn to_json(item: &ConversationItem) -> Value {
     let status = match item.status {
         ItemStatus::InProgress => "in_progress",
@@ -121,7 +121,7 @@ pub(super) fn to_json(item: &ConversationItem) -> Value {
     };
     let mut json = match &item.content {
         ItemContent::Message { role, parts } => {
-            // A message that has only begun has no content yet.
+            // A message that has only just begun has no content yet.
             let begun = item.status == ItemStatus::InProgress;
             let content: Vec<Value> =
                 if begun { Vec::new() } else { parts.iter().map(|part| part_json(*role, part)).collect() };
@@ -155,7 +155,7 @@ fn part_json(role: Role, part: &Part) -> Value {
             json!({ "type": "output_audio", "transcript": transcript.as_deref().unwrap_or_default() })
         }
         (_, Part::Text(text)) => json!({ "type": "input_text", "text": text }),
-        // The key must be there though the words are not known yet: clients read it.
+        // The key must be present although the words are not known yet, because clients read it.
         (_, Part::Audio { transcript }) => json!({ "type": "input_audio", "transcript": transcript }),
     }
 }

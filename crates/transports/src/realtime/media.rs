@@ -1,4 +1,4 @@
-//! The audio of a session: its formats, and how audio comes in and goes out as base64.
+//! The audio of a session: its formats, and its conversion from and to base64.
 
 use antiphon_audio::{Ingest, Law};
 use antiphon_core::SampleRate;
@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// A format of audio.
+/// An audio format of the Realtime protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub(super) enum Format {
-    /// 16 bits, little-endian, mono.
+    /// PCM with 16 bits, little-endian, mono.
     #[serde(rename = "audio/pcm")]
     Pcm {
         #[serde(default)]
@@ -30,7 +30,7 @@ impl Default for Format {
     }
 }
 
-/// 24000, the only rate of PCM that the protocol knows.
+/// The sample rate of PCM in Hz, which is always 24000: the protocol knows no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub(super) struct PcmRate;
@@ -58,7 +58,8 @@ impl Format {
         }
     }
 
-    /// Appends `samples` in this format as base64 to `text`; `bytes` is a buffer to use again.
+    /// Appends `samples` in this format as base64 to `text`. `bytes` is a buffer that is reused, so that nothing
+    /// is allocated.
     pub(super) fn encode(self, samples: &[i16], bytes: &mut Vec<u8>, text: &mut String) {
         bytes.clear();
         match self {
@@ -70,7 +71,7 @@ impl Format {
     }
 }
 
-/// Turns what a client appends into 16 kHz samples.
+/// Converts the audio that a client appends to samples at 16 kHz.
 pub(super) struct Decoder {
     format: Format,
     ingest: Ingest,
@@ -86,9 +87,9 @@ impl Decoder {
         self.format
     }
 
-    /// Appends base64 audio to `samples`; false when it is no base64.
+    /// Decodes base64 audio and appends it to `samples`. Returns false if it is not valid base64.
     pub(super) fn decode(&mut self, base64: &str, samples: &mut Vec<i16>) -> bool {
-        /// Kept between messages: more than any client sends in real time.
+        /// Most bytes of buffer kept between messages. No client that sends in real time needs more.
         const KEPT: usize = 64 << 10;
         self.bytes.clear();
         if STANDARD.decode_vec(base64, &mut self.bytes).is_err() {
@@ -106,7 +107,7 @@ impl Decoder {
     }
 }
 
-/// A whole recording in base64 as 16 kHz samples; `None` when it is no base64.
+/// Decodes a whole recording from base64 to samples at 16 kHz. `None` if it is not valid base64.
 pub(super) fn decode_recording(format: Format, base64: &str) -> Option<Vec<i16>> {
     let (mut decoder, mut samples) = (Decoder::new(format), Vec::new());
     decoder.decode(base64, &mut samples).then(|| {

@@ -1,4 +1,4 @@
-//! OpenAI Realtime: a call as JSON events over a WebSocket, as the official clients speak it.
+//! OpenAI Realtime: a call as JSON events over a WebSocket, which OpenAI's official clients can use unchanged.
 
 mod client_event;
 mod client_secrets;
@@ -30,10 +30,11 @@ use session::Kind;
 pub(crate) use session::Session;
 use transport::{Offer, RealtimeTransport};
 
-/// 15 MiB of audio may be appended at once; base64 and JSON around it need a little more.
+/// Largest message in bytes. The protocol allows 15 MiB of audio in one event, and base64 and JSON make that larger
+/// by a third.
 const MAX_MESSAGE: usize = 24 << 20;
 
-/// The socket, also under the name that Azure gives it.
+/// The WebSocket, once more at the path that Azure gives it.
 pub fn routes() -> Vec<DoorRoute> {
     let socket =
         |path| DoorRoute { access: Access::Call, methods: vec![Method::GET], path, handler: get(connect) };
@@ -56,7 +57,7 @@ async fn connect(
 ) -> Result<Response, Refusal> {
     let session = open(&doors, &params, &headers)?;
     let line = doors.desk.admit(transport::NAME)?;
-    // OpenAI's clients name the person that they speak for in this header.
+    // OpenAI's clients name the person for whom they speak in this header.
     let person = person(headers.get("openai-safety-identifier").and_then(|id| id.to_str().ok()));
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
@@ -67,12 +68,12 @@ async fn connect(
             let config = offer.config(&session);
             Connected { transport: Box::new(RealtimeTransport::new(socket, offer, session)), config }
         };
-        // Why nobody answers is logged; the socket is closed.
+        // The desk has logged why nobody answers, and all that is left is to close the socket.
         drop(doors.desk.take(line, caller, connect).await);
     }))
 }
 
-/// Reads events, one a line, as a connection would.
+/// Parses events, one on each line, as a connection would.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(text: &str, base: &antiphon_core::session::SessionConfig) {
     let mut session = Session::new(Kind::Realtime, "m".to_owned(), base);
@@ -107,7 +108,7 @@ fn offer(agent: &Agent, engines: &Engines) -> Offer {
     }
 }
 
-/// The session that a connection begins with, or why it may not begin.
+/// The session with which a connection begins, or why it is refused.
 fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, Refusal> {
     let given = doors.presented_session(headers)?.map(|(session, _)| session);
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {

@@ -1,4 +1,5 @@
-//! The events that the server sends: a call's events in the words and in the order of Realtime.
+//! The events that the server sends: the events of a call, translated to those of the Realtime protocol in
+//! their order.
 
 use std::fmt::Write;
 
@@ -14,29 +15,29 @@ use super::item;
 use super::media::Format;
 use super::session::Session;
 
-/// The key of a response's metadata that says `exact` or `semantic` when the response came from a cache: OpenAI's
-/// protocol has no field for it.
+/// The metadata key of a response that says `exact` or `semantic` when the response came from a cache. OpenAI's
+/// protocol has no field for this.
 const SERVED_FROM_CACHE: &str = "antiphon_served_from_cache";
-/// Utterances whose transcripts are under way, at most.
+/// Most utterances whose transcripts are unfinished at the same time.
 const MAX_USERS: usize = 16;
 
-/// Writes the events of one connection, and remembers of those sent what later ones depend on.
+/// Writes the events of one connection, and remembers as much about those already sent as later ones depend on.
 pub(super) struct EventWriter {
     session_id: String,
     conversation_id: String,
-    /// How many events were written: their ids are numbered.
+    /// How many events have been written. Their ids are made from it.
     count: u64,
     created: bool,
-    /// The replies under way.
+    /// The replies that have begun and not ended.
     replies: Vec<Reply>,
     users: Vec<(ItemId, StableText)>,
     bytes: Vec<u8>,
 }
 
-/// A reply under way.
+/// A reply that has begun and not ended.
 struct Reply {
     id: ReplyId,
-    /// The output format when the reply began.
+    /// The output format at the time when the reply began.
     format: Format,
     spoken: bool,
     out_of_band: bool,
@@ -44,13 +45,13 @@ struct Reply {
     items: Vec<OutputItem>,
 }
 
-/// An item of a reply that is not over.
+/// An item of a reply that has begun and not ended.
 struct OutputItem {
     item: ItemId,
     index: usize,
-    /// Whether its content part was announced.
+    /// Whether the beginning of its content part was sent.
     part: bool,
-    /// Whether the end of its content was announced.
+    /// Whether the end of its content part was sent.
     done: bool,
 }
 
@@ -67,12 +68,12 @@ impl EventWriter {
         }
     }
 
-    /// The answer to an event of the client's that is invalid.
+    /// The answer to an invalid event of the client.
     pub(super) fn error(&mut self, invalid: &Invalid, event_id: Option<&str>) -> String {
         self.event("error", json!({ "error": invalid.to_json(event_id) }))
     }
 
-    /// Audio of a reply, which begins with [`EventWriter::audio_prefix`].
+    /// The event with audio of a reply. It begins with [`EventWriter::audio_prefix`].
     pub(super) fn audio(&mut self, reply: &ReplyId, item: &ItemId, samples: &[i16]) -> Vec<String> {
         let mut events = self.part_added(reply, item);
         let Some(known) = self.replies.iter().find(|known| known.id == *reply) else { return events };
@@ -94,18 +95,18 @@ impl EventWriter {
         events
     }
 
-    /// How every event with audio of this reply begins, which tells such an event from others without parsing it.
+    /// The beginning of every event with audio of this reply. It tells such events from others without parsing them.
     pub(super) fn audio_prefix(reply: &ReplyId) -> String {
         let id = Value::from(reply.as_str());
         format!("{{\"type\":\"response.output_audio.delta\",\"response_id\":{id}")
     }
 
-    /// The reply under way that is part of the conversation, if any.
+    /// The unfinished reply that is part of the conversation, if there is one.
     pub(super) fn conversation_reply(&self) -> Option<&ReplyId> {
         self.replies.iter().find(|reply| !reply.out_of_band).map(|reply| &reply.id)
     }
 
-    /// What the client is sent for an event of the call.
+    /// The events that the client is sent for an event of the call.
     pub(super) fn write(&mut self, event: &Event, session: &Session) -> Vec<String> {
         match event {
             Event::Configured(_) => {
@@ -187,8 +188,8 @@ impl EventWriter {
             | Event::OutputArguments { .. }
             | Event::OutputDone { .. }
             | Event::ReplyDone { .. } => self.write_reply(event, session),
-            // The client plays the audio and so knows about interruptions itself; a failure is reported with the reply
-            // or the transcript that failed.
+            // The client plays the audio, so it knows about interruptions itself. A failure is reported with the
+            // reply or the transcript that failed.
             Event::Phase(_)
             | Event::Failed(_)
             | Event::UserTextFailed { .. }
@@ -270,7 +271,8 @@ impl EventWriter {
         }
     }
 
-    /// The transcript of the person's speech: words that will not change any more as deltas, then the whole.
+    /// The transcript of the person's speech: first deltas of words that will not change any more, then the
+    /// whole text.
     fn user_text(&mut self, item: &ItemId, text: &str, done: bool, seconds: f64) -> Vec<String> {
         let at = self.users.iter().position(|(known, _)| known == item).unwrap_or_else(|| {
             if self.users.len() == MAX_USERS {
@@ -306,7 +308,7 @@ impl EventWriter {
         self.replies.iter().any(|known| known.id == *reply && known.spoken)
     }
 
-    /// The event that comes before the first content of a message.
+    /// The event that precedes the first content of a message.
     fn part_added(&mut self, reply: &ReplyId, item: &ItemId) -> Vec<String> {
         let Some(known) = self.replies.iter_mut().find(|known| known.id == *reply) else {
             return Vec::new();
@@ -321,7 +323,7 @@ impl EventWriter {
         vec![self.event("response.content_part.added", fields)]
     }
 
-    /// The events that come before the end of an item of a reply; none the second time.
+    /// The events that precede the end of an item of a reply. A second call for the same item returns none.
     fn content_done(&mut self, item: &ConversationItem) -> Vec<String> {
         let found = self.replies.iter_mut().find_map(|reply| {
             let output = reply.items.iter_mut().find(|output| output.item == item.id && !output.done)?;
@@ -403,12 +405,12 @@ impl EventWriter {
     }
 }
 
-/// The fields that say which part of which message of a reply an event is about.
+/// The fields that say to which part of which message of a reply an event belongs.
 fn place(reply: &ReplyId, item: &ItemId, index: usize) -> Value {
     json!({ "response_id": reply, "item_id": item, "output_index": index, "content_index": 0 })
 }
 
-/// A content part: parts say `audio` and `text` where items say `output_audio` and `output_text`.
+/// A content part. Parts are called `audio` and `text` where items say `output_audio` and `output_text`.
 fn part(spoken: bool, text: &str) -> Value {
     if spoken {
         json!({ "type": "audio", "transcript": text })
@@ -440,7 +442,8 @@ fn error_json(error: &Error) -> Value {
     json!({ "type": "server_error", "code": code, "message": error.to_string() })
 }
 
-/// The language model reads and writes text: no tokens are audio, even when the reply is spoken.
+/// The token counts of a response. The language model reads and writes text only, so no tokens count as audio even
+/// when the reply is spoken.
 fn usage_json(usage: &Usage) -> Value {
     json!({
         "total_tokens": usage.input_tokens + usage.output_tokens,

@@ -1,4 +1,4 @@
-//! The session as its client configures it: `session.update` and `session.updated`.
+//! The configuration of a session: `session.update` and `session.updated`.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use super::media::Format;
 use super::tool::{FunctionChoice, FunctionTool};
 use super::turn_detection::{TurnDetection, server_vad};
 
-/// Longer instructions fit no model's context.
+/// Longest instructions in bytes. Longer ones would not fit into the context of any model.
 const MAX_INSTRUCTIONS: usize = 256 << 10;
-/// OpenAI's own limit.
+/// Most tools of a session; OpenAI's own limit.
 const MAX_TOOLS: usize = 128;
 
-/// The effective session. What this server does not use is kept and given back.
+/// The settings in effect. Settings that this server does not use are kept as well, because clients expect to read
+/// back what they set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
     #[serde(rename = "type")]
@@ -53,17 +54,17 @@ fn automatic() -> Value {
     Value::from("auto")
 }
 
-/// What the session is for.
+/// The two kinds of session that the protocol knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// A conversation.
+    /// A conversation with the agent.
     Realtime,
-    /// Only the words of what is said.
+    /// Only the transcript of what is said, without replies.
     Transcription,
 }
 
-/// How replies are given: `["audio"]`, which comes with a transcript, or `["text"]`.
+/// The form of replies: `["audio"]`, which includes a transcript, or `["text"]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Modality>", into = "Vec<Modality>")]
 pub(super) enum Modalities {
@@ -129,7 +130,7 @@ impl Default for AudioInput {
     }
 }
 
-/// Whether and how the client is told what was understood.
+/// Whether and how the client receives the transcript of the person's speech.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Transcription {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +174,7 @@ fn normal_speed() -> f32 {
     1.0
 }
 
-/// A voice, by its name or as `{"id": ...}`.
+/// A voice, given by its name or as `{"id": ...}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "NameOrId", into = "String")]
 pub(super) struct Voice(pub(super) String);
@@ -205,7 +206,7 @@ impl Default for Voice {
     }
 }
 
-/// The longest reply: tokens, or `"inf"`.
+/// Longest reply: a number of tokens, or `"inf"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "TokensOrInf", into = "Value")]
 pub(super) enum MaxTokens {
@@ -253,7 +254,7 @@ impl MaxTokens {
 }
 
 impl Session {
-    /// A session before its client changed anything.
+    /// The session before its client has changed anything.
     pub(crate) fn new(kind: Kind, model: String, base: &SessionConfig) -> Self {
         let mut audio = SessionAudio::default();
         if kind == Kind::Transcription {
@@ -281,7 +282,7 @@ impl Session {
         }
     }
 
-    /// This session with what `update` changes: what is absent stays, `null` clears.
+    /// This session with the changes of `update`: absent fields stay as they are, and `null` clears a field.
     pub(crate) fn updated(&self, update: Map<String, Value>) -> Result<Self, Invalid> {
         let mut merged = serde_json::to_value(self).unwrap_or_default();
         merge(&mut merged, update, &mut Vec::new());
@@ -312,7 +313,7 @@ impl Session {
         Ok(())
     }
 
-    /// Audio kept from before speech was noticed.
+    /// How much audio from before the beginning of speech is kept.
     pub(super) fn padding(&self) -> Duration {
         self.audio.input.turn_detection.as_ref().map_or(Duration::ZERO, TurnDetection::padding)
     }
@@ -334,8 +335,8 @@ impl Session {
         json
     }
 
-    /// How a call with this session behaves. `base` gives what clients do not configure, `voices` the voices
-    /// there are, `semantic` whether there is a turn detector.
+    /// How a call with this session behaves. `base` holds the settings that clients cannot change, `voices` the names
+    /// of the voices, and `semantic` says whether there is a turn detector.
     pub(super) fn config(&self, base: &SessionConfig, voices: &[String], semantic: bool) -> SessionConfig {
         let input = &self.audio.input;
         let language = input.transcription.as_ref().and_then(|t| t.language.clone());
@@ -343,7 +344,7 @@ impl Session {
         SessionConfig {
             instructions: self.instructions.clone(),
             model: ModelConfig {
-                // Clients name models of OpenAI's, which this server does not have: its own model answers.
+                // Clients name models of OpenAI, which this server does not have. Its own model answers instead.
                 name: base.model.name.clone(),
                 tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
                 tool_choice: self.tool_choice.clone().into(),
@@ -364,20 +365,20 @@ impl Session {
                 prefix_padding: detection.map_or(base.listening.prefix_padding, TurnDetection::padding),
                 transcribe_only: self.kind == Kind::Transcription,
             },
-            // Who begins, what is said after silence and what after a failure is up to the client.
+            // The client decides who speaks first, and what is said after silence or a failure.
             sayings: Sayings::default(),
         }
     }
 }
 
-/// The voice with this name. `None`, which means the default voice, for others, such as the names of OpenAI's voices.
+/// The voice with this name. For unknown names, such as those of OpenAI's voices, `None`: the default voice.
 pub(super) fn known_voice(voice: &Voice, voices: &[String]) -> Option<String> {
     voices.contains(&voice.0).then(|| voice.0.clone())
 }
 
-/// Objects that are merged field by field; all others are replaced whole.
+/// The objects that an update merges field by field. It replaces all others as a whole.
 const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
-/// Fields that can be `null`; for all others `null` brings the default back.
+/// The fields that may be `null`. For all others `null` restores the default.
 const NULLABLE: [&str; 6] = [
     "audio.input.transcription",
     "audio.input.noise_reduction",
@@ -399,7 +400,7 @@ fn merge(into: &mut Value, update: Map<String, Value>, path: &mut Vec<String>) {
                 }
             }
             Value::Object(mut fields) => {
-                // Some clients write null for a field that they leave out.
+                // Some clients write null for a field that they mean to leave out.
                 fields.retain(|_, value| !value.is_null());
                 into[&name] = Value::Object(fields);
             }

@@ -1,4 +1,4 @@
-//! Function tools, as Realtime writes them: flat, where chat completions nest them.
+//! Function tools in the Realtime protocol. They are flat there, whereas chat completions nest them.
 
 use antiphon_core::{Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl FunctionTool {
     }
 }
 
-/// `auto`, `none`, `required`, or one function.
+/// Which tool the model must call: `auto`, `none`, `required`, or one function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,

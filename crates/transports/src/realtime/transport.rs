@@ -1,4 +1,4 @@
-//! One Realtime connection as a call.
+//! One Realtime connection as the transport of a call.
 
 use std::task::{Context, Poll};
 
@@ -16,16 +16,17 @@ use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "realtime";
-/// A minute of 24 kHz audio as base64. No more of a reply is made while a quarter of it waits.
+/// Most bytes that may wait for the client: about a minute of 24 kHz audio as base64. While a quarter of that waits,
+/// no more of a reply is made.
 const MAX_QUEUED: usize = 4 << 20;
-/// Audio is handed on in pieces of 100 ms at most, however much was appended at once.
+/// Most samples handed to the call at once: 100 ms at 16 kHz, however much the client appended in one event.
 const PIECE: usize = 1_600;
 
 /// What a session may use, whatever its client configures.
 pub(super) struct Offer {
-    /// What clients do not configure.
+    /// The settings that clients cannot change.
     pub(super) base: SessionConfig,
-    /// The voices there are.
+    /// The names of the voices that the engine has.
     pub(super) voices: Vec<String>,
     /// Whether there is a turn detector.
     pub(super) semantic: bool,
@@ -38,15 +39,15 @@ impl Offer {
     }
 }
 
-/// One connection.
+/// The transport of one connection.
 pub(super) struct RealtimeTransport {
     socket: Socket,
     offer: Offer,
     session: Session,
     decoder: Decoder,
-    /// Audio that the client appended, until all of it was handed on.
+    /// Audio that the client appended. It is emptied once all of it has been handed on.
     appended: Vec<i16>,
-    /// How many samples of `appended` were handed on.
+    /// How many samples of `appended` have been handed on.
     handed_on: usize,
     writer: EventWriter,
 }
@@ -65,7 +66,7 @@ impl RealtimeTransport {
         }
     }
 
-    /// The command in a message; `None` when the message was audio.
+    /// The command that a message holds; `None` when the message was audio.
     fn understand(&mut self, text: &str) -> Result<Option<Command>, (Invalid, Option<String>)> {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| {
             (Invalid::new("invalid_json", format!("not an event with a `type`: {error}")), None)
@@ -106,7 +107,7 @@ impl RealtimeTransport {
         }
     }
 
-    /// Moves the next piece of what the client appended to `audio`; false when there is none.
+    /// Moves the next piece of the client's audio to `audio`. Returns false when there is none.
     fn hand_on(&mut self, audio: &mut Vec<i16>) -> bool {
         let rest = &self.appended[self.handed_on..];
         let piece = &rest[..rest.len().min(PIECE)];
@@ -149,8 +150,8 @@ impl Transport for RealtimeTransport {
                 self.socket.send(Message::text(error));
             }
         }
-        // Answers are written before more is read, so that a client that sends nonsense and reads no errors cannot fill
-        // the queue.
+        // Answers are written before more is read. Otherwise a client that sends nonsense and never reads the errors
+        // could fill the queue.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -163,7 +164,7 @@ impl Transport for RealtimeTransport {
                 }
             }
             Outbound::Clear => {
-                // The client drops what it was sent; what still waits here is taken back.
+                // The client itself drops the audio that it has received, so only what still waits here is removed.
                 let Some(reply) = self.writer.conversation_reply() else { return };
                 let prefix = EventWriter::audio_prefix(reply);
                 self.socket
@@ -207,7 +208,7 @@ mod tests {
         let peer = Peer {
             limit: super::super::MAX_MESSAGE,
             opening: Vec::new(),
-            // 10 ms, so that the pipe holds it.
+            // A piece of 10 ms, which fits into the pipe.
             speech: append(&STANDARD.encode([1; 480])),
             garbage: vec![
                 Message::text(""),

@@ -1,4 +1,4 @@
-//! When a turn of the person is over: `audio.input.turn_detection`.
+//! How the end of the person's turn is detected: `audio.input.turn_detection`.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::Invalid;
 
-/// When a turn of the person is over.
+/// How the end of the person's turn is detected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum TurnDetection {
-    /// After silence.
+    /// The turn ends after a fixed silence.
     ServerVad {
         #[serde(default = "half")]
         threshold: f32,
@@ -27,7 +27,7 @@ pub(super) enum TurnDetection {
         #[serde(default = "yes")]
         interrupt_response: bool,
     },
-    /// When what was said sounds finished.
+    /// The turn ends when the turn detector judges from the sound that the person has finished.
     SemanticVad {
         #[serde(default)]
         eagerness: Eagerness,
@@ -78,7 +78,7 @@ pub(super) enum Eagerness {
 }
 
 impl Eagerness {
-    /// The longest that a pause may be, as OpenAI documents it.
+    /// The longest pause that does not end the turn, as OpenAI documents it.
     fn max_silence(self) -> Duration {
         Duration::from_secs(match self {
             Self::Low => 8,
@@ -115,7 +115,7 @@ impl TurnDetection {
         Ok(())
     }
 
-    /// Audio kept from before speech was noticed.
+    /// How much audio from before the beginning of speech is kept.
     pub(super) fn padding(&self) -> Duration {
         match self {
             Self::ServerVad { prefix_padding_ms, .. } => Duration::from_millis(*prefix_padding_ms),
@@ -123,7 +123,7 @@ impl TurnDetection {
         }
     }
 
-    /// The rules of turn-taking; `base` gives what is not configured here, `semantic` says whether
+    /// The turn-taking rules of a call. `base` holds what cannot be configured here, and `semantic` says whether
     /// there is a turn detector.
     pub(super) fn config(&self, base: &SessionConfig, semantic: bool) -> TurnConfig {
         let base = base.listening.turns.clone().unwrap_or_default();

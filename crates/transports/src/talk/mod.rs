@@ -1,4 +1,4 @@
-//! The talk page: a page in the browser and the WebSocket it speaks over. See docs/talk-protocol.md.
+//! The talk page: its WebSocket, with which a browser holds a call. See docs/talk-protocol.md.
 
 mod transport;
 mod wire;
@@ -18,10 +18,10 @@ use serde::Deserialize;
 use crate::{DoorRoute, Doors, Refusal, caller, person};
 use transport::TalkTransport;
 
-/// Half a minute of audio in one message is more than any page sends.
+/// Largest message in bytes. It has room for half a minute of audio, more than a page sends at once.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// The page's WebSocket, and what it asks before it opens it.
+/// The routes of the page: its WebSocket, and the question whether a call would be admitted.
 pub fn routes() -> Vec<DoorRoute> {
     let route = |path, handler: MethodRouter<Arc<Doors>>| DoorRoute {
         access: Access::Call,
@@ -37,10 +37,10 @@ async fn ready(State(doors): State<Arc<Doors>>) -> Result<StatusCode, Refusal> {
     doors.desk.calls.busy().map_or(Ok(StatusCode::OK), |busy| Err(busy.into()))
 }
 
-/// What the page tells about its visitor.
+/// The query parameters that the page sends.
 #[derive(Deserialize)]
 struct Visitor {
-    /// Who they are, if they want to be remembered.
+    /// The name of the visitor, if they want to be remembered.
     person: Option<String>,
 }
 
@@ -61,12 +61,13 @@ async fn talk(
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     Ok(upgrade.on_upgrade(async move |socket| {
         let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket));
-        // Why nobody answers is logged; the socket is closed.
+        // The desk has logged why nobody answers, and all that is left is to close the socket.
         drop(doors.desk.take(line, caller, connect).await);
     }))
 }
 
-/// Browsers name the page that opens a socket: another site must not talk through a visitor's browser.
+/// Whether the page that opens the socket belongs to this server; browsers name it in `Origin`. Otherwise another
+/// site could hold a call through a visitor's browser.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text(header::ORIGIN) else { return true };

@@ -1,4 +1,4 @@
-//! One visitor of the talk page as a call.
+//! The connection of one visitor of the talk page as the transport of a call.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,20 +15,21 @@ use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "talk";
-/// Audio sent ahead of real time. It covers a network that stumbles; the page drops it at once when told to clear.
+/// Audio sent ahead of real time, so that playback survives delays in the network. The page drops it at once when
+/// told to clear.
 const LEAD: Duration = Duration::from_millis(300);
-/// Five seconds of 24 kHz audio: many times the lead.
+/// Most bytes that may wait for the page: five seconds of 24 kHz audio, many times the lead.
 const MAX_QUEUED: usize = 240_000;
 
-/// The messages that the page sends as text.
+/// The messages that the page sends as JSON text.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum PageMessage {
-    /// The person typed.
+    /// Words that the person typed.
     Text { text: String },
 }
 
-/// One connection.
+/// The transport of one connection.
 pub(super) struct TalkTransport {
     socket: Socket,
     ingest: Ingest,
@@ -118,7 +119,7 @@ mod tests {
                 Message::text("{}"),
                 Message::text(r#"{"type":"news"}"#),
                 Message::binary(Vec::new()),
-                // Half a sample more, so that what follows begins in the middle of one.
+                // An odd byte, so that the next message would begin in the middle of a sample.
                 Message::binary(vec![1; 3]),
             ],
             is_audio: Message::is_binary,

@@ -1,9 +1,9 @@
-//! A call's events as JSON for the page.
+//! The JSON messages that the talk page is sent.
 
 use antiphon_core::{Event, ReplyStatus};
 use serde_json::{Value, json};
 
-/// The message that shows an event; `None` for events that the page does not show.
+/// The message for an event; `None` for events that the page does not show.
 pub(super) fn event(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Phase(phase) => json!({ "type": "phase", "phase": phase.name() }),

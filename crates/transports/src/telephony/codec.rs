@@ -6,17 +6,17 @@ use antiphon_core::SampleRate;
 /// How audio is encoded on a media socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
-    /// G.711 at 8 kHz, one byte a sample.
+    /// G.711 at 8 kHz, one byte for each sample.
     G711(Law),
     /// Signed 16-bit little-endian samples.
     Pcm(SampleRate),
 }
 
 impl Codec {
-    /// mu-law at 8 kHz, what every vendor speaks unless told otherwise.
+    /// mu-law at 8 kHz, which every vendor uses unless told otherwise.
     pub(crate) const MU_LAW: Self = Self::G711(Law::Mu);
 
-    /// The codec that a vendor calls `encoding`, at `hz`; `None` for one that this server does not speak.
+    /// The codec that a vendor calls `encoding` at `hz`; `None` if this server does not support it.
     pub(super) fn named(encoding: &str, hz: u64) -> Option<Self> {
         let name = encoding.strip_prefix("audio/").unwrap_or(encoding).trim_start_matches("x-");
         match (name.to_ascii_lowercase().as_str(), hz) {
@@ -37,7 +37,7 @@ impl Codec {
         }
     }
 
-    /// Bytes that one second of audio takes.
+    /// How many bytes one second of audio takes.
     pub(super) fn bytes_per_second(self) -> usize {
         match self {
             Self::G711(_) => 8_000,
@@ -45,7 +45,7 @@ impl Codec {
         }
     }
 
-    /// Appends the 16 kHz samples of encoded audio to `samples`.
+    /// Decodes `bytes` and appends the audio at 16 kHz to `samples`.
     pub(super) fn decode(self, bytes: &[u8], ingest: &mut Ingest, samples: &mut Vec<i16>) {
         match self {
             Self::G711(law) => ingest.g711(law, bytes, samples),
@@ -53,7 +53,7 @@ impl Codec {
         }
     }
 
-    /// Appends encoded samples, which are at [`Codec::rate`], to `bytes`.
+    /// Encodes samples at the rate of [`Codec::rate`] and appends them to `bytes`.
     pub(super) fn encode(self, samples: &[i16], bytes: &mut Vec<u8>) {
         match self {
             Self::G711(law) => law.encode_into(samples, bytes),

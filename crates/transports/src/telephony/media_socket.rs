@@ -1,5 +1,5 @@
-//! Media sockets: a telephone company dials a WebSocket and sends a call's audio over it. The vendors differ in their
-//! messages, which is all that a [`Dialect`] is about; the call itself is the same for all of them.
+//! Media sockets: a telephone company opens a WebSocket to the server and sends a call's audio over it. Vendors
+//! differ only in their messages, which [`Dialect`] describes; everything else is the same for all of them.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -13,84 +13,86 @@ use axum::extract::ws::{Message, WebSocket};
 use super::codec::Codec;
 use crate::socket::Socket;
 
-/// The largest message that is read. Vendors send 20 ms of audio at a time; this is room for half a minute of it.
+/// Largest message in bytes. Vendors send 20 ms of audio at a time; this is room for half a minute.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
-/// The start message follows the connection within milliseconds.
+/// How long the start message may take. Vendors send it within milliseconds of the connection.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// Vendors greet with one message before the start message, if any.
+/// Most messages before the start message. Vendors send one greeting at most.
 const MAX_BEFORE_START: usize = 16;
-/// Vendors play what they were sent unless told to clear it, so little needs to be there: enough to cover a network
-/// that stumbles.
+/// Audio sent ahead of real time, enough to survive short delays in the network. It is small because vendors play all
+/// they have received unless they are told to clear it.
 const LEAD: Duration = Duration::from_millis(200);
-/// Audio that may wait to be sent: ten times the lead.
+/// Most audio that may wait to be sent: ten times the lead.
 const MAX_QUEUED: Duration = Duration::from_secs(2);
-/// A call logs this many of the messages that it could not read. A stranger must not fill the log.
+/// How many unreadable messages of one call are logged, so that a stranger cannot fill the log.
 const MAX_LOGGED: u32 = 3;
-/// Room for one decoded payload that is kept between messages: more than any vendor sends in real time.
+/// Most bytes of buffer for a decoded payload that are kept between messages: more than any vendor sends in
+/// real time.
 const MAX_KEPT: usize = 64 << 10;
 
-/// What one vendor's messages look like. A value is the dialect of one stream.
+/// The messages of one vendor. A value is the dialect of one stream.
 ///
-/// A new vendor is one file that implements this and [`super::vendor::Vendor`], and its routes in [`super::routes`].
+/// A new vendor is one file that implements this trait and [`super::vendor::Vendor`], and its routes
+/// in [`super::routes`].
 pub(crate) trait Dialect: Sized + Send + 'static {
     /// The vendor's name, for logs and metrics.
     const NAME: &'static str;
-    /// The least audio that the vendor takes in one message; shorter pieces are filled up with silence.
+    /// The least audio that the vendor accepts in one message. Shorter pieces are padded with silence.
     const SHORTEST: Duration = Duration::ZERO;
 
-    /// Reads a message that came before the call began: the start message begins it, all others give `None`. Fails
-    /// when the stream cannot be served.
+    /// Reads a message that comes before the call has begun. The start message begins the call; for all others the
+    /// result is `None`. Fails when the stream cannot be served.
     fn start(message: &Message) -> Result<Option<(Self, StreamStart)>>;
 
-    /// Reads a message of the call. Appends the audio that it brings, as encoded, to `payload`.
+    /// Reads a message of the call, and appends its audio, still encoded, to `payload`.
     fn read(&mut self, message: &Message, payload: &mut Vec<u8>) -> Result<Heard>;
 
-    /// A message that plays this encoded audio.
+    /// The message that plays this encoded audio.
     fn audio(&self, payload: &[u8]) -> Message;
 
-    /// A message that the vendor sends back once all audio before it was played or cleared.
+    /// The message that the vendor sends back once all audio before it was played or cleared.
     fn mark(&self, name: &str) -> Message;
 
-    /// A message that drops all audio that was not played yet.
+    /// The message that drops all audio that was not played yet.
     fn clear(&self) -> Message;
 }
 
-/// What a start message says of a stream.
+/// What a start message says about its stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StreamStart {
     /// The vendor's name for the call, for the log.
     pub(super) call: String,
-    /// The caller's number, as the vendor tells it.
+    /// The caller's number, as the vendor reports it.
     pub(super) from: Option<String>,
-    /// How the caller's audio comes in.
+    /// The encoding of the caller's audio.
     pub(super) input: Codec,
-    /// How the agent's audio goes out.
+    /// The encoding of the agent's audio.
     pub(super) output: Codec,
 }
 
 /// What a message means for the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// Audio of the caller.
+    /// The message holds audio of the caller.
     Audio,
     /// The caller pressed a key.
     Key(char),
     /// The call is over.
     Stop,
-    /// Nothing that the call needs to know.
+    /// The message holds nothing that matters to the call.
     Nothing,
 }
 
-/// One stream as a call.
+/// One media stream as the transport of a call.
 pub(crate) struct MediaSocket<D> {
     socket: Socket,
     dialect: D,
     input: Codec,
     output: Codec,
     ingest: Ingest,
-    /// Encoded audio of one message; kept so that its memory is used again.
+    /// The encoded audio of one message. The buffer is kept so that its memory is reused.
     payload: Vec<u8>,
-    /// Messages that could not be read.
+    /// How many messages could not be read.
     unreadable: u32,
 }
 
@@ -103,7 +105,7 @@ impl<D: Dialect> MediaSocket<D> {
             Error::unavailable(format!("no start message within {} s", START_WITHIN.as_secs()))
         })??;
         let StreamStart { input, output, .. } = start;
-        // Half as much again covers base64 and the JSON around it.
+        // The limit counts encoded bytes. Half as much again is for base64 and the JSON around it.
         socket.allow_queued(output.bytes_per_second() * MAX_QUEUED.as_secs() as usize * 3 / 2);
         let ingest = Ingest::new(input.rate());
         let media_socket =
@@ -111,7 +113,7 @@ impl<D: Dialect> MediaSocket<D> {
         Ok((media_socket, start))
     }
 
-    /// What a message means; `None` when nothing.
+    /// What a message means for the call; `None` if nothing.
     fn understand(&mut self, message: &Message, audio: &mut Vec<i16>) -> Option<Inbound> {
         self.payload.clear();
         self.payload.shrink_to(MAX_KEPT);
@@ -202,7 +204,7 @@ impl<D: Dialect> Transport for MediaSocket<D> {
     }
 }
 
-/// Understands messages, one a line, as a stream would. `greeting` starts it.
+/// Parses messages, one on each line, as a stream would. `greeting` begins the stream.
 #[cfg(fuzzing)]
 pub(super) fn fuzz<D: Dialect>(greeting: &str, text: &str) {
     let mut audio = Vec::new();

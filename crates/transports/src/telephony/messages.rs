@@ -1,5 +1,5 @@
 //! The JSON messages of Twilio Media Streams, which other vendors copied. Numbers may come as strings, and fields may
-//! be missing or new: only what is needed is read.
+//! be missing or new, so only the fields that are needed are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,10 +12,11 @@ use serde::{Deserialize, Deserializer, de};
 use super::codec::Codec;
 use super::media_socket::Heard;
 
-/// An error quotes at most so many characters of what a stranger sent.
+/// Most characters that an error quotes from what a stranger sent.
 const MAX_QUOTED: usize = 200;
 
-/// A message from the vendor, whose `start` is a `S`. Borrowed from the text: fifty of them come every second.
+/// A message from the vendor. `S` is the type of its `start` field. The text is borrowed, since fifty messages come
+/// each second.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "S: Deserialize<'de>"))]
 pub(super) struct StreamMessage<'a, S> {
@@ -45,7 +46,7 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 pub(super) struct MediaPayload<'a> {
     #[serde(borrow, default)]
     pub(super) track: Option<Text<'a>>,
-    /// Counts the pieces of a track.
+    /// The number of this piece in its track.
     #[serde(default)]
     pub(super) chunk: Option<WholeNumber>,
     #[serde(borrow)]
@@ -59,7 +60,7 @@ pub(super) struct KeyPress<'a> {
     pub(super) digit: Cow<'a, str>,
 }
 
-/// How a stream's audio is encoded.
+/// The encoding of a stream's audio.
 #[derive(Default, Deserialize)]
 pub(super) struct MediaFormat<'a> {
     #[serde(borrow, default)]
@@ -69,7 +70,7 @@ pub(super) struct MediaFormat<'a> {
 }
 
 impl MediaFormat<'_> {
-    /// The codec; what is not said is taken to be what telephone lines carry, mu-law at 8 kHz.
+    /// The codec. What the message leaves out defaults to the encoding of telephone lines, mu-law at 8 kHz.
     pub(super) fn codec(&self) -> Result<Codec> {
         let encoding = self.encoding.as_ref().map_or("PCMU", |encoding| &*encoding.0);
         let hz = self.sample_rate.map_or(Some(8_000), |rate| rate.0);
@@ -83,7 +84,7 @@ impl MediaFormat<'_> {
     }
 }
 
-/// A number, which some vendors write as a string; `None` inside when it is no whole number.
+/// A number, which some vendors write as a string. Holds `None` if it is not a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WholeNumber(pub(super) Option<u64>);
 
@@ -126,13 +127,13 @@ pub(super) fn parse<'a, S: Deserialize<'a>>(text: &'a str) -> Result<StreamMessa
     })
 }
 
-/// As much of a stranger's text as may go into a log.
+/// A stranger's text, cut to a length that may go into a log.
 pub(super) fn quoted(text: &str) -> String {
     text.chars().take(MAX_QUOTED).collect()
 }
 
 impl<S> StreamMessage<'_, S> {
-    /// What the message means for the call. Appends a piece of audio, decoded from base64, to `payload`.
+    /// What the message means for the call. Decodes its audio from base64 and appends it to `payload`.
     pub(super) fn heard(&self, payload: &mut Vec<u8>) -> Heard {
         match self.event.as_ref() {
             "media" => {
@@ -142,7 +143,7 @@ impl<S> StreamMessage<'_, S> {
                 let Some(media) = self.media.as_ref().filter(inbound) else { return Heard::Nothing };
                 let before = payload.len();
                 if STANDARD.decode_vec(media.payload.as_ref(), payload).is_err() {
-                    // A payload that is not base64 is treated as a lost packet.
+                    // A payload that is not valid base64 is treated like a lost packet.
                     payload.truncate(before);
                     return Heard::Nothing;
                 }
@@ -158,8 +159,8 @@ impl<S> StreamMessage<'_, S> {
     }
 }
 
-/// A `media` message with this audio. `address` is a field that the vendor wants in every message,
-/// such as `,"streamSid":"MZ1"`.
+/// A `media` message with this audio. `address` is a field that the vendor requires in every message, such
+/// as `,"streamSid":"MZ1"`.
 pub(super) fn media(address: &str, payload: &[u8]) -> String {
     let mut json = String::with_capacity(payload.len() * 4 / 3 + address.len() + 64);
     json.push_str(r#"{"event":"media""#);
@@ -180,7 +181,7 @@ pub(super) fn clear(address: &str) -> String {
     format!(r#"{{"event":"clear"{address}}}"#)
 }
 
-/// How the transports' specification plays a vendor that copied Twilio's messages; `start` is its start message.
+/// A vendor that copied Twilio's messages, for the transports' specification. `start` is its start message.
 #[cfg(test)]
 pub(super) fn peer<D: super::media_socket::Dialect>(start: &str) -> crate::spec::Peer {
     use tokio_tungstenite::tungstenite::Message;

@@ -1,5 +1,5 @@
-//! Telephone calls: a telephone company asks the webhook what to do with a call, and is told to dial the media socket.
-//! See docs/telephony.md.
+//! Telephone calls: a telephone company asks the webhook what to do with a call, and the answer tells it to open the
+//! media socket. See docs/telephony.md.
 
 mod codec;
 mod media_socket;
@@ -29,7 +29,7 @@ use telnyx::Telnyx;
 use twilio::Twilio;
 use vendor::Vendor;
 
-/// The webhooks and the media sockets. Each checks for itself that its vendor asks.
+/// The routes of the webhooks and the media sockets. Each of them checks that the request comes from its vendor.
 pub fn routes() -> Vec<DoorRoute> {
     let route = |methods: &[Method], path, handler: MethodRouter<Arc<Doors>>| DoorRoute {
         access: Access::Signed,
@@ -55,7 +55,7 @@ async fn media<V: Vendor>(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let entrant = Entrant { address: entrant.address, ..V::check(&doors, &uri, &headers)? };
-    // Whoever has not signed learns nothing else, not even that a WebSocket is served here.
+    // An unsigned request learns nothing more, not even that a WebSocket is served here.
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(not_a_web_socket) => return Ok(not_a_web_socket.into_response()),
@@ -72,14 +72,14 @@ async fn serve<V: Vendor>(doors: Arc<Doors>, socket: WebSocket, line: Line, call
             tracing::info!(vendor = V::NAME, call = start.call, "media stream started");
             let from = start.from.filter(|_| V::is_verified(&doors.telephony)).map(Into::into);
             let caller = Caller { from, ..caller };
-            // Why nobody answers is logged; the socket is closed.
+            // The desk has logged why nobody answers, and all that is left is to close the socket.
             drop(doors.desk.take(line, caller, |agent| Connected::to(agent, transport)).await);
         }
         Err(error) => tracing::warn!(vendor = V::NAME, %error, "media stream refused"),
     }
 }
 
-/// Understands messages, one a line, as a stream of each vendor would.
+/// Parses messages, one on each line, as a stream of each vendor would.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(text: &str) {
     media_socket::fuzz::<Twilio>(r#"{"event":"start","start":{"streamSid":"MZ1"}}"#, text);

@@ -1,18 +1,19 @@
-//! How telephone companies reach the server, and how they show that it is they who ask.
+//! How telephone companies reach the server, and how they prove who they are.
 
 use antiphon_desk::is_local_origin;
 use axum::http::{HeaderMap, Uri, header};
 
-/// How telephone companies reach the server.
+/// How telephone companies reach the server, and the secrets and keys with which their requests are checked.
 #[derive(Clone, Default)]
 pub struct TelephonySettings {
-    /// The server's address as they see it, such as `https://voice.example.com`; else what they ask for.
+    /// The server's address as the vendors see it, such as `https://voice.example.com`. Without it, the host of each
+    /// request is taken.
     pub public_url: Option<Uri>,
-    /// With what Twilio signs its requests.
+    /// The token with which Twilio signs its requests.
     pub twilio_auth_token: Option<String>,
-    /// Whether a webhook comes from Telnyx: the public half of the key that it signs with, in base64.
+    /// The public key, in base64, that verifies the signature of Telnyx's webhook requests.
     pub telnyx_public_key: Option<String>,
-    /// What Telnyx shows when it opens the media socket.
+    /// The token that Telnyx presents when it opens the media socket.
     pub telnyx_stream_token: Option<String>,
 }
 
@@ -29,14 +30,15 @@ impl std::fmt::Debug for TelephonySettings {
 }
 
 impl TelephonySettings {
-    /// The host, and perhaps the port, by which the server is reached.
+    /// The host, with the port if any, by which the server is reached.
     pub(super) fn host(&self, headers: &HeaderMap) -> Option<String> {
         let configured = self.public_url.as_ref().and_then(|url| url.authority()).map(ToString::to_string);
         let asked = || headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         configured.or_else(asked)
     }
 
-    /// Whether the server is reached without encryption: as configured, else only from this machine.
+    /// Whether the server is reached without encryption. The configured address says so; without one, only this
+    /// machine does.
     pub(super) fn is_plain(&self, host: &str) -> bool {
         match &self.public_url {
             Some(url) => url.scheme_str() == Some("http"),

@@ -1,6 +1,6 @@
-//! Telnyx media streaming. Telnyx dials the WebSocket because TeXML says so, which the webhook answers with, or because
-//! a program of the user's asked its API for a stream. The audio must be streamed in the mode `rtp`; in the other one,
-//! `mp3`, nobody can converse.
+//! Telnyx media streaming. Telnyx opens the WebSocket for one of two reasons: the TeXML with which the webhook
+//! answers says so, or a program of the user has asked Telnyx's API for a stream. The stream must have the mode
+//! `rtp`; the other mode, `mp3`, does not allow a conversation.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -29,21 +29,23 @@ use super::vendor::{Vendor, let_in_if};
 use super::webhook::{busy, respond, socket_url};
 use crate::{Doors, Refusal};
 
-/// Pieces of audio that may wait for one that comes before them: 80 ms at 20 ms each.
+/// Most pieces of audio that wait for a missing one before them: 80 ms at 20 ms each.
 const MAX_HELD: usize = 4;
-/// A piece that is numbered so far from the next one does not come late, but was numbered anew: 1 s.
+/// A piece whose number is this far from the expected one is not late: the vendor has begun to number anew. 50 pieces
+/// are 1 s.
 const RENUMBERED: u64 = 50;
-/// A signed webhook request is valid for this long, as Telnyx recommends: an old one was recorded and sent again.
+/// How long a signed webhook request is valid; the value that Telnyx recommends. An older one may have been recorded
+/// and sent again.
 const WEBHOOK_VALID: Duration = Duration::from_mins(5);
-/// Telnyx dials the media socket within seconds of the webhook's answer.
+/// How long the ticket for the media socket is valid. Telnyx opens the socket within seconds of the webhook's answer.
 const TICKET_VALID: Duration = Duration::from_mins(1);
 
-/// One stream's messages.
+/// The dialect of one Telnyx stream.
 pub(super) struct Telnyx {
     order: AudioOrder,
 }
 
-/// What a stream is.
+/// The `start` field of the start message.
 #[derive(Deserialize)]
 struct TelnyxStart<'a> {
     #[serde(borrow, default)]
@@ -56,8 +58,8 @@ struct TelnyxStart<'a> {
     custom_parameters: Option<StreamParameters<'a>>,
 }
 
-/// Of the parameters that the user gave the stream, those that are understood. The start message tells the format of
-/// the caller's audio only; `stream_bidirectional_codec` may name another for the agent's, so that it is said here.
+/// The parameters of the stream that are understood. The start message tells the format of the caller's audio only;
+/// `stream_bidirectional_codec` may name another for the agent's audio, so the user repeats that here.
 #[derive(Default, Deserialize)]
 struct StreamParameters<'a> {
     #[serde(borrow, default, rename = "codec")]
@@ -107,17 +109,17 @@ impl Dialect for Telnyx {
     }
 }
 
-/// Puts audio in order: Telnyx sends packets as they come over the network, and numbers them.
+/// Puts audio in order. Telnyx sends packets in the order in which they reach it over the network, and numbers them.
 #[derive(Default)]
 struct AudioOrder {
     /// The number of the next piece; unknown before the first.
     next: Option<u64>,
-    /// Pieces that came before their turn.
+    /// Pieces that came before one that precedes them.
     held: BTreeMap<u64, Vec<u8>>,
 }
 
 impl AudioOrder {
-    /// Takes the piece with this number out of `payload`, and leaves there what can be heard now.
+    /// Takes the piece with this number out of `payload`, and leaves there the audio that is ready to be heard.
     fn put(&mut self, number: u64, payload: &mut Vec<u8>) {
         let mut next = self.next.unwrap_or(number);
         if number.abs_diff(next) > RENUMBERED {
@@ -128,11 +130,11 @@ impl AudioOrder {
             Ordering::Greater => {
                 self.held.insert(number, std::mem::take(payload));
                 if self.held.len() == MAX_HELD {
-                    // What is missing is lost: later pieces wait no longer for it.
+                    // The missing piece counts as lost: later pieces no longer wait for it.
                     next = self.held.keys().next().copied().unwrap_or(next);
                 }
             }
-            // Its place has been filled or given up.
+            // The place of this piece has already been filled or given up.
             Ordering::Less => payload.clear(),
             Ordering::Equal => next = next.saturating_add(1),
         }
@@ -145,8 +147,8 @@ impl AudioOrder {
 }
 
 impl Vendor for Telnyx {
-    /// Telnyx shows the stream's token in a header where the API was given it, and a ticket in the URL where the
-    /// webhook's TeXML named the URL, because TeXML cannot name a header.
+    /// Telnyx presents the stream's token in a header if the API was asked for the stream. If the webhook's TeXML
+    /// named the URL, it presents a ticket in the URL, because TeXML cannot set a header.
     fn check(doors: &Doors, uri: &Uri, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
         let verified = doors.telephony.telnyx_stream_token.as_ref().map(|token| {
             let shown = headers.get("x-telnyx-streaming-auth-token").and_then(|value| value.to_str().ok());
@@ -162,15 +164,16 @@ impl Vendor for Telnyx {
     }
 }
 
-/// `/telephony/telnyx`: what Telnyx asks when a call comes in. Answers with the TeXML that connects the call to the
-/// media socket; who calls is told there by Telnyx itself.
+/// `/telephony/telnyx`: the request that Telnyx sends when a call comes in. The answer is TeXML that connects the
+/// call to the media socket, where Telnyx itself tells who calls.
 pub(super) async fn incoming(
     State(doors): State<Arc<Doors>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let TelephonySettings { telnyx_public_key: key, telnyx_stream_token: token, .. } = &doors.telephony;
-    // With a token and no key nothing can be checked, and a ticket for anybody would make the token useless.
+    // With a token and no public key nothing can be checked here, and a ticket for everybody would make the
+    // token useless.
     let signed = (key.is_some() || token.is_some())
         .then(|| key.as_ref().is_some_and(|key| is_signed(key, &headers, &body, now())));
     let_in_if(signed, &doors, &headers)?;
@@ -185,7 +188,7 @@ pub(super) async fn incoming(
     }))
 }
 
-/// Secrets are compared by their digests, so that the time it takes says nothing about them.
+/// Secrets are compared by their digests, so that the duration of the comparison reveals nothing about them.
 fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
@@ -195,8 +198,8 @@ fn now() -> Duration {
     antiphon_telemetry::unix_time()
 }
 
-/// Whether Telnyx signed a webhook's request with the key whose public half is `key`, and did so lately: Ed25519 of the
-/// time, `|` and the body.
+/// Whether Telnyx signed this webhook request recently, with the key whose public half is `key`. The signature is
+/// Ed25519 over the time, `|` and the body.
 fn is_signed(key: &str, headers: &HeaderMap, body: &[u8], now: Duration) -> bool {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(timestamp), Some(signature)) = (header("telnyx-timestamp"), header("telnyx-signature-ed25519"))
@@ -210,8 +213,8 @@ fn is_signed(key: &str, headers: &HeaderMap, body: &[u8], now: Duration) -> bool
         && UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).is_ok()
 }
 
-/// What opens the media socket until `expires`: the time and a code that only who has the token can make. It needs no
-/// memory, so that another server behind the same address takes it, too.
+/// A ticket that opens the media socket until `expires`: the time, and a code that only a holder of the token can
+/// compute. The server stores nothing about it, so another server behind the same address accepts it as well.
 fn ticket(token: &str, expires: Duration) -> String {
     let expires = expires.as_secs();
     let code = authenticator(token, expires).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
@@ -243,7 +246,7 @@ mod tests {
     use super::super::messages::peer;
     use super::*;
 
-    /// The start message of Telnyx's documentation, with `format` and `parameters`.
+    /// The start message from Telnyx's documentation, with `format` and `parameters`.
     fn start(format: &Value, parameters: &Value) -> antiphon_core::Result<Option<(Telnyx, StreamStart)>> {
         let start = json!({
             "user_id": "3E6F995F-85F7-4705-9741-53B116D28237",
@@ -273,7 +276,7 @@ mod tests {
         let greeting = Message::text(r#"{"event":"connected","version":"1.0.0"}"#);
         assert!(Telnyx::start(&greeting).expect("valid").is_none());
 
-        // What comes in and what goes out are encoded as each was asked for.
+        // Each direction is encoded as was asked for it.
         let european = json!({ "encoding": "PCMA", "sample_rate": "8000" });
         let (_, started) = start(&european, &json!({})).expect("valid").expect("a start");
         assert_eq!((started.input, started.output), (Codec::G711(Law::A), Codec::MU_LAW));
@@ -321,7 +324,7 @@ mod tests {
         }
     }
 
-    /// What is heard of pieces that come in this order, each of which holds its number.
+    /// The audio that is heard when pieces come in this order. Each piece holds its own number.
     fn heard(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
         let mut order = AudioOrder::default();
         let mut heard = Vec::new();
@@ -349,7 +352,7 @@ mod tests {
             let mut numbers: Vec<u64> = (0..100).collect();
             let mut last = None;
             for at in swaps {
-                // No piece goes further than to its neighbour's place.
+                // No piece moves further than to the place of its neighbour.
                 if last.is_none_or(|last: usize| at > last + 1) {
                     numbers.swap(at, at + 1);
                     last = Some(at);

@@ -1,4 +1,4 @@
-//! Twilio Media Streams: Twilio dials a WebSocket and sends the call's audio as JSON.
+//! Twilio Media Streams: Twilio opens a WebSocket and sends the call's audio as JSON.
 
 mod signature;
 mod webhook;
@@ -20,13 +20,13 @@ use super::vendor::Vendor;
 use crate::Doors;
 pub(super) use webhook::incoming;
 
-/// One stream's messages.
+/// The dialect of one Twilio stream.
 pub(super) struct Twilio {
-    /// `,"streamSid":"..."`, which stands in every message to Twilio.
+    /// `,"streamSid":"..."`, which must be in every message to Twilio.
     address: String,
 }
 
-/// What a stream is.
+/// The `start` field of the start message.
 #[derive(Deserialize)]
 struct TwilioStart<'a> {
     #[serde(borrow, default, rename = "streamSid")]
@@ -39,7 +39,7 @@ struct TwilioStart<'a> {
     format: MediaFormat<'a>,
 }
 
-/// Of the parameters in the TwiML, those that are understood.
+/// The parameters from the TwiML that are understood.
 #[derive(Default, Deserialize)]
 struct TwimlParameters<'a> {
     /// The caller's number.

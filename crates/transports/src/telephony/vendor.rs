@@ -1,4 +1,4 @@
-//! Who may open the media socket of a telephone company, and who is believed.
+//! How the requests of telephone companies are checked, and whether their statements about the caller are believed.
 
 use antiphon_desk::{Entrant, Unauthorized};
 use axum::http::{HeaderMap, Uri};
@@ -9,16 +9,16 @@ use crate::Doors;
 
 /// A telephone company: its dialect, and how its requests are checked.
 pub(super) trait Vendor: Dialect {
-    /// Lets this request open the media socket, or says why not.
+    /// Accepts a request to open the media socket, or says why not.
     fn check(doors: &Doors, uri: &Uri, headers: &HeaderMap) -> Result<Entrant, Unauthorized>;
 
-    /// Whether it is checked that the vendor itself opens the socket. Only then is it believed who calls: anybody
-    /// else could give any number, and hear what that person told.
+    /// Whether it is verified that the vendor itself opens the socket. Only then is the caller's number believed:
+    /// anybody else could state any number, and would hear what that person has told the agent.
     fn is_verified(telephony: &TelephonySettings) -> bool;
 }
 
-/// Lets a request in that the vendor `signed`; `None` when that cannot be checked because no key of the vendor's is
-/// configured. Whoever has one of the server's own keys, such as a load test, may come in, too.
+/// Accepts a request that the vendor has signed. `signed` is `None` when no key of the vendor is configured, so that
+/// this cannot be checked. Whoever has one of the server's own keys, such as a load test, is accepted as well.
 pub(super) fn let_in_if(
     signed: Option<bool>,
     doors: &Doors,

@@ -1,4 +1,4 @@
-//! Replies outside the conversation: asked for by a client, neither stored nor limiting other replies.
+//! Replies outside the conversation. A client requests them; they are not stored and do not delay other replies.
 
 use antiphon_core::call::Outbound;
 use antiphon_core::session::ReplyRequest;
@@ -17,7 +17,7 @@ pub(in crate::session) struct OutOfBandReply {
 }
 
 impl Session {
-    /// Begins a reply outside the conversation; false when too many run.
+    /// Begins a reply outside the conversation. Returns false when too many are running.
     pub(in crate::session) fn begin_out_of_band(&mut self, request: ReplyRequest) -> bool {
         if self.out_of_band.len() >= MAX_OUT_OF_BAND {
             return false;
@@ -31,7 +31,7 @@ impl Session {
         true
     }
 
-    /// A part of a reply outside the conversation came.
+    /// A part of a reply outside the conversation has come.
     pub(in crate::session) fn out_of_band_on(&mut self, at: usize, part: Option<Result<ReplyPart>>) {
         let OutOfBandReply { active, playback } = &mut self.out_of_band[at];
         let (events, play) = active.take(part);
@@ -69,7 +69,7 @@ impl Session {
         self.emit(Event::ReplyDone { reply: active.id, turn, status, usage, output, from_cache });
     }
 
-    /// Which reply outside the conversation this is.
+    /// The index of the reply outside the conversation that has this id.
     pub(in crate::session) fn out_of_band_reply(&self, id: &ReplyId) -> Option<usize> {
         self.out_of_band.iter().position(|other| other.active.id == *id)
     }

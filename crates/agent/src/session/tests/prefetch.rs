@@ -1,4 +1,4 @@
-//! Prefetching between turns, in whole calls.
+//! Tests of prefetching between turns, in whole calls.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::stage::Stage;
 use super::turn_context::{Scripted, lookups};
 use super::{command, ms};
 
-/// Expects the same after everything, of the agents of one tenant.
+/// Predicts the same questions after every question, for the agents of one tenant.
 struct Expecting {
     tenant: &'static str,
     likely: Vec<Arc<str>>,
     told: Mutex<Vec<Told>>,
-    /// What was prefetched or said after which conversation.
+    /// The texts that were prefetched or said, each with the hash of the conversation before it.
     points: Mutex<Vec<(String, u64)>>,
 }
 
@@ -53,7 +53,7 @@ impl Expecting {
         self.told().into_iter().filter_map(outcome).collect()
     }
 
-    /// Who said what after what.
+    /// The questions that were learned: by whom, after which question, and the question itself.
     fn learned(&self) -> Vec<(String, Option<String>, String)> {
         let learned = |told| match told {
             Told::Learned { by, before, said } => Some((by, before, said)),
@@ -85,7 +85,7 @@ impl Prefetch for Expecting {
     }
 }
 
-/// But for the urgency.
+/// The same request at the lowest priority, to compare requests whatever their priority.
 fn at_leisure(request: &ChatRequest) -> ChatRequest {
     ChatRequest { priority: Priority::Batch, ..request.clone() }
 }

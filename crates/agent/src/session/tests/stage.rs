@@ -1,4 +1,4 @@
-//! Scripted engines and a scripted person.
+//! Scripted engines and a scripted person for tests of whole calls.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::{Agent, Call, Engines, ids, run_call};
 
 const RATE: SampleRate = SampleRate::HZ_8000;
-/// Speech lasts this long for each letter.
+/// How long scripted speech lasts for each letter.
 const LETTER: Duration = Duration::from_millis(60);
 
 /// How long the scripted voice takes to say a text.
@@ -30,30 +30,30 @@ enum Answer {
     Fail,
 }
 
-/// How well speech recognition works.
+/// How speech recognition behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hearing {
-    /// It understands everything.
+    /// It understands all words.
     Good,
     /// It fails at once.
     Fails,
-    /// It ends without a word and without an error.
+    /// It ends without any words and without an error.
     Ends,
     /// It never answers.
     Hangs,
 }
 
-/// What all scripted engines share.
+/// The state that all scripted engines share.
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
     requests: Mutex<Vec<ChatRequest>>,
     speeches: Mutex<Vec<SpeechRequest>>,
-    /// What the person is saying.
+    /// The words that the person is saying.
     speech: Mutex<String>,
     first_token: Duration,
     complete: f32,
     hearing: Hearing,
-    /// Cloned into every stream.
+    /// Cloned into every stream, so that its count tells how many are alive.
     alive: Arc<()>,
 }
 
@@ -61,7 +61,7 @@ fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().expect("no test panics while it holds a lock")
 }
 
-/// How the scene is set.
+/// The setup of a test.
 pub(super) struct Stage {
     script: Script,
     config: SessionConfig,
@@ -73,7 +73,7 @@ pub(super) struct Stage {
     reuse: ReplyReuse,
 }
 
-/// What can be looked up.
+/// The sources of a turn's context.
 #[derive(Default)]
 pub(super) struct Lookups {
     pub(super) emotion: Option<Arc<dyn EmotionClassifier>>,
@@ -128,7 +128,7 @@ impl Stage {
         self.says_and_calls("", &[(name, arguments)])
     }
 
-    /// The model says something, and calls tools in the same completion: their names and arguments.
+    /// The model says something and calls tools in the same completion. `calls` holds their names and arguments.
     pub(super) fn says_and_calls(self, text: &str, calls: &[(&str, &str)]) -> Self {
         let said = (!text.is_empty()).then(|| ChatDelta::Text(text.to_owned()));
         let calls = calls.iter().enumerate().map(|(index, (name, arguments))| ChatDelta::ToolCall {
@@ -141,7 +141,7 @@ impl Stage {
         self
     }
 
-    /// What becomes of speech recognition.
+    /// Sets how speech recognition behaves.
     pub(super) fn hearing(mut self, hearing: Hearing) -> Self {
         self.script.hearing = hearing;
         self
@@ -157,7 +157,7 @@ impl Stage {
         self
     }
 
-    /// Every pause sounds unfinished.
+    /// Makes the turn detector judge every pause as unfinished.
     pub(super) fn unfinished(mut self) -> Self {
         self.script.complete = 0.1;
         self
@@ -183,7 +183,7 @@ impl Stage {
         self
     }
 
-    /// Ada calls.
+    /// Sets the sources of a turn's context. The caller becomes Ada, so that memories have a person.
     pub(super) fn looks_up(self, lookups: Lookups) -> Self {
         Self { lookups, ..self }.called_by("ada")
     }
@@ -203,7 +203,7 @@ impl Stage {
         self
     }
 
-    /// The server runs these.
+    /// Sets the tools that the server runs.
     pub(super) fn tools(mut self, tools: Arc<dyn Tools>) -> Self {
         self.tools = Some(tools);
         self
@@ -218,12 +218,12 @@ impl Stage {
         Streams(self.script.alive.clone())
     }
 
-    /// The call begins.
+    /// Begins the call.
     pub(super) fn call(self) -> Person {
         self.scene().call()
     }
 
-    /// All is ready for the call.
+    /// Prepares everything for the call without beginning it.
     pub(super) fn scene(self) -> Scene {
         let script = Arc::new(self.script);
         let engines = Engines {
@@ -253,7 +253,7 @@ impl Stage {
     }
 }
 
-/// Before the call.
+/// Everything that a call needs, before it begins.
 pub(super) struct Scene {
     script: Arc<Script>,
     pub(super) engines: Engines,
@@ -281,17 +281,17 @@ impl Scene {
     }
 }
 
-/// Counts what is alive of all engines.
+/// Counts the streams of all engines that are alive.
 pub(super) struct Streams(Arc<()>);
 
 impl Streams {
     pub(super) fn alive(&self) -> usize {
-        // One is held here, one by the script.
+        // Two references are not streams: one is held here, one by the script.
         Arc::strong_count(&self.0) - 2
     }
 }
 
-/// The other end of the line.
+/// The scripted person, at the other end of the call.
 pub(super) struct Person {
     script: Arc<Script>,
     input: mpsc::UnboundedSender<(Inbound, Vec<i16>)>,
@@ -333,7 +333,7 @@ impl Person {
         (&mut self.call).await.expect("ends cleanly");
     }
 
-    /// The task of the call is thrown away.
+    /// Drops the task of the call.
     pub(super) async fn is_dropped(&mut self) {
         self.call.abort();
         (&mut self.call).await.expect_err("was dropped");
@@ -345,7 +345,7 @@ impl Person {
     }
 
     fn send(&self, inbound: Inbound, audio: Vec<i16>) {
-        // A call that is over hears nothing.
+        // A call that is over receives nothing, so an error does not matter.
         let _ = self.input.send((inbound, audio));
     }
 
@@ -456,7 +456,7 @@ impl Transport for Line {
     }
 }
 
-/// Whatever is not silent is speech.
+/// Judges everything that is not silent to be speech.
 struct FakeVad;
 
 struct FakeVadStream {

@@ -1,4 +1,4 @@
-//! Tools that the server runs, in whole calls.
+//! Tests of tools that the server runs, in whole calls.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::{command, ms};
 /// Tools whose answers are scripted.
 #[derive(Default)]
 struct Scripted {
-    /// Who asked for what.
+    /// The calls that were run, each with the person on whose behalf.
     ran: Mutex<Vec<(Option<String>, ToolCall)>>,
     takes: Duration,
     fails: bool,

@@ -1,4 +1,4 @@
-//! What is looked up for a turn, in whole calls.
+//! Tests of what is looked up for a turn, in whole calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,11 +13,11 @@ use antiphon_core::{
 use super::ms;
 use super::stage::{Lookups, Stage};
 
-/// Feels anger, knows one fact, remembers what it is told.
+/// An emotion classifier, knowledge and memory in one: detects anger, knows one fact, and stores what it is told.
 #[derive(Default)]
 pub(super) struct Scripted {
     told: Mutex<Vec<String>>,
-    /// How long each look-up takes, in ms.
+    /// How long each lookup takes, in milliseconds.
     took: u64,
 }
 

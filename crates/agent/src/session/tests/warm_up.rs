@@ -1,4 +1,4 @@
-//! What is made before a call is what the call asks for.
+//! Tests that what is made before a call is exactly what the call requests.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Benchmarks of the components and of the whole, with the engines that are configured.
+//! Benchmarks of single components and of whole calls, with the configured engines.
 
 #![expect(clippy::disallowed_methods, reason = "measures how long things really take")]
 
@@ -18,25 +18,25 @@ use futures_util::TryStreamExt;
 use super::result::{self, Measured, Metric, RunResult};
 pub(crate) use cases::Case;
 
-/// What is said when no recording is given: as long as most spoken questions.
+/// The sentence that is spoken when no recording is given. It is as long as most spoken questions.
 const QUESTION: &str = "Could you please tell me what the weather will be like in Paris tomorrow?";
-/// Iterations before anything counts: caches fill, threads start, models touch their memory.
+/// Iterations that are not counted, in which caches fill, threads start and models touch their memory.
 const WARM_UP: usize = 3;
-/// A recording is cut here.
+/// Recordings are cut to this length.
 const LONGEST: Duration = Duration::from_secs(30);
-/// An iteration that is not over by then has failed.
+/// An iteration that takes longer has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The engines and the speech that they are measured with.
+/// The engines, and the speech with which they are measured.
 pub(crate) struct Bench {
     pub(crate) stack: Stack,
     config: Config,
-    /// 16 kHz.
+    /// The speech at 16 kHz.
     speech: Arc<[i16]>,
 }
 
 impl Bench {
-    /// Builds the engines. The speech is a recording, or the configured voice's own.
+    /// Builds the engines. The speech is the recording, or else is spoken by the configured voice.
     pub(crate) async fn open(config: &Config, recording: Option<&[u8]>) -> Result<Self> {
         let stack = stack::build(config, &BuildContext::default())?;
         let (rate, samples) = if let Some(bytes) = recording {
@@ -62,7 +62,7 @@ impl Bench {
         Ok(Self { stack, config: config.clone(), speech: speech.into() })
     }
 
-    /// Runs a case; `each` is told after every iteration.
+    /// Runs a case. `each` is called after every iteration.
     pub(crate) async fn run(
         &self,
         case: Case,
@@ -112,7 +112,7 @@ impl Bench {
         })
     }
 
-    /// What was measured, with where, when and what.
+    /// The measurements with the machine, time, version and engines.
     pub(crate) fn result(&self, components: Vec<Measured>) -> RunResult {
         RunResult {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,4 +1,4 @@
-//! A benchmark in a process of its own, asked step by step, so that two can take turns.
+//! A benchmark in a process of its own, which is controlled step by step, so that two of them can alternate.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,16 +11,16 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::result::Measured;
 
-/// Models are loaded within this, or not at all.
+/// Longest time for loading the models.
 const READY_WITHIN: Duration = Duration::from_mins(2);
-/// A step takes no longer.
+/// Longest time for one step.
 const STEP_WITHIN: Duration = Duration::from_mins(10);
-/// The key of the models' folder.
+/// The configuration key of the models' folder.
 const MODELS_DIR: &str = "server.models_dir";
-/// What the child says when its engines are there.
+/// What the child prints once its engines are loaded.
 pub(crate) const READY: &str = "ready";
 
-/// A child that measures one component when it is asked.
+/// A child process that measures one component on request.
 pub(crate) struct Runner {
     child: Child,
     input: ChildStdin,
@@ -28,7 +28,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts `program`, perhaps another version, with a configuration file and with keys set over it.
+    /// Starts `program`, which may be another version, with a configuration file and with keys that override it.
     pub(crate) async fn start(
         program: &Path,
         config: Option<&Path>,
@@ -45,7 +45,8 @@ impl Runner {
             command.arg("--input").arg(recording);
         }
         for (key, value) in settings {
-            // Programs from before this key was there would refuse it, but not a variable that they do not know.
+            // Older programs refuse this key because they do not know it, but they ignore a variable that they do
+            // not know.
             let variable = if key == MODELS_DIR { MODELS_VARIABLE.to_owned() } else { config::variable(key) };
             command.env(variable, value);
         }
@@ -62,7 +63,7 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Measures so many iterations.
+    /// Measures this many iterations.
     pub(crate) async fn step(&mut self, iterations: usize) -> Result<Measured> {
         self.input.write_all(format!("{iterations}\n").as_bytes()).await?;
         let line = self.line(STEP_WITHIN).await?;
@@ -76,11 +77,11 @@ impl Runner {
             return Ok(line);
         }
         let status = self.child.wait().await?;
-        bail!("the measuring process ended ({status}); what it said stands above")
+        bail!("the measuring process ended ({status}); its messages are above")
     }
 }
 
-/// The settings that have a child find models and data where this process does.
+/// The settings with which a child finds models and data in the same place as this process.
 pub(crate) fn place(config: &Config) -> Result<[(String, String); 2]> {
     let setting = |key: &str, path: PathBuf| (key.to_owned(), path.display().to_string());
     Ok([setting("server.data_dir", config.data_dir()?), setting(MODELS_DIR, config.models_dir()?)])

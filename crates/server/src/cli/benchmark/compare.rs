@@ -1,4 +1,5 @@
-//! Whether something became slower: two versions or two configurations measured in turn, or a result kept before.
+//! Finds out whether something became slower: measures two versions or configurations alternately, or compares with a
+//! stored result.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +9,21 @@ use anyhow::{Context, Result, bail};
 use super::child::Runner;
 use super::result::{Measured, RunResult};
 
-/// Rounds of a comparison; in each both sides are measured, first one, then the other.
+/// How many rounds a comparison has. In each round one side is measured and then the other.
 const ROUNDS: usize = 10;
 
-/// With what is compared.
+/// What the present program and configuration are compared with.
 pub(crate) enum Baseline {
-    /// A result that was written before: the machine may have been another then.
+    /// A result that was written earlier. The machine may have been in another state then.
     Result(Box<RunResult>),
-    /// A configuration.
+    /// Another configuration.
     Config(PathBuf),
     /// Another version of the program.
     Program(PathBuf),
 }
 
 impl Baseline {
-    /// Tells by the file what it is.
+    /// Recognises by the file which of these it is.
     pub(crate) fn open(file: &Path) -> Result<Self> {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("json") => {
@@ -50,17 +51,17 @@ pub(crate) struct Sides<'a> {
     pub(crate) recording: Option<&'a Path>,
 }
 
-/// One of them.
+/// One side of a comparison.
 pub(crate) struct Side<'a> {
     pub(crate) program: &'a Path,
     pub(crate) config: Option<&'a Path>,
-    /// Keys set over the configuration.
+    /// Keys that override the configuration.
     pub(crate) settings: &'a [(String, String)],
 }
 
 impl Sides<'_> {
-    /// Measures how long a component takes on both sides in turn, `iterations` each in all; `each` is told
-    /// after every round.
+    /// Measures how long a component takes on both sides, alternating between them, with `iterations` on each side in
+    /// total. `each` is called after every round.
     pub(crate) async fn measure(
         &self,
         component: &str,
@@ -71,7 +72,7 @@ impl Sides<'_> {
         self.rounds(component, iterations.div_ceil(ROUNDS).max(1), span, each).await
     }
 
-    /// Measures what CPU time a component takes, a figure for each `iterations`.
+    /// Measures the CPU time of a component, with one value for every `iterations`.
     pub(crate) async fn measure_cpu(&self, component: &str, iterations: usize) -> Result<Vec<Round>> {
         self.rounds(component, iterations, |measured| Some(vec![measured.cpu_ms]), || {}).await
     }
@@ -99,7 +100,7 @@ impl Sides<'_> {
             let (first, second) =
                 (measured(first, step, &figures).await?, measured(second, step, &figures).await?);
             let (baseline, candidate) = if n % 2 == 0 { (first, second) } else { (second, first) };
-            // The first round only warms both up.
+            // The first round only warms both sides up, so it is not counted.
             if n > 0 {
                 rounds.push(Round { baseline, candidate });
                 each();
@@ -117,7 +118,7 @@ async fn measured(
     figures(runner.step(iterations).await?).context("nothing was measured")
 }
 
-/// Compares two results, the samples in the order in which they were measured.
+/// Compares two results, with their samples in the order in which they were measured.
 pub(crate) fn results(baseline: &RunResult, candidate: &RunResult, component: &str) -> Option<Comparison> {
     let samples = |result: &RunResult| {
         let measured = result.components.iter().find(|measured| measured.component == component)?;

@@ -1,4 +1,4 @@
-//! Results over time, by machine: where something changed.
+//! Earlier results on the same machine: finds where something has changed.
 
 use antiphon_lab::change_point::{ChangePoint, change_points};
 use antiphon_telemetry::{Store, StoreError};
@@ -6,23 +6,23 @@ use antiphon_telemetry::{Store, StoreError};
 use super::result::{Measured, RunResult};
 
 const KIND: &str = "benchmark";
-/// Runs that are looked at.
+/// Most runs that are examined.
 const RUNS: u32 = 300;
 
-/// Something that changed from one run to the next, and stayed so.
+/// A change from one run to the next that has lasted.
 pub(crate) struct Change {
-    /// The first commit after it.
+    /// The first commit after the change.
     pub(crate) commit: String,
-    /// When, in seconds since 1970.
+    /// When it was measured, in seconds since 1970.
     pub(crate) at: u64,
     pub(crate) point: ChangePoint,
 }
 
-/// Keeps each component's result.
+/// Stores the result of each component.
 pub(crate) async fn keep(store: &Store, result: &RunResult) -> Result<(), StoreError> {
     for measured in &result.components {
         let subject = subject(measured);
-        // The samples matter within a run; between runs their percentiles do.
+        // Single samples are needed only within a run; between runs their percentiles are enough.
         let mut short = measured.clone();
         short.metrics.iter_mut().for_each(|metric| metric.samples_ms.clear());
         let one = RunResult { components: vec![short], grade: None, ..result.clone() };
@@ -32,7 +32,7 @@ pub(crate) async fn keep(store: &Store, result: &RunResult) -> Result<(), StoreE
     Ok(())
 }
 
-/// Where a component's median changed on this machine, the earliest first, and how many runs there are.
+/// Where a component's median has changed on this machine, the earliest first, and how many runs were examined.
 pub(crate) async fn changes(
     store: &Store,
     result: &RunResult,

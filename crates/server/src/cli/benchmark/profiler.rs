@@ -1,17 +1,17 @@
-//! A profile taken while a benchmark runs.
+//! Takes a profile while a benchmark runs.
 
 use antiphon_telemetry::profile::{CpuSampler, HeapSampler, Profile, ProfileError};
 use anyhow::Result;
 
 /// What is sampled.
 pub(crate) enum Profiler {
-    /// CPU time.
+    /// Samples CPU time.
     Cpu(CpuSampler),
-    /// What is allocated and not freed.
+    /// Samples memory that is allocated and not freed.
     Heap(HeapGrowth),
 }
 
-/// Looks at the heap after each part of the iterations.
+/// Examines the heap after each part of the iterations.
 pub(crate) struct HeapGrowth {
     sampler: HeapSampler,
     iterations: usize,
@@ -20,7 +20,7 @@ pub(crate) struct HeapGrowth {
 }
 
 impl Profiler {
-    /// Begins, before so many iterations.
+    /// Begins the profile, before this many iterations.
     pub(crate) fn start(memory: bool, iterations: usize) -> Result<Self, ProfileError> {
         if !memory {
             return CpuSampler::start().map(Self::Cpu);
@@ -29,7 +29,7 @@ impl Profiler {
         Ok(Self::Heap(HeapGrowth { sampler, iterations, done: 0, looked: Ok(()) }))
     }
 
-    /// An iteration is over.
+    /// Reports the end of an iteration.
     pub(crate) fn iterated(&mut self) {
         let Self::Heap(growth) = self else { return };
         let parts = |done: usize| done * HeapSampler::PARTS as usize / growth.iterations.max(1);
@@ -40,7 +40,7 @@ impl Profiler {
         }
     }
 
-    /// Ends it and looks up names, which takes a core for a second.
+    /// Ends the profile and looks up the names, which takes a core for a second.
     pub(crate) async fn finish(self) -> Result<Profile> {
         let finish = move || match self {
             Self::Cpu(sampler) => Ok(sampler.finish(None, |_| None)),

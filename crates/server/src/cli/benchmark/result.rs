@@ -1,4 +1,4 @@
-//! What was measured: kept, written, shown.
+//! The result of benchmarks, and its forms for files and people.
 
 use antiphon_lab::grade::{self, Grade};
 use antiphon_lab::statistics::{mean, percentile};
@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::table::table;
 
-/// A run of some benchmarks.
+/// The result of one run of benchmarks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RunResult {
-    /// Of the program.
+    /// The version of the program.
     pub(crate) version: String,
-    /// From which it was built.
+    /// The commit from which the program was built.
     pub(crate) commit: String,
-    /// Processor, cores, memory.
+    /// The machine: processor, cores, memory.
     pub(crate) machine: String,
-    /// Which engines were configured.
+    /// The configured engines.
     pub(crate) engines: String,
-    /// When, in seconds since 1970.
+    /// When it was measured, in seconds since 1970.
     pub(crate) at: u64,
-    /// Component by component.
+    /// The results, component by component.
     pub(crate) components: Vec<Measured>,
-    /// How good that is; null when too little was measured.
+    /// The grade of the results; null when too little was measured.
     pub(crate) grade: Option<Grade>,
 }
 
-/// A component.
+/// The result of one component.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) component: String,
     pub(crate) engine: String,
     pub(crate) iterations: usize,
-    /// The whole iteration first, then its parts.
+    /// The time of the whole iteration, followed by those of its parts.
     pub(crate) metrics: Vec<Metric>,
-    /// Items a second, one iteration after the other.
+    /// How many items are processed each second when iterations run one after the other.
     pub(crate) per_second: f64,
-    /// Time over audio; null where there is no audio.
+    /// Processing time divided by the length of the audio; null where there is no audio.
     pub(crate) real_time_factor: Option<f64>,
-    /// Of memory, an iteration; null when the allocator does not tell.
+    /// Memory allocations in each iteration; null when the allocator does not count them.
     pub(crate) allocations: Option<f64>,
-    /// Of all threads, an iteration.
+    /// CPU time of all threads in each iteration.
     pub(crate) cpu_ms: f64,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Metric {
     pub(crate) mean_ms: f64,
     pub(crate) min_ms: f64,
     pub(crate) max_ms: f64,
-    /// In the order in which they were measured.
+    /// The samples in the order in which they were measured.
     pub(crate) samples_ms: Vec<f64>,
 }
 
@@ -74,7 +74,7 @@ impl Metric {
 }
 
 impl Measured {
-    /// The whole iteration.
+    /// The time of the whole iteration.
     pub(crate) fn total(&self) -> Option<&Metric> {
         self.metrics.first()
     }
@@ -84,7 +84,7 @@ impl Measured {
     }
 }
 
-/// What the published thresholds say of it.
+/// The grade that the results have by the published thresholds.
 pub(super) fn grade(components: &[Measured]) -> Option<Grade> {
     use grade::Metric as Graded;
     let component = |name: &str| components.iter().find(|measured| measured.component == name);
@@ -175,7 +175,7 @@ impl RunResult {
         let mut rows = Vec::new();
         for measured in &self.components {
             for (n, metric) in measured.metrics.iter().enumerate() {
-                // What holds for the iteration stands beside the whole of it, once.
+                // Values that hold for the whole iteration are printed only once, in its first row.
                 let once = |text: String| if n == 0 { text } else { String::new() };
                 let optional =
                     |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));

@@ -1,4 +1,4 @@
-//! The search for better settings: what each costs is measured, and what is found is verified.
+//! The search for better settings: measures the cost of each candidate, and verifies the best one.
 
 use std::path::Path;
 
@@ -10,20 +10,21 @@ use crate::cli::benchmark::child::Runner;
 use crate::cli::benchmark::compare::{Side, Sides};
 use crate::findings::{Goal, Settings};
 
-/// The search, with the program and the configuration it is for.
+/// The search, with the program and the configuration that it is for.
 pub(super) struct Optimizer<'a> {
     pub(super) goal: Goal,
     pub(super) program: &'a Path,
     pub(super) config: Option<&'a Path>,
     pub(super) recording: Option<&'a Path>,
-    /// Where models and data are: see [`place`](crate::cli::benchmark::child::place).
+    /// Where models and data are found: see [`place`](crate::cli::benchmark::child::place).
     pub(super) place: [(String, String); 2],
-    /// Iterations of one measurement.
+    /// How many iterations one measurement has.
     pub(super) iterations: usize,
 }
 
 impl Optimizer<'_> {
-    /// Searches with so many measurements; `told` hears of each. Gives the best settings that differ from today's.
+    /// Searches with this many measurements, and calls `told` after each. Returns the best settings that differ from
+    /// the present ones.
     pub(super) async fn search(
         &self,
         knobs: &[Knob],
@@ -38,7 +39,7 @@ impl Optimizer<'_> {
         while let Some(point) = search.next() {
             let settings = settings(knobs, &point);
             let cost = self.cost(&settings).await.unwrap_or_else(|error| {
-                // Settings with which the engines do not even start are only bad settings.
+                // Settings with which the engines do not even start are not an error but bad settings.
                 tracing::warn!(error = format!("{error:#}"), ?settings, "cannot be measured");
                 f64::INFINITY
             });
@@ -57,7 +58,7 @@ impl Optimizer<'_> {
         Ok((changed(knobs, start, &best), trials))
     }
 
-    /// Measures with these settings, in a process of their own.
+    /// Measures with these settings in a separate process.
     async fn cost(&self, settings: &Settings) -> Result<f64> {
         let keys = self.keys(settings);
         let component = self.goal.component();
@@ -75,7 +76,8 @@ impl Optimizer<'_> {
         settings.chain(self.place.clone()).collect()
     }
 
-    /// Today's settings against others, in turn: only what is surely better is worth a change.
+    /// Measures the present settings and the new ones alternately, because a change is worthwhile only if it is
+    /// certainly better.
     pub(super) async fn verify(&self, settings: &Settings) -> Result<Option<Comparison>> {
         let (today, keys) = (self.keys(&Settings::new()), self.keys(settings));
         let side = |settings| Side { program: self.program, config: self.config, settings };
@@ -89,13 +91,13 @@ impl Optimizer<'_> {
     }
 }
 
-/// A point's settings.
+/// The settings of a point in the search space.
 fn settings(knobs: &[Knob], point: &Point) -> Settings {
     let value = |(knob, index): (&Knob, &usize)| Some((knob.name.clone(), knob.values.get(*index)?.clone()));
     knobs.iter().zip(point).filter_map(value).collect()
 }
 
-/// What of a point differs from the start.
+/// The settings of a point that differ from those at the start.
 fn changed(knobs: &[Knob], start: &Point, point: &Point) -> Settings {
     let today = settings(knobs, start);
     settings(knobs, point).into_iter().filter(|(key, value)| today.get(key) != Some(value)).collect()

@@ -1,4 +1,4 @@
-//! What can be set: what the components declare, and choices between engines that are installed.
+//! The search space: the tunables that components declare, and the choice between installed engines.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use antiphon_lab::search::{Knob, Point, Value};
 use antiphon_stack::Stack;
 use antiphon_stack::config::{Config, Origin, TtsEngine, VadEngine, current_name};
 
-/// Values tried of a number, at most.
+/// Most values of a number that are tried.
 const MAX_VALUES: usize = 6;
 
-/// Knobs and where they stand today: those that are named, or all when none is. What the configuration file or the
-/// environment sets is left alone: a person wanted it so.
+/// The knobs and their present values: those with the given names, or all if there are none. Keys in the
+/// configuration file or the environment are left out, because a person has chosen their values.
 pub(super) fn knobs(
     stack: &Stack,
     config: &Config,
@@ -42,7 +42,8 @@ fn is_tuned(origin: &Origin) -> bool {
     matches!(origin, Origin::File(name) if Path::new(name).ends_with(antiphon_stack::config::TUNED))
 }
 
-/// From the least to the most in even factors, rounded to multiples of the least, today's value among them.
+/// Values from the minimum to the maximum in even ratios, rounded to multiples of the minimum, with the present value
+/// among them.
 fn of_tunable(tunable: &Tunable) -> (Knob, usize) {
     let Tunable { min, max, value, .. } = *tunable;
     let steps = MAX_VALUES.min((max - min) as usize + 1).max(1);

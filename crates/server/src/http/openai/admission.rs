@@ -1,4 +1,4 @@
-//! How many requests are answered at a time.
+//! Limits how many REST requests are answered at a time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::app::App;
 use crate::http::error::ApiError;
 
-/// A request is over in seconds, so that a place will be free soon.
+/// What `Retry-After` tells refused clients. Requests take seconds, so there will be room soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Refuses what is too much, and counts the request until the last byte of its reply is sent or
-/// its client is gone.
+/// Refuses requests beyond the limit. A request counts until the last byte of its response is sent or its client
+/// has gone.
 pub(super) async fn admit(
     State(app): State<Arc<App>>,
     request: Request,
@@ -40,7 +40,7 @@ pub(super) async fn admit(
     Ok(response.map(|body| Body::new(Held { body, _permit: permit })))
 }
 
-/// A body that keeps its request's place.
+/// A response body that holds its request's place.
 struct Held {
     body: Body,
     _permit: OwnedSemaphorePermit,

@@ -23,7 +23,7 @@ use crate::http::error::ApiError;
 
 type Answers = BoxStream<'static, Result<ChatDelta>>;
 
-/// Answers a conversation, at once or piece by piece.
+/// Answers a conversation, either as a whole or as a stream of pieces.
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "OpenAI", request_body = ChatBody,
     responses((status = 200, content(
@@ -54,7 +54,7 @@ async fn whole(mut answers: Answers, model: &str) -> Result<Completion> {
     Ok(completion)
 }
 
-/// The status is sent only once the engine has said something, so that a failure before that is a plain error.
+/// The status is sent only once the engine has produced something, so that an earlier failure is an ordinary error.
 async fn stream_of(answers: Answers, chunks: Chunks) -> Result<Response, ApiError> {
     let mut answers = answers.peekable();
     match Pin::new(&mut answers).peek().await {

@@ -15,23 +15,23 @@ use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 
-/// OpenAI's limit on the texts of one request.
+/// Most texts in one request; OpenAI's own limit.
 const MAX_TEXTS: usize = 2_048;
-/// Texts given to the engine at once: larger batches gain no speed (MiniLM is as fast at 32 as at 8) and would
-/// make others wait.
+/// Most texts that the engine gets at once. Larger batches are no faster (MiniLM is as fast at 32 as at 8) and would
+/// make other requests wait.
 const BATCH: usize = 32;
 
-/// What to embed, and how to give it back. `model` may be any name, as there is one engine.
+/// What to embed, and in which format to return it. `model` may be any name, as there is only one engine.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct EmbeddingRequest {
     input: Input,
     #[serde(default)]
     encoding_format: Encoding,
-    /// Fewer dimensions than the model's: vectors are cut and brought back to unit length.
+    /// A smaller number of dimensions than the model's. Vectors are cut and scaled back to unit length.
     dimensions: Option<usize>,
 }
 
-/// One text or several. Tokens are refused: they are those of OpenAI's models and mean nothing to others.
+/// One text or several. Tokens are refused, because they are those of OpenAI's models and mean nothing to others.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged, expecting = "a string or an array of strings (tokens are another model's)")]
 enum Input {
@@ -44,7 +44,7 @@ enum Input {
 enum Encoding {
     #[default]
     Float,
-    /// Little-endian 32-bit floats in base64: a quarter of the size.
+    /// Little-endian 32-bit floats in base64, which take a quarter of the size.
     Base64,
 }
 
@@ -72,14 +72,14 @@ enum Vector {
     Base64(String),
 }
 
-/// The engine does not count its tokens: zero.
+/// Always zero, because the engine does not count its tokens.
 #[derive(Default, Serialize, ToSchema)]
 struct Usage {
     prompt_tokens: u64,
     total_tokens: u64,
 }
 
-/// Turns texts into unit-length vectors.
+/// Converts texts to vectors of unit length.
 #[utoipa::path(
     post, path = "/v1/embeddings", tag = "OpenAI", request_body = EmbeddingRequest,
     responses((status = 200, description = "One vector per text", body = EmbeddingList)),
@@ -130,7 +130,7 @@ fn dimensions(asked: Option<usize>, available: usize) -> Result<usize, ApiError>
     }
 }
 
-/// Cuts a vector and brings it back to unit length, as OpenAI does.
+/// Cuts a vector and scales it back to unit length, as OpenAI does.
 fn shorten(mut vector: Vec<f32>, dimensions: usize) -> Vec<f32> {
     if dimensions < vector.len() {
         vector.truncate(dimensions);

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::routes::Routes;
 use crate::app::App;
 
-/// All resources, each behind the limit on requests at a time.
+/// The routes of all resources, behind the limit on concurrent requests.
 pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
     let admitted = || from_fn_with_state(Arc::clone(app), admission::admit);
     let uploads = DefaultBodyLimit::max(app.http.max_upload_bytes);
@@ -39,12 +39,12 @@ pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
         .fold(routes, |routes, resource| routes.described(Access::Key, resource.layer(admitted())))
 }
 
-/// Seconds since 1970, as OpenAI counts.
+/// The time in seconds since 1970, as OpenAI writes it.
 fn unix_time() -> u64 {
     antiphon_telemetry::unix_time().as_secs()
 }
 
-/// An identity such as OpenAI's: a prefix and random digits.
+/// An id in OpenAI's format: a prefix and random characters.
 fn random_id(prefix: &str) -> String {
     format!("{prefix}-{:032x}", rand::random::<u128>())
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::super::error::ApiError;
 use crate::app::App;
 
-/// An engine that can be named as `model`.
+/// An engine that clients may name as `model`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Model {
     id: String,
@@ -27,7 +27,7 @@ pub(super) struct ModelList {
     data: Vec<Model>,
 }
 
-/// Lists the models: language, embeddings, speech recognition, speech.
+/// Lists the models: language, embeddings, speech recognition, speech synthesis.
 #[utoipa::path(
     get, path = "/v1/models", tag = "OpenAI",
     responses((status = 200, description = "The models", body = ModelList)),
@@ -36,7 +36,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
     Json(ModelList { object: "list", data: models(&app).collect() })
 }
 
-/// One model by its name.
+/// Returns one model by its name.
 #[utoipa::path(
     get, path = "/v1/models/{model}", tag = "OpenAI",
     params(("model" = String, Path, description = "A name from the list")),

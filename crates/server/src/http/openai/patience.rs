@@ -1,4 +1,4 @@
-//! No wait for an engine is without end.
+//! Bounds for every wait for an engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use antiphon_core::{BoxStream, Error, ErrorKind, Result};
 use futures_util::stream::unfold;
 use futures_util::{FutureExt, StreamExt};
 
-/// The longest wait for the next sign of life of an engine. A 2,000-token prompt takes the embedded model 8 s
-/// on two cores; the rest is for those that wait before it.
+/// Longest time without any progress of an engine. A prompt of 2,000 tokens takes the embedded model 8 s on two
+/// cores; the rest is for requests that wait before it.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The same answers, but a pause longer than [`PATIENCE`] is a timeout and ends them. While `progress` moves the
-/// engine is at work and not out of patience.
+/// The same answers, but a pause longer than [`PATIENCE`] ends them with a timeout. While `progress` changes, the
+/// engine counts as working.
 pub(super) fn bounded<T: Send + 'static>(
     answers: BoxStream<'static, Result<T>>,
     engine: &'static str,
@@ -38,7 +38,7 @@ pub(super) fn bounded<T: Send + 'static>(
     unfold(Some(answers), next).boxed()
 }
 
-/// An engine's single answer, within [`PATIENCE`].
+/// Waits for a single answer of an engine, for at most [`PATIENCE`].
 pub(super) async fn answer<T>(engine: &'static str, answer: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(silent(engine)))
 }

@@ -27,20 +27,20 @@ use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 
-/// What a stream of events consists of: audio, then the end.
+/// The events of a stream: pieces of audio, then the end.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type")]
 enum SpeechEvent {
     #[serde(rename = "speech.audio.delta")]
     Delta {
-        /// The next bytes of the file, in base64.
+        /// The next bytes of the audio file, in base64.
         audio: String,
     },
     #[serde(rename = "speech.audio.done")]
     Done { usage: Usage },
 }
 
-/// Speech engines do not count tokens: zero.
+/// Always zero, because speech engines do not count tokens.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 struct Usage {
@@ -49,7 +49,9 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// Says a text; the audio comes while it is being made. `Cache-Control: no-cache` has it made anew.
+/// Speaks a text.
+///
+/// The audio is sent while it is being made. With `Cache-Control: no-cache` nothing comes from the cache.
 #[utoipa::path(
     post, path = "/v1/audio/speech", tag = "OpenAI", request_body = SpeechBody,
     responses((status = 200, content(
@@ -65,7 +67,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let say = body.into_request()?;
     let mut spoken = speak(&app.desk, &say, app.desk.requester(&entrant), may_reuse(&headers)).peekable();
-    // The status is sent only once there is audio, so that a failure before that is a plain error.
+    // The status is sent only once there is audio, so that an earlier failure is an ordinary error.
     let rate = match Pin::new(&mut spoken).peek().await {
         Some(Ok(chunk)) => chunk.rate,
         Some(Err(error)) => return Err(error.clone().into()),
@@ -78,7 +80,7 @@ pub(super) async fn create(
     Ok(([(header::CONTENT_TYPE, say.format.content_type())], HttpBody::from_stream(bytes)).into_response())
 }
 
-/// Whether what was said before may be said again: as HTTP has it (RFC 9111, section 5.2.1).
+/// Whether the audio may come from the cache, by HTTP's rules (RFC 9111, section 5.2.1).
 fn may_reuse(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let mut directives = values.flat_map(|value| value.split(','));
@@ -86,7 +88,7 @@ fn may_reuse(headers: &HeaderMap) -> bool {
         .any(|directive| ["no-cache", "no-store"].iter().any(|it| directive.trim().eq_ignore_ascii_case(it)))
 }
 
-/// The clauses one after the other, each as soon as the one before is made.
+/// The audio of the clauses one after the other. Each begins as soon as the one before is made.
 fn speak(
     desk: &Desk,
     say: &Say,

@@ -25,21 +25,21 @@ use super::upload::Upload;
 use crate::app::App;
 use crate::http::error::ApiError;
 
-/// A transcription under way.
+/// A transcription in progress.
 struct Transcription {
-    /// What has been understood so far, again and again.
+    /// The transcripts: each contains all that has been recognised so far.
     transcripts: BoxStream<'static, Result<Transcript>>,
-    /// Samples at 16 kHz the engine has taken.
+    /// How many samples at 16 kHz the engine has received.
     taken: Arc<AtomicU64>,
 }
 
-/// What was understood of a whole file.
+/// The transcript of a whole file.
 struct Understood {
     transcript: Transcript,
     duration_s: f64,
 }
 
-/// Turns a file of speech into text.
+/// Transcribes an audio file.
 #[utoipa::path(
     post, path = "/v1/audio/transcriptions", tag = "OpenAI",
     request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
@@ -70,7 +70,7 @@ pub(super) async fn create(
     Ok(in_format(&understood, &options))
 }
 
-/// Says that translation is not to be had: the route is there so that clients learn why.
+/// Refuses translation, which is not supported. The route exists so that clients learn the reason.
 #[utoipa::path(
     post, path = "/v1/audio/translations", tag = "OpenAI",
     responses((status = 400, description = "Translation is not supported")),
@@ -87,7 +87,7 @@ impl Transcription {
         let Decoding { audio, taken, thread } = Decoding::begin(file).await?;
         let transcripts = engine.transcribe(options, audio);
         let transcripts = patience::bounded(transcripts, engine.name(), Arc::clone(&taken));
-        // A file that breaks off is an error even if the engine made sense of what there was.
+        // A file that is cut off is an error even if the engine has recognised what there was.
         let failure = streams::once(decode::failure(thread)).filter_map(async |failure| failure.map(Err));
         Ok(Self { transcripts: transcripts.chain(failure).boxed(), taken })
     }

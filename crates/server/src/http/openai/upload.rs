@@ -1,4 +1,4 @@
-//! Multipart uploads: the file goes to disk as it comes, so that memory stays bounded whatever its size.
+//! Multipart uploads. The file is written to disk as it arrives, so that memory is bounded whatever its size.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -11,22 +11,22 @@ use tokio::io::AsyncWriteExt;
 
 use crate::http::error::ApiError;
 
-/// The longest an upload may take: the largest allowed at 4 Mbit/s.
+/// Longest time for an upload: enough for the largest one allowed at 4 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_mins(10);
-/// OpenAI knows 13 fields; lists repeat theirs.
+/// Most fields. OpenAI has 13, some of which are lists that repeat their field.
 const MAX_FIELDS: usize = 64;
-/// The longest text field in bytes, the prompt: OpenAI's models read no more than 224 tokens of it.
+/// Longest text field in bytes. The longest one is the prompt, of which OpenAI's models read no more than 224 tokens.
 const MAX_FIELD: usize = 16 << 10;
 
-/// A file and the text fields that came with it, in any order.
+/// A file and the text fields that were sent with it, in any order.
 pub(super) struct Upload {
-    /// The file, without a name on disk, at its beginning.
+    /// The file, which has no name on disk, positioned at its beginning.
     pub(super) file: File,
     fields: Vec<(String, String)>,
 }
 
 impl Upload {
-    /// Receives the whole upload; the file is the part named `file`.
+    /// Receives the whole upload. The file is the part with the name `file`.
     pub(super) async fn receive(parts: Result<Multipart, MultipartRejection>) -> Result<Self, ApiError> {
         let parts = parts.map_err(|rejection| {
             let message =
@@ -60,12 +60,12 @@ impl Upload {
         Ok(Self { file: file.ok_or_else(missing)?, fields })
     }
 
-    /// The last value of a field; an empty one counts as absent.
+    /// The last value of a field; an empty value counts as absent.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.list(name).last().filter(|value| !value.is_empty())
     }
 
-    /// All values of a field, written `name` or `name[]`.
+    /// All values of a field, whether it is called `name` or `name[]`.
     pub(super) fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         let named = move |field: &&(String, String)| field.0.strip_suffix("[]").unwrap_or(&field.0) == name;
         self.fields.iter().filter(named).map(|(_, value)| value.as_str())
@@ -104,7 +104,7 @@ async fn text(mut part: Field<'_>) -> Result<String, ApiError> {
     String::from_utf8(bytes).map_err(|_| ApiError::invalid(format!("the field {name:?} is not UTF-8")))
 }
 
-/// The parser calls a body that breaks off our own failure; it is the client's.
+/// The parser classifies a body that is cut off as a failure of the server, but it is one of the client.
 fn broken(error: &MultipartError) -> ApiError {
     let status = error.status();
     if status.is_server_error() {

@@ -1,18 +1,18 @@
-//! Sending something again that did not arrive.
+//! Repeats requests that have failed, with growing pauses.
 
 use std::time::Duration;
 
 use rand::Rng;
 use reqwest::{RequestBuilder, StatusCode, header};
 
-/// The first pause; each is twice the one before.
+/// The first pause. Each following one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest: a receiver that is restarted is back by then.
+/// The longest pause. A receiver that is restarted is back by then.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long an answer may take.
+/// How long the receiver may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Posts until it is taken, at most `attempts` times; `request` makes each.
+/// Posts until the receiver accepts it, `attempts` times at most. `request` makes each request.
 pub(super) async fn post(attempts: u32, request: impl Fn() -> RequestBuilder) -> Result<(), String> {
     let mut pause = FIRST_PAUSE;
     for attempt in 1.. {
@@ -29,13 +29,13 @@ pub(super) async fn post(attempts: u32, request: impl Fn() -> RequestBuilder) ->
                 let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok()).map(Duration::from_secs);
                 (status.to_string(), wait)
             }
-            // The address is a secret, like as not.
+            // The address may contain a secret, so it is left out of the error.
             Err(error) => (error.without_url().to_string(), None),
         };
         if attempt == attempts {
             return Err(format!("it did not arrive in {attempts} attempts: {problem}"));
         }
-        // Jitter: those who lost the same receiver do not come back all at once.
+        // Jitter, so that senders which lost the same receiver do not return at the same moment.
         let jitter = rand::rng().random_range(0.75..1.25);
         tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE).mul_f64(jitter)).await;
         pause *= 2;
@@ -43,9 +43,9 @@ pub(super) async fn post(attempts: u32, request: impl Fn() -> RequestBuilder) ->
     Ok(())
 }
 
-/// A client that follows no redirections: what is told is meant for this receiver.
+/// A client that follows no redirects, because what is sent is meant for this receiver only.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
-    // Whoever was first has installed it.
+    // An error means that another provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().connect_timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()
 }

@@ -1,4 +1,4 @@
-//! Spans to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
+//! Sends spans to an OpenTelemetry collector: OTLP over HTTP, in protobuf.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use super::backoff;
 
 /// How often spans are sent.
 const EVERY: Duration = Duration::from_secs(2);
-/// Spans in one request: some 200 KiB.
+/// Most spans in one request, which is about 200 KiB.
 const BATCH: usize = 512;
 const ATTEMPTS: u32 = 5;
 
-/// Where spans go.
+/// The destination of spans.
 #[derive(Clone)]
 pub struct Traces {
-    /// Makes them.
+    /// Makes the spans from the events of calls.
     pub recorder: Arc<SpanRecorder>,
-    /// The collector's address, up to and with `/v1/traces`.
+    /// The collector's address, including the path `/v1/traces`.
     pub url: Url,
-    /// The key, if the collector wants one.
+    /// The key, if the collector requires one.
     pub bearer: Option<String>,
 }
 
@@ -38,10 +38,10 @@ impl Traces {
             while let Some(request) = self.recorder.take_request(BATCH) {
                 match self.send(&client, request, ATTEMPTS).await {
                     Ok(()) => failing = false,
-                    // Once is enough: a collector that is gone for hours does not fill the log.
+                    // One message is enough: a collector that is down for hours must not fill the log.
                     Err(_) if failing => {}
                     Err(problem) => {
-                        tracing::warn!(problem, "spans were lost: the collector does not take them");
+                        tracing::warn!(problem, "spans were lost: the collector does not accept them");
                         failing = true;
                     }
                 }
@@ -49,18 +49,21 @@ impl Traces {
         }
     }
 
-    /// Sends what is left, once each: the server ends.
+    /// Sends what is left when the server stops, with one attempt for each request.
     pub(super) async fn finish(&self) {
         let Ok(client) = backoff::client() else { return };
         while let Some(request) = self.recorder.take_request(BATCH) {
             if let Err(problem) = self.send(&client, request, 1).await {
-                return tracing::warn!(problem, "the last spans were lost: the collector does not take them");
+                return tracing::warn!(
+                    problem,
+                    "the last spans were lost: the collector does not accept them"
+                );
             }
         }
     }
 
     async fn send(&self, client: &reqwest::Client, request: Vec<u8>, attempts: u32) -> Result<(), String> {
-        // Copies of it share the bytes.
+        // Copies of the request share these bytes.
         let request = Bytes::from(request);
         let sent = backoff::post(attempts, || {
             let post = client.post(self.url.clone()).header("content-type", "application/x-protobuf");

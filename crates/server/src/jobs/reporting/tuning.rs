@@ -1,4 +1,4 @@
-//! Tuning while serving: what the tuner wants tried is set, and what it wants undone is set back.
+//! Tunes settings while the server runs: applies what the tuner wants to try, and restores what it wants to undo.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use antiphon_core::measure::Component;
 use antiphon_lab::online::{Change, Knob, Observation, Tuner};
 use antiphon_telemetry::{Key, Period};
 
-/// Periods of one window: 30 s.
+/// Periods in one window of the tuner, which are 30 s.
 const PERIODS: usize = 3;
 
-/// Tunes one server.
+/// The tuner of one server.
 pub(super) struct Tuning {
     tuner: Tuner,
     window: Vec<Arc<Period>>,
 }
 
 impl Tuning {
-    /// Of everything that may be set while calls are held.
+    /// Tunes everything that may be changed during calls.
     pub(super) fn new(components: &[Arc<dyn Component>]) -> Self {
         let knobs = components.iter().flat_map(|component| {
             let name = component.name();
@@ -31,7 +31,7 @@ impl Tuning {
         Self { tuner: Tuner::new(knobs.collect()), window: Vec::new() }
     }
 
-    /// Takes a period that has just ended; sets what is to be set.
+    /// Takes in a period that has just ended, and changes settings accordingly.
     pub(super) fn take(&mut self, period: Arc<Period>, components: &[Arc<dyn Component>]) {
         self.window.push(period);
         if self.window.len() < PERIODS {
@@ -64,7 +64,7 @@ fn set(components: &[Arc<dyn Component>], change: &Change) {
     if set {
         tracing::info!(component, name, value, why, "tuned");
     } else {
-        tracing::error!(component, name, value, "a tunable that is called live cannot be set");
+        tracing::error!(component, name, value, "a tunable that is declared as live cannot be set");
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// A component that is the slower the larger its batch.
+    /// A component that becomes slower as its batch grows.
     struct Batcher(AtomicU64);
 
     impl Component for Batcher {

@@ -1,4 +1,4 @@
-//! Alerts as signed POST requests.
+//! Sends alerts as signed POST requests.
 
 use antiphon_telemetry::Alert;
 use hmac::{Hmac, Mac};
@@ -8,19 +8,19 @@ use tokio::sync::mpsc;
 
 use super::backoff;
 
-/// With pauses of 1, 2, 4, 8 and 16 s: half a minute.
+/// Most attempts for one alert. With pauses of 1, 2, 4, 8 and 16 s they take half a minute.
 const ATTEMPTS: u32 = 6;
 
-/// Where alerts are posted, as JSON, one a request.
+/// The webhook to which alerts are posted as JSON, one in each request.
 ///
 /// With a secret, `X-Antiphon-Signature` holds `v1=` and the HMAC-SHA256, in hexadecimal, of the value of
-/// `X-Antiphon-Timestamp` (seconds since 1970), a full stop, and the body. A receiver refuses old timestamps, so that
-/// nobody can play one back.
+/// `X-Antiphon-Timestamp` (seconds since 1970), a full stop, and the body. A receiver should refuse old timestamps,
+/// so that a recorded request cannot be sent again.
 #[derive(Clone)]
 pub struct Webhook {
-    /// The address.
+    /// The address of the receiver.
     pub url: Url,
-    /// Shared with the receiver.
+    /// The secret that is shared with the receiver.
     pub secret: Option<String>,
 }
 
@@ -41,14 +41,18 @@ impl Webhook {
                 request.header("x-antiphon-timestamp", timestamp).body(body.clone())
             });
             if let Err(problem) = posted.await {
-                tracing::error!(problem, subject = alert.subject, "the alert's webhook was not told");
+                tracing::error!(
+                    problem,
+                    subject = alert.subject,
+                    "the alert could not be sent to the webhook"
+                );
             }
         }
     }
 }
 
 fn signature(secret: &str, timestamp: &str, body: &str) -> String {
-    // Any length is a key.
+    // A key of any length is valid, so this never fails.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(timestamp.as_bytes());
     mac.update(b".");
@@ -61,7 +65,7 @@ fn signature(secret: &str, timestamp: &str, body: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Computed by Python: `hmac.new(b"s3cret", b"1790000000.{}", "sha256").hexdigest()`.
+    /// The expected value was computed with Python: `hmac.new(b"s3cret", b"1790000000.{}", "sha256").hexdigest()`.
     #[test]
     fn the_signature_is_that_of_other_libraries() {
         let expected = "v1=0d84afbca530158326e0549a7a1c3579755f9b8ba4cceba2c143dbe14147b60f";

@@ -1,4 +1,4 @@
-//! The tool that tells the time and date: language models know neither.
+//! The tool that tells the time and date, because language models know neither.
 
 use antiphon_core::{BoxFuture, Error, Result, Tool, ToolAnswer, ToolCaller};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::ServerTool;
 
-/// Tells the time and date, where the server stands or in a time zone that the model names.
+/// Tells the time and date, in the server's time zone or in one that the model names.
 pub(super) struct Time;
 
 #[derive(Default, Deserialize)]
@@ -40,7 +40,7 @@ impl ServerTool for Time {
     }
 }
 
-/// What the clock shows at `now`. Models often write no arguments at all: that is as good as none given.
+/// The answer at the time `now`. Models often write nothing at all instead of empty arguments, so that is accepted.
 fn tell(now: Timestamp, arguments: &str) -> Result<ToolAnswer> {
     let Arguments { timezone } = match arguments.trim() {
         "" => Arguments::default(),

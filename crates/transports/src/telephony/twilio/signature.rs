@@ -1,5 +1,5 @@
-//! Whether a request comes from Twilio: `X-Twilio-Signature`, the base64 of the HMAC-SHA1, keyed with the account's
-//! auth token, of the URL that Twilio was given and the sorted form fields after it.
+//! Checks that a request comes from Twilio. `X-Twilio-Signature` is the base64 of an HMAC-SHA1 with the account's
+//! auth token as the key, over the URL that Twilio was given and the sorted form fields after it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use sha1::Sha1;
 use crate::Doors;
 use crate::telephony::vendor::let_in_if;
 
-/// Lets the request in if it is signed or has one of the server's keys, or says why not.
+/// Accepts the request if it is signed or has one of the server's keys; otherwise says why not.
 pub(super) fn check(
     doors: &Doors,
     web_socket: bool,
@@ -47,7 +47,7 @@ fn verify(
     let Ok(signature) = STANDARD.decode(signature) else { return false };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
-    // Whether Twilio signs the port depends on how it was given the URL.
+    // Whether Twilio includes the port in the signature depends on the URL that it was given.
     [host.to_owned(), bare.to_owned(), format!("{bare}:443")].iter().any(|host| {
         let mut signed = format!("{scheme}://{host}{path}");
         for (name, value) in fields {
@@ -64,7 +64,7 @@ fn verify(
 mod tests {
     use super::*;
 
-    /// The example of Twilio's documentation of webhook security.
+    /// The example from Twilio's documentation of webhook security.
     #[test]
     fn twilios_own_example_is_let_in_and_a_changed_one_is_not() {
         let mut fields: BTreeMap<String, String> = [

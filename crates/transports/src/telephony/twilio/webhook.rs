@@ -1,4 +1,5 @@
-//! `/telephony/twilio`: what Twilio asks when a call comes in; the answer connects it to the media socket.
+//! `/telephony/twilio`: the request that Twilio sends when a call comes in. The answer connects the call to the
+//! media socket.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(in crate::telephony) async fn incoming(
 ) -> Result<Response, Refusal> {
     // A query is part of the URL, which is signed as a whole.
     let fields = if method == Method::POST { form.map(|Form(fields)| fields) } else { Ok(BTreeMap::new()) };
-    // Whoever has not signed learns nothing else, so a request without a form is checked as one with an empty form.
+    // An unsigned request learns nothing more, so a request without a form is checked as if its form were empty.
     check(&doors, false, &uri, &headers, fields.as_ref().unwrap_or(&BTreeMap::new()))?;
     let Ok(fields) = fields else {
         let message = "the request has no form: Twilio sends application/x-www-form-urlencoded";
@@ -32,7 +33,7 @@ pub(in crate::telephony) async fn incoming(
     if let Some(busy) = busy(&doors) {
         return Ok(busy);
     }
-    // The media socket is told who calls. What holds anything that XML would have to escape is no number.
+    // The media socket is told who calls. Text with characters that XML would have to escape is not a number.
     let number = |from: &&String| from.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@:".contains(c));
     let from = fields
         .get("From")

@@ -1,4 +1,4 @@
-//! What is measured, and how one iteration of it goes.
+//! The cases that can be measured, and how one iteration of each runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,18 +18,18 @@ use futures_util::{StreamExt, stream};
 
 use super::Bench;
 
-/// Tokens of a measured reply: a spoken sentence.
+/// How many tokens a measured reply has: those of a spoken sentence.
 const TOKENS: u32 = 24;
-/// Replies at a time, where many are measured.
+/// How many replies run at the same time where many are measured.
 const AT_ONCE: usize = 8;
 const SENTENCE: &str = "The train to the coast leaves at half past nine from platform four.";
 const FRAMES: usize = 1_000;
 
-/// One iteration.
+/// The measurements of one iteration.
 pub(super) struct Iteration {
-    /// How long it took, first, and how long its parts did.
+    /// How long the whole took, followed by how long its parts took.
     pub(super) spans: Vec<(&'static str, Duration)>,
-    /// The audio it went through or made; none where that says nothing.
+    /// The length of the audio that was processed or made; zero where that says nothing.
     pub(super) audio: Duration,
 }
 
@@ -39,7 +39,7 @@ impl From<Vec<(&'static str, Duration)>> for Iteration {
     }
 }
 
-/// A component, or the whole.
+/// A component or a combination of them that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
     Audio,
@@ -83,7 +83,7 @@ impl Case {
         }
     }
 
-    /// For people.
+    /// A short description of the case for people.
     pub(crate) const fn about(self) -> &'static str {
         match self {
             Self::Audio => "1000 frames of a telephone's audio: decoded, resampled, and back",
@@ -109,7 +109,7 @@ impl Case {
         })
     }
 
-    /// Which engine is at work.
+    /// The name of the engine that is measured.
     pub(super) fn engine(self, bench: &Bench) -> String {
         let engines = &bench.stack.engines;
         match self {
@@ -124,7 +124,7 @@ impl Case {
         }
     }
 
-    /// How many things one iteration does.
+    /// How many things one iteration processes.
     pub(super) const fn items(self) -> usize {
         match self {
             Self::Audio => FRAMES,
@@ -133,7 +133,7 @@ impl Case {
         }
     }
 
-    /// Iterations when none are asked for: those of a call take seconds.
+    /// How many iterations run if none are asked for. There are fewer where one takes seconds.
     pub(crate) const fn usual_iterations(self) -> usize {
         match self {
             Self::Pipeline => 10,
@@ -142,7 +142,7 @@ impl Case {
         }
     }
 
-    /// One iteration; `n` differs from one to the next.
+    /// Runs one iteration; `n` differs from one to the next.
     pub(super) async fn iterate(self, bench: &Bench, n: usize) -> Result<Iteration> {
         let began = Instant::now();
         let engines = &bench.stack.engines;
@@ -154,7 +154,7 @@ impl Case {
                 audio = speech;
                 let (mut input, mut judged) = engines.vad.open();
                 let mut last = 0.0;
-                // A window or two at the end may never be judged: half a second is enough of a margin.
+                // The last window or two may never be judged, so half a second is left out.
                 let until = bench.speech.len().saturating_sub(8_000) as f64 / 16_000.0;
                 for frame in bench.speech.chunks(FRAME_SAMPLES * 8) {
                     input.push(frame);
@@ -189,7 +189,8 @@ impl Case {
     }
 }
 
-/// What a telephone call costs before any engine: 20 ms of mu-law to 16 kHz and back. Gives the audio's length.
+/// The work for a telephone call apart from engines: 20 ms of mu-law to 16 kHz and back. Returns the length of
+/// the audio.
 fn frames(speech: &[i16]) -> Duration {
     let mut telephone = Vec::new();
     Resampler::new(SampleRate::HZ_16000, SampleRate::HZ_8000).process(speech, &mut telephone);
@@ -212,7 +213,7 @@ fn frames(speech: &[i16]) -> Duration {
     SampleRate::HZ_16000.duration_of(FRAMES * FRAME_SAMPLES)
 }
 
-/// Speech recognition of all of the speech, as in a call: audio first, then the question what it was.
+/// Transcribes all of the speech as in a call: first the audio is sent, then its words are requested.
 async fn words(stt: &dyn Stt, speech: &[i16]) -> Result<String> {
     let audio = speech.chunks(1_600).map(|piece| SttInput::Audio(piece.into()));
     let inputs: Vec<SttInput> = audio.chain([SttInput::Flush]).collect();

@@ -1,4 +1,4 @@
-//! What clients get: a completion, or its chunks.
+//! The responses that clients get: a completion, or its chunks.
 
 use antiphon_core::{ChatDelta, Error, ErrorKind, FinishReason, Result};
 use serde::Serialize;
@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 use super::super::{random_id, unix_time};
 
-/// More calls in one answer are a broken engine: OpenAI allows 128 tools.
+/// Most tool calls in one answer. OpenAI allows 128 tools, so an engine that makes more calls is broken.
 const MAX_CALLS: usize = 128;
 
-/// The longest answer kept in memory, in bytes: more than the longest context of any model here (128k tokens of
-/// some 4 bytes). An engine that never stops is ended here.
+/// Longest answer that is kept in memory, in bytes. That is more than the longest context of any model here (128k
+/// tokens of about 4 bytes), and ends the answer of an engine that never stops.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// A whole answer.
@@ -65,7 +65,7 @@ enum FunctionKind {
     Function,
 }
 
-/// Tokens used; zero where the engine does not say.
+/// The tokens that were used; zero where the engine does not report them.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Usage {
     prompt_tokens: u64,
@@ -100,7 +100,7 @@ const fn reason(finish: FinishReason) -> &'static str {
 }
 
 impl Completion {
-    /// An answer that says nothing yet.
+    /// An answer without any content yet.
     pub(super) fn new(model: &str) -> Self {
         let message =
             AnswerMessage { role: "assistant", content: None, refusal: None, tool_calls: Vec::new() };
@@ -115,7 +115,7 @@ impl Completion {
         }
     }
 
-    /// Adds the next piece.
+    /// Adds the next piece to the answer.
     pub(super) fn push(&mut self, delta: ChatDelta) -> Result<()> {
         let [choice] = &mut self.choices;
         match delta {
@@ -177,7 +177,7 @@ pub(super) struct Chunk {
     created: u64,
     model: String,
     choices: Vec<ChunkChoice>,
-    /// Only in the last chunk, and only with `include_usage`.
+    /// Present only in the last chunk, and only with `include_usage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
 }
@@ -222,13 +222,13 @@ impl Chunks {
         Self { id, created, model: model.to_owned(), include_usage }
     }
 
-    /// The chunk that names the role.
+    /// The first chunk, which names the role.
     pub(super) fn first(&self) -> Chunk {
         let delta = Delta { role: Some("assistant"), content: Some(String::new()), tool_calls: None };
         self.chunk(delta, None)
     }
 
-    /// The chunk of a piece; none for the end.
+    /// The chunk for a piece; `None` for the end of the answer.
     pub(super) fn next(&self, delta: ChatDelta) -> Option<Chunk> {
         let delta = match delta {
             ChatDelta::Text(text) => Delta { content: Some(text), ..Delta::default() },
@@ -242,7 +242,8 @@ impl Chunks {
         Some(self.chunk(delta, None))
     }
 
-    /// The chunk that says why the answer ended, and the one that counts tokens if that was asked for.
+    /// The chunk with the reason why the answer ended, and the one with the token counts if the client has asked
+    /// for it.
     pub(super) fn last(&self, finish: FinishReason, usage: antiphon_core::Usage) -> Vec<Chunk> {
         let mut chunks = vec![self.chunk(Delta::default(), Some(reason(finish)))];
         if self.include_usage {

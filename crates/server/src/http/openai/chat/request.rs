@@ -1,5 +1,5 @@
-//! What clients send. Fields that are not listed are ignored; those listed but not supported are refused when
-//! they ask for something.
+//! The request body of chat completions. Fields that are not listed are ignored. Those listed but not supported are
+//! refused when they ask for something.
 
 use antiphon_core::{ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 
-/// OpenAI's limits.
+/// OpenAI's own limits: on the number of stop sequences, the length of a tool's name in characters, and the temperature.
 const MAX_STOPS: usize = 4;
 const MAX_TOOL_NAME: usize = 64;
 const MAX_TEMPERATURE: f32 = 2.0;
@@ -16,7 +16,7 @@ const MAX_TEMPERATURE: f32 = 2.0;
 /// A conversation to answer.
 #[derive(Deserialize, ToSchema)]
 pub(in super::super) struct ChatBody {
-    /// Any name: an engine that does not know it takes its own.
+    /// Any name. An engine that does not know it uses its own model.
     model: Option<String>,
     messages: Vec<ChatMessage>,
     stream: Option<bool>,
@@ -44,7 +44,7 @@ pub(in super::super) struct ChatBody {
 /// How to stream.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 pub(super) struct StreamOptions {
-    /// Whether a last chunk tells the tokens used.
+    /// Whether the last chunk contains the tokens that were used.
     #[serde(default)]
     pub(super) include_usage: bool,
 }
@@ -139,12 +139,12 @@ struct ResponseFormat {
 }
 
 impl ChatBody {
-    /// How to stream, if the answer is to be streamed.
+    /// How to stream the answer; `None` if it is not to be streamed.
     pub(super) fn streamed(&self) -> Option<StreamOptions> {
         (self.stream == Some(true)).then(|| self.stream_options.unwrap_or_default())
     }
 
-    /// What the engine is asked.
+    /// The request to the engine.
     pub(super) fn into_request(self, requester: Requester) -> Result<ChatRequest, ApiError> {
         self.refuse_unsupported()?;
         let messages = self.messages.into_iter().enumerate().map(|(index, message)| message.into_core(index));
@@ -159,11 +159,11 @@ impl ChatBody {
             top_p: within("top_p", self.top_p, 1.0)?,
             max_tokens: positive(self.max_completion_tokens.or(self.max_tokens))?,
             stop: stops(self.stop)?,
-            // A seed is a bit pattern: its sign does not matter.
+            // A seed is a bit pattern, so its sign does not matter.
             seed: self.seed.map(i64::cast_unsigned),
             priority: Priority::Interactive,
             trace: None,
-            // Who sends the same twice may want two answers.
+            // A client that sends the same request twice may want two different answers, so none is reused.
             reuse: None,
         })
     }
@@ -219,7 +219,7 @@ impl ChatMessage {
 }
 
 impl Content {
-    /// All text; or what is wrong with a part.
+    /// All of the text; or an error about the part that is not text.
     fn into_text(self) -> Result<String, String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -256,8 +256,9 @@ impl FunctionTool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if tool.name.is_empty() || tool.name.len() > MAX_TOOL_NAME || !tool.name.chars().all(allowed) {
             let name = &tool.name;
-            let message =
-                format!("{name:?} is no tool name: use up to {MAX_TOOL_NAME} letters, digits, _ and -");
+            let message = format!(
+                "{name:?} is not the name of a tool: use up to {MAX_TOOL_NAME} letters, digits, _ and -"
+            );
             return Err(refused(message));
         }
         if tool.parameters.is_null() {

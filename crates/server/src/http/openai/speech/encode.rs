@@ -1,4 +1,4 @@
-//! From what the engine says to the bytes of a file.
+//! Encodes the engine's audio to the bytes of a file.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use antiphon_flow::CpuPool;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-/// The rate of a file without a header, which cannot say its own: OpenAI's.
+/// The sample rate of files without a header, which cannot state it. It is the one that OpenAI uses.
 const PCM_RATE: SampleRate = SampleRate::HZ_24000;
 
-/// Makes a file piece by piece.
+/// Encodes a file piece by piece.
 struct Encoder {
     file: FileEncoder,
     resampler: Option<Resampler>,
@@ -19,7 +19,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    /// Begins a file of audio at `rate`; gives its first bytes too.
+    /// Begins a file of audio at `rate`. Returns its first bytes as well.
     fn start(format: FileFormat, rate: SampleRate) -> Result<(Vec<u8>, Self), EncodeError> {
         let resampler = (format == FileFormat::Pcm).then(|| Resampler::new(rate, PCM_RATE));
         let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ impl Encoder {
 
 type Chunks = BoxStream<'static, Result<AudioChunk>>;
 
-/// The bytes of the file as the audio comes. Encoding happens away from the threads that serve calls.
+/// The bytes of the file while the audio is being made. Encoding runs on other threads than those that serve calls.
 pub(super) fn stream(
     chunks: Chunks,
     format: FileFormat,
@@ -70,7 +70,7 @@ pub(super) fn stream(
     Ok(bytes.filter(|bytes| std::future::ready(!bytes.as_ref().is_ok_and(Bytes::is_empty))).boxed())
 }
 
-/// The next bytes, and what is needed for more.
+/// The next bytes, and the state that is needed for more.
 async fn next(
     (mut chunks, mut encoder): (Chunks, Encoder),
     cpu_pool: &CpuPool,

@@ -1,4 +1,4 @@
-//! What clients send.
+//! The request body of `/v1/audio/speech`.
 
 use antiphon_agent::clauses;
 use antiphon_audio::FileFormat;
@@ -7,17 +7,17 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 
-/// OpenAI's limit, in characters.
+/// Longest input in characters; OpenAI's own limit.
 const MAX_INPUT: usize = 4_096;
-/// OpenAI's range.
+/// Range of the speed; OpenAI's own.
 const SPEEDS: std::ops::RangeInclusive<f32> = 0.25..=4.0;
 
-/// What to say, and how. `model` may be any name, as there is one engine.
+/// What to speak, and how. `model` may be any name, as there is only one engine.
 #[derive(Deserialize, ToSchema)]
 pub(in super::super) struct SpeechBody {
-    /// Up to 4,096 characters.
+    /// The text, with up to 4,096 characters.
     input: String,
-    /// A voice of the engine; others, such as OpenAI's, give its default.
+    /// A voice of the engine. Unknown names, such as those of OpenAI's voices, mean the default voice.
     voice: Option<VoiceName>,
     /// `wav` (the default), `pcm` (16-bit little-endian mono at 24 kHz, no header), `opus` (in Ogg) or `flac`.
     response_format: Option<String>,
@@ -34,7 +34,7 @@ enum VoiceName {
     Custom { id: String },
 }
 
-/// What the engine is asked.
+/// The request to the engine.
 pub(super) struct Say {
     pub(super) clauses: Vec<String>,
     pub(super) voice: Option<String>,

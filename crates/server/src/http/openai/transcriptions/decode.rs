@@ -1,5 +1,4 @@
-//! From a file to what speech recognition hears: decoded on a thread of its own, no faster than the engine
-//! listens.
+//! Decodes a file for speech recognition on a separate thread, no faster than the engine accepts the audio.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,27 +10,27 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// Samples passed on at once: a second, so that passing on costs nothing.
+/// Samples in one chunk: a second of audio, so that handing it over costs nearly nothing.
 const CHUNK: usize = RATE as usize;
-/// Chunks decoded ahead of the engine.
+/// Most chunks that are decoded ahead of the engine.
 const AHEAD: usize = 4;
-/// The longest audio taken: some codecs squeeze days into the largest upload.
+/// Longest audio in hours. Some codecs compress days of audio into the largest upload.
 const MAX_HOURS: u64 = 2;
-/// Samples a second that models hear.
+/// The sample rate of the models in Hz.
 const RATE: u64 = SampleRate::HZ_16000.hz() as u64;
 
 /// A file that is being decoded.
 pub(super) struct Decoding {
-    /// What it holds, as the engine takes it. Dropping this ends the thread.
+    /// The audio of the file for the engine. Dropping it ends the thread.
     pub(super) audio: BoxStream<'static, SttInput>,
-    /// Samples at 16 kHz the engine has taken.
+    /// How many samples at 16 kHz the engine has received.
     pub(super) taken: Arc<AtomicU64>,
-    /// The decoder, until the file is at its end.
+    /// The decoder's thread, which ends at the end of the file.
     pub(super) thread: JoinHandle<Result<()>>,
 }
 
 impl Decoding {
-    /// Opens a file and decodes it while it is listened to.
+    /// Opens a file and decodes it while the engine receives it.
     pub(super) async fn begin(file: File) -> Result<Self> {
         let decoder = spawn_blocking(move || FileDecoder::open(file))
             .await
@@ -52,17 +51,17 @@ impl Decoding {
     }
 }
 
-/// What ended the file too early, if anything did. Ends once all was taken, or the audio was dropped.
+/// The error that ended the file too early, if there was one. Resolves once all audio was received or dropped.
 pub(super) async fn failure(thread: JoinHandle<Result<()>>) -> Option<Error> {
     thread.await.map_err(broken).flatten().err()
 }
 
-/// Seconds of audio.
+/// The length of this many samples in seconds.
 pub(super) fn seconds(samples: u64) -> f64 {
     samples as f64 / RATE as f64
 }
 
-/// Sends the whole file; stops silently when nobody listens any more.
+/// Sends the whole file. Stops without an error when the receiver has gone.
 fn decode(mut decoder: FileDecoder, sender: &mpsc::Sender<Arc<[i16]>>) -> Result<()> {
     let mut decoded = Vec::new();
     let mut resampler = None;

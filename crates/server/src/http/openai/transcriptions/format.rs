@@ -1,4 +1,4 @@
-//! The formats a transcription comes in.
+//! The formats in which a transcription is returned.
 
 use std::fmt::Write as _;
 
@@ -23,11 +23,11 @@ struct Usage {
     seconds: f64,
 }
 
-/// The text with its times.
+/// The text with timestamps.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Verbose {
     task: &'static str,
-    /// As given in the request, else `unknown`.
+    /// The language of the request, else `unknown`.
     language: String,
     duration: f64,
     text: String,
@@ -38,7 +38,7 @@ pub(super) struct Verbose {
     usage: Usage,
 }
 
-/// A stretch of speech. What only Whisper knows of itself (tokens and probabilities) is empty or zero.
+/// A segment of speech. Fields that only Whisper can fill (tokens and probabilities) are empty or zero.
 #[derive(Debug, Serialize, ToSchema)]
 struct VerboseSegment {
     id: usize,
@@ -53,8 +53,8 @@ struct VerboseSegment {
     no_speech_prob: f32,
 }
 
-/// A word with its times in seconds, interpolated within its segment by the number of letters: right to a few
-/// tenths of a second in fluent speech.
+/// A word with its times in seconds. They are interpolated within the segment by the number of letters, which is
+/// accurate to a few tenths of a second in fluent speech.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Word {
     #[serde(rename = "word")]
@@ -91,7 +91,7 @@ impl Verbose {
 }
 
 impl Understood {
-    /// The engine's segments; the whole text as one where it knows none.
+    /// The engine's segments. Without any, the whole text is one segment.
     pub(super) fn segments(&self) -> Vec<Segment> {
         let transcript = &self.transcript;
         if transcript.segments.is_empty() && !transcript.text.is_empty() {
@@ -131,7 +131,7 @@ fn words(segment: &Segment) -> Vec<Word> {
     segment.text.split_whitespace().map(word).collect()
 }
 
-/// SubRip: numbered cues, commas in the times.
+/// The segments as SubRip: numbered cues, with commas in the times.
 pub(super) fn srt(segments: &[Segment]) -> String {
     let mut text = String::new();
     for (index, segment) in segments.iter().enumerate() {
@@ -142,7 +142,7 @@ pub(super) fn srt(segments: &[Segment]) -> String {
     text
 }
 
-/// WebVTT: a header, points in the times.
+/// The segments as WebVTT: a header, and cues with points in the times.
 pub(super) fn vtt(segments: &[Segment]) -> String {
     let mut text = "WEBVTT\n\n".to_owned();
     for segment in segments {
@@ -153,12 +153,13 @@ pub(super) fn vtt(segments: &[Segment]) -> String {
     text
 }
 
-/// The text of a cue: an empty line would end it, an arrow would be taken for times.
+/// The text of a cue, without what would break the format: an empty line would end the cue, and an arrow would be
+/// read as a time.
 fn cue(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("-->", "->")
 }
 
-/// Hours, minutes, seconds, milliseconds.
+/// A time as hours, minutes, seconds and milliseconds.
 fn clock(seconds: f32, point: char) -> String {
     let ms = (f64::from(seconds) * 1_000.0).round() as u64;
     let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);

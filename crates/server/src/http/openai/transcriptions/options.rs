@@ -1,11 +1,11 @@
-//! The fields of the form.
+//! The form fields of a transcription request.
 
 use utoipa::ToSchema;
 
 use super::super::upload::Upload;
 use crate::http::error::ApiError;
 
-/// How the text comes back.
+/// The format of the transcription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -15,29 +15,29 @@ pub(super) enum Format {
     Vtt,
 }
 
-/// How to transcribe.
+/// The settings of a transcription.
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) language: Option<String>,
     pub(super) prompt: Option<String>,
     pub(super) format: Format,
     pub(super) streamed: bool,
-    /// Whether words are to have times.
+    /// Whether words get timestamps.
     pub(super) words: bool,
-    /// Whether segments are to be listed.
+    /// Whether segments are listed.
     pub(super) segments: bool,
 }
 
-/// The form as clients send it, in any order; other fields are ignored.
+/// The form that clients send, with its fields in any order. Other fields are ignored.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "described to clients, never built: a form is read part by part")]
 pub(in super::super) struct TranscriptionForm {
     /// Audio: wav, flac, mp3, ogg (Opus or Vorbis), m4a or webm.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// Any name: there is one engine.
+    /// Any name, as there is only one engine.
     model: Option<String>,
-    /// ISO 639-1.
+    /// The language as ISO 639-1.
     language: Option<String>,
     /// Words that are likely to occur.
     prompt: Option<String>,
@@ -91,7 +91,7 @@ fn format(value: Option<&str>) -> Result<Format, ApiError> {
     }
 }
 
-/// Whether words and whether segments; segments when nothing is said, as at OpenAI.
+/// Whether to include words, and whether to include segments. Without any value, segments are included, as by OpenAI.
 fn granularities<'a>(values: impl Iterator<Item = &'a str>) -> Result<(bool, bool), ApiError> {
     let (mut words, mut segments, mut any) = (false, false, false);
     for value in values {

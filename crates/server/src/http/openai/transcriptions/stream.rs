@@ -1,4 +1,4 @@
-//! The text as events while the file is being transcribed.
+//! Streams the text as events while the file is being transcribed.
 
 use antiphon_core::{BoxStream, Result, StableText, Transcript};
 use axum::response::Response;
@@ -10,27 +10,27 @@ use utoipa::ToSchema;
 use super::super::sse;
 use crate::http::error::ApiError;
 
-/// What a stream consists of: deltas, then the whole text.
+/// The events of a stream: deltas, then the whole text.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "type")]
 pub(super) enum TextEvent {
-    /// More text, which stays as it is.
+    /// More text, which will not change any more.
     #[serde(rename = "transcript.text.delta")]
     Delta {
-        /// What comes next.
+        /// The text that is added.
         delta: String,
     },
-    /// The end. Where the engine changed its mind about words it had seemed sure of, this text is right.
+    /// The end of the stream. If the engine has corrected words that it had been sure of, this text is the right one.
     #[serde(rename = "transcript.text.done")]
     Done {
-        /// All of it.
+        /// The whole text.
         text: String,
     },
 }
 
 type Transcripts = BoxStream<'static, Result<Transcript>>;
 
-/// The status is sent only once something was understood, so that a failure before that is a plain error.
+/// The status is sent only once something was recognised, so that an earlier failure is an ordinary error.
 pub(super) async fn response(mut transcripts: Transcripts) -> Result<Response, ApiError> {
     let first = transcripts.next().await.transpose()?.unwrap_or_default();
     let transcripts = stream::iter([Ok(first)]).chain(transcripts).boxed();
@@ -54,17 +54,17 @@ fn events(transcripts: Transcripts) -> BoxStream<'static, Event> {
         .boxed()
 }
 
-/// A text that only grows, made of transcripts that change.
+/// Turns transcripts that change into a text that only grows.
 #[derive(Default)]
 struct Growing(StableText);
 
 impl Growing {
-    /// What the next transcript adds for sure.
+    /// The text that the next transcript adds for certain.
     fn grow(&mut self, text: &str) -> Option<TextEvent> {
         self.0.hear(text, false).map(|delta| TextEvent::Delta { delta })
     }
 
-    /// The rest, and the whole.
+    /// The rest of the text, and the event with the whole.
     fn end(mut self) -> Vec<TextEvent> {
         let text = self.0.last().to_owned();
         let rest = self.0.hear(&text, true).map(|delta| TextEvent::Delta { delta });
