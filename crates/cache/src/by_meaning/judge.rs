@@ -48,7 +48,7 @@ impl Judge {
     }
 
     /// Whether both answers say the same; `None` if that cannot be decided.
-    pub(super) async fn same(&self, asker: &Requester, question: &str, a: &str, b: &str) -> Option<bool> {
+    pub(super) async fn same(&self, requester: &Requester, question: &str, a: &str, b: &str) -> Option<bool> {
         if normalise(a) == normalise(b) || differs(a, b).is_none() {
             return Some(true);
         }
@@ -56,19 +56,19 @@ impl Judge {
         if facts(a) != facts(b) {
             return Some(false);
         }
-        let fit = self.fit.get_or_try_init(|| async { self.examine(asker).await.ok_or(()) }).await;
+        let fit = self.fit.get_or_try_init(|| async { self.examine(requester).await.ok_or(()) }).await;
         if !fit.is_ok_and(|fit| *fit) {
             return None;
         }
-        self.ask_both_ways(asker, question, a, b).await
+        self.ask_both_ways(requester, question, a, b).await
     }
 
     /// Whether the model's judgement can be relied on; `None` if it could not be asked.
-    async fn examine(&self, asker: &Requester) -> Option<bool> {
+    async fn examine(&self, requester: &Requester) -> Option<bool> {
         let mut missed = 0;
         for line in EXAMINATION.lines() {
             let [expected, question, a, b] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
-            let (said, expected) = (self.ask_both_ways(asker, question, a, b).await, expected == "same");
+            let (said, expected) = (self.ask_both_ways(requester, question, a, b).await, expected == "same");
             match said {
                 None => return None,
                 Some(true) if !expected => return Some(self.failed(question)),
@@ -93,11 +93,11 @@ impl Judge {
     }
 
     /// Asks in both orders, because models prefer the first answer or the second: both verdicts must be "the same".
-    async fn ask_both_ways(&self, asker: &Requester, question: &str, a: &str, b: &str) -> Option<bool> {
-        Some(self.ask(asker, question, a, b).await? && self.ask(asker, question, b, a).await?)
+    async fn ask_both_ways(&self, requester: &Requester, question: &str, a: &str, b: &str) -> Option<bool> {
+        Some(self.ask(requester, question, a, b).await? && self.ask(requester, question, b, a).await?)
     }
 
-    async fn ask(&self, asker: &Requester, question: &str, first: &str, second: &str) -> Option<bool> {
+    async fn ask(&self, requester: &Requester, question: &str, first: &str, second: &str) -> Option<bool> {
         let asked = format!(
             "Question: {question}\n\nFirst answer: {first}\n\nSecond answer: {second}\n\nDo both answers say the same?"
         );
@@ -106,7 +106,7 @@ impl Judge {
             temperature: Some(0.0),
             max_tokens: Some(MAX_TOKENS),
             priority: Priority::Batch,
-            ..ChatRequest::new(asker.clone(), messages)
+            ..ChatRequest::new(requester.clone(), messages)
         };
         let said = async {
             let mut answer = self.engine.chat(request);

@@ -241,9 +241,9 @@ impl SemanticReplies {
     }
 
     async fn compare(&self, question: &str, trial: Trial, answer: &str) {
-        let asker = Requester::server(TenantId::new(Arc::clone(&trial.entry.tenant)));
+        let requester = Requester::server(TenantId::new(Arc::clone(&trial.entry.tenant)));
         let verdict = match (self.comparing.try_acquire(), std::str::from_utf8(&trial.entry.value)) {
-            (Ok(_permit), Ok(kept)) => self.judge.same(&asker, question, kept, answer).await,
+            (Ok(_permit), Ok(kept)) => self.judge.same(&requester, question, kept, answer).await,
             _ => None,
         };
         match verdict {

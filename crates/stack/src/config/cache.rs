@@ -27,7 +27,7 @@ const REDIS_URL: Check = Check::Text {
 };
 
 settings! {
-    /// What is kept so that it need not be made again.
+    /// The caches: results that are kept and used again.
     pub struct Cache {
         /// Whether anything is kept.
         enabled: bool = true;
