@@ -68,6 +68,9 @@ impl MediaClock {
 
     /// When the audio at media time `at` was received, assuming that the call was fed in real time.
     pub(crate) fn heard_at(&self, at: MediaTime) -> Instant {
+        if at > self.at {
+            return self.wall + at.since(self.at);
+        }
         self.wall.checked_sub(self.at.since(at)).unwrap_or(self.wall)
     }
 }

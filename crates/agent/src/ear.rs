@@ -194,6 +194,10 @@ impl Utterance {
     pub(crate) fn resume(&mut self) {
         self.paused = false;
         self.settled = false;
+        if self.recognition == Recognition::Failed && !self.input.is_closed() {
+            // The engine goes on after an error: it may understand what is said now.
+            (self.recognition, self.flushes) = (Recognition::GoesOn, 0);
+        }
         self.forward();
     }
 

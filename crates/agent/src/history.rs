@@ -53,14 +53,20 @@ impl History {
         let mut bytes: usize = self.entries.iter().map(|entry| entry.item.text_bytes()).sum();
         let (mut forgotten, items) = (0, self.entries.len());
         for entry in &self.entries {
-            let is_output = matches!(entry.item.content, ItemContent::ToolOutput { .. });
-            if items - forgotten <= MAX_ITEMS && bytes <= MAX_BYTES && !(is_output && forgotten > 0) {
+            if items - forgotten <= MAX_ITEMS && bytes <= MAX_BYTES {
                 break;
             }
             bytes -= entry.item.text_bytes();
             forgotten += 1;
         }
-        self.entries.drain(..forgotten);
+        let calls: Vec<String> =
+            self.entries.drain(..forgotten).filter_map(|entry| call_id(entry.item)).collect();
+        if !calls.is_empty() {
+            self.entries.retain(|entry| match &entry.item.content {
+                ItemContent::ToolOutput { call_id, .. } => !calls.contains(call_id),
+                _ => true,
+            });
+        }
     }
 
     /// Appends an item and returns the one before it.
@@ -141,6 +147,14 @@ impl History {
     fn position(&self, id: &ItemId) -> Option<usize> {
         // The item in question is nearly always one of the latest.
         self.entries.iter().rposition(|e| e.item.id == *id)
+    }
+}
+
+/// The id of the tool call that this item is, if it is one.
+fn call_id(item: ConversationItem) -> Option<String> {
+    match item.content {
+        ItemContent::ToolCall(call) => Some(call.id),
+        _ => None,
     }
 }
 

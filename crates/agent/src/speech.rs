@@ -13,7 +13,7 @@ const FIRST_MAX: usize = 60;
 const MAX: usize = 220;
 
 /// Text without any space is cut after this many times the longest clause; nothing so long is a word.
-const UNBROKEN: usize = 2;
+const UNBROKEN: usize = 4;
 
 /// Words whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
@@ -79,13 +79,13 @@ impl Clauses {
                 }
             }
             let max = if self.any { MAX } else { FIRST_MAX };
-            if at >= max
-                && let Some(space) = last_space
-            {
-                return Some(space);
-            }
-            if at >= UNBROKEN * max {
-                return Some(at);
+            if at >= max {
+                if let Some(space) = last_space {
+                    return Some(space);
+                }
+                if at >= UNBROKEN * max {
+                    return Some(at);
+                }
             }
             if end <= self.scanned {
                 continue;

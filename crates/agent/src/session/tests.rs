@@ -148,6 +148,16 @@ async fn typed_words_are_a_turn_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_typed_turn_is_timed_from_when_it_was_typed_though_no_audio_comes() {
+    let mut call = Stage::default().answer("You typed.").call();
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    call.types("hi").await;
+    call.silence(ms(2_000)).await;
+    let latency = call.latencies().pop().expect("measured");
+    assert!(latency.total < ms(1_000) && latency.end_of_turn < ms(100), "{latency:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn manual_turns_are_committed_and_answered_on_request() {
     let mut call = Stage::default().manual().pacing(Pacing::Client).answer("Done.").call();
     call.says("do it", ms(800)).await;

@@ -174,6 +174,8 @@ impl Session {
         let active = self.reply.as_mut()?;
         let said = active.said()?.clone();
         if let Some(input) = &mut active.request.input {
+            // All of it so far takes the place of what an earlier round read of it.
+            input.retain(|input| !matches!(input, ReplyInput::Item(item) if item.id == said.id));
             input.push(ReplyInput::Item(said.clone()));
         }
         let id = said.id.clone();

@@ -194,7 +194,8 @@ impl Session {
             }
             Some(Err(error)) => {
                 utterance.fail();
-                self.emit(Event::UserTextFailed { item, error });
+                let unheard = utterance.is_unheard();
+                self.tell_recognition_failed(item, error, unheard);
             }
             None => utterance.end(),
         }
@@ -334,8 +335,13 @@ impl Session {
     fn give_up(&mut self, at: usize, error: Error) {
         let Committed { mut utterance, .. } = self.committed.remove(at);
         utterance.fail();
-        self.emit(Event::UserTextFailed { item: utterance.item.clone(), error });
+        self.tell_recognition_failed(utterance.item.clone(), error, utterance.is_unheard());
         self.understood(&utterance);
+    }
+
+    /// A turn of which some words are known gets these and no failure of its own.
+    fn tell_recognition_failed(&mut self, item: ItemId, error: Error, unheard: bool) {
+        self.emit(if unheard { Event::UserTextFailed { item, error } } else { Event::Failed(error) });
     }
 
     /// The person has typed. That is a complete turn, which takes the floor at once.

@@ -64,7 +64,9 @@ impl Threads {
             jobs: AtomicU64::new(0),
         });
         for _ in 0..sizing.bounds().min {
-            if let Err(error) = pool.add_thread(&mut lock(&pool.state)) {
+            // Unlocked again before the pool is stopped, which locks it, too.
+            let added = pool.add_thread(&mut lock(&pool.state));
+            if let Err(error) = added {
                 pool.stop();
                 return Err(error);
             }

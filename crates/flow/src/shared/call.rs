@@ -145,8 +145,6 @@ impl<K: Eq + Hash, T: Piece> Call<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T> Call<K, T> {}
-
 impl<K: Eq + Hash, T> Drop for Call<K, T> {
     fn drop(&mut self) {
         self.calls.remove(&self.key, self);
