@@ -156,8 +156,6 @@ struct Session {
     pending: Option<PendingReply>,
     /// A turn that the person typed and that the dialog has not yet reported as over.
     typed: Option<ItemId>,
-    /// The latest turn of which no word is known, because speech recognition failed.
-    unheard: Option<ItemId>,
     /// When the server ends the call, and why.
     hang_up: Option<(Instant, HangUpReason)>,
     times: turn::Times,
@@ -215,7 +213,6 @@ impl Session {
             out_of_band: Vec::new(),
             pending: None,
             typed: None,
-            unheard: None,
             hang_up: None,
             times: turn::Times::default(),
             inbound_first: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::dialog::Phase;
-use antiphon_core::{Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate};
+use antiphon_core::{CallControl, Event, FRAME, FRAME_SAMPLES, ReplyId, ReplyStatus, Result, SampleRate};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
@@ -46,6 +46,8 @@ pub struct FileTransport {
     audio: Vec<i16>,
     said: mpsc::UnboundedSender<Said>,
     played: Option<ReplyId>,
+    /// The agent has hung up.
+    over: bool,
 }
 
 impl FileTransport {
@@ -65,6 +67,7 @@ impl FileTransport {
             audio: Vec::new(),
             said,
             played: None,
+            over: false,
         };
         (transport, heard)
     }
@@ -126,7 +129,7 @@ impl Transport for FileTransport {
         if let Some(reply) = self.played.take().filter(|_| !self.overlap) {
             return Poll::Ready(Some(Inbound::Played(reply)));
         }
-        if self.rest >= REST {
+        if self.over || self.rest >= REST {
             return Poll::Ready(None);
         }
         std::task::ready!(self.tick.as_mut().poll(cx));
@@ -140,6 +143,8 @@ impl Transport for FileTransport {
         match outbound {
             Outbound::Audio { samples, .. } => self.audio.extend(samples),
             Outbound::Event(event) => self.event(&event),
+            Outbound::Control(CallControl::HangUp(_)) => self.over = true,
+            // Nothing is queued that could be dropped: the event of the interruption cuts what was not heard.
             Outbound::Clear | Outbound::Control(_) => {}
         }
     }
@@ -153,6 +158,13 @@ impl Transport for FileTransport {
 mod tests {
     use super::*;
     use crate::spec;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_hangs_up_ends_the_recording() {
+        let (mut file, _said) = FileTransport::new(vec![1; 160_000], false);
+        spec::any(&mut file).await;
+        spec::hung_up(&mut file).await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_recording_obeys_the_transports_specification() {

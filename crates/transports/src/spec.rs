@@ -99,6 +99,12 @@ pub(crate) async fn over(transport: &mut dyn Transport) {
     }
 }
 
+/// Once the agent has hung up the call is over.
+pub(crate) async fn hung_up(transport: &mut dyn Transport) {
+    transport.send(Outbound::Control(CallControl::HangUp(HangUpReason::Agent)));
+    over(transport).await;
+}
+
 async fn audio_comes_and_goes_at_once(peer: &Peer) {
     let (mut transport, mut client) = call(peer).await;
     send(&mut client, &peer.speech).await;

@@ -187,8 +187,7 @@ impl Session {
         }
         if self.reply.as_ref().is_some_and(ActiveReply::calls_tools) {
             self.run_tools();
-        }
-        if self.reply.as_ref().is_some_and(ActiveReply::is_made) {
+        } else if self.reply.as_ref().is_some_and(ActiveReply::is_made) {
             self.reply_is_made();
         }
     }

@@ -171,7 +171,7 @@ impl Session {
             return;
         }
         let Some(mut wanted) = self.pending.take() else { return };
-        let unheard = wanted.answers.is_some() && wanted.answers == self.unheard;
+        let unheard = wanted.answers.as_ref().is_some_and(|item| self.is_unheard(item));
         if unheard && !wanted.asked && !self.config.sayings.apology.is_empty() {
             // The person has spoken and waits for an answer, so the agent apologises instead of staying silent.
             wanted = PendingReply::saying(wanted.turn, self.config.sayings.apology.clone());

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_core::dialog::{DialogOutput, Input, PauseId, Phase};
 use antiphon_core::{
-    CallControl, ConversationItem, Error, ErrorKind, Event, HangUpReason, ItemId, MediaTime, Part,
-    ReplyStatus, Result, Role, SttOptions, Transcript, TurnId,
+    CallControl, ConversationItem, Error, ErrorKind, Event, HangUpReason, ItemContent, ItemId, MediaTime,
+    Part, ReplyStatus, Result, Role, SttOptions, Transcript, TurnId,
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -239,7 +239,8 @@ impl Session {
             utterance.pause();
         }
         self.emit(Event::InputCommitted { item: item.clone(), previous: self.history.last() });
-        let transcript = (!waits).then(|| utterance.text.clone());
+        let known = !waits && !utterance.is_unheard();
+        let transcript = known.then(|| utterance.text.clone());
         self.add_item(ConversationItem::message(item.clone(), Role::User, Part::Audio { transcript }));
         self.history.extend_audio(&item, utterance.length());
         if waits {
@@ -292,16 +293,26 @@ impl Session {
     fn understood(&mut self, utterance: &Utterance) {
         let (item, text) = (utterance.item.clone(), utterance.text.clone());
         if utterance.is_unheard() {
-            self.unheard = Some(item);
             return;
         }
         if let Some(item) = self.history.get_mut(&item)
-            && let antiphon_core::ItemContent::Message { parts, .. } = &mut item.content
+            && let ItemContent::Message { parts, .. } = &mut item.content
         {
             *parts = vec![Part::Audio { transcript: Some(text.clone()) }];
         }
         let audio = utterance.length();
         self.emit(Event::UserText { item, text, done: true, audio });
+    }
+
+    /// Whether this turn's words are unknown for good, because speech recognition failed.
+    pub(super) fn is_unheard(&self, item: &ItemId) -> bool {
+        let unknown = |item: &ConversationItem| match &item.content {
+            ItemContent::Message { parts, .. } => {
+                parts.iter().any(|part| matches!(part, Part::Audio { transcript: None }))
+            }
+            _ => false,
+        };
+        !self.awaits_words(item) && self.history.get(item).is_some_and(unknown)
     }
 
     /// Whether the words of this turn are still missing.

@@ -73,8 +73,8 @@ async fn words(tts: &dyn Tts) -> (Vec<i16>, Duration) {
     (levels, longest)
 }
 
-/// The first two clauses are spoken in full, the next two are refused, and all others are cut off, each 50 ms later than the one
-/// before.
+/// The first two clauses are spoken in full, the next two are refused. All others are cut off, each 50 ms later than the
+/// clause before it.
 fn cut_off(nth: usize) -> Option<(u64, Do<AudioChunk>)> {
     match nth {
         0 | 1 => None,
