@@ -4,9 +4,8 @@
 scrape=${1:+$(realpath -m "$1")}
 . "$(dirname "$0")/lib.sh"
 
-# Exported only once something has happened: their labels are not known before.
-after_events='antiphon_calls_total antiphon_engine_failures_total antiphon_http_requests_total antiphon_llm_tokens_total
-  antiphon_provider_requests_total'
+# Exported only once an engine has failed, because its labels are not known before. All others are there after one call.
+after_events='antiphon_engine_failures_total'
 # Asked for already, exported later. Take out what is exported: then its absence is noticed.
 planned='antiphon_jobs_total'
 

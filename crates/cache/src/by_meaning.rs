@@ -11,5 +11,6 @@ mod judge;
 mod replies;
 
 pub use index::{Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions};
+pub use judge::EXAMINATION;
 pub(crate) use replies::{Answered, Near, Sought, Trial};
 pub use replies::{SemanticReplies, SemanticStatistics};

@@ -29,8 +29,8 @@ mod statistics;
 mod written;
 
 pub use by_meaning::{
-    Decision, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions, SemanticReplies, SemanticStatistics,
-    guards,
+    Decision, EXAMINATION, ErrorEstimate, Neighbour, SemanticIndex, SemanticOptions, SemanticReplies,
+    SemanticStatistics, guards,
 };
 pub use caches::Caches;
 pub use disk::DiskLayer;

@@ -40,14 +40,19 @@ pub fn wav16(name: &str) -> Vec<i16> {
 
 /// The folder of the models, found as the server finds it.
 pub fn models() -> PathBuf {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let data = || {
-        variable("ANTIPHON_SERVER__DATA_DIR").unwrap_or_else(|| {
-            let home = || variable("HOME").expect("HOME is set").join(".local/share");
-            variable("XDG_DATA_HOME").unwrap_or_else(home).join("antiphon")
-        })
-    };
-    there(data().join("models"), "`make models` fetches them")
+    let models = variable("ANTIPHON_MODELS").unwrap_or_else(|| data_dir().join("models"));
+    there(models, "`make models` fetches them")
+}
+
+fn data_dir() -> PathBuf {
+    variable("ANTIPHON_SERVER__DATA_DIR").unwrap_or_else(|| {
+        let home = || variable("HOME").expect("HOME is set").join(".local/share");
+        variable("XDG_DATA_HOME").unwrap_or_else(home).join("antiphon")
+    })
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
 }
 
 /// Something of `tests/clients` that `scripts/setup-test.sh` installs, such as `.venv/bin/python`.

@@ -28,8 +28,9 @@ const FACTS: [Guard; 3] = [Guard::Number, Guard::Unit, Guard::Date];
 /// How many pairs of the examination that say the same may be taken for different, which costs hits but causes no wrong replies.
 const MISSED: usize = 1;
 
-/// The examination: each line has the expected verdict, a question and two answers.
-const EXAMINATION: &str = include_str!("examination.tsv");
+/// What a model must tell apart before its judgement counts. Each line has the expected verdict, `same` or `different`, a
+/// question and two answers, separated by tabs.
+pub const EXAMINATION: &str = include_str!("examination.tsv");
 
 /// A language model that compares answers.
 pub(super) struct Judge {

@@ -57,8 +57,8 @@ pub(crate) fn possible(rate: SampleRate, rates: &[u32]) -> Result<SampleRate> {
 }
 
 /// A setting limited to its range and rounded to hundredths, because finer steps cannot be heard.
-pub(crate) fn setting(value: f32, (least, most): (f32, f32)) -> f64 {
-    (f64::from(value.clamp(least, most)) * 100.0).round() / 100.0
+pub(crate) fn setting(value: f32, (least, most): (f64, f64)) -> f64 {
+    (f64::from(value).clamp(least, most) * 100.0).round() / 100.0
 }
 
 impl Remote {

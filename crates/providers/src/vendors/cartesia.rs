@@ -28,7 +28,7 @@ antiphon_core::settings! {
     /// Cartesia's voices.
     pub struct CartesiaSettings {
         /// Speed of its voices, by which `[tts] speed` is multiplied. Sonic 3 takes it.
-        speed: f32 = 1.0, check(Check::Between(f64::from(wire::SPEEDS.0), f64::from(wire::SPEEDS.1)));
+        speed: f32 = 1.0, check(Check::Between(wire::SPEEDS.0, wire::SPEEDS.1));
     }
 }
 

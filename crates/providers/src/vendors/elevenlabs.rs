@@ -41,7 +41,7 @@ antiphon_core::settings! {
         /// ElevenLabs has it.
         use_speaker_boost: Option<bool> = None, example("true");
         /// Speed of its voices, by which `[tts] speed` is multiplied.
-        speed: f32 = 1.0, check(Check::Between(f64::from(wire::SPEEDS.0), f64::from(wire::SPEEDS.1)));
+        speed: f32 = 1.0, check(Check::Between(wire::SPEEDS.0, wire::SPEEDS.1));
         /// The language, as ISO 639-1, for models that would otherwise guess it from the text. When not set: the model, or
         /// the voice, decides.
         language: Option<String> = None, example("\"en\"");

@@ -21,7 +21,12 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) async fn begin(server: &Program) -> Self {
-        let url = format!("{}/talk/ws", server.url.replacen("http", "ws", 1));
+        Self::by(server, "").await
+    }
+
+    /// A call by this person; by nobody in particular if the name is empty.
+    pub(crate) async fn by(server: &Program, person: &str) -> Self {
+        let url = format!("{}/talk/ws?person={person}", server.url.replacen("http", "ws", 1));
         Self { socket: tokio_tungstenite::connect_async(url).await.expect("connects").0, listens: true }
     }
 

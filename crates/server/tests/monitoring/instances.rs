@@ -85,7 +85,7 @@ async fn until_shared(servers: &[Program; 2], name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_share_what_they_keep_and_no_turn_fails_when_redis_does() {
     let mut redis = RedisServer::start(&[]).expect("redis-server starts");
-    let (_, url) = Model::start(Behaviour::Answers(answer)).await;
+    let (_, url) = Model::start(Behaviour::Answers(|asked, _| answer(asked))).await;
     let (_first_place, first) = server(&redis, &url).await;
     let (_second_place, second) = server(&redis, &url).await;
     let servers = Arc::new([first, second]);

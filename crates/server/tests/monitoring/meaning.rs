@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
-use crate::caching::{ask, command};
+use crate::caching::{Call, ask, command};
 use crate::model::{Behaviour, Model, with_models};
-use crate::program::Place;
+use crate::program::{Place, Program};
 
 const THINGS: &str = "book shirt lamp phone table chair sofa carpet mirror kettle toaster blender fridge oven camera \
     printer laptop keyboard monitor speaker guitar piano violin drum bicycle scooter helmet jacket sweater scarf hat \
@@ -20,18 +20,31 @@ fn wordings(thing: &str) -> [String; 2] {
     ]
 }
 
-/// A model that answers in one of two wordings, and that compares answers when it is asked to.
-fn answer(asked: &str) -> String {
+/// What one person tells about something that nobody else asked about yet, and the word in it that nobody else may hear.
+const TOLD: &str = "I bought a kayak, and a zebra is painted on the kayak that I bought.";
+const SECRET: &str = "zebra";
+
+/// A model that answers in one of two wordings and tells the secret if it was given it, and that compares answers when it is
+/// asked to.
+fn answer(asked: &str, prompt: &str) -> String {
     if asked.starts_with("Question: ") {
         return (if are_same(asked) { "yes" } else { "no" }).to_owned();
     }
     let thing =
         THINGS.split_whitespace().find(|thing| asked.contains(&format!(" {thing} "))).unwrap_or("thing");
+    let known = if prompt.contains(SECRET) { "I know of the zebra. " } else { "" };
     if asked.contains("How do") {
-        format!("Send the {thing} back to our shop.")
+        format!("{known}Send the {thing} back to our shop.")
     } else {
-        format!("Put it in a parcel: the address of the shop where you bought the {thing} is all it needs.")
+        format!(
+            "{known}Put it in a parcel: the address of the shop where you bought the {thing} is all it needs."
+        )
     }
+}
+
+/// Whether the reply to a person tells the secret.
+async fn tells(server: &Program, person: &str, question: &str) -> bool {
+    Call::by(server, person).await.ask(question).await.0.contains(SECRET)
 }
 
 fn are_same(asked: &str) -> bool {
@@ -39,8 +52,7 @@ fn are_same(asked: &str) -> bool {
         let from = asked.find(label).expect(label) + label.len();
         asked[from..].lines().next().unwrap_or_default()
     });
-    let examination = include_str!("../../../cache/src/by_meaning/examination.tsv");
-    let mut pairs = examination.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let mut pairs = antiphon_cache::EXAMINATION.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     match pairs.find(|pair| pair[1] == question && pair[2..].contains(&first) && pair[2..].contains(&second))
     {
         Some(pair) => pair[0] == "same",
@@ -77,6 +89,17 @@ async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right
     let turns = server.get("/api/performance/turns").await;
     let turns = turns["data"].as_array().expect("a list");
     assert!(turns.iter().any(|turn| turn["served_from_cache"] == json!(true)), "{turns:?}");
+    // What one person told goes into no reply to anybody else, while replies to other words are given.
+    let kayak = wordings("kayak");
+    Call::by(&server, "ada").await.ask(TOLD).await;
+    for question in &kayak {
+        assert!(tells(&server, "ada", question).await, "Ada is known");
+        for other in ["bob", "ad", ""] {
+            for question in &kayak {
+                assert!(!tells(&server, other, question).await, "'{other}' hears what Ada told: {question}");
+            }
+        }
+    }
     // What was learned outlives the server, and questions about other things still get other answers.
     server.stop().await;
     let server = place.serve().await;

@@ -19,8 +19,8 @@ use crate::program::Place;
 pub(crate) enum Behaviour {
     /// Answers with this text.
     Says(&'static str),
-    /// Answers with what this function makes of the last message.
-    Answers(fn(&str) -> String),
+    /// Answers with what this function makes of the last message and of the whole prompt.
+    Answers(fn(&str, &str) -> String),
     /// Sends this text, and then nothing more without ending the answer.
     StallsAfter(&'static str),
     /// Refuses every second request, and answers the others with this text.
@@ -61,6 +61,7 @@ async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
     let request: Value = serde_json::from_str(&body).expect("JSON");
     let asked_last = request["messages"].as_array().and_then(|all| all.last()).map(|last| &last["content"]);
     let asked_last = asked_last.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let prompt = request["messages"].to_string();
     model.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     let refused = || (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":{"message":"broken"}}"#).into_response();
     if model.down.load(Ordering::Relaxed) {
@@ -69,7 +70,7 @@ async fn complete(State(model): State<Arc<Model>>, body: String) -> Response {
     let (text, ends) = match model.behaviour {
         Behaviour::FailsHalf(_) if asked.is_multiple_of(2) => return refused(),
         Behaviour::Says(text) | Behaviour::FailsHalf(text) => (text.to_owned(), true),
-        Behaviour::Answers(answer) => (answer(&asked_last), true),
+        Behaviour::Answers(answer) => (answer(&asked_last, &prompt), true),
         Behaviour::StallsAfter(text) => (text.to_owned(), false),
     };
     let token =

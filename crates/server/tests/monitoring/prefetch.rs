@@ -61,7 +61,7 @@ async fn are_prefetched(place: &Place, server: &Program, ids: &[Value; 2]) -> bo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
-    let (_model, url) = Model::start(Behaviour::Answers(answer)).await;
+    let (_model, url) = Model::start(Behaviour::Answers(|asked, _| answer(asked))).await;
     let place = with_models(Place::with_caches("[cache]\npredict = true\n"), &[&url]);
     let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
     // Speech is short, because prefetching begins only once a reply has been heard to its end.

@@ -202,6 +202,8 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
     };
     let known = twiml("CallSid=CA1&From=%2B15550100").await;
     assert!(known.contains(&stream("<Parameter name=\"from\" value=\"+15550100\"/>")), "{known}");
+    let called = twiml("CallSid=CA1&To=%2B15550199").await;
+    assert!(called.contains(&stream("<Parameter name=\"to\" value=\"+15550199\"/>")), "{called}");
     for form in ["CallSid=CA1", "CallSid=CA1&From=%22%2F%3E%3CDial%3E"] {
         let unknown = twiml(form).await;
         assert!(unknown.contains(&stream("")), "{unknown}");

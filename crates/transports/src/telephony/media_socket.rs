@@ -64,6 +64,8 @@ pub(crate) struct StreamStart {
     pub(super) call: String,
     /// The caller's number, as the vendor reports it.
     pub(super) from: Option<String>,
+    /// The number that was called, as the vendor reports it.
+    pub(super) to: Option<String>,
     /// The encoding of the caller's audio.
     pub(super) input: Codec,
     /// The encoding of the agent's audio.

@@ -70,8 +70,9 @@ async fn serve<V: Vendor>(doors: Arc<Doors>, socket: WebSocket, line: Line, call
     match MediaSocket::<V>::accept(socket).await {
         Ok((transport, start)) => {
             tracing::info!(vendor = V::NAME, call = start.call, "media stream started");
-            let from = start.from.filter(|_| V::is_verified(&doors.telephony)).map(Into::into);
-            let caller = Caller { from, ..caller };
+            let verified = V::is_verified(&doors.telephony);
+            let [from, to] = [start.from, start.to].map(|number| number.filter(|_| verified).map(Into::into));
+            let caller = Caller { from, to, ..caller };
             // The desk has logged why nobody answers, and all that is left is to close the socket.
             drop(doors.desk.take(line, caller, |agent| Connected::to(agent, transport)).await);
         }

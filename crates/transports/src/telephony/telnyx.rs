@@ -53,6 +53,8 @@ struct TelnyxStart<'a> {
     #[serde(borrow, default)]
     from: Option<Text<'a>>,
     #[serde(borrow, default)]
+    to: Option<Text<'a>>,
+    #[serde(borrow, default)]
     media_format: Option<MediaFormat<'a>>,
     #[serde(borrow, default)]
     custom_parameters: Option<StreamParameters<'a>>,
@@ -79,6 +81,7 @@ impl Dialect for Telnyx {
         let start = StreamStart {
             call: quoted(&start.call_control_id.unwrap_or_default().0),
             from: start.from.map(|from| from.0.into_owned()),
+            to: start.to.map(|to| to.0.into_owned()),
             input: start.media_format.unwrap_or_default().codec()?,
             output: MediaFormat { encoding, sample_rate }.codec()?,
         };
@@ -272,6 +275,7 @@ mod tests {
     fn the_start_message_tells_the_call_the_caller_and_the_codecs() {
         let (_, started) = start(&pcmu(), &json!({ "customer_id": "1" })).expect("valid").expect("a start");
         assert!(started.call.starts_with("v2:T02") && started.from.as_deref() == Some("+13122010094"));
+        assert_eq!(started.to.as_deref(), Some("+13122123456"));
         assert_eq!((started.input, started.output), (Codec::MU_LAW, Codec::MU_LAW));
         let greeting = Message::text(r#"{"event":"connected","version":"1.0.0"}"#);
         assert!(Telnyx::start(&greeting).expect("valid").is_none());

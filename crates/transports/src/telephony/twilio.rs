@@ -45,6 +45,9 @@ struct TwimlParameters<'a> {
     /// The caller's number.
     #[serde(borrow, default)]
     from: Option<Text<'a>>,
+    /// The number that was called.
+    #[serde(borrow, default)]
+    to: Option<Text<'a>>,
 }
 
 impl Dialect for Twilio {
@@ -59,8 +62,9 @@ impl Dialect for Twilio {
         let sid = sid.ok_or_else(|| Error::invalid("the start message has no streamSid"))?;
         let address = format!(",\"streamSid\":{}", serde_json::Value::from(sid.0));
         let call = quoted(&start.call_sid.unwrap_or_default().0);
-        let from = start.parameters.from.map(|from| from.0.into_owned());
-        Ok(Some((Self { address }, StreamStart { call, from, input: codec, output: codec })))
+        let TwimlParameters { from, to } = start.parameters;
+        let [from, to] = [from, to].map(|number| number.map(|number| number.0.into_owned()));
+        Ok(Some((Self { address }, StreamStart { call, from, to, input: codec, output: codec })))
     }
 
     fn read(&mut self, message: &Message, payload: &mut Vec<u8>) -> Result<Heard> {
@@ -153,9 +157,10 @@ mod tests {
 
     #[test]
     fn the_start_message_names_the_call_and_the_caller() {
-        let start = r#"{"event":"start","streamSid":"MZ1","start":{"callSid":"CA1","customParameters":{"from":"+15550100"}}}"#;
+        let start = r#"{"event":"start","streamSid":"MZ1","start":{"callSid":"CA1","customParameters":{"from":"+15550100","to":"+15550199"}}}"#;
         let (_, start) = Twilio::start(&Message::text(start)).expect("valid").expect("a start");
         assert_eq!((start.call.as_str(), start.from.as_deref()), ("CA1", Some("+15550100")));
+        assert_eq!(start.to.as_deref(), Some("+15550199"));
         assert!(Twilio::start(&Message::text(r#"{"event":"connected"}"#)).expect("valid").is_none());
         assert!(Twilio::start(&Message::text(r#"{"event":"start","start":{}}"#)).is_err(), "no streamSid");
         assert!(Twilio::start(&Message::text("{")).is_err());

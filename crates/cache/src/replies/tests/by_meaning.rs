@@ -53,7 +53,7 @@ impl Scholar {
         };
         let (a, b) = (answer("First answer: "), answer("Second answer: "));
         let examined = || {
-            let lines = include_str!("../../by_meaning/examination.tsv").lines();
+            let lines = crate::EXAMINATION.lines();
             let mut pairs = lines.map(|line| line.split('\t').collect::<Vec<_>>());
             let same = |line: &Vec<&str>| (line[2] == a && line[3] == b) || (line[2] == b && line[3] == a);
             pairs.find(same).is_some_and(|line| line[0] == "same")

@@ -13,7 +13,7 @@ pub(super) const PATH: &str = "/tts/websocket?cartesia_version=2025-04-16";
 /// The header of the key.
 pub(super) const KEY: &str = "x-api-key";
 /// The lowest and the highest speed.
-pub(super) const SPEEDS: (f32, f32) = (0.6, 1.5);
+pub(super) const SPEEDS: (f64, f64) = (0.6, 1.5);
 
 /// A clause to be spoken.
 pub(super) struct Say<'a> {

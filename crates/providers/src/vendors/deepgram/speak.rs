@@ -17,7 +17,7 @@ use crate::speech_text::plain;
 /// The sample rates that Deepgram offers for `linear16`.
 const RATES: [u32; 5] = [8_000, 16_000, 24_000, 32_000, 48_000];
 /// The lowest and the highest speed of Aura-2.
-const SPEEDS: (f32, f32) = (0.7, 1.5);
+const SPEEDS: (f64, f64) = (0.7, 1.5);
 /// The English voices of Aura-2 that come first in Deepgram's documentation.
 const VOICES: [&str; 6] = [
     "aura-2-thalia-en",
@@ -32,7 +32,7 @@ antiphon_core::settings! {
     /// Deepgram's voices.
     pub struct DeepgramSpeechSettings {
         /// Speed of its voices, by which `[tts] speed` is multiplied. Aura-2's English and Spanish voices take it.
-        speed: f32 = 1.0, check(Check::Between(f64::from(SPEEDS.0), f64::from(SPEEDS.1)));
+        speed: f32 = 1.0, check(Check::Between(SPEEDS.0, SPEEDS.1));
         /// Whether Deepgram may not keep the text to improve its models.
         mip_opt_out: bool = false;
     }

@@ -7,9 +7,9 @@ use super::ElevenLabsOptions;
 use crate::remote::speech::setting;
 
 /// The lowest and the highest speed.
-pub(super) const SPEEDS: (f32, f32) = (0.7, 1.2);
+pub(super) const SPEEDS: (f64, f64) = (0.7, 1.2);
 /// The lowest and the highest value of the other settings.
-const SHARES: (f32, f32) = (0.0, 1.0);
+const SHARES: (f64, f64) = (0.0, 1.0);
 
 /// Whether a model is of the third generation, which has only three levels of stability.
 fn is_v3(model: &str) -> bool {

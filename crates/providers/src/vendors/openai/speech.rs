@@ -16,7 +16,7 @@ use crate::speech_text::plain;
 /// The sample rate of the format `pcm`: 16 bits, little-endian, one channel.
 const RATE: SampleRate = SampleRate::HZ_24000;
 /// The lowest and the highest speed.
-const SPEEDS: (f32, f32) = (0.25, 4.0);
+const SPEEDS: (f64, f64) = (0.25, 4.0);
 /// The voices that OpenAI documents. The first one, the default, exists in all of its models.
 const VOICES: [&str; 13] = [
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer",

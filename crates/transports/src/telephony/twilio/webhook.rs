@@ -33,11 +33,12 @@ pub(in crate::telephony) async fn incoming(
     if let Some(busy) = busy(&doors) {
         return Ok(busy);
     }
-    // The media socket is told who calls. Text with characters that XML would have to escape is not a number.
-    let number = |from: &&String| from.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@:".contains(c));
-    let from = fields
-        .get("From")
-        .filter(number)
-        .map_or_else(String::new, |from| format!("<Parameter name=\"from\" value=\"{from}\"/>"));
-    Ok(respond(&format!("<Connect><Stream url=\"{url}\">{from}</Stream></Connect>")))
+    // The media socket is told who calls whom. Text with characters that XML would have to escape is not a number.
+    let is_number = |text: &&String| text.chars().all(|c| c.is_ascii_alphanumeric() || "+-._@:".contains(c));
+    let parameter = |(field, name): (&str, &str)| {
+        let number = fields.get(field).filter(is_number)?;
+        Some(format!("<Parameter name=\"{name}\" value=\"{number}\"/>"))
+    };
+    let numbers: String = [("From", "from"), ("To", "to")].into_iter().filter_map(parameter).collect();
+    Ok(respond(&format!("<Connect><Stream url=\"{url}\">{numbers}</Stream></Connect>")))
 }
