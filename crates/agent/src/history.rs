@@ -84,7 +84,7 @@ impl History {
         last_shown(&self.entries[..self.position(id)?])
     }
 
-    /// The item.
+    /// The item with this id; `None` if the conversation has none such.
     pub(crate) fn get(&self, id: &ItemId) -> Option<&ConversationItem> {
         self.position(id).map(|at| &self.entries[at].item)
     }
@@ -108,7 +108,6 @@ impl History {
         self.position(id).map(|at| &mut self.entries[at].item)
     }
 
-    /// Removes the item.
     pub(crate) fn remove(&mut self, id: &ItemId) -> Option<ConversationItem> {
         self.position(id).map(|at| self.entries.remove(at).item)
     }

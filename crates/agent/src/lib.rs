@@ -30,15 +30,15 @@ use antiphon_core::{
 /// The engines that all calls share.
 #[derive(Clone)]
 pub struct Engines {
-    /// Voice activity detection.
+    /// Tells speech from silence in what the person sends.
     pub vad: Arc<dyn Vad>,
     /// Semantic detection of the end of a turn. Without it, silence alone ends a turn.
     pub turn: Option<Arc<dyn TurnDetector>>,
-    /// Speech to text.
+    /// Transcribes what the person says.
     pub stt: Arc<dyn Stt>,
-    /// The language model.
+    /// Writes the replies.
     pub llm: Arc<dyn Llm>,
-    /// Text to speech.
+    /// Speaks the replies.
     pub tts: Arc<dyn Tts>,
     /// Turns texts into vectors.
     pub embed: Arc<dyn Embed>,

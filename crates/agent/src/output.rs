@@ -110,7 +110,7 @@ impl ReplyOutput {
         })
     }
 
-    /// Ends all items.
+    /// Ends all items that are still growing, with the events that tell so.
     pub(crate) fn close(&mut self, status: ItemStatus) -> Vec<Event> {
         self.close_where(status, |_| true)
     }

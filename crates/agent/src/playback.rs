@@ -63,7 +63,7 @@ impl Playback {
         }
     }
 
-    /// Samples a second.
+    /// The rate of the samples that are sent.
     pub(crate) fn rate(&self) -> SampleRate {
         self.rate
     }

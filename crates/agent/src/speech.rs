@@ -40,7 +40,7 @@ pub(crate) struct Clauses {
 }
 
 impl Clauses {
-    /// Adds text.
+    /// Adds text that the model has just written.
     pub(crate) fn push(&mut self, delta: &str) {
         self.text.push_str(delta);
     }

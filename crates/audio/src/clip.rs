@@ -52,7 +52,7 @@ pub enum ClipError {
         rate: SampleRate,
         /// The audio's length in samples.
         samples: usize,
-        /// The encoder's message.
+        /// What the Opus encoder says is wrong.
         reason: String,
     },
     /// The bytes are not a clip, or part of the clip is missing or changed.

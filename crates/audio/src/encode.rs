@@ -23,7 +23,7 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
-    /// Every format.
+    /// All formats, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Wav, Self::Pcm, Self::Opus, Self::Flac];
 
     /// The format's name in OpenAI's speech API, which is also the usual file name extension.

@@ -41,7 +41,7 @@ pub enum FileError {
     Undecodable {
         /// Name of the container, such as "wave" or "ogg".
         container: &'static str,
-        /// The decoder's message.
+        /// What the decoder says is wrong.
         reason: String,
     },
     /// The audio is too long. Holds the longest duration allowed.

@@ -46,7 +46,7 @@ pub struct Gate {
     hang_over: u32,
     /// The frame that is not full yet.
     partial: [i16; FRAME],
-    /// Samples in `partial`.
+    /// How many samples of `partial` have arrived.
     filled: usize,
 }
 

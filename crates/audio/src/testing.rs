@@ -1,4 +1,4 @@
-//! Signals for tests.
+//! Signals for the tests of this crate, and how alike two signals are.
 
 use std::f32::consts::TAU;
 

@@ -7,6 +7,15 @@ use bytes::Bytes;
 
 use crate::{Key, Kind, written};
 
+/// Bytes that an entry takes beside its value and its label in a full cache, with its share of the tables and ghosts: 400 to
+/// 450 if it was put, 50 more if it was read from a layer, because then it does not share its tenant's name (of 20 bytes) with
+/// others (`cargo bench -p antiphon-cache --bench cache`, the first table).
+pub(super) const OVERHEAD: usize = 450;
+/// The most bytes of a label; longer ones are cut.
+pub(super) const MAX_LABEL: usize = 200;
+/// The version of the format; entries of another version are not read.
+const VERSION: u8 = 1;
+
 /// An entry of a cache.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -18,7 +27,7 @@ pub struct Entry {
     pub tenant: Arc<str>,
     /// A description for people, such as the question or the words spoken; at most 200 bytes.
     pub label: Arc<str>,
-    /// The value itself.
+    /// What is cached, in the form that the cache of its kind writes.
     pub value: Bytes,
     /// When it was made, in milliseconds since 1970.
     pub made_ms: u64,
@@ -29,15 +38,6 @@ pub struct Entry {
     /// Whether it was made before anybody asked, and nobody has asked for it since.
     pub prefetched: bool,
 }
-
-/// Bytes that an entry takes beside its value and its label in a full cache, with its share of the tables and ghosts: 400 to
-/// 450 if it was put, 50 more if it was read from a layer, because then it does not share its tenant's name (of 20 bytes) with
-/// others (`cargo bench -p antiphon-cache --bench cache`, the first table).
-pub(super) const OVERHEAD: usize = 450;
-/// The most bytes of a label; longer ones are cut.
-pub(super) const MAX_LABEL: usize = 200;
-/// The version of the format; entries of another version are not read.
-const VERSION: u8 = 1;
 
 impl Entry {
     /// The bytes it takes in memory, roughly: the value, the label, and [`OVERHEAD`].

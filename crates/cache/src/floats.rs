@@ -5,7 +5,7 @@ const SIZE: usize = size_of::<f32>();
 /// Sums kept side by side, so that the processor can add them in parallel.
 const LANES: usize = 16;
 
-/// Appends the vector.
+/// Appends the vector's numbers, little-endian and 4 bytes each.
 pub(super) fn write(out: &mut Vec<u8>, vector: &[f32]) {
     out.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
 }

@@ -53,7 +53,7 @@ pub struct Draft {
     pub tenant: Arc<str>,
     /// A description for people who list the entries.
     pub label: String,
-    /// The value itself.
+    /// What is to be cached.
     pub value: Bytes,
     /// How long it took to make.
     pub cost: Duration,
@@ -128,7 +128,7 @@ impl Cache {
         None
     }
 
-    /// Counts a miss.
+    /// Counts a request that found nothing in memory or in a layer.
     pub fn missed(&self) {
         if self.is_on() {
             self.statistics.miss();
@@ -251,7 +251,7 @@ impl Cache {
         self.resident.usage()
     }
 
-    /// The counters.
+    /// How often entries were found, missed and stored, up to now.
     pub fn counts(&self) -> Counts {
         self.statistics.counts()
     }

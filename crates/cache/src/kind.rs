@@ -1,11 +1,11 @@
-//! What is cached.
+//! The kinds of values that are cached.
 
 /// The kind of value that an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// What the language model answered.
     Reply,
-    /// A spoken clause.
+    /// A clause as the speech engine spoke it.
     Speech,
     /// The vector of a text.
     Embedding,

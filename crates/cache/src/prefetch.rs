@@ -169,9 +169,8 @@ impl Prefetch for Prefetcher {
 }
 
 impl Component for Prefetcher {
-    /// The name under which reports, metrics and the file in the data directory have always had it.
     fn name(&self) -> &'static str {
-        "foresight"
+        "prefetch"
     }
 
     fn counters(&self) -> Vec<Counter> {

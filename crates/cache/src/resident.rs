@@ -147,7 +147,7 @@ impl Resident {
         true
     }
 
-    /// Removes an entry.
+    /// Removes an entry; `None` if there was none under this key.
     pub fn remove(&self, key: &Key) -> Option<Arc<Entry>> {
         let mut policy = lock(&self.policy);
         let place = self.shard(key).write().remove(key)?;

@@ -39,7 +39,7 @@ pub struct Counts {
 }
 
 impl CacheStatistics {
-    /// The present values.
+    /// What has been counted up to now.
     pub(super) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {

@@ -25,8 +25,12 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The longest that a get may take on a very slow machine. It should take 20 ms at most.
 const SLOWEST: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_hours(1);
+/// The states of a breaker as its measurement gives them.
 const OPEN: f64 = 2.0;
 const CLOSED: f64 = 0.0;
+/// The tenants and questions of [`Servers`].
+const TENANTS: [&str; 2] = ["ann", "bob"];
+const QUESTIONS: [&str; 3] = ["who?", "where?", "when?"];
 
 macro_rules! server {
     ($($argument:expr),*) => {
@@ -190,9 +194,6 @@ struct Servers {
     /// Whether a request was too late. Then entries that were put may be lost, and removed ones may come back.
     is_late: bool,
 }
-
-const TENANTS: [&str; 2] = ["ann", "bob"];
-const QUESTIONS: [&str; 3] = ["who?", "where?", "when?"];
 
 impl Servers {
     async fn new(url: &str) -> Self {

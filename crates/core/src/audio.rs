@@ -16,15 +16,15 @@ pub const FRAME_SAMPLES: usize = 320;
 pub struct SampleRate(u32);
 
 impl SampleRate {
-    /// Telephony (G.711).
+    /// The rate of telephony with G.711.
     pub const HZ_8000: Self = Self(8_000);
     /// What VAD, turn detection and speech recognition hear.
     pub const HZ_16000: Self = Self(16_000);
-    /// Piper's medium voices.
+    /// The rate of Piper's medium voices.
     pub const HZ_22050: Self = Self(22_050);
-    /// OpenAI Realtime, Kokoro.
+    /// The rate of OpenAI's Realtime interface and of Kokoro.
     pub const HZ_24000: Self = Self(24_000);
-    /// Opus, browsers.
+    /// The rate of Opus, and of most browsers and sound cards.
     pub const HZ_48000: Self = Self(48_000);
 
     /// `None` outside 4 to 384 kHz: no device or file of speech lies outside.
@@ -32,7 +32,7 @@ impl SampleRate {
         if hz >= 4_000 && hz <= 384_000 { Some(Self(hz)) } else { None }
     }
 
-    /// Samples a second.
+    /// The rate in samples a second.
     pub const fn hz(self) -> u32 {
         self.0
     }
@@ -51,7 +51,7 @@ impl SampleRate {
 /// A run of mono PCM that can be shared without copying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioChunk {
-    /// Samples a second.
+    /// How many of the samples make a second.
     pub rate: SampleRate,
     /// Signed 16-bit samples, one channel.
     pub samples: Arc<[i16]>,

@@ -83,7 +83,7 @@ pub trait Transport: Send {
 /// How a transport wants its audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputAudio {
-    /// Samples a second.
+    /// The sample rate at which the transport takes the agent's audio.
     pub rate: SampleRate,
     /// Who keeps the time.
     pub pacing: Pacing,
@@ -94,19 +94,19 @@ pub struct OutputAudio {
 pub enum Pacing {
     /// The server sends at most this far ahead of real time, so it knows what was heard and can stop at once.
     Server {
-        /// How far ahead.
+        /// The longest time by which audio is sent before it is heard.
         lead: Duration,
     },
     /// Audio is sent as soon as it is made; the client plays, stops and reports what was heard.
     Client,
 }
 
-/// What comes in.
+/// What comes in over a transport.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inbound {
     /// Audio was appended to the buffer given.
     Audio,
-    /// The person typed.
+    /// The person wrote this text instead of speaking.
     Text(String),
     /// The person pressed a key: 0-9, *, # or A-D.
     Dtmf(char),
@@ -136,18 +136,18 @@ pub enum CommandKind {
     CommitInput,
     /// Forget the audio received since the last commit.
     ClearInput,
-    /// Insert an item.
+    /// Insert an item into the conversation.
     AddItem {
-        /// What to insert.
+        /// The item; its id must not be in the conversation yet.
         item: ConversationItem,
         /// Where it is inserted.
         place: Place,
         /// The item's speech, 16 kHz mono, whose words are still to be found.
         audio: Vec<i16>,
     },
-    /// Remove an item.
+    /// Remove an item from the conversation.
     DeleteItem(ItemId),
-    /// Ask for [`Event::ItemRetrieved`].
+    /// Ask for an item as it is now; [`Event::ItemRetrieved`] is the answer.
     RetrieveItem(ItemId),
     /// The person heard the item's audio only up to here.
     TruncateItem {
@@ -165,31 +165,31 @@ pub enum CommandKind {
 /// Where an item is inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At the end.
+    /// At the end of the conversation.
     Last,
-    /// At the front.
+    /// Before all other items.
     First,
-    /// After this item.
+    /// Directly after the item with this id.
     After(ItemId),
 }
 
-/// What goes out.
+/// What goes out over a transport.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outbound {
     /// Audio at [`OutputAudio::rate`] of this item of this reply.
     Audio {
         /// The turn it answers; stale turns are dropped.
         turn: TurnId,
-        /// The reply.
+        /// The reply that is spoken.
         reply: ReplyId,
-        /// The message.
+        /// The message whose words these are.
         item: ItemId,
-        /// Mono samples.
+        /// Signed 16-bit samples, one channel.
         samples: Vec<i16>,
     },
     /// Drop all audio sent but not yet played.
     Clear,
-    /// Something happened.
+    /// Tell the client what happened, if the protocol has a message for it.
     Event(Event),
     /// Do something with the call itself. [`CallControl::HangUp`] every transport can; it ignores what it cannot.
     Control(CallControl),

@@ -7,15 +7,15 @@ use crate::Priority;
 use crate::identity::{PersonId, Requester};
 use crate::trace::TraceContext;
 
-/// Who speaks.
+/// Whose words a message contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Whoever gives the agent its instructions.
     System,
-    /// The person.
+    /// The person whom the agent answers.
     User,
-    /// The agent.
+    /// The agent, whose messages the model wrote.
     Assistant,
     /// The output of a tool.
     Tool,
@@ -24,7 +24,7 @@ pub enum Role {
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Who speaks.
+    /// Whose words these are.
     pub role: Role,
     /// What is said; empty for an assistant message that only calls tools.
     pub content: String,
@@ -35,7 +35,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A plain message.
+    /// A message that neither calls a tool nor answers a call.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
     }
@@ -46,7 +46,7 @@ impl Message {
 pub struct ToolCall {
     /// Unique within the conversation.
     pub id: String,
-    /// The tool's name.
+    /// The tool that is called; the model may name one that does not exist.
     pub name: String,
     /// JSON as the model wrote it: it may not parse.
     pub arguments: String,
@@ -68,10 +68,10 @@ pub struct Tool {
 /// Whether the model may, must or must not call tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ToolChoice {
-    /// The model decides.
+    /// The model decides whether it calls any.
     #[default]
     Auto,
-    /// It must not.
+    /// The model must not call any.
     None,
     /// It must call at least one.
     Required,
@@ -171,7 +171,7 @@ pub enum FinishReason {
     Stop,
     /// The token limit was reached.
     Length,
-    /// Tools were called.
+    /// The model ended its answer in order to call tools.
     ToolCalls,
     /// The provider withheld it.
     ContentFilter,

@@ -9,7 +9,7 @@ pub enum CallControl {
     Transfer(String),
     /// Keep the caller waiting without hearing the agent.
     Hold,
-    /// End [`CallControl::Hold`].
+    /// Let the caller hear the agent again, after [`CallControl::Hold`].
     Resume,
     /// Press these keys: 0-9, *, # or A-D.
     SendDtmf(String),

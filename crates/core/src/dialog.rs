@@ -23,7 +23,13 @@ pub use config::{BargeIn, EndOfTurn, TurnConfig};
 
 use crate::{MediaTime, TurnId};
 
-/// What happened.
+/// smart-turn's own decision threshold (its model card).
+const COMPLETE: f32 = 0.5;
+/// A first "unfinished" is worth a second opinion once more silence is in the window; each costs one
+/// model run of 30 to 50 ms, so not more often.
+const ASK_AGAIN: Duration = Duration::from_millis(400);
+
+/// What happened in a call, as far as the dialog must know it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input<'a> {
     /// The voice activity detector judged the audio up to now: 0 to 1.
@@ -34,7 +40,7 @@ pub enum Input<'a> {
     Transcript {
         /// All text of the utterance.
         text: &'a str,
-        /// Answers a flush.
+        /// Whether it answers the flush that [`DialogOutput::SpeechPaused`] asked for.
         flushed: bool,
     },
     /// The person ended the turn by hand.
@@ -49,7 +55,7 @@ pub enum Input<'a> {
     ReplyStarted,
     /// The reply was played to its end, or came to nothing, or was cancelled from outside.
     ReplyFinished,
-    /// Time passed.
+    /// Nothing but time has passed; a timeout may be due.
     Tick,
 }
 
@@ -57,7 +63,7 @@ pub enum Input<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PauseId(u32);
 
-/// What to do.
+/// What the session is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialogOutput {
     /// Speech began at `at`: start a transcription there (with some audio before).
@@ -76,9 +82,9 @@ pub enum DialogOutput {
     SpeechResumed,
     /// The person's turn is over.
     TurnEnded {
-        /// Its number.
+        /// The number of the turn that is over.
         turn: TurnId,
-        /// Where speech ended.
+        /// Where the person's speech ended.
         speech_end: MediaTime,
         /// Whether a reply is due now.
         respond: bool,
@@ -106,7 +112,7 @@ pub enum Phase {
     PossibleEnd,
     /// The turn is over, the reply has not begun.
     Thinking,
-    /// The agent speaks.
+    /// The agent's reply is being played.
     Speaking,
     /// The agent was cut off by a sound and waits to see what it is.
     Interrupted,
@@ -464,9 +470,3 @@ impl Dialog {
         }
     }
 }
-
-/// smart-turn's own decision threshold (its model card).
-const COMPLETE: f32 = 0.5;
-/// A first "unfinished" is worth a second opinion once more silence is in the window; each costs one
-/// model run of 30 to 50 ms, so not more often.
-const ASK_AGAIN: Duration = Duration::from_millis(400);

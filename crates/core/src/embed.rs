@@ -1,4 +1,4 @@
-//! Text embeddings.
+//! The interface of engines that turn texts into vectors of their meaning.
 
 use crate::{BoxFuture, Priority, Result};
 
@@ -47,7 +47,7 @@ pub struct EmbedCard<'a> {
 /// assert_eq!(vectors[0].len(), Vowels.card().dimensions);
 /// ```
 pub trait Embed: Send + Sync {
-    /// What describes it.
+    /// The engine's name, its model and the length of its vectors.
     fn card(&self) -> EmbedCard<'_>;
 
     /// One unit-length vector per text, in order. Texts longer than the model's window are cut.

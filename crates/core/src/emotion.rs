@@ -8,20 +8,20 @@ use crate::{BoxFuture, Priority, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Emotion {
-    /// Annoyed to furious.
+    /// From annoyed to furious.
     Anger,
     /// The person is revolted.
     Disgust,
-    /// Nervous to terrified.
+    /// From nervous to terrified.
     Fear,
     /// Pleased, grateful, amused, loving.
     Joy,
     /// None of the others.
     #[default]
     Neutral,
-    /// Disappointed to grieving.
+    /// From disappointed to grieving.
     Sadness,
-    /// Surprised, curious, confused.
+    /// Surprised, curious or confused.
     Surprise,
 }
 

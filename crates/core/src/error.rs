@@ -58,22 +58,22 @@ impl Error {
         self.retry_after
     }
 
-    /// [`ErrorKind::Invalid`].
+    /// An error of a request that can never work, [`ErrorKind::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// [`ErrorKind::NotFound`].
+    /// An error for something that is not there, [`ErrorKind::NotFound`].
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// [`ErrorKind::Unavailable`].
+    /// An error of an engine that another one may stand in for, [`ErrorKind::Unavailable`].
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// [`ErrorKind::Internal`].
+    /// An error that is this server's own fault, [`ErrorKind::Internal`].
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }

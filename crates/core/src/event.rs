@@ -16,21 +16,21 @@ use crate::llm::CacheHit;
 use crate::session::SessionConfig;
 use crate::{MediaTime, TurnId};
 
-/// Something that happened.
+/// Something that happened in a call. Clients, logs and metrics all see the same events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The floor changed.
+    /// The dialog has come to another phase, such as from listening to thinking.
     Phase(Phase),
     /// The session is configured like this now: the first event of a call,
     /// and the answer to every [`crate::call::CommandKind::Configure`].
     Configured(Box<SessionConfig>),
     /// A command could not be carried out; the call goes on.
     CommandFailed {
-        /// The command's.
+        /// The command's [`crate::call::Command::request_id`]; `None` if the client gave none.
         request_id: Option<String>,
         /// For machines, such as `item_not_found`.
         code: &'static str,
-        /// For people.
+        /// What was wrong, in words for people.
         message: String,
     },
     /// An engine failed; the call goes on.
@@ -38,14 +38,15 @@ pub enum Event {
 
     /// The person began to speak; `item` will be their message.
     SpeechStarted {
-        /// The coming message.
+        /// The id that the message will have once the turn is over; [`Event::SpeechDropped`] says when it will not
+        /// come.
         item: ItemId,
         /// On the time line of the audio received.
         at: MediaTime,
     },
     /// The person's speech ended.
     SpeechStopped {
-        /// The coming message.
+        /// The id that the message will have, as in [`Event::SpeechStarted`].
         item: ItemId,
         /// On the time line of the audio received.
         at: MediaTime,
@@ -68,18 +69,18 @@ pub enum Event {
     },
     /// The person's turn is over; the message itself follows.
     InputCommitted {
-        /// The message.
+        /// The id of the person's message.
         item: ItemId,
-        /// The one before it.
+        /// The item before it in the conversation; `None` for the first.
         previous: Option<ItemId>,
     },
     /// The audio was forgotten.
     InputCleared,
     /// What has been understood of the person's message so far; replaces what was said before.
     UserText {
-        /// The message.
+        /// The id of the person's message.
         item: ItemId,
-        /// All of it.
+        /// The words of the whole message, not only what is new.
         text: String,
         /// Nothing will change any more.
         done: bool,
@@ -88,7 +89,7 @@ pub enum Event {
     },
     /// The message could not be understood.
     UserTextFailed {
-        /// The message.
+        /// The id of the person's message.
         item: ItemId,
         /// Why it could not be understood.
         error: Error,
@@ -96,16 +97,16 @@ pub enum Event {
 
     /// An item came into the conversation; one with [`ItemStatus::InProgress`] is followed by `ItemDone`.
     ItemAdded {
-        /// The item.
+        /// The item as it is now, perhaps without content yet.
         item: ConversationItem,
-        /// The one before it.
+        /// The item before it in the conversation; `None` for the first.
         previous: Option<ItemId>,
     },
     /// The item will not change any more.
     ItemDone {
-        /// The item.
+        /// The item as it stays from now on; its status says whether it is whole.
         item: ConversationItem,
-        /// The one before it.
+        /// The item before it in the conversation; `None` for the first.
         previous: Option<ItemId>,
     },
     /// The item is gone.
@@ -114,7 +115,7 @@ pub enum Event {
     ItemRetrieved(ConversationItem),
     /// The item ends here now.
     ItemTruncated {
-        /// The item.
+        /// The id of the message that was cut.
         item: ItemId,
         /// From the start of its audio.
         audio_end: Duration,
@@ -122,7 +123,7 @@ pub enum Event {
 
     /// The agent begins a reply.
     ReplyStarted {
-        /// The reply.
+        /// The reply's id, which all its events carry.
         reply: ReplyId,
         /// The turn it answers.
         turn: TurnId,
@@ -135,7 +136,7 @@ pub enum Event {
     },
     /// The reply's message or tool call begins. Inside the conversation, `ItemAdded` follows.
     OutputStarted {
-        /// The reply.
+        /// The reply whose message or tool call begins.
         reply: ReplyId,
         /// Its place among the reply's items, from 0.
         index: usize,
@@ -144,31 +145,31 @@ pub enum Event {
     },
     /// More text of a message; with audio if the reply is spoken.
     OutputText {
-        /// The reply.
+        /// The reply to which the text belongs.
         reply: ReplyId,
-        /// The message.
+        /// The id of the message to which the text is added.
         item: ItemId,
         /// Its place among the reply's items.
         index: usize,
-        /// What comes next.
+        /// The text to append to what came before.
         delta: String,
     },
     /// More of a tool call's arguments.
     OutputArguments {
-        /// The reply.
+        /// The reply that calls the tool.
         reply: ReplyId,
         /// The tool call's item.
         item: ItemId,
         /// Its place among the reply's items.
         index: usize,
-        /// [`crate::ToolCall::id`].
+        /// The call's id as the model gave it, the same as [`crate::ToolCall::id`].
         call_id: String,
-        /// What comes next.
+        /// The piece of JSON to append to what came before.
         delta: String,
     },
     /// The message or tool call is whole, or cut short; its audio has all been sent.
     OutputDone {
-        /// The reply.
+        /// The reply to which the item belongs.
         reply: ReplyId,
         /// Its place among the reply's items.
         index: usize,
@@ -177,24 +178,24 @@ pub enum Event {
     },
     /// The reply is over.
     ReplyDone {
-        /// The reply.
+        /// The id that [`Event::ReplyStarted`] gave.
         reply: ReplyId,
         /// The turn it answered.
         turn: TurnId,
-        /// How it ended.
+        /// Whether all of it was said, and if not, why.
         status: ReplyStatus,
-        /// What it used.
+        /// The tokens that the language model read and wrote for it.
         usage: Usage,
-        /// Its items.
+        /// The messages and tool calls of the reply, in order.
         output: Vec<ConversationItem>,
         /// Whether its words were kept from an earlier one.
         from_cache: Option<CacheHit>,
     },
     /// The person cut the reply off.
     Interrupted {
-        /// The reply.
+        /// The reply that was cut off.
         reply: ReplyId,
-        /// The message.
+        /// The message that was being spoken.
         item: ItemId,
         /// How much of its audio was heard.
         heard: Duration,
@@ -206,9 +207,9 @@ pub enum Event {
     },
     /// How long the turn took; once for each reply to a turn, when its first audio (or text) went out.
     Latency {
-        /// The turn.
+        /// The turn that was answered.
         turn: TurnId,
-        /// Stage by stage.
+        /// How long each stage took, and all of them together.
         latency: TurnLatency,
         /// What took place when.
         steps: Vec<Step>,
@@ -217,9 +218,9 @@ pub enum Event {
     },
     /// The server has run a tool that a reply called.
     ToolRan {
-        /// The reply.
+        /// The reply that called the tool.
         reply: ReplyId,
-        /// The tool's name.
+        /// The tool's name, as the model called it.
         tool: String,
         /// How long it took.
         took: Duration,
@@ -228,7 +229,7 @@ pub enum Event {
     },
     /// What was looked up for a reply; once for each reply to a turn, when it goes out.
     TurnContext {
-        /// The turn.
+        /// The turn for which it was looked up.
         turn: TurnId,
         /// How the person seems to feel, and how sure that is, 0 to 1.
         emotion: Option<(Emotion, f32)>,
@@ -240,9 +241,9 @@ pub enum Event {
 /// How a reply ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplyStatus {
-    /// All was said.
+    /// All of it was said.
     Completed,
-    /// The person spoke.
+    /// The person spoke, and it was an interruption.
     Interrupted,
     /// A client cancelled it.
     Cancelled,
@@ -250,7 +251,7 @@ pub enum ReplyStatus {
     TooLong,
     /// The provider withheld the rest.
     Filtered,
-    /// An engine failed.
+    /// An engine failed, and no other went on in its place.
     Failed(Error),
 }
 
@@ -287,9 +288,9 @@ pub struct TurnLatency {
 /// How a step of a turn's plan went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StepReport {
-    /// `emotion`, `memory`, `profile`, `knowledge`.
+    /// The step's name: `emotion`, `memory`, `profile` or `knowledge`.
     pub name: &'static str,
-    /// How it ended.
+    /// Whether it found what it was to find, and if not, why.
     pub outcome: StepOutcome,
     /// From its beginning to its end.
     #[serde(rename = "took_ms", serialize_with = "millis")]
@@ -306,7 +307,7 @@ pub enum StepOutcome {
     Skipped,
     /// It was dropped at its deadline.
     Late,
-    /// With an error.
+    /// It ended with an error; the reply is made without what it was to find.
     Failed,
 }
 
@@ -325,12 +326,12 @@ impl StepOutcome {
 /// A step on the way to a reply. Steps overlap: the reply is made while the silence lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// `end_of_turn`, `stt`, `plan`, `llm`, `tts`.
+    /// The step's name: `end_of_turn`, `stt`, `plan`, `llm` or `tts`.
     pub name: &'static str,
     /// In microseconds from the last speech sample; negative before it.
     #[serde(rename = "start_ms", serialize_with = "micros_as_millis")]
     pub start_us: i64,
-    /// The same.
+    /// In microseconds from the last speech sample, like `start_us`.
     #[serde(rename = "end_ms", serialize_with = "micros_as_millis")]
     pub end_us: i64,
 }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// What a server with one tenant and one agent calls both.
+const ONLY: &str = "default";
+
 /// Counts the person's turns within one call, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -87,9 +90,6 @@ text_id!(
     /// One reply of the agent, OpenAI's "response".
     ReplyId
 );
-
-/// What a server with one tenant and one agent calls both.
-const ONLY: &str = "default";
 
 impl TenantId {
     /// The tenant of a server that has only one.

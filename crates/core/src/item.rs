@@ -8,7 +8,7 @@ use crate::id::ItemId;
 pub struct ConversationItem {
     /// Unique within the call.
     pub id: ItemId,
-    /// What it is.
+    /// What was said, called or answered.
     pub content: ItemContent,
     /// How far it got.
     pub status: ItemStatus,
@@ -17,7 +17,7 @@ pub struct ConversationItem {
 /// How far an item got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemStatus {
-    /// Still being made.
+    /// It is still being made, and more content will follow.
     InProgress,
     /// All of it is there.
     Completed,
@@ -28,16 +28,16 @@ pub enum ItemStatus {
 /// What an item is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemContent {
-    /// Somebody said something.
+    /// The person or the agent said or wrote something.
     Message {
-        /// Who said it.
+        /// Whose words these are.
         role: Role,
-        /// What, in parts.
+        /// The content, in the order in which it was said or written.
         parts: Vec<Part>,
     },
     /// The model called a tool.
     ToolCall(ToolCall),
-    /// A tool answered.
+    /// The output of a tool that the model called.
     ToolOutput {
         /// The [`ToolCall::id`] it answers.
         call_id: String,
@@ -49,11 +49,11 @@ pub enum ItemContent {
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Written text.
+    /// Text that was written, not spoken.
     Text(String),
     /// Speech; its words once they are known.
     Audio {
-        /// What was said.
+        /// The words that were said; `None` until they are known.
         transcript: Option<String>,
     },
 }

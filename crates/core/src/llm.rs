@@ -1,4 +1,4 @@
-//! Language models.
+//! The interface of language models.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{BoxStream, Result};
 pub enum ChatDelta {
     /// What follows was answered before: the first piece of such a completion.
     FromCache(CacheHit),
-    /// More text.
+    /// The text to append to what came before.
     Text(String),
     /// More of a tool call. `id` and `name` are given once, in the first piece of each `index`.
     ToolCall {
@@ -18,14 +18,14 @@ pub enum ChatDelta {
         index: usize,
         /// Unique within the conversation.
         id: Option<String>,
-        /// The tool's name.
+        /// The name of the tool that is called.
         name: Option<String>,
         /// More of the JSON arguments.
         arguments: String,
     },
     /// The end; always the last piece of a completion that did not fail.
     Done {
-        /// Why it ended.
+        /// Why the model wrote no more.
         finish: FinishReason,
         /// What it used, zero where the engine does not say.
         usage: Usage,
@@ -79,7 +79,7 @@ pub struct LlmCard<'a> {
 /// assert_eq!(Echo.card().model, "echo-1");
 /// ```
 pub trait Llm: Send + Sync {
-    /// What describes it.
+    /// The engine's name and model.
     fn card(&self) -> LlmCard<'_>;
 
     /// Answers a conversation. Dropping the stream cancels the work.

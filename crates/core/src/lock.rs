@@ -1,4 +1,4 @@
-//! Taking a mutex.
+//! Taking a mutex without failing when another thread panicked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -14,11 +14,54 @@ use serde::{Deserialize, Serialize};
 pub use histogram::{Histogram, Snapshot};
 
 /// A part of the system that can be looked at.
+///
+/// # Example
+///
+/// A queue that shows its length and lets its bound be set while it is used:
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use antiphon_core::measure::{Component, Level, Tunable};
+///
+/// struct Queue {
+///     length: AtomicUsize,
+///     bound: AtomicUsize,
+/// }
+///
+/// impl Component for Queue {
+///     fn name(&self) -> &'static str {
+///         "queue"
+///     }
+///
+///     fn levels(&self) -> Vec<Level> {
+///         let length = self.length.load(Ordering::Relaxed) as f64;
+///         vec![Level::new("length", length, "jobs").with_limit(self.bound.load(Ordering::Relaxed) as f64)]
+///     }
+///
+///     fn tunables(&self) -> Vec<Tunable> {
+///         let bound = self.bound.load(Ordering::Relaxed) as f64;
+///         vec![Tunable::new("bound", "queue.bound", bound, 1.0..=1_024.0, "jobs").live()]
+///     }
+///
+///     fn set(&self, tunable: &str, value: f64) -> bool {
+///         if tunable != "bound" {
+///             return false;
+///         }
+///         self.bound.store(value as usize, Ordering::Relaxed);
+///         true
+///     }
+/// }
+///
+/// let queue = Queue { length: AtomicUsize::new(3), bound: AtomicUsize::new(8) };
+/// assert!(queue.set("bound", 16.0) && !queue.set("length", 16.0));
+/// assert_eq!(queue.levels()[0].limit, Some(16.0));
+/// ```
 pub trait Component: Send + Sync {
     /// In tables and on pages: `vad`, `stt`, `pool`.
     fn name(&self) -> &'static str;
 
-    /// What it times.
+    /// Its timed steps, with how long they took and how often they failed.
     fn stages(&self) -> Vec<&Stage> {
         Vec::new()
     }
@@ -73,7 +116,7 @@ impl Stage {
         self.spans.record(span);
     }
 
-    /// It failed.
+    /// Counts one failure.
     pub fn fail(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
@@ -94,7 +137,7 @@ impl Stage {
 pub struct Counter {
     /// Its name within its component.
     pub name: Cow<'static, str>,
-    /// The present value.
+    /// How much was counted until now.
     pub value: u64,
 }
 
@@ -110,11 +153,11 @@ impl Counter {
 pub struct Level {
     /// Its name within its component.
     pub name: Cow<'static, str>,
-    /// The present value.
+    /// How high it stands now.
     pub value: f64,
     /// What it cannot exceed.
     pub limit: Option<f64>,
-    /// `jobs`, `bytes`, `calls`.
+    /// What is counted, such as `jobs`, `bytes` or `calls`.
     pub unit: Cow<'static, str>,
 }
 
@@ -134,13 +177,13 @@ impl Level {
 /// One line of a Prometheus metric: of a counter, if the name ends in `_total`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
-    /// Such as `antiphon_breaker_state`.
+    /// The metric's full name, such as `antiphon_breaker_state`.
     pub name: &'static str,
     /// What the metric tells.
     pub help: &'static str,
-    /// Names and values.
+    /// The names and values of the labels, which tell lines of the same metric apart.
     pub labels: Vec<(&'static str, String)>,
-    /// The present value.
+    /// The present value of this line.
     pub value: f64,
 }
 
@@ -151,13 +194,13 @@ pub struct Tunable {
     pub name: Cow<'static, str>,
     /// The key of the configuration that sets it: `section.key`.
     pub key: Cow<'static, str>,
-    /// The present value.
+    /// The value in force.
     pub value: f64,
     /// The least that makes sense; multiples of it are tried, and always valid.
     pub min: f64,
     /// The most; a multiple of the least.
     pub max: f64,
-    /// `ms`, `threads`, `tokens`.
+    /// The unit of the values, such as `ms`, `threads` or `tokens`.
     pub unit: Cow<'static, str>,
     /// Whether it may be set while calls are held.
     pub live: bool,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{BoxFuture, PersonId, Result, Search, StoreVersion, TenantId};
 
-/// Something remembered.
+/// Something remembered of a person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recollection {
     /// In words, as they can stand in a prompt.
@@ -77,6 +77,43 @@ pub trait Memory: Send + Sync {
 }
 
 /// The memories of everybody.
+///
+/// # Example
+///
+/// Memories that forget everything, for a tenant who may not keep what callers say:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use antiphon_core::{BoxFuture, Memories, Memory, PersonId, Recollection, Result, Search, TenantId};
+/// use futures_util::FutureExt;
+///
+/// struct Nothing;
+///
+/// impl Memory for Nothing {
+///     fn remember(&self, _: String, _: String) -> BoxFuture<'static, Result<()>> {
+///         async { Ok(()) }.boxed()
+///     }
+///
+///     fn recall(&self, _: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
+///         async { Ok(Vec::new()) }.boxed()
+///     }
+///
+///     fn profile(&self, _: usize) -> BoxFuture<'static, Result<Vec<String>>> {
+///         async { Ok(Vec::new()) }.boxed()
+///     }
+/// }
+///
+/// impl Memories for Nothing {
+///     fn of(&self, _: &TenantId, _: &PersonId) -> Arc<dyn Memory> {
+///         Arc::new(Nothing)
+///     }
+/// }
+///
+/// let ada = PersonId::parse("ada").expect("a name");
+/// let memory = Nothing.of(&TenantId::only(), &ada);
+/// assert_eq!(memory.profile(1).now_or_never(), Some(Ok(Vec::new())));
+/// ```
 pub trait Memories: Send + Sync {
     /// What is remembered of a person by a tenant: another tenant knows nothing of it.
     fn of(&self, tenant: &TenantId, person: &PersonId) -> Arc<dyn Memory>;

@@ -10,11 +10,11 @@ use crate::{CallId, Event, Identity, KeyId};
 /// The facts about a call, fixed when it begins: enough to write a call record from. No secret is among them.
 #[derive(Clone, Debug)]
 pub struct CallStart {
-    /// The call's name.
+    /// The call's id, which log lines and spans carry as well.
     pub id: CallId,
     /// Who calls, and whose agent answers.
     pub identity: Identity,
-    /// The transport's name.
+    /// The name of the protocol that carries the call, as [`crate::Transport::name`] gives it.
     pub transport: &'static str,
     /// The calling number or address, where it is verified.
     pub from: Option<Arc<str>>,
@@ -24,7 +24,7 @@ pub struct CallStart {
     pub key_id: Option<KeyId>,
     /// What the call will have used.
     pub account: Arc<Account>,
-    /// The call's span.
+    /// The span of the whole call; whatever is done for the call happens under it.
     pub trace: TraceContext,
     /// The span of whoever called, if the client named one.
     pub parent: Option<TraceContext>,
@@ -72,7 +72,7 @@ impl CallStart {
 /// assert_eq!(failures.0.load(Ordering::Relaxed), 1);
 /// ```
 pub trait Observer: Send + Sync {
-    /// A call began.
+    /// A call was let in and begins.
     fn call_started(&self, call: &CallStart);
 
     /// Something happened in a call.
@@ -88,9 +88,9 @@ pub trait Observer: Send + Sync {
 /// How a request to an engine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestOutcome {
-    /// It was answered.
+    /// All of the answer was received.
     Ok,
-    /// It failed.
+    /// The engine answered with an error, or not in time.
     Error,
     /// Whoever asked went away before the end.
     Cancelled,

@@ -46,7 +46,7 @@ pub struct AnsweredQuestion<'a> {
     pub before: Option<&'a str>,
     /// A hash of the conversation until then: equal for all conversations that went the same way.
     pub after: u64,
-    /// The question's words.
+    /// The question in the person's words.
     pub text: &'a str,
     /// The answer came from a cache.
     pub from_cache: bool,
@@ -61,7 +61,7 @@ pub struct Prefetched<'a> {
     pub after: u64,
     /// How long engines worked on it.
     pub took: Duration,
-    /// How it ended.
+    /// Whether there is an answer now, and if not, why.
     pub outcome: PrefetchOutcome,
 }
 
@@ -83,6 +83,39 @@ pub enum PrefetchOutcome {
 
 /// Learns from calls which question follows which, and says which answers are worth making before they are asked for. One
 /// instance serves all calls; every method returns at once.
+///
+/// # Example
+///
+/// A prefetch that always expects the question which was asked last, by anybody:
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use antiphon_core::{AgentVersion, AnsweredQuestion, Prefetch, Prefetched, lock};
+///
+/// #[derive(Default)]
+/// struct Last(Mutex<Option<Arc<str>>>);
+///
+/// impl Prefetch for Last {
+///     fn learn(&self, _: &AgentVersion, question: &AnsweredQuestion<'_>) {
+///         *lock(&self.0) = Some(question.text.into());
+///     }
+///
+///     fn next(&self, _: &AgentVersion, _: Option<&str>, already: &[Arc<str>]) -> Option<Arc<str>> {
+///         lock(&self.0).clone().filter(|question| !already.contains(question))
+///     }
+///
+///     fn finished(&self, _: &AgentVersion, _: &Prefetched<'_>) {}
+/// }
+///
+/// let (last, agent) = (Last::default(), AgentVersion::new("shop".into(), "Be kind."));
+/// let asked =
+///     AnsweredQuestion { by: "ada", before: None, after: 0, text: "Are you open?", from_cache: false };
+/// last.learn(&agent, &asked);
+/// let next = last.next(&agent, None, &[]).expect("a question");
+/// assert_eq!(&*next, "Are you open?");
+/// assert_eq!(last.next(&agent, None, &[next]), None);
+/// ```
 pub trait Prefetch: Send + Sync {
     /// A question to `agent` was answered.
     fn learn(&self, agent: &AgentVersion, question: &AnsweredQuestion<'_>);

@@ -21,7 +21,7 @@ pub enum Priority {
     Interactive,
     /// Learning after the turn.
     Extraction,
-    /// Nobody is waiting.
+    /// Work for which nobody is waiting.
     Batch,
 }
 

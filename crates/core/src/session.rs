@@ -18,7 +18,7 @@ pub struct SessionConfig {
     pub instructions: String,
     /// How the language model is asked.
     pub model: ModelConfig,
-    /// How replies sound.
+    /// Whether replies are spoken, and with which voice.
     pub voice: VoiceConfig,
     /// How the person is listened to.
     pub listening: ListeningConfig,
@@ -41,7 +41,7 @@ pub struct ModelConfig {
     pub max_tokens: Option<u32>,
 }
 
-/// How replies sound.
+/// Whether replies are spoken, and how the voice sounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoiceConfig {
     /// Whether replies are spoken (with a transcript) or only written.

@@ -4,7 +4,7 @@
 //! hearings in a row agree on is told (the "local agreement" of Liu et al., Interspeech 2020, with n = 2): clients
 //! can append it.
 
-/// One utterance's transcript.
+/// The transcript of one utterance while it grows.
 #[derive(Debug, Default)]
 pub struct StableText {
     last: String,

@@ -1,4 +1,4 @@
-//! Speech to text.
+//! The interface of speech recognition.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub enum SttInput {
     Flush,
 }
 
-/// How to transcribe.
+/// How and for whom to transcribe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SttOptions {
     /// On whose behalf it is transcribed.
@@ -54,11 +54,11 @@ pub struct Transcript {
 /// A stretch of speech, in seconds from the utterance's first sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Where it begins.
+    /// Where the stretch begins.
     pub start_s: f32,
-    /// Where it ends.
+    /// Where the stretch ends.
     pub end_s: f32,
-    /// What was said.
+    /// The words of this stretch.
     pub text: String,
 }
 

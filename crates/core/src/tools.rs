@@ -6,6 +6,49 @@ use crate::id::CallId;
 use crate::{BoxFuture, Identity, Result};
 
 /// What an agent may call and the server runs. One set an agent; shared by its calls.
+///
+/// # Example
+///
+/// A tool that tells whether a shop is open, and refuses what it does not know:
+///
+/// ```
+/// use antiphon_core::{AgentId, BoxFuture, CallId, Error, ErrorKind, Identity, Result, Share, TenantId};
+/// use antiphon_core::{Tool, ToolAnswer, ToolCall, ToolCaller, Tools};
+/// use futures_util::FutureExt;
+///
+/// struct Shop {
+///     open: bool,
+/// }
+///
+/// impl Tools for Shop {
+///     fn list(&self) -> Vec<Tool> {
+///         vec![Tool {
+///             name: "is_open".to_owned(),
+///             description: "Tells whether the shop is open now.".to_owned(),
+///             parameters: serde_json::json!({ "type": "object", "properties": {} }),
+///         }]
+///     }
+///
+///     fn run(&self, _: &ToolCaller, call: ToolCall) -> BoxFuture<'static, Result<ToolAnswer>> {
+///         let answer = match call.name.as_str() {
+///             "is_open" => Ok(ToolAnswer::text(format!(r#"{{"open": {}}}"#, self.open))),
+///             other => Err(Error::new(ErrorKind::Invalid, format!("there is no tool {other}"))),
+///         };
+///         async move { answer }.boxed()
+///     }
+/// }
+///
+/// let identity = Identity {
+///     tenant: TenantId::only(),
+///     agent: AgentId::only(),
+///     person: None,
+///     share: Share::Server,
+/// };
+/// let caller = ToolCaller { call: CallId::new("call-1"), identity };
+/// let call = ToolCall { id: "1".to_owned(), name: "is_open".to_owned(), arguments: "{}".to_owned() };
+/// let answer = Shop { open: true }.run(&caller, call).now_or_never();
+/// assert_eq!(answer, Some(Ok(ToolAnswer::text(r#"{"open": true}"#))));
+/// ```
 pub trait Tools: Send + Sync {
     /// What the language model is told of them.
     fn list(&self) -> Vec<Tool>;
@@ -18,7 +61,7 @@ pub trait Tools: Send + Sync {
 /// In which call a tool is run.
 #[derive(Clone, Debug)]
 pub struct ToolCaller {
-    /// The call.
+    /// The call in which the model asked for the tool.
     pub call: CallId,
     /// Who calls, and whose agent answers.
     pub identity: Identity,

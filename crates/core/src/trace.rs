@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Where in which trace something happens: the content of the header `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    /// The whole trace.
+    /// The id that all spans of the trace share.
     pub trace_id: NonZeroU128,
     /// The span within it under which what follows happens.
     pub span_id: NonZeroU64,
@@ -16,7 +16,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The header's name.
+    /// The name of the HTTP header that carries the context from one service to the next (W3C Trace Context).
     pub const HEADER: &'static str = "traceparent";
 
     /// The same trace, under another span.

@@ -1,4 +1,4 @@
-//! Text to speech.
+//! The interface of speech synthesis.
 
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub enum Style {
     Cheerful,
     /// Slow and even: takes the heat out.
     Calm,
-    /// Soft: consoles.
+    /// Soft: consoles the person.
     Gentle,
     /// Firm and warm: takes a worry away.
     Reassuring,
@@ -120,7 +120,7 @@ pub struct TtsCard<'a> {
 /// assert_eq!(silence.card().voices[0].id, "silent");
 /// ```
 pub trait Tts: Send + Sync {
-    /// What describes it.
+    /// The engine's name and its voices.
     fn card(&self) -> TtsCard<'_>;
 
     /// Says one clause. Chunks come as they are made, all at one rate; none when nothing in the text can be

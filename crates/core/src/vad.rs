@@ -1,4 +1,4 @@
-//! Voice activity detection.
+//! The interface of voice activity detection.
 
 use crate::{BoxStream, MediaTime};
 
@@ -7,7 +7,7 @@ use crate::{BoxStream, MediaTime};
 pub struct VoiceProbability {
     /// The end of the window judged, on the stream's own audio time line.
     pub at: MediaTime,
-    /// 0 to 1.
+    /// How likely there is speech, from 0 to 1.
     pub probability: f32,
 }
 
@@ -111,6 +111,26 @@ pub trait Vad: Send + Sync {
 }
 
 /// The input half of one call's detector.
+///
+/// # Example
+///
+/// A stream that only counts what it is given; [`Vad`] shows a whole detector:
+///
+/// ```
+/// use antiphon_core::VadStream;
+///
+/// struct Counted(usize);
+///
+/// impl VadStream for Counted {
+///     fn push(&mut self, samples: &[i16]) {
+///         self.0 += samples.len();
+///     }
+/// }
+///
+/// let mut stream = Counted(0);
+/// stream.push(&[0; 320]);
+/// assert_eq!(stream.0, 320);
+/// ```
 pub trait VadStream: Send {
     /// Takes 16 kHz mono samples, any number. Never blocks and does not allocate per call once warm; a
     /// detector that cannot keep up drops the oldest windows and judges the newest.

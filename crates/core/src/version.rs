@@ -4,7 +4,7 @@
 /// not count its changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreVersion {
-    /// All changes.
+    /// How many changes there were, of all kinds.
     pub changes: u64,
     /// Of them, those of the kind [`StoreChange::Anything`].
     pub sweeping: u64,
@@ -13,7 +13,7 @@ pub struct StoreVersion {
 /// How much of what searches find a change may concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreChange {
-    /// Nothing has changed.
+    /// Nothing has changed, so results that were kept are still right.
     Nothing,
     /// Some passages came or went, once, and only searches that find one of them are concerned. This holds for stores that rank
     /// each passage by how close it is to what is asked for, whatever else they hold.

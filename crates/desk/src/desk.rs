@@ -38,7 +38,7 @@ pub struct Line(CallGuard);
 
 /// What a door makes of a connection once it knows which agent answers.
 pub struct Connected {
-    /// Carries the call.
+    /// What carries the call's audio and events.
     pub transport: Box<dyn Transport>,
     /// How the agent behaves at first: [`Agent::session`], with what the client asked for.
     pub config: SessionConfig,

@@ -24,7 +24,7 @@ pub struct Answer {
     pub agent_id: AgentId,
     /// The person who calls, if known.
     pub person: Option<PersonId>,
-    /// The agent itself.
+    /// The agent: how it behaves, and its memories, knowledge and tools.
     pub agent: Arc<Agent>,
 }
 

@@ -40,7 +40,7 @@ const LATENCY_GOAL: Duration = Duration::from_millis(100);
 
 /// Work for which several items together cost less than one by one.
 pub trait Operation: Send + Sync + 'static {
-    /// One request.
+    /// What one caller asks for, such as a text to embed.
     type Item: Send + 'static;
     /// The answer to one request; cloned for each caller that asked the same.
     type Output: Clone + Send + 'static;
@@ -140,7 +140,7 @@ impl<O: Operation> Batcher<O> {
         tickets
     }
 
-    /// Its measurements.
+    /// What was measured of the batches until now; the handle goes on counting.
     pub fn statistics(&self) -> Arc<BatchStatistics> {
         Arc::clone(&self.0.statistics)
     }

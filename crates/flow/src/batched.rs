@@ -33,7 +33,7 @@ impl Batched {
         Self { engine, batcher }
     }
 
-    /// Its measurements.
+    /// What was measured of the batches until now; the handle goes on counting.
     pub fn statistics(&self) -> Arc<BatchStatistics> {
         self.batcher.statistics()
     }

@@ -14,11 +14,11 @@ use circuit::Circuit;
 /// Whether requests are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// All requests are.
+    /// All requests are let through.
     Closed,
     /// One request at a time is, to see whether the engine works again.
     HalfOpen,
-    /// No request is.
+    /// No request is let through; each fails at once.
     Open,
 }
 

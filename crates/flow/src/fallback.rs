@@ -34,7 +34,7 @@ pub trait FallbackStage: Send + Sync + 'static {
     /// The component's name in reports and on pages: `fallback llm`.
     const COMPONENT: &'static str;
 
-    /// The engine's name.
+    /// The engine's name, for the log and for metrics.
     fn engine_name(&self) -> &'static str;
 
     /// Makes the smallest request that shows whether the engine works, at the lowest priority.

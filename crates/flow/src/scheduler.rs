@@ -293,7 +293,7 @@ impl Permit {
         self.scheduler.dispatch();
     }
 
-    /// The request failed.
+    /// The engine answered with an error; one that says that it is overloaded or late lowers the limit.
     pub fn failed(&self, error: &Error, now: Instant) {
         lock(&self.scheduler.state).limit.failed(error, self.began, now);
     }

@@ -29,10 +29,10 @@ pub enum Metric {
     TtsRealTimeFactor,
 }
 
-/// One measured number.
+/// A metric with the value that was measured.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Measured {
-    /// What was measured.
+    /// The metric whose value it is.
     pub metric: Metric,
     /// Its value in the metric's unit.
     pub value: f64,
@@ -66,7 +66,7 @@ pub struct Grade {
 /// Why a metric has its letter; displays as a sentence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Reason {
-    /// What was measured.
+    /// The metric that has this letter.
     pub metric: Metric,
     /// Its value in the metric's unit.
     pub value: f64,

@@ -74,7 +74,7 @@ pub enum LoadError {
     Speech {
         /// The file's place in the list, counted from 1.
         number: usize,
-        /// The decoder's error.
+        /// Why the decoder refused it.
         source: FileError,
     },
     /// A file holds only silence.

@@ -43,7 +43,7 @@ pub struct Knob {
     pub component: String,
     /// Its name within the component.
     pub name: String,
-    /// Its present value.
+    /// The value in force.
     pub value: f64,
     /// The least value it may take.
     pub min: f64,
@@ -71,7 +71,7 @@ pub struct Observation {
 pub struct Change {
     /// The component of the knob.
     pub component: String,
-    /// The knob's name.
+    /// The name of the knob within its component.
     pub name: String,
     /// The value to set, within the knob's range.
     pub value: f64,
@@ -84,7 +84,7 @@ pub struct Change {
 pub struct Decision {
     /// The component of the knob.
     pub component: String,
-    /// The knob's name.
+    /// The name of the knob within its component.
     pub name: String,
     /// The value before the trial.
     pub from: f64,

@@ -59,9 +59,9 @@ pub enum SearchError {
     /// The start is outside the space.
     #[error("the start's value {index} of the knob `{knob}` does not exist: it has {values}, counted from 0")]
     StartIndex {
-        /// The knob's name.
+        /// The name of the knob whose index is wrong.
         knob: String,
-        /// The index given.
+        /// The index that was given, counted from 0.
         index: usize,
         /// Number of values of the knob.
         values: usize,

@@ -33,9 +33,9 @@ pub struct MannWhitney {
 /// A 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Interval {
-    /// The lower end.
+    /// The lower end of the interval.
     pub(crate) low: f64,
-    /// The upper end.
+    /// The upper end of the interval.
     pub(crate) high: f64,
 }
 

@@ -54,7 +54,7 @@ type Who = (TenantId, PersonId);
 struct Person {
     /// What they said, the latest last.
     said: VecDeque<Said>,
-    /// See [`Memory::version`].
+    /// How often what is kept of this person changed, as [`Memory::version`] tells it.
     version: StoreVersion,
 }
 

@@ -40,7 +40,7 @@ pub struct ModelPool {
 struct Shared {
     ready: Mutex<ReadyQueue>,
     wake: Condvar,
-    /// Number of threads.
+    /// How many threads run the models.
     workers: usize,
     /// No batch is larger than this, even if its operation allows it.
     max_batch: AtomicUsize,
@@ -112,7 +112,7 @@ trait Work: Send + Sync {
 }
 
 impl ModelPool {
-    /// Starts `threads` threads.
+    /// Starts as many threads, at least one.
     pub fn new(threads: usize) -> Result<Self> {
         let workers = threads.max(1);
         let shared = Arc::new(Shared {
@@ -281,7 +281,8 @@ trait Queue<I, O>: Send + Sync {
 }
 
 type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
-type Run<S, I, O> = Box<dyn Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync>;
+/// Runs a batch with the state of a thread; returns one output for each input, in order.
+type BatchFn<S, I, O> = Box<dyn Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sync>;
 
 /// What the handles of an operation and the threads share.
 struct Inner<S, I, O> {
@@ -291,7 +292,7 @@ struct Inner<S, I, O> {
     max_batch: usize,
     shared: Arc<Shared>,
     open: Open<S>,
-    run: Run<S, I, O>,
+    run: BatchFn<S, I, O>,
     activity: Arc<Activity>,
 }
 

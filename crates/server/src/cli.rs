@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: what each command is called, and what it takes.
 
 mod benchmark;
 mod cache;
@@ -73,7 +73,7 @@ enum Command {
     Config(config::Command),
     /// Print completions for a shell.
     Completions {
-        /// The shell.
+        /// The shell to print completions for.
         shell: clap_complete::Shell,
     },
 }

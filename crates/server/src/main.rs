@@ -1,4 +1,4 @@
-//! The antiphon program.
+//! The program `antiphon`: its allocator, and the call of the command line.
 
 use std::process::ExitCode;
 

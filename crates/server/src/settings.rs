@@ -32,7 +32,7 @@ pub struct Settings {
 pub struct Tls {
     /// The certificate chain, the server's own first.
     pub cert: PathBuf,
-    /// The private key.
+    /// The private key that belongs to the certificate.
     pub key: PathBuf,
 }
 

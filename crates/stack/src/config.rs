@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use antiphon_core::settings::SectionInfo;
 use anyhow::{Context, Result, bail};
 
-pub use advanced::Advanced;
 pub(crate) use advanced::FRAME_MS;
-pub use cache::{Cache, ReplyCache};
+pub use advanced::{Advanced, AdvancedEmbed, AdvancedEngine, Fallback};
+pub use cache::{AdvancedCache, Cache, ReplyCache};
 pub use layers::Origin;
 pub use reference::{example, keys, page};
 pub use secret::Secret;
@@ -30,24 +30,24 @@ pub use sections::{
     Agent, Config, Emotion, EmotionEngine, Kb, Limits, MODELS_VARIABLE, Memory, Server, Telemetry, Telephony,
     Tls, Turn, TurnEngine, Vad, VadEngine,
 };
-pub use stages::{Embed, EmbedEngine, Fallback, Llm, LlmEngine, Stt, SttEngine, Tts, TtsEngine};
+pub use stages::{Embed, EmbedEngine, Llm, LlmEngine, Stt, SttEngine, Tts, TtsEngine};
 
 use layers::Layers;
+
+/// The file in the data directory with the settings that `antiphon optimize --apply` found to be better on this
+/// machine. What a person has configured overrides it.
+pub const TUNED: &str = "tuned.toml";
 
 /// The configuration in force and where each value came from.
 #[derive(Debug)]
 pub struct Effective {
-    /// The values.
+    /// The value of every key, set or default.
     pub config: Config,
     /// The full name and origin of each key that is set. A key that is missing here has its default.
     pub origins: Vec<(String, Origin)>,
     /// Warnings for whoever wrote the configuration, such as that a key has a new name: one line each.
     pub warnings: Vec<String>,
 }
-
-/// The file in the data directory with the settings that `antiphon optimize --apply` found to be better on this
-/// machine. What a person has configured overrides it.
-pub const TUNED: &str = "tuned.toml";
 
 /// Reads the configuration. The lowest layer is the tuned settings; over it lies `file`, or else the first that
 /// exists of `./antiphon.toml` and `$XDG_CONFIG_HOME/antiphon/antiphon.toml`; over that lies the environment.

@@ -41,7 +41,7 @@ pub use session::session_config;
 
 /// Everything a call needs, and the threads it runs on.
 pub struct Stack {
-    /// The engines.
+    /// The engines of all stages, with what stands in front of them.
     pub engines: Engines,
     /// The agent as the configuration describes it.
     pub agent: Agent,
@@ -103,7 +103,7 @@ pub fn build(config: &Config, context: &BuildContext) -> Result<Stack> {
     let turn = builder.turn()?;
     let mut layers = Layers::new(config, caches.map(Arc::as_ref), &cpu_pool);
     let stt = layers.stt(builder.stt()?)?;
-    let (embed, cached_embed) = layers.embed(builder.embed()?, config.embed.max_batch)?;
+    let (embed, cached_embed) = layers.embed(builder.embed()?, config.embed.advanced.max_batch)?;
     let (llms, models) = builder.llm()?;
     let llm = layers.llm(llms, &embed.engine)?;
     let tts = layers.tts(builder.tts()?)?;

@@ -56,7 +56,7 @@ impl Rule {
         }
     }
 
-    /// Every rule.
+    /// All rules, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Latency, Self::Errors, Self::Queue, Self::Breaker];
 }
 
@@ -64,7 +64,7 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
-    /// The condition holds.
+    /// The alert's condition holds.
     Firing,
     /// The condition has ended.
     Resolved,

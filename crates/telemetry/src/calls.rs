@@ -35,12 +35,12 @@ impl Prices {
     }
 }
 
-/// An active call.
+/// A call that is going on.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallView {
-    /// The call's id.
+    /// The call's id, which log lines and traces carry as well.
     pub id: String,
-    /// The transport's name.
+    /// The name of the protocol that carries the call.
     pub transport: &'static str,
     /// When it began, in seconds since 1970.
     pub started: f64,
@@ -71,13 +71,13 @@ pub struct CallView {
 /// A turn that was answered.
 #[derive(Clone, Debug, Serialize)]
 pub struct TurnView {
-    /// The call's id.
+    /// The id of the call in which the turn took place.
     pub call_id: String,
     /// The turn's number within the call.
     pub turn: u64,
     /// When the reply began, in seconds since 1970.
     pub at: f64,
-    /// The transport's name.
+    /// The name of the protocol that carries the call.
     pub transport: &'static str,
     /// Latency, stage by stage.
     pub latency_ms: TurnLatency,

@@ -9,7 +9,7 @@ use antiphon_core::measure::Snapshot;
 /// Names a stage or a level together with its component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The component's name.
+    /// The name of the component that measures it.
     pub component: Cow<'static, str>,
     /// The name of the stage or level within the component.
     pub name: Cow<'static, str>,

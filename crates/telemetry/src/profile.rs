@@ -62,10 +62,10 @@ pub enum Kind {
     Heap,
 }
 
-/// A finished profile.
+/// A profile that is finished, for a page, a table or a flame graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Profile {
-    /// What was measured.
+    /// Whether CPU time or memory was measured.
     pub kind: Kind,
     /// How long samples were taken, in seconds.
     pub duration_s: f64,
@@ -105,7 +105,7 @@ pub struct ProfileShare {
 /// The part of a profile that belongs to one function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Function {
-    /// The demangled name.
+    /// The function's demangled name, with the path of its module.
     pub name: String,
     /// File and line, where known.
     pub location: Option<String>,
@@ -120,7 +120,7 @@ pub struct Function {
 /// A function that calls another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
-    /// The calling function.
+    /// The name of the function that makes the call.
     pub caller: String,
     /// The function that is called.
     pub callee: String,

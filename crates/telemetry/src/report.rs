@@ -22,13 +22,13 @@ pub struct Report {
 /// The measurements of one component.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ComponentReport {
-    /// The component's name.
+    /// The component's name, such as `vad` or `pool`.
     pub name: Cow<'static, str>,
     /// The steps that it times.
     pub stages: Vec<StageReport>,
     /// Its counters since the server started.
     pub counters: Vec<Counter>,
-    /// Its present levels.
+    /// What rises and falls in it, with the present values.
     pub levels: Vec<Level>,
     /// Its settings that can be tuned.
     pub tunables: Vec<Tunable>,
@@ -37,21 +37,21 @@ pub struct ComponentReport {
 /// The spans of one stage in the window.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StageReport {
-    /// The stage's name.
+    /// The stage's name within its component.
     pub name: Cow<'static, str>,
     /// How often it ran.
     pub count: u64,
     /// How often it failed.
     pub errors: u64,
-    /// The median.
+    /// The median in milliseconds.
     pub p50_ms: f64,
-    /// The 95th percentile.
+    /// The 95th percentile in milliseconds.
     pub p95_ms: f64,
-    /// The 99th percentile.
+    /// The 99th percentile in milliseconds.
     pub p99_ms: f64,
-    /// The longest span.
+    /// The longest span in milliseconds.
     pub max_ms: f64,
-    /// The mean.
+    /// The mean in milliseconds.
     pub mean_ms: f64,
     /// The 95th percentile of each period of the window, the latest last; null where the stage did not run.
     pub p95_history_ms: Vec<Option<f64>>,
@@ -102,39 +102,39 @@ pub struct Series {
     pub at: Vec<u64>,
     /// The stages that ran at least once.
     pub stages: Vec<StageSeries>,
-    /// The levels.
+    /// The levels whose value is known in at least one of the points.
     pub levels: Vec<LevelSeries>,
 }
 
 /// A stage over time; null where it did not run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StageSeries {
-    /// The component's name.
+    /// The name of the component that has the stage.
     pub component: Cow<'static, str>,
-    /// The stage's name.
+    /// The stage's name within the component.
     pub stage: Cow<'static, str>,
     /// How often it ran.
     pub count: Vec<u64>,
     /// How often it failed.
     pub errors: Vec<u64>,
-    /// The medians.
+    /// The median of each point, in milliseconds.
     pub p50_ms: Vec<Option<f64>>,
-    /// The 95th percentiles.
+    /// The 95th percentile of each point, in milliseconds.
     pub p95_ms: Vec<Option<f64>>,
-    /// The 99th percentiles.
+    /// The 99th percentile of each point, in milliseconds.
     pub p99_ms: Vec<Option<f64>>,
 }
 
 /// A level over time; null where its value is not known.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LevelSeries {
-    /// The component's name.
+    /// The name of the component that has the level.
     pub component: Cow<'static, str>,
-    /// The level's name.
+    /// The level's name within the component.
     pub name: Cow<'static, str>,
     /// Its unit; empty when the component does not exist any more.
     pub unit: Cow<'static, str>,
-    /// The means.
+    /// The mean of each point, in the level's unit.
     pub values: Vec<Option<f64>>,
 }
 

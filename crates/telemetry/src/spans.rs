@@ -47,7 +47,7 @@ struct OpenCall {
     began: u64,
     /// How many turns there were so far.
     turns: i64,
-    /// The latest error.
+    /// The message of the error that an engine reported last; `None` if none failed.
     failed: Option<String>,
     /// The turn being answered.
     turn: Option<OpenTurn>,

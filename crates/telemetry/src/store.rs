@@ -55,7 +55,7 @@ pub struct Document {
     pub at: u64,
     /// The machine that was measured.
     pub machine: String,
-    /// What was measured.
+    /// What was measured, such as a component of a benchmark; its words depend on the kind of document.
     pub subject: String,
     /// The document itself, as JSON.
     pub content: String,

@@ -7,7 +7,7 @@ pub type Case = (&'static str, fn(u64));
 
 /// Does what the arguments say.
 pub fn run(cases: &[Case]) -> Result<(), String> {
-    // cargo adds `--bench`.
+    // `cargo bench` adds `--bench` to the arguments.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [name, iterations] = arguments.as_slice() else {
         for (name, _) in cases {

@@ -47,7 +47,7 @@ impl RedisServer {
         }
     }
 
-    /// Where it listens.
+    /// The port on 127.0.0.1 where the server listens.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -26,7 +26,7 @@ pub const RATE: SampleRate = SampleRate::HZ_24000;
 pub enum Said {
     /// A turn is complete.
     Turn(Turn),
-    /// An engine failed.
+    /// An engine failed, with the message to show; the conversation goes on.
     Failed(String),
     /// Audio of a reply as it was heard, at [`RATE`].
     Audio(Vec<i16>),

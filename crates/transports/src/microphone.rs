@@ -26,15 +26,7 @@ const RATE: SampleRate = SampleRate::HZ_24000;
 /// behind is broken.
 const MAX_QUEUED: usize = 96_000;
 
-/// A pair of programs: one writes samples at 16 kHz to its standard output, the other plays samples at 24 kHz from
-/// its standard input. Both use signed 16-bit mono.
-struct Programs {
-    record: &'static [&'static str],
-    play: &'static [&'static str],
-    /// A command that succeeds only where the two programs work.
-    test: &'static [&'static str],
-}
-
+/// The pairs that are tried, in this order: PulseAudio, ALSA, SoX.
 const PROGRAMS: [Programs; 3] = [
     Programs {
         record: &["parec", "--format=s16le", "--rate=16000", "--channels=1", "--latency-msec=20"],
@@ -52,6 +44,15 @@ const PROGRAMS: [Programs; 3] = [
         test: &["sox", "--version"],
     },
 ];
+
+/// A pair of programs: one writes samples at 16 kHz to its standard output, the other plays samples at 24 kHz from
+/// its standard input. Both use signed 16-bit mono.
+struct Programs {
+    record: &'static [&'static str],
+    play: &'static [&'static str],
+    /// A command that succeeds only where the two programs work.
+    test: &'static [&'static str],
+}
 
 /// A call with the person in front of this machine.
 pub struct Microphone {

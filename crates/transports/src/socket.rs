@@ -22,7 +22,7 @@ const SILENT: Duration = Duration::from_secs(70);
 /// written, because its own buffer is not part of the bounded queue and cannot be taken back.
 const BATCH: usize = 4 << 10;
 
-/// One WebSocket connection.
+/// One WebSocket connection, with a bounded queue of what is to be sent.
 pub(crate) struct Socket {
     ws: WebSocket,
     queue: VecDeque<Message>,

@@ -12,7 +12,7 @@ const MAX_WAITING: usize = 16;
 /// How long a call that is over waits for unfinished work.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// The unfinished work.
+/// The unfinished background work of one call.
 #[derive(Default)]
 pub(super) struct BackgroundWork(FuturesUnordered<BoxFuture<'static, ()>>);
 

@@ -36,7 +36,7 @@ pub(super) struct PendingReply {
 enum Prompt {
     /// The answer of the model to this request.
     Model(ReplyRequest),
-    /// A fixed text.
+    /// This text, without asking the model.
     Text(String),
 }
 
@@ -88,8 +88,8 @@ impl Session {
     }
 
     /// Requests a reply, which begins as soon as the floor is free.
-    pub(super) fn want(&mut self, wanted: PendingReply) {
-        self.pending = Some(wanted);
+    pub(super) fn want(&mut self, pending: PendingReply) {
+        self.pending = Some(pending);
     }
 
     /// The request to the model for a reply.
@@ -145,55 +145,55 @@ impl Session {
 
     /// A part of the speculative reply has come.
     pub(super) fn speculate_on(&mut self, part: Option<Result<ReplyPart>>) {
-        let Some(prepared) = &mut self.speculative else { return };
-        if let Some(reply) = &prepared.reply {
-            prepared.times = reply.times();
+        let Some(speculative) = &mut self.speculative else { return };
+        if let Some(reply) = &speculative.reply {
+            speculative.times = reply.times();
         }
         match part {
             // A failed speculation does no harm yet: the reply is requested again when it is due.
             Some(Err(_)) => self.speculative = None,
             Some(Ok(part)) => {
                 if let ReplyPart::Audio(chunk) = &part {
-                    prepared.audio += chunk.duration();
+                    speculative.audio += chunk.duration();
                 }
-                prepared.made.push_back(Ok(part));
+                speculative.made.push_back(Ok(part));
             }
-            None => prepared.reply = None,
+            None => speculative.reply = None,
         }
     }
 
     /// Begins the pending reply once the words that it answers are known and the reply before it is over.
     pub(super) fn start_pending(&mut self) {
         self.give_up_late_words();
-        let Some(wanted) = &self.pending else { return };
-        let waits = wanted.answers.as_ref().is_some_and(|item| self.awaits_words(item));
+        let Some(pending) = &self.pending else { return };
+        let waits = pending.answers.as_ref().is_some_and(|item| self.awaits_words(item));
         if waits || self.reply.is_some() {
             return;
         }
-        let Some(mut wanted) = self.pending.take() else { return };
-        let unheard = wanted.answers.as_ref().is_some_and(|item| self.is_unheard(item));
-        if unheard && !wanted.asked && !self.config.sayings.apology.is_empty() {
+        let Some(mut pending) = self.pending.take() else { return };
+        let unheard = pending.answers.as_ref().is_some_and(|item| self.is_unheard(item));
+        if unheard && !pending.asked && !self.config.sayings.apology.is_empty() {
             // The person has spoken and waits for an answer, so the agent apologises instead of staying silent.
-            wanted = PendingReply::saying(wanted.turn, self.config.sayings.apology.clone());
+            pending = PendingReply::saying(pending.turn, self.config.sayings.apology.clone());
         }
-        let words = wanted
+        let words = pending
             .answers
             .as_ref()
             .map(|item| self.history.get(item).map(ConversationItem::text).unwrap_or_default());
-        if !wanted.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        if !pending.asked && words.as_ref().is_some_and(|text| text.trim().is_empty()) {
             self.speculative = None;
             self.input(Input::ReplyFinished);
             return;
         }
-        self.begin(wanted, words.as_deref());
+        self.begin(pending, words.as_deref());
     }
 
-    fn begin(&mut self, wanted: PendingReply, words: Option<&str>) {
-        let PendingReply { turn, prompt, then, .. } = wanted;
+    fn begin(&mut self, pending: PendingReply, words: Option<&str>) {
+        let PendingReply { turn, prompt, then, .. } = pending;
         self.stop_prefetch();
         self.input(Input::ReplyRequested);
         self.playback = Playback::new(self.transport.output(), self.config.voice.frame);
-        let prepared = self.speculative.take().filter(|p| Some(p.text.as_str()) == words);
+        let speculative = self.speculative.take().filter(|p| Some(p.text.as_str()) == words);
         let generated = matches!(prompt, Prompt::Model(_));
         let mut active = match prompt {
             Prompt::Text(text) => {
@@ -201,7 +201,7 @@ impl Session {
                 self.open_reply(turn, ReplyRequest::default(), Some(reply))
             }
             Prompt::Model(request) => {
-                let adopted = prepared.filter(|_| request == ReplyRequest::default());
+                let adopted = speculative.filter(|_| request == ReplyRequest::default());
                 if let Some(SpeculativeReply { mut reply, times, made, .. }) = adopted {
                     if let Some(reply) = &mut reply {
                         reply.adopt();

@@ -22,6 +22,9 @@ use crate::reply::{Question, Reply};
 /// Longest time for a prefetch. After that it is not worth the engines' time, because the person has probably spoken.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// The outcome of a prefetch that ends before it has an answer.
+const DROPPED: PrefetchOutcome = PrefetchOutcome::Dropped;
+
 /// The prefetching of one call, and its work in progress.
 pub(super) struct CallPrefetch {
     prefetcher: Arc<dyn Prefetch>,
@@ -76,8 +79,6 @@ impl CallPrefetch {
         self.work = Work::Making(make(reply, begun).boxed());
     }
 }
-
-const DROPPED: PrefetchOutcome = PrefetchOutcome::Dropped;
 
 /// A prefetch in progress. It reports its outcome when it is dropped, so that a cancelled one is reported as well.
 struct Begun {

@@ -382,14 +382,14 @@ impl Session {
         let (item, to) = (ItemId::new(ids::unique("item_")), self.ear.received());
         let waited = self.dialog.config().reprompt.unwrap_or_default();
         self.emit(Event::IdleTimeout { item, from: to.saturating_sub(waited), to });
-        let wanted = match &self.config.sayings.idle {
+        let pending = match &self.config.sayings.idle {
             IdleReply::Say(texts) if !texts.is_empty() => {
                 let text = &texts[(n as usize - 1).min(texts.len() - 1)];
                 PendingReply::saying(self.turn(), text.clone())
             }
             IdleReply::Say(_) | IdleReply::Generate => PendingReply::answering(self.turn(), None),
         };
-        self.want(wanted);
+        self.want(pending);
     }
 
     /// Appends an item to the conversation and reports it.

@@ -35,7 +35,7 @@ pub(super) struct OggOpusEncoder {
 }
 
 impl OggOpusEncoder {
-    /// Appends the header.
+    /// Makes an encoder and appends the stream's header to `output`.
     pub(super) fn start(rate: SampleRate, streaming: bool, output: &mut Vec<u8>) -> Result<Self, String> {
         let coded = CODED.into_iter().find(|coded| *coded >= rate).unwrap_or(SampleRate::HZ_48000);
         let mut encoder =

@@ -5,6 +5,17 @@ use proptest::prelude::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// The first 1.5 s of `read_speech/spk1_snt1.wav`, written by other programs: see the folder's README. The number
+/// is the encoder's delay in samples, where nothing in the file (or nobody who reads it) tells it.
+const FIXTURES: &[(&str, usize, &[u8])] = &[
+    ("mp3.mp3", 0, include_bytes!("../../tests/data/mp3.mp3")),
+    ("vorbis.ogg", 0, include_bytes!("../../tests/data/vorbis.ogg")),
+    ("aac.m4a", 1_024, include_bytes!("../../tests/data/aac.m4a")),
+    ("opus.webm", 0, include_bytes!("../../tests/data/opus.webm")),
+    ("opus.mp4", 0, include_bytes!("../../tests/data/opus.mp4")),
+    ("opus.ogg", 0, include_bytes!("../../tests/data/opus.ogg")),
+];
+
 /// A WAV file with any `fmt` and a `data` chunk that claims `claimed` bytes.
 fn wav(format: &[u8], data: &[u8], claimed: u32) -> Vec<u8> {
     let mut file = b"RIFF\xff\xff\xff\xffWAVEfmt ".to_vec();
@@ -254,14 +265,3 @@ proptest! {
         }
     }
 }
-
-/// The first 1.5 s of `read_speech/spk1_snt1.wav`, written by other programs: see the folder's README. The number
-/// is the encoder's delay in samples, where nothing in the file (or nobody who reads it) tells it.
-const FIXTURES: &[(&str, usize, &[u8])] = &[
-    ("mp3.mp3", 0, include_bytes!("../../tests/data/mp3.mp3")),
-    ("vorbis.ogg", 0, include_bytes!("../../tests/data/vorbis.ogg")),
-    ("aac.m4a", 1_024, include_bytes!("../../tests/data/aac.m4a")),
-    ("opus.webm", 0, include_bytes!("../../tests/data/opus.webm")),
-    ("opus.mp4", 0, include_bytes!("../../tests/data/opus.mp4")),
-    ("opus.ogg", 0, include_bytes!("../../tests/data/opus.ogg")),
-];

@@ -6,7 +6,7 @@ const Z: f64 = 1.96;
 /// What became of a stream of questions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    /// All questions.
+    /// How many questions were asked.
     asked: u32,
     /// Of them, those to which a right reply was cached.
     answerable: u32,

@@ -96,7 +96,7 @@ pub(crate) enum Near {
     Reply(Arc<Entry>),
     /// One was found, and its answer is to be compared with a new one.
     Trial(Trial),
-    /// None was found.
+    /// No question was found that is close enough.
     Nothing,
 }
 
@@ -153,7 +153,7 @@ impl SemanticReplies {
         &self.engine
     }
 
-    /// The statistics.
+    /// What was counted since the start, and how many entries there are.
     pub fn statistics(&self) -> SemanticStatistics {
         let index = self.read();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -25,7 +25,7 @@ pub(super) enum Order {
     Clear(Selection, oneshot::Sender<Result<u64>>),
     /// Answer when all orders before this one are carried out.
     Flush(oneshot::Sender<()>),
-    /// These readers failed.
+    /// Reading with these readers failed: open the database anew, unless that was done since.
     Failed(Arc<Readers>, DiskFailure),
 }
 

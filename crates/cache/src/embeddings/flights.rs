@@ -23,9 +23,9 @@ pub(super) struct Flight {
 
 /// What a request has to do about a text.
 pub(super) enum Place {
-    /// Embed it.
+    /// This request has to embed the text.
     Lead(Lead),
-    /// Wait for it.
+    /// This request waits for the vector from another one that embeds the text.
     Follow(Landing),
 }
 

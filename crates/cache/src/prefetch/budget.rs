@@ -7,8 +7,8 @@ use tokio::time::Instant;
 /// What all calls together may spend on prefetching. The count bounds the money: each prefetch asks the model for one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefetchBudget {
-    /// Answers begun in a minute.
-    pub preparations: u32,
+    /// Prefetches begun in a minute.
+    pub prefetches: u32,
     /// How long engines may work on them in a minute.
     pub engine_time: Duration,
 }
@@ -16,7 +16,7 @@ pub struct PrefetchBudget {
 impl Default for PrefetchBudget {
     /// A third of one engine's time, and about as many short replies as fit into it.
     fn default() -> Self {
-        Self { preparations: 20, engine_time: Duration::from_secs(20) }
+        Self { prefetches: 20, engine_time: Duration::from_secs(20) }
     }
 }
 
@@ -24,7 +24,7 @@ impl Default for PrefetchBudget {
 #[derive(Debug)]
 pub(super) struct Budget {
     per_minute: PrefetchBudget,
-    preparations: f64,
+    prefetches: f64,
     /// Seconds left; below zero if a prefetch took longer than was left.
     engine_time: f64,
     at: Instant,
@@ -34,7 +34,7 @@ impl Budget {
     pub(super) fn new(per_minute: PrefetchBudget, now: Instant) -> Self {
         Self {
             per_minute,
-            preparations: f64::from(per_minute.preparations),
+            prefetches: f64::from(per_minute.prefetches),
             engine_time: per_minute.engine_time.as_secs_f64(),
             at: now,
         }
@@ -43,16 +43,16 @@ impl Budget {
     /// Takes one prefetch out of the budget, if both bounds allow it.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         self.fill(now);
-        let left = self.preparations >= 1.0 && self.engine_time > 0.0;
+        let left = self.prefetches >= 1.0 && self.engine_time > 0.0;
         if left {
-            self.preparations -= 1.0;
+            self.prefetches -= 1.0;
         }
         left
     }
 
     /// Returns one prefetch that cost nothing: its answer was in a cache already.
     pub(super) fn give_back(&mut self) {
-        self.preparations += 1.0;
+        self.prefetches += 1.0;
     }
 
     /// Engines worked on a prefetch for this long.
@@ -62,9 +62,9 @@ impl Budget {
 
     fn fill(&mut self, now: Instant) {
         let minutes = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
-        let PrefetchBudget { preparations, engine_time } = self.per_minute;
-        let (preparations, engine_time) = (f64::from(preparations), engine_time.as_secs_f64());
-        self.preparations = (self.preparations + minutes * preparations).min(preparations);
+        let PrefetchBudget { prefetches, engine_time } = self.per_minute;
+        let (prefetches, engine_time) = (f64::from(prefetches), engine_time.as_secs_f64());
+        self.prefetches = (self.prefetches + minutes * prefetches).min(prefetches);
         self.engine_time = (self.engine_time + minutes * engine_time).min(engine_time);
         self.at = now;
     }
@@ -81,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn so_many_preparations_begin_in_a_minute() {
+    fn so_many_prefetches_begin_in_a_minute() {
         let mut now = Instant::now();
-        let mut budget = Budget::new(PrefetchBudget { preparations: 6, engine_time: SECOND }, now);
+        let mut budget = Budget::new(PrefetchBudget { prefetches: 6, engine_time: SECOND }, now);
         assert_eq!(taken(&mut budget, now), 6);
         budget.give_back();
         assert_eq!(taken(&mut budget, now), 1);
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn engines_are_at_it_for_so_long_in_a_minute() {
         let mut now = Instant::now();
-        let mut budget = Budget::new(PrefetchBudget { preparations: 100, engine_time: SECOND * 6 }, now);
+        let mut budget = Budget::new(PrefetchBudget { prefetches: 100, engine_time: SECOND * 6 }, now);
         assert!(budget.take(now));
         budget.spent(SECOND * 9);
         assert!(!budget.take(now));

@@ -31,7 +31,7 @@ pub(super) struct Asked<'a> {
     pub(super) by: &'a str,
     /// The normalised words of the question before it.
     pub(super) before: Option<&'a str>,
-    /// Its normalised words.
+    /// The question's words, normalised so that wordings which differ in case or signs alone are one question.
     pub(super) words: &'a str,
     /// Its words as they were said.
     pub(super) wording: &'a str,

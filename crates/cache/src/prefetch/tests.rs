@@ -111,7 +111,7 @@ async fn at_most_three_are_prefetched_after_a_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_prefetched_under_load_beyond_the_budget_or_if_it_is_not_kept() {
-    let budget = PrefetchBudget { preparations: 2, engine_time: 60 * SECOND };
+    let budget = PrefetchBudget { prefetches: 2, engine_time: 60 * SECOND };
     let place = place(budget);
     let agent = agent("a");
     place.hears(&agent, &["Where do I park?"]);
@@ -129,7 +129,7 @@ async fn nothing_is_prefetched_under_load_beyond_the_budget_or_if_it_is_not_kept
 
 #[tokio::test(start_paused = true)]
 async fn what_is_there_already_costs_nothing() {
-    let place = place(PrefetchBudget { preparations: 2, engine_time: SECOND });
+    let place = place(PrefetchBudget { prefetches: 2, engine_time: SECOND });
     let agent = agent("a");
     place.hears(&agent, &["Where do I park?"]);
     for _ in 0..100 {

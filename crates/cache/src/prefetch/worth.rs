@@ -52,7 +52,7 @@ pub(super) struct Made {
 /// The answers prefetched lately, and whether prefetching goes on.
 #[derive(Debug)]
 pub(super) struct Worth {
-    /// The oldest first.
+    /// The answers prefetched, the oldest first.
     made: VecDeque<Made>,
     state: Activity,
     /// How long the next rest will be.
@@ -65,7 +65,7 @@ enum Activity {
     On { since: Option<Instant> },
     /// A sample is made after a rest, to see whether prefetching pays again.
     Trying { since: Instant },
-    /// Nothing is prefetched.
+    /// Nothing is prefetched until then, because it did not pay.
     Resting { until: Instant },
 }
 
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preparation_is_used_once_by_its_own_agent_while_it_is_kept() {
+    fn a_prefetch_is_used_once_by_its_own_agent_while_it_is_kept() {
         let (mut worth, now) = (Worth::default(), Instant::now());
         worth.made(made(0, now));
         assert!(!worth.used(&AgentVersion::new("b".into(), ""), (1, "0"), now));

@@ -15,9 +15,9 @@ pub(super) struct Situation<'a> {
 /// How much of the conversation before the question is part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// All of it.
+    /// All of it, that is, what was said and the instructions.
     Said,
-    /// Only the instructions.
+    /// Nothing that was said, only the instructions.
     Nothing,
 }
 

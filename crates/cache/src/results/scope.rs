@@ -37,14 +37,14 @@ struct ScopeState {
     version: StoreVersion,
     /// How often something changed: the results of a search that began earlier may be out of date.
     moment: u64,
-    /// Changes under way.
+    /// How many changes of the store have begun and not ended.
     changes: usize,
     /// The keys of this generation's results, the oldest first; some may have left the cache.
     kept: VecDeque<Key>,
 }
 
 /// The outcome of looking up a query.
-pub(super) enum Lookup {
+pub(super) enum LookupOutcome {
     /// The results are kept.
     Found(Arc<Entry>),
     /// They are not kept, but may be kept in this place once the store has searched.
@@ -106,13 +106,13 @@ impl Scope {
     }
 
     /// Looks a query up, for a store that is at `version`.
-    pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> Lookup {
+    pub(super) fn look_up(&self, query: &str, limit: usize, version: StoreVersion) -> LookupOutcome {
         let (generation, moment) = {
             let mut state = lock(&self.state);
             // A cache of another kind may have layers. They outlive the process, while generations begin anew with it.
             let is_used = self.cache.kind() == Kind::Result && self.cache.is_on();
             if state.changes > 0 || !is_used {
-                return Lookup::Unusable;
+                return LookupOutcome::Unusable;
             }
             state.at(version);
             (state.generation, state.moment)
@@ -122,8 +122,8 @@ impl Scope {
         let key = key.add((limit as u64).to_le_bytes()).add(query).build();
         // A cache of results has no layers, so the future is ready at once.
         match self.cache.get(&self.tenant, &key).now_or_never().flatten() {
-            Some(entry) => Lookup::Found(entry),
-            None => Lookup::Missing(Place { key, moment }),
+            Some(entry) => LookupOutcome::Found(entry),
+            None => LookupOutcome::Missing(Place { key, moment }),
         }
     }
 
@@ -150,7 +150,7 @@ impl Scope {
         self.cache.put(Draft { key, tenant, label, value, cost, priority: Priority::LiveTurn });
     }
 
-    /// Drops all results.
+    /// Drops all results, so that every search is made anew.
     pub(super) fn forget(&self) {
         lock(&self.state).forget();
     }

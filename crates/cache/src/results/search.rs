@@ -7,7 +7,7 @@ use antiphon_core::{BoxFuture, Result, Search, StoreVersion};
 use tokio::time::Instant;
 
 use super::record::{self, Found};
-use super::scope::{Lookup, Scope};
+use super::scope::{LookupOutcome, Scope};
 
 /// A store whose search results are kept in a scope.
 pub(super) trait Store: Clone + Send + 'static {
@@ -23,12 +23,12 @@ pub(super) fn search<S: Store>(
     asked: Search,
 ) -> BoxFuture<'static, Result<Vec<S::Found>>> {
     let place = match scope.look_up(&normalised(&asked.about), asked.limit, store.version()) {
-        Lookup::Found(entry) => match record::read(&entry.value) {
+        LookupOutcome::Found(entry) => match record::read(&entry.value) {
             Some(found) => return Box::pin(std::future::ready(Ok(found))),
             None => return store.search(asked),
         },
-        Lookup::Unusable => return store.search(asked),
-        Lookup::Missing(place) => place,
+        LookupOutcome::Unusable => return store.search(asked),
+        LookupOutcome::Missing(place) => place,
     };
     let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
     Box::pin(async move {

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-use super::scope::{Lookup, MAX_KEPT, WITHIN};
+use super::scope::{LookupOutcome, MAX_KEPT, WITHIN};
 use super::*;
 use crate::CacheOptions;
+
+const UNCOUNTED: StoreVersion = StoreVersion { changes: 0, sweeping: 0 };
 
 /// An embedder that takes ten times longer than anybody waits.
 struct Slow;
@@ -52,8 +54,6 @@ impl Memory for Forgetful {
     }
 }
 
-const UNCOUNTED: StoreVersion = StoreVersion { changes: 0, sweeping: 0 };
-
 fn cache(kind: Kind) -> Arc<Cache> {
     let options = CacheOptions { kind, max_bytes: 16 << 20, ttl: Duration::from_hours(1) };
     Arc::new(Cache::new(options, Vec::new(), Arc::new(|| 0)))
@@ -69,11 +69,11 @@ fn person(name: &str) -> Name {
 }
 
 fn is_kept(scope: &Scope, query: &str) -> bool {
-    matches!(scope.look_up(query, 1, UNCOUNTED), Lookup::Found(_))
+    matches!(scope.look_up(query, 1, UNCOUNTED), LookupOutcome::Found(_))
 }
 
 fn keep(scope: &Scope, query: &str) {
-    let Lookup::Missing(place) = scope.look_up(query, 1, UNCOUNTED) else { panic!("known already") };
+    let LookupOutcome::Missing(place) = scope.look_up(query, 1, UNCOUNTED) else { panic!("known already") };
     scope.keep(&place, UNCOUNTED, query.to_owned(), Bytes::from_static(&[0; 4]), Duration::ZERO);
 }
 
@@ -140,7 +140,7 @@ async fn changes_at_the_same_time_forget_all() {
         let (one, other) = (scope.begin(None), scope.begin(None));
         let (one, other) = if first { (one, other) } else { (other, one) };
         one.end(UNCOUNTED, &nothing);
-        assert!(matches!(scope.look_up("query", 1, UNCOUNTED), Lookup::Unusable));
+        assert!(matches!(scope.look_up("query", 1, UNCOUNTED), LookupOutcome::Unusable));
         other.end(UNCOUNTED, &nothing);
         assert!(!is_kept(&scope, "query"));
     }
@@ -151,15 +151,15 @@ fn a_version_may_be_as_high_as_can_be() {
     const HIGHEST: StoreVersion = StoreVersion { changes: u64::MAX, sweeping: u64::MAX };
     let results = results();
     let scope = results.scope(person("ada"));
-    let Lookup::Missing(place) = scope.look_up("query", 1, HIGHEST) else { panic!("known already") };
+    let LookupOutcome::Missing(place) = scope.look_up("query", 1, HIGHEST) else { panic!("known already") };
     let found = [Recollection { text: "found".to_owned(), relevance: 1.0 }];
     scope.keep(&place, HIGHEST, "query".to_owned(), record::write(&[1.0], &found), Duration::ZERO);
     scope.begin(Some(HIGHEST)).end(HIGHEST, &changed::Changed::default());
-    assert!(matches!(scope.look_up("query", 1, HIGHEST), Lookup::Found(_)), "it concerned nothing");
+    assert!(matches!(scope.look_up("query", 1, HIGHEST), LookupOutcome::Found(_)), "it concerned nothing");
 }
 
 #[test]
 fn nothing_is_kept_in_a_cache_of_another_kind() {
     let results = SearchCache::new(cache(Kind::Embedding), results().embed);
-    assert!(matches!(results.scope(person("ada")).look_up("query", 1, UNCOUNTED), Lookup::Unusable));
+    assert!(matches!(results.scope(person("ada")).look_up("query", 1, UNCOUNTED), LookupOutcome::Unusable));
 }

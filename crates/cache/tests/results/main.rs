@@ -22,6 +22,9 @@ use tokio::runtime::{Builder, Runtime};
 
 const LIMIT: usize = 3;
 
+const TTL: Duration = Duration::from_hours(1);
+const ROOM: usize = 64 << 20;
+
 /// The tenant in tests with a single one.
 fn tenant() -> TenantId {
     TenantId::new("tenant")
@@ -34,9 +37,6 @@ fn person(name: &str) -> PersonId {
 fn search(about: impl Into<String>) -> Search {
     Search { requester: Requester::server(tenant()), about: about.into(), limit: LIMIT }
 }
-
-const TTL: Duration = Duration::from_hours(1);
-const ROOM: usize = 64 << 20;
 
 fn embed(engine: Arc<dyn Embed>) -> Arc<CachedEmbed> {
     let options = CacheOptions { kind: Kind::Embedding, max_bytes: ROOM, ttl: TTL };

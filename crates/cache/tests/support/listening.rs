@@ -47,7 +47,7 @@ impl Heard {
     }
 }
 
-/// Piper and Moonshine.
+/// The Piper voice and the Moonshine recogniser that the tests listen with.
 pub(crate) struct Models {
     pub(crate) voice: Arc<dyn Tts>,
     recogniser: Moonshine,

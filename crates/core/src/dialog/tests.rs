@@ -2,14 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The audio that voice activity detection judges at a time.
+const WINDOW: Duration = Duration::from_millis(32);
+
 /// Feeds 32 ms windows of one probability and collects what to do.
 struct Call {
     dialog: Dialog,
     now: MediaTime,
     done: Vec<DialogOutput>,
 }
-
-const WINDOW: Duration = Duration::from_millis(32);
 
 impl Call {
     fn new(config: TurnConfig) -> Self {

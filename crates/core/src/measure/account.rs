@@ -20,7 +20,7 @@ pub struct Account {
     number: u32,
     /// How long the call has kept processors busy, in nanoseconds.
     busy: AtomicU64,
-    /// By [`SpeechUnit`].
+    /// What engines of speech were sent, counted in each [`SpeechUnit`].
     sent: [AtomicU64; 2],
     /// Millionths of the currency.
     cost: AtomicU64,
@@ -36,7 +36,7 @@ pub enum SpeechUnit {
 }
 
 impl Account {
-    /// A new call's.
+    /// The account of a new call, on which nothing was used yet.
     pub fn open() -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Arc::new(Self {

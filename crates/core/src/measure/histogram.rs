@@ -28,7 +28,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a span.
+    /// Counts a span of time.
     pub fn record(&self, span: Duration) {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).min(1 << OCTAVES);
         self.buckets[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
@@ -87,7 +87,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// How many spans.
+    /// How many spans were counted.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -97,7 +97,7 @@ impl Snapshot {
         Duration::from_nanos(self.sum)
     }
 
-    /// The longest.
+    /// The longest span that was counted; zero when there is none.
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 /// A single value, as checks see it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar<'a> {
-    /// A number.
+    /// An integer or a fraction.
     Number(f64),
     /// Text that may be printed.
     Text(&'a str),
@@ -41,9 +41,9 @@ pub enum Check {
     Below(f64, f64),
     /// A multiple of `step` from `min` to `max`.
     Steps {
-        /// The least.
+        /// The least value allowed.
         min: u32,
-        /// The most.
+        /// The greatest value allowed.
         max: u32,
         /// What it is a multiple of.
         step: u32,
@@ -56,7 +56,7 @@ pub enum Check {
     Text {
         /// In words, to follow "must be".
         what: &'static str,
-        /// Whether it holds.
+        /// Whether a text is what it must be.
         holds: fn(&str) -> bool,
     },
 }

@@ -52,7 +52,7 @@ pub struct SectionInfo {
     pub path: String,
     /// What it is for: its doc comment.
     pub help: String,
-    /// Its keys.
+    /// The keys in it, in the order of their declarations, without those of the tables in it.
     pub keys: Vec<KeyInfo>,
     /// The tables in it.
     pub sections: Vec<SectionInfo>,

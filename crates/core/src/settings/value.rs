@@ -9,6 +9,33 @@ use serde::Serialize;
 use super::{Check, KeyOptions, Scalar, SectionInfo};
 
 /// The value of a key: a single value, a list of them, or a table with keys of its own.
+///
+/// # Example
+///
+/// A percentage, which files may give as a number only. A table of keys is declared with
+/// [`settings!`](crate::settings!), a value of a few names with [`choices!`](crate::choices!):
+///
+/// ```
+/// use antiphon_core::settings::{Check, KeyOptions, Scalar, Setting, WrongValue, check_key};
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Percent(f64);
+///
+/// impl Setting for Percent {
+///     const TYPE: &'static str = "percentage";
+///     const LIST: &'static str = "list of percentages";
+///
+///     fn each(&self, see: &mut dyn FnMut(Scalar<'_>) -> Result<(), WrongValue>) -> Result<(), WrongValue> {
+///         see(Scalar::Number(self.0))
+///     }
+/// }
+///
+/// let options = KeyOptions::default().check(Check::Between(0.0, 100.0));
+/// assert_eq!(check_key("lamp", "brightness", &Percent(50.0), &options), Ok(()));
+/// let refused = check_key("lamp", "brightness", &Percent(101.0), &options).unwrap_err();
+/// assert_eq!(refused.to_string(), "[lamp] brightness = 101 must be between 0 and 100");
+/// ```
 pub trait Setting: Serialize {
     /// What it is, in words.
     const TYPE: &'static str;
@@ -41,7 +68,7 @@ pub trait Setting: Serialize {
 pub struct WrongValue {
     /// The full name of the key.
     pub path: String,
-    /// The value.
+    /// The value that was refused, as it was written; never a secret.
     pub value: String,
     /// What it must be.
     pub must_be: String,

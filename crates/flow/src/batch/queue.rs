@@ -45,7 +45,7 @@ pub(super) struct Queue<O: Operation> {
     order: BTreeSet<(Duration, u64)>,
     /// Entries that others may join.
     keys: HashMap<O::Key, u64>,
-    runs: HashMap<u64, Run>,
+    runs: HashMap<u64, BatchRun>,
     sequence: u64,
 }
 
@@ -80,19 +80,20 @@ struct Waiting<I> {
     since: Duration,
 }
 
-struct Run {
+/// A batch that runs.
+struct BatchRun {
     entries: Vec<u64>,
     /// Dropped to cancel the run.
     abandon: Option<oneshot::Sender<()>>,
 }
 
 impl<O: Operation> Queue<O> {
-    /// Items that wait.
+    /// How many items wait for a batch.
     pub(super) fn waiting(&self) -> usize {
         self.order.len()
     }
 
-    /// Batches that run.
+    /// How many batches run at the moment.
     pub(super) fn running(&self) -> usize {
         self.runs.len()
     }
@@ -182,7 +183,7 @@ impl<O: Operation> Queue<O> {
                 items.push(waiting.item);
             }
         }
-        self.runs.insert(run, Run { entries: members, abandon: Some(abandon) });
+        self.runs.insert(run, BatchRun { entries: members, abandon: Some(abandon) });
         Some(Batch { run, items, priority, waited, abandoned })
     }
 

@@ -40,7 +40,7 @@ impl BatchStatistics {
         }
     }
 
-    /// The operation's name.
+    /// The name of the operation whose batches are counted, such as `embed`.
     pub fn operation(&self) -> &'static str {
         self.operation
     }

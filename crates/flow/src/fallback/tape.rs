@@ -122,7 +122,7 @@ fn wake(waiting: &mut Option<Waker>) {
     }
 }
 
-/// An engine's input.
+/// What one engine reads: the tape from its beginning, and what is added to it.
 pub(super) struct Reader {
     tape: Arc<Tape>,
     number: usize,

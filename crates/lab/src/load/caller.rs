@@ -1,4 +1,4 @@
-//! One simulated caller.
+//! One simulated caller: it makes calls, asks its questions on time, and counts what comes back.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,7 @@ const READ_BUFFER: usize = 8 << 10;
 /// Bytes of the longest message accepted: a minute of mu-law as base64 takes less.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// One connection.
+/// The connection of one simulated call.
 pub(super) struct Line {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     timer: Pin<Box<Sleep>>,

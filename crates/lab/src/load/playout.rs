@@ -13,7 +13,7 @@ const GAP: Duration = Duration::from_millis(60);
 /// The play-out clock: audio plays as it comes, each piece after the one before.
 #[derive(Debug, Default)]
 pub(super) struct Playout {
-    /// The latest reply.
+    /// The reply that plays, or that played last.
     reply: Option<Reply>,
     /// Whether a question was asked since that reply began.
     asked: bool,

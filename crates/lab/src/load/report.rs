@@ -11,15 +11,15 @@ use super::wire::Protocol;
 /// Percentiles of spans of time. All are zero when there are no spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
-    /// Number of spans.
+    /// How many spans were measured.
     pub count: u64,
-    /// The median.
+    /// The median in milliseconds.
     pub p50_ms: f64,
-    /// The 95th percentile.
+    /// The 95th percentile in milliseconds.
     pub p95_ms: f64,
-    /// The 99th percentile.
+    /// The 99th percentile in milliseconds.
     pub p99_ms: f64,
-    /// The longest span.
+    /// The longest span in milliseconds.
     pub max_ms: f64,
 }
 

@@ -15,7 +15,7 @@ const COUNTS: usize = Count::Frames as usize + 1;
 /// Number of variants of [`Span`].
 const SPANS: usize = Span::Late as usize + 1;
 
-/// What is counted.
+/// What a load test counts, each as one number.
 #[derive(Clone, Copy)]
 pub(super) enum Count {
     /// Turns that got a reply.
@@ -38,7 +38,7 @@ pub(super) enum Count {
     Frames,
 }
 
-/// What is timed.
+/// The spans of time that a load test measures.
 #[derive(Clone, Copy)]
 pub(super) enum Span {
     /// Time from when the last sample of a question was due until the first audio of its reply came.

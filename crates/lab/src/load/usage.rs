@@ -7,7 +7,7 @@ use antiphon_telemetry::cpu_time;
 pub struct ServerUsage {
     /// CPU time since its start in seconds, user and system.
     pub cpu_s: f64,
-    /// Resident memory now.
+    /// Memory that the server holds at the moment, in bytes (its resident set).
     pub resident_bytes: u64,
 }
 

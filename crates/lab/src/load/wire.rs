@@ -15,7 +15,7 @@ const STREAM_SID: &str = "MZ00000000000000000000000000000001";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// Twilio Media Streams.
+    /// Twilio's Media Streams.
     Twilio,
     /// OpenAI Realtime over WebSockets, general availability.
     Realtime,
@@ -36,7 +36,7 @@ pub(super) enum Event {
     Updated,
     /// The server reports an error.
     Error(String),
-    /// Any other message.
+    /// A message that means nothing to a caller.
     Other,
 }
 

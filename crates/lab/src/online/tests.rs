@@ -9,6 +9,10 @@ use super::*;
 /// Windows of a day, at 30 s.
 const DAY: u64 = 2880;
 
+/// What is observed of a server that is well loaded and works as usual.
+const STEADY: Observation =
+    Observation { turns: 60, p95_ms: 400.0, error_rate: 0.01, cpu_cores: 1.0, calls: 20.0 };
+
 fn knob(name: &str, value: f64, min: f64, max: f64) -> Knob {
     Knob { component: "stt".into(), name: name.into(), value, min, max }
 }
@@ -132,9 +136,6 @@ fn what_hurts_badly_is_undone_within_one_window() {
 fn until_tried(tuner: &mut Tuner, observation: &Observation) -> Change {
     (0..20).find_map(|_| tuner.observe(observation)).expect("a trial begins")
 }
-
-const STEADY: Observation =
-    Observation { turns: 60, p95_ms: 400.0, error_rate: 0.01, cpu_cores: 1.0, calls: 20.0 };
 
 #[test]
 fn errors_undo_at_once_even_with_few_turns() {

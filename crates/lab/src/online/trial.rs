@@ -41,10 +41,10 @@ pub(super) struct Judgement {
     pub(super) why: String,
 }
 
-/// A running trial.
+/// A trial of a new value, with what was observed before and since.
 #[derive(Debug)]
 pub(super) struct Trial {
-    /// The present value.
+    /// The value that was in force before the trial, which the new one is compared with.
     pub(super) from: f64,
     /// The value on trial.
     pub(super) to: f64,

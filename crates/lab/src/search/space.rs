@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 /// Distance between two texts, in steps of a number. The optima of the tests are found as well with 2.
 const OTHER_TEXT: f64 = 3.0;
 
-/// A setting's value.
+/// A value that a setting can have.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A number.
+    /// A number, whose neighbours are the nearest other numbers.
     Number(f64),
     /// Any other value, by its name.
     Text(String),
@@ -42,7 +42,7 @@ pub type Point = Vec<usize>;
 /// All choices of settings.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Space {
-    /// The knobs.
+    /// The settings to choose, each with the values it can have.
     pub knobs: Vec<Knob>,
 }
 

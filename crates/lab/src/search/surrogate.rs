@@ -16,7 +16,7 @@ const NOISE: f64 = 0.05;
 /// Variance of the machine's drift over the whole search, as a share of that between points.
 const DRIFT: f64 = 0.05;
 
-/// One measurement.
+/// A point, when it was measured, and its cost.
 #[derive(Clone, Debug)]
 pub(super) struct Measurement {
     /// The point that was measured.

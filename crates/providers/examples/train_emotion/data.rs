@@ -1,4 +1,4 @@
-//! Labelled texts.
+//! Reads the data sets of texts that are labelled with emotions.
 
 use std::path::Path;
 

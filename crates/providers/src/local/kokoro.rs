@@ -51,7 +51,7 @@ pub struct Kokoro {
     styles: Vec<Styles>,
 }
 
-/// One thread's model.
+/// The model as one thread of the pool runs it, with a session of its own.
 struct Synthesiser {
     session: Session,
     vocabulary: Arc<Vocabulary>,

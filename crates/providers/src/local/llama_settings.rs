@@ -5,7 +5,7 @@ use antiphon_core::settings::Check;
 
 /// The most tokens of a prompt that one step reads.
 pub const MAX_PROMPT_BATCH: usize = 512;
-/// The least.
+/// The fewest tokens of a prompt that one step reads.
 pub const MIN_PROMPT_BATCH: usize = 8;
 
 // 8,192 tokens take 180 MB with SmolLM2's cache. 32 tokens of a prompt take about 100 ms on two cores,

@@ -28,7 +28,7 @@ pub struct MiniLm {
 }
 
 impl MiniLm {
-    /// Opens the model.
+    /// Opens the model, an ONNX file, once for each thread of the pool.
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, model: &Path) -> Result<Self> {
         let model = existing(model)?;
         let tokenizer = Arc::new(tokenizer()?);

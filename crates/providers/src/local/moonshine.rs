@@ -28,11 +28,12 @@ const MAX_BATCH: usize = 4;
 /// New samples of speech after which the stretch is transcribed again for a partial transcript: half a second.
 const PARTIAL_EVERY: usize = 8_000;
 
-type Run = Operation<Arc<[i16]>, String>;
+/// Turns clips, samples at 16 kHz, into their text.
+type ClipTranscription = Operation<Arc<[i16]>, String>;
 
-/// The Moonshine recogniser.
+/// Moonshine, a speech recogniser that runs on the CPU.
 pub struct Moonshine {
-    run: Run,
+    run: ClipTranscription,
 }
 
 impl Moonshine {
@@ -101,7 +102,7 @@ enum Flush {
 
 /// The transcription of one stream of audio.
 struct Listening {
-    run: Run,
+    run: ClipTranscription,
     partials: bool,
     priority: Priority,
     /// `None` after its end.

@@ -20,7 +20,7 @@ impl Default for Phonemizer {
 }
 
 impl Phonemizer {
-    /// Loads the lexicon.
+    /// Loads the lexicon of American English, with rules for words that are not in it.
     pub fn new() -> Self {
         Self { g2p: Mutex::new(G2P::with_fallback(Language::EnglishUS, Some(Box::new(Rules)))) }
     }

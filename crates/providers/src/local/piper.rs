@@ -54,14 +54,14 @@ struct Sentence {
     speed: f32,
 }
 
-/// A Piper voice.
+/// A voice of Piper, a speech synthesiser that runs on the CPU.
 pub struct Piper {
     run: Operation<Sentence, Vec<i16>>,
     rate: SampleRate,
     voice: Voice,
 }
 
-/// One thread's voice.
+/// The voice as one thread of the pool runs it, with a session of its own.
 struct Synthesiser {
     session: Session,
     settings: Arc<Settings>,

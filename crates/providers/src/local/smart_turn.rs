@@ -16,7 +16,7 @@ use mel::LogMel;
 /// Pauses judged in one batch.
 const MAX_BATCH: usize = 4;
 
-/// The end-of-turn detector.
+/// smart-turn, a model that hears whether a person has finished.
 pub struct SmartTurn {
     run: Operation<Arc<[i16]>, f32>,
 }
@@ -28,7 +28,7 @@ struct Judge {
 }
 
 impl SmartTurn {
-    /// Opens the model.
+    /// Opens the model, an ONNX file, once for each thread of the pool.
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, model: &Path) -> Result<Self> {
         let model = existing(model)?;
         let runtime = runtime.clone();

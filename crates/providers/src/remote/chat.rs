@@ -22,7 +22,7 @@ const USAGE_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Chunk {
     /// More of the completion; never [`ChatDelta::Done`].
     pub(crate) deltas: Vec<ChatDelta>,
-    /// Why it ended.
+    /// Why the model wrote no more, once it is known.
     pub(crate) finish: Option<FinishReason>,
     /// The tokens used so far.
     pub(crate) usage: Option<Usage>,

@@ -7,7 +7,7 @@ use antiphon_core::{Error, ErrorKind, Result};
 /// The longest line in bytes. A line holds one or a few tokens, so that this is far more than any server sends.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// One server-sent event.
+/// An event that a server sends while its answer is not complete (server-sent events, WHATWG HTML 9.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerEvent {
     /// Its name; empty when the vendor does not name events.
@@ -25,7 +25,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Takes more bytes.
+    /// Takes bytes as they arrive, in pieces of any length; fails at a line that does not end.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         for &byte in bytes {
             if byte == b'\n' {
@@ -39,7 +39,7 @@ impl Events {
         Ok(())
     }
 
-    /// The next event.
+    /// The oldest event that is complete and was not taken yet.
     pub(super) fn pop(&mut self) -> Option<ServerEvent> {
         self.ready.pop_front()
     }

@@ -1,4 +1,4 @@
-//! API keys.
+//! The keys of vendors, which no error and no log may show.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl ApiKey {
         Self(key.as_ref().trim().to_owned())
     }
 
-    /// The key itself.
+    /// The key in the clear, for the header of a request.
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

@@ -19,7 +19,7 @@ const LARGEST: usize = 8 << 20;
 /// A server that does not take a message within this time is considered gone.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
-/// An open WebSocket.
+/// An open WebSocket to a vendor.
 pub(crate) struct Socket {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     remote: Remote,
@@ -30,7 +30,7 @@ pub(crate) struct Socket {
 pub(crate) enum Frame {
     /// A text, usually JSON.
     Text(String),
-    /// Bytes, usually audio.
+    /// Bytes, usually of audio.
     Binary(Vec<u8>),
 }
 
@@ -57,12 +57,12 @@ impl Socket {
         }
     }
 
-    /// Sends a text.
+    /// Sends a text; fails when the server is gone or does not take it in time.
     pub(crate) async fn send_text(&mut self, text: String) -> Result<()> {
         self.send(Message::text(text)).await
     }
 
-    /// Sends bytes.
+    /// Sends bytes; fails when the server is gone or does not take them in time.
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.send(Message::binary(bytes)).await
     }

@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 
 use super::Bounds;
 
+/// No request of these tests takes so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What will be told to `limits` last.
 pub(crate) fn latest(limits: &RateLimits) -> Arc<Mutex<Option<RateLimit>>> {
     let latest = Arc::<Mutex<Option<RateLimit>>>::default();
@@ -34,7 +37,7 @@ pub(crate) enum Step {
     Reset,
 }
 
-/// A received request.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// The first line and the headers.
@@ -51,7 +54,7 @@ impl Request {
 
 /// A local server that answers every request according to a script.
 pub(crate) struct Server {
-    /// `http://127.0.0.1:PORT`
+    /// The server's address, `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
@@ -179,9 +182,6 @@ pub(crate) fn asking<E: Llm + 'static>(make: impl Fn(String, Bounds) -> E) -> im
         async move { converse(&engine).await.map(drop) }.boxed()
     }
 }
-
-/// No request of these tests takes so long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn short() -> Bounds {
     let short = Duration::from_millis(50);

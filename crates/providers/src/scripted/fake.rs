@@ -19,6 +19,10 @@ const SECOND: usize = 16_000;
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
+/// The only voice of the fake speech synthesiser.
+static VOICES: LazyLock<[Voice; 1]> =
+    LazyLock::new(|| [Voice { id: "saw".to_owned(), language: "en-US".to_owned() }]);
+
 /// Number of unfinished answers of these engines in this process: 0 once nobody waits for any.
 pub fn under_way() -> usize {
     UNDER_WAY.load(Ordering::SeqCst)
@@ -225,9 +229,6 @@ fn answer(request: &ChatRequest, said: &str) -> Vec<Result<ChatDelta>> {
         }
     }
 }
-
-static VOICES: LazyLock<[Voice; 1]> =
-    LazyLock::new(|| [Voice { id: "saw".to_owned(), language: "en-US".to_owned() }]);
 
 /// Speaks a sawtooth of 50 ms for each letter or digit. `fail` fails, `endless` never ends.
 #[derive(Debug, Default)]

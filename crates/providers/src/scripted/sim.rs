@@ -23,7 +23,7 @@ const PIECE: Duration = Duration::from_millis(100);
 const SHARE: Check = Check::Between(0.0, 1.0);
 
 antiphon_core::settings! {
-    /// Faults and noise.
+    /// How often a simulated engine fails, and how irregular its delays are.
     pub struct Faults {
         /// Share of requests that fail. With `stall_rate` it is at most 1.
         fail_rate: f64 = 0.0, check(SHARE), also_above();
@@ -31,7 +31,7 @@ antiphon_core::settings! {
         stall_rate: f64 = 0.0, check(SHARE), also_above();
         /// Up to this is added to each delay, in milliseconds.
         jitter_ms: u64 = 0, also_above();
-        /// Makes faults repeatable.
+        /// The seed of faults and delays: with the same seed they are the same in each run.
         seed: u64 = 0, also_above();
     }
 }
@@ -95,7 +95,7 @@ antiphon_core::settings! {
 }
 
 impl SimStt {
-    /// Makes the engine.
+    /// Makes an engine with these settings.
     pub fn engine(self) -> Arc<dyn Stt> {
         let dice = Dice::new(self.faults.clone());
         Arc::new(SttEngine { dice, delay: Duration::from_millis(self.delay_ms), text: self.text.into() })
@@ -178,7 +178,7 @@ antiphon_core::settings! {
 }
 
 impl SimLlm {
-    /// Makes the engine.
+    /// Makes an engine with these settings.
     pub fn engine(self) -> Arc<dyn Llm> {
         let words: Vec<&str> = self.text.split_whitespace().collect();
         let tokens = words.iter().cycle().take(if words.is_empty() { 0 } else { self.tokens });
@@ -249,7 +249,7 @@ antiphon_core::settings! {
 }
 
 impl SimTts {
-    /// Makes the engine.
+    /// Makes an engine with these settings.
     pub fn engine(self) -> Arc<dyn Tts> {
         let dice = Dice::new(self.faults.clone());
         // A quiet 200 Hz square wave: cheap to make, and loud enough to be detected by load tests.

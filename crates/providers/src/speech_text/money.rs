@@ -1,4 +1,4 @@
-//! Amounts of money.
+//! How amounts of money are spoken.
 
 use std::sync::LazyLock;
 
@@ -7,15 +7,7 @@ use regex::{Captures, Regex};
 use super::pattern::{group, pattern, replace};
 use super::words::{amount, cardinal, is_one, plural, scale};
 
-/// A currency.
-struct Currency {
-    sign: &'static str,
-    code: &'static str,
-    name: &'static str,
-    /// The name of a hundredth; empty when there is none.
-    hundredth: &'static str,
-}
-
+/// The currencies that are known; amounts of others stay as they are written.
 const CURRENCIES: [Currency; 6] = [
     Currency { sign: "$", code: "USD", name: "dollar", hundredth: "cent" },
     Currency { sign: "€", code: "EUR", name: "euro", hundredth: "cent" },
@@ -28,15 +20,27 @@ const CURRENCIES: [Currency; 6] = [
 /// An amount with or without separators and a fraction.
 const NUMBER: &str = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+";
 
+/// An amount behind a sign: `$5`, `-€3.50`, `$1-2 million`.
 static SIGNED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(&format!(
         r"(?<minus>[-−])?(?:US|CA|AU)?(?<currency>[$€£¥₹₩])\s?(?<from>(?:{NUMBER})\s?[-–]\s?[$€£¥₹₩]?)?(?<amount>{NUMBER})(?:\s?(?<scale>[KMBT]n?\b|thousand|million|billion|trillion))?"
     ))
 });
+/// An amount before a sign or a code: `5 €`, `20 USD`.
 static CODED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(&format!(r"\b(?<amount>{NUMBER})\s?(?<currency>[€£¥₹₩]|(?:USD|EUR|GBP|JPY|INR|KRW)\b)"))
 });
+/// An amount of cents: `50 ¢`.
 static CENTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?<amount>\d+)\s?¢"));
+
+/// A currency, how its amounts are written, and how they are spoken.
+struct Currency {
+    sign: &'static str,
+    code: &'static str,
+    name: &'static str,
+    /// The name of a hundredth; empty when there is none.
+    hundredth: &'static str,
+}
 
 /// Replaces amounts of money by words.
 pub(super) fn say(text: String) -> String {

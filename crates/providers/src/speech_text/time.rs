@@ -1,4 +1,4 @@
-//! Times of day.
+//! How times of day are spoken.
 
 use std::sync::LazyLock;
 

@@ -33,7 +33,7 @@ const SCALES: [(u64, &str); 6] = [
     (1_000, "thousand"),
 ];
 
-/// 21 is "twenty-one".
+/// The number in words: 21 is "twenty-one".
 pub fn cardinal(n: u64) -> String {
     if n < 20 {
         return SMALL[n as usize].to_owned();
@@ -51,7 +51,7 @@ pub fn cardinal(n: u64) -> String {
     if n.is_multiple_of(size) { head } else { format!("{head} {}", cardinal(n % size)) }
 }
 
-/// 21 is "twenty-first".
+/// The number's place in a row, in words: 21 is "twenty-first".
 pub fn ordinal(n: u64) -> String {
     let said = cardinal(n);
     let last = said.rfind([' ', '-']).map_or(0, |at| at + 1);

@@ -20,7 +20,7 @@ const VERSION: &str = "2023-06-01";
 pub struct AnthropicOptions {
     /// Up to and with `/v1`.
     pub base_url: String,
-    /// The model's name.
+    /// The model's name at Anthropic.
     pub model: String,
     /// The key, if the server wants one.
     pub api_key: Option<ApiKey>,

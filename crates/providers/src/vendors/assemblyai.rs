@@ -17,7 +17,7 @@ use crate::remote::{ApiKey, Bounds, Remote};
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 antiphon_core::settings! {
-    /// AssemblyAI's speech recognition.
+    /// What only AssemblyAI's speech recognition takes.
     pub struct AssemblyAiSettings {
         /// Whether a turn's text gets punctuation, capitals and figures.
         format_turns: bool = true;
@@ -57,7 +57,7 @@ impl Default for AssemblyAiOptions {
     }
 }
 
-/// AssemblyAI's streaming recogniser.
+/// AssemblyAI's speech recognition over a WebSocket, while the person speaks.
 pub struct AssemblyAi {
     remote: Remote,
     options: AssemblyAiOptions,

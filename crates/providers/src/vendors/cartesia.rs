@@ -25,7 +25,7 @@ const RATES: [u32; 6] = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000];
 const VOICES: [&str; 1] = ["f786b574-daa5-4673-aa0c-cbe3e8534c02"];
 
 antiphon_core::settings! {
-    /// Cartesia's voices.
+    /// What only Cartesia's voices take.
     pub struct CartesiaSettings {
         /// Speed of its voices, by which `[tts] speed` is multiplied. Sonic 3 takes it.
         speed: f32 = 1.0, check(Check::Between(wire::SPEEDS.0, wire::SPEEDS.1));
@@ -35,7 +35,7 @@ antiphon_core::settings! {
 /// Where the server is and how it is to speak.
 #[derive(Clone, Debug)]
 pub struct CartesiaOptions {
-    /// Without a path.
+    /// The server's address without a path: `https://api.cartesia.ai`.
     pub base_url: String,
     /// Never part of an error.
     pub api_key: ApiKey,
@@ -65,7 +65,7 @@ impl Default for CartesiaOptions {
     }
 }
 
-/// Cartesia's voices.
+/// Cartesia's speech synthesis, over WebSockets that several clauses share.
 pub struct Cartesia {
     connections: Arc<Connections>,
     model: String,

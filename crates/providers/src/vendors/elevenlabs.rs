@@ -51,7 +51,7 @@ antiphon_core::settings! {
 /// Where the server is and how it is to speak.
 #[derive(Clone, Debug)]
 pub struct ElevenLabsOptions {
-    /// Without `/v1`.
+    /// The server's address without `/v1`: `https://api.elevenlabs.io`.
     pub base_url: String,
     /// Never part of an error.
     pub api_key: ApiKey,

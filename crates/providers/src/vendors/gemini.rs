@@ -17,8 +17,11 @@ use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
 use signatures::Signatures;
 
+/// The values of `thinking_level` in Gemini's interface.
+const LEVELS: &[&str] = &["minimal", "low", "medium", "high"];
+
 antiphon_core::settings! {
-    /// Google's Gemini.
+    /// What only Google's Gemini takes.
     pub struct GeminiSettings {
         /// Tokens the model may think before it speaks. They count as written, and nobody hears them. 0 turns thinking off
         /// in models that can do without; -1 leaves it to the model, as when not set. For models up to Gemini 2.5.
@@ -28,14 +31,12 @@ antiphon_core::settings! {
     }
 }
 
-const LEVELS: &[&str] = &["minimal", "low", "medium", "high"];
-
 /// Where the server is and what to ask it for.
 #[derive(Clone, Debug)]
 pub struct GeminiOptions {
     /// Up to and with the version: `/v1beta`.
     pub base_url: String,
-    /// The model's name.
+    /// The model's name at Google.
     pub model: String,
     /// The key, if the server wants one.
     pub api_key: Option<ApiKey>,

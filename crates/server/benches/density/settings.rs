@@ -12,7 +12,7 @@ const FIRST_CLAUSE_TOKENS: u64 = 8;
 pub(crate) const FLOOR_MS: u64 =
     SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * FIRST_CLAUSE_TOKENS + FIRST_AUDIO_MS;
 
-/// The configuration file.
+/// The configuration of the servers that are loaded, with simulated engines for all stages but VAD.
 pub(crate) fn settings() -> String {
     format!(
         r#"

@@ -1,4 +1,4 @@
-//! `antiphon benchmark`
+//! `antiphon benchmark`: measures the components and whole calls, and compares them with earlier results.
 
 mod bench;
 pub(super) mod child;
@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::table::table;
 use super::{call_runtime, logging, print};
 use bench::{Bench, Case};
-use compare::{Baseline, Side, Sides};
+use compare::{Baseline, ComparedPair, ComparedProgram};
 use profiler::Profiler;
 use result::RunResult;
 
@@ -243,11 +243,11 @@ async fn compared(
             (Baseline::Result(before), Some(now)) => (compare::results(before, now, case.name()), false),
             (Baseline::Result(_), None) => continue,
             (Baseline::Config(other), _) => {
-                let before = Side { program: &program, config: Some(other), settings: &place };
+                let before = ComparedProgram { program: &program, config: Some(other), settings: &place };
                 (in_turn(arguments, *case, before, &program, file).await?, true)
             }
             (Baseline::Program(other), _) => {
-                let before = Side { program: other, config: file, settings: &place };
+                let before = ComparedProgram { program: other, config: file, settings: &place };
                 (in_turn(arguments, *case, before, &program, file).await?, true)
             }
         };
@@ -276,12 +276,12 @@ async fn compared(
 async fn in_turn(
     arguments: &BenchmarkArguments,
     case: Case,
-    baseline: Side<'_>,
+    baseline: ComparedProgram<'_>,
     program: &Path,
     file: Option<&Path>,
 ) -> Result<Option<Comparison>> {
-    let candidate = Side { program, config: file, settings: baseline.settings };
-    let sides = Sides { baseline, candidate, recording: arguments.input.as_deref() };
+    let candidate = ComparedProgram { program, config: file, settings: baseline.settings };
+    let sides = ComparedPair { baseline, candidate, recording: arguments.input.as_deref() };
     let iterations = arguments.iterations.unwrap_or(case.usual_iterations());
     let bar = bar(10, case.name());
     let rounds = sides.measure(case.name(), iterations, || bar.inc(1)).await;

@@ -1,4 +1,4 @@
-//! `antiphon cache`
+//! `antiphon cache`: shows, clears and fills the caches of the running server.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ use super::{print, runtime};
 const CLEARED_WITHIN: Duration = Duration::from_mins(2);
 /// Longest time for one reply. A long reply takes a while to make and to speak.
 const WARMED_WITHIN: Duration = Duration::from_mins(3);
+/// The error for an answer of the server that has another form than this version expects.
+const NOT_UNDERSTOOD: &str = "the server's answer is not understood";
 
 /// Look at, clear and fill the caches of the running server.
 #[derive(clap::Args)]
@@ -320,8 +322,6 @@ async fn warm(server: &Remote, file: &Path) -> Result<()> {
     }
     Ok(())
 }
-
-const NOT_UNDERSTOOD: &str = "the server's answer is not understood";
 
 fn shortened(label: &str) -> String {
     const MOST: usize = 60;

@@ -1,4 +1,4 @@
-//! `antiphon chat`
+//! `antiphon chat`: a conversation in writing with the configured language model.
 
 use std::io::{BufRead, IsTerminal, Write};
 

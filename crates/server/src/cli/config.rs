@@ -1,4 +1,4 @@
-//! `antiphon config`
+//! `antiphon config`: shows, describes and checks the configuration.
 
 use antiphon_stack::config::{self, Effective};
 use anyhow::{Result, bail};

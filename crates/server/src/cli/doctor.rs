@@ -1,4 +1,4 @@
-//! `antiphon doctor`
+//! `antiphon doctor`: checks that everything the server needs is there and works.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,6 +14,9 @@ use serde::Serialize;
 use super::print;
 use super::table::table;
 
+/// How much memory the default models need, with a little more for calls, in bytes.
+const MEMORY: u64 = 1_500 << 20;
+
 /// Check that everything the server needs is there and works; say what to do about what does not.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon doctor\n  antiphon doctor --json")]
@@ -22,9 +25,6 @@ pub(super) struct DoctorArguments {
     #[arg(long)]
     json: bool,
 }
-
-/// How much memory the default models need, with a little more for calls, in bytes.
-const MEMORY: u64 = 1_500 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,4 +1,4 @@
-//! `antiphon load`
+//! `antiphon load`: loads a server with simulated calls and reports how it held.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! `antiphon models`
+//! `antiphon models`: lists, fetches and checks the models.
 
 use antiphon_stack::config::Config;
 use antiphon_stack::models::{self, Model, ModelState};

@@ -1,4 +1,4 @@
-//! `antiphon optimize`
+//! `antiphon optimize`: searches for settings that are better on this machine.
 
 mod search;
 mod space;
@@ -27,7 +27,7 @@ pub(super) struct OptimizeArguments {
     /// What the settings should improve.
     #[arg(long, value_enum, default_value_t = Goal::Latency)]
     goal: Goal,
-    /// Measurements in total.
+    /// Measurements in total, over all settings that are tried.
     #[arg(long, value_name = "N", default_value_t = 40)]
     budget: usize,
     /// Iterations of one measurement.

@@ -1,4 +1,4 @@
-//! `antiphon performance`
+//! `antiphon performance`: shows how long the steps of a turn take in the running server.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:\n  antiphon performance\n  antiphon performance --live --minutes 5\n  \
     antiphon performance --component stt --export csv")]
 pub(super) struct PerformanceArguments {
-    /// Only this component.
+    /// Show only the component of this name.
     #[arg(long, value_name = "NAME")]
     component: Option<String>,
     /// Show only the last N minutes, up to a year. When missing: the last hour.

@@ -1,4 +1,4 @@
-//! `antiphon profile`
+//! `antiphon profile`: shows where the running server's CPU time or memory goes.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

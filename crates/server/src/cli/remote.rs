@@ -17,7 +17,7 @@ pub(super) struct Server {
     url: Option<String>,
 }
 
-/// The running server.
+/// The running server, with the key that its requests carry.
 pub(super) struct Remote {
     client: Client,
     base: String,

@@ -1,4 +1,4 @@
-//! `antiphon say`
+//! `antiphon say`: speaks a text with the configured voice.
 
 use std::path::{Path, PathBuf};
 

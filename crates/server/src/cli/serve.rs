@@ -1,4 +1,4 @@
-//! `antiphon serve`
+//! `antiphon serve`: builds the engines, and serves calls until it is told to stop.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::app::{App, Measuring};
 use crate::capacity;
 use crate::findings::Overlay;
 use crate::http::{serve, stop_signals};
-use crate::jobs::caching::{Caching, Learned};
+use crate::jobs::caching::{Caching, Learned, prefetch_file};
 use crate::jobs::reporting::{Reporting, Traces, Webhook};
 use crate::settings::{Settings, Tls};
 
@@ -100,7 +100,7 @@ fn learned(
     let mut learned: Vec<_> = semantic
         .map(|(id, replies)| Learned::new(replies.clone(), folder.join(format!("semantic-{id:?}"))))
         .collect();
-    learned.extend(prefetcher.map(|prefetcher| Learned::new(prefetcher, folder.join("foresight"))));
+    learned.extend(prefetcher.map(|prefetcher| Learned::new(prefetcher, prefetch_file(folder))));
     learned
 }
 

@@ -1,4 +1,4 @@
-//! `antiphon talk`
+//! `antiphon talk`: a conversation over the microphone, or from a recording to a file.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use anyhow::{Context, Result};
 
 use super::{logging, print, runtime};
 
+/// Longest recording that may be given as input; all of it is decoded into memory first.
+const LONGEST: Duration = Duration::from_hours(1);
+
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  antiphon talk\n  antiphon talk --in question.wav --out reply.wav --json"
@@ -36,9 +39,6 @@ pub(super) struct TalkArguments {
     #[arg(long, requires = "input")]
     overlap: bool,
 }
-
-/// Longest recording.
-const LONGEST: Duration = Duration::from_hours(1);
 
 pub(super) fn run(arguments: &TalkArguments, config: &Config) -> Result<()> {
     logging(config, Some("warn"))?;

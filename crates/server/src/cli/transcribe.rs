@@ -1,4 +1,4 @@
-//! `antiphon transcribe`
+//! `antiphon transcribe`: turns recordings into text.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use serde::Serialize;
 
 use super::{logging, print, runtime};
 
+/// Longest recording that is transcribed; all of it is decoded into memory first.
+const LONGEST: Duration = Duration::from_hours(4);
+
 /// Turn recordings into text.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  antiphon transcribe meeting.wav\n  antiphon transcribe *.flac --json")]
@@ -24,9 +27,6 @@ pub(super) struct TranscribeArguments {
     #[arg(long)]
     json: bool,
 }
-
-/// Longest recording.
-const LONGEST: Duration = Duration::from_hours(4);
 
 #[derive(Serialize)]
 struct Transcribed {

@@ -87,7 +87,7 @@ fn measured(report: &Report, averages: &Series) -> Vec<Measured> {
 #[derive(Serialize)]
 struct Recommendation {
     title: String,
-    /// The expected improvement.
+    /// The expected improvement in percent, with its 95 % interval.
     gain: String,
     /// The measurements on which the expectation is based.
     evidence: String,

@@ -50,7 +50,7 @@ impl ApiError {
         self
     }
 
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status
     }

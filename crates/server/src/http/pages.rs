@@ -11,12 +11,6 @@ use super::routes::Routes;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; \
     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-struct File {
-    path: &'static str,
-    kind: &'static str,
-    text: &'static str,
-}
-
 macro_rules! file {
     ($path:literal, $kind:literal, $file:literal) => {
         File { path: $path, kind: $kind, text: include_str!(concat!("../../../../web", $file)) }
@@ -58,6 +52,12 @@ const FILES: &[File] = &[
     script!("/dashboard/scale.js"),
     script!("/dashboard/turns.js"),
 ];
+
+struct File {
+    path: &'static str,
+    kind: &'static str,
+    text: &'static str,
+}
 
 pub(super) fn routes(routes: Routes) -> Routes {
     FILES.iter().fold(routes, |routes, file| {

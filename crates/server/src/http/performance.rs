@@ -38,8 +38,8 @@ pub(super) struct List<T> {
 }
 
 #[derive(Deserialize, IntoParams)]
-struct Wanted {
-    /// Only this component.
+struct ReportQuery {
+    /// The name of the only component to report; all when missing.
     component: Option<String>,
     /// Length of the window in minutes; 60 when missing.
     minutes: Option<u64>,
@@ -47,23 +47,26 @@ struct Wanted {
 
 /// How long the steps of a turn took, and what was counted, for each component.
 #[utoipa::path(
-    get, path = "/api/performance", tag = "Operation", params(Wanted),
+    get, path = "/api/performance", tag = "Operation", params(ReportQuery),
     responses((status = 200, description = "One object a component", body = Object)),
 )]
-async fn report(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Result<Json<Report>, Problem> {
+async fn report(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ReportQuery>,
+) -> Result<Json<Report>, Problem> {
     let names = app.watcher.monitor().names();
-    if let Some(name) = wanted.component.as_deref().filter(|name| !names.contains(name)) {
+    if let Some(name) = query.component.as_deref().filter(|name| !names.contains(name)) {
         let message = format!("there is no component '{name}'; there are {}", names.join(", "));
         return Err(Problem(ApiError::new(StatusCode::NOT_FOUND, message).param("component")));
     }
-    let window = window(wanted.minutes)?;
+    let window = window(query.minutes)?;
     Ok(Json(
-        app.watcher.report(window, wanted.component.as_deref()).await.map_err(|error| unreadable(&error))?,
+        app.watcher.report(window, query.component.as_deref()).await.map_err(|error| unreadable(&error))?,
     ))
 }
 
 #[derive(Deserialize, IntoParams)]
-struct WantedHistory {
+struct HistoryQuery {
     /// Length of the window in minutes; 60 when missing.
     minutes: Option<u64>,
     /// Most points in the answer, 1 to 2000; 120 when missing.
@@ -72,15 +75,15 @@ struct WantedHistory {
 
 /// Stages and levels over time.
 #[utoipa::path(
-    get, path = "/api/performance/history", tag = "Operation", params(WantedHistory),
+    get, path = "/api/performance/history", tag = "Operation", params(HistoryQuery),
     responses((status = 200, description = "One series a stage and a level", body = Object)),
 )]
 async fn history(
     State(app): State<Arc<App>>,
-    Query(wanted): Query<WantedHistory>,
+    Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Series>, Problem> {
-    let points = within("points", wanted.points.unwrap_or(120), MAX_POINTS)?;
-    Ok(Json(app.watcher.series(window(wanted.minutes)?, points).await.map_err(|error| unreadable(&error))?))
+    let points = within("points", query.points.unwrap_or(120), MAX_POINTS)?;
+    Ok(Json(app.watcher.series(window(query.minutes)?, points).await.map_err(|error| unreadable(&error))?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -96,9 +99,9 @@ struct Limit {
 )]
 async fn turns(
     State(app): State<Arc<App>>,
-    Query(wanted): Query<Limit>,
+    Query(query): Query<Limit>,
 ) -> Result<Json<List<TurnView>>, Problem> {
-    let limit = within("limit", wanted.limit.unwrap_or(50), MAX_TURNS)?;
+    let limit = within("limit", query.limit.unwrap_or(50), MAX_TURNS)?;
     Ok(Json(List { data: app.live.turns(limit) }))
 }
 

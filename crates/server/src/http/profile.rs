@@ -26,7 +26,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 #[derive(Deserialize, IntoParams)]
-struct Wanted {
+struct ProfileQuery {
     /// How long to sample, in seconds, 1 to 600; 10 when missing.
     seconds: Option<usize>,
     /// `cpu` or `heap`; `cpu` when missing.
@@ -39,7 +39,7 @@ struct Wanted {
 ///
 /// With `Accept: image/svg+xml` the answer is a flame graph.
 #[utoipa::path(
-    post, path = "/api/performance/profile", tag = "Operation", params(Wanted),
+    post, path = "/api/performance/profile", tag = "Operation", params(ProfileQuery),
     responses(
         (status = 200, description = "The profile", body = Object),
         (status = 409, description = "Another one is being taken"),
@@ -48,13 +48,13 @@ struct Wanted {
 )]
 async fn take(
     State(app): State<Arc<App>>,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<ProfileQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let seconds = within("seconds", wanted.seconds.unwrap_or(SECONDS), MAX_SECONDS)?;
+    let seconds = within("seconds", query.seconds.unwrap_or(SECONDS), MAX_SECONDS)?;
     let duration = Duration::from_secs(seconds as u64);
-    let component = wanted.component.clone();
-    let profile = match wanted.kind.as_deref() {
+    let component = query.component.clone();
+    let profile = match query.kind.as_deref() {
         None | Some("cpu") => cpu(&app, duration, component).await,
         Some("heap") => heap(duration, component).await,
         Some(other) => {

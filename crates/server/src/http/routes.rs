@@ -18,7 +18,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::in_the_shape_of;
 use crate::app::App;
 
-/// A registered route.
+/// A route of the server, and who may use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method that it answers.

@@ -2,7 +2,7 @@
 //! deletes expired entries, and stores what was learned.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const WRITTEN_EVERY: Duration = Duration::from_mins(5);
 /// The caches of a server, and how they are maintained.
 #[derive(Clone)]
 pub struct Caching {
-    /// The caches.
+    /// All caches of the server and the layers behind them.
     pub caches: Arc<Caches>,
     /// Whether the agent's fixed texts are spoken before a call needs them.
     pub warm: bool,
@@ -95,6 +95,19 @@ impl Learned {
     }
 }
 
+/// The file below `folder` in which is stored what prefetching has learned. Earlier versions called it `foresight`: that one
+/// is renamed, so that nothing learned is lost. If it cannot be, learning begins anew.
+pub(crate) fn prefetch_file(folder: &Path) -> PathBuf {
+    let (old, file) = (folder.join("foresight"), folder.join("prefetch"));
+    if old.exists()
+        && !file.exists()
+        && let Err(error) = std::fs::rename(&old, &file)
+    {
+        tracing::warn!(file = %old.display(), %error, "the file cannot be renamed: learning begins anew");
+    }
+    file
+}
+
 /// Maintains the caches until it is dropped. Fixed texts are spoken by the engines of `desk` while it has few calls.
 pub(crate) async fn run(caching: Option<Caching>, desk: Desk, agent: Arc<Agent>) {
     let Some(Caching { caches, warm, learned, .. }) = caching else {
@@ -144,5 +157,32 @@ async fn warm_up_fixed_texts(desk: &Desk, agent: &Agent) {
             tracing::warn!(%error, "the agent's fixed texts are not warmed up");
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_learned_is_found_under_the_new_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("foresight"), folder.path().join("prefetch"));
+        assert_eq!(prefetch_file(folder.path()), new);
+        assert!(!new.exists(), "nothing was learned yet");
+        std::fs::write(&old, "earlier").unwrap();
+        assert_eq!(prefetch_file(folder.path()), new);
+        assert_eq!(std::fs::read_to_string(&new).unwrap(), "earlier");
+        assert!(!old.exists());
+    }
+
+    #[test]
+    fn what_was_learned_under_the_new_name_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("foresight"), folder.path().join("prefetch"));
+        std::fs::write(&old, "earlier").unwrap();
+        std::fs::write(&new, "later").unwrap();
+        assert_eq!(prefetch_file(folder.path()), new);
+        assert_eq!(std::fs::read_to_string(&new).unwrap(), "later");
     }
 }

@@ -26,9 +26,9 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 /// The receivers of alerts and spans.
 #[derive(Default)]
 pub struct Reporting {
-    /// Receives alerts.
+    /// Where alerts are posted; `None` if they are only written to the log.
     pub webhook: Option<Webhook>,
-    /// Receives spans.
+    /// Where the spans of calls are sent; `None` if nobody collects them.
     pub spans: Option<Traces>,
     /// Whether settings that are safe to change during calls are tuned automatically.
     pub tune: bool,

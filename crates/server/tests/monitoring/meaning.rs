@@ -13,16 +13,16 @@ const THINGS: &str = "book shirt lamp phone table chair sofa carpet mirror kettl
     glove boot sandal backpack suitcase umbrella wallet watch ring necklace bracelet pillow blanket towel curtain \
     candle vase clock frame knife spoon bottle basket hammer ladder bucket broom tent canoe";
 
+/// What one person tells about something that nobody else asked about yet, and the word in it that nobody else may hear.
+const TOLD: &str = "I bought a kayak, and a zebra is painted on the kayak that I bought.";
+const SECRET: &str = "zebra";
+
 fn wordings(thing: &str) -> [String; 2] {
     [
         format!("How do I return the {thing} that I bought?"),
         format!("How can I return the {thing} that I bought?"),
     ]
 }
-
-/// What one person tells about something that nobody else asked about yet, and the word in it that nobody else may hear.
-const TOLD: &str = "I bought a kayak, and a zebra is painted on the kayak that I bought.";
-const SECRET: &str = "zebra";
 
 /// A model that answers in one of two wordings and tells the secret if it was given it, and that compares answers when it is
 /// asked to.

@@ -41,7 +41,7 @@ async fn is_prefetched(server: &Program, question: &str, id: &Value) -> bool {
 
 /// A counter or level of the component; zero until it exists.
 async fn figure(server: &Program, list: &str, name: &str) -> f64 {
-    let report = server.get("/api/performance?component=foresight").await;
+    let report = server.get("/api/performance?component=prefetch").await;
     let numbers = report["components"][0][list].as_array().cloned().unwrap_or_default();
     numbers.iter().find(|one| one["name"] == name).and_then(|one| one["value"].as_f64()).unwrap_or_default()
 }
@@ -79,7 +79,7 @@ async fn what_callers_ask_next_is_answered_ahead_also_by_the_next_server() {
     };
     let ids = [asked(FIRST).await, asked(THEN).await];
     for round in 1.. {
-        assert!(round <= ROUNDS, "{}", server.get("/api/performance?component=foresight").await);
+        assert!(round <= ROUNDS, "{}", server.get("/api/performance?component=prefetch").await);
         let both = are_prefetched(&place, &server, &ids).await;
         if both && figure(&server, "counters", "prepared and used").await > 0.0 {
             break;

@@ -92,7 +92,7 @@ impl Place {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
-    /// Starts the server.
+    /// Starts the server, and waits until it listens.
     pub(crate) async fn serve(&self) -> Program {
         // An error means that another provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -106,13 +106,13 @@ impl Place {
         Program { child, url, _printed: printed }
     }
 
-    /// The server's log.
+    /// What the server has written to its log so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 }
 
-/// A running server.
+/// A server that runs as a program of its own.
 pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) url: String,

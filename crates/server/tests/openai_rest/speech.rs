@@ -8,6 +8,10 @@ use crate::support::Server;
 use crate::support::schema::assert_is;
 use crate::{error, events};
 
+/// A text with as many letters as `LETTERS` says. The test's voice speaks each in 50 ms.
+const TEXT: &str = "Twelve letters. More eight.";
+const LETTERS: usize = 22;
+
 async fn post(server: &Server, body: Value) -> Response {
     reqwest::Client::new().post(server.url("/v1/audio/speech")).json(&body).send().await.expect("a reply")
 }
@@ -17,10 +21,6 @@ fn say(input: &str, extra: &Value) -> Value {
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     body
 }
-
-/// Twenty letters, which the test's voice speaks in one second.
-const TEXT: &str = "Twelve letters. More eight.";
-const LETTERS: usize = 22;
 
 #[tokio::test]
 async fn wav_is_the_default_and_plays_at_the_engines_rate() {

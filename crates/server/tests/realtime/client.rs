@@ -71,7 +71,7 @@ impl Client {
         self.send(json!({ "type": "input_audio_buffer.append", "audio": BASE64.encode(pcm) })).await;
     }
 
-    /// The next event.
+    /// The next event of the server; waits for it, but not forever.
     pub(crate) async fn next(&mut self) -> Value {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;

@@ -25,7 +25,7 @@ pub(crate) struct Comment {
     pub(crate) line: usize,
 }
 
-/// The repository's root.
+/// The folder of the repository, which holds `crates`.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }

@@ -3,25 +3,24 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Source, read, root, rust_files};
+use crate::source::{Comment, Source, read, root, rust_files};
 
-/// Type names that must not be used again: the crate in which they were, the old name, and the new one.
-const OLD_NAMES: &[(&str, &str, &str)] = &[
-    ("agent", "Afterwards", "BackgroundWork"),
-    ("agent", "Drained", "DrainedStream"),
-    ("agent", "Gathered", "TurnContext"),
-    ("agent", "Looked", "TurnContext"),
-    ("agent", "Lookup", "TurnContext"),
-    ("agent", "Prepared", "SpeculativeReply"),
-    ("agent", "Run", "ActiveReply"),
-    ("agent", "Side", "OutOfBandReply"),
-    ("agent", "Wanted", "PendingReply"),
-    ("core", "Preparation", "Prefetch"),
+/// Type names that must not be used again in any crate, each with names that say more.
+const OLD_NAMES: &[(&str, &str)] = &[
+    ("Afterwards", "BackgroundWork"),
+    ("Drained", "DrainedStream"),
+    ("Gathered", "TurnContext"),
+    ("Looked", "TurnContext"),
+    ("Lookup", "TurnContext, LookupOutcome"),
+    ("Prepared", "SpeculativeReply"),
+    ("Run", "ActiveReply, BatchRun"),
+    ("Side", "OutOfBandReply, BoundSide"),
+    ("Wanted", "PendingReply, ReportQuery"),
 ];
 
 /// Parts of type names that must not be used again in any crate: the old part and the new one.
 const OLD_WORDS: &[(&str, &str)] =
-    &[("Foresee", "Prefetch"), ("Foresight", "Prefetch"), ("Rehears", "WarmUp")];
+    &[("Foresee", "Prefetch"), ("Foresight", "Prefetch"), ("Preparation", "Prefetch"), ("Rehears", "WarmUp")];
 
 /// Names that say too little unless they are qualified, as in `CallState`.
 const BARE_NAMES: &[&str] = &["Arguments", "Item", "Output", "State"];
@@ -32,7 +31,7 @@ fn words_are_plain() {
     let mut complaints = String::new();
     for path in files(&root) {
         let file = path.strip_prefix(&root).expect("under the root").to_string_lossy();
-        for fault in faults(&file, &read(&path)) {
+        for fault in faults(&read(&path)) {
             writeln!(complaints, "{file}:{fault}").expect("text");
         }
     }
@@ -44,17 +43,17 @@ fn files(root: &Path) -> Vec<PathBuf> {
 }
 
 /// The faults in the comments and names of a file, each with its line.
-fn faults(file: &str, source: &Source) -> Vec<String> {
-    let one_word = source.comments.iter().filter(|comment| is_one_word(&comment.text));
-    let mut faults: Vec<String> = one_word
-        .map(|comment| format!("{}: a comment of one word: {}", comment.line, comment.text))
+fn faults(source: &Source) -> Vec<String> {
+    let empty = source.comments.iter().filter(|comment| is_one_word(&comment.text) || is_code(&comment.text));
+    let mut faults: Vec<String> = empty
+        .map(|Comment { text, line }| format!("{line}: write a sentence or delete the comment: {text}"))
         .collect();
     for (name, line, public) in types(source) {
-        let in_crate = |of: &str| file.starts_with(&format!("crates/{of}/"));
-        let old = OLD_NAMES.iter().find(|(of, old, _)| *old == name && in_crate(of)).map(|(.., new)| new);
-        let old_word = OLD_WORDS.iter().find(|(old, _)| name.contains(old)).map(|(_, new)| new);
-        if let Some(new) = old.or(old_word) {
-            faults.push(format!("{line}: {name} is an old name; the new one is {new}"));
+        let old_name = OLD_NAMES.iter().find(|(old, _)| *old == name);
+        let old_word = || OLD_WORDS.iter().find(|(old, _)| name.contains(old));
+        if let Some((_, new)) = old_name.or_else(old_word) {
+            faults
+                .push(format!("{line}: {name} is an old name; a name of the field says more, such as {new}"));
         }
         if public && BARE_NAMES.contains(&name) {
             faults.push(format!("{line}: {name} of what? A type that other modules see says it in its name"));
@@ -63,9 +62,20 @@ fn faults(file: &str, source: &Source) -> Vec<String> {
     faults
 }
 
-/// Whether a comment is a single word and not code.
+/// Whether a comment is a single word, alone or behind "The" or "Its": the name below it says as much.
 fn is_one_word(comment: &str) -> bool {
-    comment.split_whitespace().count() == 1 && comment.contains(char::is_alphabetic) && !comment.contains('`')
+    match comment.split_whitespace().collect::<Vec<_>>()[..] {
+        [word] => word.contains(char::is_alphabetic),
+        ["The" | "Its", _] => true,
+        _ => false,
+    }
+}
+
+/// Whether a comment is code alone, without a word about it.
+fn is_code(comment: &str) -> bool {
+    // What stands between backquotes is every second part.
+    let mut prose = comment.split('`').step_by(2);
+    comment.contains('`') && !prose.any(|text| text.contains(char::is_alphabetic))
 }
 
 /// The types that are declared, with their lines and whether other modules can see them.
@@ -92,13 +102,14 @@ fn what_is_not_plain_is_found() {
         impl Iterator for Lines { type Item = u8; } // Now.
         struct State; // [`Lines`]
         struct ForesightBudget;
-        struct Run;
+        type Run<S> = Box<dyn Fn(S)>;
+        /// Wanted: a Run of each Side.
+        enum Command { Run(RunArguments), Lookup { side: Lookups } }
+        enum Lookup { Run }
+        /// Its name.
+        struct Named; // The name of it.
     ";
-    let source = crate::source::take_apart(text);
-    let lines = |file| {
-        let faults = faults(file, &source);
-        faults.iter().map(|fault| fault.split(':').next().expect("a line").to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(lines("crates/agent/src/run.rs"), ["2", "7", "3", "6", "9", "10"]);
-    assert_eq!(lines("crates/flow/src/run.rs"), ["2", "7", "3", "6", "9"]);
+    let faults = faults(&crate::source::take_apart(text));
+    let lines: Vec<_> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
+    assert_eq!(lines, ["2", "7", "8", "14", "3", "6", "9", "10", "13"]);
 }

@@ -21,7 +21,7 @@ pub(crate) fn assert_server_event(event: &Value) {
     assert!(errors.is_empty(), "not a {kind}: {errors:#?}\n{event:#}");
 }
 
-/// OpenAI's OpenAPI description.
+/// OpenAI's own description of its interface, as the repository keeps it.
 fn api() -> Value {
     let text = std::fs::read_to_string(testdata("openai/openapi.json")).expect("readable");
     serde_json::from_str(&text).expect("JSON")

@@ -1,9 +1,13 @@
-//! The section `[advanced]`: settings that few people need.
+//! The sections `[advanced]`, and the tables `advanced` of the stages: settings that few people need.
+//!
+//! A stage's are in a table of its own, as each engine of a list can have others.
 
 use std::ops::RangeInclusive;
 
 use antiphon_core::settings;
 use antiphon_core::settings::Check;
+
+use super::cache::AdvancedCache;
 
 /// Range of `[advanced] frame_ms`; its minimum is also its step. Telephone frames are 20 ms; with more than 200 ms an
 /// interruption would be noticed late.
@@ -27,5 +31,49 @@ settings! {
         /// With `[vad] engine = "silero"`: whether audio that is plainly no speech is kept from the model, which saves
         /// most of its work.
         vad_gate: bool = true, formerly("vad.gate");
+        /// Silence after which a reply is prepared, before it is certain that the turn is over, in milliseconds.
+        speculate_ms: u64 = 96, formerly("turn.speculate_ms");
+        /// The table `[advanced.cache]`: what few people set of the caches.
+        cache: AdvancedCache = AdvancedCache::default();
+        /// The table `[advanced.fallback]`: when another engine of a stage takes over.
+        fallback: Fallback = Fallback::default();
+    }
+}
+
+settings! {
+    /// When another engine of a stage takes over, and when one is asked twice. All times are in milliseconds.
+    pub struct Fallback {
+        /// How long the language model's first token is awaited while there is another engine.
+        llm_first_ms: u64 = 2_000, formerly("fallback.llm_first_ms");
+        /// How long each token after it is awaited.
+        llm_stall_ms: u64 = 600, formerly("fallback.llm_stall_ms");
+        /// How long a voice's first audio is awaited.
+        tts_first_ms: u64 = 1_500, formerly("fallback.tts_first_ms");
+        /// How long each piece of audio after it is awaited.
+        tts_stall_ms: u64 = 600, formerly("fallback.tts_stall_ms");
+        /// How long speech recognition's answer is awaited in a pause.
+        stt_first_ms: u64 = 1_500, formerly("fallback.stt_first_ms");
+        /// Whether a request that is slower than 19 of 20 goes to the next engine as well. The first answer counts.
+        hedge: bool = false, formerly("fallback.hedge");
+        /// The most of the requests that may be asked twice.
+        hedge_share: f64 = 0.05, check(Check::Between(0.0, 1.0)), formerly("fallback.hedge_share");
+    }
+}
+
+settings! {
+    /// What few people set of an engine.
+    pub struct AdvancedEngine {
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
+        max_concurrent: Option<usize> = None, own(), example("50"), formerly_above();
+    }
+}
+
+settings! {
+    /// What few people set of embeddings.
+    pub struct AdvancedEmbed {
+        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
+        max_concurrent: Option<usize> = None, own(), example("50"), formerly_above();
+        /// The most texts that go to the engine at once.
+        max_batch: usize = 50, formerly_above();
     }
 }

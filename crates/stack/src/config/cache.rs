@@ -1,9 +1,19 @@
-//! The section `[cache]`: which results are cached, for how long, and in how much space.
+//! The sections `[cache]` and `[advanced.cache]`: which results are cached, for how long, and in how much space.
 
 use antiphon_core::settings::Check;
 use antiphon_core::{choices, settings};
 
 use super::secret::Secret;
+
+/// Range of the space for a cache in MiB, up to 1 TiB.
+const ROOM: Check = Check::Between(1.0, 1_048_576.0);
+/// Minimum time to live in seconds. Zero would keep nothing, and there are switches for that.
+const TTL: Check = Check::AtLeast(1.0);
+/// Requires an address that the Redis client can read.
+const REDIS_URL: Check = Check::Text {
+    what: "an address that begins with redis://, rediss:// or unix:",
+    holds: |url| ["redis://", "rediss://", "unix:"].iter().any(|scheme| url.starts_with(scheme)),
+};
 
 choices! {
     /// Whether what the language model answered is used again.
@@ -17,54 +27,24 @@ choices! {
     }
 }
 
-/// Range of the space for a cache in MiB, up to 1 TiB.
-const ROOM: Check = Check::Between(1.0, 1_048_576.0);
-/// Minimum time to live in seconds. Zero would keep nothing, and there are switches for that.
-const TTL: Check = Check::AtLeast(1.0);
-const REDIS_URL: Check = Check::Text {
-    what: "an address that begins with redis://, rediss:// or unix:",
-    holds: |url| ["redis://", "rediss://", "unix:"].iter().any(|scheme| url.starts_with(scheme)),
-};
-
 settings! {
     /// The caches: results that are kept and used again.
     pub struct Cache {
         /// Whether anything is kept.
         enabled: bool = true;
-        /// How long an entry may be used, in seconds, for kinds that do not say themselves.
+        /// How long an entry may be used, in seconds, for caches that do not say themselves in `[advanced.cache]`.
         ttl_s: u64 = 3_600, check(TTL);
         /// Replies of the language model: `exact`, to the same question in the same situation; `semantic`, also in other
         /// words; or `off`.
         reply: ReplyCache = ReplyCache::Exact;
         /// With `semantic`: the share of all questions that may get a wrong reply.
         reply_error_bound: f64 = 0.01, check(Check::Between(0.001, 0.2));
-        /// How long a reply may be used, in seconds.
-        reply_ttl_s: Option<u64> = None, check(TTL), example("3600");
-        /// Room for replies in memory, in MiB.
-        reply_mb: u64 = 16, check(ROOM);
-        /// Whether a question that can be understood by itself is answered in the middle of a conversation with the
-        /// answer that it got at the beginning of another.
-        reply_standalone: bool = false;
-        /// Whether replies are kept that are soon out of date, such as the time or the weather.
-        reply_time_dependent: bool = false;
         /// Whether spoken clauses are kept, as Opus.
         speech: bool = true;
-        /// How long a clause may be used, in seconds.
-        speech_ttl_s: Option<u64> = None, check(TTL), example("3600");
-        /// Room for clauses in memory, in MiB.
-        speech_mb: u64 = 64, check(ROOM);
         /// Whether embeddings are kept.
         embedding: bool = true;
-        /// How long an embedding may be used, in seconds.
-        embedding_ttl_s: Option<u64> = None, check(TTL), example("3600");
-        /// Room for embeddings in memory, in MiB.
-        embedding_mb: u64 = 32, check(ROOM);
         /// Whether results of searches in memories and knowledge are kept, until what is searched changes.
         result: bool = true;
-        /// How long a result may be used, in seconds.
-        result_ttl_s: Option<u64> = None, check(TTL), example("3600");
-        /// Room for results in memory, in MiB.
-        result_mb: u64 = 8, check(ROOM);
         /// Whether entries are kept on disk as well, in the data directory.
         disk: bool = true;
         /// Room on disk, in MiB.
@@ -75,5 +55,32 @@ settings! {
         warm: bool = true;
         /// Whether replies to what is likely asked next are prefetched when there is time.
         predict: bool = false;
+    }
+}
+
+settings! {
+    /// What few people set of the caches.
+    pub struct AdvancedCache {
+        /// How long a reply may be used, in seconds.
+        reply_ttl_s: Option<u64> = None, check(TTL), example("3600"), formerly("cache.reply_ttl_s");
+        /// Room for replies in memory, in MiB.
+        reply_mb: u64 = 16, check(ROOM), formerly("cache.reply_mb");
+        /// Whether a question that can be understood by itself is answered in the middle of a conversation with the
+        /// answer that it got at the beginning of another.
+        reply_standalone: bool = false, formerly("cache.reply_standalone");
+        /// Whether replies are kept that are soon out of date, such as the time or the weather.
+        reply_time_dependent: bool = false, formerly("cache.reply_time_dependent");
+        /// How long a clause may be used, in seconds.
+        speech_ttl_s: Option<u64> = None, check(TTL), example("3600"), formerly("cache.speech_ttl_s");
+        /// Room for clauses in memory, in MiB.
+        speech_mb: u64 = 64, check(ROOM), formerly("cache.speech_mb");
+        /// How long an embedding may be used, in seconds.
+        embedding_ttl_s: Option<u64> = None, check(TTL), example("3600"), formerly("cache.embedding_ttl_s");
+        /// Room for embeddings in memory, in MiB.
+        embedding_mb: u64 = 32, check(ROOM), formerly("cache.embedding_mb");
+        /// How long a result may be used, in seconds.
+        result_ttl_s: Option<u64> = None, check(TTL), example("3600"), formerly("cache.result_ttl_s");
+        /// Room for results in memory, in MiB.
+        result_mb: u64 = 8, check(ROOM), formerly("cache.result_mb");
     }
 }

@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The merged layers.
+/// What files and environment variables set, merged into one table.
 pub(super) struct Layers {
     whole: SectionInfo,
     vars: Vec<(String, String)>,
@@ -74,8 +74,12 @@ impl Layers {
 
     /// Adds the environment, which overrides the layers so far.
     pub(super) fn add_environment(&mut self) -> Result<()> {
-        for (variable, value) in self.vars.clone() {
-            let Some(path) = self.path_of(&variable) else { continue };
+        let vars = self.vars.clone().into_iter();
+        let mut vars: Vec<_> =
+            vars.filter_map(|(variable, value)| Some((self.path_of(&variable)?, variable, value))).collect();
+        // A variable with the current name of a key overrides one with another name.
+        vars.sort_by_key(|(path, ..)| names::current(&self.whole, path) == path);
+        for (path, variable, value) in vars {
             let mut table = Table::new();
             tree::put(&mut table, &path, parse(&value));
             for renamed in names::rename(&mut table, &self.whole) {

@@ -24,16 +24,15 @@ pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
     let keys = whole.all_keys();
     let aliases = || keys.iter().flat_map(|key| key.aliases.iter().map(move |alias| (*key, alias)));
     let mut renamed = Vec::new();
-    let mut left = BTreeSet::new();
     for (key, alias) in aliases() {
-        if move_key(table, &alias.path, &key.path) {
-            left.extend(alias.path.rsplit_once('.').map(|(section, _)| section.to_owned()));
+        let in_section = move_key(table, &alias.path, &key.path);
+        let in_list = move_in_list(table, key, alias);
+        if in_section || in_list {
             renamed.push(Renamed::new(key, alias));
         }
-        renamed.extend(rename_in_list(table, key, alias));
     }
     // An old section would count as unknown even when it is empty, so it is removed.
-    for section in left.iter().filter(|path| whole.sections.iter().all(|known| known.path != **path)) {
+    for section in old_sections(whole) {
         if table.get(section).and_then(Value::as_table).is_some_and(Table::is_empty) {
             table.remove(section);
         }
@@ -41,16 +40,21 @@ pub(super) fn rename(table: &mut Table, whole: &SectionInfo) -> Vec<Renamed> {
     renamed
 }
 
-/// Does the same in each table of a list of engines, where names are relative to the stage's section.
-fn rename_in_list(table: &mut Table, key: &KeyInfo, alias: &Alias) -> Option<Renamed> {
-    let (stage, from) = alias.path.split_once('.')?;
-    let to = key.path.strip_prefix(stage)?.strip_prefix('.')?;
-    let list = table.get_mut(stage)?.get_mut(LIST)?.as_array_mut()?;
-    let mut moved = false;
-    for table in list.iter_mut().filter_map(Value::as_table_mut) {
-        moved |= move_key(table, from, to);
-    }
-    moved.then(|| Renamed::new(key, alias))
+/// Sections of which all keys have moved elsewhere.
+fn old_sections(whole: &SectionInfo) -> BTreeSet<&str> {
+    let aliases = whole.all_keys().into_iter().flat_map(|key| &key.aliases);
+    let sections = aliases.filter_map(|alias| Some(alias.path.split_once('.')?.0));
+    sections.filter(|name| whole.sections.iter().all(|known| known.name() != *name)).collect()
+}
+
+/// Moves a key in each table of a list of engines, where names are relative to the stage's section.
+fn move_in_list(table: &mut Table, key: &KeyInfo, alias: &Alias) -> bool {
+    let Some((stage, from)) = alias.path.split_once('.') else { return false };
+    let Some(to) = key.path.strip_prefix(stage).and_then(|rest| rest.strip_prefix('.')) else { return false };
+    let list = table.get_mut(stage).and_then(|section| section.get_mut(LIST)).and_then(Value::as_array_mut);
+    let tables = list.into_iter().flatten().filter_map(Value::as_table_mut);
+    // All of them are gone through, so the moves are counted.
+    tables.map(|table| move_key(table, from, to)).filter(|moved| *moved).count() > 0
 }
 
 fn move_key(table: &mut Table, from: &str, to: &str) -> bool {
@@ -74,10 +78,10 @@ pub(super) fn current<'a>(whole: &'a SectionInfo, path: &'a str) -> &'a str {
     key.map_or(path, |key| &key.path)
 }
 
-/// An unknown name.
+/// A key or table that nothing declares.
 #[derive(Debug)]
 pub(super) struct Unknown {
-    /// The full name.
+    /// The full name, with the tables it stands in.
     pub(super) path: String,
     pub(super) message: String,
 }
@@ -101,6 +105,11 @@ pub(super) fn check(table: &Table, section: &SectionInfo, whole: &SectionInfo) -
                 let message = format!("[{}] is a table with keys of its own", inner.path);
                 return Err(Unknown { path: inner.path.clone(), message });
             }
+            (None, None, Value::Table(table))
+                if section.path.is_empty() && old_sections(whole).contains(name.as_str()) =>
+            {
+                check(table, &SectionInfo::new(name, ""), whole)?;
+            }
             (None, None, _) => return Err(unknown(name, section, whole)),
         }
     }
@@ -119,12 +128,25 @@ fn unknown(name: &str, section: &SectionInfo, whole: &SectionInfo) -> Unknown {
         format!("unknown key `{name}` in [{}]; it belongs in [{place}]", section.path)
     } else {
         let known = section.keys.iter().map(KeyInfo::name).chain(inner());
-        match nearest(name, known) {
-            Some(nearest) => format!("unknown key `{name}` in [{}]; did you mean `{nearest}`?", section.path),
+        match nearest(name, known.chain(aliases_in(section, whole))) {
+            Some(near) => {
+                let path = format!("{}.{near}", section.path);
+                let meant = match current(whole, &path).rsplit_once('.') {
+                    Some((place, near)) if place != section.path => format!("`{near}` in [{place}]"),
+                    _ => format!("`{near}`"),
+                };
+                format!("unknown key `{name}` in [{}]; did you mean {meant}?", section.path)
+            }
             None => format!("unknown key `{name}` in [{}]", section.path),
         }
     };
     Unknown { path, message }
+}
+
+/// Other names that keys elsewhere have in this section.
+fn aliases_in<'a>(section: &SectionInfo, whole: &'a SectionInfo) -> impl Iterator<Item = &'a str> {
+    let aliases = whole.all_keys().into_iter().flat_map(|key| &key.aliases);
+    aliases.filter_map(|alias| alias.path.strip_prefix(&section.path)?.strip_prefix('.'))
 }
 
 /// Another section of the same stage that has a key of this name.

@@ -11,14 +11,24 @@ use super::layers::described;
 /// Width of comments in the example file, in characters.
 const WIDTH: usize = 110;
 
-/// All keys whose full names begin with `prefix`, in the order of their declarations.
+/// All keys whose full names begin with `prefix`, in the order of their declarations. If there are none, those with
+/// another such name.
 pub fn keys(prefix: &str) -> Vec<KeyInfo> {
-    let within = |key: &&KeyInfo| {
-        key.path.strip_prefix(prefix).is_some_and(|rest| {
+    let within = |path: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| {
             prefix.is_empty() || rest.is_empty() || rest.starts_with('.') || prefix.ends_with('.')
         })
     };
-    described().all_keys().into_iter().filter(within).cloned().collect()
+    let whole = described();
+    let (mut now, mut formerly) = (Vec::new(), Vec::new());
+    for key in whole.all_keys() {
+        if within(&key.path) {
+            now.push(key.clone());
+        } else if key.aliases.iter().any(|alias| within(&alias.path)) {
+            formerly.push(key.clone());
+        }
+    }
+    if now.is_empty() { formerly } else { now }
 }
 
 /// An example file that shows every key with its default.

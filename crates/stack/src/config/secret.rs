@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself.
+    /// The secret in the clear, for whoever has to send or compare it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

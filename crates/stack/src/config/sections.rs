@@ -11,42 +11,48 @@ use serde::{Deserialize, Serialize};
 use super::advanced::Advanced;
 use super::cache::Cache;
 use super::secret::Secret;
-use super::stages::{Embed, Fallback, Llm, Stt, Tts};
+use super::stages::{Embed, Llm, Stt, Tts};
+
+/// The environment variable with the models' folder, for the server and for its tests.
+pub const MODELS_VARIABLE: &str = "ANTIPHON_MODELS";
+/// Requires an HTTP or HTTPS address.
+const HTTP_URL: Check = Check::Text {
+    what: "an address that begins with https:// or http://",
+    holds: |url| url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+};
 
 settings! {
     /// Everything that can be set.
     pub struct Config {
-        /// `[server]`
+        /// The table `[server]`: addresses, keys, folders and limits.
         server: Server = Server::default();
-        /// `[vad]`
+        /// The table `[vad]`: which sounds count as speech.
         vad: Vad = Vad::default();
-        /// `[turn]`
+        /// The table `[turn]`: when the agent may speak.
         turn: Turn = Turn::default();
-        /// `[stt]`
+        /// The table `[stt]`: the engine that transcribes.
         stt: Stt = Stt::default();
-        /// `[llm]`
+        /// The table `[llm]`: the engine that writes replies.
         llm: Llm = Llm::default();
-        /// `[tts]`
+        /// The table `[tts]`: the engine that speaks.
         tts: Tts = Tts::default();
-        /// `[embed]`
+        /// The table `[embed]`: the engine that turns texts into vectors.
         embed: Embed = Embed::default();
-        /// `[emotion]`
+        /// The table `[emotion]`: whether it is judged how a person feels.
         emotion: Emotion = Emotion::default();
-        /// `[memory]`
+        /// The table `[memory]`: what is remembered of persons.
         memory: Memory = Memory::default();
-        /// `[kb]`
+        /// The table `[kb]`: the documents that the agent may look up.
         kb: Kb = Kb::default();
-        /// `[fallback]`
-        fallback: Fallback = Fallback::default();
-        /// `[cache]`
+        /// The table `[cache]`: which results are kept and used again.
         cache: Cache = Cache::default();
-        /// `[agent]`
+        /// The table `[agent]`: what the agent is told and what it says by itself.
         agent: Agent = Agent::default();
-        /// `[telephony]`
+        /// The table `[telephony]`: how telephone companies reach the server.
         telephony: Telephony = Telephony::default();
-        /// `[telemetry]`
+        /// The table `[telemetry]`: logs, alerts and traces.
         telemetry: Telemetry = Telemetry::default();
-        /// `[advanced]`
+        /// The table `[advanced]`: what few people need to set.
         advanced: Advanced = Advanced::default();
     }
 }
@@ -83,21 +89,18 @@ settings! {
         /// Keys that let a client in. Without any, only this machine may connect. A key can come from an environment
         /// variable: `["${ANTIPHON_KEY}"]`.
         api_keys: Vec<Secret> = Vec::new();
-        /// `[server.limits]`
+        /// The table `[server.limits]`: what the server refuses.
         limits: Limits = Limits::default();
     }
 }
-
-/// The environment variable with the models' folder, for the server and for its tests.
-pub const MODELS_VARIABLE: &str = "ANTIPHON_MODELS";
 
 /// Certificate and key, PEM files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The certificate chain.
+    /// The file with the certificate chain, the server's own first.
     pub cert: PathBuf,
-    /// The private key.
+    /// The file with the certificate's private key.
     pub key: PathBuf,
 }
 
@@ -119,9 +122,9 @@ settings! {
 }
 
 choices! {
-    /// Which voice activity detector.
+    /// What tells speech from other sounds.
     pub enum VadEngine {
-        /// A neural network.
+        /// Silero's neural network, which is embedded.
         Silero = "silero",
         /// The level alone, which needs no model.
         Energy = "energy",
@@ -143,7 +146,7 @@ choices! {
     pub enum TurnEngine {
         /// The sound of the last seconds, with a limit on silence.
         Smart = "smart",
-        /// Silence alone.
+        /// Silence of a fixed length, whatever was said before it.
         Silence = "silence",
     }
 }
@@ -159,8 +162,6 @@ settings! {
         min_silence_ms: u64 = 224;
         /// With `smart`: silence that ends any turn.
         max_silence_ms: u64 = 1_500;
-        /// Silence after which a reply is prepared, before it is certain that the turn is over.
-        speculate_ms: u64 = 96;
         /// Whether the person may interrupt the agent.
         barge_in: bool = true;
         /// Silence after which the person is asked again; 0: never.
@@ -205,7 +206,7 @@ settings! {
 }
 
 settings! {
-    /// The agent.
+    /// The agent: what it is told and what it says by itself.
     pub struct Agent {
         /// What the language model is told about its task.
         instructions: String = "You are a friendly voice assistant. Answer in one or two short spoken sentences. \
@@ -245,7 +246,7 @@ settings! {
     pub struct Telemetry {
         /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's `EnvFilter`.
         log: String = "info".to_owned();
-        /// `text` or `json`.
+        /// How the log is written: `text` or `json`.
         log_format: String = "text".to_owned();
         /// Where alerts are posted as JSON. It is kept secret: an address that nobody else knows is often all that
         /// protects a webhook.
@@ -260,9 +261,3 @@ settings! {
         tune: bool = false;
     }
 }
-
-/// Requires an HTTP or HTTPS address.
-const HTTP_URL: Check = Check::Text {
-    what: "an address that begins with https:// or http://",
-    holds: |url| url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
-};

@@ -1,4 +1,4 @@
-//! The sections of the stages `[stt]`, `[llm]`, `[tts]` and `[embed]`, and of the fallback between their engines.
+//! The sections of the stages `[stt]`, `[llm]`, `[tts]` and `[embed]`.
 
 use antiphon_core::settings::Check;
 use antiphon_core::{choices, settings};
@@ -13,20 +13,22 @@ use antiphon_providers::vendors::openai::{
     OpenAiChatSettings, OpenAiEmbedSettings, OpenAiSpeechSettings, OpenAiTranscriptionSettings,
 };
 
+use super::advanced::{AdvancedEmbed, AdvancedEngine};
 use super::secret::Secret;
 
 /// Range of prices: any amount from zero.
 const PRICE: Check = Check::AtLeast(0.0);
+
 choices! {
-    /// Which recogniser.
+    /// Which engine transcribes what a person says.
     pub enum SttEngine {
-        /// Embedded: Moonshine.
+        /// Moonshine, which is embedded.
         Moonshine = "moonshine",
         /// Any server with OpenAI's `/audio/transcriptions`.
         OpenAi = "openai",
-        /// Deepgram's servers.
+        /// The servers of Deepgram.
         Deepgram = "deepgram",
-        /// AssemblyAI's servers.
+        /// The servers of AssemblyAI.
         AssemblyAi = "assemblyai",
         /// Simulated, for load tests.
         Sim = "sim",
@@ -43,7 +45,7 @@ impl SttEngine {
 }
 
 settings! {
-    /// Speech to text.
+    /// Speech to text: the engine that transcribes what a person says.
     pub struct Stt {
         /// `moonshine` is embedded; `openai`, `deepgram` and `assemblyai` are servers; `sim` is simulated.
         engine: SttEngine = SttEngine::Moonshine, own();
@@ -53,37 +55,37 @@ settings! {
         model: Option<String> = None, own(), example("\"nova-3\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's transcriptions, up to and with `/v1`.
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
-        /// The server's key.
+        /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${DEEPGRAM_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
-        max_concurrent: Option<usize> = None, own(), example("50");
         /// Words that are likely to be said, such as names, for engines that take them.
         keyterms: Vec<String> = Vec::new();
         /// The language that is spoken, as ISO 639-1.
         language: Option<String> = None, example("\"en\"");
         /// What an hour of audio costs, in any currency, the same for all sections.
         hour_price: Option<f64> = None, own(), check(PRICE), example("0.46");
-        /// `[stt.openai]`
+        /// The table `[stt.openai]`: what only servers with OpenAI's interface take.
         openai: OpenAiTranscriptionSettings = OpenAiTranscriptionSettings::default();
-        /// `[stt.deepgram]`
+        /// The table `[stt.deepgram]`: what only Deepgram takes.
         deepgram: DeepgramListenSettings = DeepgramListenSettings::default();
-        /// `[stt.assemblyai]`
+        /// The table `[stt.assemblyai]`: what only AssemblyAI takes.
         assemblyai: AssemblyAiSettings = AssemblyAiSettings::default();
-        /// `[stt.sim]`
+        /// The table `[stt.sim]`: what only the simulated engine takes.
         sim: SimStt = SimStt::default();
+        /// The table `[stt.advanced]`: what few people set of an engine.
+        advanced: AdvancedEngine = AdvancedEngine::default();
     }
 }
 
 choices! {
-    /// Which language model.
+    /// Which engine writes the replies.
     pub enum LlmEngine {
-        /// Embedded: llama.cpp.
+        /// A GGUF model in llama.cpp, which is embedded.
         Llama = "llama",
         /// Any server with OpenAI's `/chat/completions`.
         OpenAi = "openai",
-        /// Anthropic's servers.
+        /// The servers of Anthropic.
         Anthropic = "anthropic",
-        /// Google's servers: Gemini.
+        /// Gemini on the servers of Google.
         Gemini = "gemini",
         /// Simulated, for load tests.
         Sim = "sim",
@@ -100,7 +102,7 @@ impl LlmEngine {
 }
 
 settings! {
-    /// The language model.
+    /// The language model: the engine that writes the replies.
     pub struct Llm {
         /// `llama` is embedded; `openai`, `anthropic` and `gemini` are servers; `sim` is simulated. With only a
         /// `base_url`: `openai`.
@@ -111,10 +113,8 @@ settings! {
         model: Option<String> = None, own(), example("\"path/to/any.gguf\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's chat completions, up to and with `/v1`.
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
-        /// The server's key.
+        /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
-        max_concurrent: Option<usize> = None, own(), example("50");
         /// The longest reply in tokens.
         max_tokens: u32 = 120;
         /// Randomness: 0 is the likeliest answer.
@@ -126,14 +126,16 @@ settings! {
         cached_price: Option<f64> = None, own(), check(PRICE), example("0.075");
         /// What a million tokens written cost.
         output_price: Option<f64> = None, own(), check(PRICE), example("0.60");
-        /// `[llm.llama]`
+        /// The table `[llm.llama]`: what only the embedded model takes.
         llama: LlamaSettings = LlamaSettings::default();
-        /// `[llm.openai]`
+        /// The table `[llm.openai]`: what only servers with OpenAI's interface take.
         openai: OpenAiChatSettings = OpenAiChatSettings::default();
-        /// `[llm.gemini]`
+        /// The table `[llm.gemini]`: what only Gemini takes.
         gemini: GeminiSettings = GeminiSettings::default();
-        /// `[llm.sim]`
+        /// The table `[llm.sim]`: what only the simulated engine takes.
         sim: SimLlm = SimLlm::default();
+        /// The table `[llm.advanced]`: what few people set of an engine.
+        advanced: AdvancedEngine = AdvancedEngine::default();
     }
 }
 
@@ -148,19 +150,19 @@ impl Llm {
 }
 
 choices! {
-    /// Which voice.
+    /// Which engine speaks the replies.
     pub enum TtsEngine {
-        /// Embedded: Piper.
+        /// Piper, which is embedded.
         Piper = "piper",
         /// Embedded: Kokoro, which sounds better and takes more of the machine.
         Kokoro = "kokoro",
         /// Any server with OpenAI's `/audio/speech`.
         OpenAi = "openai",
-        /// ElevenLabs' servers.
+        /// The servers of ElevenLabs.
         ElevenLabs = "elevenlabs",
-        /// Cartesia's servers.
+        /// The servers of Cartesia.
         Cartesia = "cartesia",
-        /// Deepgram's servers.
+        /// The servers of Deepgram.
         Deepgram = "deepgram",
         /// Simulated, for load tests.
         Sim = "sim",
@@ -177,7 +179,7 @@ impl TtsEngine {
 }
 
 settings! {
-    /// Text to speech.
+    /// Text to speech: the engine that speaks the replies.
     pub struct Tts {
         /// `piper` and `kokoro` (`antiphon models pull kokoro-82m`) are embedded; `openai`, `elevenlabs`, `cartesia` and
         /// `deepgram` are servers; `sim` is simulated.
@@ -189,33 +191,33 @@ settings! {
         model: Option<String> = None, own(), example("\"path/to/voice.onnx\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's speech, up to and with `/v1`.
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
-        /// The server's key.
+        /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${ELEVENLABS_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
-        max_concurrent: Option<usize> = None, own(), example("50");
         /// Of a server: the voices that may be asked for, the default first.
         voices: Vec<String> = Vec::new(), own();
         /// Speed of speech; 1 is the voice's own.
         speed: f32 = 1.0, check(Check::Between(0.25, 4.0));
         /// What a million characters cost, in any currency, the same for all sections.
         million_price: Option<f64> = None, own(), check(PRICE), example("15.0");
-        /// `[tts.openai]`
+        /// The table `[tts.openai]`: what only servers with OpenAI's interface take.
         openai: OpenAiSpeechSettings = OpenAiSpeechSettings::default();
-        /// `[tts.elevenlabs]`
+        /// The table `[tts.elevenlabs]`: what only ElevenLabs takes.
         elevenlabs: ElevenLabsSettings = ElevenLabsSettings::default();
-        /// `[tts.cartesia]`
+        /// The table `[tts.cartesia]`: what only Cartesia takes.
         cartesia: CartesiaSettings = CartesiaSettings::default();
-        /// `[tts.deepgram]`
+        /// The table `[tts.deepgram]`: what only Deepgram takes.
         deepgram: DeepgramSpeechSettings = DeepgramSpeechSettings::default();
-        /// `[tts.sim]`
+        /// The table `[tts.sim]`: what only the simulated engine takes.
         sim: SimTts = SimTts::default();
+        /// The table `[tts.advanced]`: what few people set of an engine.
+        advanced: AdvancedEngine = AdvancedEngine::default();
     }
 }
 
 choices! {
-    /// Which embedder.
+    /// Which engine turns texts into vectors.
     pub enum EmbedEngine {
-        /// Embedded: MiniLM.
+        /// MiniLM, which is embedded.
         MiniLm = "minilm",
         /// Any server with OpenAI's `/embeddings`.
         OpenAi = "openai",
@@ -244,33 +246,11 @@ settings! {
         model: Option<String> = None, own(), example("\"text-embedding-3-small\"");
         /// Any server that speaks OpenAI's embeddings, up to and with `/v1`.
         base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
-        /// The server's key.
+        /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
-        /// The most requests at a time to a server. Below that, Antiphon finds out how many the server takes at its best.
-        max_concurrent: Option<usize> = None, own(), example("50");
-        /// The most texts that go to the engine at once.
-        max_batch: usize = 50;
-        /// `[embed.openai]`
+        /// The table `[embed.openai]`: what only servers with OpenAI's interface take.
         openai: OpenAiEmbedSettings = OpenAiEmbedSettings::default();
-    }
-}
-
-settings! {
-    /// When another engine of a stage takes over, and when one is asked twice. All times are in milliseconds.
-    pub struct Fallback {
-        /// How long the language model's first token is awaited while there is another engine.
-        llm_first_ms: u64 = 2_000;
-        /// How long each token after it is awaited.
-        llm_stall_ms: u64 = 600;
-        /// How long a voice's first audio is awaited.
-        tts_first_ms: u64 = 1_500;
-        /// How long each piece of audio after it is awaited.
-        tts_stall_ms: u64 = 600;
-        /// How long speech recognition's answer is awaited in a pause.
-        stt_first_ms: u64 = 1_500;
-        /// Whether a request that is slower than 19 of 20 goes to the next engine as well. The first answer counts.
-        hedge: bool = false;
-        /// The most of the requests that may be asked twice.
-        hedge_share: f64 = 0.05, check(Check::Between(0.0, 1.0));
+        /// The table `[embed.advanced]`: what few people set of embeddings.
+        advanced: AdvancedEmbed = AdvancedEmbed::default();
     }
 }

@@ -1,3 +1,5 @@
+use antiphon_core::settings::KeyInfo;
+use antiphon_core::settings::KeyInfo;
 use proptest::prelude::*;
 
 use super::*;
@@ -150,11 +152,101 @@ fn old_names_go_on_working_and_name_the_new_one() {
             "ANTIPHON_POOL__THREADS is now ANTIPHON_ADVANCED__MODEL_THREADS",
         ]
     );
+    let both = [("ANTIPHON_ADVANCED__VAD_GATE", "true"), ("ANTIPHON_VAD__GATE", "false")];
+    assert!(load_text("", &both).expect("loads").config.advanced.vad_gate, "also of variables");
     let both = load_text("[vad]\ngate = false\n[advanced]\nvad_gate = true", &[]).expect("loads");
     assert!(both.config.advanced.vad_gate, "the new name goes first");
     let message = error("\n[server]\nframe_ms = 30", &[]);
     assert!(message.contains("antiphon.toml:3: [advanced] frame_ms = 30"), "{message}");
     assert_eq!(current_name("pool.threads"), "advanced.model_threads");
+}
+
+/// The keys that have moved, each with its old name and a value that is not its default.
+fn moved() -> Vec<(String, String, String)> {
+    let keys = keys("");
+    let moved =
+        keys.iter().flat_map(|key| key.aliases.iter().filter(|a| a.deprecated).map(move |a| (key, a)));
+    let value = |key: &KeyInfo| match (&key.default, key.example) {
+        (serde_json::Value::Bool(on), _) => (!on).to_string(),
+        (serde_json::Value::Number(_), _) if key.path == "advanced.frame_ms" => "40".to_owned(),
+        (serde_json::Value::Number(_), _) if key.kind == "number" => "0.5".to_owned(),
+        (serde_json::Value::Number(_), _) => "9".to_owned(),
+        (_, example) => example.expect("an example").to_owned(),
+    };
+    moved.map(|(key, alias)| (alias.path.clone(), key.path.clone(), value(key))).collect()
+}
+
+#[test]
+fn every_old_name_is_accepted_in_files_and_in_the_environment_with_one_warning() {
+    let set = |key: &str, value: &str| {
+        let (section, key) = key.rsplit_once('.').expect("a section");
+        format!("[{section}]\n{key} = {value}\n")
+    };
+    let bracketed = |path: &str| {
+        let (section, key) = path.rsplit_once('.').expect("a section");
+        format!("[{section}] {key}")
+    };
+    for (old, new, value) in moved() {
+        let now = load_text(&set(&new, &value), &[]).expect("loads");
+        assert_ne!(now.config, Config::default(), "{new} = {value}");
+        let file = load_text(&set(&old, &value), &[]).expect("loads");
+        assert_eq!(file.config, now.config, "{old}");
+        assert_eq!(file.warnings, [format!("antiphon.toml: {} is now {}", bracketed(&old), bracketed(&new))]);
+        let environment = load_text("", &[(&variable(&old), &value)]).expect("loads");
+        assert_eq!(environment.config, now.config, "{old}");
+        assert_eq!(environment.warnings, [format!("{} is now {}", variable(&old), variable(&new))]);
+        assert!(keys(&old).iter().any(|key| key.path == new), "{old} is explained");
+    }
+}
+
+#[test]
+fn what_few_people_need_stands_under_advanced() {
+    let moved = moved();
+    let count = |old: &str, new: &str| {
+        moved.iter().filter(|(from, to, _)| from.starts_with(old) && to.starts_with(new)).count()
+    };
+    assert_eq!(count("fallback.", "advanced.fallback."), 7);
+    assert_eq!(count("cache.", "advanced.cache."), 10);
+    assert_eq!(count("turn.speculate_ms", "advanced.speculate_ms"), 1);
+    for stage in ["stt", "llm", "tts", "embed"] {
+        let (old, new) = (format!("{stage}.max_concurrent"), format!("{stage}.advanced.max_concurrent"));
+        assert_eq!(count(&old, &new), 1, "{stage}");
+    }
+    assert_eq!(count("embed.max_batch", "embed.advanced.max_batch"), 1);
+}
+
+#[test]
+fn each_engine_of_a_list_keeps_its_own_limit_under_both_names() {
+    let text = r#"
+        [stt]
+        max_concurrent = 3
+        engine = "deepgram"
+        engines = [
+            "deepgram",
+            "openai",
+            { engine = "openai", max_concurrent = 5 },
+            { engine = "openai", advanced = { max_concurrent = 7 } },
+        ]
+    "#;
+    let effective = load_text(text, &[]).expect("loads");
+    let limits = effective.config.stt.engines.iter().map(|engine| engine.advanced.max_concurrent);
+    assert_eq!(limits.collect::<Vec<_>>(), [Some(3), None, Some(5), Some(7)]);
+    assert_eq!(
+        effective.warnings,
+        ["antiphon.toml: [stt] max_concurrent is now [stt.advanced] max_concurrent"]
+    );
+}
+
+#[test]
+fn an_old_section_may_be_empty_and_its_misspelt_keys_are_found() {
+    assert_eq!(load_text("[fallback]", &[]).expect("loads").config, Config::default());
+    let message = error("[fallback]\nhedge = true\nllm_frist_ms = 1", &[]);
+    assert!(message.contains("antiphon.toml:3"), "{message}");
+    assert!(message.contains("did you mean `llm_first_ms` in [advanced.fallback]?"), "{message}");
+    let message = error("[cache]\nreply_tll_s = 1", &[]);
+    assert!(message.contains("did you mean `reply_ttl_s` in [advanced.cache]?"), "{message}");
+    let message = error("\n[fallback]\nhedge_share = 2", &[]);
+    assert!(message.contains("antiphon.toml:3: [advanced.fallback] hedge_share = 2"), "{message}");
 }
 
 #[test]

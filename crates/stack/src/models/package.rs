@@ -13,7 +13,7 @@ const WITHIN: Duration = Duration::from_mins(15);
 /// How often the size of a running download is read, for the progress bar.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A package manager.
+/// The program that downloads a package.
 pub(super) enum Manager {
     /// pip, with the command that runs it.
     Pip(&'static [&'static str]),

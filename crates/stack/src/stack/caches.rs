@@ -10,7 +10,7 @@ use crate::config::{Config, ReplyCache, Secret};
 
 /// The caches of a configuration, if there are any.
 pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
-    let cache = &config.cache;
+    let (cache, advanced) = (&config.cache, &config.advanced.cache);
     if !cache.enabled {
         return Ok(None);
     }
@@ -26,10 +26,10 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
         layers.push(RedisLayer::new(url, clock.clone()).context("[cache] redis_url")?);
     }
     let kinds = [
-        (Kind::Reply, cache.reply != ReplyCache::Off, cache.reply_mb, cache.reply_ttl_s),
-        (Kind::Speech, cache.speech, cache.speech_mb, cache.speech_ttl_s),
-        (Kind::Embedding, cache.embedding, cache.embedding_mb, cache.embedding_ttl_s),
-        (Kind::Result, cache.result, cache.result_mb, cache.result_ttl_s),
+        (Kind::Reply, cache.reply != ReplyCache::Off, advanced.reply_mb, advanced.reply_ttl_s),
+        (Kind::Speech, cache.speech, advanced.speech_mb, advanced.speech_ttl_s),
+        (Kind::Embedding, cache.embedding, advanced.embedding_mb, advanced.embedding_ttl_s),
+        (Kind::Result, cache.result, advanced.result_mb, advanced.result_ttl_s),
     ];
     let caches = kinds.into_iter().filter(|(_, on, ..)| *on).map(|(kind, _, mb, ttl_s)| {
         let ttl = Duration::from_secs(ttl_s.unwrap_or(cache.ttl_s));
@@ -39,7 +39,7 @@ pub async fn caches(config: &Config) -> Result<Option<Arc<Caches>>> {
     Ok(Some(Arc::new(Caches::new(caches.collect(), layers))))
 }
 
-/// Milliseconds since 1970.
+/// The present time in milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the clock that is handed to the caches")]
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

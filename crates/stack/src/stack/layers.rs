@@ -17,7 +17,7 @@ use anyhow::Result;
 
 use super::codec::Clips;
 use super::layered::Layered;
-use crate::config::{self, Cache, Config, ReplyCache};
+use crate::config::{self, AdvancedCache, Cache, Config, ReplyCache};
 
 /// How long the last engine of a stage may take. A call gives up after the same time.
 const LAST: AnswerBounds = AnswerBounds { first: Duration::from_secs(20), stall: Duration::from_secs(10) };
@@ -66,9 +66,10 @@ pub(super) struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     pub(super) fn new(config: &'a Config, caches: Option<&'a Caches>, cpu_pool: &Arc<CpuPool>) -> Self {
-        let Cache { reply, reply_error_bound, reply_standalone, reply_time_dependent, .. } = config.cache;
+        let Cache { reply, reply_error_bound, .. } = config.cache;
+        let AdvancedCache { reply_standalone, reply_time_dependent, .. } = config.advanced.cache;
         Self {
-            config: &config.fallback,
+            config: &config.advanced.fallback,
             caches,
             cpu_pool: cpu_pool.clone(),
             rules: ReplyRules { standalone: reply_standalone, time_dependent: reply_time_dependent },

@@ -41,7 +41,7 @@ macro_rules! stage_section {
             }
 
             fn max_concurrent(&self) -> Option<usize> {
-                self.max_concurrent
+                self.advanced.max_concurrent
             }
 
             fn price(&self) -> Option<f64> {

@@ -20,7 +20,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
     let defaults = TurnConfig::default();
     let turns = TurnConfig {
         threshold: config.vad.threshold,
-        speculate: ms(turn.speculate_ms),
+        speculate: ms(config.advanced.speculate_ms),
         end,
         barge_in: if turn.barge_in { defaults.barge_in } else { BargeIn::Off },
         reprompt: (turn.reprompt_ms > 0).then(|| ms(turn.reprompt_ms)),

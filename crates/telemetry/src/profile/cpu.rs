@@ -28,7 +28,7 @@ pub struct CpuSampler {
 }
 
 impl CpuSampler {
-    /// Starts sampling.
+    /// Starts sampling; fails while another profile of CPU time is taken.
     pub fn start() -> Result<Self, ProfileError> {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::Busy);

@@ -61,7 +61,7 @@ impl HeapSampler {
     /// How often [`HeapSampler::look`] is to be called in the course of a profile, at even distances.
     pub const PARTS: u32 = PARTS;
 
-    /// Starts sampling.
+    /// Starts sampling; fails while another heap profile is taken.
     pub fn start() -> Result<Self, ProfileError> {
         if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::Busy);

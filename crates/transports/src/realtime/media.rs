@@ -50,7 +50,7 @@ impl From<PcmRate> for u32 {
 }
 
 impl Format {
-    /// Samples a second.
+    /// The sample rate of the audio once it is decoded.
     pub(super) fn rate(self) -> SampleRate {
         match self {
             Self::Pcm { .. } => SampleRate::HZ_24000,

@@ -16,6 +16,18 @@ const MAX_INSTRUCTIONS: usize = 256 << 10;
 /// Most tools of a session; OpenAI's own limit.
 const MAX_TOOLS: usize = 128;
 
+/// The objects that an update merges field by field. It replaces all others as a whole.
+const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
+/// The fields that may be `null`. For all others `null` restores the default.
+const NULLABLE: [&str; 6] = [
+    "audio.input.transcription",
+    "audio.input.noise_reduction",
+    "audio.input.turn_detection",
+    "tracing",
+    "prompt",
+    "include",
+];
+
 /// The settings in effect. Settings that this server does not use are kept as well, because clients expect to read
 /// back what they set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -375,18 +387,6 @@ impl Session {
 pub(super) fn known_voice(voice: &Voice, voices: &[String]) -> Option<String> {
     voices.contains(&voice.0).then(|| voice.0.clone())
 }
-
-/// The objects that an update merges field by field. It replaces all others as a whole.
-const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
-/// The fields that may be `null`. For all others `null` restores the default.
-const NULLABLE: [&str; 6] = [
-    "audio.input.transcription",
-    "audio.input.noise_reduction",
-    "audio.input.turn_detection",
-    "tracing",
-    "prompt",
-    "include",
-];
 
 fn merge(into: &mut Value, update: Map<String, Value>, path: &mut Vec<String>) {
     for (name, value) in update {

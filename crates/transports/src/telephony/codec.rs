@@ -29,7 +29,7 @@ impl Codec {
         }
     }
 
-    /// Samples a second.
+    /// The sample rate of the audio once it is decoded.
     pub(super) fn rate(self) -> SampleRate {
         match self {
             Self::G711(_) => SampleRate::HZ_8000,

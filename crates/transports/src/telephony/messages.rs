@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for WholeNumber {
     }
 }
 
-/// Reads a message.
+/// Reads a message of a media stream, whose `start` carries what is the vendor's own.
 pub(super) fn parse<'a, S: Deserialize<'a>>(text: &'a str) -> Result<StreamMessage<'a, S>> {
     serde_json::from_str(text).map_err(|error| {
         Error::invalid(format!("not a message of a media stream: {}", quoted(&error.to_string())))

@@ -42,7 +42,7 @@ struct TwilioStart<'a> {
 /// The parameters from the TwiML that are understood.
 #[derive(Default, Deserialize)]
 struct TwimlParameters<'a> {
-    /// The caller's number.
+    /// The caller's number, if the TwiML passes it on.
     #[serde(borrow, default)]
     from: Option<Text<'a>>,
     /// The number that was called.

@@ -218,7 +218,6 @@ impl Stage {
         Streams(self.script.alive.clone())
     }
 
-    /// Begins the call.
     pub(super) fn call(self) -> Person {
         self.scene().call()
     }

@@ -43,9 +43,9 @@ const DETERMINERS: [&str; 17] = [
     "a", "an", "the", "this", "that", "these", "those", "my", "your", "his", "her", "its", "our", "their",
     "some", "any", "all",
 ];
-/// Forms of "be".
+/// The forms of "be", an auxiliary that may stand before a participle.
 const BE: [&str; 7] = ["is", "are", "am", "was", "were", "be", "been"];
-/// Pronouns as subjects.
+/// Pronouns that stand as the subject of a sentence.
 const SUBJECTS: [&str; 6] = ["i", "you", "he", "she", "we", "they"];
 /// Words before "do" when it is not an auxiliary.
 const DOERS: [&str; 16] = [
@@ -54,7 +54,7 @@ const DOERS: [&str; 16] = [
 ];
 /// The most words between "was" and "paid" in a passive, in a question as in a statement.
 const PASSIVE_REACH: usize = 5;
-/// Question words.
+/// Words with which a question asks for something other than yes or no.
 const WH_WORDS: [&str; 8] = ["what", "which", "where", "when", "why", "how", "who", "whom"];
 
 pub(super) fn number_symbol(items: &[WordOrNumber], at: usize, number: &Number) -> Option<Symbol> {

@@ -2,27 +2,7 @@
 
 use super::tokens::Token;
 
-/// A word or a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WordOrNumber {
-    Word(Token),
-    Number(Number),
-}
-
-/// A number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Number {
-    /// Its digits, with a point if it has one.
-    pub(super) digits: String,
-    /// Whether it is an ordinal: "third", not "three".
-    pub(super) ordinal: bool,
-    /// Whether it was the single word "one", which may be a pronoun.
-    pub(super) lone_one: bool,
-    /// Whether punctuation or the end of the text follows.
-    pub(super) pause: bool,
-}
-
-/// 0 to 19.
+/// The words for 0 to 19, each at the index of its value.
 pub(super) const UNITS: [&str; 20] = [
     "zero",
     "one",
@@ -45,9 +25,10 @@ pub(super) const UNITS: [&str; 20] = [
     "eighteen",
     "nineteen",
 ];
-/// 20 to 90.
+/// The words for 20, 30 and so on to 90.
 pub(super) const TENS: [&str; 8] =
     ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+/// The ordinals of 0 to 19, each at the index of its value.
 const UNIT_ORDINALS: [&str; 20] = [
     "zeroth",
     "first",
@@ -70,19 +51,41 @@ const UNIT_ORDINALS: [&str; 20] = [
     "eighteenth",
     "nineteenth",
 ];
+/// The ordinals of 20, 30 and so on to 90.
 const TENS_ORDINALS: [&str; 8] =
     ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"];
 /// Words for powers of ten, with the zeros they add.
 const SCALES: [(&str, usize); 7] =
     [("thousand", 3), ("k", 3), ("lakh", 5), ("million", 6), ("crore", 7), ("billion", 9), ("trillion", 12)];
+/// What makes digits an ordinal: `3rd`.
 const ORDINAL_SUFFIXES: [&str; 4] = ["st", "nd", "rd", "th"];
+
+/// A word or a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WordOrNumber {
+    Word(Token),
+    Number(Number),
+}
+
+/// A number that was written in digits or in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Number {
+    /// Its digits, with a point if it has one.
+    pub(super) digits: String,
+    /// Whether it is an ordinal: "third", not "three".
+    pub(super) ordinal: bool,
+    /// Whether it was the single word "one", which may be a pronoun.
+    pub(super) lone_one: bool,
+    /// Whether punctuation or the end of the text follows.
+    pub(super) pause: bool,
+}
 
 /// One part of a spoken number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
-    /// 0 to 9.
+    /// One of the words for 0 to 9.
     Digit(u64),
-    /// 10 to 19.
+    /// One of the words for 10 to 19.
     Teen(u64),
     /// 20, 30 to 90.
     Ten(u64),

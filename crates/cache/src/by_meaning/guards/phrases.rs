@@ -5,110 +5,6 @@ use std::sync::OnceLock;
 
 use super::tokens::Token;
 
-/// Replaces phrases by words that can be compared, and drops what people say before they ask. The second result tells whether
-/// anything was dropped.
-pub(super) fn replace(tokens: Vec<Token>) -> (Vec<Token>, bool) {
-    let phrases = Phrases::get();
-    let mut tokens: Vec<Token> = tokens.into_iter().flat_map(expand).collect();
-    let before = tokens.len();
-    while let Some(length) = phrases.opening(&tokens) {
-        tokens.drain(..length);
-    }
-    let opened = tokens.len() < before;
-    let mut replaced = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
-    while let Some((first, after)) = rest.split_first() {
-        if let Some((length, words)) = phrases.longest(rest) {
-            let pause = rest[length - 1].pause;
-            push(&mut replaced, words, pause);
-            rest = &rest[length..];
-        } else {
-            replaced.push(first.clone());
-            rest = after;
-        }
-    }
-    (replaced, opened)
-}
-
-/// Expands a contraction: "don't" becomes "do not"; "what's", "Anna's" and "I'd" lose their ending, which can mean too much.
-fn expand(token: Token) -> Vec<Token> {
-    let word = token.text.as_str();
-    let known =
-        CONTRACTIONS.iter().find(|(contracted, _)| *contracted == word).map(|(_, words)| (*words).to_owned());
-    let endings = [
-        ("n't", " not"),
-        ("'re", " are"),
-        ("'m", " am"),
-        ("'ve", " have"),
-        ("'ll", " will"),
-        ("'s", ""),
-        ("'d", " would"),
-    ];
-    let ending = || {
-        endings
-            .iter()
-            .find_map(|(ending, word_for)| Some(format!("{}{word_for}", word.strip_suffix(ending)?)))
-    };
-    let Some(words) = known.or_else(ending) else { return vec![token] };
-    let mut expanded = Vec::new();
-    push(&mut expanded, words.split_whitespace(), token.pause);
-    expanded
-}
-
-fn push<'a>(tokens: &mut Vec<Token>, words: impl IntoIterator<Item = &'a str>, pause: bool) {
-    tokens.extend(words.into_iter().map(|word| Token { text: word.to_owned(), pause: false }));
-    if let Some(last) = tokens.last_mut().filter(|_| pause) {
-        last.pause = true;
-    }
-}
-
-/// A phrase, and the words that replace it.
-type Replacement = (Vec<&'static str>, Vec<&'static str>);
-
-/// The phrases by their first word, the longest first.
-struct Phrases {
-    replaced: HashMap<&'static str, Vec<Replacement>>,
-    openings: Vec<Vec<&'static str>>,
-}
-
-impl Phrases {
-    fn get() -> &'static Self {
-        static PHRASES: OnceLock<Phrases> = OnceLock::new();
-        PHRASES.get_or_init(Self::new)
-    }
-
-    fn new() -> Self {
-        let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
-        let mut replaced: HashMap<_, Vec<Replacement>> = HashMap::new();
-        for (phrase, by) in PHRASES {
-            let phrase = words(phrase);
-            replaced.entry(phrase[0]).or_default().push((phrase, words(by)));
-        }
-        for phrases in replaced.values_mut() {
-            phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len());
-        }
-        let mut openings: Vec<_> = OPENINGS.iter().map(|opening| words(opening)).collect();
-        openings.sort_by_key(|opening| usize::MAX - opening.len());
-        Self { replaced, openings }
-    }
-
-    /// How many words of an opening come before the question. At least one word is left.
-    fn opening(&self, tokens: &[Token]) -> Option<usize> {
-        let length = self.openings.iter().find(|opening| starts_with(tokens, opening))?.len();
-        (length < tokens.len()).then_some(length)
-    }
-
-    fn longest(&self, tokens: &[Token]) -> Option<(usize, impl Iterator<Item = &'static str>)> {
-        let phrases = self.replaced.get(tokens.first()?.text.as_str())?;
-        let (phrase, by) = phrases.iter().find(|(phrase, _)| starts_with(tokens, phrase))?;
-        Some((phrase.len(), by.iter().copied()))
-    }
-}
-
-fn starts_with(tokens: &[Token], words: &[&str]) -> bool {
-    words.len() <= tokens.len() && words.iter().zip(tokens).all(|(word, token)| *word == token.text)
-}
-
 /// Phrases and the words that replace them.
 pub(super) const PHRASES: &[(&str, &str)] = &[
     ("how come", "why"),
@@ -329,3 +225,107 @@ pub(super) const CONTRACTIONS: &[(&str, &str)] = &[
     ("lets", "let we"),
     ("o'clock", ""),
 ];
+
+/// Replaces phrases by words that can be compared, and drops what people say before they ask. The second result tells whether
+/// anything was dropped.
+pub(super) fn replace(tokens: Vec<Token>) -> (Vec<Token>, bool) {
+    let phrases = Phrases::get();
+    let mut tokens: Vec<Token> = tokens.into_iter().flat_map(expand).collect();
+    let before = tokens.len();
+    while let Some(length) = phrases.opening(&tokens) {
+        tokens.drain(..length);
+    }
+    let opened = tokens.len() < before;
+    let mut replaced = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        if let Some((length, words)) = phrases.longest(rest) {
+            let pause = rest[length - 1].pause;
+            push(&mut replaced, words, pause);
+            rest = &rest[length..];
+        } else {
+            replaced.push(first.clone());
+            rest = after;
+        }
+    }
+    (replaced, opened)
+}
+
+/// Expands a contraction: "don't" becomes "do not"; "what's", "Anna's" and "I'd" lose their ending, which can mean too much.
+fn expand(token: Token) -> Vec<Token> {
+    let word = token.text.as_str();
+    let known =
+        CONTRACTIONS.iter().find(|(contracted, _)| *contracted == word).map(|(_, words)| (*words).to_owned());
+    let endings = [
+        ("n't", " not"),
+        ("'re", " are"),
+        ("'m", " am"),
+        ("'ve", " have"),
+        ("'ll", " will"),
+        ("'s", ""),
+        ("'d", " would"),
+    ];
+    let ending = || {
+        endings
+            .iter()
+            .find_map(|(ending, word_for)| Some(format!("{}{word_for}", word.strip_suffix(ending)?)))
+    };
+    let Some(words) = known.or_else(ending) else { return vec![token] };
+    let mut expanded = Vec::new();
+    push(&mut expanded, words.split_whitespace(), token.pause);
+    expanded
+}
+
+fn push<'a>(tokens: &mut Vec<Token>, words: impl IntoIterator<Item = &'a str>, pause: bool) {
+    tokens.extend(words.into_iter().map(|word| Token { text: word.to_owned(), pause: false }));
+    if let Some(last) = tokens.last_mut().filter(|_| pause) {
+        last.pause = true;
+    }
+}
+
+/// A phrase, and the words that replace it.
+type Replacement = (Vec<&'static str>, Vec<&'static str>);
+
+/// The phrases by their first word, the longest first.
+struct Phrases {
+    replaced: HashMap<&'static str, Vec<Replacement>>,
+    openings: Vec<Vec<&'static str>>,
+}
+
+impl Phrases {
+    fn get() -> &'static Self {
+        static PHRASES: OnceLock<Phrases> = OnceLock::new();
+        PHRASES.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let mut replaced: HashMap<_, Vec<Replacement>> = HashMap::new();
+        for (phrase, by) in PHRASES {
+            let phrase = words(phrase);
+            replaced.entry(phrase[0]).or_default().push((phrase, words(by)));
+        }
+        for phrases in replaced.values_mut() {
+            phrases.sort_by_key(|(phrase, _)| usize::MAX - phrase.len());
+        }
+        let mut openings: Vec<_> = OPENINGS.iter().map(|opening| words(opening)).collect();
+        openings.sort_by_key(|opening| usize::MAX - opening.len());
+        Self { replaced, openings }
+    }
+
+    /// How many words of an opening come before the question. At least one word is left.
+    fn opening(&self, tokens: &[Token]) -> Option<usize> {
+        let length = self.openings.iter().find(|opening| starts_with(tokens, opening))?.len();
+        (length < tokens.len()).then_some(length)
+    }
+
+    fn longest(&self, tokens: &[Token]) -> Option<(usize, impl Iterator<Item = &'static str>)> {
+        let phrases = self.replaced.get(tokens.first()?.text.as_str())?;
+        let (phrase, by) = phrases.iter().find(|(phrase, _)| starts_with(tokens, phrase))?;
+        Some((phrase.len(), by.iter().copied()))
+    }
+}
+
+fn starts_with(tokens: &[Token], words: &[&str]) -> bool {
+    words.len() <= tokens.len() && words.iter().zip(tokens).all(|(word, token)| *word == token.text)
+}

@@ -16,7 +16,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads a question.
+    /// Reads a question into the symbols that two questions are compared by.
     pub(super) fn of(text: &str) -> Self {
         let lexicon = Lexicon::get();
         let (tokens, opened) = phrases::replace(tokens(text));

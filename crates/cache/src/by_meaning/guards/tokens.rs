@@ -1,13 +1,5 @@
 //! Splits a text into words.
 
-/// A word in lower case, a number or a sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) text: String,
-    /// Whether punctuation or the end of the text follows.
-    pub(super) pause: bool,
-}
-
 /// Suffixes of digits that are words of their own. Other letters behind digits belong to a name: `520d`, `3g`.
 const SUFFIXES: [&str; 33] = [
     "mg", "kg", "ml", "cl", "km", "cm", "mm", "mi", "ft", "lb", "lbs", "oz", "gb", "mb", "tb", "kb", "mph",
@@ -15,6 +7,14 @@ const SUFFIXES: [&str; 33] = [
 ];
 /// Signs that have a meaning.
 const SIGNS: &str = "$€£¥₹%°=<>^*×÷[]{}~|";
+
+/// A word in lower case, a number or a sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) text: String,
+    /// Whether punctuation or the end of the text follows.
+    pub(super) pause: bool,
+}
 
 /// The words of a text. Punctuation is dropped except for the pause that it makes; `1,000` becomes `1000`, `a.m.` becomes
 /// `am`, `5mg` becomes `5 mg`; `C++` and `C#` stay as they are.

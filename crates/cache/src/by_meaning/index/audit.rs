@@ -92,7 +92,7 @@ impl Default for Share {
 }
 
 impl Share {
-    /// Counts questions.
+    /// Counts questions; beyond a limit all counts are halved, so that recent questions weigh more.
     pub(super) fn asked(&mut self, questions: u64) {
         self.asked += questions as f64;
         if self.asked > HALVED {

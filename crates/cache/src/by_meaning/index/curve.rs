@@ -38,7 +38,7 @@ const SHORT_STEP: f64 = 0.5;
 const GRID_HALF: i32 = 8;
 const GRID_STEP: f64 = 0.5;
 
-/// An explored question.
+/// What was found out when the reply of an entry was compared with a new one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Observation {
     pub(super) similarity: f32,

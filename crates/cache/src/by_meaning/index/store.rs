@@ -12,7 +12,7 @@ const MAX_OBSERVATIONS: usize = 64;
 /// Sums kept side by side, so that the compiler can use vector registers: it may not reorder a sum of floats by itself.
 const LANES: usize = 16;
 
-/// All entries.
+/// The entries of all scopes, with their vectors and observations.
 pub(super) struct Store {
     dimensions: usize,
     scopes: HashMap<Key, Scope>,

@@ -8,6 +8,11 @@ use super::outages::{Told, later};
 use super::*;
 use crate::disk::failure::RETRY;
 
+/// The entries that are written before the files are damaged.
+const ENTRIES: u64 = 60;
+/// The names of the database and its log.
+const FILES: [&str; 2] = ["cache.db", "cache.db-wal"];
+
 async fn execute(database: &Path, sql: &'static str) {
     let mut connection: SqliteConnection =
         SqliteConnectOptions::new().filename(database).connect().await.unwrap();
@@ -72,10 +77,6 @@ async fn what_is_no_cache_is_begun_anew() {
         told.forget();
     }
 }
-
-const ENTRIES: u64 = 60;
-/// The names of the database and its log.
-const FILES: [&str; 2] = ["cache.db", "cache.db-wal"];
 
 /// The contents of both files after some entries were written, either all into the log or all into the database.
 async fn written(entries: u64, all_in_database: bool) -> [Vec<u8>; 2] {

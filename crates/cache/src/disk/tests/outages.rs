@@ -60,7 +60,7 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-/// Moves tokio's clock.
+/// Moves tokio's clock forward by this much, and lets it run on.
 pub(super) async fn later(span: Duration) {
     tokio::time::pause();
     tokio::time::advance(span).await;

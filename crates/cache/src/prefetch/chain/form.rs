@@ -19,6 +19,11 @@ const MAX_COUNT: u32 = 2 * AGED;
 /// The place of each question among those written.
 type Places<'a> = HashMap<&'a str, u16>;
 
+/// How often anything followed, and the number of followers.
+const FOLLOWERS: usize = 4 + 1;
+/// A place and a count.
+const FOLLOWER: usize = 2 + 4;
+
 impl Chain {
     /// Less than 64 KiB: where it would be more, the questions that were asked least are left out.
     pub(in super::super) fn to_bytes(&self) -> Vec<u8> {
@@ -85,11 +90,6 @@ impl Question {
         NUMBERS + self.wording.len() + FOLLOWERS + FOLLOWER * self.next.counts.len()
     }
 }
-
-/// How often anything followed, and the number of followers.
-const FOLLOWERS: usize = 4 + 1;
-/// A place and a count.
-const FOLLOWER: usize = 2 + 4;
 
 impl Followers {
     fn write(&self, out: &mut Vec<u8>, places: &Places<'_>) {

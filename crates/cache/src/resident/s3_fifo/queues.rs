@@ -9,7 +9,7 @@ const NONE: Slot = Slot::MAX;
 /// The queue of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Queue {
-    /// For new items.
+    /// For new items, until they are used or evicted.
     Small,
     /// For items that were used.
     Main,

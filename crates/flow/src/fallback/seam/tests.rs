@@ -2,6 +2,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+const WORDS: &[&str] = &[
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "is",
+    "don't",
+    "well-known",
+    "Yes,",
+    "no.",
+    "3.5",
+    "Straße",
+    "of",
+    "very",
+    "und",
+    "–",
+];
+
 /// What is heard when one engine is cut off after `first` and the next says `second`, in these pieces.
 fn joined<'a>(first: impl IntoIterator<Item = &'a str>, second: impl IntoIterator<Item = &'a str>) -> String {
     let mut hold = Hold::default();
@@ -93,24 +111,6 @@ fn overlap(said: &[String], next: &[String]) -> usize {
     let most = said.len().min(next.len());
     (0..=most).rev().find(|n| said[said.len() - n..] == next[..*n]).unwrap_or(0)
 }
-
-const WORDS: &[&str] = &[
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "is",
-    "don't",
-    "well-known",
-    "Yes,",
-    "no.",
-    "3.5",
-    "Straße",
-    "of",
-    "very",
-    "und",
-    "–",
-];
 
 proptest! {
     #[test]

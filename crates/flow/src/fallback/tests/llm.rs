@@ -8,6 +8,8 @@ const LLM: AnswerBounds = AnswerBounds { first: Duration::from_secs(2), stall: D
 
 type Script = Box<dyn Fn(&ChatRequest, usize) -> Vec<Do<ChatDelta>> + Send + Sync>;
 
+const REPLY: &str = "The film starts at eight and there are still good seats in the middle.";
+
 struct Model {
     name: &'static str,
     script: Script,
@@ -79,8 +81,6 @@ async fn ask(llm: &dyn Llm, request: ChatRequest) -> (String, usize, Duration, O
     }
     (text, ends, longest, error)
 }
-
-const REPLY: &str = "The film starts at eight and there are still good seats in the middle.";
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_stalls_after_five_tokens_is_gone_on_from_within_a_second() {

@@ -5,6 +5,8 @@ use super::*;
 const STT: AnswerBounds =
     AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(1_500) };
 
+const WELL: Ear = Ear { fails: None, deaf: None, name: "well" };
+
 /// A recogniser that understands the first sample of each piece of audio, and fails as scripted.
 #[derive(Clone, Copy)]
 struct Ear {
@@ -14,8 +16,6 @@ struct Ear {
     deaf: Option<usize>,
     name: &'static str,
 }
-
-const WELL: Ear = Ear { fails: None, deaf: None, name: "well" };
 
 impl Ear {
     fn transcript(heard: &[i16], flushed: bool) -> Transcript {

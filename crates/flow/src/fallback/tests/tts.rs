@@ -5,6 +5,10 @@ use super::*;
 const TTS: AnswerBounds =
     AnswerBounds { first: Duration::from_millis(1_500), stall: Duration::from_millis(600) };
 
+const CHUNK: Duration = Duration::from_millis(50);
+const LEVEL: i16 = 1_000;
+const TEXT: &str = "alpha bravo gamma delta hotel india";
+
 /// A voice that says each word at a level of its own, followed by a pause.
 struct Speaker {
     rate: SampleRate,
@@ -15,8 +19,6 @@ struct Speaker {
     asked: AtomicUsize,
     live: Live,
 }
-
-const CHUNK: Duration = Duration::from_millis(50);
 
 impl Tts for Speaker {
     fn card(&self) -> TtsCard<'_> {
@@ -38,9 +40,6 @@ impl Tts for Speaker {
         play(steps, &self.live)
     }
 }
-
-const LEVEL: i16 = 1_000;
-const TEXT: &str = "alpha bravo gamma delta hotel india";
 
 fn speaker(
     rate: SampleRate,

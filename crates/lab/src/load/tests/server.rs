@@ -27,13 +27,13 @@ pub(super) enum Behaviour {
     Pause { delay: Duration, from: Duration, until: Duration },
     /// Accepts this many calls at a time and refuses others.
     Room { calls: usize, delay: Duration },
-    /// Refuses all calls.
+    /// Refuses every call.
     Refuse,
     /// Ends a call after 200 ms.
     HangUp,
     /// Sends text that is no message of the protocol.
     Nonsense,
-    /// Never replies.
+    /// Accepts calls and never replies.
     Silent,
 }
 

@@ -9,7 +9,7 @@ use super::features::{BUCKETS, features};
 pub const DIMENSIONS: usize = 384;
 /// Units of the hidden layer.
 pub const HIDDEN: usize = 32;
-/// Number of emotions.
+/// How many emotions the network tells apart, including none of them.
 pub const CLASSES: usize = Emotion::ALL.len();
 /// The first bytes of the file of weights; the last one is the version of its format.
 const MAGIC: [u8; 8] = *b"ANTEMOT\x01";

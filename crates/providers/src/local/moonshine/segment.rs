@@ -23,7 +23,7 @@ const JUDGED: usize = 320;
 pub(super) struct Segments {
     /// Stretches whose text is final.
     settled: Vec<Segment>,
-    /// Their samples.
+    /// How many samples the settled stretches have together.
     settled_samples: usize,
     /// The open stretch; never longer than [`LONGEST`] and one piece.
     open: Vec<i16>,

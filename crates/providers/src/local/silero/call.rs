@@ -66,7 +66,7 @@ impl Ready {
         true
     }
 
-    /// Ends the thread.
+    /// Tells the thread that runs the network to end.
     pub(super) fn stop(&self) {
         lock(&self.calls).stopping = true;
         self.wake.notify_one();

@@ -58,7 +58,7 @@ impl LogMel {
     /// Number of points in time, 10 ms apart.
     pub(super) const FRAMES: usize = WINDOW / HOP;
 
-    /// Computes the tables.
+    /// Computes the window and the filters, which stay the same for all audio.
     pub(super) fn new() -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(SPECTRUM);
         Self {

@@ -27,7 +27,7 @@ impl Parts {
         self.length <= MOST_TEXT
     }
 
-    /// All text.
+    /// The text of all parts, with a space between two of them.
     pub(super) fn text(&self) -> String {
         self.spoken().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
     }

@@ -11,7 +11,7 @@ pub(super) struct Pieces {
     /// The latest audio, and the number of its samples that were taken.
     input: Arc<[i16]>,
     taken: usize,
-    /// Samples received.
+    /// How many samples of audio came in, without the silence that was added.
     received: u64,
     /// Samples of silence that were added between pieces of audio.
     padding: u64,
@@ -33,7 +33,7 @@ impl Pieces {
         self.bytes.len() >= 2 * size.start()
     }
 
-    /// The next piece.
+    /// The bytes of the next piece, shorter than `size` says if no more has come.
     pub(super) fn take(&mut self, size: &RangeInclusive<usize>) -> Vec<u8> {
         let piece = std::mem::take(&mut self.bytes);
         self.fill(size);
@@ -57,7 +57,7 @@ impl Pieces {
         self.received / 16
     }
 
-    /// Samples received.
+    /// How many samples of audio came in, without the silence that was added.
     pub(super) fn received(&self) -> u64 {
         self.received
     }

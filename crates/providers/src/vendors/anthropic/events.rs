@@ -11,7 +11,7 @@ use crate::remote::{Remote, ServerEvent};
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     usage: RawUsage,
-    /// Calls so far.
+    /// How many tool calls the message has begun so far.
     calls: usize,
     /// Whether the current call has no arguments yet.
     bare: bool,

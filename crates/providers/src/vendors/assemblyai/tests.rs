@@ -7,6 +7,9 @@ use serde_json::json;
 use super::*;
 use crate::remote::listening::script::{self, Vendor};
 
+/// Samples of one word: half a second at 16 kHz.
+const WORD: usize = 8_000;
+
 /// A server that recognises a word every half second and ends a turn when it is asked to.
 struct Server {
     formats: bool,
@@ -14,8 +17,6 @@ struct Server {
     /// Where the turn began, and its number.
     turn: (usize, u64),
 }
-
-const WORD: usize = 8_000;
 
 impl Server {
     fn new(asked: &str) -> Self {

@@ -1,4 +1,4 @@
-//! Cartesia's messages.
+//! The messages of Cartesia's WebSocket, as they are sent and read.
 
 use antiphon_core::{Error, Result, SampleRate, SpeechRequest, Style, Voice};
 use reqwest::StatusCode;
@@ -75,7 +75,7 @@ pub(super) struct Answer {
 /// What a message reports.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
-    /// Audio in base64.
+    /// A piece of audio, in base64.
     Audio(String),
     /// The clause is complete.
     Done,
@@ -103,7 +103,7 @@ struct RawAnswer {
     message: Option<String>,
 }
 
-/// Reads a message.
+/// Reads a message of the server; fails if it is not of the form that Cartesia describes.
 pub(super) fn answer(remote: &Remote, text: &str) -> Result<Answer> {
     let raw: RawAnswer =
         serde_json::from_str(text).map_err(|e| remote.protocol(&format!("no valid JSON: {e}")))?;

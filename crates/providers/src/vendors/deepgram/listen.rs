@@ -17,7 +17,7 @@ use crate::remote::{ApiKey, Bounds, Remote};
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 antiphon_core::settings! {
-    /// Deepgram's speech recognition.
+    /// What only Deepgram's speech recognition takes.
     pub struct DeepgramListenSettings {
         /// Whether numbers, dates and the like are written as people write them.
         smart_format: bool = true;
@@ -27,9 +27,9 @@ antiphon_core::settings! {
 /// Where Deepgram is and what to ask it for.
 #[derive(Clone, Debug)]
 pub struct DeepgramListenOptions {
-    /// Without `/v1`: `https://api.deepgram.com`.
+    /// The server's address without `/v1`: `https://api.deepgram.com`.
     pub base_url: String,
-    /// Such as `nova-3`.
+    /// The model's name at Deepgram, such as `nova-3`.
     pub model: String,
     /// Never part of an error. An engine on one's own machines needs none.
     pub api_key: Option<ApiKey>,
@@ -60,7 +60,7 @@ impl Default for DeepgramListenOptions {
     }
 }
 
-/// Deepgram's streaming recogniser.
+/// Deepgram's speech recognition over a WebSocket, while the person speaks.
 pub struct DeepgramListen {
     remote: Remote,
     options: DeepgramListenOptions,

@@ -1,4 +1,4 @@
-//! Deepgram's voices: Aura.
+//! Deepgram's speech synthesis, the voices of Aura.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const VOICES: [&str; 6] = [
 ];
 
 antiphon_core::settings! {
-    /// Deepgram's voices.
+    /// What only Deepgram's voices take.
     pub struct DeepgramSpeechSettings {
         /// Speed of its voices, by which `[tts] speed` is multiplied. Aura-2's English and Spanish voices take it.
         speed: f32 = 1.0, check(Check::Between(SPEEDS.0, SPEEDS.1));
@@ -41,7 +41,7 @@ antiphon_core::settings! {
 /// Where the server is and how it is to speak.
 #[derive(Clone, Debug)]
 pub struct DeepgramSpeechOptions {
-    /// Without `/v1`.
+    /// The server's address without `/v1`: `https://api.deepgram.com`.
     pub base_url: String,
     /// Never part of an error.
     pub api_key: ApiKey,
@@ -71,7 +71,7 @@ impl Default for DeepgramSpeechOptions {
     }
 }
 
-/// Deepgram's voices.
+/// Deepgram's speech synthesis over HTTP, one request for each clause.
 pub struct DeepgramSpeech {
     remote: Remote,
     voices: Voices,

@@ -15,6 +15,9 @@ use super::server::{Auth, Vendor, with_key};
 use crate::remote::chat::{completion, traced};
 use crate::remote::{ApiKey, Bounds, Remote};
 
+/// The values of `reasoning_effort` that OpenAI takes; only Groq takes `default`.
+const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"];
+
 antiphon_core::settings! {
     /// OpenAI's language models, and servers like it.
     pub struct OpenAiChatSettings {
@@ -25,9 +28,6 @@ antiphon_core::settings! {
         reasoning_effort: Option<String> = None, check(Check::OneOf(EFFORTS)), example("\"low\"");
     }
 }
-
-/// As OpenAI has them; `default` is Groq's.
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"];
 
 /// Where the server is and what to ask it for.
 #[derive(Clone, Debug)]

@@ -16,11 +16,11 @@ pub enum Auth {
 /// The vendor of a server, recognised by its host. It decides which extensions of the API are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vendor {
-    /// `api.openai.com`
+    /// OpenAI itself, at `api.openai.com`.
     OpenAi,
-    /// `RESOURCE.openai.azure.com`
+    /// Azure, at `RESOURCE.openai.azure.com`.
     Azure,
-    /// Any other server.
+    /// Any other server with OpenAI's interface.
     Other,
 }
 

@@ -16,7 +16,7 @@ const ROUNDS: usize = 10;
 pub(crate) enum Baseline {
     /// A result that was written earlier. The machine may have been in another state then.
     Result(Box<RunResult>),
-    /// Another configuration.
+    /// The present program with another configuration, measured in turn with this one.
     Config(PathBuf),
     /// Another version of the program.
     Program(PathBuf),
@@ -45,21 +45,21 @@ impl Baseline {
 }
 
 /// The two sides of a comparison.
-pub(crate) struct Sides<'a> {
-    pub(crate) baseline: Side<'a>,
-    pub(crate) candidate: Side<'a>,
+pub(crate) struct ComparedPair<'a> {
+    pub(crate) baseline: ComparedProgram<'a>,
+    pub(crate) candidate: ComparedProgram<'a>,
     pub(crate) recording: Option<&'a Path>,
 }
 
-/// One side of a comparison.
-pub(crate) struct Side<'a> {
+/// One side of a comparison: a program and how it is configured.
+pub(crate) struct ComparedProgram<'a> {
     pub(crate) program: &'a Path,
     pub(crate) config: Option<&'a Path>,
     /// Keys that override the configuration.
     pub(crate) settings: &'a [(String, String)],
 }
 
-impl Sides<'_> {
+impl ComparedPair<'_> {
     /// Measures how long a component takes on both sides, alternating between them, with `iterations` on each side in
     /// total. `each` is called after every round.
     pub(crate) async fn measure(
@@ -84,7 +84,7 @@ impl Sides<'_> {
         figures: impl Fn(Measured) -> Option<Vec<f64>>,
         mut each: impl FnMut(),
     ) -> Result<Vec<Round>> {
-        let start = |side: &Side<'_>| {
+        let start = |side: &ComparedProgram<'_>| {
             let (program, config) = (side.program.to_owned(), side.config.map(Path::to_owned));
             let (settings, recording) = (side.settings.to_vec(), self.recording.map(Path::to_owned));
             let component = component.to_owned();

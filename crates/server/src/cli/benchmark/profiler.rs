@@ -3,9 +3,9 @@
 use antiphon_telemetry::profile::{CpuSampler, HeapSampler, Profile, ProfileError};
 use anyhow::Result;
 
-/// What is sampled.
+/// The sampler that runs during the benchmark.
 pub(crate) enum Profiler {
-    /// Samples CPU time.
+    /// Samples the functions that use CPU time.
     Cpu(CpuSampler),
     /// Samples memory that is allocated and not freed.
     Heap(HeapGrowth),

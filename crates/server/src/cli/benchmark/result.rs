@@ -15,7 +15,7 @@ pub(crate) struct RunResult {
     pub(crate) commit: String,
     /// The machine: processor, cores, memory.
     pub(crate) machine: String,
-    /// The configured engines.
+    /// The names of the configured engines, of which the results hold.
     pub(crate) engines: String,
     /// When it was measured, in seconds since 1970.
     pub(crate) at: u64,

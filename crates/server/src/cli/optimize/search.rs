@@ -7,7 +7,7 @@ use antiphon_lab::search::{Knob, Point, Search, Space};
 use anyhow::{Context, Result, bail};
 
 use crate::cli::benchmark::child::Runner;
-use crate::cli::benchmark::compare::{Side, Sides};
+use crate::cli::benchmark::compare::{ComparedPair, ComparedProgram};
 use crate::findings::{Goal, Settings};
 
 /// The search, with the program and the configuration that it is for.
@@ -80,8 +80,9 @@ impl Optimizer<'_> {
     /// certainly better.
     pub(super) async fn verify(&self, settings: &Settings) -> Result<Option<Comparison>> {
         let (today, keys) = (self.keys(&Settings::new()), self.keys(settings));
-        let side = |settings| Side { program: self.program, config: self.config, settings };
-        let sides = Sides { baseline: side(&today), candidate: side(&keys), recording: self.recording };
+        let side = |settings| ComparedProgram { program: self.program, config: self.config, settings };
+        let sides =
+            ComparedPair { baseline: side(&today), candidate: side(&keys), recording: self.recording };
         if self.goal == Goal::Cost {
             let rounds = sides.measure_cpu(self.goal.component(), self.iterations).await?;
             return Ok(compare(&rounds));

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`.
+//! `POST /v1/chat/completions`: answers a conversation in writing.
 
 mod reply;
 mod request;

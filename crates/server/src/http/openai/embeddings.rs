@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`.
+//! `POST /v1/embeddings`: turns texts into vectors.
 
 use std::sync::Arc;
 

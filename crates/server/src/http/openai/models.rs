@@ -20,7 +20,7 @@ pub(super) struct Model {
     owned_by: &'static str,
 }
 
-/// All engines.
+/// The list of the models of all stages.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ModelList {
     object: &'static str,

@@ -1,4 +1,4 @@
-//! `POST /v1/audio/transcriptions`.
+//! `POST /v1/audio/transcriptions`: turns a recording into text.
 
 mod decode;
 mod format;

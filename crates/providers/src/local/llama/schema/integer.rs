@@ -12,8 +12,8 @@ const MAX_DIGITS: usize = 20;
 
 impl Rules<'_> {
     pub(super) fn integer(&mut self, keys: &Map<String, Value>) -> Result<String> {
-        let least = bound(keys, "minimum", "exclusiveMinimum", Side::Least)?;
-        let most = bound(keys, "maximum", "exclusiveMaximum", Side::Most)?;
+        let least = bound(keys, "minimum", "exclusiveMinimum", BoundSide::Least)?;
+        let most = bound(keys, "maximum", "exclusiveMaximum", BoundSide::Most)?;
         if least.is_none() && most.is_none() {
             return Ok(self.primitive("integer"));
         }
@@ -46,14 +46,19 @@ fn digits(number: i128) -> usize {
 }
 
 #[derive(Clone, Copy)]
-enum Side {
+enum BoundSide {
     Least,
     Most,
 }
 
 /// The tightest whole number that two keys allow on one side. In JSON Schema's draft 4 the exclusive bound was a flag of
 /// the other one.
-fn bound(keys: &Map<String, Value>, inclusive: &str, exclusive: &str, side: Side) -> Result<Option<i128>> {
+fn bound(
+    keys: &Map<String, Value>,
+    inclusive: &str,
+    exclusive: &str,
+    side: BoundSide,
+) -> Result<Option<i128>> {
     let is_flagged = keys.get(exclusive) == Some(&Value::Bool(true));
     let number = |key: &str, is_exclusive: bool| match keys.get(key) {
         None | Some(Value::Bool(_)) => Ok(None),
@@ -64,13 +69,13 @@ fn bound(keys: &Map<String, Value>, inclusive: &str, exclusive: &str, side: Side
     };
     let bounds = [number(inclusive, is_flagged)?, number(exclusive, true)?].into_iter().flatten();
     Ok(match side {
-        Side::Least => bounds.max(),
-        Side::Most => bounds.min(),
+        BoundSide::Least => bounds.max(),
+        BoundSide::Most => bounds.min(),
     })
 }
 
 /// The first whole number inside a bound.
-fn inwards(bound: &Value, is_exclusive: bool, side: Side) -> Option<i128> {
+fn inwards(bound: &Value, is_exclusive: bool, side: BoundSide) -> Option<i128> {
     let whole = bound.as_i64().map(i128::from).or_else(|| bound.as_u64().map(i128::from));
     let (down, up) = match whole {
         Some(whole) => (whole, whole),
@@ -78,10 +83,10 @@ fn inwards(bound: &Value, is_exclusive: bool, side: Side) -> Option<i128> {
         None => bound.as_f64().map(|bound| (bound.floor() as i128, bound.ceil() as i128))?,
     };
     Some(match (side, is_exclusive) {
-        (Side::Least, false) => up,
-        (Side::Least, true) => down.saturating_add(1),
-        (Side::Most, false) => down,
-        (Side::Most, true) => up.saturating_sub(1),
+        (BoundSide::Least, false) => up,
+        (BoundSide::Least, true) => down.saturating_add(1),
+        (BoundSide::Most, false) => down,
+        (BoundSide::Most, true) => up.saturating_sub(1),
     })
 }
 

@@ -7,15 +7,17 @@ use serde_json::json;
 use super::*;
 use crate::remote::listening::script::{self, Vendor};
 
+/// Samples of one word: half a second at 16 kHz.
+const WORD: usize = 8_000;
+/// Samples after which the text becomes final.
+const STRETCH: usize = 4 * WORD;
+
 /// A server that recognises a word every half second. Its text becomes final every two seconds and on request.
 #[derive(Default)]
 struct Server {
     samples: usize,
     settled: usize,
 }
-
-const WORD: usize = 8_000;
-const STRETCH: usize = 4 * WORD;
 
 impl Server {
     fn results(&mut self, is_final: bool, from_finalize: bool) -> String {

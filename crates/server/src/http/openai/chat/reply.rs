@@ -13,7 +13,7 @@ const MAX_CALLS: usize = 128;
 /// tokens of about 4 bytes), and ends the answer of an engine that never stops.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// A whole answer.
+/// A whole answer, as it is sent when it is not streamed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Completion {
     id: String,
@@ -28,7 +28,7 @@ pub(super) struct Completion {
 struct CompletionChoice {
     index: usize,
     message: AnswerMessage,
-    /// Always null.
+    /// Always null, because no engine tells probabilities.
     logprobs: Option<bool>,
     finish_reason: &'static str,
 }
@@ -37,7 +37,7 @@ struct CompletionChoice {
 struct AnswerMessage {
     role: &'static str,
     content: Option<String>,
-    /// Always null.
+    /// Always null: when the model refuses, it says so in `content`.
     refusal: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<AnswerCall>,

@@ -24,24 +24,24 @@ pub(in super::super) struct ChatBody {
     #[serde(default)]
     tools: Vec<FunctionTool>,
     tool_choice: Option<Choice>,
-    /// 0 to 2.
+    /// Randomness of the answer, from 0 to 2.
     temperature: Option<f32>,
-    /// 0 to 1.
+    /// Nucleus sampling, from 0 to 1.
     top_p: Option<f32>,
     max_completion_tokens: Option<u32>,
     /// The old name of `max_completion_tokens`.
     max_tokens: Option<u32>,
     stop: Option<Stop>,
     seed: Option<i64>,
-    /// Only 1.
+    /// How many answers are made. Only 1 is possible.
     n: Option<u32>,
-    /// Only `text`.
+    /// The form of the answer. Only `text` is possible.
     response_format: Option<ResponseFormat>,
-    /// Only false.
+    /// Whether probabilities are sent. Only false is possible.
     logprobs: Option<bool>,
 }
 
-/// How to stream.
+/// What a streamed answer contains beside the text.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 pub(super) struct StreamOptions {
     /// Whether the last chunk contains the tokens that were used.

@@ -21,7 +21,7 @@ pub(in super::super) struct SpeechBody {
     voice: Option<VoiceName>,
     /// `wav` (the default), `pcm` (16-bit little-endian mono at 24 kHz, no header), `opus` (in Ogg) or `flac`.
     response_format: Option<String>,
-    /// 0.25 to 4.
+    /// Speed of speech, from 0.25 to 4; 1 is normal.
     speed: Option<f32>,
     /// `audio` (the default) or `sse`.
     stream_format: Option<String>,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Understood;
 use super::options::Options;
 
-/// The text alone.
+/// The text without timestamps.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Plain {
     text: String,

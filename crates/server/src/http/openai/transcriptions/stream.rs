@@ -23,7 +23,7 @@ pub(super) enum TextEvent {
     /// The end of the stream. If the engine has corrected words that it had been sure of, this text is the right one.
     #[serde(rename = "transcript.text.done")]
     Done {
-        /// The whole text.
+        /// The text of the whole recording.
         text: String,
     },
 }

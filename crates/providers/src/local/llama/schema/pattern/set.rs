@@ -1,4 +1,4 @@
-//! Sets of characters.
+//! Sets of characters, as a pattern's class names them and a grammar needs them.
 
 /// What may stand in a JSON string without an escape.
 const ALLOWED: &[(char, char)] =

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
 
+/// How often llama.cpp repeats something at most, times the rules that stand in the parentheses it repeats.
+const MAX_REPEATED: u64 = 2_000;
+
 /// A grammar that is read.
 pub(super) struct Matcher {
     rules: BTreeMap<String, Node>,
@@ -18,9 +21,6 @@ enum Node {
     Choice(Vec<Node>),
     Repeated(Box<Node>, u64, Option<u64>),
 }
-
-/// How often llama.cpp repeats something at most, times the rules that stand in the parentheses it repeats.
-const MAX_REPEATED: u64 = 2_000;
 
 impl Matcher {
     /// Reads a grammar. Fails for whatever llama.cpp would refuse, loop over or end the process for.
