@@ -1,5 +1,4 @@
 use antiphon_core::settings::KeyInfo;
-use antiphon_core::settings::KeyInfo;
 use proptest::prelude::*;
 
 use super::*;
