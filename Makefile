@@ -1,5 +1,5 @@
 # Two commands: `make run` and `make test`. The others are for working on Antiphon.
-.PHONY: run test build models fmt bench config-pages emotion-model clean
+.PHONY: run test build models fmt bench attack config-pages emotion-model clean
 SHELL := /bin/bash
 ANTIPHON := target/release/antiphon
 
@@ -22,6 +22,10 @@ fmt:
 bench:
 	@cargo bench -p antiphon-audio
 	@cargo bench -p antiphon-server --bench density
+
+# Attacks a server of its own while people talk to it, and prints the worst that happened to one of them.
+attack: build models
+	@cargo bench --locked -p antiphon-server --bench attack
 
 # Writes the example file and the reference page of the configuration anew, from the declarations of its keys.
 config-pages: build

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use antiphon_core::measure::Stage;
 use antiphon_core::{
     BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, RateLimits, Requester, Result,
-    Usage,
+    Share, Usage,
 };
 use antiphon_flow::{AnswerBounds, Breaker, Guarded, LimitBounds, Scheduler, Targets};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -73,7 +73,7 @@ fn breaker() -> f64 {
 fn scheduler() -> f64 {
     let wait = Arc::new(Stage::new("wait"));
     let scheduler = Arc::new(Scheduler::new("llm test".into(), LimitBounds::default(), wait));
-    time(CALLS, || drop(black_box(&scheduler).acquire(Priority::LiveTurn).now_or_never()))
+    time(CALLS, || drop(black_box(&scheduler).acquire(Priority::LiveTurn, Share::Server).now_or_never()))
 }
 
 /// Reads the whole answer, for which nothing has to be awaited.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Llm, LlmCard, Priority,
-    Result, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, TtsCard,
+    Result, Share, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, TtsCard,
 };
 use tokio::time::timeout_at;
 
@@ -46,8 +46,8 @@ impl Llm for Guarded<dyn Llm> {
             is_useful: |delta| !matches!(delta, ChatDelta::Text(text) if text.is_empty()),
             is_last: |delta| matches!(delta, ChatDelta::Done { .. }),
         };
-        let (engine, priority) = (self.engine.clone(), request.priority);
-        watch(self.target.clone(), priority, move || engine.chat(request), &KIND)
+        let (engine, counted) = (self.engine.clone(), (request.priority, request.requester.share.clone()));
+        watch(self.target.clone(), counted, move || engine.chat(request), &KIND)
     }
 
     /// Passed on only while the engine works: it is an optimisation that nobody waits for.
@@ -66,8 +66,8 @@ impl Tts for Guarded<dyn Tts> {
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         const KIND: AnswerKind<AudioChunk> =
             AnswerKind { piece: "audio", is_useful: |chunk| !chunk.samples.is_empty(), is_last: |_| false };
-        let (engine, priority) = (self.engine.clone(), request.priority);
-        watch(self.target.clone(), priority, move || engine.speak(request), &KIND)
+        let (engine, counted) = (self.engine.clone(), (request.priority, request.requester.share.clone()));
+        watch(self.target.clone(), counted, move || engine.speak(request), &KIND)
     }
 }
 
@@ -79,7 +79,8 @@ impl Embed for Guarded<dyn Embed> {
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let (engine, target) = (self.engine.clone(), self.target.clone());
         Box::pin(async move {
-            let mut request = Request::admit(target, priority).await?;
+            // An embedding is counted on nobody's account: identical texts of several callers are embedded together.
+            let mut request = Request::admit(target, priority, Share::Server).await?;
             let embedded = timeout_at(request.first_by(), engine.embed(texts, priority)).await;
             let embedded = embedded.unwrap_or_else(|_| Err(request.late("vector")));
             match &embedded {
@@ -107,7 +108,8 @@ impl Stt for Guarded<dyn Stt> {
         options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
-        transcripts::watch(self.target.clone(), options.priority, audio, |audio| {
+        let counted = (options.priority, options.requester.share.clone());
+        transcripts::watch(self.target.clone(), counted, audio, |audio| {
             self.engine.transcribe(options, audio)
         })
     }

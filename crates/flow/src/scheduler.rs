@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use antiphon_core::measure::Stage;
-use antiphon_core::{Error, ErrorKind, Priority, RateLimit, Result, lock};
+use antiphon_core::{Error, ErrorKind, Priority, RateLimit, Result, Share, lock};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::limit::{Limit, LimitBounds, Sample};
-use queue::{Class, Queue};
+use queue::{CAPACITY_EACH, Class, Queue};
 
 pub(crate) use queue::{CAPACITY, Class as PriorityClass};
+
+/// After this time whoever was refused because too many wait is told to ask again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Lets requests through to one engine.
 pub struct Scheduler {
@@ -66,20 +69,23 @@ impl Scheduler {
         Self { target, state: Mutex::new(state), wait }
     }
 
-    /// Waits until a request of this priority may be sent. Dropping the future gives up the place in the queue.
+    /// Waits until a request of this priority may be sent, on the account of `share`. Dropping the future gives up the place in
+    /// the queue.
     ///
     /// # Errors
-    /// `Unavailable` when the queue is full, when a more urgent request took the place in it, or after the longest wait
-    /// of this priority; `RateLimited` when the engine takes nothing for longer than that.
+    /// `RateLimited`, which is no failure of the engine: when the queue is full, in all or for this share, when a more urgent
+    /// request took the place in it, after the longest wait of this priority, or when the engine takes nothing for longer than
+    /// that.
     pub fn acquire(
         self: &Arc<Self>,
         priority: Priority,
+        share: Share,
     ) -> impl Future<Output = Result<Permit>> + Send + use<> {
         let scheduler = Arc::clone(self);
         async move {
             let class = Class::of(priority);
             let since = Instant::now();
-            let waited = match scheduler.enter(class, since)? {
+            let waited = match scheduler.enter(class, share, since)? {
                 Entered::Started(permit) => {
                     scheduler.wait.record(Duration::ZERO);
                     return Ok(permit);
@@ -92,8 +98,8 @@ impl Scheduler {
     }
 
     /// A permit at once, whatever the limit: for requests that cannot wait but count as in flight.
-    pub fn count(self: &Arc<Self>, priority: Priority) -> Permit {
-        lock(&self.state).start(self, Class::of(priority), Instant::now())
+    pub fn count(self: &Arc<Self>, priority: Priority, share: Share) -> Permit {
+        lock(&self.state).start(self, Class::of(priority), share, Instant::now())
     }
 
     /// How many requests may be in flight.
@@ -122,16 +128,20 @@ impl Scheduler {
         Load { limit: state.limit.now(), in_flight: state.queue.in_flight(), counts: state.counts }
     }
 
-    fn enter(self: &Arc<Self>, class: Class, now: Instant) -> Result<Entered> {
+    fn enter(self: &Arc<Self>, class: Class, share: Share, now: Instant) -> Result<Entered> {
         let mut state = lock(&self.state);
         if state.queue.is_next(class, state.limit.now()) && state.closed_until(class, now).is_none() {
-            return Ok(Entered::Started(state.start(self, class, now)));
+            return Ok(Entered::Started(state.start(self, class, share, now)));
         }
         if let Some(until) = state.closed_until(class, now)
             && until - now > class.longest_wait()
         {
             state.counts.refused += 1;
             return Err(self.paused(until - now));
+        }
+        if state.queue.is_full_for(&share) {
+            state.counts.refused += 1;
+            return Err(self.full_for_one());
         }
         let displaced = if state.queue.is_full() {
             let Some(least) = state.queue.displace(class) else {
@@ -144,7 +154,7 @@ impl Scheduler {
             None
         };
         let (waiter, granted) = oneshot::channel();
-        let place = state.queue.push(class, now, waiter);
+        let place = state.queue.push(class, share, now, waiter);
         drop(state);
         if let Some(least) = displaced {
             // Its receiver may have been dropped just now.
@@ -160,8 +170,8 @@ impl Scheduler {
         let now = Instant::now();
         let mut started = Vec::new();
         let mut state = lock(&self.state);
-        while let Some((class, waiter)) = state.next(now) {
-            started.push((waiter, state.start(self, class, now)));
+        while let Some((class, share, waiter)) = state.next(now) {
+            started.push((waiter, state.start(self, class, share, now)));
         }
         let alarm = state.next_alarm(now);
         drop(state);
@@ -176,8 +186,15 @@ impl Scheduler {
 
     fn full(&self) -> Error {
         let target = &self.target;
-        Error::unavailable(format!(
+        overloaded(format!(
             "{target} is overloaded and its queue is full: {CAPACITY} requests wait; send fewer at a time or ask again later"
+        ))
+    }
+
+    fn full_for_one(&self) -> Error {
+        let target = &self.target;
+        overloaded(format!(
+            "{CAPACITY_EACH} of your requests wait for {target} already: send fewer at a time or ask again later"
         ))
     }
 
@@ -189,6 +206,11 @@ impl Scheduler {
         );
         Error::new(ErrorKind::RateLimited, message).with_retry_after(wait)
     }
+}
+
+/// Too many requests wait: for whoever asked, and not because the engine failed.
+fn overloaded(message: String) -> Error {
+    Error::new(ErrorKind::RateLimited, message).with_retry_after(ASK_AGAIN)
 }
 
 /// Dispatches once a paused engine may be asked again.
@@ -205,15 +227,15 @@ impl SchedulerState {
         self.limit.closed_until(class.share(), now)
     }
 
-    fn next(&mut self, now: Instant) -> Option<(Class, Waiter)> {
+    fn next(&mut self, now: Instant) -> Option<(Class, Share, Waiter)> {
         let limit = &self.limit;
         self.queue.next(limit.now(), now, |class| limit.closed_until(class.share(), now).is_none())
     }
 
-    fn start(&mut self, scheduler: &Arc<Scheduler>, class: Class, now: Instant) -> Permit {
+    fn start(&mut self, scheduler: &Arc<Scheduler>, class: Class, share: Share, now: Instant) -> Permit {
         self.limit.sent();
-        let in_flight = self.queue.start(class);
-        Permit { scheduler: Arc::clone(scheduler), class, began: now, in_flight }
+        let in_flight = self.queue.start(class, &share);
+        Permit { scheduler: Arc::clone(scheduler), class, share, began: now, in_flight }
     }
 
     /// Notes the time at which the first waiting request may be sent; `None` if none waits for the time or an earlier alarm is set.
@@ -256,7 +278,7 @@ impl Waiting {
                 let wait = longest.as_secs();
                 let message =
                     format!("{target} is overloaded: no place became free in {wait} s; ask again later");
-                Err(Error::unavailable(message))
+                Err(overloaded(message))
             }
         }
     }
@@ -275,6 +297,7 @@ impl Drop for Waiting {
 pub struct Permit {
     scheduler: Arc<Scheduler>,
     class: Class,
+    share: Share,
     began: Instant,
     in_flight: usize,
 }
@@ -301,7 +324,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        lock(&self.scheduler.state).queue.finish(self.class);
+        lock(&self.scheduler.state).queue.finish(self.class, &self.share);
         self.scheduler.dispatch();
     }
 }

@@ -6,6 +6,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod live_work;
 pub mod local;
 mod loudness;
 pub mod pool;

@@ -3,19 +3,23 @@
 //! All local models share a few threads, so that they do not compete for the cores. A model registers an operation,
 //! whose jobs carry a priority each. A thread that takes a job also takes the jobs of the same operation that wait at
 //! that moment, up to the operation's largest batch. It never waits for a batch to fill.
+//!
+//! Jobs for which nobody waits in silence go another way than those of live turns (see `ready.rs`), and among equals a call
+//! that has used much of the machine comes after one that has used little.
 #![expect(clippy::disallowed_methods, reason = "threads without a runtime, whose work takes real time")]
 
 mod activity;
+mod ready;
 #[cfg(test)]
 mod tests;
 mod ticket;
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Gauge, Level, Tunable};
@@ -23,12 +27,27 @@ use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result, lock};
 use tokio::sync::oneshot;
 
 use self::activity::Activity;
+use self::ready::{Duty, Lane, ReadyQueue};
 use self::ticket::Ticket;
+use crate::live_work::{LiveJob, LiveWork};
 
 /// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
 /// The largest batch of any model.
 pub const MAX_BATCH: usize = 32;
+/// The largest batch of jobs for which nobody waits in silence: a live turn that begins meanwhile may have to wait for it.
+const MAX_BACKGROUND_BATCH: usize = 4;
+/// How soon an idle thread looks whether calls are still under way while other jobs wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How many times the time that the threads worked for a call moves its next turn back: a call that keeps more than a quarter of
+/// one thread busy comes after those that use less. A call in which people take turns keeps some 5 % of one busy.
+const WEIGHT: u32 = 4;
+/// How much of that is forgiven: the work of one turn comes at once, some 500 ms of a thread.
+const BURST: Duration = Duration::from_secs(2);
+/// The longest time by which a call's jobs come after those of others, so that nobody is kept waiting for ever.
+const LATEST_TURN: Duration = Duration::from_secs(2);
+/// The lowest priority that the operating system knows (`nice`): against an ordinary thread it gets 1.5 % of a core.
+const LOWEST: i32 = 19;
 
 /// The threads and the jobs that wait for them. Dropping the pool ends each thread after its current job.
 pub struct ModelPool {
@@ -39,8 +58,12 @@ pub struct ModelPool {
 
 struct Shared {
     ready: Mutex<ReadyQueue>,
+    /// Wakes an ordinary thread.
     wake: Condvar,
-    /// How many threads run the models.
+    /// Wakes the thread for background jobs.
+    wake_background: Condvar,
+    live: Arc<LiveWork>,
+    /// How many ordinary threads run the models.
     workers: usize,
     /// No batch is larger than this, even if its operation allows it.
     max_batch: AtomicUsize,
@@ -53,14 +76,11 @@ impl Component for Shared {
     }
 
     fn levels(&self) -> Vec<Level> {
-        vec![
-            Level::new("waiting", lock(&self.ready).tickets.len() as f64, "jobs")
-                .with_limit(MAX_WAITING as f64),
-        ]
+        vec![Level::new("waiting", lock(&self.ready).len() as f64, "jobs").with_limit(MAX_WAITING as f64)]
     }
 
     fn gauges(&self) -> Vec<Gauge> {
-        let waiting = lock(&self.ready).tickets.len();
+        let waiting = lock(&self.ready).len();
         let labels = vec![("queue", "pool".to_owned()), ("priority", "all".to_owned())];
         vec![Gauge {
             name: "antiphon_queue_depth",
@@ -96,40 +116,37 @@ impl Component for Shared {
     }
 }
 
-#[derive(Default)]
-struct ReadyQueue {
-    tickets: BinaryHeap<Ticket>,
-    /// The number of the latest ticket.
-    sequence: u64,
-    /// The pool was dropped.
-    stopping: bool,
-}
-
 /// An operation without its types, as the threads see it.
 trait Work: Send + Sync {
-    /// Runs the most urgent waiting jobs as one batch, with the model state of this worker.
-    fn work(&self, worker: usize);
+    /// Runs the most urgent waiting jobs of this lane as one batch, with the model state of this worker.
+    fn work(&self, lane: Lane, worker: usize);
 }
 
 impl ModelPool {
-    /// Starts as many threads, at least one.
+    /// Starts as many threads, at least one, and one more for background jobs.
     pub fn new(threads: usize) -> Result<Self> {
         let workers = threads.max(1);
         let shared = Arc::new(Shared {
             ready: Mutex::default(),
             wake: Condvar::new(),
+            wake_background: Condvar::new(),
+            live: Arc::default(),
             workers,
             max_batch: AtomicUsize::new(MAX_BATCH),
             started: Instant::now(),
         });
         let spawn = |worker: usize| {
             let shared = shared.clone();
-            let thread = std::thread::Builder::new().name(format!("model-{worker}"));
+            let (name, duty) = match worker {
+                background if background == workers => ("model-background".to_owned(), Duty::Background),
+                ordinary => (format!("model-{ordinary}"), Duty::Ordinary),
+            };
+            let thread = std::thread::Builder::new().name(name);
             thread
-                .spawn(move || serve(&shared, worker))
+                .spawn(move || serve(&shared, duty, worker))
                 .map_err(|e| Error::internal(format!("cannot start a model thread: {e}")))
         };
-        let threads = (0..workers).map(spawn).collect::<Result<_>>()?;
+        let threads = (0..=workers).map(spawn).collect::<Result<_>>()?;
         Ok(Self { shared, threads, operations: Mutex::default() })
     }
 
@@ -154,9 +171,12 @@ impl ModelPool {
         O: Send + 'static,
     {
         let state = |_| open().map(|state| Mutex::new(Some(state)));
+        let mut states: Vec<_> = (0..self.shared.workers).map(state).collect::<Result<_>>()?;
+        // The thread for background jobs opens its state when it first needs one: many servers have calls only.
+        states.push(Mutex::new(None));
         let inner = Arc::new(Inner {
             queue: Mutex::default(),
-            states: (0..self.shared.workers).map(state).collect::<Result<_>>()?,
+            states,
             max_batch,
             shared: self.shared.clone(),
             open: Box::new(open),
@@ -180,9 +200,14 @@ impl ModelPool {
         std::iter::once(pool).chain(operations).collect()
     }
 
+    /// What is known of live turns here.
+    pub fn live_work(&self) -> &Arc<LiveWork> {
+        &self.shared.live
+    }
+
     /// Number of jobs that wait now.
     pub fn waiting(&self) -> usize {
-        lock(&self.shared.ready).tickets.len()
+        lock(&self.shared.ready).len()
     }
 }
 
@@ -190,6 +215,7 @@ impl Drop for ModelPool {
     fn drop(&mut self) {
         lock(&self.shared.ready).stopping = true;
         self.shared.wake.notify_all();
+        self.shared.wake_background.notify_all();
         for thread in self.threads.drain(..) {
             // Jobs are run under `catch_unwind`: a thread does not panic.
             let _ = thread.join();
@@ -197,23 +223,42 @@ impl Drop for ModelPool {
     }
 }
 
-fn serve(shared: &Shared, worker: usize) {
-    loop {
-        let ticket = {
-            let mut ready = lock(&shared.ready);
-            loop {
-                if ready.stopping {
-                    return;
-                }
-                match ready.tickets.pop() {
-                    Some(ticket) => break ticket,
-                    None => ready = shared.wake.wait(ready).unwrap_or_else(PoisonError::into_inner),
-                }
-            }
-        };
+fn serve(shared: &Shared, duty: Duty, worker: usize) {
+    if duty == Duty::Background {
+        give_way();
+    }
+    while let Some((lane, ticket)) = shared.wait(duty) {
         // The jobs of an operation that was dropped are dropped with it.
         if let Some(operation) = ticket.operation.upgrade() {
-            operation.work(worker);
+            operation.work(lane, worker);
+        }
+    }
+}
+
+/// Lowers this thread's priority. Where the system does not allow it, background jobs only cost live turns more.
+fn give_way() {
+    // On Linux the priority is that of the thread, elsewhere that of the whole program.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(LOWEST);
+}
+
+impl Shared {
+    /// Waits for a job that a thread with this duty may run; `None` when the pool was dropped.
+    fn wait(&self, duty: Duty) -> Option<(Lane, Ticket)> {
+        let wake = if duty == Duty::Ordinary { &self.wake } else { &self.wake_background };
+        let mut ready = lock(&self.ready);
+        loop {
+            if ready.stopping {
+                return None;
+            }
+            if let Some(next) = ready.next(duty, self.live.is_recent()) {
+                return Some(next);
+            }
+            ready = if ready.has_background() {
+                wake.wait_timeout(ready, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                wake.wait(ready).unwrap_or_else(PoisonError::into_inner)
+            };
         }
     }
 }
@@ -241,8 +286,13 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     /// Queues a job. Dropping the future takes it out of the queue.
     pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
         let (answer, answered) = oneshot::channel();
-        let queued =
-            self.enqueue(Job { input, priority, answer, since: Instant::now(), account: account::current() });
+        let account = account::current();
+        let now = self.shared.started.elapsed();
+        let turn = account.as_ref().map_or(now, |account| account.turn().max(now).min(now + LATEST_TURN));
+        let live = (Lane::of(priority) == Lane::Live).then(|| self.shared.live.begin());
+        let due = turn + priority.patience();
+        let job = Job { input, priority, due, answer, since: Instant::now(), account, live };
+        let queued = self.enqueue(job);
         Box::pin(async move {
             queued?;
             answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
@@ -251,18 +301,21 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
 
     fn enqueue(&self, job: Job<I, O>) -> Result<()> {
         let mut ready = lock(&self.shared.ready);
-        if ready.tickets.len() >= MAX_WAITING {
+        if ready.len() >= MAX_WAITING {
             let message =
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let due = self.shared.started.elapsed() + job.priority.patience();
-        ready.sequence += 1;
-        let sequence = ready.sequence;
+        let lane = Lane::of(job.priority);
+        ready.push(lane, job.due, Arc::downgrade(&self.work));
         self.queue.push(job);
-        ready.tickets.push(Ticket { due, sequence, operation: Arc::downgrade(&self.work) });
         drop(ready);
-        self.shared.wake.notify_one();
+        if lane == Lane::Background {
+            self.shared.wake_background.notify_one();
+        }
+        if lane == Lane::Live || !self.shared.live.is_recent() {
+            self.shared.wake.notify_one();
+        }
         Ok(())
     }
 }
@@ -270,10 +323,14 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
 struct Job<I, O> {
     input: I,
     priority: Priority,
+    /// The earliest is run first.
+    due: Duration,
     answer: oneshot::Sender<Result<O>>,
     since: Instant,
     /// The account of the call that asks.
     account: Option<Arc<Account>>,
+    /// Tells others, until the job is dropped, that there is a job of a live turn.
+    live: Option<LiveJob>,
 }
 
 trait Queue<I, O>: Send + Sync {
@@ -297,22 +354,26 @@ struct Inner<S, I, O> {
 }
 
 impl<S, I, O> Inner<S, I, O> {
-    /// The most urgent job and others of the same priority, up to the largest batch. Jobs whose caller
-    /// is gone are dropped.
-    fn take(&self) -> Vec<Job<I, O>> {
+    /// The job of this lane that is due first and others of the same priority, up to the largest batch. Jobs whose caller is
+    /// gone are dropped.
+    fn take(&self, lane: Lane) -> Vec<Job<I, O>> {
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
-        let Some(urgent) = queue.iter().map(|job| job.priority).min() else { return Vec::new() };
+        let of_lane = queue.iter().filter(|job| Lane::of(job.priority) == lane);
+        let Some(urgent) = of_lane.min_by_key(|job| job.due).map(|job| job.priority) else {
+            return Vec::new();
+        };
         let most = self.max_batch.min(self.shared.max_batch.load(Ordering::Relaxed));
-        let mut batch = Vec::new();
-        let mut at = 0;
-        while at < queue.len() && batch.len() < most {
-            if queue[at].priority == urgent {
-                batch.extend(queue.remove(at));
-            } else {
-                at += 1;
-            }
-        }
+        let most = if lane == Lane::Live { most } else { most.min(MAX_BACKGROUND_BATCH) };
+        let mut due: Vec<(Duration, usize)> =
+            queue.iter().enumerate().map(|(at, job)| (job.due, at)).collect();
+        due.retain(|(_, at)| queue[*at].priority == urgent);
+        due.sort_unstable();
+        let mut places: Vec<usize> = due.into_iter().take(most).map(|(_, at)| at).collect();
+        // Taken out from the back, so that the places in front stay as they are.
+        places.sort_unstable();
+        let mut batch: Vec<_> = places.into_iter().rev().filter_map(|at| queue.remove(at)).collect();
+        batch.reverse();
         batch
     }
 
@@ -339,13 +400,15 @@ impl<S: Send, I: Send, O: Send> Queue<I, O> for Inner<S, I, O> {
 }
 
 impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
-    fn work(&self, worker: usize) {
-        let jobs = self.take();
+    fn work(&self, lane: Lane, worker: usize) {
+        let jobs = self.take(lane);
         if jobs.is_empty() {
             return;
         }
         let (mut inputs, mut waiting, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut live = Vec::new();
         for job in jobs {
+            live.push(job.live);
             self.activity.wait.record(job.since.elapsed());
             inputs.push(job.input);
             waiting.push(job.answer);
@@ -362,8 +425,11 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
         let span = began.elapsed();
         drop(working);
         self.activity.ran(count, span, answers.is_ok());
+        drop(live);
+        let earliest = began.duration_since(self.shared.started).saturating_sub(BURST);
         for account in &accounts {
             account.charge(span / count as u32);
+            account.had_turn(earliest, span / count as u32 * WEIGHT);
         }
         // The callers may be gone by now.
         match answers {

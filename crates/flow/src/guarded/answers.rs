@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{BoxStream, Priority, Result};
+use antiphon_core::{BoxStream, Priority, Result, Share};
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout_at;
 
@@ -22,15 +22,15 @@ pub(super) struct AnswerKind<T: 'static> {
 /// Calls `ask` once the request is let through, and passes the answer on as long as it comes in time.
 pub(super) fn watch<T: Send + 'static>(
     target: Arc<Target>,
-    priority: Priority,
+    (priority, share): (Priority, Share),
     ask: impl FnOnce() -> BoxStream<'static, Result<T>> + Send + 'static,
     kind: &'static AnswerKind<T>,
 ) -> BoxStream<'static, Result<T>> {
-    stream::unfold(Step::Ask { target, priority, ask, kind }, advance).boxed()
+    stream::unfold(Step::Ask { target, priority, share, ask, kind }, advance).boxed()
 }
 
 enum Step<A, T: 'static> {
-    Ask { target: Arc<Target>, priority: Priority, ask: A, kind: &'static AnswerKind<T> },
+    Ask { target: Arc<Target>, priority: Priority, share: Share, ask: A, kind: &'static AnswerKind<T> },
     Answer(Answer<T>),
     Over,
 }
@@ -40,10 +40,12 @@ where
     A: FnOnce() -> BoxStream<'static, Result<T>>,
 {
     let mut answer = match step {
-        Step::Ask { target, priority, ask, kind } => match Request::admit(target, priority).await {
-            Ok(request) => Answer { request, pieces: ask(), kind },
-            Err(error) => return Some((Err(error), Step::Over)),
-        },
+        Step::Ask { target, priority, share, ask, kind } => {
+            match Request::admit(target, priority, share).await {
+                Ok(request) => Answer { request, pieces: ask(), kind },
+                Err(error) => return Some((Err(error), Step::Over)),
+            }
+        }
         Step::Answer(answer) => answer,
         Step::Over => return None,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{Error, ErrorKind, Priority, Result};
+use antiphon_core::{Error, ErrorKind, Priority, Result, Share};
 use tokio::time::Instant;
 
 use crate::breaker::Ticket;
@@ -18,10 +18,10 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Waits until the request may be sent.
-    pub(super) async fn admit(target: Arc<Target>, priority: Priority) -> Result<Self> {
+    /// Waits until the request may be sent, on the account of `share`.
+    pub(super) async fn admit(target: Arc<Target>, priority: Priority, share: Share) -> Result<Self> {
         let ticket = target.breaker().allow(Instant::now())?;
-        let permit = target.scheduler().acquire(priority).await?;
+        let permit = target.scheduler().acquire(priority, share).await?;
         // The engine may have broken down while the request waited.
         let ticket = ticket.renewed(permit.began())?;
         Ok(Self { target, ticket, permit, answered: false })

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use antiphon_core::{BoxStream, Error, ErrorKind, Priority, Result, SttInput, Transcript, lock};
+use antiphon_core::{BoxStream, Error, ErrorKind, Priority, Result, Share, SttInput, Transcript, lock};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +16,7 @@ use crate::target::Target;
 /// Calls `ask` with the audio if the engine works, and passes its transcripts on as long as flushes are answered in time.
 pub(super) fn watch(
     target: Arc<Target>,
-    priority: Priority,
+    (priority, share): (Priority, Share),
     audio: BoxStream<'static, SttInput>,
     ask: impl FnOnce(BoxStream<'static, SttInput>) -> BoxStream<'static, Result<Transcript>>,
 ) -> BoxStream<'static, Result<Transcript>> {
@@ -24,7 +24,7 @@ pub(super) fn watch(
         Ok(ticket) => Some(ticket),
         Err(error) => return stream::once(async move { Err(error) }).boxed(),
     };
-    let flushes = Arc::new(Flushes { target, priority, open: Mutex::default(), more: Notify::new() });
+    let flushes = Arc::new(Flushes { target, priority, share, open: Mutex::default(), more: Notify::new() });
     let transcripts = ask(listen(audio, flushes.clone()));
     stream::unfold(Some(Watched { transcripts, flushes, ticket }), async |watched| {
         let mut watched = watched?;
@@ -61,13 +61,14 @@ fn listen(mut audio: BoxStream<'static, SttInput>, flushes: Arc<Flushes>) -> Box
 struct Flushes {
     target: Arc<Target>,
     priority: Priority,
+    share: Share,
     open: Mutex<VecDeque<Permit>>,
     more: Notify,
 }
 
 impl Flushes {
     fn push(&self) {
-        let permit = self.target.scheduler().count(self.priority);
+        let permit = self.target.scheduler().count(self.priority, self.share.clone());
         lock(&self.open).push_back(permit);
         self.more.notify_one();
     }

@@ -4,15 +4,20 @@
 //! is in use already, by requests of any priority. So a place for a live turn is nearly always free, however many others wait:
 //! a running request is not interrupted, and a live turn that had to wait for one would be late. A request that has waited for
 //! long goes first, as long as few of its priority are in flight, so that nothing starves.
+//!
+//! Among requests of one priority, the next is of whoever has the fewest in flight, and among these the oldest: somebody who
+//! sends a hundred requests at once delays others by as much as somebody who sends one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use antiphon_core::Priority;
+use antiphon_core::{Priority, Share};
 use tokio::time::Instant;
 
 /// Requests that may wait for one engine: at 100 in flight, each of 2 s, this is 20 s of work.
 pub(crate) const CAPACITY: usize = 1_024;
+/// Of these, how many may be one caller's.
+pub(crate) const CAPACITY_EACH: usize = CAPACITY / 4;
 /// The share of the limit that overdue requests get ahead of more urgent ones.
 const OVERDUE: f64 = 0.1;
 
@@ -95,17 +100,21 @@ pub(super) struct Queue<W> {
     /// One map for each priority, by order of arrival.
     waiting: [BTreeMap<u64, Place<W>>; 5],
     in_flight: [usize; 5],
+    /// The same by whose they are; whoever has none is not in it.
+    in_flight_of: HashMap<Share, usize>,
     arrivals: u64,
 }
 
 struct Place<W> {
     since: Instant,
+    share: Share,
     waiter: W,
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        Self { waiting: Default::default(), in_flight: [0; 5], arrivals: 0 }
+        let in_flight_of = HashMap::new();
+        Self { waiting: Default::default(), in_flight: [0; 5], in_flight_of, arrivals: 0 }
     }
 }
 
@@ -122,6 +131,13 @@ impl<W> Queue<W> {
         self.waiting.iter().map(BTreeMap::len).sum::<usize>() >= CAPACITY
     }
 
+    /// Whether as many requests of one caller wait as may.
+    pub(super) fn is_full_for(&self, share: &Share) -> bool {
+        let places = || self.waiting.iter().flat_map(BTreeMap::values);
+        let waiting: usize = self.waiting.iter().map(BTreeMap::len).sum();
+        waiting >= CAPACITY_EACH && places().filter(|place| place.share == *share).count() >= CAPACITY_EACH
+    }
+
     /// Whether a request that comes now may start at once: there is a place for it, and no request as urgent waits.
     pub(super) fn is_next(&self, class: Class, limit: usize) -> bool {
         let nobody = self.waiting[..=class.index()].iter().all(BTreeMap::is_empty);
@@ -129,9 +145,9 @@ impl<W> Queue<W> {
     }
 
     /// Adds a request; gives the key to [`Self::remove`] it.
-    pub(super) fn push(&mut self, class: Class, since: Instant, waiter: W) -> u64 {
+    pub(super) fn push(&mut self, class: Class, share: Share, since: Instant, waiter: W) -> u64 {
         self.arrivals += 1;
-        self.waiting[class.index()].insert(self.arrivals, Place { since, waiter });
+        self.waiting[class.index()].insert(self.arrivals, Place { since, share, waiter });
         self.arrivals
     }
 
@@ -153,7 +169,7 @@ impl<W> Queue<W> {
         limit: usize,
         now: Instant,
         open: impl Fn(Class) -> bool,
-    ) -> Option<(Class, W)> {
+    ) -> Option<(Class, Share, W)> {
         if self.in_flight() >= limit {
             return None;
         }
@@ -165,18 +181,31 @@ impl<W> Queue<W> {
         });
         let urgent = || Class::ALL.into_iter().find(|class| waits(class) && self.has_place(*class, limit));
         let class = overdue.min().map(|(_, class)| class).or_else(urgent)?;
-        let (_, place) = self.waiting[class.index()].pop_first()?;
-        Some((class, place.waiter))
+        let waiting = &self.waiting[class.index()];
+        let key = *waiting.iter().min_by_key(|(key, place)| (self.in_flight_of(&place.share), **key))?.0;
+        let place = self.waiting[class.index()].remove(&key)?;
+        Some((class, place.share, place.waiter))
     }
 
     /// Counts a request as in flight; gives how many are.
-    pub(super) fn start(&mut self, class: Class) -> usize {
+    pub(super) fn start(&mut self, class: Class, share: &Share) -> usize {
         self.in_flight[class.index()] += 1;
+        *self.in_flight_of.entry(share.clone()).or_default() += 1;
         self.in_flight()
     }
 
-    pub(super) fn finish(&mut self, class: Class) {
+    pub(super) fn finish(&mut self, class: Class, share: &Share) {
         self.in_flight[class.index()] -= 1;
+        if let Some(of) = self.in_flight_of.get_mut(share) {
+            *of -= 1;
+            if *of == 0 {
+                self.in_flight_of.remove(share);
+            }
+        }
+    }
+
+    fn in_flight_of(&self, share: &Share) -> usize {
+        self.in_flight_of.get(share).copied().unwrap_or(0)
     }
 
     fn has_place(&self, class: Class, limit: usize) -> bool {

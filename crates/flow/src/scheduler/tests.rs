@@ -8,6 +8,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
+use antiphon_core::CallId;
+
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -20,7 +22,7 @@ fn scheduler(places: usize) -> Arc<Scheduler> {
 }
 
 fn now(scheduler: &Arc<Scheduler>, priority: Priority) -> Option<Result<Permit>> {
-    scheduler.acquire(priority).now_or_never()
+    scheduler.acquire(priority, Share::Server).now_or_never()
 }
 
 /// Takes as many places as the priority may have; one more request must wait.
@@ -30,9 +32,66 @@ fn fill(scheduler: &Arc<Scheduler>, priority: Priority) -> Vec<Permit> {
 
 /// Asks with this priority in a task of its own. The request is in the queue when this returns.
 async fn ask(scheduler: &Arc<Scheduler>, priority: Priority) -> tokio::task::JoinHandle<Result<Permit>> {
-    let task = tokio::spawn(scheduler.acquire(priority));
+    ask_as(scheduler, priority, Share::Server).await
+}
+
+async fn ask_as(
+    scheduler: &Arc<Scheduler>,
+    priority: Priority,
+    share: Share,
+) -> tokio::task::JoinHandle<Result<Permit>> {
+    let task = tokio::spawn(scheduler.acquire(priority, share));
     tokio::task::yield_now().await;
     task
+}
+
+/// One of many callers.
+fn somebody(number: usize) -> Share {
+    Share::Session(CallId::new(number.to_string()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_sends_much_comes_after_whoever_sends_little() {
+    let scheduler = scheduler(2);
+    let held = fill(&scheduler, Priority::LiveTurn);
+    let (much, little) = (somebody(1), somebody(2));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let asked = [&much, &much, &much, &much, &little, &little];
+    let tasks: Vec<_> = asked
+        .into_iter()
+        .map(|share| {
+            let (scheduler, order, share) = (scheduler.clone(), order.clone(), share.clone());
+            tokio::spawn(async move {
+                let permit = scheduler.acquire(Priority::Interactive, share.clone()).await.expect("in time");
+                lock(&order).push(share);
+                sleep(SECOND).await;
+                drop(permit);
+            })
+        })
+        .collect();
+    sleep(MS).await;
+    drop(held);
+    join_all(tasks).await;
+    let order: Vec<_> = lock(&order).iter().map(|share| *share == little).collect();
+    // An interactive request is given one of two places.
+    assert_eq!(order.iter().filter(|little| **little).count(), 2);
+    let last = order.iter().rposition(|little| *little).expect("some");
+    assert!(last < 4, "those of whoever asked for two come among the first four: {order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_caller_cannot_fill_the_queue() {
+    let scheduler = scheduler(1);
+    let held = fill(&scheduler, Priority::LiveTurn);
+    let mut waiting = Vec::new();
+    for _ in 0..CAPACITY_EACH {
+        waiting.push(ask_as(&scheduler, Priority::Batch, somebody(1)).await);
+    }
+    let refused = scheduler.acquire(Priority::Batch, somebody(1)).await.err().expect("too many");
+    assert_eq!((refused.kind(), refused.retry_after()), (ErrorKind::RateLimited, Some(ASK_AGAIN)));
+    let other = ask_as(&scheduler, Priority::Batch, somebody(2)).await;
+    drop(held);
+    drop(other.await.expect("no panic").expect("its turn comes"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +116,7 @@ async fn the_urgent_go_first_and_equals_in_turn() {
     let tasks = asked.into_iter().enumerate().map(|(n, priority)| {
         let (scheduler, order) = (scheduler.clone(), order.clone());
         tokio::spawn(async move {
-            let permit = scheduler.acquire(priority).await.expect("in time");
+            let permit = scheduler.acquire(priority, Share::Server).await.expect("in time");
             order.lock().expect("nobody panics").push(n);
             sleep(MS).await;
             drop(permit);
@@ -81,7 +140,7 @@ async fn live_turns(scheduler: &Arc<Scheduler>) -> Vec<Duration> {
         let (scheduler, service) = (scheduler.clone(), chance.random_range(200..400) * MS);
         tasks.push(tokio::spawn(async move {
             let since = Instant::now();
-            let permit = scheduler.acquire(Priority::LiveTurn).await.expect("in time");
+            let permit = scheduler.acquire(Priority::LiveTurn, Share::Server).await.expect("in time");
             sleep(service).await;
             drop(permit);
             since.elapsed()
@@ -101,7 +160,7 @@ async fn a_flood_of_batch_requests_leaves_live_turns_alone_and_is_answered_itsel
         .map(|_| {
             let scheduler = scheduler.clone();
             tokio::spawn(async move {
-                let permit = scheduler.acquire(Priority::Batch).await?;
+                let permit = scheduler.acquire(Priority::Batch, Share::Server).await?;
                 sleep(2 * SECOND).await;
                 drop(permit);
                 Ok::<(), Error>(())
@@ -122,7 +181,7 @@ async fn the_overdue_go_first_although_live_turns_never_cease() {
         let scheduler = scheduler.clone();
         tokio::spawn(async move {
             for _ in 0..200 {
-                let permit = scheduler.acquire(Priority::LiveTurn).await.expect("in time");
+                let permit = scheduler.acquire(Priority::LiveTurn, Share::Server).await.expect("in time");
                 sleep(300 * MS).await;
                 drop(permit);
             }
@@ -131,7 +190,7 @@ async fn the_overdue_go_first_although_live_turns_never_cease() {
     let busy = [live(), live(), live()];
     sleep(SECOND).await;
     let since = Instant::now();
-    let permit = scheduler.acquire(Priority::Batch).await.expect("in time");
+    let permit = scheduler.acquire(Priority::Batch, Share::Server).await.expect("in time");
     let waited = since.elapsed();
     assert!(waited >= 8 * SECOND && waited < 9 * SECOND, "{waited:?}");
     drop(permit);
@@ -146,8 +205,8 @@ async fn every_wait_ends() {
     let held = fill(&scheduler, Priority::LiveTurn);
     for class in Class::ALL {
         let since = Instant::now();
-        let error = scheduler.acquire(class.priority()).await.err().expect("no place");
-        assert_eq!((error.kind(), since.elapsed()), (ErrorKind::Unavailable, class.longest_wait()));
+        let error = scheduler.acquire(class.priority(), Share::Server).await.err().expect("no place");
+        assert_eq!((error.kind(), since.elapsed()), (ErrorKind::RateLimited, class.longest_wait()));
         assert_eq!(scheduler.waiting(class.priority()), 0);
     }
     let counts = scheduler.load().counts;
@@ -162,10 +221,10 @@ async fn a_full_queue_displaces_the_least_urgent() {
     let mut waiting = Vec::new();
     for n in 0..CAPACITY {
         let priority = if n == 0 { Priority::Extraction } else { Priority::Batch };
-        waiting.push(ask(&scheduler, priority).await);
+        waiting.push(ask_as(&scheduler, priority, somebody(n)).await);
     }
-    let error = scheduler.acquire(Priority::Batch).await.err().expect("is full");
-    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("queue is full"), "{error}");
+    let error = scheduler.acquire(Priority::Batch, Share::Server).await.err().expect("is full");
+    assert!(error.kind() == ErrorKind::RateLimited && error.to_string().contains("queue is full"), "{error}");
     let live = ask(&scheduler, Priority::LiveTurn).await;
     let last = waiting.pop().expect("some").await.expect("no panic");
     assert!(last.err().is_some_and(|error| error.to_string().contains("queue is full")));
@@ -195,13 +254,16 @@ async fn an_engine_that_asks_for_a_pause_gets_it_and_is_asked_right_after() {
     let permit = now(&scheduler, Priority::LiveTurn).expect("free").expect("free");
     permit.failed(&refused(1), Instant::now());
     let since = Instant::now();
-    let both = tokio::join!(scheduler.acquire(Priority::Batch), scheduler.acquire(Priority::LiveTurn));
+    let both = tokio::join!(
+        scheduler.acquire(Priority::Batch, Share::Server),
+        scheduler.acquire(Priority::LiveTurn, Share::Server)
+    );
     assert!(both.0.is_ok() && both.1.is_ok());
     assert!(since.elapsed() >= SECOND && since.elapsed() < SECOND + 10 * MS, "{:?}", since.elapsed());
     permit.failed(&refused(30), Instant::now());
     let error = now(&scheduler, Priority::LiveTurn).expect("at once").err().expect("too long");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(30 * SECOND)));
-    assert!(scheduler.acquire(Priority::Batch).await.is_ok());
+    assert!(scheduler.acquire(Priority::Batch, Share::Server).await.is_ok());
     assert!(since.elapsed() < 32 * SECOND, "{:?}", since.elapsed());
 }
 
@@ -243,7 +305,7 @@ proptest! {
             for (what, class, which) in steps {
                 let priority = Class::ALL[class].priority();
                 match what {
-                    0 | 1 => asking.push(Box::pin(scheduler.acquire(priority))),
+                    0 | 1 => asking.push(Box::pin(scheduler.acquire(priority, Share::Server))),
                     2 if !asking.is_empty() => drop(asking.swap_remove(which % asking.len())),
                     3 if !held.is_empty() => drop(held.swap_remove(which % held.len())),
                     4 => tokio::time::advance(which as u32 * 100 * MS).await,

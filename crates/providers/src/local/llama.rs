@@ -9,6 +9,7 @@
 //! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
 
 mod prompt;
+mod reader;
 mod sampling;
 mod schema;
 mod slot;
@@ -24,10 +25,11 @@ use std::thread::JoinHandle;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Result};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Priority, Result};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::live_work::LiveWork;
 use crate::local::llama_settings::{LlamaSettings, MAX_PROMPT_BATCH, MIN_PROMPT_BATCH};
 use crate::local::onnx::existing;
 
@@ -80,6 +82,8 @@ struct Activity {
     /// Requests that no slot has taken yet.
     waiting: AtomicUsize,
     prompt_batch: AtomicUsize,
+    /// What is known of live turns, here and in the engines of speech.
+    live: Arc<LiveWork>,
 }
 
 impl Component for Activity {
@@ -154,8 +158,8 @@ struct Request {
 }
 
 impl Llama {
-    /// Loads a GGUF file; returns when the model is ready.
-    pub fn open(file: &Path, options: LlamaOptions) -> Result<Self> {
+    /// Loads a GGUF file; returns when the model is ready. While `live` says that a live turn is worked for, other requests wait.
+    pub fn open(file: &Path, options: LlamaOptions, live: Arc<LiveWork>) -> Result<Self> {
         let file = existing(file)?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
@@ -168,11 +172,12 @@ impl Llama {
             written: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             prompt_batch: AtomicUsize::new(prompt_batch),
+            live,
         });
         let measured = activity.clone();
         let thread = std::thread::Builder::new()
             .name("llm".to_owned())
-            .spawn(move || worker::serve(&file, &measured, &received, &ready))
+            .spawn(move || worker::serve(&file, &measured, received, &ready))
             .map_err(|e| Error::internal(format!("cannot start the language model's thread: {e}")))?;
         opened.recv().map_err(|_| Error::internal("the language model's thread ended while loading"))??;
         Ok(Self { name, requests: Some(requests), activity, thread: Some(thread) })
@@ -211,6 +216,9 @@ impl Llm for Llama {
         if self.activity.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
             return fail(Error::unavailable("too many requests wait for the embedded language model"));
         }
+        if request.priority <= Priority::Speculation {
+            self.activity.live.seen();
+        }
         let (output, mut deltas) = mpsc::unbounded_channel();
         match self.post(Request { chat: request, output: Some(output), account: account::current() }) {
             Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
@@ -238,7 +246,8 @@ mod tests {
         let models = antiphon_testkit::models();
         let file = models.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
         let settings = LlamaSettings { context: 2_048, parallel: 4, ..LlamaSettings::default() };
-        Llama::open(&file, LlamaOptions { settings, ..LlamaOptions::default() }).expect("loads")
+        Llama::open(&file, LlamaOptions { settings, ..LlamaOptions::default() }, Arc::default())
+            .expect("loads")
     }
 
     fn ask(text: &str) -> ChatRequest {
@@ -262,7 +271,8 @@ mod tests {
     fn a_corrupt_file_is_named() {
         let corrupt = tempfile::NamedTempFile::new().expect("file");
         std::fs::write(corrupt.path(), b"GGUF but not really").expect("written");
-        let error = Llama::open(corrupt.path(), LlamaOptions::default()).err().expect("corrupt");
+        let error =
+            Llama::open(corrupt.path(), LlamaOptions::default(), Arc::default()).err().expect("corrupt");
         assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
     }
 
@@ -303,6 +313,8 @@ mod tests {
         let refused = llama.chat(ask(&long)).next().await.expect("answers");
         assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
 
+        takes_marks_in_a_text_for_text(&llama).await;
+        answers_beside_a_flood(&llama).await;
         calls_tools(&llama).await;
         survives_what_it_cannot_write(&llama).await;
         crate::spec::llm(&llama).await;
@@ -319,6 +331,37 @@ mod tests {
         )
         .await;
         assert!(!text.is_empty(), "old messages give way");
+    }
+
+    /// A mark of the chat template would be one token, and would end the person's turn.
+    async fn takes_marks_in_a_text_for_text(llama: &Llama) {
+        let mut read = Vec::new();
+        for text in ["a b", "a<|im_end|><|im_start|>b"] {
+            let (_, done) = answer(llama, ChatRequest { max_tokens: Some(1), ..ask(text) }).await;
+            let ChatDelta::Done { usage, .. } = done else { unreachable!("checked") };
+            read.push(usage.input_tokens);
+        }
+        assert!(read[1] > read[0] + 6, "{read:?}");
+    }
+
+    /// Of 58,000 messages a hundred fit; with one that cannot fit, nothing is answered.
+    async fn answers_beside_a_flood(llama: &Llama) {
+        let messages: Vec<_> =
+            (0..58_000).map(|n| Message::new(Role::User, format!("Message {n}."))).collect();
+        let flood = ChatRequest { max_tokens: Some(1), ..ChatRequest::new(Requester::local(), messages) };
+        let flood = ChatRequest { priority: Priority::Interactive, ..flood };
+        let floods = (0..20).map(|_| answer(llama, flood.clone()));
+        let (floods, (beside, _)) = futures_util::join!(
+            futures_util::future::join_all(floods),
+            answer(llama, ask("What is the capital of France?"))
+        );
+        assert!(beside.contains("Paris"), "{beside}");
+        for (_, done) in floods {
+            let ChatDelta::Done { usage, .. } = done else { unreachable!("checked") };
+            assert!(usage.input_tokens < 1_024, "half the context at most: {usage:?}");
+        }
+        let huge = llama.chat(ask(&"word ".repeat(1_000_000))).next().await.expect("answers");
+        assert_eq!(huge.expect_err("too long").kind(), ErrorKind::Invalid);
     }
 
     /// No token of SmolLM2 holds the byte F2, with which this character begins.

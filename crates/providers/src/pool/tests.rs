@@ -51,7 +51,6 @@ async fn urgent_jobs_go_first_and_equals_go_together() {
         tokio::task::yield_now().await;
     }
     let jobs = [
-        operation.run("a", Priority::Batch),
         operation.run("b", Priority::LiveTurn),
         operation.run("c", Priority::LiveTurn),
         operation.run("d", Priority::Speculation),
@@ -63,7 +62,50 @@ async fn urgent_jobs_go_first_and_equals_go_together() {
     for job in jobs {
         job.await.expect("answered");
     }
-    assert_eq!(*lock(&seen), [vec!["b", "c", "e"], vec!["f"], vec!["d"], vec!["a"]]);
+    assert_eq!(*lock(&seen), [vec!["b", "c", "e"], vec!["f"], vec!["d"]]);
+}
+
+#[tokio::test]
+async fn other_work_has_a_thread_of_its_own_while_calls_are_under_way() {
+    let (pool, operation, release, seen) = blocked();
+    let gate = operation.run("gate", Priority::LiveTurn);
+    let others = ["a", "b", "c", "d", "e", "f"].map(|job| operation.run(job, Priority::Batch));
+    for job in others {
+        job.await.expect("answered although the ordinary thread is busy");
+    }
+    assert!(lock(&seen).iter().all(|batch| batch.len() <= MAX_BACKGROUND_BATCH), "a live turn waits little");
+    assert!(pool.live_work().is_running());
+    drop(release);
+    gate.await.expect("answered");
+    assert!(!pool.live_work().is_running());
+}
+
+#[tokio::test]
+async fn a_call_that_uses_much_comes_after_one_that_uses_little() {
+    let (pool, operation, release, seen) = blocked();
+    let gate = operation.run("gate", Priority::LiveTurn);
+    while pool.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let (busy, quiet) = (Account::open(), Account::open());
+    busy.had_turn(Duration::from_secs(1_000), Duration::ZERO);
+    let run = |account: &Arc<Account>, job| {
+        let _working = account::Worker::new("test").begin_for(Some(account.clone()));
+        operation.run(job, Priority::LiveTurn)
+    };
+    let jobs = [
+        run(&busy, "much 1"),
+        run(&busy, "much 2"),
+        run(&busy, "much 3"),
+        run(&quiet, "little 1"),
+        run(&quiet, "little 2"),
+    ];
+    drop(release);
+    gate.await.expect("answered");
+    for job in jobs {
+        job.await.expect("nobody waits for ever");
+    }
+    assert_eq!(lock(&seen)[0], ["much 1", "little 1", "little 2"], "a batch keeps its order of arrival");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/speaker.rs"]
 mod speaker;
 
 use std::process::ExitCode;

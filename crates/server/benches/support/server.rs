@@ -21,15 +21,22 @@ pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// Resident memory, in bytes.
     pub(crate) resident: u64,
+    /// The most that it ever was.
+    pub(crate) peak: u64,
 }
 
 impl Server {
     /// Starts the server with this text as its configuration file.
     pub(crate) fn start(settings: &str) -> anyhow::Result<Self> {
+        Self::start_program(env!("CARGO_BIN_EXE_antiphon"), settings)
+    }
+
+    /// The same with another build of the server.
+    pub(crate) fn start_program(program: &str, settings: &str) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let config = data.path().join("antiphon.toml");
         std::fs::File::create(&config)?.write_all(settings.as_bytes())?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_antiphon"))
+        let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .stdout(Stdio::piped())
@@ -51,9 +58,19 @@ impl Server {
         Ok(Self { child, address, _data: data })
     }
 
+    /// The address that the server listens on.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The URL of one of the server's WebSockets.
     pub(crate) fn socket(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
+    }
+
+    /// The URL of one of the server's other paths.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// Reads the use of CPU and memory from `/proc`.
@@ -64,7 +81,10 @@ impl Server {
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
         // Pages have 4 KiB on the machines on which the benchmarks run.
-        Ok(Usage { cpu, resident: pages * 4_096 })
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("status")?;
+        let peak: u64 = peak.split_whitespace().next().context("VmHWM")?.parse()?;
+        Ok(Usage { cpu, resident: pages * 4_096, peak: peak * 1_024 })
     }
 }
 

@@ -63,9 +63,14 @@ impl<'a> Builder<'a> {
         }
         let model = self.model("silero-vad/silero_vad.onnx");
         let gated = self.config.advanced.vad_gate;
+        let live = self.pool.live_work().clone();
         let gate = move || -> antiphon_providers::local::silero::Gate {
-            let mut gate = Gate::new();
-            Box::new(move |samples: &[i16]| !gated || gate.push(samples))
+            let (mut gate, live) = (Gate::new(), live.clone());
+            Box::new(move |samples: &[i16]| {
+                // The audio of every call comes by here, also while nobody speaks.
+                live.seen();
+                !gated || gate.push(samples)
+            })
         };
         let silero = SileroVad::open(self.runtime()?, &model, gate)?;
         let measured = silero.component();

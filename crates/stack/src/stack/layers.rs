@@ -37,8 +37,8 @@ pub(super) struct Engine<E: ?Sized> {
     pub(super) settings: String,
     /// The rate limits that its server reports.
     pub(super) limits: Arc<RateLimits>,
-    /// The most requests at a time, for remote engines.
-    pub(super) max_concurrent: Option<usize>,
+    /// How many requests the engine is given at a time.
+    pub(super) limit: LimitBounds,
     /// The price of what it is sent, in the unit of its section. Only engines of speech have one.
     pub(super) price: Option<f64>,
 }
@@ -171,7 +171,7 @@ impl<'a> Layers<'a> {
     /// The embedding engine. If it is cached, the cache is returned as well, for those who look for similar texts
     /// in it.
     pub(super) fn embed(&mut self, engines: Vec<Engine<dyn Embed>>, max_batch: usize) -> Result<EmbedLayers> {
-        let remote = engines.iter().any(|engine| engine.max_concurrent.is_some());
+        let remote = engines.iter().any(|engine| engine.limit != LimitBounds::UNLIMITED);
         let guarded = self.guard("embed", engines, AnswerBounds::EMBED, |engine, observer, target| {
             let observed: Arc<dyn Embed> = Arc::new(Observed::new(engine.inner, observer));
             Ok(Layered::new(engine.name, observed)
@@ -213,14 +213,9 @@ impl<'a> Layers<'a> {
                 first: bounds.first.saturating_sub(EARLIER),
                 stall: bounds.stall.saturating_sub(EARLIER),
             };
-            let limit = match engine.max_concurrent {
-                Some(max) => LimitBounds { min: LimitBounds::default().min.min(max), max },
-                // Engines of this process queue by priority in threads of their own, so no other limit is needed.
-                None => LimitBounds::UNLIMITED,
-            };
             let name = format!("{stage} {}{number}", engine.name);
             let bounds = if at == last { LAST } else { within };
-            let target = self.targets.add(name, bounds, limit, &engine.limits);
+            let target = self.targets.add(name, bounds, engine.limit, &engine.limits);
             guard(engine, self.observer.clone(), target)
         });
         guarded.collect()

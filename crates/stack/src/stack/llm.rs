@@ -107,7 +107,7 @@ impl Builder<'_> {
             max_tokens: llm.max_tokens,
             temperature: llm.temperature,
         };
-        let llama = Llama::open(&file, options)?;
+        let llama = Llama::open(&file, options, self.pool.live_work().clone())?;
         let measured = llama.component();
         Ok((Arc::new(llama), Some(measured)))
     }

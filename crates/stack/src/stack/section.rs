@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use antiphon_core::RateLimits;
+use antiphon_flow::LimitBounds;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::layers::Engine;
-use crate::config::{Embed, Llm, Stt, Tts};
+use crate::config::{Embed, Llm, LlmEngine, Stt, Tts};
 
 /// Most requests to a server at a time, where the configuration does not set it. Vendors allow as many or fewer.
 const DEFAULT_CONCURRENCY: usize = 256;
@@ -23,12 +24,16 @@ pub(super) trait StageSection: serde::Serialize {
     /// The most requests at a time, if configured.
     fn max_concurrent(&self) -> Option<usize>;
 
+    /// The requests that an engine of this process works on at a time. More would wait in it, where waiting looks like the engine's
+    /// own slowness. `None` if it does not limit them.
+    fn places(&self) -> Option<usize>;
+
     /// The price of the speech that the engine is sent, in the unit of its section.
     fn price(&self) -> Option<f64>;
 }
 
 macro_rules! stage_section {
-    ($section:ty, $self:ident, $engine:expr, $price:expr) => {
+    ($section:ty, $self:ident, $engine:expr, $places:expr, $price:expr) => {
         impl StageSection for $section {
             fn engine_name(&self) -> &'static str {
                 let $self = self;
@@ -44,6 +49,11 @@ macro_rules! stage_section {
                 self.advanced.max_concurrent
             }
 
+            fn places(&self) -> Option<usize> {
+                let $self = self;
+                $places
+            }
+
             fn price(&self) -> Option<f64> {
                 let $self = self;
                 $price
@@ -52,16 +62,21 @@ macro_rules! stage_section {
     };
 }
 
-stage_section!(Stt, stt, stt.engine, stt.hour_price);
-stage_section!(Llm, llm, llm.resolved_engine(), {
-    let _ = llm;
+stage_section!(Stt, stt, stt.engine, nothing(stt), stt.hour_price);
+stage_section!(
+    Llm,
+    llm,
+    llm.resolved_engine(),
+    (llm.resolved_engine() == LlmEngine::Llama).then_some(llm.llama.parallel.max(1) as usize),
+    nothing(llm)
+);
+stage_section!(Tts, tts, tts.engine, nothing(tts), tts.million_price);
+stage_section!(Embed, embed, embed.engine, nothing(embed), nothing(embed));
+
+/// The section has no such thing.
+const fn nothing<S, T>(_: &S) -> Option<T> {
     None
-});
-stage_section!(Tts, tts, tts.engine, tts.million_price);
-stage_section!(Embed, embed, embed.engine, {
-    let _ = embed;
-    None
-});
+}
 
 /// Makes the engine of a section. `make` receives the rate limits to which the engine reports.
 pub(super) fn engine<S: StageSection, E: ?Sized>(
@@ -69,15 +84,24 @@ pub(super) fn engine<S: StageSection, E: ?Sized>(
     make: impl FnOnce(&S, &Arc<RateLimits>) -> Result<Arc<E>>,
 ) -> Result<Engine<E>> {
     let limits = Arc::<RateLimits>::default();
-    let max_concurrent = || section.max_concurrent().unwrap_or(DEFAULT_CONCURRENCY).max(1);
     Ok(Engine {
         inner: make(section, &limits)?,
         name: section.engine_name().to_owned(),
         settings: settings(section)?,
         limits,
-        max_concurrent: section.is_remote().then(max_concurrent),
+        limit: limit(section),
         price: section.price(),
     })
+}
+
+/// How many requests an engine is given at a time.
+fn limit(section: &impl StageSection) -> LimitBounds {
+    if section.is_remote() {
+        let max = section.max_concurrent().unwrap_or(DEFAULT_CONCURRENCY).max(1);
+        return LimitBounds { min: LimitBounds::default().min.min(max), max };
+    }
+    // Other engines of this process queue by priority in threads of their own.
+    section.places().map_or(LimitBounds::UNLIMITED, |places| LimitBounds { min: places, max: places })
 }
 
 /// The settings of an engine, without those of other vendors and without secrets.

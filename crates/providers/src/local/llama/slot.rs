@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_core::measure::account::Account;
-use antiphon_core::{ChatDelta, FinishReason, Result, Usage};
+use antiphon_core::{ChatDelta, FinishReason, Priority, Result, Usage};
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
@@ -22,10 +22,16 @@ pub(super) struct Slot {
     pub(super) used: u64,
 }
 
-/// A reply that is being generated.
+/// A reply that waits for a slot or is being generated.
 pub(super) struct Job {
-    /// The tokens of the prompt.
+    /// The tokens that must be in the cache before the next one is generated: those of the prompt and, after an interruption,
+    /// those generated before it.
     pub(super) prompt: Vec<LlamaToken>,
+    /// Tokens of the prompt alone.
+    pub(super) asked: usize,
+    pub(super) urgency: Priority,
+    /// Whether it has begun already and had to give way to a live turn.
+    pub(super) was_interrupted: bool,
     /// Where the reply goes; `None` when the prompt is only read ahead.
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
     /// The account of the call that asked.
@@ -50,6 +56,26 @@ impl Slot {
 }
 
 impl Job {
+    /// Whether somebody waits in silence for the reply, or soon may.
+    pub(super) fn is_live(&self) -> bool {
+        self.urgency <= Priority::Speculation
+    }
+
+    /// The most tokens that it can come to hold.
+    pub(super) fn longest(&self) -> usize {
+        self.asked + if self.output.is_some() { self.max_tokens as usize } else { 0 }
+    }
+
+    /// The same, when its slot with these tokens is taken away: it will go on from there.
+    pub(super) fn interrupted(mut self, tokens: &[LlamaToken]) -> Self {
+        // A prompt that was only half read is read from its beginning.
+        if tokens.len() >= self.prompt.len() {
+            self.prompt = tokens.iter().copied().chain(self.next.take()).collect();
+        }
+        self.was_interrupted = true;
+        self
+    }
+
     /// Whether the receiver of the reply is gone.
     pub(super) fn is_unwanted(&self) -> bool {
         self.output.as_ref().is_some_and(mpsc::UnboundedSender::is_closed)
@@ -80,7 +106,7 @@ impl Job {
             finish = FinishReason::ToolCalls;
         }
         let usage = Usage {
-            input_tokens: self.prompt.len() as u64,
+            input_tokens: self.asked as u64,
             cached_tokens: self.cached as u64,
             output_tokens: u64::from(self.written),
         };

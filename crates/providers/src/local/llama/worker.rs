@@ -1,14 +1,18 @@
 //! The thread that owns the model.
+//!
+//! While somebody waits in silence for a reply, only such replies are written; all other work takes a step now and then, so
+//! that it does not end in a timeout. When the cache is full, other work gives way: it keeps what it has written and goes on
+//! when there is room again.
 
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account;
-use antiphon_core::{Error, FinishReason, Priority, Result, ToolChoice};
+use antiphon_core::{Error, FinishReason, Result};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -17,14 +21,21 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 
 use super::prompt::Prompts;
-use super::sampling::Sampler;
 use super::slot::{Job, Slot};
-use super::text::Text;
-use super::tools::Calls;
-use super::{Activity, LlamaOptions, Request};
+use super::{Activity, LlamaOptions, Request, reader};
+use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
-/// Prompt tokens that one step reads while no reply is active.
+/// Prompt tokens that one step reads while no reply is active, if somebody waits for them.
 const BATCH: usize = super::MAX_PROMPT_BATCH;
+/// Prompt tokens that one step reads while calls are under way, if nobody waits in silence for the step. A live turn that begins
+/// meanwhile waits until it is over, which takes about 50 ms on two cores.
+const BACKGROUND_BATCH: usize = 16;
+/// While live turns are answered, other work takes part in one of so many steps: a step takes about 10 ms.
+const BACKGROUND_EVERY: u64 = 16;
+/// How long a step without live turns waits at most for the engines of speech to finish theirs, so that nothing waits for ever.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How often it looks whether they have.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
 /// only a bound.
 const IDLE_WAIT: Duration = Duration::from_mins(1);
@@ -44,7 +55,7 @@ fn backend() -> Result<&'static LlamaBackend> {
 pub(super) fn serve(
     file: &Path,
     activity: &Activity,
-    requests: &Receiver<Request>,
+    requests: Receiver<Request>,
     ready: &Sender<Result<()>>,
 ) {
     let options = &activity.options;
@@ -82,44 +93,58 @@ pub(super) fn serve(
         Ok(prompts) => prompts,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    drop(ready.send(Ok(())));
-    let slots = (0..options.settings.parallel.max(1) as i32)
-        .map(|id| Slot { id, tokens: Vec::new(), job: None, used: 0 })
-        .collect();
-    let mut worker = Worker {
-        model: &model,
-        prompts,
-        context,
-        options,
-        batch: LlamaBatch::new(BATCH, 1),
-        slots,
-        queue: Vec::new(),
-        activity,
-        step: 0,
-    };
-    worker.run(requests);
+    let (prompted, jobs) = channel();
+    let (model, prompts) = (&model, &prompts);
+    std::thread::scope(|scope| {
+        // It ends when no more requests can come, and with it the sender of jobs is dropped.
+        let read = move || reader::serve(model, prompts, activity, &requests, &prompted);
+        if let Err(e) = std::thread::Builder::new().name("llm-prompts".to_owned()).spawn_scoped(scope, read) {
+            let error = Error::internal(format!("cannot start the thread that makes prompts: {e}"));
+            return drop(ready.send(Err(error)));
+        }
+        drop(ready.send(Ok(())));
+        Worker::new(model, context, activity).run(&jobs);
+    });
 }
 
-pub(super) struct Worker<'a> {
+struct Worker<'a> {
     model: &'a LlamaModel,
-    prompts: Prompts<'a>,
     context: LlamaContext<'a>,
     options: &'a LlamaOptions,
     batch: LlamaBatch<'a>,
     slots: Vec<Slot>,
     /// Most urgent first, then oldest.
-    queue: Vec<Request>,
+    queue: Vec<Job>,
     activity: &'a Activity,
     step: u64,
+    /// The latest step in which work took part for which nobody waits in silence.
+    background_step: u64,
 }
 
-impl Worker<'_> {
-    fn run(&mut self, requests: &Receiver<Request>) {
+impl<'a> Worker<'a> {
+    fn new(model: &'a LlamaModel, context: LlamaContext<'a>, activity: &'a Activity) -> Self {
+        let options = &activity.options;
+        let ids = 0..options.settings.parallel.max(1) as i32;
+        Self {
+            model,
+            context,
+            options,
+            batch: LlamaBatch::new(BATCH, 1),
+            slots: ids.map(|id| Slot { id, tokens: Vec::new(), job: None, used: 0 }).collect(),
+            queue: Vec::new(),
+            activity,
+            step: 0,
+            background_step: 0,
+        }
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>) {
         let _working = account::Worker::new("llama").begin();
         loop {
-            if !self.receive(requests) {
+            if !self.receive(jobs) {
                 return;
             }
+            self.give_way(jobs);
             self.assign();
             self.drop_unwanted();
             if let Err(error) = self.decode() {
@@ -128,65 +153,63 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes the requests that have arrived; waits for one when there is nothing to do. Returns false when
+    /// Takes the jobs that have arrived; waits for one when there is nothing to do. Returns false when
     /// the sender was dropped.
-    fn receive(&mut self, requests: &Receiver<Request>) -> bool {
+    fn receive(&mut self, jobs: &Receiver<Job>) -> bool {
         let idle = self.queue.is_empty() && self.slots.iter().all(|slot| slot.job.is_none());
         if idle {
-            match requests.recv_timeout(IDLE_WAIT) {
-                Ok(request) => self.enqueue(request),
+            match jobs.recv_timeout(IDLE_WAIT) {
+                Ok(job) => self.enqueue(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
-        while let Ok(request) = requests.try_recv() {
-            self.enqueue(request);
+        while let Ok(job) = jobs.try_recv() {
+            self.enqueue(job);
         }
         true
     }
 
-    fn enqueue(&mut self, request: Request) {
-        let urgency = |r: &Request| if r.output.is_some() { r.chat.priority } else { Priority::Batch };
-        let at = self.queue.partition_point(|queued| urgency(queued) <= urgency(&request));
-        self.queue.insert(at, request);
+    fn enqueue(&mut self, job: Job) {
+        let at = self.queue.partition_point(|queued| queued.urgency <= job.urgency);
+        self.queue.insert(at, job);
     }
 
-    /// Assigns waiting requests to free slots.
+    /// Assigns waiting jobs to free slots.
     fn assign(&mut self) {
         let mut at = 0;
         while at < self.queue.len() {
-            let unwanted =
-                self.queue[at].output.as_ref().is_some_and(tokio::sync::mpsc::UnboundedSender::is_closed);
+            let job = &self.queue[at];
+            let free = self.slots.iter().filter(|slot| slot.job.is_none()).count();
             // Reading ahead must not take the last free slot: a real request may come.
-            let free = self.slots.iter().filter(|s| s.job.is_none()).count();
-            let needed = if self.queue[at].output.is_some() { 1 } else { 2 };
-            if !unwanted && free < needed {
+            let needed = if job.output.is_some() { 1 } else { 2 };
+            if !job.is_unwanted() && (free < needed || !self.has_room(job)) {
                 at += 1;
                 continue;
             }
-            let request = self.queue.remove(at);
-            self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
-            if !unwanted {
-                self.begin(request);
+            let job = self.queue.remove(at);
+            if !job.was_interrupted {
+                self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            if !job.is_unwanted() {
+                self.begin(job);
             }
         }
     }
 
-    fn begin(&mut self, request: Request) {
-        let prompt = self.prompts.build(&request.chat, request.output.is_some());
-        let (prompt, sampler) = match prompt.and_then(|prompt| {
-            Ok((prompt, Sampler::new(self.model, self.options, &request.chat, self.step)?))
-        }) {
-            Ok(made) => made,
-            Err(error) => {
-                if let Some(output) = request.output {
-                    let _ = output.send(Err(error));
-                }
-                return;
-            }
-        };
+    /// Whether the cache can hold all that the jobs under way and this one may still need. Live turns begin in any case: other
+    /// work gives way to them.
+    fn has_room(&self, job: &Job) -> bool {
+        let jobs = || self.slots.iter().filter_map(|slot| slot.job.as_ref());
+        let needed: usize = jobs().map(Job::longest).sum();
+        job.is_live()
+            || jobs().next().is_none()
+            || needed + job.longest() <= self.options.settings.context as usize
+    }
+
+    fn begin(&mut self, mut job: Job) {
         // The last token is always read again: the reply is sampled from its logits.
-        let reusable = &prompt[..prompt.len().saturating_sub(1)];
+        let reusable = &job.prompt[..job.prompt.len().saturating_sub(1)];
         let free = |slot: &&Slot| slot.job.is_none();
         let own = self.slots.iter().filter(free).max_by_key(|s| (s.shared(reusable), u64::MAX - s.used));
         let Some(own) = own.map(|slot| slot.id) else { return };
@@ -202,19 +225,9 @@ impl Worker<'_> {
             self.keep(slot, 0);
             self.copy(best, slot, shared);
         }
-        let chat = request.chat;
-        let job = Job {
-            output: request.output,
-            account: request.account,
-            sampler,
-            cached: shared,
-            written: 0,
-            max_tokens: self.options.longest_reply(&chat),
-            next: None,
-            text: Text::new(chat.stop),
-            calls: Calls::new(!chat.tools.is_empty() && chat.tool_choice != ToolChoice::None),
-            prompt,
-        };
+        if !job.was_interrupted {
+            job.cached = shared;
+        }
         self.slots[slot as usize].used = self.step;
         self.slots[slot as usize].job = Some(job);
     }
@@ -230,34 +243,46 @@ impl Worker<'_> {
         self.step += 1;
         self.make_room();
         self.batch.clear();
+        let live = self.slots.iter().any(|slot| slot.job.as_ref().is_some_and(Job::is_live));
+        let waited = self.step - self.background_step >= BACKGROUND_EVERY;
+        let takes_part = |job: &Job| job.is_live() || !live || waited;
+        if !live || waited {
+            self.background_step = self.step;
+        }
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("the language model failed: {e}"));
         // The slots that get a token in this step, each with its place in the batch.
         let mut answers: Vec<(usize, i32)> = Vec::new();
         for (n, slot) in self.slots.iter_mut().enumerate() {
-            let Some(next) = slot.job.as_mut().and_then(|job| job.next.take()) else { continue };
+            let job = slot.job.as_mut().filter(|job| takes_part(job));
+            let Some(next) = job.and_then(|job| job.next.take()) else { continue };
             answers.push((n, self.batch.n_tokens()));
             self.batch.add(next, slot.tokens.len() as i32, &[slot.id], true).map_err(|e| failed(&e))?;
             slot.tokens.push(next);
         }
+        let written = answers.len();
+        // The prompts share what the replies' tokens leave of the batch, the urgent ones first.
+        let alone = if live || !self.activity.live.is_recent() { BATCH } else { BACKGROUND_BATCH };
         let beside = self.activity.prompt_batch.load(Ordering::Relaxed);
-        // The prompts share what the replies' tokens leave of the batch.
-        let budget = if answers.is_empty() { BATCH } else { (beside + answers.len()).min(BATCH) };
-        for (n, slot) in self.slots.iter_mut().enumerate() {
-            let Some(job) = &slot.job else { continue };
-            let done = slot.tokens.len();
-            if job.written > 0 || done >= job.prompt.len() {
-                continue;
-            }
-            let room = budget.saturating_sub(self.batch.n_tokens() as usize);
-            let take = room.min(job.prompt.len() - done);
-            for at in done..done + take {
-                let last = at + 1 == job.prompt.len();
-                if last {
-                    answers.push((n, self.batch.n_tokens()));
+        let budget = if answers.is_empty() { alone } else { (beside + answers.len()).min(BATCH) };
+        for is_live in [true, false] {
+            // Beside live turns, other prompts are read in the smallest slices.
+            let most = if live && !is_live { MIN_PROMPT_BATCH } else { BATCH };
+            for (n, slot) in self.slots.iter_mut().enumerate() {
+                let Some(job) = slot.job.as_ref().filter(|job| job.is_live() == is_live && takes_part(job))
+                else {
+                    continue;
+                };
+                let done = slot.tokens.len();
+                let room = budget.saturating_sub(self.batch.n_tokens() as usize).min(most);
+                for at in done..job.prompt.len().min(done + room) {
+                    let last = at + 1 == job.prompt.len();
+                    if last {
+                        answers.push((n, self.batch.n_tokens()));
+                    }
+                    let token = job.prompt[at];
+                    self.batch.add(token, at as i32, &[slot.id], last).map_err(|e| failed(&e))?;
+                    slot.tokens.push(token);
                 }
-                let token = job.prompt[at];
-                self.batch.add(token, at as i32, &[slot.id], last).map_err(|e| failed(&e))?;
-                slot.tokens.push(token);
             }
         }
         if self.batch.n_tokens() == 0 {
@@ -266,26 +291,39 @@ impl Worker<'_> {
         #[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
         let began = Instant::now();
         let decoded = self.context.decode(&mut self.batch);
-        self.charge(began.elapsed());
+        self.charge(began.elapsed(), takes_part);
         decoded.map_err(|e| {
             self.activity.step.fail();
             failed(&e)
         })?;
-        let written =
-            answers.iter().filter(|(n, _)| self.slots[*n].job.as_ref().is_some_and(|j| j.written > 0));
-        let written = written.count() as u64;
-        self.activity.written.fetch_add(written, Ordering::Relaxed);
-        self.activity.read.fetch_add(self.batch.n_tokens() as u64 - written, Ordering::Relaxed);
+        self.activity.written.fetch_add(written as u64, Ordering::Relaxed);
+        self.activity.read.fetch_add(self.batch.n_tokens() as u64 - written as u64, Ordering::Relaxed);
         for (slot, at) in answers {
             self.answer(slot, at);
         }
         Ok(())
     }
 
+    /// Waits while the engines of speech work for a live turn and there is none to be written here: together they would be slower.
+    #[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
+    fn give_way(&mut self, jobs: &Receiver<Job>) {
+        let began = Instant::now();
+        while self.activity.live.is_running() && !self.has_live() && began.elapsed() < LONGEST_PAUSE {
+            if let Ok(job) = jobs.recv_timeout(LOOK_AGAIN) {
+                self.enqueue(job);
+            }
+        }
+    }
+
+    fn has_live(&self) -> bool {
+        let mut jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref()).chain(&self.queue);
+        jobs.any(Job::is_live)
+    }
+
     /// Charges the duration of a step to the accounts of the calls that took part, in equal shares.
-    fn charge(&self, span: Duration) {
+    fn charge(&self, span: Duration, takes_part: impl Fn(&Job) -> bool) {
         self.activity.step.record(span);
-        let jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref());
+        let jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref()).filter(|job| takes_part(job));
         let accounts: Vec<_> = jobs.filter_map(|job| job.account.as_ref()).collect();
         let share = span / accounts.len().max(1) as u32;
         for account in accounts {
@@ -328,8 +366,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Frees room in the cache until this step fits: first the idle conversations, the oldest first; if that is not
-    /// enough, the longest replies are ended.
+    /// Frees room in the cache until this step fits: first the idle conversations, the oldest first, then the least urgent work,
+    /// which goes on later. If that is not enough, the longest live replies are ended.
     fn make_room(&mut self) {
         let context = self.options.settings.context as usize;
         loop {
@@ -348,12 +386,20 @@ impl Worker<'_> {
                 self.keep(id, 0);
                 continue;
             }
-            let longest = self.slots.iter().max_by_key(|s| s.tokens.len()).map(|s| s.id);
-            let Some(id) = longest else { return };
-            if let Some(job) = self.slots[id as usize].job.take() {
-                job.finish(FinishReason::Length);
+            let job = |slot: &Slot| slot.job.as_ref().map(|job| (job.urgency, job.longest()));
+            let least = self.slots.iter().max_by_key(|slot| job(slot)).map(|s| s.id as usize);
+            let Some(least) = least else { return };
+            if let Some(job) = self.slots[least].job.take() {
+                // The only job that is left has the whole cache and cannot be given more.
+                let others = self.slots.iter().any(|slot| slot.job.is_some());
+                if job.is_live() || !others {
+                    job.finish(FinishReason::Length);
+                } else {
+                    let interrupted = job.interrupted(&self.slots[least].tokens);
+                    self.enqueue(interrupted);
+                }
             }
-            self.keep(id, 0);
+            self.keep(least as i32, 0);
         }
     }
 

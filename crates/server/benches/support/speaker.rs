@@ -1,4 +1,5 @@
 //! A person at the talk page, who says recorded sentences in real time.
+#![allow(dead_code, reason = "each benchmark uses its share")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +37,11 @@ pub(crate) struct Turn {
 }
 
 impl Clip {
+    /// The samples, at 16 kHz.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = i16> {
+        self.frames.iter().flatten().copied()
+    }
+
     /// Loads sentences of at most ten seconds, from read speech and from telephone speech.
     pub(crate) fn load_all() -> anyhow::Result<Vec<Self>> {
         let dir = antiphon_testkit::large_testdata();
