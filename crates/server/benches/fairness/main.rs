@@ -31,9 +31,8 @@ use speaker::Clip;
 const TURNS: usize = 4;
 /// How many clients there are of each load.
 const CLIENTS: [usize; 3] = [1, 10, 100];
-/// The default configuration, in which all models are embedded, but without caches, and with room for all clients.
-const SETTINGS: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"error\"\n[server.limits]\nmax_requests = 256\n\
-    max_calls = 256\n";
+/// The default configuration, in which all models are embedded, but without caches.
+const SETTINGS: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"error\"\n";
 /// Time that a load has to reach its full strength.
 const BEGINS: Duration = Duration::from_secs(3);
 /// How long a load is measured without calls.
@@ -99,7 +98,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     // No call was seen for a while, as in a server that has none.
-    runtime.block_on(tokio::time::sleep(ALONE));
+    runtime.block_on(async { tokio::time::sleep(ALONE).await });
     for load in Load::ALL {
         let outcome = runtime.block_on(async {
             let (clients, outcome) = start(load, 10, &server, &material);

@@ -33,6 +33,8 @@ impl Server {
 
     /// The same with another build of the server.
     pub(crate) fn start_program(program: &str, settings: &str) -> anyhow::Result<Self> {
+        // Clients of the server need it; an error means that it is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir()?;
         let config = data.path().join("antiphon.toml");
         std::fs::File::create(&config)?.write_all(settings.as_bytes())?;
