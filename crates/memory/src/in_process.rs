@@ -1,6 +1,6 @@
 //! Memories and knowledge that live only as long as the process. The search is exact, and everything is bounded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use antiphon_core::{
@@ -37,25 +37,32 @@ const ABOUT_ME: [&str; 8] = [
 /// The memories of everybody who spoke since the process began.
 pub struct InProcessMemories {
     embed: Arc<dyn Embed>,
-    persons: Mutex<Persons>,
+    persons: Arc<Mutex<Persons>>,
 }
 
+/// Only what somebody says makes an entry. A call in which nothing is said takes nobody's place.
 #[derive(Default)]
 struct Persons {
-    known: HashMap<Who, Arc<Mutex<Person>>>,
+    known: HashMap<Who, Person>,
     /// The persons in the order in which they were last heard of, the latest last.
-    order: VecDeque<Who>,
+    order: BTreeMap<u64, Who>,
+    /// How often somebody was heard of, which gives the next place in the order.
+    heard: u64,
+    /// The version of everybody of whom nothing is kept. It is above the version of all who were forgotten, so that nobody's
+    /// version ever falls.
+    of_unknown: StoreVersion,
 }
 
 /// A person is one for each tenant: what they told one business, another does not know.
 type Who = (TenantId, PersonId);
 
-#[derive(Default)]
 struct Person {
     /// What they said, the latest last.
     said: VecDeque<Said>,
     /// How often what is kept of this person changed, as [`Memory::version`] tells it.
     version: StoreVersion,
+    /// Their place in [`Persons::order`].
+    heard: u64,
 }
 
 struct Said {
@@ -63,10 +70,35 @@ struct Said {
     vector: Vec<f32>,
 }
 
+impl Persons {
+    /// The person, who from now on is the one last heard of. If they are new, somebody else may be forgotten for them.
+    fn hear_of(&mut self, who: &Who) -> &mut Person {
+        self.heard += 1;
+        if !self.known.contains_key(who) && self.known.len() >= MAX_PERSONS {
+            self.forget_one();
+        }
+        let (heard, version) = (self.heard, self.of_unknown);
+        let person =
+            self.known.entry(who.clone()).or_insert_with(|| Person { said: VecDeque::new(), version, heard });
+        self.order.remove(&person.heard);
+        self.order.insert(heard, who.clone());
+        person.heard = heard;
+        person
+    }
+
+    /// Forgets the person who has not been heard of for the longest time.
+    fn forget_one(&mut self) {
+        let Some((_, who)) = self.order.pop_first() else { return };
+        if let Some(person) = self.known.remove(&who) {
+            self.of_unknown = self.of_unknown.max(person.version.after(StoreChange::Anything));
+        }
+    }
+}
+
 impl InProcessMemories {
     /// An empty store. `embed` turns what is said, and what is asked, into vectors.
     pub fn new(embed: Arc<dyn Embed>) -> Self {
-        Self { embed, persons: Mutex::default() }
+        Self { embed, persons: Arc::default() }
     }
 }
 
@@ -74,33 +106,33 @@ impl Memories for InProcessMemories {
     fn of(&self, tenant: &TenantId, person: &PersonId) -> Arc<dyn Memory> {
         let who = (tenant.clone(), person.clone());
         let mut persons = lock(&self.persons);
-        persons.order.retain(|other| *other != who);
-        persons.order.push_back(who.clone());
-        if persons.order.len() > MAX_PERSONS
-            && let Some(forgotten) = persons.order.pop_front()
-        {
-            persons.known.remove(&forgotten);
+        if persons.known.contains_key(&who) {
+            persons.hear_of(&who);
         }
-        let person = persons.known.entry(who).or_default().clone();
-        Arc::new(PersonMemory { person, embed: self.embed.clone() })
+        Arc::new(PersonMemory { who, persons: self.persons.clone(), embed: self.embed.clone() })
     }
 }
 
 /// The memories of one person, as a call sees them.
 struct PersonMemory {
-    person: Arc<Mutex<Person>>,
+    who: Who,
+    persons: Arc<Mutex<Persons>>,
     embed: Arc<dyn Embed>,
 }
 
 impl Memory for PersonMemory {
     fn remember(&self, person_said: String, _: String) -> BoxFuture<'static, Result<()>> {
-        let (person, embed) = (self.person.clone(), self.embed.clone());
+        let (who, persons, embed) = (self.who.clone(), self.persons.clone(), self.embed.clone());
         Box::pin(async move {
             let mut text = person_said;
+            if text.trim().is_empty() {
+                return Ok(());
+            }
             let length = text.len();
             text.truncate(text.floor_char_boundary(MAX_TEXT));
             let vector = one(&embed, text.clone(), Priority::Extraction).await?;
-            let mut person = lock(&person);
+            let mut persons = lock(&persons);
+            let person = persons.hear_of(&who);
             let before = person.said.len();
             person.said.retain(|said| said.text != text);
             if person.said.len() == MAX_MEMORIES {
@@ -116,13 +148,14 @@ impl Memory for PersonMemory {
     }
 
     fn recall(&self, search: Search) -> BoxFuture<'static, Result<Vec<Recollection>>> {
-        let (person, embed) = (self.person.clone(), self.embed.clone());
+        let (who, persons, embed) = (self.who.clone(), self.persons.clone(), self.embed.clone());
         Box::pin(async move {
-            if lock(&person).said.is_empty() {
+            if !lock(&persons).known.contains_key(&who) {
                 return Ok(Vec::new());
             }
             let query = one(&embed, search.about, Priority::LiveTurn).await?;
-            let person = lock(&person);
+            let persons = lock(&persons);
+            let Some(person) = persons.known.get(&who) else { return Ok(Vec::new()) };
             let vectors = person.said.iter().map(|said| said.vector.as_slice());
             let found = nearest(&query, vectors, search.limit, RELATED);
             Ok(found
@@ -133,18 +166,19 @@ impl Memory for PersonMemory {
     }
 
     fn profile(&self, limit: usize) -> BoxFuture<'static, Result<Vec<String>>> {
-        let person = lock(&self.person);
+        let persons = lock(&self.persons);
         let of_me = |said: &&Said| {
             let text = said.text.to_lowercase();
             ABOUT_ME.iter().any(|words| text.contains(words))
         };
-        let known =
-            person.said.iter().rev().filter(of_me).take(limit).map(|said| said.text.clone()).collect();
+        let said = persons.known.get(&self.who).into_iter().flat_map(|person| person.said.iter().rev());
+        let known = said.filter(of_me).take(limit).map(|said| said.text.clone()).collect();
         Box::pin(std::future::ready(Ok(known)))
     }
 
     fn version(&self) -> StoreVersion {
-        lock(&self.person).version
+        let persons = lock(&self.persons);
+        persons.known.get(&self.who).map_or(persons.of_unknown, |person| person.version)
     }
 }
 
@@ -268,10 +302,45 @@ mod tests {
             ada.remember(format!("My name is number {n}."), String::new()).await.expect("works");
         }
         assert_eq!(ada.profile(1_000).await.expect("works").len(), MAX_MEMORIES);
+        let version = ada.version();
         for n in 0..MAX_PERSONS {
-            of(&memories, &n.to_string());
+            of(&memories, &n.to_string()).remember("Hello.".to_owned(), String::new()).await.expect("works");
         }
         assert!(of(&memories, "ada").profile(1).await.expect("works").is_empty(), "forgotten");
+        assert_eq!(
+            ada.version().change_since(version),
+            StoreChange::Anything,
+            "whoever keeps results is told"
+        );
+    }
+
+    #[tokio::test]
+    async fn calls_in_which_nothing_is_said_make_nobody_forgotten() {
+        let memories = InProcessMemories::new(Arc::new(Letters));
+        of(&memories, "ada").remember("My name is Ada.".to_owned(), String::new()).await.expect("works");
+        for n in 0..MAX_PERSONS + 50 {
+            let silent = of(&memories, &n.to_string());
+            silent.remember("  ".to_owned(), "Hello?".to_owned()).await.expect("works");
+        }
+        assert_eq!(of(&memories, "ada").profile(4).await.expect("works"), ["My name is Ada."]);
+    }
+
+    #[tokio::test]
+    async fn whoever_calls_again_is_not_the_next_to_be_forgotten() {
+        let memories = InProcessMemories::new(Arc::new(Letters));
+        let tell = async |person: &str| {
+            of(&memories, person)
+                .remember("My name is mine.".to_owned(), String::new())
+                .await
+                .expect("works");
+        };
+        for n in 0..MAX_PERSONS {
+            tell(&n.to_string()).await;
+        }
+        of(&memories, "0");
+        tell("newcomer").await;
+        assert_eq!(of(&memories, "0").profile(1).await.expect("works").len(), 1);
+        assert!(of(&memories, "1").profile(1).await.expect("works").is_empty());
     }
 
     #[tokio::test]
