@@ -25,7 +25,8 @@ pub struct Entry {
     pub key: Key,
     /// The tenant it belongs to.
     pub tenant: Arc<str>,
-    /// A description for people, such as the question or the words spoken; at most 200 bytes.
+    /// A description for people, such as the question or the words spoken; at most 200 bytes. Empty if it was made for a person who
+    /// is known.
     pub label: Arc<str>,
     /// What is cached, in the form that the cache of its kind writes.
     pub value: Bytes,

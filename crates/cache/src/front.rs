@@ -51,7 +51,7 @@ pub struct Draft {
     pub key: Key,
     /// The tenant it belongs to.
     pub tenant: Arc<str>,
-    /// A description for people who list the entries.
+    /// A description for people who list the entries: no words that belong to a person.
     pub label: String,
     /// What is to be cached.
     pub value: Bytes,

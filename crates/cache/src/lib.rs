@@ -19,6 +19,7 @@ mod key;
 mod kind;
 mod layer;
 mod prefetch;
+pub mod private_files;
 mod question;
 mod redis;
 mod replies;

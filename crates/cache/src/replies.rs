@@ -85,6 +85,7 @@ impl CachedLlm {
             keys: all(&|before| situation.key(&words, before)),
             scopes: if by_meaning { all(&|before| situation.scope(before)) } else { Vec::new() },
             asked: asked.content.clone(),
+            label: request.requester.label(&asked.content),
             priority: request.priority,
         })
     }
@@ -98,6 +99,8 @@ struct Question {
     /// The scopes in which it may be found by its meaning, one for each of the keys; empty if it may not.
     scopes: Vec<Key>,
     asked: String,
+    /// What people are shown of it.
+    label: String,
     priority: Priority,
 }
 

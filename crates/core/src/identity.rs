@@ -16,9 +16,20 @@ use crate::trace::TraceContext;
 /// Longest name of a person that is accepted, in bytes: telephone numbers, e-mail addresses and account ids are shorter.
 const LONGEST_PERSON: usize = 200;
 
-/// What telephone networks and Twilio give as the number of somebody who withholds it: the words ANONYMOUS, RESTRICTED, BLOCKED,
-/// UNKNOWN and UNAVAILABLE, dialled on a keypad. Source: Twilio's help page on calls from such numbers.
-const WITHHELD: [&str; 5] = ["+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"];
+/// What telephone networks and Twilio give as the number of somebody who withholds it: these words, or the same words dialled on a
+/// keypad. Source: Twilio's help page on calls from such numbers.
+const WITHHELD: [&str; 10] = [
+    "anonymous",
+    "restricted",
+    "blocked",
+    "unknown",
+    "unavailable",
+    "+266696687",
+    "+7378742833",
+    "+2562533",
+    "+8656696",
+    "+86282452253",
+];
 /// How many digits a number has that is dialled from abroad: E.164 allows 15, and the shortest in use have 7.
 const NUMBER_DIGITS: RangeInclusive<usize> = 7..=15;
 
@@ -52,10 +63,17 @@ impl Caller {
 pub struct PersonId(Arc<str>);
 
 impl PersonId {
-    /// The person's name as a client gives it; `None` if it is empty or too long to be one.
+    /// The person's name as a client gives it; `None` if it names nobody or is too long to be a name.
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
-        (!name.is_empty() && name.len() <= LONGEST_PERSON).then(|| Self(name.into()))
+        (!Self::is_nobody(name) && name.len() <= LONGEST_PERSON).then(|| Self(name.into()))
+    }
+
+    /// Whether a name says that it is not known who it is: it is empty, or what a withheld number is called. Whoever passes telephone
+    /// calls on to another door may give it as a name, and it stands for many people.
+    pub fn is_nobody(name: &str) -> bool {
+        let name = name.trim();
+        name.is_empty() || WITHHELD.iter().any(|withheld| name.eq_ignore_ascii_case(withheld))
     }
 
     /// The person whose telephone number this is. `None` unless it is a whole number with its country, such as `+493012345`:
@@ -64,7 +82,7 @@ impl PersonId {
         let number = number.trim();
         let digits = number.strip_prefix('+')?;
         let whole = NUMBER_DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (whole && !WITHHELD.contains(&number)).then(|| Self(number.into()))
+        (whole && !Self::is_nobody(number)).then(|| Self(number.into()))
     }
 
     /// The name as text.
@@ -102,7 +120,8 @@ pub struct Identity {
 impl Identity {
     /// On whose behalf engines and caches are asked for this call.
     pub fn requester(&self) -> Requester {
-        Requester { tenant: self.tenant.clone(), share: self.share.clone() }
+        let is_for_person = self.person.is_some();
+        Requester { tenant: self.tenant.clone(), share: self.share.clone(), is_for_person }
     }
 }
 
@@ -126,12 +145,20 @@ pub struct Requester {
     pub tenant: TenantId,
     /// On whose account the request is counted.
     pub share: Share,
+    /// Whether it is for a call of a person who is known. What is made for them is nobody else's to read, so whoever looks at what a
+    /// cache keeps is not shown its words.
+    pub is_for_person: bool,
 }
 
 impl Requester {
+    /// What may be shown of these words to whoever looks after the server: nothing if they belong to a person.
+    pub fn label(&self, words: &str) -> String {
+        if self.is_for_person { String::new() } else { words.to_owned() }
+    }
+
     /// The server's own work for a tenant.
     pub fn server(tenant: TenantId) -> Self {
-        Self { tenant, share: Share::Server }
+        Self { tenant, share: Share::Server, is_for_person: false }
     }
 
     /// Whoever sits at this machine: the command line, benchmarks and tests of engines. It shares the tenant of servers
@@ -155,18 +182,12 @@ mod tests {
     #[test]
     fn a_withheld_number_is_nobody() {
         assert_eq!(PersonId::of_number("+4930123456").as_ref().map(PersonId::as_str), Some("+4930123456"));
-        let withheld = [
-            "anonymous",
-            "Restricted",
-            "anonymous@anonymous.invalid",
-            "unknown",
-            "",
-            "+",
-            "100",
-            "+266696687",
-        ];
-        for number in withheld.into_iter().chain(["+86282452253", "+49 30 123", "+١٢٣٤٥٦٧", "4930123456"])
-        {
+        for number in WITHHELD.into_iter().chain(["Restricted", "ANONYMOUS", "", " "]) {
+            assert_eq!(PersonId::of_number(number), None, "{number}");
+            assert_eq!(PersonId::parse(number), None, "{number}, as a name");
+        }
+        let no_numbers = ["anonymous@anonymous.invalid", "+", "100", "+49 30 123", "+١٢٣٤٥٦٧", "4930123456"];
+        for number in no_numbers {
             assert_eq!(PersonId::of_number(number), None, "{number}");
         }
     }

@@ -73,7 +73,8 @@ impl Desk {
     pub fn requester(&self, entrant: &Entrant) -> Requester {
         let tenant = self.directory.tenant(entrant.key.as_ref());
         let address = || entrant.address.map_or(Share::Server, Share::Address);
-        Requester { tenant, share: entrant.key.clone().map_or_else(address, Share::Key) }
+        let share = entrant.key.clone().map_or_else(address, Share::Key);
+        Requester { tenant, share, is_for_person: false }
     }
 
     /// Finds the agent that answers, fixes the call's identity, and runs the call to its end. `connect` makes the

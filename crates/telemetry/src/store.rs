@@ -1,6 +1,8 @@
 //! `performance.db`: measurements, the older the coarser, and documents such as profiles and benchmark results.
 
 use std::collections::BTreeMap;
+use std::fs::{DirBuilder, OpenOptions, Permissions, set_permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +28,11 @@ const MAX_PERIODS: u64 = 400;
 const MAX_DOCUMENTS: i64 = 1_000;
 /// How long to wait for another process that is writing, such as a benchmark beside the server.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// Rights of the database: only its owner may read and write it. What calls did at what time is nobody else's business.
+const FILE_MODE: u32 = 0o600;
+/// Rights of the data folder, if it is made.
+const FOLDER_MODE: u32 = 0o700;
 
 /// The files under `migrations/`: version, name, SQL. `sqlx::migrate!` would find them by itself, but that macro makes a
 /// clean build compile sqlx and SQLite twice, once of it for the compiler.
@@ -72,7 +79,7 @@ impl Store {
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("performance.db");
         let refused = |error: sqlx::Error| StoreError::Open(path.clone(), error);
-        std::fs::create_dir_all(folder).map_err(|e| refused(sqlx::Error::Io(e)))?;
+        make_private(folder, &path).map_err(|e| refused(sqlx::Error::Io(e)))?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -229,6 +236,19 @@ impl Store {
     }
 }
 
+/// Makes the folder and the file, and closes the file and its log to other users: SQLite gives the log the rights of the file. That
+/// rights cannot be changed is no reason to do without measurements, and that the file cannot be made is SQLite's to report.
+fn make_private(folder: &Path, path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    let _ = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path);
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        let _ = set_permissions(path, Permissions::from_mode(FILE_MODE));
+    }
+    Ok(())
+}
+
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -376,6 +396,25 @@ mod tests {
         assert_eq!(found.len() as i64, MAX_DOCUMENTS);
         assert_eq!(found[0].content, (MAX_DOCUMENTS + 4).to_string(), "the latest first");
         assert_eq!(store.documents("profile", None, 10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_the_files() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("data");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let store = Store::open(&folder).await.unwrap();
+        store.keep(&minute(NOON, 10)).await.unwrap();
+        assert_eq!(mode(&folder), FOLDER_MODE);
+        for name in ["performance.db", "performance.db-wal", "performance.db-shm"] {
+            let path = folder.join(name);
+            assert_eq!(mode(&path), FILE_MODE, "{name}");
+            set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
+        let _again = Store::open(&folder).await.unwrap();
+        for name in ["performance.db", "performance.db-wal", "performance.db-shm"] {
+            assert_eq!(mode(&folder.join(name)), FILE_MODE, "{name}, of an earlier version");
+        }
     }
 
     #[tokio::test]

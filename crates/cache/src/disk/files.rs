@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::failure::DiskFailure;
 use super::readers::Readers;
+use crate::private_files;
 
 /// How long to wait for another process that writes, such as one that clears the cache from the command line.
 const BUSY: Duration = Duration::from_secs(1);
@@ -20,6 +21,8 @@ const BUSY: Duration = Duration::from_secs(1);
 const PAGE: u32 = 8_192;
 /// The size in bytes to which the write-ahead log is cut after it was longer.
 const LOG_BYTES: &str = "16777216";
+/// The endings of the names of the database, of its log, and of the index of the log.
+pub(super) const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; files of another version are not read.
@@ -53,6 +56,8 @@ impl Files {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .pragma("journal_size_limit", LOG_BYTES)
+            // What is removed is overwritten: it may be what somebody said. That makes removing as dear as writing.
+            .pragma("secure_delete", "ON")
             .pragma("cell_size_check", "ON")
             .disable_statement_logging();
         Ok(Self { path, options })
@@ -64,9 +69,9 @@ impl Files {
 
     /// Opens the database, or makes it; gives a connection for writing and those for reading.
     pub(super) async fn open(&self) -> Result<(SqliteConnection, Readers), DiskFailure> {
-        if let Some(folder) = self.path.parent() {
-            tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
-        }
+        let paths = self.all();
+        let made = tokio::task::spawn_blocking(move || make_private(&paths)).await;
+        made.map_err(std::io::Error::other).flatten().map_err(sqlx::Error::Io)?;
         let mut writer = self.options.clone().create_if_missing(true).connect().await?;
         match self.prepare(&mut writer).await {
             Ok(readers) => Ok((writer, readers)),
@@ -97,9 +102,7 @@ impl Files {
 
     /// Removes the database, which must be closed: otherwise SQLite would later remove the log of the next one.
     pub(super) async fn remove(&self) -> std::io::Result<()> {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
+        for path in self.all() {
             match tokio::fs::remove_file(path).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -107,6 +110,30 @@ impl Files {
         }
         Ok(())
     }
+
+    /// The database, its log and the index of the log.
+    fn all(&self) -> [PathBuf; 3] {
+        SUFFIXES.map(|suffix| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            path.into()
+        })
+    }
+}
+
+/// Makes the folder and the database, and closes all files that are there to other users: SQLite gives its log the rights of the
+/// database. That a file's rights cannot be changed is no reason to do without a cache, and that it cannot be made is SQLite's to
+/// report.
+fn make_private([database, log, index]: &[PathBuf; 3]) -> std::io::Result<()> {
+    if let Some(folder) = database.parent() {
+        private_files::create_folder(folder)?;
+        let _ = private_files::tighten_folder(folder);
+    }
+    let _ = private_files::create_file(database);
+    for path in [log, index] {
+        let _ = private_files::tighten_file(path);
+    }
+    Ok(())
 }
 
 /// Makes the tables, unless another process has just done so.

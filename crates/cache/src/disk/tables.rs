@@ -13,6 +13,8 @@ use super::super::{Entry, Key, Kind, Selection, Usage};
 pub(super) const STEP: usize = 128;
 /// Gives up to 256 free pages (2 MiB) back to the file system.
 const GIVE_BACK: &str = "PRAGMA incremental_vacuum(256)";
+/// Writes the whole log into the database and cuts it to nothing. Gives whether it could not, because somebody reads.
+const CUT_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Free pages that are kept for the next entries.
 const LOOSE: u64 = 1_024;
 
@@ -210,4 +212,10 @@ pub(super) async fn clear(
 pub(super) async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute(GIVE_BACK).await?;
     Ok(())
+}
+
+/// Cuts the log, which holds what was written lately, also if it has been removed since. False if it is in use.
+pub(super) async fn cut_log(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let row = connection.fetch_one(CUT_LOG).await?;
+    Ok(row.try_get::<i64, _>(0)? == 0)
 }

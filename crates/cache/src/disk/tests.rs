@@ -2,6 +2,7 @@ mod behind;
 mod crash;
 mod damage;
 mod outages;
+mod private;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;

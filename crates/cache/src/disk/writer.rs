@@ -24,6 +24,9 @@ const BATCH: usize = 256;
 const WINDOW: Duration = Duration::from_millis(10);
 /// How often expired entries are removed, and the file is checked to be still there.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// How often the log is cut after entries have expired, at most. Until then it holds what they held. Cutting it more often would make
+/// the disk wait for it all the time.
+pub(super) const LOG_CUT_EVERY: Duration = Duration::from_mins(1);
 /// The most steps of each kind in one upkeep.
 const STEPS: usize = 8;
 
@@ -32,6 +35,10 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Option<SqliteConnection>,
     outage: Outage,
+    /// When the log was last cut.
+    log_cut: Instant,
+    /// Whether entries have expired since.
+    is_log_stale: bool,
 }
 
 /// Changes that wait for their transaction, and the callers that wait for them.
@@ -45,7 +52,8 @@ struct Pending {
 
 impl Writer {
     pub(super) fn new(files: Files, shared: Arc<Shared>) -> Self {
-        Self { files, shared, connection: None, outage: Outage::default() }
+        let (outage, log_cut) = (Outage::default(), Instant::now());
+        Self { files, shared, connection: None, outage, log_cut, is_log_stale: false }
     }
 
     /// Carries out orders until the queue is closed.
@@ -90,6 +98,8 @@ impl Writer {
                 }
                 Order::Flush(waiting) => {
                     self.commit(std::mem::take(&mut pending)).await;
+                    // A failure was logged where it happened.
+                    let _ = self.cut_log().await;
                     let _ = waiting.send(());
                 }
                 Order::Failed(readers, failure) => {
@@ -166,8 +176,20 @@ impl Writer {
                 _ => break,
             }
         }
+        self.cut_log().await?;
         self.measure().await?;
         Ok(cleared)
+    }
+
+    /// Cuts the log, so that nothing is left on disk of what was removed. If somebody reads for so long that it cannot be cut, the
+    /// database is closed, which cuts it as well.
+    async fn cut_log(&mut self) -> Result<()> {
+        let cut = tables::cut_log(self.ready().await?).await;
+        if !self.settle(cut).await? {
+            self.close().await;
+        }
+        (self.log_cut, self.is_log_stale) = (Instant::now(), false);
+        Ok(())
     }
 
     /// Does the regular upkeep, and as little of it as possible while orders wait.
@@ -182,6 +204,7 @@ impl Writer {
             let expired = tables::expire(self.ready().await?, now_ms).await;
             let expired = self.settle(expired).await?;
             self.shared.statistics.expired.add(expired);
+            self.is_log_stale |= expired > 0;
             if expired < STEP as u64 || !orders.is_empty() {
                 break;
             }
@@ -192,6 +215,9 @@ impl Writer {
             }
             let given = tables::give_back(self.ready().await?).await;
             self.settle(given).await?;
+        }
+        if self.is_log_stale && orders.is_empty() && self.log_cut.elapsed() >= LOG_CUT_EVERY {
+            self.cut_log().await?;
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl KeptAnswer {
             return;
         }
         let trial = self.trial.take().map(|trial| (trial, text.clone()));
-        let Question { tenant, keys, asked, priority, .. } = &self.question;
+        let Question { tenant, keys, label, priority, .. } = &self.question;
         if let Some(semantic) = &self.semantic
             && let Some(answered) = self.question.answered(&keys[0], trial)
         {
@@ -72,7 +72,7 @@ impl KeptAnswer {
         self.cache.put(Draft {
             key: keys[0],
             tenant: tenant.clone(),
-            label: asked.clone(),
+            label: label.clone(),
             value: text.into(),
             cost: first.duration_since(self.asked),
             priority: *priority,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
-use crate::{CacheOptions, Kind};
+use crate::{CacheOptions, Kind, Selection};
 
 /// Answers with the number of the request, 100 ms after it came; fails when asked to.
 #[derive(Default)]
@@ -103,6 +103,19 @@ fn request(said: &[&str]) -> ChatRequest {
         messages.push(Message::new(role, *text));
     }
     ChatRequest { reuse: Some(reuse()), ..ChatRequest::new(Requester::server("a".into()), messages) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_words_of_a_person_are_no_label() {
+    let place = place(ReplyRules::default());
+    place.says(request(&["Where do I park?"])).await;
+    let asked = request(&["Where is my zebra?"]);
+    let requester = Requester { is_for_person: true, ..asked.requester.clone() };
+    place.says(ChatRequest { requester, ..asked }).await;
+    let mut labels: Vec<_> =
+        place.cache.list(&Selection::default(), 9).iter().map(|entry| entry.label.to_string()).collect();
+    labels.sort();
+    assert_eq!(labels, ["", "Where do I park?"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,12 +32,12 @@ pub(super) fn search<S: Store>(
     };
     let (scope, store, began) = (Arc::clone(scope), store.clone(), Instant::now());
     Box::pin(async move {
-        let about = asked.about.clone();
+        let (about, label) = (asked.about.clone(), asked.requester.label(&asked.about));
         let found = store.search(asked).await?;
         // The store has just embedded the query. Without results the vector is not needed: any new text may be the first result.
         let vector = (!found.is_empty()).then(|| scope.embed.known(&about)).flatten().unwrap_or_default();
         let record = record::write(&vector, &found);
-        scope.keep(&place, store.version(), about, record, began.elapsed());
+        scope.keep(&place, store.version(), label, record, began.elapsed());
         Ok(found)
     })
 }

@@ -38,7 +38,7 @@ pub(super) struct Keeper {
 struct Clause {
     key: Key,
     tenant: Arc<str>,
-    text: String,
+    label: String,
     priority: Priority,
     asked: Instant,
     /// The time from asking the engine to its first audio.
@@ -83,7 +83,7 @@ impl Keeper {
 
     async fn encode(self: Arc<Self>, clause: Clause, _place: OwnedSemaphorePermit) {
         let _turn = self.encoders.acquire().await;
-        let Clause { key, tenant, text, priority, first_audio, chunks, .. } = clause;
+        let Clause { key, tenant, label, priority, first_audio, chunks, .. } = clause;
         let codec = self.codec.clone();
         let encode = move || {
             let Some(first) = chunks.first() else { return Err(Error::internal("nothing was said")) };
@@ -93,7 +93,7 @@ impl Keeper {
         match self.cpu_pool.run(Priority::Batch, encode).await {
             Ok(value) => {
                 let cost = first_audio.unwrap_or_default();
-                self.cache.put(Draft { key, tenant, label: text, value: value.into(), cost, priority });
+                self.cache.put(Draft { key, tenant, label, value: value.into(), cost, priority });
             }
             Err(_) => self.skip(),
         }
@@ -118,7 +118,7 @@ impl Recording {
         let clause = Clause {
             key,
             tenant: (&request.requester.tenant).into(),
-            text: request.text.clone(),
+            label: request.requester.label(&request.text),
             priority: request.priority,
             asked: Instant::now(),
             first_audio: None,

@@ -21,6 +21,8 @@ use super::{print, runtime};
 const CLEARED_WITHIN: Duration = Duration::from_mins(2);
 /// Longest time for one reply. A long reply takes a while to make and to speak.
 const WARMED_WITHIN: Duration = Duration::from_mins(3);
+/// What is shown of an entry that was made for a person.
+const OF_A_PERSON: &str = "(a person's)";
 /// The error for an answer of the server that has another form than this version expects.
 const NOT_UNDERSTOOD: &str = "the server's answer is not understood";
 
@@ -248,7 +250,8 @@ async fn list(server: &Remote, cache: Option<Kind>, limit: usize, as_json: bool)
     for entry in page.data {
         let (age, left) = (span(now - entry.made), span((entry.expires - now).max(0.0)));
         let ahead = if entry.ahead { " (made ahead)" } else { "" };
-        let what = format!("{}{ahead}", shortened(&entry.label));
+        let what = if entry.label.is_empty() { OF_A_PERSON.to_owned() } else { shortened(&entry.label) };
+        let what = format!("{what}{ahead}");
         rows.add_row([entry.cache, entry.tenant, size(entry.bytes), age, left, span(entry.cost_s), what]);
     }
     print(&rows.to_string());

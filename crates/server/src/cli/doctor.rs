@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use antiphon_cache::private_files;
 use antiphon_core::{Error, ErrorKind};
 use antiphon_stack::config::{Config, EmbedEngine, LlmEngine, SttEngine, TtsEngine};
 use antiphon_stack::models::{self, ModelState};
@@ -119,7 +120,7 @@ fn memory() -> Check {
 
 fn data_dir(data: &Path) -> Check {
     let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(data)?;
+        private_files::create_folder(data)?;
         tempfile::tempfile_in(data).map(drop)
     };
     match write() {

@@ -1,8 +1,9 @@
 //! `antiphon models`: lists, fetches and checks the models.
 
+use antiphon_cache::private_files;
 use antiphon_stack::config::Config;
 use antiphon_stack::models::{self, Model, ModelState};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::print;
@@ -42,7 +43,15 @@ pub(super) fn run(command: Command, config: &Config) -> Result<()> {
             show(&states, json);
             Ok(())
         }
-        Command::Pull { names, force } => models::pull(&models::named(&names)?, &folder, force),
+        Command::Pull { names, force } => {
+            // The data folder, in which models lie unless another folder is chosen, is nobody else's.
+            let data = config.data_dir()?;
+            if folder.starts_with(&data) {
+                private_files::create_folder(&data)
+                    .with_context(|| format!("cannot make {}", data.display()))?;
+            }
+            models::pull(&models::named(&names)?, &folder, force)
+        }
         Command::Verify { json } => {
             let states: Vec<(Model, ModelState)> =
                 models::all()?.into_iter().map(|m| (m.clone(), m.state(&folder, true))).collect();

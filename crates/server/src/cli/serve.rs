@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agent::Engines;
-use antiphon_cache::{Key, Prefetcher, SemanticReplies};
+use antiphon_cache::{Key, Prefetcher, SemanticReplies, private_files};
 use antiphon_desk::{Calls, Keys};
 use antiphon_stack::config::{Config, Secret};
 use antiphon_stack::{self as stack, BuildContext};
@@ -37,8 +37,10 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
     logging(config, None)?;
     let runtime = call_runtime(config)?;
     let folder = config.data_dir()?;
+    let overlay = Overlay::of(&folder);
     let (store, max_calls, caches) = runtime.block_on(async {
         let store = Store::open(&folder).await?;
+        close_to_others(config, &folder, &overlay);
         let max_calls = max_calls(config, &store).await?;
         anyhow::Ok((store, max_calls, stack::caches(config).await?))
     })?;
@@ -73,7 +75,7 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
             reporting: reporting(config, &stack.engines)?,
             prices: prices(config),
             store: Some(store),
-            overlay: Some(Overlay::of(&folder)),
+            overlay: Some(overlay),
             cpu_pool: Some(stack.cpu_pool),
             calls: Some(calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
@@ -88,6 +90,16 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
     // The engines were dropped with the app, so their threads may end as well.
     drop(stack.pool);
     Ok(())
+}
+
+/// Closes what earlier versions of the program have left open to other users of the machine. A data folder that somebody chose may be
+/// shared with others, so its own rights are left alone; what this program keeps in it is closed.
+fn close_to_others(config: &Config, folder: &Path, overlay: &Overlay) {
+    let chosen = config.server.data_dir.is_some();
+    let folder_closed = if chosen { Ok(()) } else { private_files::tighten_folder(folder) };
+    if let Err(error) = folder_closed.map_err(anyhow::Error::from).and_then(|()| overlay.tighten()) {
+        tracing::warn!(folder = %folder.display(), %error, "other users of this machine may be able to read the data folder");
+    }
 }
 
 /// What is learned while the server runs, beginning with what an earlier server has stored in `folder`.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use antiphon_cache::private_files;
 use antiphon_lab::search::Value;
 use antiphon_stack::config::TUNED;
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,16 @@ pub(crate) struct Overlay {
 impl Overlay {
     pub(crate) fn of(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
+    }
+
+    /// Closes the files to other users of the machine: earlier versions left them open.
+    pub(crate) fn tighten(&self) -> Result<()> {
+        for name in [PROPOSED, TUNED, BEFORE] {
+            let path = self.folder.join(name);
+            private_files::tighten_file(&path)
+                .with_context(|| format!("cannot change the rights of {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Writes the result of a search as a proposal. It includes the settings in effect that the search did
@@ -146,10 +157,7 @@ fn toml_value(value: &Value) -> toml::Value {
 }
 
 fn replace(path: &Path, text: &str) -> Result<()> {
-    let refused = || format!("cannot write {}", path.display());
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, text).with_context(refused)?;
-    fs::rename(&fresh, path).with_context(refused)
+    private_files::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ struct EntryView {
     id: String,
     cache: &'static str,
     tenant: String,
-    /// What the entry is about: the question, or the words that are spoken.
+    /// What the entry is about: the question, or the words that are spoken. Empty if it was made for a person who is known.
     label: String,
     bytes: usize,
     /// When the entry was made, in seconds since 1970.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use antiphon_agent::Agent;
 use antiphon_agent::warm_up::{fixed_texts, warm_up_speech};
-use antiphon_cache::{Caches, Prefetcher, SemanticReplies};
+use antiphon_cache::{Caches, Prefetcher, SemanticReplies, private_files};
 use antiphon_core::{AgentId, Identity, Share, TenantId};
 use antiphon_desk::Desk;
 
@@ -70,6 +70,9 @@ pub struct Learned {
 impl Learned {
     /// Restores the learner from the file, if there is one.
     pub fn new(learner: Arc<dyn Learner>, file: PathBuf) -> Self {
+        if let Err(error) = private_files::tighten_file(&file) {
+            tracing::warn!(file = %file.display(), %error, "other users of this machine may be able to read the file");
+        }
         match std::fs::read(&file) {
             Ok(bytes) if learner.restore(&bytes) => {}
             Ok(_) => tracing::warn!(file = %file.display(), "the file is damaged: learning begins anew"),
@@ -81,14 +84,9 @@ impl Learned {
         Self { learner, file }
     }
 
-    /// Replaces the file as a whole, so that a crash leaves either the old or the new one.
     async fn write(&self) {
         let Self { learner, file } = self.clone();
-        let writing = tokio::task::spawn_blocking(move || {
-            let beside = file.with_extension("new");
-            std::fs::write(&beside, learner.to_bytes())?;
-            std::fs::rename(&beside, &file)
-        });
+        let writing = tokio::task::spawn_blocking(move || private_files::replace(&file, &learner.to_bytes()));
         if let Err(error) = writing.await.map_err(std::io::Error::other).flatten() {
             tracing::warn!(file = %self.file.display(), %error, "what was learned could not be stored");
         }

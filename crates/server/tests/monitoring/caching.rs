@@ -1,5 +1,7 @@
 //! Questions that are asked repeatedly, and the entries that are cached for them.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -176,6 +178,37 @@ async fn the_command_shows_fills_and_clears() {
     assert!(command(&place, &server, &["list"]).await.contains("Nothing"), "all is forgotten");
     let (code, _, failed) = place.run(&["cache", "warm", "nowhere.txt", "--url", &server.url]).await;
     assert!(code == Some(1) && failed.contains("nowhere.txt"), "{failed}");
+    server.stop().await;
+}
+
+/// The permissions of a file or folder.
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_says_is_shown_to_nobody_and_gone_once_it_is_cleared() {
+    let (_, place) = place("").await;
+    let server = place.serve().await;
+    Call::by(&server, "ada").await.ask("Where is my zebra?").await;
+    Call::begin(&server).await.ask("When do you open?").await;
+    let listed = command(&place, &server, &["list"]).await;
+    assert!(listed.contains("When do you open?") && listed.contains("(a person's)"), "{listed}");
+    let entries = server.get("/api/cache/entries").await.to_string();
+    for shown in [listed, entries] {
+        assert!(!shown.contains("zebra"), "{shown}");
+    }
+    let (folder, data) = (place.path("cache"), place.path("performance.db"));
+    let files = || std::fs::read_dir(&folder).expect("a folder").map(|file| file.expect("a file").path());
+    for path in files().chain([data]) {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    assert_eq!(mode(&folder), 0o700);
+    command(&place, &server, &["clear"]).await;
+    for path in files() {
+        let bytes = std::fs::read(&path).expect("readable");
+        assert!(!bytes.windows(5).any(|window| window == b"zebra"), "{}", path.display());
+    }
     server.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its share")]
 
+pub(crate) mod memories;
 pub(crate) mod schema;
 pub(crate) mod tools;
 

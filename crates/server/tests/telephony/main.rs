@@ -11,3 +11,4 @@
 mod support;
 mod telnyx;
 mod twilio;
+mod withheld;

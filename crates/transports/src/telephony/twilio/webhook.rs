@@ -21,12 +21,14 @@ pub(in crate::telephony) async fn incoming(
     method: Method,
     form: Result<Form<BTreeMap<String, String>>, FormRejection>,
 ) -> Result<Response, Refusal> {
-    // A query is part of the URL, which is signed as a whole.
-    let fields = if method == Method::POST { form.map(|Form(fields)| fields) } else { Ok(BTreeMap::new()) };
-    // An unsigned request learns nothing more, so a request without a form is checked as if its form were empty.
-    check(&doors, false, &uri, &headers, fields.as_ref().unwrap_or(&BTreeMap::new()))?;
-    let Ok(fields) = fields else {
-        let message = "the request has no form: Twilio sends application/x-www-form-urlencoded";
+    // The fields of a GET are its query, which is part of the URL and signed with it. An unsigned request learns nothing more, so
+    // one without a form is checked as if its form were empty.
+    let none = BTreeMap::new();
+    let signed = form.as_ref().map(|Form(fields)| fields).ok().filter(|_| method == Method::POST);
+    check(&doors, false, &uri, &headers, signed.unwrap_or(&none))?;
+    let Ok(Form(fields)) = form else {
+        let message =
+            "the request has no form that can be read: Twilio sends application/x-www-form-urlencoded";
         return Err(Refusal::request(StatusCode::BAD_REQUEST, message));
     };
     let url = socket_url(&doors, &headers, "/telephony/twilio/media")?;
