@@ -43,8 +43,8 @@ impl OneAgent {
 }
 
 impl Directory for OneAgent {
-    /// Whoever may call at all is trusted to name the person for whom they speak. A verified number counts as a
-    /// person as well; a withheld number does not.
+    /// The doors pass on only names that they believe ([`Entrant::may_name_a_person`](crate::Entrant::may_name_a_person)). A verified
+    /// number counts as a person as well; a withheld number does not.
     fn answer(&self, caller: &Caller) -> BoxFuture<'_, Result<Answer>> {
         let of_number = || PersonId::of_number(caller.from.as_deref()?);
         let answer = Answer {

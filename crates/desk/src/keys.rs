@@ -23,6 +23,16 @@ pub struct Entrant {
     pub key: Option<KeyId>,
     /// The address from which the request came, if the door knows it.
     pub address: Option<IpAddr>,
+    /// Whether the request comes from this machine itself, and not through a proxy.
+    pub is_local: bool,
+}
+
+impl Entrant {
+    /// Whether the person whom this client names is believed: with a key, and without any only from this machine. Through a proxy
+    /// anybody may come, and would hear what the person of that name has told.
+    pub fn may_name_a_person(&self) -> bool {
+        self.key.is_some() || self.is_local
+    }
 }
 
 /// The accepted keys as SHA-256 digests, so that the keys themselves can be neither logged nor leaked.
@@ -51,7 +61,7 @@ impl Keys {
         }
         let key = presented_key(headers).ok_or(Unauthorized::NoKey)?;
         let key = self.id_of(key).ok_or(Unauthorized::WrongKey)?;
-        Ok(Entrant { key: Some(key), address: None })
+        Ok(Entrant { key: Some(key), ..Entrant::default() })
     }
 
     /// Refuses requests to another name than this machine's on an open server. The webhooks of telephone companies are not asked
@@ -152,7 +162,7 @@ mod tests {
             ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, openai-beta.v1"),
         ] {
             let let_in = auth.check(&headers(&[pair]));
-            assert_eq!(let_in, Ok(Entrant { key: Some("key-2".into()), address: None }), "{pair:?}");
+            assert_eq!(let_in, Ok(Entrant { key: Some("key-2".into()), ..Entrant::default() }), "{pair:?}");
         }
     }
 

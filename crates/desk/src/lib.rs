@@ -18,4 +18,4 @@ pub use admission::{Busy, CallGuard, Calls};
 pub use desk::{Connected, Desk, Line};
 pub use directory::{Answer, Directory, OneAgent};
 pub use keys::{Entrant, Keys, Unauthorized, is_local_origin, presented_key};
-pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived};
+pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived, ShortLivedTerms};

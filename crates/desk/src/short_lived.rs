@@ -1,6 +1,7 @@
 //! Keys that are valid for minutes. A browser may hold one, since it opens one thing only and expires soon.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,20 @@ pub struct ShortLived<T> {
 struct Held<T> {
     expires: Instant,
     made_by: Option<KeyId>,
+    /// How many calls may still begin with it; `None` for any number.
+    calls_left: Option<NonZeroU32>,
     opens: T,
+}
+
+/// What is decided about a key when it is made, beside what it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortLivedTerms {
+    /// The API key with which it was asked for.
+    pub made_by: Option<KeyId>,
+    /// How long it is valid.
+    pub lasting: Duration,
+    /// How many calls may begin with it; `None` for any number.
+    pub calls: Option<NonZeroU32>,
 }
 
 impl<T> Default for ShortLived<T> {
@@ -36,9 +50,9 @@ impl<T> Default for ShortLived<T> {
 }
 
 impl<T: Clone> ShortLived<T> {
-    /// Makes a new key for `opens`. `made_by` is the API key with which it was asked for. `None` when too many keys
-    /// are valid.
-    pub fn create(&self, opens: T, made_by: Option<KeyId>, lasting: Duration) -> Option<String> {
+    /// Makes a new key for `opens`. `None` when too many keys are valid.
+    pub fn create(&self, opens: T, terms: ShortLivedTerms) -> Option<String> {
+        let ShortLivedTerms { made_by, lasting, calls: calls_left } = terms;
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let mut made = 0;
@@ -51,7 +65,7 @@ impl<T: Clone> ShortLived<T> {
             return None;
         }
         let key = ids::unique(PREFIX);
-        valid.insert(digest(&key), Held { expires: now + lasting, made_by, opens });
+        valid.insert(digest(&key), Held { expires: now + lasting, made_by, calls_left, opens });
         Some(key)
     }
 
@@ -60,6 +74,22 @@ impl<T: Clone> ShortLived<T> {
         let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         let held = valid.get(&digest(key)).filter(|held| held.expires > Instant::now())?;
         Some((held.opens.clone(), held.made_by.clone()))
+    }
+
+    /// Counts a call that begins with this key, and drops the key if it was the last. False if the key is no longer valid: when two
+    /// calls come at once and one is left, one of them gets it.
+    pub fn count_call(&self, key: &str) -> bool {
+        let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = digest(key);
+        let Some(held) = valid.get_mut(&key).filter(|held| held.expires > Instant::now()) else {
+            return false;
+        };
+        let Some(calls) = held.calls_left else { return true };
+        held.calls_left = NonZeroU32::new(calls.get() - 1);
+        if held.calls_left.is_none() {
+            valid.remove(&key);
+        }
+        true
     }
 }
 
@@ -72,10 +102,15 @@ fn digest(key: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    /// Ten seconds, for any number of calls.
+    fn terms(key: &str) -> ShortLivedTerms {
+        ShortLivedTerms { made_by: Some(key.into()), lasting: Duration::from_secs(10), calls: None }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_key_is_valid_until_it_expires() {
         let keys = ShortLived::default();
-        let key = keys.create(7, Some("key-1".into()), Duration::from_secs(10)).expect("room");
+        let key = keys.create(7, terms("key-1")).expect("room");
         assert_eq!(keys.open(&key), Some((7, Some("key-1".into()))));
         assert_eq!(keys.open("ek_other"), None);
         tokio::time::advance(Duration::from_secs(10)).await;
@@ -85,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_key_makes_no_more_than_its_part() {
         let keys = ShortLived::default();
-        let make = |key: &str| keys.create((), Some(key.into()), Duration::from_secs(10));
+        let make = |key: &str| keys.create((), terms(key));
         for _ in 0..MAX_EACH {
             assert!(make("key-1").is_some());
         }
@@ -93,5 +128,20 @@ mod tests {
         assert!(make("key-2").is_some());
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(make("key-1").is_some(), "those that have expired do not count");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_opens_as_many_calls_as_it_was_made_for() {
+        let keys = ShortLived::default();
+        let any = keys.create((), terms("key-1")).expect("room");
+        let two = ShortLivedTerms { calls: NonZeroU32::new(2), ..terms("key-1") };
+        let two = keys.create((), two).expect("room");
+        for call in 0..5 {
+            assert!(keys.count_call(&any));
+            assert_eq!(keys.open(&two).is_some(), call < 2, "looking at it counts nothing");
+            assert_eq!(keys.count_call(&two), call < 2);
+        }
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!keys.count_call(&any), "expired");
     }
 }

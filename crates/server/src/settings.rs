@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_desk::Keys;
+use antiphon_stack::config::Network;
 use antiphon_transports::telephony::TelephonySettings;
 
 /// The resolved settings of the HTTP server.
@@ -11,6 +12,8 @@ use antiphon_transports::telephony::TelephonySettings;
 pub struct Settings {
     /// The accepted API keys.
     pub keys: Keys,
+    /// The proxies whose word on where a request comes from is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Certificate and key. Without them connections are not encrypted.
     pub tls: Option<Tls>,
     /// Most calls at a time.
@@ -43,6 +46,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             keys: Keys::default(),
+            trusted_proxies: Vec::new(),
             tls: None,
             max_calls: 1_000,
             max_requests: 64,

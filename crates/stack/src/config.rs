@@ -7,6 +7,7 @@ mod cache;
 mod engines;
 mod layers;
 mod names;
+mod network;
 mod reference;
 mod secret;
 mod sections;
@@ -24,6 +25,7 @@ pub(crate) use advanced::FRAME_MS;
 pub use advanced::{Advanced, AdvancedEmbed, AdvancedEngine, Fallback};
 pub use cache::{AdvancedCache, Cache, ReplyCache};
 pub use layers::Origin;
+pub use network::Network;
 pub use reference::{example, keys, page};
 pub use secret::Secret;
 pub use sections::{

@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 use antiphon_agent::Agent;
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{Caller, KeyId, PersonId};
-use antiphon_desk::{Access, Desk, Entrant, SHORT_LIVED_PREFIX, ShortLived, Unauthorized, presented_key};
+use antiphon_core::{Caller, KeyId};
+use antiphon_desk::{Access, Desk, Entrant, ShortLived, Unauthorized};
 use axum::http::{HeaderMap, Method};
 use axum::routing::MethodRouter;
 
-use realtime::Session;
+use realtime::{SecretGrant, presented_secret};
 pub use refusal::Refusal;
 use telephony::TelephonySettings;
 
@@ -37,8 +37,8 @@ pub struct Doors {
     /// The agent whose settings a Realtime session begins with.
     agent: Arc<Agent>,
     telephony: TelephonySettings,
-    /// The client secrets that browsers hold, and the Realtime session that each of them opens.
-    client_secrets: ShortLived<Session>,
+    /// The client secrets that browsers hold, and what each of them opens.
+    client_secrets: ShortLived<SecretGrant>,
 }
 
 /// A route of a door, for the server to register.
@@ -61,19 +61,19 @@ impl Doors {
 
     /// Admits whoever may open a call: the request must carry one of the server's keys or a client secret.
     pub fn let_in(&self, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {
-        match self.presented_session(headers)? {
-            Some((_, key)) => Ok(Entrant { key, address: None }),
+        match self.presented_secret(headers)? {
+            Some((_, key)) => Ok(Entrant { key, ..Entrant::default() }),
             None => self.desk.keys.check(headers),
         }
     }
 
-    /// The session that the request's client secret opens, and the key with which the secret was made. `None` if the
-    /// request has no client secret.
-    fn presented_session(
+    /// What the request's client secret opens, and the key with which the secret was made. `None` if the request has no client
+    /// secret.
+    fn presented_secret(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<(Session, Option<KeyId>)>, Unauthorized> {
-        let secret = presented_key(headers).filter(|key| key.starts_with(SHORT_LIVED_PREFIX));
+    ) -> Result<Option<(SecretGrant, Option<KeyId>)>, Unauthorized> {
+        let secret = presented_secret(headers);
         secret.map(|secret| self.client_secrets.open(secret).ok_or(Unauthorized::WrongKey)).transpose()
     }
 }
@@ -82,9 +82,4 @@ impl Doors {
 fn caller(transport: &'static str, entrant: &Entrant, headers: &HeaderMap) -> Caller {
     let trace = || headers.get(TraceContext::HEADER)?.to_str().ok()?.trim().parse().ok();
     Caller { key: entrant.key.clone(), trace: trace(), ..Caller::by(transport) }
-}
-
-/// The person for whom a client says it speaks.
-fn person(name: Option<&str>) -> Option<PersonId> {
-    name.and_then(PersonId::parse)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use antiphon_agent::Engines;
 use antiphon_cache::{Key, Prefetcher, SemanticReplies, private_files};
 use antiphon_desk::{Calls, Keys};
-use antiphon_stack::config::{Config, Secret};
+use antiphon_stack::config::{Config, Network, Secret};
 use antiphon_stack::{self as stack, BuildContext};
 use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
 use antiphon_transports::telephony::TelephonySettings;
@@ -164,6 +164,8 @@ fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         keys: Keys::new(server.api_keys.iter().map(Secret::reveal)),
+        // Whatever is no network was refused when the configuration was read.
+        trusted_proxies: server.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy)).collect(),
         tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),

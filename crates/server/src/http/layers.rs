@@ -1,4 +1,4 @@
-//! The layers that every request passes: request id, log, metrics, CORS, panics, and limits for slow bodies.
+//! The layers that every request passes: proxies, request id, log, metrics, CORS, panics, and limits for slow bodies.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
 use super::error::ApiError;
+use super::forwarded;
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +32,7 @@ pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>>
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors(&app.desk.keys))
         .layer(from_fn_with_state(Arc::clone(app), observe))
+        .layer(from_fn_with_state(Arc::clone(app), forwarded::resolve))
 }
 
 /// Gives the request an id, a span, a line in the log and a count in the metrics, and limits the pauses in its body.

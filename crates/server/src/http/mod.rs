@@ -7,6 +7,7 @@ mod calls;
 mod client_secrets;
 mod doors;
 pub mod error;
+mod forwarded;
 mod health;
 mod layers;
 mod openai;

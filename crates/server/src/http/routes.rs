@@ -2,12 +2,11 @@
 //! another access.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use antiphon_desk::{Access, Entrant, Unauthorized};
 use axum::Router;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -15,6 +14,7 @@ use axum::routing::MethodRouter;
 use utoipa::openapi::{OpenApi, PathItem};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::forwarded::RequestSource;
 use super::in_the_shape_of;
 use crate::app::App;
 
@@ -115,9 +115,10 @@ async fn ask_for_key(State(guard): State<Guard>, mut request: Request, next: Nex
     let access = path.and_then(|path| guard.access.get(path.as_str())).copied().unwrap_or(Access::Key);
     match let_in(&guard.app, access, request.headers()) {
         Ok(entrant) => {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-            let address = peer.map(|ConnectInfo(peer)| peer.ip());
-            request.extensions_mut().insert(Entrant { address, ..entrant });
+            let source = request.extensions().get::<RequestSource>().copied();
+            let (address, is_local) =
+                source.map_or((None, false), |source| (Some(source.address), source.is_local));
+            request.extensions_mut().insert(Entrant { address, is_local, ..entrant });
             next.run(request).await
         }
         Err(refused) => in_the_shape_of(request.uri(), refused.into()),

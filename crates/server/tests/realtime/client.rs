@@ -27,19 +27,15 @@ pub(crate) struct Client {
 impl Client {
     /// Connects, and receives `session.created`.
     pub(crate) async fn connect(server: &Server, query: &str) -> Self {
-        Self::connect_as(server, query, None).await
+        Self::connect_as(server, query, &[]).await
     }
 
-    /// Does the same with an additional header.
-    pub(crate) async fn connect_as(
-        server: &Server,
-        query: &str,
-        header: Option<(&'static str, &str)>,
-    ) -> Self {
+    /// Does the same with additional headers.
+    pub(crate) async fn connect_as(server: &Server, query: &str, headers: &[(&'static str, &str)]) -> Self {
         let url = server.socket(&format!("/v1/realtime{query}"));
         let mut request = url.into_client_request().expect("an address");
-        if let Some((name, value)) = header {
-            request.headers_mut().insert(name, value.parse().expect("a header"));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (socket, _) = connect_async(request).await.expect("connects");
         let mut client = Self { socket, events: Vec::new() };

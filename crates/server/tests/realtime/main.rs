@@ -11,6 +11,7 @@ mod access;
 mod client;
 mod conversation;
 mod privacy;
+mod proxies;
 mod robustness;
 mod speech;
 #[path = "../support/mod.rs"]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::advanced::Advanced;
 use super::cache::Cache;
+use super::network::NETWORK;
 use super::secret::Secret;
 use super::stages::{Embed, Llm, Stt, Tts};
 
@@ -89,6 +90,9 @@ settings! {
         /// Keys that let a client in. Without any, only this machine may connect. A key can come from an environment
         /// variable: `["${ANTIPHON_KEY}"]`.
         api_keys: Vec<Secret> = Vec::new();
+        /// Proxies before the server. Their `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` are believed,
+        /// those of everybody else are not.
+        trusted_proxies: Vec<String> = Vec::new(), check(NETWORK);
         /// The table `[server.limits]`: what the server refuses.
         limits: Limits = Limits::default();
     }

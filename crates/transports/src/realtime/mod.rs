@@ -24,10 +24,11 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use crate::{DoorRoute, Doors, Refusal, caller, person};
+use crate::{DoorRoute, Doors, Refusal, caller};
 pub use client_secrets::ClientSecret;
-use session::Kind;
-pub(crate) use session::Session;
+use client_secrets::person_in;
+pub(crate) use client_secrets::{SecretGrant, presented_secret};
+use session::{Kind, Session};
 use transport::{Offer, RealtimeTransport};
 
 /// Largest message in bytes. The protocol allows 15 MiB of audio in one event, and base64 and JSON make that larger
@@ -56,9 +57,9 @@ async fn connect(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
     let session = open(&doors, &params, &headers)?;
+    let person = doors.person_of(&entrant, &headers, person_in(&headers)?)?;
     let line = doors.desk.admit(transport::NAME)?;
-    // OpenAI's clients name the person for whom they speak in this header.
-    let person = person(headers.get("openai-safety-identifier").and_then(|id| id.to_str().ok()));
+    doors.count_call(&headers)?;
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     Ok(upgrade.on_upgrade(async move |socket| {
@@ -110,7 +111,7 @@ fn offer(agent: &Agent, engines: &Engines) -> Offer {
 
 /// The session with which a connection begins, or why it is refused.
 fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, Refusal> {
-    let given = doors.presented_session(headers)?.map(|(session, _)| session);
+    let given = doors.presented_secret(headers)?.map(|(grant, _)| grant.session);
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
         let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
             use the events of the general availability";
