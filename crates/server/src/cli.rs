@@ -17,7 +17,6 @@ mod table;
 mod talk;
 mod transcribe;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -144,20 +143,4 @@ fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
         builder.worker_threads(threads);
     }
     Ok(builder.enable_all().build()?)
-}
-
-/// Starts logging as configured. `least` is the level for commands whose output people read.
-fn logging(config: &Config, least: Option<&str>) -> Result<()> {
-    let directives = least.unwrap_or(&config.telemetry.log);
-    let filter = tracing_subscriber::EnvFilter::try_new(directives)
-        .map_err(|e| anyhow::anyhow!("[telemetry] log = \"{directives}\": {e}"))?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    let started = if config.telemetry.log_format == "json" {
-        log.json().flatten_event(true).with_span_list(false).try_init()
-    } else {
-        log.try_init()
-    };
-    started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
 }

@@ -6,4 +6,5 @@ pub mod cli;
 mod findings;
 pub mod http;
 mod jobs;
+mod logging;
 pub mod settings;

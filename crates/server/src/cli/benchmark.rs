@@ -20,7 +20,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::table::table;
-use super::{call_runtime, logging, print};
+use super::{call_runtime, print};
+use crate::logging::start_logging;
 use bench::{Bench, Case};
 use compare::{Baseline, ComparedPair, ComparedProgram};
 use profiler::Profiler;
@@ -98,7 +99,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(arguments: &BenchmarkArguments, config: &Config, file: Option<&Path>) -> Result<ExitCode> {
-    logging(config, Some("warn"))?;
+    start_logging(config, Some("warn"))?;
     let named = arguments.component.iter().map(|name| Case::named(name)).collect::<Result<Vec<_>>>()?;
     let cases = if named.is_empty() { Case::ALL.to_vec() } else { named };
     if arguments.iterations == Some(0) {

@@ -8,7 +8,8 @@ use antiphon_stack::{self as stack, BuildContext};
 use anyhow::Result;
 use futures_util::StreamExt;
 
-use super::{logging, runtime};
+use super::runtime;
+use crate::logging::start_logging;
 
 /// Chat in writing with the agent's language model: one answer to TEXT, or a conversation on the terminal.
 #[derive(clap::Args)]
@@ -19,7 +20,7 @@ pub(super) struct ChatArguments {
 }
 
 pub(super) fn run(arguments: &ChatArguments, config: &Config) -> Result<()> {
-    logging(config, Some("warn"))?;
+    start_logging(config, Some("warn"))?;
     let stack = stack::build(config, &BuildContext::default())?;
     let llm = stack.engines.llm.as_ref();
     let runtime = runtime()?;

@@ -16,9 +16,10 @@ use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 use reqwest::Url;
 
+use super::print;
 use super::table::table;
-use super::{logging, print};
 use crate::capacity::{self, Capacity};
+use crate::logging::start_logging;
 
 /// What callers say when no recordings are given: questions of different lengths.
 const QUESTIONS: [&str; 4] = [
@@ -117,7 +118,7 @@ struct Stress {
 }
 
 pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
-    logging(config, Some("error"))?;
+    start_logging(config, Some("error"))?;
     let (common, save) = match &arguments.shape {
         Shape::Sustained(common) => (common, false),
         Shape::Spike(spike) => (&spike.common, false),

@@ -14,8 +14,9 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::benchmark::child::place;
-use super::{logging, print, runtime};
+use super::{print, runtime};
 use crate::findings::{Finding, Goal, Overlay, Settings, is_better};
+use crate::logging::start_logging;
 use search::Optimizer;
 
 /// Find better settings for this machine, by measuring.
@@ -55,7 +56,7 @@ pub(super) struct OptimizeArguments {
 
 pub(super) fn run(arguments: &OptimizeArguments, effective: &Effective, file: Option<&Path>) -> Result<()> {
     let config = &effective.config;
-    logging(config, Some("error"))?;
+    start_logging(config, Some("error"))?;
     let folder = config.data_dir()?;
     let overlay = Overlay::of(&folder);
     if arguments.apply {

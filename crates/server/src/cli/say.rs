@@ -9,7 +9,8 @@ use antiphon_stack::{self as stack, BuildContext};
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 
-use super::{logging, print, runtime};
+use super::{print, runtime};
+use crate::logging::start_logging;
 
 /// Speak a text into a file.
 #[derive(clap::Args)]
@@ -25,7 +26,7 @@ pub(super) struct SayArguments {
 }
 
 pub(super) fn run(arguments: &SayArguments, config: &Config) -> Result<()> {
-    logging(config, Some("warn"))?;
+    start_logging(config, Some("warn"))?;
     let format = format(&arguments.output)?;
     let stack = stack::build(config, &BuildContext::default())?;
     let request = SpeechRequest {

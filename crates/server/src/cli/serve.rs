@@ -15,13 +15,14 @@ use antiphon_transports::telephony::TelephonySettings;
 use anyhow::{Context, Result};
 use reqwest::Url;
 
-use super::{call_runtime, logging, print};
+use super::{call_runtime, print};
 use crate::app::{App, Measuring};
 use crate::capacity;
 use crate::findings::Overlay;
 use crate::http::{serve, stop_signals};
 use crate::jobs::caching::{Caching, Learned, prefetch_file};
 use crate::jobs::reporting::{Reporting, Traces, Webhook};
+use crate::logging::start_logging;
 use crate::settings::{Settings, Tls};
 
 /// Run the server, with its talk page.
@@ -34,7 +35,7 @@ pub(super) struct ServeArguments {
 }
 
 pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
-    logging(config, None)?;
+    start_logging(config, None)?;
     let runtime = call_runtime(config)?;
     let folder = config.data_dir()?;
     let overlay = Overlay::of(&folder);

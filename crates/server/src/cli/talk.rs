@@ -16,7 +16,8 @@ use antiphon_transports::microphone::{self, Microphone};
 use antiphon_transports::turns::{Turn, Turns};
 use anyhow::{Context, Result};
 
-use super::{logging, print, runtime};
+use super::{print, runtime};
+use crate::logging::start_logging;
 
 /// Longest recording that may be given as input; all of it is decoded into memory first.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -41,7 +42,7 @@ pub(super) struct TalkArguments {
 }
 
 pub(super) fn run(arguments: &TalkArguments, config: &Config) -> Result<()> {
-    logging(config, Some("warn"))?;
+    start_logging(config, Some("warn"))?;
     match &arguments.input {
         Some(input) => from_file(arguments, input, config),
         None => runtime()?.block_on(at_the_microphone(arguments.json, config)),

@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{logging, print, runtime};
+use super::{print, runtime};
+use crate::logging::start_logging;
 
 /// Longest recording that is transcribed; all of it is decoded into memory first.
 const LONGEST: Duration = Duration::from_hours(4);
@@ -38,7 +39,7 @@ struct Transcribed {
 }
 
 pub(super) fn run(arguments: &TranscribeArguments, config: &Config) -> Result<()> {
-    logging(config, Some("warn"))?;
+    start_logging(config, Some("warn"))?;
     let stack = stack::build(config, &BuildContext::default())?;
     let runtime = runtime()?;
     for file in &arguments.files {
