@@ -30,6 +30,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::live_work::LiveWork;
+use crate::local::gguf;
 use crate::local::llama_settings::{LlamaSettings, MAX_PROMPT_BATCH, MIN_PROMPT_BATCH};
 use crate::local::onnx::existing;
 
@@ -161,6 +162,7 @@ impl Llama {
     /// Loads a GGUF file; returns when the model is ready. While `live` says that a live turn is worked for, other requests wait.
     pub fn open(file: &Path, options: LlamaOptions, live: Arc<LiveWork>) -> Result<Self> {
         let file = existing(file)?;
+        gguf::check(&file)?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (requests, received) = sync::channel();
         let (ready, opened) = sync::channel();
