@@ -10,6 +10,7 @@ mod admission;
 mod desk;
 mod directory;
 mod keys;
+mod pace;
 mod short_lived;
 mod timed;
 

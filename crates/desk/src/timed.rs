@@ -1,22 +1,26 @@
-//! Measures how long a transport takes to decode incoming audio and to encode outgoing audio.
+//! Measures how long a transport takes to decode incoming audio and to encode outgoing audio, and slows down clients that send
+//! audio much faster than it is spoken.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use antiphon_core::call::{Inbound, Outbound, OutputAudio, Transport};
 use antiphon_core::{CallControl, Result};
 use antiphon_telemetry::Pipeline;
 
+use crate::pace::Pace;
+
 /// Wraps a transport and measures its work.
 pub(crate) struct Timed {
     transport: Box<dyn Transport>,
     pipeline: Arc<Pipeline>,
+    pace: Pace,
 }
 
 impl Timed {
     pub(crate) fn new(transport: Box<dyn Transport>, pipeline: Arc<Pipeline>) -> Self {
-        Self { transport, pipeline }
+        Self { transport, pipeline, pace: Pace::new() }
     }
 }
 
@@ -30,9 +34,14 @@ impl Transport for Timed {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>> {
+        ready!(self.pace.poll_ready(cx));
+        let before = audio.len();
         #[expect(clippy::disallowed_methods, reason = "measures a call's pipeline in real time")]
         let began = Instant::now();
         let received = self.transport.poll_recv(cx, audio);
+        if audio.len() > before {
+            self.pace.took(audio.len() - before);
+        }
         if matches!(received, Poll::Ready(Some(_))) {
             self.pipeline.received(began.elapsed());
         }

@@ -4,8 +4,8 @@
 //! whose jobs carry a priority each. A thread that takes a job also takes the jobs of the same operation that wait at
 //! that moment, up to the operation's largest batch. It never waits for a batch to fill.
 //!
-//! Jobs for which nobody waits in silence go another way than those of live turns (see `ready.rs`), and among equals a call
-//! that has used much of the machine comes after one that has used little.
+//! Jobs for which nobody waits in silence go another way than those of live turns (see `ready.rs`), and so do those of a call
+//! that uses more than its share of the machine.
 #![expect(clippy::disallowed_methods, reason = "threads without a runtime, whose work takes real time")]
 
 mod activity;
@@ -46,8 +46,9 @@ const WEIGHT: u32 = 4;
 const BURST: Duration = Duration::from_secs(2);
 /// The longest time by which a call's jobs come after those of others, so that nobody is kept waiting for ever.
 const LATEST_TURN: Duration = Duration::from_secs(2);
-/// The lowest priority that the operating system knows (`nice`): against an ordinary thread it gets 1.5 % of a core.
-const LOWEST: i32 = 19;
+/// By how much the thread for background jobs is less urgent to the operating system (`nice`): against an ordinary thread it gets a
+/// tenth of a core. With less it would stand still beside other programs.
+const NICER: i32 = 10;
 
 /// The threads and the jobs that wait for them. Dropping the pool ends each thread after its current job.
 pub struct ModelPool {
@@ -239,7 +240,7 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
 fn give_way() {
     // On Linux the priority is that of the thread, elsewhere that of the whole program.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(LOWEST);
+    let _ = rustix::process::nice(NICER);
 }
 
 impl Shared {
@@ -289,9 +290,11 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
         let account = account::current();
         let now = self.shared.started.elapsed();
         let turn = account.as_ref().map_or(now, |account| account.turn().max(now).min(now + LATEST_TURN));
-        let live = (Lane::of(priority) == Lane::Live).then(|| self.shared.live.begin());
+        // A call that uses more than its share is no reason to keep others waiting, however urgent it says it is.
+        let lane = if turn > now { Lane::Background } else { Lane::of(priority) };
+        let live = (lane == Lane::Live).then(|| self.shared.live.begin());
         let due = turn + priority.patience();
-        let job = Job { input, priority, due, answer, since: Instant::now(), account, live };
+        let job = Job { input, priority, lane, due, answer, since: Instant::now(), account, live };
         let queued = self.enqueue(job);
         Box::pin(async move {
             queued?;
@@ -306,7 +309,7 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let lane = Lane::of(job.priority);
+        let lane = job.lane;
         ready.push(lane, job.due, Arc::downgrade(&self.work));
         self.queue.push(job);
         drop(ready);
@@ -323,6 +326,7 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
 struct Job<I, O> {
     input: I,
     priority: Priority,
+    lane: Lane,
     /// The earliest is run first.
     due: Duration,
     answer: oneshot::Sender<Result<O>>,
@@ -359,7 +363,7 @@ impl<S, I, O> Inner<S, I, O> {
     fn take(&self, lane: Lane) -> Vec<Job<I, O>> {
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
-        let of_lane = queue.iter().filter(|job| Lane::of(job.priority) == lane);
+        let of_lane = queue.iter().filter(|job| job.lane == lane);
         let Some(urgent) = of_lane.min_by_key(|job| job.due).map(|job| job.priority) else {
             return Vec::new();
         };
@@ -367,7 +371,7 @@ impl<S, I, O> Inner<S, I, O> {
         let most = if lane == Lane::Live { most } else { most.min(MAX_BACKGROUND_BATCH) };
         let mut due: Vec<(Duration, usize)> =
             queue.iter().enumerate().map(|(at, job)| (job.due, at)).collect();
-        due.retain(|(_, at)| queue[*at].priority == urgent);
+        due.retain(|(_, at)| queue[*at].lane == lane && queue[*at].priority == urgent);
         due.sort_unstable();
         let mut places: Vec<usize> = due.into_iter().take(most).map(|(_, at)| at).collect();
         // Taken out from the back, so that the places in front stay as they are.

@@ -1,7 +1,7 @@
 //! The jobs that wait for the threads, in two lanes.
 //!
-//! Live turns have a lane of their own, which all ordinary threads serve. Other jobs are run by one thread that has the lowest
-//! priority of the operating system, so that a live job takes the processor away from it at any moment. Where no call is under
+//! Live turns have a lane of their own, which all ordinary threads serve. Other jobs are run by one thread that is less
+//! urgent to the operating system, so that a live job takes the processor away from it at any moment. Where no call is under
 //! way, the ordinary threads help it.
 
 use std::collections::BinaryHeap;
@@ -33,7 +33,7 @@ impl Lane {
 pub(super) enum Duty {
     /// Live jobs first, and others while no call is under way.
     Ordinary,
-    /// Background jobs alone, at the operating system's lowest priority.
+    /// Background jobs alone, less urgent to the operating system.
     Background,
 }
 
