@@ -5,8 +5,9 @@
 //! a running request is not interrupted, and a live turn that had to wait for one would be late. A request that has waited for
 //! long goes first, as long as few of its priority are in flight, so that nothing starves.
 //!
-//! Among requests of one priority, the next is of whoever has the fewest in flight, and among these the oldest: somebody who
-//! sends a hundred requests at once delays others by as much as somebody who sends one.
+//! Among requests of one priority, the next is of whoever has the fewest in flight, and then of whoever was served least often
+//! since the queue began (start-time fair queueing: Goyal, Vin and Cheng, 1996): somebody who sends a hundred requests at once
+//! delays others by as much as somebody who sends one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -102,19 +103,31 @@ pub(super) struct Queue<W> {
     in_flight: [usize; 5],
     /// The same by whose they are; whoever has none is not in it.
     in_flight_of: HashMap<Share, usize>,
+    /// The round in which the latest waiting request of each share is served, while any waits.
+    rounds: HashMap<Share, u64>,
+    /// The round that is served now.
+    round: u64,
     arrivals: u64,
 }
 
 struct Place<W> {
     since: Instant,
     share: Share,
+    /// The round in which it is served: of each share one request.
+    round: u64,
     waiter: W,
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        let in_flight_of = HashMap::new();
-        Self { waiting: Default::default(), in_flight: [0; 5], in_flight_of, arrivals: 0 }
+        Self {
+            waiting: Default::default(),
+            in_flight: [0; 5],
+            in_flight_of: HashMap::new(),
+            rounds: HashMap::new(),
+            round: 0,
+            arrivals: 0,
+        }
     }
 }
 
@@ -128,14 +141,18 @@ impl<W> Queue<W> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.iter().map(BTreeMap::len).sum::<usize>() >= CAPACITY
+        self.len() >= CAPACITY
     }
 
-    /// Whether as many requests of one caller wait as may.
+    /// Whether as many requests of one caller wait as may. The server's own work is bounded by the queue alone.
     pub(super) fn is_full_for(&self, share: &Share) -> bool {
-        let places = || self.waiting.iter().flat_map(BTreeMap::values);
-        let waiting: usize = self.waiting.iter().map(BTreeMap::len).sum();
-        waiting >= CAPACITY_EACH && places().filter(|place| place.share == *share).count() >= CAPACITY_EACH
+        let of_share =
+            || self.waiting.iter().flat_map(BTreeMap::values).filter(|place| place.share == *share);
+        *share != Share::Server && self.len() >= CAPACITY_EACH && of_share().count() >= CAPACITY_EACH
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.iter().map(BTreeMap::len).sum()
     }
 
     /// Whether a request that comes now may start at once: there is a place for it, and no request as urgent waits.
@@ -147,7 +164,14 @@ impl<W> Queue<W> {
     /// Adds a request; gives the key to [`Self::remove`] it.
     pub(super) fn push(&mut self, class: Class, share: Share, since: Instant, waiter: W) -> u64 {
         self.arrivals += 1;
-        self.waiting[class.index()].insert(self.arrivals, Place { since, share, waiter });
+        if self.len() == 0 {
+            self.rounds.clear();
+            self.round = 0;
+        }
+        let latest = self.rounds.entry(share.clone()).or_default();
+        *latest = (*latest).max(self.round) + 1;
+        let round = *latest;
+        self.waiting[class.index()].insert(self.arrivals, Place { since, share, round, waiter });
         self.arrivals
     }
 
@@ -182,8 +206,10 @@ impl<W> Queue<W> {
         let urgent = || Class::ALL.into_iter().find(|class| waits(class) && self.has_place(*class, limit));
         let class = overdue.min().map(|(_, class)| class).or_else(urgent)?;
         let waiting = &self.waiting[class.index()];
-        let key = *waiting.iter().min_by_key(|(key, place)| (self.in_flight_of(&place.share), **key))?.0;
+        let order = |key: u64, place: &Place<W>| (self.in_flight_of(&place.share), place.round, key);
+        let key = *waiting.iter().min_by_key(|(key, place)| order(**key, place))?.0;
         let place = self.waiting[class.index()].remove(&key)?;
+        self.round = self.round.max(place.round);
         Some((class, place.share, place.waiter))
     }
 

@@ -90,6 +90,8 @@ async fn one_caller_cannot_fill_the_queue() {
     let refused = scheduler.acquire(Priority::Batch, somebody(1)).await.err().expect("too many");
     assert_eq!((refused.kind(), refused.retry_after()), (ErrorKind::RateLimited, Some(ASK_AGAIN)));
     let other = ask_as(&scheduler, Priority::Batch, somebody(2)).await;
+    // The tasks go on, and give their permits back at once.
+    drop(waiting);
     drop(held);
     drop(other.await.expect("no panic").expect("its turn comes"));
 }
