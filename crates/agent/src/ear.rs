@@ -140,6 +140,11 @@ impl Ear {
 }
 
 impl Utterance {
+    /// How many samples wait for the engine to accept them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Begins an utterance with the audio in `pending`.
     pub(crate) fn begin(
         stt: &dyn Stt,

@@ -7,10 +7,12 @@ use antiphon_core::{ConversationItem, ItemContent, ItemId, ItemStatus, Part};
 
 /// Most items that are kept; the oldest are dropped. At two items a turn this is more than an hour of conversation.
 const MAX_ITEMS: usize = 1_000;
-/// Most bytes of text that are kept: ten hours of conversation, and more than the longest context of a model.
+/// Most bytes that are kept, text and names: ten hours of conversation, and more than the longest context of a model.
 const MAX_BYTES: usize = 1 << 20;
-/// Longest item that a client may add, in bytes of text. Longer ones would displace too much of the conversation.
-pub(crate) const LONGEST_GIVEN: usize = 64 << 10;
+/// Longest item that a client may add, in bytes of text and names. Longer ones would displace too much of the conversation.
+pub(crate) const LONGEST_GIVEN: usize = TEXT_GIVEN + (1 << 10);
+/// The text of it, in bytes. The rest of [`LONGEST_GIVEN`] is for names.
+pub(crate) const TEXT_GIVEN: usize = 64 << 10;
 
 /// The items of one conversation.
 #[derive(Debug, Default)]
@@ -50,13 +52,13 @@ impl History {
     /// Drops the oldest items. A tool's result is dropped together with its call, because models refuse one without
     /// the other.
     fn bound(&mut self) {
-        let mut bytes: usize = self.entries.iter().map(|entry| entry.item.text_bytes()).sum();
+        let mut bytes: usize = self.entries.iter().map(|entry| entry.item.held_bytes()).sum();
         let (mut forgotten, items) = (0, self.entries.len());
         for entry in &self.entries {
             if items - forgotten <= MAX_ITEMS && bytes <= MAX_BYTES {
                 break;
             }
-            bytes -= entry.item.text_bytes();
+            bytes -= entry.item.held_bytes();
             forgotten += 1;
         }
         let calls: Vec<String> =
@@ -221,7 +223,7 @@ mod tests {
         history.push_hidden(hidden("call", ItemContent::ToolCall(call)));
         history.push_hidden(hidden("output", output));
         for n in 0..=16 {
-            history.push(message(&n.to_string(), &"a".repeat(LONGEST_GIVEN)));
+            history.push(message(&n.to_string(), &"a".repeat(MAX_BYTES / 16 - 64)));
         }
         assert_eq!(history.items().count(), 16);
         assert_eq!(history.get(&ItemId::new("output")), None);

@@ -75,13 +75,15 @@ impl ConversationItem {
         Self { id, content, status: ItemStatus::Completed }
     }
 
-    /// How many bytes of text it holds.
-    pub fn text_bytes(&self) -> usize {
-        match &self.content {
-            ItemContent::Message { parts, .. } => parts.iter().map(|part| part.text().len()).sum(),
-            ItemContent::ToolCall(call) => call.name.len() + call.arguments.len(),
-            ItemContent::ToolOutput { output, .. } => output.len(),
-        }
+    /// How many bytes it holds: its text, its names, and what the list of its parts takes.
+    pub fn held_bytes(&self) -> usize {
+        let part_bytes = |part: &Part| size_of::<Part>() + part.text().len();
+        let content = match &self.content {
+            ItemContent::Message { parts, .. } => parts.iter().map(part_bytes).sum(),
+            ItemContent::ToolCall(call) => call.id.len() + call.name.len() + call.arguments.len(),
+            ItemContent::ToolOutput { call_id, output } => call_id.len() + output.len(),
+        };
+        self.id.as_str().len() + content
     }
 
     /// The words of a message, its parts joined by spaces; empty for anything else.
@@ -93,5 +95,28 @@ impl ConversationItem {
             }
             _ => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_can_be_long_counts() {
+        let long = || "x".repeat(1_000);
+        let item = |content| ConversationItem { id: ItemId::new("i"), content, status: ItemStatus::Completed };
+        let call = ToolCall { id: long(), name: long(), arguments: long() };
+        for (content, at_least) in [
+            (ItemContent::ToolCall(call), 3_000),
+            (ItemContent::ToolOutput { call_id: long(), output: long() }, 2_000),
+            (ItemContent::Message { role: Role::User, parts: vec![Part::Text(long())] }, 1_000),
+            (ItemContent::Message { role: Role::User, parts: vec![Part::Text(String::new()); 100] }, 1_000),
+        ] {
+            let held = item(content.clone()).held_bytes();
+            assert!((at_least..2 * at_least + 2_000).contains(&held), "{held}: {content:?}");
+        }
+        let named = ConversationItem::message(ItemId::new(long()), Role::User, Part::Text(String::new()));
+        assert!(named.held_bytes() >= 1_000);
     }
 }

@@ -1,10 +1,14 @@
 //! Admission: limits how many calls run at a time, and ends them when the server stops.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use antiphon_core::Error;
-use tokio::sync::watch;
+use antiphon_core::{Error, ErrorKind, Share};
+use tokio::sync::{Notify, watch};
+
+use crate::quota::{Exhausted, Part, Quota};
+use crate::seldom::Seldom;
 
 /// Speculative work such as prefetching is done only while at most one in this many of the allowed calls is running,
 /// so that it never slows a live call down.
@@ -13,19 +17,24 @@ const IDLE_SHARE: usize = 4;
 /// fits both.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Counts the running calls, and knows the limit and whether new calls may begin. Clones share this state.
+/// Counts the running calls, and knows the limits and whether new calls may begin. Clones share this state.
+///
+/// A call that begins or ends wakes nobody: with a thousand calls held, that would be a thousand tasks to run for each.
 #[derive(Clone)]
 pub struct Calls {
     max: usize,
-    state: Arc<watch::Sender<CallsState>>,
+    each: usize,
+    shared: Arc<Shared>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct CallsState {
-    active: usize,
-    draining: bool,
-    /// Whether running calls have been told to end.
-    ending: bool,
+struct Shared {
+    lines: Arc<Quota<Share>>,
+    draining: AtomicBool,
+    /// Whether running calls have been told to end. It changes once.
+    ending: watch::Sender<bool>,
+    /// Told when a call ends while the server drains.
+    ended: Notify,
+    refusals: Seldom,
 }
 
 impl Calls {
@@ -42,59 +51,89 @@ impl Calls {
 
     /// Allows at most `max` calls at a time.
     pub fn new(max: usize) -> Self {
-        Self { max, state: Arc::new(watch::Sender::new(CallsState::default())) }
+        Self::divided(max, max)
     }
 
-    /// Admits one more call, which counts until the guard is dropped. `transport` is for the log.
-    pub fn admit(&self, transport: &'static str) -> Result<CallGuard, Busy> {
-        let mut refused = None;
-        self.state.send_if_modified(|state| {
-            refused = self.refusal(*state);
-            state.active += usize::from(refused.is_none());
-            refused.is_none()
-        });
-        match refused {
-            None => Ok(CallGuard { state: Arc::clone(&self.state) }),
-            Some(busy) => {
-                tracing::warn!(transport, %busy, "call refused");
-                Err(busy)
-            }
+    /// Allows at most `max` calls at a time, of which one share may hold `each`.
+    pub fn divided(max: usize, each: usize) -> Self {
+        let shared = Shared {
+            lines: Arc::new(Quota::new(max, each)),
+            draining: AtomicBool::new(false),
+            ending: watch::Sender::new(false),
+            ended: Notify::new(),
+            refusals: Seldom::default(),
+        };
+        Self { max, each, shared: Arc::new(shared) }
+    }
+
+    /// Admits one more call, which counts until the guard is dropped. `transport` is for the log. `share` holds the line;
+    /// `None` for those who call on behalf of many people, such as telephone companies.
+    pub fn admit(&self, transport: &'static str, share: Option<Share>) -> Result<CallGuard, Busy> {
+        let admitted = self.take_line(share);
+        if let Err(busy) = &admitted
+            && let Some(held_back) = self.shared.refusals.due()
+        {
+            tracing::warn!(transport, %busy, further_refusals_before = held_back, "call refused");
         }
+        admitted
     }
 
-    /// Why a call would be refused now; `None` if it would be admitted.
+    fn take_line(&self, share: Option<Share>) -> Result<CallGuard, Busy> {
+        if self.draining() {
+            return Err(Busy::Draining);
+        }
+        let mut line = self.shared.lines.part(share);
+        line.grow(1).map_err(|exhausted| match exhausted {
+            Exhausted::InAll(max) => Busy::Full(max),
+            Exhausted::Each(each) => Busy::Share(each),
+        })?;
+        let admitted = CallGuard { line, shared: Arc::clone(&self.shared) };
+        // If draining has begun meanwhile, it may have found no call to wait for.
+        if self.draining() { Err(Busy::Draining) } else { Ok(admitted) }
+    }
+
+    /// Why a call would be refused now, whoever calls; `None` if it would be admitted.
     pub fn busy(&self) -> Option<Busy> {
-        self.refusal(*self.state.borrow())
+        match self.active() {
+            _ if self.draining() => Some(Busy::Draining),
+            active if active >= self.max => Some(Busy::Full(self.max)),
+            _ => None,
+        }
     }
 
-    fn refusal(&self, state: CallsState) -> Option<Busy> {
-        match state {
-            CallsState { draining: true, .. } => Some(Busy::Draining),
-            CallsState { active, .. } if active >= self.max => Some(Busy::Full(self.max)),
-            CallsState { .. } => None,
-        }
+    /// Why a call of this share would be refused now; `None` if it would be admitted.
+    pub fn busy_for(&self, share: Option<&Share>) -> Option<Busy> {
+        let is_over = |share: &Share| self.shared.lines.taken_by(share) >= self.each;
+        self.busy().or_else(|| share.filter(|share| is_over(share)).map(|_| Busy::Share(self.each)))
     }
 
     /// How many calls are running.
     pub fn active(&self) -> usize {
-        self.state.borrow().active
+        self.shared.lines.taken()
     }
 
     /// Whether new calls are refused because the server is stopping.
     pub fn draining(&self) -> bool {
-        self.state.borrow().draining
+        self.shared.draining.load(Ordering::SeqCst)
     }
 
     /// Tells all calls to end.
     pub fn end(&self) {
-        self.state.send_modify(|state| state.ending = true);
+        self.shared.ending.send_replace(true);
     }
 
     /// Refuses new calls, and waits until the last one is over, for `patience` at most. Returns how many are left.
     pub async fn drain(&self, patience: Duration) -> usize {
-        self.state.send_modify(|state| state.draining = true);
-        let mut state = self.state.subscribe();
-        let over = state.wait_for(|state| state.active == 0);
+        self.shared.draining.store(true, Ordering::SeqCst);
+        let over = async {
+            loop {
+                let ended = self.shared.ended.notified();
+                if self.active() == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
         drop(tokio::time::timeout(patience, over).await);
         self.active()
     }
@@ -103,21 +142,25 @@ impl Calls {
 /// One admitted call. Dropping it makes room for another.
 #[must_use]
 pub struct CallGuard {
-    state: Arc<watch::Sender<CallsState>>,
+    line: Part<Share>,
+    shared: Arc<Shared>,
 }
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.state.send_modify(|state| state.active -= 1);
+        self.line.clear();
+        if self.shared.draining.load(Ordering::SeqCst) {
+            self.shared.ended.notify_waiters();
+        }
     }
 }
 
 impl CallGuard {
     /// Resolves when the call must end because the server stops.
     pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut state = self.state.subscribe();
+        let mut ending = self.shared.ending.subscribe();
         async move {
-            if state.wait_for(|state| state.ending).await.is_err() {
+            if ending.wait_for(|ending| *ending).await.is_err() {
                 // The sender is gone, so nobody can end the call any more.
                 std::future::pending::<()>().await;
             }
@@ -131,6 +174,11 @@ pub enum Busy {
     /// The limit on calls is reached.
     #[error("all {0} lines are taken; call again later, or raise `max_calls` in [server.limits]")]
     Full(usize),
+    /// Whoever calls holds as many lines as one may.
+    #[error(
+        "this key or address holds {0} lines, which is as many as one may; end a call, or raise `max_calls_each` in [server.limits]"
+    )]
+    Share(usize),
     /// The server is stopping.
     #[error("the server is shutting down and takes no new calls; connect again in a moment")]
     Draining,
@@ -138,34 +186,41 @@ pub enum Busy {
 
 impl From<Busy> for Error {
     fn from(busy: Busy) -> Self {
-        Error::unavailable(busy.to_string()).with_retry_after(RETRY_AFTER)
+        let kind = match busy {
+            Busy::Full(_) | Busy::Draining => ErrorKind::Unavailable,
+            Busy::Share(_) => ErrorKind::RateLimited,
+        };
+        Error::new(kind, busy.to_string()).with_retry_after(RETRY_AFTER)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
 
     #[test]
     fn a_call_over_the_limit_is_refused_until_one_ends() {
         let calls = Calls::new(1);
-        let first = calls.admit("test").expect("the first call");
-        assert_eq!(calls.admit("test").err(), Some(Busy::Full(1)));
+        let first = calls.admit("test", None).expect("the first call");
+        assert_eq!(calls.admit("test", None).err(), Some(Busy::Full(1)));
         drop(first);
         assert_eq!(calls.active(), 0);
-        assert!(calls.admit("test").is_ok());
+        assert!(calls.admit("test", None).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn draining_refuses_new_calls_and_waits_for_the_last_one() {
         let calls = Calls::new(2);
-        let guard = calls.admit("test").expect("a call");
+        let guard = calls.admit("test", None).expect("a call");
         let draining = tokio::spawn({
             let calls = calls.clone();
             async move { calls.drain(Duration::from_mins(1)).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(calls.admit("test").err(), Some(Busy::Draining));
+        assert_eq!(calls.admit("test", None).err(), Some(Busy::Draining));
         drop(guard);
         assert_eq!(draining.await.expect("drained"), 0);
     }
@@ -173,7 +228,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn draining_waits_no_longer_than_told() {
         let calls = Calls::new(2);
-        let _guard = calls.admit("test").expect("a call");
+        let _guard = calls.admit("test", None).expect("a call");
         assert_eq!(calls.drain(Duration::from_secs(1)).await, 1);
+    }
+
+    #[test]
+    fn one_share_leaves_lines_for_others_and_who_calls_for_many_is_not_counted() {
+        let calls = Calls::divided(4, 2);
+        let key = |name: &str| Some(Share::Key(name.into()));
+        let held: Vec<_> = (0..2).map(|_| calls.admit("test", key("key-1")).expect("its part")).collect();
+        assert_eq!(calls.admit("test", key("key-1")).err(), Some(Busy::Share(2)));
+        assert_eq!(calls.busy_for(key("key-1").as_ref()), Some(Busy::Share(2)));
+        assert_eq!((calls.busy_for(key("key-2").as_ref()), calls.busy()), (None, None));
+        let _telephones = [calls.admit("test", None).expect("a line"), calls.admit("test", None).expect("a line")];
+        assert_eq!(calls.admit("test", key("key-2")).err(), Some(Busy::Full(4)));
+        drop(held);
+        assert!(calls.admit("test", key("key-1")).is_ok());
+    }
+
+    /// Counts how often tasks are woken.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_call_that_begins_or_ends_wakes_no_other() {
+        let calls = Calls::new(1_000);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let held: Vec<_> = (0..900).map(|_| calls.admit("test", None).expect("a line")).collect();
+        let mut endings: Vec<_> = held.iter().map(|call| Box::pin(call.ending())).collect();
+        assert!(endings.iter_mut().all(|ending| ending.as_mut().poll(&mut cx).is_pending()));
+        drop(calls.admit("test", None).expect("a line"));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        calls.end();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 900, "all of them once, when the server stops");
+        assert!(endings.iter_mut().all(|ending| ending.as_mut().poll(&mut cx).is_ready()));
     }
 }

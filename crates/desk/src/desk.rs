@@ -64,9 +64,10 @@ impl Desk {
         }
     }
 
-    /// Takes a place for a call, or says why there is none. `transport` is for the log.
-    pub fn admit(&self, transport: &'static str) -> Result<Line, Busy> {
-        self.calls.admit(transport).map(Line)
+    /// Takes a place for a call, or says why there is none. `transport` is for the log, and `share` is who holds the place;
+    /// `None` for whoever calls on behalf of many people, such as a telephone company.
+    pub fn admit(&self, transport: &'static str, share: Option<Share>) -> Result<Line, Busy> {
+        self.calls.admit(transport, share).map(Line)
     }
 
     /// On whose behalf a request without a call is made.

@@ -11,6 +11,8 @@ mod desk;
 mod directory;
 mod keys;
 mod pace;
+mod quota;
+mod seldom;
 mod short_lived;
 mod timed;
 
@@ -19,4 +21,6 @@ pub use admission::{Busy, CallGuard, Calls};
 pub use desk::{Connected, Desk, Line};
 pub use directory::{Answer, Directory, OneAgent};
 pub use keys::{Entrant, Keys, Unauthorized, is_local_origin, presented_key};
-pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived, ShortLivedTerms};
+pub use quota::{Exhausted, Part, Quota};
+pub use seldom::Seldom;
+pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived, ShortLivedGrant, ShortLivedTerms};

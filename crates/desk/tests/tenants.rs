@@ -218,7 +218,7 @@ async fn call(desk: Desk, tenant: usize, questions: Vec<&'static str>) {
     let asked = questions.len();
     let line = Line { questions: questions.into(), ready: true, heard };
     let caller = Caller { to: Some(TENANTS[tenant].into()), ..Caller::by("line") };
-    let admitted = desk.admit("line").expect("room");
+    let admitted = desk.admit("line", None).expect("room");
     let held = desk.take(admitted, caller, |agent| Connected::to(agent, line));
     tokio::time::timeout(PATIENCE, held).await.expect("an end").expect("somebody answers");
     let mut text = String::new();

@@ -8,6 +8,7 @@
 pub mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod intake;
 pub mod microphone;
 pub mod realtime;
 mod refusal;
@@ -22,12 +23,14 @@ use std::sync::Arc;
 
 use antiphon_agent::Agent;
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{Caller, KeyId};
-use antiphon_desk::{Access, Desk, Entrant, ShortLived, Unauthorized};
+use antiphon_core::{Caller, KeyId, Share};
+use antiphon_desk::{Access, Desk, Entrant, Quota, ShortLived, ShortLivedGrant, Unauthorized};
+use axum::Extension;
 use axum::http::{HeaderMap, Method};
 use axum::routing::MethodRouter;
 
-use realtime::{SecretGrant, presented_secret};
+pub use intake::{Meter, Metered};
+use realtime::presented_secret;
 pub use refusal::Refusal;
 use telephony::TelephonySettings;
 
@@ -37,8 +40,10 @@ pub struct Doors {
     /// The agent whose settings a Realtime session begins with.
     agent: Arc<Agent>,
     telephony: TelephonySettings,
-    /// The client secrets that browsers hold, and what each of them opens.
-    client_secrets: ShortLived<SecretGrant>,
+    /// The client secrets that browsers hold, and the Realtime session that each of them opens, in JSON, for its person.
+    client_secrets: ShortLived,
+    /// What messages under way may hold.
+    intake: Arc<Quota<Share>>,
 }
 
 /// A route of a door, for the server to register.
@@ -56,7 +61,14 @@ pub struct DoorRoute {
 impl Doors {
     /// Doors that lead to this desk.
     pub fn new(desk: Desk, agent: Arc<Agent>, telephony: TelephonySettings) -> Self {
-        Self { desk, agent, telephony, client_secrets: ShortLived::default() }
+        Self { desk, agent, telephony, client_secrets: ShortLived::default(), intake: intake::quota() }
+    }
+
+    /// The count of a connection that becomes a WebSocket. What its messages hold is on the account of `share`.
+    fn counted(&self, meter: Option<Extension<Meter>>, share: Option<Share>) -> Meter {
+        let Extension(meter) = meter.unwrap_or_default();
+        meter.arm(&self.intake, share);
+        meter
     }
 
     /// Admits whoever may open a call: the request must carry one of the server's keys or a client secret.
@@ -72,7 +84,7 @@ impl Doors {
     fn presented_secret(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<(SecretGrant, Option<KeyId>)>, Unauthorized> {
+    ) -> Result<Option<(ShortLivedGrant, Option<KeyId>)>, Unauthorized> {
         let secret = presented_secret(headers);
         secret.map(|secret| self.client_secrets.open(secret).ok_or(Unauthorized::WrongKey)).transpose()
     }
@@ -82,4 +94,11 @@ impl Doors {
 fn caller(transport: &'static str, entrant: &Entrant, headers: &HeaderMap) -> Caller {
     let trace = || headers.get(TraceContext::HEADER)?.to_str().ok()?.trim().parse().ok();
     Caller { key: entrant.key.clone(), trace: trace(), ..Caller::by(transport) }
+}
+
+/// On whose account a connection counts: the key's or the address's. What a telephone company has signed counts on nobody's,
+/// because many people call through it from few addresses.
+fn share(entrant: &Entrant) -> Option<Share> {
+    let key = entrant.key.clone().map(Share::Key);
+    key.or_else(|| entrant.address.map(Share::Address))
 }

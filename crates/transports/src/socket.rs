@@ -7,9 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{Error, Result};
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use futures_util::{Sink, Stream};
 use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
+
+use crate::intake::Meter;
 
 /// Time between pings. They keep the connection open at proxies, which drop those that are silent for 30 to 60 s.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -23,10 +26,47 @@ const SILENT: Duration = Duration::from_secs(70);
 const BATCH: usize = 4 << 10;
 /// What is said of a connection that ends without a word.
 const UNANNOUNCED: &str = "the connection ended without a close message";
+/// The WebSocket's own buffer for reading, which every socket has. Half a second of Realtime audio fits.
+const READ_BUFFER: usize = 16 << 10;
+/// Most bytes that the WebSocket's own buffer for writing may hold: a batch and the longest message, which is a session with its
+/// instructions and tools. Without a bound answers to pings would pile up there for a client that does not read.
+const MAX_WRITE_BUFFER: usize = 2 << 20;
+/// Longest time in which a message longer than live audio must arrive: enough for the longest one at 3 Mbit/s.
+const MESSAGE_TIME: Duration = Duration::from_mins(1);
+/// Most pings and pongs that a client may send in [`CONTROL_TIME`]. Clients ping every few seconds at most, and each ping is answered.
+const MAX_CONTROL: u32 = 100;
+/// The time in which pings and pongs are counted.
+const CONTROL_TIME: Duration = Duration::from_secs(10);
+/// Length of the head of a short frame with its mask, in bytes (RFC 6455, section 5.2).
+const FRAME_HEAD: usize = 6;
+
+/// Codes with which a connection is closed (RFC 6455, section 7.4.1, and IANA's registry).
+mod code {
+    /// The client does what no client should.
+    pub(super) const POLICY: u16 = 1008;
+    /// A message is too long.
+    pub(super) const TOO_BIG: u16 = 1009;
+    /// There is no room now.
+    pub(super) const TRY_AGAIN: u16 = 1013;
+}
+
+/// Bounds what the WebSocket itself keeps in memory, and the length of a message in bytes.
+pub(crate) fn bounded(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(max_message)
+        .max_frame_size(max_message)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(BATCH)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+}
 
 /// One WebSocket connection, with a bounded queue of what is to be sent.
 pub(crate) struct Socket {
     ws: WebSocket,
+    meter: Meter,
+    /// Whether a message was handed on and is perhaps still in use.
+    in_use: bool,
+    control: ControlFrames,
     queue: VecDeque<Message>,
     /// Bytes of the messages in `queue`.
     queued: usize,
@@ -48,9 +88,12 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// At most `max_queued` bytes may wait. A client that reads too slowly for that is dropped.
-    pub(crate) fn new(ws: WebSocket, max_queued: usize) -> Self {
+    pub(crate) fn new(ws: WebSocket, meter: Meter, max_queued: usize) -> Self {
         Self {
             ws,
+            meter,
+            in_use: false,
+            control: ControlFrames { count: 0, since: Instant::now() },
             queue: VecDeque::new(),
             queued: 0,
             max_queued,
@@ -99,8 +142,12 @@ impl Socket {
     }
 
     /// The next text, binary or close message; `None` when one of both sides has ended the connection. A connection that was lost
-    /// is an error of [`Self::poll_flush`], so that nobody takes it for a client that hung up.
+    /// or turned away is an error of [`Self::poll_flush`], so that nobody takes it for a client that hung up. Whoever asks has used
+    /// the message before.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        if std::mem::take(&mut self.in_use) {
+            self.meter.used();
+        }
         loop {
             if self.is_closed {
                 return Poll::Ready(None);
@@ -114,13 +161,26 @@ impl Socket {
             };
             self.silent_since = None;
             match received {
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message @ (Message::Ping(_) | Message::Pong(_)))) => {
+                    self.meter.discount(length(&message) + FRAME_HEAD);
+                    if !self.control.another() {
+                        self.turn_away(cx, code::POLICY, "too many pings: send one every few seconds");
+                    }
+                }
                 Some(Ok(message)) => {
                     self.is_closed = matches!(message, Message::Close(_));
+                    self.in_use = true;
                     return Poll::Ready(Some(message));
                 }
                 // This end has hung up before.
                 Some(Err(_)) | None if self.closing => return Poll::Ready(None),
+                Some(Err(_)) if self.meter.refused() => {
+                    let reason = "long messages hold all the memory there is for them: send shorter ones";
+                    self.turn_away(cx, code::TRY_AGAIN, reason);
+                }
+                Some(Err(error)) if is_too_long(&error) => {
+                    self.turn_away(cx, code::TOO_BIG, "the message is too long: send it in parts");
+                }
                 // After a broken frame nothing more can be read.
                 Some(Err(error)) => self.failed = Some(lost(error)),
                 None => self.failed = Some(Error::unavailable(UNANNOUNCED)),
@@ -137,6 +197,17 @@ impl Socket {
             _ => self.poll_recv(cx).map(Ok),
         })
         .await
+    }
+
+    /// Ends the connection, and says why if the client still reads. The call is lost for the same reason.
+    fn turn_away(&mut self, cx: &mut Context<'_>, code: u16, reason: &'static str) {
+        tracing::debug!(code, reason, "connection closed");
+        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        if Pin::new(&mut self.ws).start_send(close).is_ok() {
+            // Nothing is left to do if it cannot be written.
+            let _ = Pin::new(&mut self.ws).poll_flush(cx);
+        }
+        self.failed = Some(Error::unavailable(format!("the client was turned away: {reason}")));
     }
 
     /// Writes what is queued.
@@ -158,7 +229,10 @@ impl Socket {
     fn has_said_goodbye(&mut self, cx: &mut Context<'_>) -> bool {
         while !self.is_closed {
             match Pin::new(&mut self.ws).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => self.is_closed = matches!(message, Message::Close(_)),
+                Poll::Ready(Some(Ok(message))) => {
+                    self.meter.used();
+                    self.is_closed = matches!(message, Message::Close(_));
+                }
                 Poll::Ready(Some(Err(_)) | None) | Poll::Pending => return false,
             }
         }
@@ -169,6 +243,11 @@ impl Socket {
         self.poll_ping(cx);
         if self.silent_since.is_some_and(|since| since.elapsed() > SILENT) {
             return Poll::Ready(Err(Error::unavailable("the client is silent: connection dropped")));
+        }
+        let under_way = self.meter.long_since().filter(|_| !self.in_use);
+        if under_way.is_some_and(|since| since.elapsed() > MESSAGE_TIME) {
+            let message = format!("a message did not arrive within {} s", MESSAGE_TIME.as_secs());
+            return Poll::Ready(Err(Error::unavailable(message)));
         }
         loop {
             if self.unflushed >= BATCH || (self.unflushed > 0 && self.queue.is_empty()) {
@@ -209,6 +288,28 @@ impl Socket {
             self.send(Message::Ping(bytes::Bytes::new()));
         }
     }
+}
+
+/// Counts the pings and pongs of a client.
+struct ControlFrames {
+    count: u32,
+    since: Instant,
+}
+
+impl ControlFrames {
+    /// Counts one more. Returns false if there are too many.
+    fn another(&mut self) -> bool {
+        if self.since.elapsed() > CONTROL_TIME {
+            *self = Self { count: 0, since: Instant::now() };
+        }
+        self.count += 1;
+        self.count <= MAX_CONTROL
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(WebSocketError::Capacity(_)))
 }
 
 fn length(message: &Message) -> usize {

@@ -28,6 +28,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt;
 
+use crate::socket::bounded;
+
 /// Time within which everything must happen that happens immediately.
 const SOON: Duration = Duration::from_millis(100);
 /// Longer than any time that the specification waits for.
@@ -131,7 +133,8 @@ async fn an_oversized_message_ends_the_call(peer: &Peer) {
     let (mut transport, mut client) = call(peer).await;
     let oversized = Message::text("x".repeat(peer.limit + 1));
     let (course, _) = tokio::join!(run(transport.as_mut(), LONG), timeout(SOON, client.send(oversized)));
-    assert!(course.lost.is_some() && course.inbound.is_empty(), "it did not hang up: {course:?}");
+    let reason = course.lost.as_ref().map(ToString::to_string).unwrap_or_default();
+    assert!(reason.contains("too long") && course.inbound.is_empty(), "it did not hang up: {course:?}");
     over(transport.as_mut()).await;
 }
 
@@ -300,7 +303,7 @@ async fn connect(peer: &Peer) -> (WebSocket, Client) {
     let (sender, mut upgraded) = mpsc::channel(1);
     let limit = peer.limit;
     let upgrade = move |upgrade: WebSocketUpgrade| {
-        let upgrade = upgrade.max_message_size(limit).max_frame_size(limit);
+        let upgrade = bounded(upgrade, limit);
         std::future::ready(upgrade.on_upgrade(async move |socket| drop(sender.send(socket).await)))
     };
     let router: Router = Router::new().route("/", get(upgrade));

@@ -8,7 +8,7 @@ use antiphon_core::{ConversationItem, Event, ReplyId, ReplyStatus};
 use super::Session;
 use super::begin::PendingReply;
 use super::refusal::{Refusal, no_item, refuse};
-use crate::history::LONGEST_GIVEN;
+use crate::history::{LONGEST_GIVEN, TEXT_GIVEN};
 
 impl Session {
     /// Carries out a command, or reports why it could not.
@@ -77,12 +77,14 @@ impl Session {
         if self.history.get(&item.id).is_some() {
             return refuse("item_exists", format!("there is an item '{}' already", item.id));
         }
-        if item.text_bytes() > LONGEST_GIVEN {
-            let kib = LONGEST_GIVEN >> 10;
-            return refuse("item_too_long", format!("'{}' has more than {kib} KiB of text", item.id));
+        if item.held_bytes() > LONGEST_GIVEN {
+            let kib = TEXT_GIVEN >> 10;
+            let message = format!("'{}' has more than {kib} KiB of text: send it in parts", item.id);
+            return refuse("item_too_long", message);
         }
-        if !audio.is_empty() && !self.can_transcribe() {
-            let message = "too many messages wait for their words: add more when their transcripts have come";
+        if !audio.is_empty() && !self.can_transcribe(audio.len()) {
+            let message = "too many messages, or more than 10 minutes of audio, wait for their words: add more when their \
+                           transcripts have come";
             return refuse("too_many_transcriptions", message);
         }
         match self.history.insert(item.clone(), place) {

@@ -22,6 +22,8 @@ use antiphon_core::session::{IdleReply, ReplyRequest};
 const WORDS_WITHIN: Duration = Duration::from_secs(10);
 /// Most turns that wait for their words.
 const MAX_COMMITTED: usize = 8;
+/// Most samples of messages that wait for speech recognition: ten minutes, which are 19 MB.
+const MAX_WAITING: usize = 10 * 60 * 16_000;
 /// Most bytes of a typed turn; the rest is cut off, because it would not fit into the context of a model.
 const MAX_TYPED: usize = 16_000;
 
@@ -268,9 +270,11 @@ impl Session {
         }
     }
 
-    /// Whether one more message may be transcribed. Clients can add messages faster than these are transcribed.
-    pub(super) fn can_transcribe(&self) -> bool {
-        self.transcripts.len() < 2 * MAX_COMMITTED
+    /// Whether one more message of this many samples may be transcribed. Clients can add messages faster than these are
+    /// transcribed.
+    pub(super) fn can_transcribe(&self, samples: usize) -> bool {
+        let waiting: usize = self.committed.iter().map(|turn| turn.utterance.waiting()).sum();
+        self.transcripts.len() < 2 * MAX_COMMITTED && waiting + samples <= MAX_WAITING
     }
 
     /// Transcribes a message that came with its audio.

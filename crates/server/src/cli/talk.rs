@@ -75,7 +75,7 @@ async fn converse(arguments: &TalkArguments, config: &Config, samples: Vec<i16>)
     let (transport, mut said) = FileTransport::new(samples, arguments.overlap);
     let desk = Desk::local(stack.engines, stack.agent, Arc::new(Metrics::new()));
     let call = async move {
-        let line = desk.admit(file::NAME)?;
+        let line = desk.admit(file::NAME, None)?;
         desk.take(line, Caller::by(file::NAME), |agent| Connected::to(agent, transport)).await?;
         anyhow::Ok(())
     };
@@ -125,7 +125,7 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     let desk = Desk::local(stack.engines, stack.agent, Arc::new(Metrics::new()));
     let calls = desk.calls.clone();
     let call = async move {
-        let line = desk.admit(microphone::NAME)?;
+        let line = desk.admit(microphone::NAME, None)?;
         let taken = desk.take(line, Caller::by(microphone::NAME), |agent| Connected::to(agent, microphone));
         taken.await?;
         anyhow::Ok(())

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use axum::routing::post;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -29,7 +29,7 @@ struct ClientSecretRequest {
     max_calls: Option<NonZeroU32>,
     /// The session, as in `session.update`.
     #[schema(value_type = Option<Object>)]
-    session: Option<Map<String, Value>>,
+    session: Option<realtime::SessionUpdate>,
 }
 
 #[derive(Deserialize, ToSchema)]

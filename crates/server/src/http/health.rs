@@ -56,7 +56,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
         None => Ok(Json(Status { status: "ready" })),
         Some(busy) => {
             let code = match busy {
-                Busy::Full(_) => "full",
+                Busy::Full(_) | Busy::Share(_) => "full",
                 Busy::Draining => "draining",
             };
             Err(Problem(ApiError::from(busy).code(code)))

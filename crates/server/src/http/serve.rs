@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_transports::{Meter, Metered};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
@@ -44,6 +45,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 4_096;
 /// Pause after a connection could not be accepted, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Largest buffer of a connection for what it receives, in bytes. The head of a request has to fit; clients send a few KiB.
+const MAX_BUFFER: usize = 32 << 10;
 
 /// The state that every connection needs.
 struct Connections {
@@ -165,8 +169,11 @@ impl Connections {
         peer: SocketAddr,
     ) -> Result<(), BoxError> {
         let router = self.router.clone();
+        let meter = Meter::default();
+        let stream = Metered::new(stream, meter.clone());
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(meter.clone());
             let router = router.clone();
             async move {
                 Ok::<Response, Infallible>(
@@ -177,6 +184,7 @@ impl Connections {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
+            .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades();
         tokio::pin!(connection);

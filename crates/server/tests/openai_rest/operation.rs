@@ -171,10 +171,10 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
     let server = Server::start(Settings { drain: Duration::from_secs(30), ..Settings::default() });
     let app = std::sync::Arc::clone(&server.app);
     let (ready, models) = (server.url("/readyz"), server.url("/v1/models"));
-    let call = app.desk.calls.admit("test").unwrap();
+    let call = app.desk.calls.admit("test", None).unwrap();
     let stopped = tokio::spawn(server.stop());
     until("the server drains", || app.desk.calls.draining()).await;
-    assert!(app.desk.calls.admit("test").is_err());
+    assert!(app.desk.calls.admit("test", None).is_err());
     let response = reqwest::get(ready).await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "5");
@@ -190,7 +190,7 @@ async fn stopping_waits_for_calls_and_refuses_new_ones() {
 #[tokio::test]
 async fn a_full_server_is_not_ready_until_a_call_ends() {
     let server = Server::start(Settings { max_calls: 1, ..Settings::default() });
-    let call = server.app.desk.calls.admit("test").unwrap();
+    let call = server.app.desk.calls.admit("test", None).unwrap();
     let response = reqwest::get(server.url("/readyz")).await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "5");

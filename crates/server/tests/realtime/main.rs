@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod bounds;
 mod client;
 mod conversation;
 mod privacy;

@@ -6,17 +6,22 @@ use antiphon_core::call::{CommandKind, Place};
 use antiphon_core::session::{ReplyInput, ReplyRequest};
 use antiphon_core::{ItemId, ReplyId};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::invalid::{Invalid, deserialize};
+use super::event_size;
+use super::invalid::{self, Invalid};
 use super::item::{Given, GivenItem};
 use super::media::Format;
 use super::session::{MaxTokens, Modalities, Voice};
-use super::tool::{FunctionChoice, FunctionTool};
+use super::session_update::SessionUpdate;
+use super::tool::{self, FunctionChoice, FunctionTool};
 
+/// Most pairs in the metadata of a response, and the longest key and value in bytes: OpenAI's limits.
+const MAX_METADATA: usize = 16;
+const MAX_METADATA_KEY: usize = 64;
+const MAX_METADATA_VALUE: usize = 512;
 /// The metadata key of a response that turns the cache on or off for this reply.
 const CACHE: &str = "antiphon_cache";
 
@@ -35,7 +40,7 @@ pub(super) struct Head<'a> {
 /// What a client asks for.
 pub(super) enum ClientRequest {
     /// A change of the session.
-    Update(Map<String, Value>),
+    Update(SessionUpdate),
     /// A command to the call.
     Command(CommandKind),
 }
@@ -51,8 +56,8 @@ pub(super) struct EventContext<'a> {
 }
 
 #[derive(Deserialize)]
-struct SessionUpdate {
-    session: Map<String, Value>,
+struct Update {
+    session: SessionUpdate,
 }
 
 #[derive(Deserialize)]
@@ -119,23 +124,24 @@ struct ResponseOutput {
 
 /// Parses any event but `input_audio_buffer.append`.
 pub(super) fn parse(kind: &str, text: &str, context: &EventContext<'_>) -> Result<ClientRequest, Invalid> {
+    event_size::check(kind, text)?;
     let command = match kind {
-        "session.update" => return Ok(ClientRequest::Update(typed::<SessionUpdate>(text)?.session)),
+        "session.update" => return Ok(ClientRequest::Update(invalid::parse::<Update>(text)?.session)),
         "input_audio_buffer.commit" => CommandKind::CommitInput,
         "input_audio_buffer.clear" => CommandKind::ClearInput,
-        "conversation.item.create" => create_item(typed(text)?, context)?,
-        "conversation.item.delete" => CommandKind::DeleteItem(ItemId::new(typed::<OfItem>(text)?.item_id)),
+        "conversation.item.create" => create_item(invalid::parse(text)?, context)?,
+        "conversation.item.delete" => CommandKind::DeleteItem(ItemId::new(invalid::parse::<OfItem>(text)?.item_id)),
         "conversation.item.retrieve" => {
-            CommandKind::RetrieveItem(ItemId::new(typed::<OfItem>(text)?.item_id))
+            CommandKind::RetrieveItem(ItemId::new(invalid::parse::<OfItem>(text)?.item_id))
         }
         "conversation.item.truncate" => {
-            let Truncate { item_id, audio_end_ms } = typed(text)?;
+            let Truncate { item_id, audio_end_ms } = invalid::parse(text)?;
             let audio_end = Duration::from_millis(audio_end_ms);
             CommandKind::TruncateItem { item: ItemId::new(item_id), audio_end }
         }
-        "response.create" => create_response(typed(text)?, context)?,
+        "response.create" => create_response(invalid::parse(text)?, context)?,
         "response.cancel" => {
-            CommandKind::CancelReply(typed::<ResponseCancel>(text)?.response_id.map(ReplyId::new))
+            CommandKind::CancelReply(invalid::parse::<ResponseCancel>(text)?.response_id.map(ReplyId::new))
         }
         "output_audio_buffer.clear" => {
             let message = "over a WebSocket the client plays the audio: stop playing it, and send \
@@ -148,12 +154,6 @@ pub(super) fn parse(kind: &str, text: &str, context: &EventContext<'_>) -> Resul
         }
     };
     Ok(ClientRequest::Command(command))
-}
-
-fn typed<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Invalid::new("invalid_json", format!("the event is not JSON: {error}")))?;
-    deserialize(value, "")
 }
 
 fn create_item(event: ItemCreate, context: &EventContext<'_>) -> Result<CommandKind, Invalid> {
@@ -183,6 +183,8 @@ fn create_response(event: ResponseCreate, context: &EventContext<'_>) -> Result<
         return Err(Invalid::param("response.audio.output.format", message));
     }
     let metadata = response.metadata.unwrap_or_default();
+    check_metadata(&metadata)?;
+    tool::check(response.tools.as_deref().unwrap_or_default(), "response.tools")?;
     let request = ReplyRequest {
         reuse: reuse(&metadata)?,
         out_of_band: matches!(response.conversation, Some(Conversation::None)),
@@ -197,6 +199,20 @@ fn create_response(event: ResponseCreate, context: &EventContext<'_>) -> Result<
         metadata,
     };
     Ok(CommandKind::Reply(Box::new(request)))
+}
+
+/// Metadata is kept and given back, so it is as short as OpenAI wants it.
+fn check_metadata(metadata: &BTreeMap<String, Value>) -> Result<(), Invalid> {
+    let is_short = |(key, value): (&String, &Value)| {
+        key.len() <= MAX_METADATA_KEY && value.to_string().len() <= MAX_METADATA_VALUE + 2
+    };
+    if metadata.len() <= MAX_METADATA && metadata.iter().all(is_short) {
+        return Ok(());
+    }
+    let message = format!(
+        "metadata may have {MAX_METADATA} pairs, each with a key of {MAX_METADATA_KEY} bytes and a value of {MAX_METADATA_VALUE}"
+    );
+    Err(Invalid::param("response.metadata", message))
 }
 
 /// Whether the reply may come from the cache. OpenAI's protocol has no field for this, so a client says it in the

@@ -4,15 +4,20 @@
 //! a secret could ask for anybody's memories by their name.
 
 use antiphon_core::PersonId;
-use antiphon_desk::{Entrant, SHORT_LIVED_PREFIX, ShortLivedTerms, Unauthorized, presented_key};
+use antiphon_desk::{
+    Entrant, SHORT_LIVED_PREFIX, ShortLivedGrant, ShortLivedTerms, Unauthorized, presented_key,
+};
 use axum::http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::session::{Kind, Session};
+use super::session_update::SessionUpdate;
 use crate::{Doors, Refusal};
 
 /// The header in which OpenAI's clients name the person for whom they speak.
 const PERSON_HEADER: &str = "openai-safety-identifier";
+/// Longest session that a client secret opens, in bytes of JSON: ten times OpenAI's longest example with tools.
+const MAX_SESSION: usize = 64 << 10;
 
 /// A client secret and the session that it opens.
 pub struct ClientSecret {
@@ -22,39 +27,35 @@ pub struct ClientSecret {
     pub session: Value,
 }
 
-/// What a client secret opens: a session, for one person.
-#[derive(Clone)]
-pub(crate) struct SecretGrant {
-    /// The session with which a Realtime call begins.
-    pub session: Session,
-    /// The person who was named when it was made. `None` for nobody: such a secret gives nobody's memories.
-    person: Option<PersonId>,
-}
-
 impl Doors {
     /// Makes a client secret for sessions that begin with this `session.update`, for the person whom the request's headers name. Fails
     /// when the update or the name is invalid, or when too many client secrets are valid.
     pub fn create_client_secret(
         &self,
-        update: Map<String, Value>,
+        update: SessionUpdate,
         headers: &HeaderMap,
         entrant: &Entrant,
         terms: ShortLivedTerms,
     ) -> Result<ClientSecret, Refusal> {
         let person = person_in(headers)?.filter(|_| entrant.may_name_a_person());
-        let kind = match update.get("type").and_then(Value::as_str) {
-            Some("transcription") => Kind::Transcription,
-            _ => Kind::Realtime,
-        };
+        let kind = if update.is_transcription() { Kind::Transcription } else { Kind::Realtime };
         let session = Session::new(kind, self.desk.engines.llm.card().model.to_owned(), &self.agent.session);
         let session = session.updated(update).map_err(|invalid| {
             let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
             Refusal::parameter("session", format!("{at}{}", invalid.message))
         })?;
         let json = session.to_json(&antiphon_agent::ids::unique("sess_"));
-        let value = self.client_secrets.create(SecretGrant { session, person }, terms).ok_or_else(|| {
+        let text = serde_json::to_string(&session).unwrap_or_default();
+        if text.len() > MAX_SESSION {
+            let kib = MAX_SESSION >> 10;
+            let message = format!("the session has more than {kib} KiB: shorten it, or send the rest as session.update");
+            return Err(Refusal::parameter("session", message));
+        }
+        let opens = ShortLivedGrant { text: text.into(), person };
+        let value = self.client_secrets.create(opens, terms).ok_or_else(|| {
             let message =
-                "too many client secrets are valid: wait for some to expire, or let them live shorter";
+                "too many client secrets are valid, or their sessions are too long: wait for some to expire, or let them live \
+                 shorter";
             Refusal::request(StatusCode::TOO_MANY_REQUESTS, message)
         })?;
         Ok(ClientSecret { value, session: json })

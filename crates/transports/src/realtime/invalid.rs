@@ -1,6 +1,6 @@
 //! The error for something invalid that a client sent.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// An error of the type `invalid_request_error`.
@@ -33,9 +33,18 @@ impl Invalid {
     }
 }
 
-/// Deserializes `value`. An error names the field that is wrong by its path, which begins with `root`.
-pub(super) fn deserialize<T: DeserializeOwned>(value: Value, root: &str) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+/// Deserializes an event. An error names the field that is wrong by its path.
+pub(super) fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Invalid> {
+    deserialize(&mut serde_json::Deserializer::from_str(text), "")
+}
+
+/// Deserializes what `from` holds. An error names the field that is wrong by its path, which begins with `root`.
+pub(super) fn deserialize<'de, T, D>(from: D, root: &str) -> Result<T, Invalid>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
         let param = match (root, path.as_str()) {
             ("", path) => path.to_owned(),

@@ -2,11 +2,13 @@
 
 mod client_event;
 mod client_secrets;
+mod event_size;
 mod invalid;
 mod item;
 mod media;
 mod server_event;
 mod session;
+mod session_update;
 mod tool;
 mod transport;
 mod turn_detection;
@@ -24,16 +26,15 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use crate::{DoorRoute, Doors, Refusal, caller};
+use crate::socket::bounded;
+use crate::{DoorRoute, Doors, Meter, Refusal, caller, share};
 pub use client_secrets::ClientSecret;
 use client_secrets::person_in;
-pub(crate) use client_secrets::{SecretGrant, presented_secret};
+pub(crate) use client_secrets::presented_secret;
+use event_size::MAX_MESSAGE;
 use session::{Kind, Session};
+pub use session_update::SessionUpdate;
 use transport::{Offer, RealtimeTransport};
-
-/// Largest message in bytes. The protocol allows 15 MiB of audio in one event, and base64 and JSON make that larger
-/// by a third.
-const MAX_MESSAGE: usize = 24 << 20;
 
 /// The WebSocket, once more at the path that Azure gives it.
 pub fn routes() -> Vec<DoorRoute> {
@@ -53,21 +54,23 @@ async fn connect(
     State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     Query(params): Query<Params>,
+    meter: Option<Extension<Meter>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
     let session = open(&doors, &params, &headers)?;
     let person = doors.person_of(&entrant, &headers, person_in(&headers)?)?;
-    let line = doors.desk.admit(transport::NAME)?;
+    let line = doors.desk.admit(transport::NAME, share(&entrant))?;
     doors.count_call(&headers)?;
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
-    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    let meter = doors.counted(meter, share(&entrant));
+    let upgrade = bounded(upgrade, MAX_MESSAGE).protocols(["realtime"]);
     Ok(upgrade.on_upgrade(async move |socket| {
         let engines = doors.desk.engines.clone();
         let connect = |agent: &Agent| {
             let offer = offer(agent, &engines);
             let config = offer.config(&session);
-            Connected { transport: Box::new(RealtimeTransport::new(socket, offer, session)), config }
+            Connected { transport: Box::new(RealtimeTransport::new(socket, meter, offer, session)), config }
         };
         // The desk has logged why nobody answers, and all that is left is to close the socket.
         drop(doors.desk.take(line, caller, connect).await);
@@ -111,7 +114,9 @@ fn offer(agent: &Agent, engines: &Engines) -> Offer {
 
 /// The session with which a connection begins, or why it is refused.
 fn open(doors: &Doors, params: &Params, headers: &HeaderMap) -> Result<Session, Refusal> {
-    let given = doors.presented_secret(headers)?.map(|(grant, _)| grant.session);
+    let given = doors.presented_secret(headers)?.map(|(grant, _)| grant.text);
+    // The server has written it itself. If it cannot be read, the client gets the session that everybody gets.
+    let given = given.and_then(|session| serde_json::from_str(&session).ok());
     if headers.get("openai-beta").is_some_and(|beta| beta.to_str().is_ok_and(|b| b.contains("realtime=v1"))) {
         let message = "the beta of Realtime is not served: leave out the header `OpenAI-Beta: realtime=v1` and \
             use the events of the general availability";

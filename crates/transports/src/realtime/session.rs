@@ -8,28 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::invalid::{Invalid, deserialize};
 use super::media::Format;
-use super::tool::{FunctionChoice, FunctionTool};
+use super::session_update::{Echoed, SessionUpdate};
+use super::tool::{self, FunctionChoice, FunctionTool};
 use super::turn_detection::{TurnDetection, server_vad};
-
-/// Longest instructions in bytes. Longer ones would not fit into the context of any model.
-const MAX_INSTRUCTIONS: usize = 256 << 10;
-/// Most tools of a session; OpenAI's own limit.
-const MAX_TOOLS: usize = 128;
 
 /// The objects that an update merges field by field. It replaces all others as a whole.
 const MERGED: [&str; 4] = ["", "audio", "audio.input", "audio.output"];
 /// The fields that may be `null`. For all others `null` restores the default.
-const NULLABLE: [&str; 6] = [
-    "audio.input.transcription",
-    "audio.input.noise_reduction",
-    "audio.input.turn_detection",
-    "tracing",
-    "prompt",
-    "include",
-];
+const NULLABLE: [&str; 3] =
+    ["audio.input.transcription", "audio.input.noise_reduction", "audio.input.turn_detection"];
 
-/// The settings in effect. Settings that this server does not use are kept as well, because clients expect to read
-/// back what they set.
+/// The settings in effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
     #[serde(rename = "type")]
@@ -48,22 +37,11 @@ pub(crate) struct Session {
     pub(super) tool_choice: FunctionChoice,
     #[serde(default)]
     pub(super) max_output_tokens: MaxTokens,
-    #[serde(default)]
-    tracing: Value,
-    #[serde(default)]
-    prompt: Value,
-    #[serde(default)]
-    include: Value,
-    #[serde(default = "automatic")]
-    truncation: Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reasoning: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parallel_tool_calls: Option<bool>,
-}
-
-fn automatic() -> Value {
-    Value::from("auto")
+    /// What this server does not use.
+    #[serde(default)]
+    echoed: Echoed,
 }
 
 /// The two kinds of session that the protocol knows.
@@ -285,36 +263,27 @@ impl Session {
             tools: Vec::new(),
             tool_choice: FunctionChoice::default(),
             max_output_tokens: MaxTokens::Unlimited,
-            tracing: Value::Null,
-            prompt: Value::Null,
-            include: Value::Null,
-            truncation: automatic(),
-            reasoning: None,
             parallel_tool_calls: None,
+            echoed: Echoed::default(),
         }
     }
 
     /// This session with the changes of `update`: absent fields stay as they are, and `null` clears a field.
-    pub(crate) fn updated(&self, update: Map<String, Value>) -> Result<Self, Invalid> {
+    pub(crate) fn updated(&self, update: SessionUpdate) -> Result<Self, Invalid> {
         let mut merged = serde_json::to_value(self).unwrap_or_default();
-        merge(&mut merged, update, &mut Vec::new());
+        merge(&mut merged, update.fields, &mut Vec::new());
         if merged["type"].is_null() {
             merged["type"] = Value::from("realtime");
         }
-        let updated: Self = deserialize(merged, "session")?;
+        let mut updated: Self = deserialize(merged, "session")?;
+        updated.echoed.set(update.echoed)?;
         updated.check()?;
         Ok(updated)
     }
 
     fn check(&self) -> Result<(), Invalid> {
         let invalid = |param: &str, message: String| Err(Invalid::param(format!("session.{param}"), message));
-        if self.instructions.len() > MAX_INSTRUCTIONS {
-            let message = format!("the instructions are longer than {MAX_INSTRUCTIONS} bytes");
-            return invalid("instructions", message);
-        }
-        if self.tools.len() > MAX_TOOLS {
-            return invalid("tools", format!("there are more than {MAX_TOOLS} tools"));
-        }
+        tool::check(&self.tools, "session.tools")?;
         let speed = self.audio.output.speed;
         if !(0.25..=1.5).contains(&speed) {
             return invalid("audio.output.speed", format!("{speed} is not between 0.25 and 1.5"));
@@ -333,6 +302,10 @@ impl Session {
     /// The session in JSON, as the client reads it.
     pub(crate) fn to_json(&self, id: &str) -> Value {
         let mut json = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.remove("echoed");
+            fields.extend(self.echoed.fields());
+        }
         json["id"] = Value::from(id);
         json["object"] = Value::from("realtime.session");
         if self.kind == Kind::Transcription {
@@ -425,8 +398,7 @@ mod tests {
     }
 
     fn update(session: &Session, update: Value) -> Result<Session, Invalid> {
-        let Value::Object(update) = update else { panic!("an object") };
-        session.updated(update)
+        session.updated(serde_json::from_str(&update.to_string()).expect("an object"))
     }
 
     fn turns(session: &Session) -> Option<TurnConfig> {

@@ -12,6 +12,7 @@ use super::invalid::Invalid;
 use super::media::Decoder;
 use super::server_event::EventWriter;
 use super::session::Session;
+use crate::intake::Meter;
 use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
@@ -21,6 +22,9 @@ pub(super) const NAME: &str = "realtime";
 const MAX_QUEUED: usize = 4 << 20;
 /// Most samples handed to the call at once: 100 ms at 16 kHz, however much the client appended in one event.
 const PIECE: usize = 1_600;
+
+/// Longest id of an event that is given back with an error, in bytes: OpenAI's own limit.
+const MAX_EVENT_ID: usize = 512;
 
 /// What a session may use, whatever its client configures.
 pub(super) struct Offer {
@@ -53,10 +57,10 @@ pub(super) struct RealtimeTransport {
 }
 
 impl RealtimeTransport {
-    pub(super) fn new(ws: WebSocket, offer: Offer, session: Session) -> Self {
+    pub(super) fn new(ws: WebSocket, meter: Meter, offer: Offer, session: Session) -> Self {
         let decoder = Decoder::new(session.audio.input.format);
         Self {
-            socket: Socket::new(ws, MAX_QUEUED),
+            socket: Socket::new(ws, meter, MAX_QUEUED),
             offer,
             session,
             decoder,
@@ -71,7 +75,7 @@ impl RealtimeTransport {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| {
             (Invalid::new("invalid_json", format!("not an event with a `type`: {error}")), None)
         })?;
-        let request_id = head.event_id.as_ref().map(ToString::to_string);
+        let request_id = head.event_id.as_ref().filter(|id| id.len() <= MAX_EVENT_ID).map(ToString::to_string);
         if head.kind == "input_audio_buffer.append" {
             let audio = head.audio.as_deref();
             let decoded = audio.is_some_and(|audio| self.decoder.decode(audio, &mut self.appended));
@@ -206,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_obeys_the_transports_specification() {
         let peer = Peer {
-            limit: super::super::MAX_MESSAGE,
+            limit: super::super::event_size::MAX_MESSAGE,
             opening: Vec::new(),
             // A piece of 10 ms, which fits into the pipe.
             speech: append(&STANDARD.encode([1; 480])),
@@ -228,7 +232,7 @@ mod tests {
                     let base = SessionConfig::default();
                     let session = Session::new(Kind::Realtime, "m".to_owned(), &base);
                     let offer = Offer { base, voices: Vec::new(), semantic: false };
-                    Some(Box::new(RealtimeTransport::new(ws, offer, session)) as Box<dyn Transport>)
+                    Some(Box::new(RealtimeTransport::new(ws, Meter::default(), offer, session)) as Box<dyn Transport>)
                 })
             },
         };

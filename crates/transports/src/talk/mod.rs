@@ -16,7 +16,8 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
 
-use crate::{DoorRoute, Doors, Refusal, caller};
+use crate::socket::bounded;
+use crate::{DoorRoute, Doors, Meter, Refusal, caller, share};
 use transport::TalkTransport;
 
 /// Largest message in bytes. It has room for half a minute of audio, more than a page sends at once.
@@ -34,8 +35,11 @@ pub fn routes() -> Vec<DoorRoute> {
 }
 
 /// Answers whether a call would be admitted now.
-async fn ready(State(doors): State<Arc<Doors>>) -> Result<StatusCode, Refusal> {
-    doors.desk.calls.busy().map_or(Ok(StatusCode::OK), |busy| Err(busy.into()))
+async fn ready(
+    State(doors): State<Arc<Doors>>,
+    Extension(entrant): Extension<Entrant>,
+) -> Result<StatusCode, Refusal> {
+    doors.desk.calls.busy_for(share(&entrant).as_ref()).map_or(Ok(StatusCode::OK), |busy| Err(busy.into()))
 }
 
 /// The query parameters that the page sends.
@@ -49,6 +53,7 @@ async fn talk(
     State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     Query(visitor): Query<Visitor>,
+    meter: Option<Extension<Meter>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
@@ -57,12 +62,13 @@ async fn talk(
         return Err(Refusal::request(StatusCode::FORBIDDEN, message));
     }
     let person = doors.person_of(&entrant, &headers, visitor.person.as_deref().and_then(PersonId::parse))?;
-    let line = doors.desk.admit(transport::NAME)?;
+    let line = doors.desk.admit(transport::NAME, share(&entrant))?;
     doors.count_call(&headers)?;
     let caller = Caller { person, ..caller(transport::NAME, &entrant, &headers) };
-    let upgrade = upgrade.protocols(["realtime"]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    let meter = doors.counted(meter, share(&entrant));
+    let upgrade = bounded(upgrade, MAX_MESSAGE).protocols(["realtime"]);
     Ok(upgrade.on_upgrade(async move |socket| {
-        let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket));
+        let connect = |agent: &_| Connected::to(agent, TalkTransport::new(socket, meter));
         // The desk has logged why nobody answers, and all that is left is to close the socket.
         drop(doors.desk.take(line, caller, connect).await);
     }))

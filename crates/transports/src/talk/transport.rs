@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire;
+use crate::intake::Meter;
 use crate::socket::Socket;
 
 /// The protocol's name, for logs and metrics.
@@ -36,8 +37,8 @@ pub(super) struct TalkTransport {
 }
 
 impl TalkTransport {
-    pub(super) fn new(ws: WebSocket) -> Self {
-        Self { socket: Socket::new(ws, MAX_QUEUED), ingest: Ingest::new(SampleRate::HZ_16000) }
+    pub(super) fn new(ws: WebSocket, meter: Meter) -> Self {
+        Self { socket: Socket::new(ws, meter, MAX_QUEUED), ingest: Ingest::new(SampleRate::HZ_16000) }
     }
 
     fn tell(&mut self, event: &Value) {
@@ -124,7 +125,7 @@ mod tests {
             ],
             is_audio: Message::is_binary,
             is_clear: Some(|message| message.to_text().is_ok_and(|text| text == r#"{"type":"clear"}"#)),
-            open: |ws| Box::pin(async { Some(Box::new(TalkTransport::new(ws)) as Box<dyn Transport>) }),
+            open: |ws| Box::pin(async { Some(Box::new(TalkTransport::new(ws, Meter::default())) as Box<dyn Transport>) }),
         };
         socket(&peer).await;
     }

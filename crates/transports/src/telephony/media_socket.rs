@@ -10,10 +10,11 @@ use antiphon_core::{CallControl, Error, Event, Result};
 use axum::extract::ws::{Message, WebSocket};
 
 use super::codec::Codec;
+use crate::intake::Meter;
 use crate::socket::Socket;
 
-/// Largest message in bytes. Vendors send 20 ms of audio at a time; this is room for half a minute.
-pub(super) const MAX_MESSAGE: usize = 1 << 20;
+/// Largest message in bytes. Vendors send 20 ms of audio at a time; this is room for 20 s of G.711.
+pub(super) const MAX_MESSAGE: usize = 256 << 10;
 /// How long the start message may take. Vendors send it within milliseconds of the connection.
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// Most messages before the start message. Vendors send one greeting at most.
@@ -99,8 +100,8 @@ pub(crate) struct MediaSocket<D> {
 
 impl<D: Dialect> MediaSocket<D> {
     /// Waits for the start message.
-    pub(crate) async fn accept(ws: WebSocket) -> Result<(Self, StreamStart)> {
-        let mut socket = Socket::new(ws, 0);
+    pub(crate) async fn accept(ws: WebSocket, meter: Meter) -> Result<(Self, StreamStart)> {
+        let mut socket = Socket::new(ws, meter, 0);
         let started = tokio::time::timeout(START_WITHIN, started::<D>(&mut socket)).await;
         let (dialect, start) = started.map_err(|_| {
             Error::unavailable(format!("no start message within {} s", START_WITHIN.as_secs()))

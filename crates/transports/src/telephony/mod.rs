@@ -12,18 +12,19 @@ mod webhook;
 
 use std::sync::Arc;
 
-use antiphon_core::Caller;
+use antiphon_core::{Caller, Share};
 use antiphon_desk::{Access, Connected, Entrant, Line};
 use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::{DoorRoute, Doors, Refusal, caller};
-use media_socket::{MAX_MESSAGE, MediaSocket};
+use crate::socket::bounded;
+use crate::{DoorRoute, Doors, Meter, Refusal, caller};
+use media_socket::{MAX_MESSAGE, MediaSocket, StreamStart};
 pub use settings::TelephonySettings;
 use telnyx::Telnyx;
 use twilio::Twilio;
@@ -51,6 +52,7 @@ async fn media<V: Vendor>(
     State(doors): State<Arc<Doors>>,
     Extension(entrant): Extension<Entrant>,
     OriginalUri(uri): OriginalUri,
+    meter: Option<Extension<Meter>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
@@ -60,14 +62,24 @@ async fn media<V: Vendor>(
         Ok(upgrade) => upgrade,
         Err(not_a_web_socket) => return Ok(not_a_web_socket.into_response()),
     };
-    let line = doors.desk.admit(V::NAME)?;
+    let line = doors.desk.admit(V::NAME, entrant.key.clone().map(Share::Key))?;
     let caller = caller(V::NAME, &entrant, &headers);
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| serve::<V>(doors, socket, line, caller)))
+    // A telephone company calls from few addresses on behalf of many people, so the address says nothing.
+    let meter = doors.counted(meter, entrant.key.map(Share::Key));
+    let upgrade = bounded(upgrade, MAX_MESSAGE);
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let accepted = MediaSocket::<V>::accept(socket, meter).await;
+        serve::<V>(doors, accepted, line, caller).await;
+    }))
 }
 
-async fn serve<V: Vendor>(doors: Arc<Doors>, socket: WebSocket, line: Line, caller: Caller) {
-    match MediaSocket::<V>::accept(socket).await {
+async fn serve<V: Vendor>(
+    doors: Arc<Doors>,
+    accepted: antiphon_core::Result<(MediaSocket<V>, StreamStart)>,
+    line: Line,
+    caller: Caller,
+) {
+    match accepted {
         Ok((transport, start)) => {
             tracing::info!(vendor = V::NAME, call = start.call, "media stream started");
             let verified = V::is_verified(&doors.telephony);

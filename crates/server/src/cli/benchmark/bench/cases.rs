@@ -303,7 +303,7 @@ async fn turn(bench: &Bench) -> Result<Iteration> {
     let Stack { engines, agent, .. } = &bench.stack;
     let desk = Desk::local(engines.clone(), agent.clone(), Arc::new(Metrics::new()));
     let call = async move {
-        let line = desk.admit(file::NAME)?;
+        let line = desk.admit(file::NAME, None)?;
         desk.take(line, Caller::by(file::NAME), |agent| Connected::to(agent, transport)).await?;
         anyhow::Ok(())
     };
