@@ -19,6 +19,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Method};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
@@ -38,12 +39,12 @@ pub fn routes() -> Vec<DoorRoute> {
         path,
         handler,
     };
-    let twilio = get(twilio::incoming).post(twilio::incoming);
+    let twilio = get(twilio::incoming).post(twilio::incoming).layer(from_fn(webhook::received));
     vec![
         route(&[Method::GET, Method::POST], "/telephony/twilio", twilio),
         route(&[Method::GET], "/telephony/twilio/media", get(media::<Twilio>)),
         route(&[Method::GET], "/ws", get(media::<Twilio>)),
-        route(&[Method::POST], "/telephony/telnyx", post(telnyx::incoming)),
+        route(&[Method::POST], "/telephony/telnyx", post(telnyx::incoming).layer(from_fn(webhook::received))),
         route(&[Method::GET], "/telephony/telnyx/media", get(media::<Telnyx>)),
     ]
 }
