@@ -65,6 +65,23 @@ pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileEr
     decoder.rate().map(|rate| AudioChunk::new(rate, samples)).ok_or(FileError::Empty)
 }
 
+/// Whether the file is longer than `longest`, as far as its packets tell. They are counted without being decoded, so that it takes
+/// a moment where decoding would take minutes. Containers that do not tell how long their packets are count as short.
+pub fn is_longer(source: impl MediaSource, longest: Duration) -> Result<bool, FileError> {
+    let mut file = FileDecoder::open(source)?;
+    let mut length = Duration::ZERO;
+    while let Some(packet) = file.next_packet() {
+        let tracks = file.reader.tracks().iter();
+        let time_base = tracks.filter(|track| track.id == packet.track_id).find_map(|track| track.time_base);
+        let nanos = time_base.map_or(0, |base| base.calc_duration_saturating(packet.dur).as_nanos());
+        length = length.saturating_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()));
+        if length > longest {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Reads an audio file packet by packet, so that memory does not grow with it.
 ///
 /// WAV (PCM, float, G.711, ADPCM, with a streaming header too), FLAC, MP3, Ogg (Vorbis, Opus), M4A (AAC-LC) and

@@ -15,7 +15,7 @@ mod testing;
 
 pub use clip::{ClipError, ClipReader, encode_clip};
 pub use encode::{EncodeError, FileEncoder, FileFormat, encode_file};
-pub use file::{FileDecoder, FileError, decode_file};
+pub use file::{FileDecoder, FileError, decode_file, is_longer};
 pub use g711::Law;
 pub use gate::Gate;
 pub use ingest::Ingest;

@@ -265,3 +265,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_length_is_known_without_decoding() {
+    for (name, _, bytes) in FIXTURES {
+        let is_longer =
+            |longest| is_longer(Cursor::new(*bytes), Duration::from_millis(longest)).expect("readable");
+        assert!(is_longer(1_000) && !is_longer(2_000), "{name}");
+    }
+    let silence = vec![0; 60 * 16_000];
+    for format in [FileFormat::Wav, FileFormat::Flac] {
+        let file =
+            encode_file(format, &AudioChunk::new(SampleRate::HZ_16000, silence.clone())).expect("encoded");
+        let is_longer =
+            |longest| is_longer(Cursor::new(&file), Duration::from_secs(longest)).expect("readable");
+        assert!(is_longer(59) && !is_longer(61), "{format:?}");
+    }
+}

@@ -192,3 +192,14 @@ async fn translation_says_what_to_do_instead() {
     assert_eq!(status, 400);
     assert!(message.contains("/v1/audio/transcriptions"), "{message}");
 }
+
+#[tokio::test]
+async fn hours_of_silence_are_refused_before_they_are_transcribed() {
+    let server = Server::start(Settings::default());
+    let silence = audio::wav(&vec![0; 2 * 3_600 * 1_000 + 60_000], 1_000);
+    let form = Form::new().part("file", Part::bytes(silence).file_name("a.wav"));
+    let post = reqwest::Client::new().post(server.url("/v1/audio/transcriptions")).multipart(form);
+    let (status, message) = error(post.send().await.expect("an answer")).await;
+    assert_eq!(status, 400, "{message}");
+    assert!(message.contains("longer than 2 hours"), "{message}");
+}

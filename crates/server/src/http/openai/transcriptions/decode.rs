@@ -1,8 +1,10 @@
 //! Decodes a file for speech recognition on a separate thread, no faster than the engine accepts the audio.
 
 use std::fs::File;
+use std::io::Seek;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use antiphon_audio::{FileDecoder, FileError, Resampler};
 use antiphon_core::{BoxStream, Error, Result, SampleRate, SttInput};
@@ -16,6 +18,7 @@ const CHUNK: usize = RATE as usize;
 const AHEAD: usize = 4;
 /// Longest audio in hours. Some codecs compress days of audio into the largest upload.
 const MAX_HOURS: u64 = 2;
+const LONGEST: Duration = Duration::from_hours(MAX_HOURS);
 /// The sample rate of the models in Hz.
 const RATE: u64 = SampleRate::HZ_16000.hz() as u64;
 
@@ -30,12 +33,9 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    /// Opens a file and decodes it while the engine receives it.
+    /// Opens a file and decodes it while the engine receives it. A file that is too long is refused before it costs anything.
     pub(super) async fn begin(file: File) -> Result<Self> {
-        let decoder = spawn_blocking(move || FileDecoder::open(file))
-            .await
-            .map_err(broken)?
-            .map_err(|error| unreadable(&error))?;
+        let decoder = spawn_blocking(move || open(file)).await.map_err(broken)??;
         let (sender, receiver) = mpsc::channel(AHEAD);
         let thread = spawn_blocking(move || decode(decoder, &sender));
         let taken = Arc::new(AtomicU64::new(0));
@@ -61,6 +61,21 @@ pub(super) fn seconds(samples: u64) -> f64 {
     samples as f64 / RATE as f64
 }
 
+fn open(mut file: File) -> Result<FileDecoder<'static>> {
+    let again =
+        |error: std::io::Error| Error::internal(format!("the stored upload could not be read: {error}"));
+    let packets = file.try_clone().map_err(again)?;
+    if antiphon_audio::is_longer(packets, LONGEST).map_err(|error| unreadable(&error))? {
+        return Err(too_long());
+    }
+    file.rewind().map_err(again)?;
+    FileDecoder::open(file).map_err(|error| unreadable(&error))
+}
+
+fn too_long() -> Error {
+    Error::invalid(format!("the file is longer than {MAX_HOURS} hours; send it in parts"))
+}
+
 /// Sends the whole file. Stops without an error when the receiver has gone.
 fn decode(mut decoder: FileDecoder, sender: &mpsc::Sender<Arc<[i16]>>) -> Result<()> {
     let mut decoded = Vec::new();
@@ -84,9 +99,7 @@ fn decode(mut decoder: FileDecoder, sender: &mpsc::Sender<Arc<[i16]>>) -> Result
         }
         total += samples.len() as u64;
         if total > MAX_HOURS * 3_600 * RATE {
-            return Err(Error::invalid(format!(
-                "the file is longer than {MAX_HOURS} hours; send it in parts"
-            )));
+            return Err(too_long());
         }
         let chunk = Arc::from(samples.as_slice());
         samples.clear();
