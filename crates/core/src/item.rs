@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn everything_that_can_be_long_counts() {
         let long = || "x".repeat(1_000);
-        let item = |content| ConversationItem { id: ItemId::new("i"), content, status: ItemStatus::Completed };
+        let item =
+            |content| ConversationItem { id: ItemId::new("i"), content, status: ItemStatus::Completed };
         let call = ToolCall { id: long(), name: long(), arguments: long() };
         for (content, at_least) in [
             (ItemContent::ToolCall(call), 3_000),

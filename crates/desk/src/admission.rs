@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(calls.admit("test", key("key-1")).err(), Some(Busy::Share(2)));
         assert_eq!(calls.busy_for(key("key-1").as_ref()), Some(Busy::Share(2)));
         assert_eq!((calls.busy_for(key("key-2").as_ref()), calls.busy()), (None, None));
-        let _telephones = [calls.admit("test", None).expect("a line"), calls.admit("test", None).expect("a line")];
+        let _telephones =
+            [calls.admit("test", None).expect("a line"), calls.admit("test", None).expect("a line")];
         assert_eq!(calls.admit("test", key("key-2")).err(), Some(Busy::Full(4)));
         drop(held);
         assert!(calls.admit("test", key("key-1")).is_ok());

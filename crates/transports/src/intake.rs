@@ -7,6 +7,7 @@
 mod fragments;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -91,7 +92,9 @@ impl Meter {
         received.bytes = received.bytes.saturating_add(bytes);
         let beyond = received.bytes.saturating_sub(FREE);
         let Some(part) = &mut received.part else { return Ok(()) };
-        let Some(missing) = beyond.checked_sub(part.amount()).filter(|missing| *missing > 0) else { return Ok(()) };
+        let Some(missing) = beyond.checked_sub(part.amount()).filter(|missing| *missing > 0) else {
+            return Ok(());
+        };
         if part.grow(missing.next_multiple_of(STEP)).is_err() {
             received.refused = true;
             return Err(io::Error::other("the messages under way hold all the bytes that they may"));
@@ -144,12 +147,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         if !this.meter.is_armed() {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);
         }
-        let mut bytes = [0; BUFFER];
+        let mut bytes = [MaybeUninit::uninit(); BUFFER];
         loop {
             if buffer.remaining() == 0 || this.hand_on(buffer) {
                 return Poll::Ready(Ok(()));
             }
-            let mut arrived = ReadBuf::new(&mut bytes);
+            let mut arrived = ReadBuf::uninit(&mut bytes);
             std::task::ready!(Pin::new(&mut this.stream).poll_read(cx, &mut arrived))?;
             if arrived.filled().is_empty() {
                 return Poll::Ready(Ok(()));

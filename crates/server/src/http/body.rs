@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -26,14 +26,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (head, body) = request.into_parts();
-        let whole = Bytes::from_request(Request::from_parts(head.clone(), body), state);
-        let whole = tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| {
-            let message = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
-        })?;
-        let whole = whole.map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
+        let whole = in_time(Bytes::from_request(Request::from_parts(head.clone(), body), state)).await?;
         if objects(&whole) > MAX_OBJECTS {
-            let message = format!("the body has more than {MAX_OBJECTS} JSON objects; send fewer messages or simpler tools");
+            let message = format!(
+                "the body has more than {MAX_OBJECTS} JSON objects; send fewer messages or simpler tools"
+            );
             return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
         let request = Request::from_parts(head, whole.into());
@@ -42,6 +39,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Err(rejection) => Err(refused(&rejection)),
         }
     }
+}
+
+/// A whole body, unless it takes too long to arrive.
+pub(crate) async fn in_time(
+    whole: impl Future<Output = Result<Bytes, BytesRejection>>,
+) -> Result<Bytes, ApiError> {
+    let whole = tokio::time::timeout(BODY_TIME, whole).await.map_err(|_| {
+        let message = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
+    })?;
+    whole.map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))
 }
 
 /// How many objects begin in this JSON.

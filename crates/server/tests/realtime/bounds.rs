@@ -5,9 +5,11 @@ use antiphon_server::settings::Settings;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::Client;
 use crate::support::Server;
@@ -25,12 +27,18 @@ async fn an_event_that_is_too_large_for_its_type_is_refused_and_the_session_goes
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
     let forest = forest(MIB);
-    let item = |content: &str| format!(r#"{{"type":"conversation.item.create","event_id":"1","item":{content}}}"#);
+    let item =
+        |content: &str| format!(r#"{{"type":"conversation.item.create","event_id":"1","item":{content}}}"#);
     for event in [
-        format!(r#"{{"type":"session.update","event_id":"1","session":{{"type":"realtime","tracing":{forest}}}}}"#),
+        format!(
+            r#"{{"type":"session.update","event_id":"1","session":{{"type":"realtime","tracing":{forest}}}}}"#
+        ),
         format!(r#"{{"type":"session.update","event_id":"1","unheard_of":{forest}}}"#),
         item(&format!(r#"{{"type":"message","role":"user","content":{forest}}}"#)),
-        item(&format!(r#"{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{}"}}]}}"#, "x".repeat(MIB))),
+        item(&format!(
+            r#"{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{}"}}]}}"#,
+            "x".repeat(MIB)
+        )),
         format!(r#"{{"type":"response.create","event_id":"1","response":{{"metadata":{forest}}}}}"#),
         format!(r#"{{"type":"response.cancel","event_id":"1","x":{forest}}}"#),
     ] {
@@ -46,10 +54,12 @@ async fn an_event_that_is_too_large_for_its_type_is_refused_and_the_session_goes
 async fn what_is_only_given_back_is_short_and_what_nobody_knows_is_dropped() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
-    let session = client.update(json!({ "type": "realtime", "tracing": { "group_id": "g" }, "unheard_of": [1] })).await;
+    let session =
+        client.update(json!({ "type": "realtime", "tracing": { "group_id": "g" }, "unheard_of": [1] })).await;
     assert_eq!((&session["tracing"], &session["unheard_of"]), (&json!({ "group_id": "g" }), &Value::Null));
     for (name, value) in [("tracing", forest(20_000)), ("prompt", forest(20_000)), ("tools", forest(1_000))] {
-        let update = format!(r#"{{"type":"session.update","session":{{"type":"realtime","{name}":{value}}}}}"#);
+        let update =
+            format!(r#"{{"type":"session.update","session":{{"type":"realtime","{name}":{value}}}}}"#);
         client.raw(Message::text(update)).await;
         let error = client.until("error").await;
         let param = error["error"]["param"].as_str().expect("the field").to_owned();
@@ -71,7 +81,10 @@ async fn tools_that_would_take_much_memory_are_refused() {
     ] {
         client.send(event).await;
         let error = client.until("error").await;
-        assert!(error["error"]["message"].as_str().expect("a message").contains("KiB of memory"), "{error:#}");
+        assert!(
+            error["error"]["message"].as_str().expect("a message").contains("KiB of memory"),
+            "{error:#}"
+        );
     }
 }
 
@@ -88,7 +101,8 @@ async fn client_secrets_hold_short_sessions() {
     assert_eq!(status, 200, "{made}");
     let (status, error) = create(json!({ "type": "realtime", "instructions": "x".repeat(70_000) })).await;
     assert_eq!((status, &error["error"]["param"]), (400, &json!("session")));
-    let (status, error) = create(serde_json::from_str(&format!(r#"{{"tracing":{}}}"#, forest(MIB))).expect("JSON")).await;
+    let (status, error) =
+        create(serde_json::from_str(&format!(r#"{{"tracing":{}}}"#, forest(MIB))).expect("JSON")).await;
     assert_eq!(status, 413, "{error}");
 }
 
@@ -116,46 +130,55 @@ async fn a_flood_of_pings_ends_the_connection() {
     until("the call is over", || server.app.desk.calls.active() == 0).await;
 }
 
-/// Begins a message of this length on a socket of its own and sends all of it but the last byte. Returns whether the server has
-/// taken that.
-async fn holds(server: &Server, key: &str, length: usize) -> Option<tokio::net::TcpStream> {
-    let mut socket = tokio::net::TcpStream::connect(server.address).await.expect("connects");
+/// Sends all of a message of this length but its last byte, on a socket of its own, unless the server closes that before.
+async fn begin_message(server: &Server, key: &str, length: usize) -> TcpStream {
+    let mut socket = TcpStream::connect(server.address).await.expect("connects");
     let head = format!(
         "GET /v1/realtime HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nauthorization: Bearer {key}\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = [0; 256];
+    let read = socket.read(&mut answer).await.expect("an answer");
+    assert!(answer[..read].starts_with(b"HTTP/1.1 101"));
     let mut message = vec![0x81, 0xff];
     message.extend((length as u64 + 1).to_be_bytes());
     // A mask of zeros leaves the text as it is.
     message.extend([0; 4]);
     message.resize(message.len() + length, b'x');
-    // While the server reads, the ping after `session.created` is not due; so whatever comes then is the end.
-    let sent = async {
-        socket.write_all(&message).await.ok()?;
-        Some(())
-    };
-    sent.await?;
-    Some(socket)
+    let _ = socket.write_all(&message).await;
+    socket
 }
 
 #[tokio::test]
 async fn messages_under_way_of_one_key_leave_room_for_those_of_another() {
     let server = Server::start(Settings { keys: Keys::new(["sk-1", "sk-2"]), ..Settings::default() });
+    let calls = || server.app.desk.calls.active();
     let mut held = Vec::new();
     for _ in 0..4 {
-        held.extend(holds(&server, "sk-1", 16 * MIB).await);
+        held.push(begin_message(&server, "sk-1", 16 * MIB).await);
     }
-    // Three of them are the part of one key; the fourth has been closed.
-    until("the one that was too much is closed", || server.app.desk.calls.active() <= 3).await;
-    assert!(server.app.desk.calls.active() >= 2);
-    held.extend(holds(&server, "sk-2", 16 * MIB).await);
-    let before = server.app.desk.calls.active();
+    until("the fourth, for which its key has no room, is closed", || calls() == 3).await;
+    held.push(begin_message(&server, "sk-2", 16 * MIB).await);
     let mut other = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-1"))).await;
     other.says("hello").await;
-    assert_eq!(server.app.desk.calls.active(), before + 1, "live audio and text always have room");
-    for mut socket in held {
-        let mut rest = [0; 64];
-        drop(tokio::time::timeout(std::time::Duration::from_millis(1), socket.read(&mut rest)).await);
-    }
+    assert_eq!(calls(), 5, "live audio and text always have room");
+    drop((held, other));
+    until("all calls are over", || calls() == 0).await;
+}
+
+#[tokio::test]
+async fn one_key_leaves_lines_to_the_others() {
+    let keys = Keys::new(["sk-1", "sk-2"]);
+    let server = Server::start(Settings { keys, max_calls: 2, ..Settings::default() });
+    let mut first = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-1"))).await;
+    first.says("hello").await;
+    let mut request = server.socket("/v1/realtime").into_client_request().expect("an address");
+    request.headers_mut().insert("authorization", "Bearer sk-1".parse().expect("a header"));
+    let Err(Error::Http(refused)) = connect_async(request).await else {
+        panic!("more than half of the lines")
+    };
+    assert_eq!(refused.status(), 429);
+    let mut second = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-2"))).await;
+    second.says("hello").await;
 }

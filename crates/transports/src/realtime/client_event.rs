@@ -130,7 +130,9 @@ pub(super) fn parse(kind: &str, text: &str, context: &EventContext<'_>) -> Resul
         "input_audio_buffer.commit" => CommandKind::CommitInput,
         "input_audio_buffer.clear" => CommandKind::ClearInput,
         "conversation.item.create" => create_item(invalid::parse(text)?, context)?,
-        "conversation.item.delete" => CommandKind::DeleteItem(ItemId::new(invalid::parse::<OfItem>(text)?.item_id)),
+        "conversation.item.delete" => {
+            CommandKind::DeleteItem(ItemId::new(invalid::parse::<OfItem>(text)?.item_id))
+        }
         "conversation.item.retrieve" => {
             CommandKind::RetrieveItem(ItemId::new(invalid::parse::<OfItem>(text)?.item_id))
         }

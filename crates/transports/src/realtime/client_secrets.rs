@@ -48,7 +48,9 @@ impl Doors {
         let text = serde_json::to_string(&session).unwrap_or_default();
         if text.len() > MAX_SESSION {
             let kib = MAX_SESSION >> 10;
-            let message = format!("the session has more than {kib} KiB: shorten it, or send the rest as session.update");
+            let message = format!(
+                "the session has more than {kib} KiB: shorten it, or send the rest as session.update"
+            );
             return Err(Refusal::parameter("session", message));
         }
         let opens = ShortLivedGrant { text: text.into(), person };

@@ -95,7 +95,8 @@ impl Echoed {
     pub(super) fn set(&mut self, fields: Vec<(&'static str, Box<RawValue>)>) -> Result<(), Invalid> {
         for (name, value) in fields {
             if value.get().len() > MAX_ECHOED {
-                let message = format!("it has no effect here, and may have {} KiB: leave it out", MAX_ECHOED >> 10);
+                let message =
+                    format!("it has no effect here, and may have {} KiB: leave it out", MAX_ECHOED >> 10);
                 return Err(Invalid::param(format!("session.{name}"), message));
             }
             let at_first = ECHOED.into_iter().find(|(echoed, _)| *echoed == name).and_then(|(_, json)| json);
@@ -136,9 +137,14 @@ mod tests {
     fn what_is_given_back_is_short_and_null_restores_what_was_at_first() {
         let mut echoed = Echoed::default();
         let at_first: Map<_, _> = echoed.fields().collect();
-        echoed.set(update(r#"{"tracing":"auto","truncation":"disabled","reasoning":{}}"#).echoed).expect("short");
+        echoed
+            .set(update(r#"{"tracing":"auto","truncation":"disabled","reasoning":{}}"#).echoed)
+            .expect("short");
         let set: Map<_, _> = echoed.fields().collect();
-        assert_eq!((&set["tracing"], &set["truncation"], &set["reasoning"]), (&json!("auto"), &json!("disabled"), &json!({})));
+        assert_eq!(
+            (&set["tracing"], &set["truncation"], &set["reasoning"]),
+            (&json!("auto"), &json!("disabled"), &json!({}))
+        );
         echoed.set(update(r#"{"tracing":null,"truncation":null,"reasoning":null}"#).echoed).expect("short");
         assert_eq!(echoed.fields().collect::<Map<_, _>>(), at_first);
         let long = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(MAX_ECHOED));

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_hundred_ordinary_tools_are_taken_and_a_forest_is_not() {
-        let described = serde_json::json!({ "type": "string", "description": "What to look up in the index." });
+        let described =
+            serde_json::json!({ "type": "string", "description": "What to look up in the index." });
         let properties: serde_json::Map<_, _> =
             (0..10).map(|n| (format!("parameter_{n}"), described.clone())).collect();
         let ordinary = tool(serde_json::json!({ "type": "object", "properties": properties }));

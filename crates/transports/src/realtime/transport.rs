@@ -75,7 +75,8 @@ impl RealtimeTransport {
         let head: Head<'_> = serde_json::from_str(text).map_err(|error| {
             (Invalid::new("invalid_json", format!("not an event with a `type`: {error}")), None)
         })?;
-        let request_id = head.event_id.as_ref().filter(|id| id.len() <= MAX_EVENT_ID).map(ToString::to_string);
+        let request_id =
+            head.event_id.as_ref().filter(|id| id.len() <= MAX_EVENT_ID).map(ToString::to_string);
         if head.kind == "input_audio_buffer.append" {
             let audio = head.audio.as_deref();
             let decoded = audio.is_some_and(|audio| self.decoder.decode(audio, &mut self.appended));
@@ -232,7 +233,8 @@ mod tests {
                     let base = SessionConfig::default();
                     let session = Session::new(Kind::Realtime, "m".to_owned(), &base);
                     let offer = Offer { base, voices: Vec::new(), semantic: false };
-                    Some(Box::new(RealtimeTransport::new(ws, Meter::default(), offer, session)) as Box<dyn Transport>)
+                    Some(Box::new(RealtimeTransport::new(ws, Meter::default(), offer, session))
+                        as Box<dyn Transport>)
                 })
             },
         };

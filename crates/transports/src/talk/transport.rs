@@ -125,7 +125,11 @@ mod tests {
             ],
             is_audio: Message::is_binary,
             is_clear: Some(|message| message.to_text().is_ok_and(|text| text == r#"{"type":"clear"}"#)),
-            open: |ws| Box::pin(async { Some(Box::new(TalkTransport::new(ws, Meter::default())) as Box<dyn Transport>) }),
+            open: |ws| {
+                Box::pin(async {
+                    Some(Box::new(TalkTransport::new(ws, Meter::default())) as Box<dyn Transport>)
+                })
+            },
         };
         socket(&peer).await;
     }

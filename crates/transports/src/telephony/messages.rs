@@ -209,7 +209,10 @@ pub(super) fn peer<D: super::media_socket::Dialect>(start: &str) -> crate::spec:
         is_clear: Some(|message| is(message, "clear")),
         open: |ws| {
             Box::pin(async {
-                let (transport, _) = super::media_socket::MediaSocket::<D>::accept(ws, crate::intake::Meter::default()).await.ok()?;
+                let (transport, _) =
+                    super::media_socket::MediaSocket::<D>::accept(ws, crate::intake::Meter::default())
+                        .await
+                        .ok()?;
                 Some(Box::new(transport) as Box<dyn antiphon_core::Transport>)
             })
         },

@@ -27,10 +27,11 @@ pub(super) async fn received(request: Request, next: Next) -> Result<Response, R
     if body.size_hint().lower() > MAX_REQUEST as u64 {
         return Err(too_large());
     }
-    let whole = tokio::time::timeout(REQUEST_TIME, body::to_bytes(body, MAX_REQUEST)).await.map_err(|_| {
-        let message = format!("the request did not arrive within {} s", REQUEST_TIME.as_secs());
-        Refusal::request(StatusCode::REQUEST_TIMEOUT, message)
-    })?;
+    let whole =
+        tokio::time::timeout(REQUEST_TIME, body::to_bytes(body, MAX_REQUEST)).await.map_err(|_| {
+            let message = format!("the request did not arrive within {} s", REQUEST_TIME.as_secs());
+            Refusal::request(StatusCode::REQUEST_TIMEOUT, message)
+        })?;
     let whole = whole.map_err(|_| too_large())?;
     Ok(next.run(Request::from_parts(head, whole.into())).await)
 }
