@@ -52,6 +52,11 @@ impl Keys {
         self.digests.is_empty()
     }
 
+    /// Whether there is more than one key.
+    pub fn are_several(&self) -> bool {
+        self.digests.len() > 1
+    }
+
     /// Checks a request by its headers: `Authorization: Bearer KEY`, `api-key: KEY` (Azure), or the WebSocket
     /// subprotocol `openai-insecure-api-key.KEY`.
     pub fn check(&self, headers: &HeaderMap) -> Result<Entrant, Unauthorized> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use antiphon_agent::{Agent, Engines};
 use antiphon_core::measure::Component;
-use antiphon_core::{Error, Observer};
-use antiphon_desk::{Calls, Desk, OneAgent};
+use antiphon_core::{Error, Observer, Share};
+use antiphon_desk::{Calls, Desk, OneAgent, Quota};
 use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
 use antiphon_telemetry::{LiveCalls, Metrics, Monitor, Observers, Pipeline, Prices, Process, Store, Watcher};
 use antiphon_transports::Doors;
@@ -38,6 +38,8 @@ pub struct App {
     pub(crate) reporting: Reporting,
     /// The caches, if there are any.
     pub caching: Option<Caching>,
+    /// Limits how many REST requests are received at a time, in all and of one client.
+    pub arriving: Arc<Quota<Share>>,
     /// Limits how many REST requests are answered at a time.
     pub requests: Arc<Semaphore>,
     /// The threads for computations beside calls.
@@ -55,7 +57,7 @@ impl App {
             measuring;
         let (metrics, pipeline) = (Arc::new(Metrics::new()), Arc::new(Pipeline::default()));
         let live = Arc::new(LiveCalls::new(http.max_calls, prices));
-        let calls = calls.unwrap_or_else(|| Calls::new(http.max_calls));
+        let calls = calls.unwrap_or_else(|| Calls::divided(http.max_calls, http.calls_each()));
         let admitted = calls.clone();
         let process = Arc::new(Process::new(move || admitted.active()));
         let mut components = pipeline.components();
@@ -90,6 +92,7 @@ impl App {
             caching,
             cpu_pool,
             requests: Arc::new(Semaphore::new(http.max_requests)),
+            arriving: Arc::new(Quota::new(http.max_requests, http.max_requests.div_ceil(2))),
             doors,
             started: antiphon_telemetry::unix_time().as_secs(),
             http,

@@ -18,6 +18,10 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Most calls at a time.
     pub max_calls: usize,
+    /// Most calls at a time of one key, or of one address where there are no keys. `None`: see [`Settings::calls_each`].
+    pub max_calls_each: Option<usize>,
+    /// The limits on connections that are not calls.
+    pub connections: ConnectionBounds,
     /// Most REST requests at a time, including those whose responses are still being streamed.
     pub max_requests: usize,
     /// Largest JSON body in bytes.
@@ -28,6 +32,36 @@ pub struct Settings {
     pub drain: Duration,
     /// How telephone companies reach the server.
     pub telephony: TelephonySettings,
+}
+
+impl Settings {
+    /// Most calls at a time of one key or address: as set, or else half of them if there are others to leave lines for, who are
+    /// holders of other keys or telephone companies.
+    pub fn calls_each(&self) -> usize {
+        let telephones = self.telephony.is_signed();
+        let all =
+            if telephones || self.keys.are_several() { self.max_calls.div_ceil(2) } else { self.max_calls };
+        self.max_calls_each.unwrap_or(all)
+    }
+}
+
+/// The limits on connections that are not calls. Those of calls are limited by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionBounds {
+    /// Most connections at a time.
+    pub in_all: usize,
+    /// How many of them those with a key leave to health checks and telephone companies.
+    pub reserve: usize,
+    /// Most connections from one address that have shown neither a key nor a signature.
+    pub strangers_each: usize,
+}
+
+impl Default for ConnectionBounds {
+    /// 4,096 connections hold 128 MiB of buffers at most and are room for as many clients that poll. A browser opens six, and a
+    /// proxy in front of the server a few hundred.
+    fn default() -> Self {
+        Self { in_all: 4_096, reserve: 256, strangers_each: 512 }
+    }
 }
 
 /// Paths of the certificate and the private key, both PEM files.
@@ -49,6 +83,8 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             tls: None,
             max_calls: 1_000,
+            max_calls_each: None,
+            connections: ConnectionBounds::default(),
             max_requests: 64,
             max_json_bytes: 4 << 20,
             max_upload_bytes: 256 << 20,

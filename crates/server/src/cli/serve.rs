@@ -45,7 +45,8 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
         let max_calls = max_calls(config, &store).await?;
         anyhow::Ok((store, max_calls, stack::caches(config).await?))
     })?;
-    let calls = Calls::new(max_calls);
+    let settings = Settings { max_calls, ..settings(config) };
+    let calls = Calls::divided(max_calls, settings.calls_each());
     let asked = calls.clone();
     let context =
         BuildContext { caches: caches.clone(), is_idle: Some(Arc::new(move || asked.leave_time())) };
@@ -81,7 +82,6 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
             calls: Some(calls),
             caching: caches.map(|caches| Caching { caches, warm: config.cache.warm, semantic, learned }),
         };
-        let settings = Settings { max_calls, ..settings(config) };
         let app = App::new(settings, stack.agent, stack.engines, measuring)?;
         let stop = stop_signals()?;
         print(&format!("Antiphon listens on {scheme}://{bound}"));
@@ -169,6 +169,7 @@ fn settings(config: &Config) -> Settings {
         trusted_proxies: server.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy)).collect(),
         tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
         max_upload_bytes: server.limits.max_upload_mb << 20,
+        max_calls_each: server.limits.max_calls_each,
         drain: Duration::from_secs(server.limits.drain_s),
         telephony: TelephonySettings {
             public_url: config.telephony.public_url.as_ref().and_then(|url| url.parse().ok()),

@@ -1,8 +1,8 @@
-//! The layers that every request passes: proxies, request id, log, metrics, CORS, panics, and limits for slow bodies.
+//! The layers that every request passes: proxies, request id, log, metrics, CORS, panics, and limits for bodies that come slowly.
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon_desk::{Keys, is_local_origin};
 use axum::Router;
@@ -13,19 +13,18 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
 use super::error::ApiError;
 use super::forwarded;
+use super::in_the_shape_of;
+use super::steady_body::{Slow, SteadyBody, TOO_SLOW};
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id, in characters, that is accepted from a client. A UUID has 36; longer ids would clutter
 /// the log.
 const MAX_REQUEST_ID: usize = 128;
-/// Longest pause between two pieces of a request's body. A phone that changes cells is back sooner.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     routes
@@ -35,7 +34,7 @@ pub(super) fn wrap(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>>
         .layer(from_fn_with_state(Arc::clone(app), forwarded::resolve))
 }
 
-/// Gives the request an id, a span, a line in the log and a count in the metrics, and limits the pauses in its body.
+/// Gives the request an id, a span, a line in the log and a count in the metrics, and limits how slowly its body may come.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     #[expect(clippy::disallowed_methods, reason = "told in the log and the metrics, decides nothing")]
     let started = Instant::now();
@@ -45,8 +44,12 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("http", request_id = id.to_str().unwrap_or_default(), method, route);
 
-    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)));
+    let (slow, uri) = (Slow::default(), request.uri().clone());
+    let request = request.map(|body| Body::new(SteadyBody::new(body, slow.clone())));
     let mut response = next.run(request).instrument(span.clone()).await;
+    if slow.is_set() && response.status().is_client_error() {
+        response = in_the_shape_of(&uri, ApiError::new(StatusCode::REQUEST_TIMEOUT, TOO_SLOW));
+    }
 
     let status = response.status().as_u16();
     app.metrics.http_request(method, route, status);

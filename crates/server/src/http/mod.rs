@@ -5,6 +5,7 @@ pub(crate) mod body;
 mod cache;
 mod calls;
 mod client_secrets;
+mod connections;
 mod doors;
 pub mod error;
 mod forwarded;
@@ -17,7 +18,9 @@ mod performance;
 mod profile;
 pub(crate) mod routes;
 mod serve;
+mod steady_body;
 mod tls;
+mod visit;
 
 use std::sync::Arc;
 

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use antiphon_desk::{Access, Entrant, Unauthorized};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use utoipa::openapi::{OpenApi, PathItem};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::error::ApiError;
 use super::forwarded::RequestSource;
 use super::in_the_shape_of;
+use super::visit::Visit;
 use crate::app::App;
 
 /// A route of the server, and who may use it.
@@ -113,13 +115,27 @@ struct Guard {
 async fn ask_for_key(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>();
     let access = path.and_then(|path| guard.access.get(path.as_str())).copied().unwrap_or(Access::Key);
+    let visit = request.extensions_mut().remove::<Visit>();
+    let become_known = || visit.as_ref().is_none_or(Visit::is_known);
     match let_in(&guard.app, access, request.headers()) {
         Ok(entrant) => {
+            if entrant.key.is_some() && !become_known() && access == Access::Key {
+                let message = "too many connections: keep fewer of them open, and try again soon";
+                let full =
+                    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).code("too_many_connections");
+                return in_the_shape_of(request.uri(), full);
+            }
             let source = request.extensions().get::<RequestSource>().copied();
             let (address, is_local) =
                 source.map_or((None, false), |source| (Some(source.address), source.is_local));
             request.extensions_mut().insert(Entrant { address, is_local, ..entrant });
-            next.run(request).await
+            let response = next.run(request).await;
+            let is_signed = access == Access::Signed && guard.app.http.telephony.is_signed();
+            if is_signed && response.status().is_success() {
+                // The door has found the signature right.
+                become_known();
+            }
+            response
         }
         Err(refused) => in_the_shape_of(request.uri(), refused.into()),
     }

@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::visit::{Visit, Visits};
 use super::{router, tls};
 use crate::app::App;
 use crate::jobs::{caching, reporting};
@@ -40,9 +41,9 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const SEND_TIME: Duration = Duration::from_mins(1);
 /// How long close messages, and requests that are not calls, may take after the end of the last call.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-/// Most connections at a time; further ones wait in the system's queue. There is room for a thousand calls and as
-/// many clients that poll.
-const MAX_CONNECTIONS: usize = 4_096;
+/// How many connections the system completes before the server has accepted them. With the usual 128, a thousand callers at once
+/// found it full, and 407 of them were asked to come back a second later by TCP.
+const BACKLOG: i32 = 4_096;
 /// Pause after a connection could not be accepted, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -53,6 +54,8 @@ const MAX_BUFFER: usize = 32 << 10;
 struct Connections {
     router: Router,
     tls: Option<TlsAcceptor>,
+    /// Which connections there may be.
+    visits: Visits,
     /// Closed when connections may take no further requests.
     closing: watch::Receiver<()>,
 }
@@ -68,7 +71,8 @@ pub async fn serve(
     let listener = prepared(listener)?;
     let tls = app.http.tls.as_ref().map(tls::acceptor).transpose()?;
     let (close, closing) = watch::channel(());
-    let connections = Arc::new(Connections { router: router(Arc::clone(&app)), tls, closing });
+    let visits = Visits::new(app.http.connections);
+    let connections = Arc::new(Connections { router: router(Arc::clone(&app)), tls, visits, closing });
     let mut open = JoinSet::new();
     let stop = stop.chain(stream::pending());
     tokio::pin!(stop);
@@ -86,10 +90,13 @@ pub async fn serve(
     tokio::pin!(caching);
     let calls_left = loop {
         tokio::select! {
-            accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let connections = Arc::clone(&connections);
-                    open.spawn(async move { connections.serve(stream, peer).await });
+                    // Without a visit there is no room for the connection, and it is closed.
+                    if let Some(visit) = connections.visits.arrive(peer.ip()) {
+                        open.spawn(async move { connections.serve(stream, peer, visit).await });
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -139,6 +146,8 @@ fn refuse_strangers(app: &App, listen: SocketAddr) -> io::Result<()> {
 fn prepared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     let socket = SockRef::from(&listener);
+    // The standard library has begun to listen already; this makes its queue longer.
+    socket.listen(BACKLOG)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SEND_TIME).with_interval(SEND_TIME / 4))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(SEND_TIME))?;
@@ -146,20 +155,24 @@ fn prepared(listener: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 impl Connections {
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let served = match stream.set_nodelay(true) {
-            Err(error) => Err(error.into()),
-            Ok(()) => match &self.tls {
-                None => self.serve_http(stream, peer).await,
-                Some(tls) => match tokio::time::timeout(HEADER_TIME, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => self.serve_http(stream, peer).await,
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(elapsed) => Err(elapsed.into()),
-                },
-            },
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, visit: Visit) {
+        let served = tokio::select! {
+            served = self.serve_stream(stream, peer, visit.clone()) => served,
+            () = visit.gives_way() => Err("closed to make room for another".into()),
         };
         if let Err(error) = served {
             tracing::debug!(%peer, error, "connection ended");
+        }
+    }
+
+    async fn serve_stream(&self, stream: TcpStream, peer: SocketAddr, visit: Visit) -> Result<(), BoxError> {
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            None => self.serve_http(stream, peer, visit).await,
+            Some(tls) => {
+                let stream = tokio::time::timeout(HEADER_TIME, tls.accept(stream)).await??;
+                self.serve_http(stream, peer, visit).await
+            }
         }
     }
 
@@ -167,6 +180,7 @@ impl Connections {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: SocketAddr,
+        visit: Visit,
     ) -> Result<(), BoxError> {
         let router = self.router.clone();
         let meter = Meter::default();
@@ -174,6 +188,7 @@ impl Connections {
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(meter.clone());
+            request.extensions_mut().insert(visit.clone());
             let router = router.clone();
             async move {
                 Ok::<Response, Infallible>(

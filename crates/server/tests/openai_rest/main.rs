@@ -10,6 +10,7 @@
 mod access;
 mod audio;
 mod chat;
+mod connections;
 mod embeddings;
 mod operation;
 mod performance;

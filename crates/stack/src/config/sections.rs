@@ -118,6 +118,9 @@ settings! {
     pub struct Limits {
         /// Calls at a time. When not set: what `antiphon load stress --save` found that this machine holds, else 1000.
         max_calls: Option<usize> = None, check(Check::AtLeast(1.0)), example("1000");
+        /// Calls at a time with one key, or from one address where there are no keys; calls that a telephone company has signed
+        /// do not count. When not set: half of `max_calls` if there are several keys or telephone companies sign, else all.
+        max_calls_each: Option<usize> = None, check(Check::AtLeast(1.0)), example("500");
         /// The largest upload of audio in MiB.
         max_upload_mb: usize = 256;
         /// How long calls may go on when the server is told to stop, in seconds.

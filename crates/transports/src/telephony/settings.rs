@@ -37,6 +37,13 @@ impl TelephonySettings {
         configured.or_else(asked)
     }
 
+    /// Whether a key is configured with which telephone companies prove who they are.
+    pub fn is_signed(&self) -> bool {
+        self.twilio_auth_token.is_some()
+            || self.telnyx_public_key.is_some()
+            || self.telnyx_stream_token.is_some()
+    }
+
     /// Whether the server is reached without encryption. The configured address says so; without one, only this
     /// machine does.
     pub(super) fn is_plain(&self, host: &str) -> bool {

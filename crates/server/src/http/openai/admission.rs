@@ -1,49 +1,85 @@
-//! Limits how many REST requests are answered at a time.
+//! Limits how many REST requests arrive and are answered at a time.
+//!
+//! A request takes a place among those that are answered only when its body is there. Until then it has a place among those that
+//! arrive, of which one client may have half: whoever sends slowly keeps nobody else waiting.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind};
-use antiphon_desk::Busy;
+use antiphon_core::{Error, ErrorKind, Share};
+use antiphon_desk::{Busy, Entrant, Exhausted, Part};
+use axum::Extension;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
+use crate::http::body;
 use crate::http::error::ApiError;
 
 /// What `Retry-After` tells refused clients. Requests take seconds, so there will be room soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Refuses requests beyond the limit. A request counts until the last byte of its response is sent or its client
+/// Receives a request and answers it if there is room. It counts until the last byte of its response is sent or its client
 /// has gone.
 pub(super) async fn admit(
     State(app): State<Arc<App>>,
+    Extension(entrant): Extension<Entrant>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    let arriving = arrive(&app, &entrant)?;
+    let (head, body) = request.into_parts();
+    let whole = Bytes::from_request(Request::from_parts(head.clone(), body), &app);
+    let whole = body::in_time(whole).await?;
+    drop(arriving);
+    let place = place(&app)?;
+    let response = next.run(Request::from_parts(head, whole.into())).await;
+    Ok(held(response, place))
+}
+
+/// Takes a place among the requests that arrive.
+pub(super) fn arrive(app: &App, entrant: &Entrant) -> Result<Part<Share>, ApiError> {
     if app.desk.calls.draining() {
         return Err(Busy::Draining.into());
     }
-    let permit = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
-        let max = app.http.max_requests;
-        let message =
-            format!("{max} requests are being answered already, which is the limit; try again soon");
-        Error::new(ErrorKind::RateLimited, message).with_retry_after(RETRY_AFTER)
+    let mut arriving = app.arriving.part(Some(app.desk.requester(entrant).share));
+    arriving.grow(1).map_err(|exhausted| match exhausted {
+        Exhausted::InAll(max) => {
+            refused(format!("{max} requests are being received already, which is the limit"))
+        }
+        Exhausted::Each(max) => {
+            refused(format!("{max} of your requests are being received already, which is your part"))
+        }
     })?;
-    let response = next.run(request).await;
-    Ok(response.map(|body| Body::new(Held { body, _permit: permit })))
+    Ok(arriving)
+}
+
+/// Takes a place among the requests that are answered.
+pub(super) fn place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    let max = app.http.max_requests;
+    let place = Arc::clone(&app.requests).try_acquire_owned();
+    place.map_err(|_| refused(format!("{max} requests are being answered already, which is the limit")))
+}
+
+/// The response, which holds its request's place until it is sent.
+pub(super) fn held(response: Response, place: OwnedSemaphorePermit) -> Response {
+    response.map(|body| Body::new(Held { body, _place: place }))
+}
+
+fn refused(what: String) -> ApiError {
+    Error::new(ErrorKind::RateLimited, what + "; try again soon").with_retry_after(RETRY_AFTER).into()
 }
 
 /// A response body that holds its request's place.
 struct Held {
     body: Body,
-    _permit: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 impl HttpBody for Held {

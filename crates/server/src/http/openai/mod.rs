@@ -25,8 +25,9 @@ use crate::app::App;
 pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
     let admitted = || from_fn_with_state(Arc::clone(app), admission::admit);
     let uploads = DefaultBodyLimit::max(app.http.max_upload_bytes);
+    // An upload is written to disk as it arrives, so its handler itself takes the places.
+    let routes = routes.described(Access::Key, routes!(transcriptions::create).layer(uploads));
     let resources = [
-        routes!(transcriptions::create).layer(uploads),
         routes!(transcriptions::translate),
         routes!(speech::create),
         routes!(chat::create),

@@ -20,8 +20,8 @@ use futures_util::{StreamExt, stream as streams};
 use self::decode::Decoding;
 use self::format::{Plain, Verbose};
 use self::options::{Format, Options, TranscriptionForm};
-use super::patience;
 use super::upload::Upload;
+use super::{admission, patience};
 use crate::app::App;
 use crate::http::error::ApiError;
 
@@ -53,7 +53,10 @@ pub(super) async fn create(
     Extension(entrant): Extension<Entrant>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
+    let arriving = admission::arrive(&app, &entrant)?;
     let upload = Upload::receive(parts).await?;
+    drop(arriving);
+    let place = admission::place(&app)?;
     let options = Options::parse(&upload)?;
     let stt = SttOptions {
         requester: app.desk.requester(&entrant),
@@ -64,10 +67,10 @@ pub(super) async fn create(
     };
     let transcription = Transcription::begin(&app, upload.file, stt).await?;
     if options.streamed {
-        return stream::response(transcription.transcripts).await;
+        return Ok(admission::held(stream::response(transcription.transcripts).await?, place));
     }
     let understood = transcription.finish().await?;
-    Ok(in_format(&understood, &options))
+    Ok(admission::held(in_format(&understood, &options), place))
 }
 
 /// Refuses translation, which is not supported. The route exists so that clients learn the reason.
