@@ -160,7 +160,7 @@ async fn messages_under_way_of_one_key_leave_room_for_those_of_another() {
     }
     until("the fourth, for which its key has no room, is closed", || calls() == 3).await;
     held.push(begin_message(&server, "sk-2", 16 * MIB).await);
-    let mut other = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-1"))).await;
+    let mut other = Client::connect_as(&server, "", &[("authorization", "Bearer sk-1")]).await;
     other.says("hello").await;
     assert_eq!(calls(), 5, "live audio and text always have room");
     drop((held, other));
@@ -171,7 +171,7 @@ async fn messages_under_way_of_one_key_leave_room_for_those_of_another() {
 async fn one_key_leaves_lines_to_the_others() {
     let keys = Keys::new(["sk-1", "sk-2"]);
     let server = Server::start(Settings { keys, max_calls: 2, ..Settings::default() });
-    let mut first = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-1"))).await;
+    let mut first = Client::connect_as(&server, "", &[("authorization", "Bearer sk-1")]).await;
     first.says("hello").await;
     let mut request = server.socket("/v1/realtime").into_client_request().expect("an address");
     request.headers_mut().insert("authorization", "Bearer sk-1".parse().expect("a header"));
@@ -179,6 +179,6 @@ async fn one_key_leaves_lines_to_the_others() {
         panic!("more than half of the lines")
     };
     assert_eq!(refused.status(), 429);
-    let mut second = Client::connect_as(&server, "", Some(("authorization", "Bearer sk-2"))).await;
+    let mut second = Client::connect_as(&server, "", &[("authorization", "Bearer sk-2")]).await;
     second.says("hello").await;
 }

@@ -397,6 +397,7 @@ mod tests {
         Session::new(Kind::Realtime, "m".to_owned(), &base())
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "the calls read better")]
     fn update(session: &Session, update: Value) -> Result<Session, Invalid> {
         session.updated(serde_json::from_str(&update.to_string()).expect("an object"))
     }

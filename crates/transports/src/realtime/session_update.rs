@@ -102,8 +102,7 @@ impl Echoed {
             let at_first = ECHOED.into_iter().find(|(echoed, _)| *echoed == name).and_then(|(_, json)| json);
             match (value.get(), at_first) {
                 ("null", None) => self.0.remove(name),
-                ("null", Some(json)) => self.0.insert(name.to_owned(), json.into()),
-                (json, _) => self.0.insert(name.to_owned(), json.into()),
+                ("null", Some(json)) | (json, _) => self.0.insert(name.to_owned(), json.into()),
             };
         }
         Ok(())
