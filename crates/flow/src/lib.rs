@@ -16,6 +16,7 @@ mod on_behalf;
 mod scheduler;
 mod shared;
 mod target;
+mod thoughts;
 
 pub use batch::{
     BatchStatistics, Batcher, Limits as BatchLimits, MAX_BATCH, Operation, Ticket as BatchTicket,
@@ -33,3 +34,4 @@ pub use observed::Observed;
 pub use scheduler::{Permit, Scheduler};
 pub use shared::{Piece, Shared, SharedCalls, SharedReader};
 pub use target::{AnswerBounds, Target, Targets};
+pub use thoughts::WithoutThoughts;

@@ -19,4 +19,5 @@ mod prefetch;
 mod profile;
 mod program;
 mod resilience;
+mod thoughts;
 mod traces;

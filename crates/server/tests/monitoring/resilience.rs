@@ -17,7 +17,7 @@ fn place(urls: &[&str], more: &str) -> Place {
 }
 
 /// The answer to a typed turn, and the longest time in which no part of it came.
-async fn answer(server: &Program, text: &str) -> (String, Duration) {
+pub(crate) async fn answer(server: &Program, text: &str) -> (String, Duration) {
     let url = format!("{}/talk/ws?person=ada", server.url.replacen("http", "ws", 1));
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
     let typed = json!({ "type": "text", "text": text });

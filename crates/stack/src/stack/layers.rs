@@ -11,7 +11,7 @@ use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Observer, RateLimits, Stt, Tts};
 use antiphon_flow::{
     AnswerBounds, BatchLimits, Batched, CpuPool, Fallback, FallbackStage, Guarded, Hedge, LateObserver,
-    LimitBounds, Meters, Observed, Shared, Target, Targets,
+    LimitBounds, Meters, Observed, Shared, Target, Targets, WithoutThoughts,
 };
 use anyhow::Result;
 
@@ -99,7 +99,9 @@ impl<'a> Layers<'a> {
         let mut semantic = Vec::new();
         let mut guarded = self.guard("llm", engines, bounds, |engine, observer, target| {
             let name = target.name().to_owned();
-            let observed: Arc<dyn Llm> = Arc::new(Observed::new(engine.inner, observer));
+            // Innermost, so that no cache keeps a thought and no thought counts as an answer.
+            let speaking: Arc<dyn Llm> = Arc::new(WithoutThoughts::new(engine.inner));
+            let observed: Arc<dyn Llm> = Arc::new(Observed::new(speaking, observer));
             let guarded = Layered::new(engine.name, observed)
                 .with("guarded", |inner| Arc::new(Guarded::new(inner, target)));
             // Each engine has its own entries, because a fallback's answer is not an answer of the engine

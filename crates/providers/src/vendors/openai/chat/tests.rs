@@ -199,6 +199,22 @@ async fn llama_server_thinks_and_times() {
 }
 
 #[tokio::test]
+async fn thoughts_in_fields_and_parts_of_their_own_are_not_said() {
+    let got = deltas(&[
+        r#"{"choices":[{"index":0,"delta":{"content":null,"reasoning_content":"secret"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"","reasoning":"secret","reasoning_details":[{"text":"secret"}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"secret"}]}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"Hello "}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"there."},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ])
+    .await;
+    let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
+    let said = ["Hello ", "there."].map(|text| ChatDelta::Text(text.to_owned()));
+    assert_eq!(got, Ok([said.to_vec(), vec![done]].concat()));
+}
+
+#[tokio::test]
 async fn ollama_numbers_all_calls_alike_and_says_nothing_of_usage() {
     let got = deltas(&[
         r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"","tool_calls":[{"id":"call_a","index":0,"type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":null}]}"#,

@@ -127,10 +127,39 @@ struct RawChoice {
     finish_reason: Option<String>,
 }
 
+/// Thoughts come in fields of their own, `reasoning_content` (llama.cpp, vLLM, DeepSeek) or `reasoning` (Ollama, OpenRouter,
+/// Groq), which are not read.
 #[derive(Deserialize)]
 struct RawDelta {
-    content: Option<String>,
+    content: Option<RawContent>,
     tool_calls: Option<Vec<RawToolCall>>,
+}
+
+/// The text of a piece. Mistral sends a list where a model thinks, in which thoughts have a type of their own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawContent {
+    Text(String),
+    Parts(Vec<RawPart>),
+}
+
+#[derive(Deserialize)]
+struct RawPart {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    text: Option<String>,
+}
+
+impl RawContent {
+    fn said(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => {
+                let said = parts.into_iter().filter(|part| part.kind.as_deref() == Some("text"));
+                said.filter_map(|part| part.text).collect()
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -171,7 +200,8 @@ impl Dialect for Completions {
         for choice in raw.choices.into_iter().flatten().take(1) {
             chunk.finish = choice.finish_reason.as_deref().and_then(finish);
             let Some(delta) = choice.delta else { continue };
-            chunk.deltas.extend(delta.content.filter(|text| !text.is_empty()).map(ChatDelta::Text));
+            let said = delta.content.map(RawContent::said).filter(|text| !text.is_empty());
+            chunk.deltas.extend(said.map(ChatDelta::Text));
             for call in delta.tool_calls.into_iter().flatten() {
                 chunk.deltas.push(self.calls.delta(call));
             }
