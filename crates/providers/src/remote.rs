@@ -16,6 +16,7 @@ pub(crate) mod speech;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod turns;
+mod unreachable;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -312,11 +313,11 @@ impl Remote {
         Error::new(ErrorKind::Timeout, format!("{} sent nothing for {:.1} s", self.who, bound.as_secs_f32()))
     }
 
-    /// The error for a server that cannot be reached.
-    pub(crate) fn unreachable(&self) -> Error {
-        let section = self.section;
+    /// The error for a server that cannot be reached, for the reason in the causes of `error`.
+    pub(crate) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+        let (section, why) = (self.section, unreachable::why(error));
         Error::unavailable(format!(
-            "{} cannot be reached: is {section} base_url right, and is it running?",
+            "{} cannot be reached, because {why}: is {section} base_url right, and is it running?",
             self.who
         ))
     }
@@ -324,7 +325,7 @@ impl Remote {
     /// The error for a failed connection. It does not contain the URL, which may hold a key.
     fn broken(&self, error: &reqwest::Error) -> Error {
         if error.is_connect() {
-            self.unreachable()
+            self.unreachable(error)
         } else if error.is_timeout() {
             Error::new(ErrorKind::Timeout, format!("{} did not answer in time", self.who))
         } else {

@@ -53,7 +53,7 @@ impl Socket {
                 let said = said(response.body().as_deref().unwrap_or_default());
                 Err(remote.answered_with(response.status(), &said, retry_after(response.headers())))
             }
-            Ok(Err(_)) => Err(remote.unreachable()),
+            Ok(Err(error)) => Err(remote.unreachable(&error)),
         }
     }
 
