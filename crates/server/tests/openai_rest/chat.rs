@@ -1,9 +1,15 @@
+use std::sync::Arc;
+
+use antiphon_agent::Engines;
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Result, Usage};
 use antiphon_server::settings::Settings;
+use futures_util::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::support::Server;
 use crate::support::schema::assert_is;
+use crate::support::{Server, agent, engines};
 use crate::{error, events};
 
 async fn post(server: &Server, body: Value) -> Response {
@@ -83,6 +89,70 @@ async fn tools_are_called() {
     forbidden["tool_choice"] = json!("none");
     let reply: Value = post(&server, say("weather?", &forbidden)).await.json().await.unwrap();
     assert_eq!(reply["choices"][0]["message"]["content"], "weather?");
+}
+
+/// Writes the arguments of a call only when it is told to go on.
+struct Calling(Arc<Notify>);
+
+impl Llm for Calling {
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "calling", model: "calling" }
+    }
+
+    fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        let go_on = self.0.clone();
+        let call = |id: Option<&str>, name: Option<&str>, arguments: &str| ChatDelta::ToolCall {
+            index: 0,
+            id: id.map(str::to_owned),
+            name: name.map(str::to_owned),
+            arguments: arguments.to_owned(),
+        };
+        let first = call(Some("call_1"), Some("weather"), "");
+        let done = ChatDelta::Done { finish: FinishReason::ToolCalls, usage: Usage::default() };
+        let rest = [call(None, None, "{\"city\":"), call(None, None, "\"Ulm\"}"), done];
+        let told = stream::once(async move { go_on.notified().await })
+            .flat_map(move |()| stream::iter(rest.clone()));
+        stream::iter([first]).chain(told).map(Ok).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_tool_call_is_streamed_while_it_is_written() {
+    let go_on = Arc::new(Notify::new());
+    let engines = Engines { llm: Arc::new(Calling(go_on.clone())), ..engines() };
+    let server = Server::start_with(Settings::default(), agent(), engines);
+    let mut streamed = weather();
+    streamed["stream"] = json!(true);
+    let mut response = post(&server, say("weather?", &streamed)).await;
+    let (mut text, mut told) = (String::new(), false);
+    while let Some(piece) = response.chunk().await.expect("a piece") {
+        text.push_str(std::str::from_utf8(&piece).expect("text"));
+        if !told && text.contains("weather") {
+            // The name is there although not one argument was written.
+            assert!(!text.contains("city"), "{text}");
+            go_on.notify_one();
+            told = true;
+        }
+    }
+    let chunks: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: ").filter(|data| *data != "[DONE]"))
+        .map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect();
+    let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
+    assert_eq!(deltas[0]["role"], "assistant");
+    let call = |n: usize| &deltas[n]["tool_calls"][0];
+    assert_eq!(
+        *call(1),
+        json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": "weather", "arguments": "" } })
+    );
+    for (n, arguments) in [(2, "{\"city\":"), (3, "\"Ulm\"}")] {
+        assert_eq!(*call(n), json!({ "index": 0, "function": { "arguments": arguments } }));
+    }
+    assert_eq!(chunks[4]["choices"][0]["finish_reason"], "tool_calls");
+    for chunk in &chunks {
+        assert_is("CreateChatCompletionStreamResponse", chunk);
+    }
 }
 
 #[tokio::test]
