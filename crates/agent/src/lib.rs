@@ -7,6 +7,7 @@ mod drained;
 mod ear;
 mod history;
 pub mod ids;
+mod keypad;
 mod output;
 pub mod plan;
 mod playback;

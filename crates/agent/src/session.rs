@@ -40,6 +40,7 @@ use crate::accounted::Accounted;
 use crate::clock::MediaClock;
 use crate::ear::{Ear, Transcripts};
 use crate::history::History;
+use crate::keypad::Keypad;
 use crate::plan::Plan;
 use crate::playback::Playback;
 use crate::reply::ReplyPart;
@@ -154,6 +155,8 @@ struct Session {
     out_of_band: Vec<OutOfBandReply>,
     /// A reply that begins as soon as the turn's words are known and the present reply is over.
     pending: Option<PendingReply>,
+    /// The keys that the person is pressing.
+    keypad: Keypad,
     /// A turn that the person typed and that the dialog has not yet reported as over.
     typed: Option<ItemId>,
     /// When the server ends the call, and why.
@@ -212,6 +215,7 @@ impl Session {
             playback,
             out_of_band: Vec::new(),
             pending: None,
+            keypad: Keypad::default(),
             typed: None,
             hang_up: None,
             times: turn::Times::default(),
@@ -331,7 +335,7 @@ impl Session {
         let watchdog = self.watchdog();
         let hang_up = self.hang_up.map(|(at, _)| at);
         let look_up = (!self.hears()).then(|| Instant::now() + MAX_BEHIND);
-        [dialog, self.playback.due(), self.reply_ends_at(), hang_up, watchdog, look_up]
+        [dialog, self.playback.due(), self.reply_ends_at(), self.keypad.due(), hang_up, watchdog, look_up]
             .into_iter()
             .flatten()
             .min()
@@ -340,6 +344,7 @@ impl Session {
 
     /// Runs before each wait: does what the dialog asks, sends the audio that is due, and reports the phase.
     fn settle(&mut self) {
+        self.take_keys();
         self.obey_dialog();
         self.play();
         self.start_pending();

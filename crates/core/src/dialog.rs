@@ -45,6 +45,8 @@ pub enum Input<'a> {
     },
     /// The person ended the turn by hand.
     Commit,
+    /// The person pressed a key, perhaps one of several. The turn follows as [`Input::Typed`] once all of them are known.
+    KeyPressed,
     /// The person wrote instead of speaking: a turn at once, which is answered whatever is being said.
     Typed,
     /// The person's utterance is to be forgotten.
@@ -244,6 +246,7 @@ impl Dialog {
             Input::TurnScore(pause, complete) => self.turn_score(pause, complete),
             Input::Transcript { text, flushed } => self.transcript(text, flushed, now),
             Input::Commit => self.end_turn(now),
+            Input::KeyPressed => self.key_pressed(),
             Input::Typed => self.typed(now),
             Input::Clear => self.clear(now),
             Input::ReplyRequested => {
@@ -365,6 +368,14 @@ impl Dialog {
         self.onset = None;
         let respond = self.config.respond && matches!(self.agent, Agent::Idle { .. });
         self.tell_turn(speech_end, respond);
+    }
+
+    /// Whoever types has the floor: the agent falls silent, and does not ask meanwhile whether anybody is there.
+    fn key_pressed(&mut self) {
+        match &mut self.agent {
+            Agent::Idle { since } => *since = None,
+            _ => self.cancel_reply(),
+        }
     }
 
     /// Drops the reply to what came before and forgets what was being said: both have been overtaken.

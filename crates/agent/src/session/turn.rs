@@ -14,7 +14,7 @@ use super::Session;
 use super::begin::PendingReply;
 use crate::ear::Utterance;
 use crate::ids;
-use antiphon_core::call::Outbound;
+use antiphon_core::call::{Outbound, Pacing};
 use antiphon_core::session::{IdleReply, ReplyRequest};
 
 /// How long speech recognition may take for one turn: ten times as long as the slowest embedded model on the
@@ -150,8 +150,11 @@ impl Session {
     fn utterance_dropped(&mut self) {
         self.speculative = None;
         self.turn_score = None;
-        if let Some(utterance) = self.ear.end() {
-            let at = self.ear.received();
+        let at = self.ear.received();
+        if self.transport.output().pacing == Pacing::Client {
+            // The client has been told of the speech and waits for its words, though there are none.
+            self.commit_utterance(at);
+        } else if let Some(utterance) = self.ear.end() {
             self.emit(Event::SpeechDropped { item: utterance.item, at });
         }
     }
@@ -217,7 +220,8 @@ impl Session {
         self.times.speech_end = Some(self.clock.heard_at(speech_end));
         self.times.turn_end = Some(Instant::now());
         self.turn_score = None;
-        let item = self.typed.take().or_else(|| self.commit_utterance(speech_end));
+        let stopped = self.received_at(speech_end);
+        let item = self.typed.take().or_else(|| self.commit_utterance(stopped));
         // If the agent may not be interrupted, its reply to this turn waits for the reply before.
         let later = self.reply.is_some() && self.dialog.config().respond;
         if self.config.listening.transcribe_only || !(respond || later) {
@@ -227,12 +231,11 @@ impl Session {
         self.pending = Some(PendingReply::answering(turn, item));
     }
 
-    /// Turns the utterance into a message of the conversation.
-    fn commit_utterance(&mut self, speech_end: MediaTime) -> Option<ItemId> {
+    /// Turns the utterance into a message of the conversation. `at` is where it ended in the received audio.
+    fn commit_utterance(&mut self, at: MediaTime) -> Option<ItemId> {
         let mut utterance = self.ear.end()?;
         let item = utterance.item.clone();
         if self.vad.is_some() {
-            let at = self.received_at(speech_end);
             self.emit(Event::SpeechStopped { item: item.clone(), at });
         }
         let waits = !utterance.settled && !utterance.has_ended();
@@ -377,9 +380,18 @@ impl Session {
         self.obey_dialog();
     }
 
-    /// The person has pressed a key. The model is told which one.
+    /// The person has pressed a key, and perhaps presses more.
     pub(super) fn pressed(&mut self, key: char) {
-        self.typed(format!("(pressed {key} on the keypad)"));
+        self.stop_prefetch();
+        self.keypad.press(key, Instant::now());
+        self.input(Input::KeyPressed);
+    }
+
+    /// Makes a turn of the keys once all of them are pressed. The model is told which ones.
+    pub(super) fn take_keys(&mut self) {
+        if let Some(keys) = self.keypad.take(Instant::now()) {
+            self.typed(format!("(pressed {keys} on the keypad)"));
+        }
     }
 
     fn reprompt(&mut self, n: u32) {

@@ -242,8 +242,21 @@ fn a_typed_turn_overtakes_what_is_said_on_both_sides() {
     assert_eq!(call.dialog.phase(), Phase::Thinking);
 }
 
+#[test]
+fn a_key_silences_the_agent_and_nobody_is_asked_whether_they_are_there() {
+    let reprompt = || TurnConfig { reprompt: Some(Duration::from_secs(2)), ..TurnConfig::default() };
+    let mut call = Call::speaking(reprompt());
+    call.input(Input::KeyPressed);
+    assert!(call.has(DialogOutput::CancelReply));
+    let mut call = Call::speaking(reprompt());
+    call.input(Input::ReplyFinished).silence(1_000).input(Input::KeyPressed).silence(5_000);
+    assert_eq!(call.take(), []);
+    call.input(Input::Typed);
+    assert_eq!(ended(&call.done), 1);
+}
+
 fn any_step() -> impl Strategy<Value = (u8, f32)> {
-    (0_u8..13, 0.0_f32..1.0)
+    (0_u8..14, 0.0_f32..1.0)
 }
 
 proptest! {
@@ -265,6 +278,7 @@ proptest! {
                 9 => call.input(Input::ReplyFinished),
                 10 => call.input(Input::TurnScore(call.dialog.pause, value)),
                 11 => call.input(Input::Typed),
+                12 => call.input(Input::KeyPressed),
                 _ => call.input(if value > 0.5 { Input::Commit } else { Input::Clear }),
             };
             for output in call.take() {

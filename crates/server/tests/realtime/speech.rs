@@ -78,6 +78,24 @@ async fn a_spoken_turn_comes_in_openais_order() {
 }
 
 #[tokio::test]
+async fn a_turn_without_words_has_an_empty_transcript() {
+    let server = Server::start(Settings::default());
+    let mut client = Client::connect(&server, "").await;
+    client.update(transcribed(&json!({ "type": "server_vad", "silence_duration_ms": 300 }))).await;
+    let mut audio = speech(0.4);
+    audio.extend(silence(1.0));
+    client.appends(&audio).await;
+    let item = client.until("input_audio_buffer.speech_started").await["item_id"].clone();
+    assert_eq!(client.until("input_audio_buffer.committed").await["item_id"], item);
+    assert_eq!(client.until("conversation.item.done").await["item"]["content"][0]["transcript"], "");
+    let completed = client.until("conversation.item.input_audio_transcription.completed").await;
+    assert_eq!((&completed["item_id"], &completed["transcript"]), (&item, &json!("")));
+    client.send(json!({ "type": "conversation.item.retrieve", "item_id": item })).await;
+    client.until("conversation.item.retrieved").await;
+    assert!(!client.kinds().contains(&"response.created"), "there is nothing to answer");
+}
+
+#[tokio::test]
 async fn an_interruption_cancels_the_response() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;

@@ -322,6 +322,15 @@ impl Person {
         self.pause().await;
     }
 
+    /// Presses these keys, one after each `gap`.
+    pub(super) async fn presses(&mut self, keys: &str, gap: Duration) {
+        for key in keys.chars() {
+            self.send(Inbound::Dtmf(key), Vec::new());
+            sleep(gap).await;
+        }
+        self.listen();
+    }
+
     pub(super) async fn asks(&mut self, command: Command) {
         self.send(Inbound::Command(command), Vec::new());
         self.pause().await;

@@ -1,0 +1,69 @@
+//! What a person does beside speaking: pressing keys, and making sounds without words.
+
+use antiphon_core::call::Pacing;
+use antiphon_core::{Event, ItemContent, Part};
+
+use super::ms;
+use super::stage::{Person, Stage};
+
+/// The last message of each request to the model.
+fn asked(call: &Person) -> Vec<String> {
+    let last = |request: antiphon_core::ChatRequest| request.messages.last().map(|last| last.content.clone());
+    call.requests().into_iter().filter_map(last).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_pressed_in_one_go_are_one_turn() {
+    for (keys, gap) in [("4821#", ms(250)), ("4821#", ms(1_200)), ("4821", ms(250))] {
+        let mut call = Stage::default().answer("Thank you.").call();
+        call.silence(ms(500)).await;
+        call.presses(keys, gap).await;
+        call.silence(ms(6_000)).await;
+        assert_eq!(asked(&call), ["(pressed 4821 on the keypad)"], "{keys} {gap:?}");
+        assert_eq!(call.replies(), ["Thank you."]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_stops_the_agent_at_once_and_the_turn_follows() {
+    let mut call = Stage::default().greeting("Welcome to a menu that is long, and then even longer.").call();
+    call.silence(ms(1_000)).await;
+    call.presses("1", ms(100)).await;
+    assert!(call.events().iter().any(|event| matches!(event, Event::Interrupted { .. })));
+    assert!(call.requests().is_empty(), "another key may follow");
+    call.silence(ms(2_500)).await;
+    assert_eq!(asked(&call), ["(pressed 1 on the keypad)"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_the_conversation_learns_that_a_turn_had_no_words() {
+    let mut call = Stage::default().pacing(Pacing::Client).answer("Yes.").call();
+    call.says("", ms(600)).await;
+    call.silence(ms(3_000)).await;
+    let told: Vec<&str> = call
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::SpeechStarted { .. } => Some("started"),
+            Event::SpeechStopped { .. } => Some("stopped"),
+            Event::SpeechDropped { .. } => Some("dropped"),
+            Event::InputCommitted { .. } => Some("committed"),
+            Event::ItemDone { item, .. } => match &item.content {
+                ItemContent::Message { parts, .. } => {
+                    assert_eq!(*parts, [Part::Audio { transcript: Some(String::new()) }]);
+                    Some("item")
+                }
+                _ => None,
+            },
+            Event::UserText { text, done: true, .. } if text.is_empty() => Some("no words"),
+            Event::ReplyStarted { .. } => Some("replied"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["started", "stopped", "committed", "item", "no words"]);
+    call.says("hello", ms(600)).await;
+    call.silence(ms(3_000)).await;
+    let read: Vec<String> =
+        call.requests().pop().expect("asked").messages.into_iter().map(|message| message.content).collect();
+    assert_eq!(read, ["You are a test.", "hello"], "the model reads nothing of it");
+}
