@@ -12,6 +12,7 @@ mod active_reply;
 mod background_work;
 mod begin;
 mod commands;
+mod ending;
 mod prefetch;
 mod refusal;
 #[cfg(test)]
@@ -29,8 +30,8 @@ use antiphon_core::call::{Inbound, Outbound, Transport};
 use antiphon_core::dialog::{Dialog, EndOfTurn, Input, PauseId, Phase, TurnConfig};
 use antiphon_core::session::SessionConfig;
 use antiphon_core::{
-    BoxFuture, BoxStream, CallControl, CallEnd, CallStart, Error, Event, HangUpReason, ItemId, MediaTime,
-    Observer, Result, Transcript, TurnId, VadStream, VoiceProbability,
+    BoxFuture, BoxStream, CallEnd, CallStart, Error, Event, HangUpReason, ItemId, MediaTime, Observer,
+    Result, Transcript, TurnId, VadStream, VoiceProbability,
 };
 use futures_util::stream::SelectAll;
 use futures_util::{FutureExt, StreamExt};
@@ -75,21 +76,29 @@ pub struct Call {
     pub observer: Arc<dyn Observer>,
 }
 
-/// Runs one call until either side ends it, or until `stop` resolves: then the server ends it.
-pub async fn run_call(call: Call, transport: Box<dyn Transport>, stop: impl Future<Output = ()>) -> CallEnd {
+/// Runs one call until either side ends it, or until `stop` resolves: then the server ends it, and the goodbye may take as long as
+/// `stop` says.
+pub async fn run_call(
+    call: Call,
+    transport: Box<dyn Transport>,
+    stop: impl Future<Output = Duration>,
+) -> CallEnd {
     let start = call.start.clone();
     let mut over = Over { start: start.clone(), observer: call.observer.clone(), end: None };
     let held = async {
         call.observer.call_started(&start);
         let mut session = Session::new(call, transport);
         let ended = tokio::select! {
-            end = session.run() => Some(end),
-            () = stop => None,
+            end = session.run() => Ok(end),
+            within = stop => Err(within),
         };
         let end = match ended {
-            Some(end) => end,
-            None => session.hang_up(HangUpReason::Draining).await,
+            Ok(end) => end,
+            Err(within) => session.farewell(within).await,
         };
+        if !matches!(end, CallEnd::Lost(_)) {
+            session.flush_last().await;
+        }
         session.stop_prefetch();
         session.background_work.finish().await;
         end
@@ -225,16 +234,14 @@ impl Session {
         session
     }
 
-    /// Ends the call from the server's side.
-    async fn hang_up(&mut self, reason: HangUpReason) -> CallEnd {
-        self.transport.send(Outbound::Control(CallControl::HangUp(reason)));
-        self.flush_last().await;
-        CallEnd::Server(reason)
-    }
-
     async fn run(&mut self) -> CallEnd {
         self.emit(Event::Configured(Box::new(self.config.clone())));
         self.greet();
+        self.live().await
+    }
+
+    /// Goes on with the call until it ends.
+    async fn live(&mut self) -> CallEnd {
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             self.settle();
@@ -255,7 +262,7 @@ impl Session {
                     if let Some((at, reason)) = self.hang_up
                         && Instant::now() >= at
                     {
-                        return self.hang_up(reason).await;
+                        return self.hang_up(reason);
                     }
                     self.input(Input::Tick);
                 }
@@ -427,14 +434,6 @@ impl Session {
         }
         self.dialog.configure(turns.unwrap_or_else(manual_turns));
         self.ear.set_padding(self.config.listening.prefix_padding);
-    }
-
-    /// Gives the last messages a moment to be sent.
-    async fn flush_last(&mut self) {
-        const MOMENT: Duration = Duration::from_secs(1);
-        let flushed = poll_fn(|cx| self.transport.poll_flush(cx));
-        // The call is over whether or not they were sent.
-        let _ = tokio::time::timeout(MOMENT, flushed).await;
     }
 
     fn turn(&self) -> TurnId {

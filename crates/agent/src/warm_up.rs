@@ -72,7 +72,8 @@ pub async fn warm_up_speech(
     Ok(drain(reply).await?.audio)
 }
 
-/// The texts that an agent says without a model, each once: the greeting, the apology and, if it speaks up after
+/// The texts that an agent says without a model, each once: the greeting, the
+/// apology, the goodbye and, if it speaks up after
 /// silence, what it says then.
 pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
     if config.listening.transcribe_only {
@@ -83,8 +84,8 @@ pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
         if let IdleReply::Say(idle) = &config.sayings.idle {
             texts.extend(idle.iter().map(String::as_str));
         }
-        texts.push(&config.sayings.goodbye);
     }
+    texts.push(&config.sayings.goodbye);
     let mut once: Vec<&str> = Vec::with_capacity(texts.len());
     for text in texts {
         if !text.trim().is_empty() && !once.contains(&text) {

@@ -74,7 +74,7 @@ pub struct Sayings {
     pub greeting: String,
     /// What is said after long silence.
     pub idle: IdleReply,
-    /// Said before the call is ended for silence.
+    /// Said before the call is ended for silence, or because the server stops.
     pub goodbye: String,
     /// Said when an engine failed and nothing else can be said.
     pub apology: String,

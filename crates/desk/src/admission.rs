@@ -30,8 +30,8 @@ pub struct Calls {
 struct Shared {
     lines: Arc<Quota<Share>>,
     draining: AtomicBool,
-    /// Whether running calls have been told to end. It changes once.
-    ending: watch::Sender<bool>,
+    /// Set once running calls have been told to end: how long their goodbyes may take.
+    ending: watch::Sender<Option<Duration>>,
     /// Told when a call ends while the server drains.
     ended: Notify,
     refusals: Seldom,
@@ -59,7 +59,7 @@ impl Calls {
         let shared = Shared {
             lines: Arc::new(Quota::new(max, each)),
             draining: AtomicBool::new(false),
-            ending: watch::Sender::new(false),
+            ending: watch::Sender::new(None),
             ended: Notify::new(),
             refusals: Seldom::default(),
         };
@@ -117,9 +117,9 @@ impl Calls {
         self.shared.draining.load(Ordering::SeqCst)
     }
 
-    /// Tells all calls to end.
-    pub fn end(&self) {
-        self.shared.ending.send_replace(true);
+    /// Tells all calls to end. Their goodbyes may take this long.
+    pub fn end(&self, within: Duration) {
+        self.shared.ending.send_replace(Some(within));
     }
 
     /// Refuses new calls, and waits until the last one is over, for `patience` at most. Returns how many are left.
@@ -156,13 +156,15 @@ impl Drop for CallGuard {
 }
 
 impl CallGuard {
-    /// Resolves when the call must end because the server stops.
-    pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// Resolves when the call must end because the server stops, to how long its goodbye may take.
+    pub fn ending(&self) -> impl Future<Output = Duration> + Send + 'static {
         let mut ending = self.shared.ending.subscribe();
         async move {
-            if ending.wait_for(|ending| *ending).await.is_err() {
+            let told = ending.wait_for(Option::is_some).await.map(|told| *told);
+            match told {
+                Ok(Some(within)) => within,
                 // The sender is gone, so nobody can end the call any more.
-                std::future::pending::<()>().await;
+                Ok(None) | Err(_) => std::future::pending().await,
             }
         }
     }

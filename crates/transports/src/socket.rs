@@ -21,6 +21,8 @@ const STALLED: Duration = Duration::from_secs(20);
 /// A client that has sent nothing for this long, not even the answer to three pings, is considered gone as well. The
 /// operating system notices when a client's connection breaks, but not when only the part behind a proxy does.
 const SILENT: Duration = Duration::from_secs(70);
+/// How long the other side may take to answer the close message.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 /// Small messages are written together, up to this many bytes. No more is handed to the WebSocket before that is
 /// written, because its own buffer is not part of the bounded queue and cannot be taken back.
 const BATCH: usize = 4 << 10;
@@ -39,6 +41,11 @@ const MAX_CONTROL: u32 = 100;
 const CONTROL_TIME: Duration = Duration::from_secs(10);
 /// Length of the head of a short frame with its mask, in bytes (RFC 6455, section 5.2).
 const FRAME_HEAD: usize = 6;
+
+/// The code of a connection that has done what it was for (RFC 6455, section 7.4.1).
+pub(crate) const NORMAL: u16 = 1000;
+/// The longest reason in a close message, in bytes (RFC 6455, section 5.5: 125 with the code).
+const MAX_REASON: usize = 123;
 
 /// Codes with which a connection is closed (RFC 6455, section 7.4.1, and IANA's registry).
 mod code {
@@ -78,10 +85,12 @@ pub(crate) struct Socket {
     ping: Pin<Box<Sleep>>,
     /// Bytes handed to the WebSocket that are perhaps not written yet.
     unflushed: usize,
-    /// Whether the close message has been queued or sent. Nothing may follow it.
+    /// Whether the close message of either side has been queued, sent or received. Nothing may follow it.
     closing: bool,
     /// Whether the client has sent its close message.
     is_closed: bool,
+    /// Whether the connection is over: both sides have said so, or one of them is gone.
+    over: bool,
     /// Why the connection was lost.
     failed: Option<Error>,
 }
@@ -103,6 +112,7 @@ impl Socket {
             unflushed: 0,
             closing: false,
             is_closed: false,
+            over: false,
             failed: None,
         }
     }
@@ -168,12 +178,18 @@ impl Socket {
                     }
                 }
                 Some(Ok(message)) => {
-                    self.is_closed = matches!(message, Message::Close(_));
+                    if matches!(message, Message::Close(_)) {
+                        self.is_closed = true;
+                        self.leave();
+                    }
                     self.in_use = true;
                     return Poll::Ready(Some(message));
                 }
                 // This end has hung up before.
-                Some(Err(_)) | None if self.closing => return Poll::Ready(None),
+                Some(Err(_)) | None if self.closing => {
+                    self.over = true;
+                    return Poll::Ready(None);
+                }
                 Some(Err(_)) if self.meter.refused() => {
                     let reason = "long messages hold all the memory there is for them: send shorter ones";
                     self.turn_away(cx, code::TRY_AGAIN, reason);
@@ -210,13 +226,28 @@ impl Socket {
         self.failed = Some(Error::unavailable(format!("the client was turned away: {reason}")));
     }
 
-    /// Writes what is queued.
+    /// The other side ends the connection: nothing of what is queued matters any more but the answer, which the WebSocket itself
+    /// gives when it is polled next.
+    fn leave(&mut self) {
+        self.closing = true;
+        self.retract(|_| true);
+        self.unflushed = 0;
+    }
+
+    /// Writes what is queued. Once the close message of either side is part of that, it is ready only when the other side has
+    /// ended the connection as well: a connection that is dropped before may take the last messages with it.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
         }
-        let written = self.poll_write(cx);
-        let Poll::Ready(Err(error)) = written else { return written };
+        if self.over {
+            return Poll::Ready(Ok(()));
+        }
+        let error = match self.poll_write(cx) {
+            Poll::Ready(Ok(())) if self.closing => return self.poll_closed(cx).map(Ok),
+            Poll::Ready(Err(error)) => error,
+            written => return written,
+        };
         // A client that closes and is gone cannot be written to any more, but it has said that it goes.
         if self.has_said_goodbye(cx) {
             return Poll::Ready(Ok(()));
@@ -237,6 +268,26 @@ impl Socket {
             }
         }
         true
+    }
+
+    /// Waits until the connection is over. What comes meanwhile was said to a call that is over.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.over {
+            let received = std::task::ready!(Pin::new(&mut self.ws).poll_next(cx));
+            self.meter.used();
+            self.over = !matches!(received, Some(Ok(_)));
+        }
+        Poll::Ready(())
+    }
+
+    /// Ends a connection on which no call began, with a reason for the other side unless it has ended it itself.
+    pub(crate) async fn refuse(&mut self, reason: &Error) {
+        let mut reason = reason.to_string();
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        self.close(code::POLICY, &reason);
+        let closed = std::future::poll_fn(|cx| self.poll_flush(cx));
+        // It is over whether or not the other side answers.
+        let _ = tokio::time::timeout(CLOSED_WITHIN, closed).await;
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

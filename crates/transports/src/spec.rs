@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tower::ServiceExt;
 
 use crate::socket::bounded;
@@ -77,6 +79,7 @@ pub(crate) async fn socket(peer: &Peer) {
     clear_drops_what_waits(peer).await;
     the_peer_may_leave_at_any_time(peer).await;
     after_hanging_up_nothing_is_sent(peer).await;
+    a_close_is_answered(peer).await;
 }
 
 /// The part of the specification for transports of any kind, while a person speaks: the transport delivers the speech
@@ -248,6 +251,46 @@ async fn after_hanging_up_nothing_is_sent(peer: &Peer) {
     let ends = messages.iter().filter(|message| message.is_close()).count();
     assert!(ends == 1 && messages.last().is_some_and(Message::is_close), "{messages:?}");
     over(transport.as_mut()).await;
+}
+
+/// Whoever closes the connection gets an answer with the same code, and then the end without an error: in the middle of a reply,
+/// and before the call began.
+async fn a_close_is_answered(peer: &Peer) {
+    let normal = || Some(CloseFrame { code: CloseCode::Normal, reason: "".into() });
+    let (mut transport, mut client) = call(peer).await;
+    begin_reply(transport.as_mut());
+    say(transport.as_mut(), WAITING);
+    let (end, course) = tokio::join!(close(&mut client, normal()), async {
+        let course = run(transport.as_mut(), LONG).await;
+        drop(timeout(LONG, poll_fn(|cx| transport.poll_flush(cx))).await.expect("not for long"));
+        drop(transport);
+        course
+    });
+    assert!(course.over && course.lost.is_none(), "{course:?}");
+    assert_eq!(end, (Some(CloseCode::Normal), None), "the code, and no error");
+
+    let (ws, mut client) = connect(peer).await;
+    let (end, ()) = tokio::join!(close(&mut client, normal()), async {
+        if let Some(mut transport) = (peer.open)(ws).await {
+            run(transport.as_mut(), LONG).await;
+            drop(timeout(LONG, poll_fn(|cx| transport.poll_flush(cx))).await.expect("not for long"));
+        }
+    });
+    assert_eq!(end, (Some(CloseCode::Normal), None), "the code, and no error");
+}
+
+/// Closes the connection, and reads to its end. Returns the code of the answer, and the error if it ended with one.
+async fn close(client: &mut Client, frame: Option<CloseFrame>) -> (Option<CloseCode>, Option<String>) {
+    client.close(frame).await.expect("sent");
+    let mut code = None;
+    loop {
+        match timeout(LONG, client.next()).await.expect("it ends") {
+            Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return (code, Some(error.to_string())),
+            None => return (code, None),
+        }
+    }
 }
 
 /// The result of polling a transport for a while, as a session does.

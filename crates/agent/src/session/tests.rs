@@ -1,6 +1,7 @@
 //! Tests of whole calls in virtual time: engines and the person are scripted, so no sound is made and nothing
 //! really waits.
 
+mod ending;
 mod person;
 mod prefetch;
 mod stage;

@@ -132,7 +132,7 @@ async fn at_the_microphone(json: bool, config: &Config) -> Result<()> {
     };
     let interrupted = tokio::spawn(async move {
         drop(tokio::signal::ctrl_c().await);
-        calls.end();
+        calls.end(Duration::ZERO);
     });
     let call = tokio::spawn(call);
     let mut turns = Turns::default();

@@ -44,6 +44,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// How many connections the system completes before the server has accepted them. With the usual 128, a thousand callers at once
 /// found it full, and 407 of them were asked to come back a second later by TCP.
 const BACKLOG: i32 = 4_096;
+/// How much of the time until running calls are ended is kept for their goodbyes. A sentence of a dozen words lasts 4 s, and its
+/// speech is made when the server starts.
+const GOODBYES: Duration = Duration::from_secs(5);
 /// Pause after a connection could not be accepted, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,7 +64,7 @@ struct Connections {
 }
 
 /// Serves `app` on `listener` until `stop` yields its first item. Then refuses new calls, and waits for the running
-/// ones: for as long as the settings say, or until `stop` yields its second item.
+/// ones: for as long as the settings say, or until `stop` yields its second item. Callers who are left then hear a goodbye.
 pub async fn serve(
     app: Arc<App>,
     listener: std::net::TcpListener,
@@ -79,7 +82,7 @@ pub async fn serve(
     let stopping = async {
         stop.next().await;
         tokio::select! {
-            left = app.desk.calls.drain(app.http.drain) => left,
+            left = drain(&app) => left,
             _ = stop.next() => app.desk.calls.active(),
         }
     };
@@ -109,7 +112,7 @@ pub async fn serve(
             left = &mut stopping => break left,
         }
     };
-    app.desk.calls.end();
+    app.desk.calls.end(Duration::ZERO);
     drop((listener, close));
     let closed = async { while open.join_next().await.is_some() {} };
     drop(tokio::time::timeout(LAST_REQUESTS, closed).await);
@@ -120,6 +123,19 @@ pub async fn serve(
     }
     tracing::info!(calls_left, "stopped");
     Ok(())
+}
+
+/// Waits for the running calls for as long as the settings say. The last of that time is for the goodbyes of those that are left;
+/// returns how many these were.
+async fn drain(app: &App) -> usize {
+    let calls = &app.desk.calls;
+    let goodbyes = GOODBYES.min(app.http.drain);
+    let left = calls.drain(app.http.drain - goodbyes).await;
+    if left > 0 {
+        calls.end(goodbyes);
+        calls.drain(goodbyes).await;
+    }
+    left
 }
 
 /// The signals to stop the server: an item for each SIGINT or SIGTERM.

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use antiphon_server::settings::Settings;
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, speech};
 use crate::support::Server;
@@ -53,6 +57,22 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         assert_eq!(error["error"]["event_id"], event_id, "{message:?}");
     }
     client.update(json!({ "type": "realtime" })).await;
+}
+
+#[tokio::test]
+async fn a_close_is_answered_without_an_error() {
+    let server = Server::start(Settings::default());
+    for path in ["/v1/realtime", "/talk/ws"] {
+        let (mut socket, _) = connect_async(server.socket(path)).await.expect("connects");
+        socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).await.expect("sent");
+        let mut code = None;
+        while let Some(message) = socket.next().await {
+            if let Message::Close(frame) = message.expect("no error") {
+                code = frame.map(|frame| frame.code);
+            }
+        }
+        assert_eq!(code, Some(CloseCode::Normal), "{path}");
+    }
 }
 
 #[tokio::test]

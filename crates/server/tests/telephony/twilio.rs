@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use antiphon_agent::Agent;
 use antiphon_audio::Law;
 use antiphon_desk::Keys;
 use antiphon_providers::scripted::fake::under_way;
@@ -12,11 +13,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::support::Server;
 use crate::support::tools::{tasks, until};
+use crate::support::{Server, engines};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -129,7 +132,7 @@ async fn a_caller_is_heard_answered_and_may_interrupt() {
                 json!({ "event": "dtmf", "streamSid": "MZ1", "dtmf": { "track": "inbound", "digit": "5" } }),
             )
             .await;
-        // The reply repeats the keypress letter by letter, which makes it long.
+        // The reply repeats the keypress letter by letter, which makes it long. It begins when no other key follows.
         phone.until("media").await;
         let heard = phone.speaks(true, Duration::from_millis(1_500)).await;
         assert!(heard.iter().any(|message| message["event"] == "clear"), "{heard:#?}");
@@ -186,6 +189,49 @@ async fn calls_end_when_the_server_stops() {
         "{metrics}"
     );
     until("no task is left", || tasks() < before).await;
+}
+
+/// Reads to the end of the connection; returns the code of its close message.
+async fn ending(phone: &mut Phone) -> Option<CloseCode> {
+    let mut code = None;
+    loop {
+        match tokio::time::timeout(PATIENCE, phone.socket.next()).await.expect("in time") {
+            Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code),
+            Some(message) => drop(message.expect("no error")),
+            None => return code,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_is_answered_however_it_ends() {
+    let server = server();
+    let mut phone = Phone::dial(&server, "/ws").await;
+    phone.send(json!({ "event": "stop", "streamSid": "MZ1" })).await;
+    assert_eq!(ending(&mut phone).await, Some(CloseCode::Normal));
+    let mut phone = Phone::dial(&server, "/ws").await;
+    phone.socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).await.expect("sent");
+    assert_eq!(ending(&mut phone).await, Some(CloseCode::Normal));
+    let (socket, _) = connect_async(server.socket("/ws")).await.expect("connects");
+    let mut phone = Phone { socket, sequence: 0 };
+    phone.socket.send(Message::text("{\"event\":\"start\"}")).await.expect("sent");
+    assert_eq!(ending(&mut phone).await, Some(CloseCode::Policy), "it could not be served");
+}
+
+#[tokio::test]
+async fn a_caller_who_is_cut_off_by_a_stop_hears_the_goodbye() {
+    let settings = Settings { drain: Duration::from_secs(3), ..Settings::default() };
+    let mut agent = Agent::default();
+    agent.session.sayings.goodbye = "Goodbye.".to_owned();
+    let server = Server::start_with(settings, agent, engines());
+    let mut phone = Phone::dial(&server, "/ws").await;
+    phone.speaks(false, Duration::from_millis(100)).await;
+    let stopping = tokio::spawn(server.stop());
+    let heard = phone.until("mark").await;
+    // Eight letters of 50 ms each.
+    assert!(seconds(&heard) > 0.3, "{} s", seconds(&heard));
+    assert_eq!(ending(&mut phone).await, Some(CloseCode::Normal));
+    stopping.await.expect("stopped");
 }
 
 #[tokio::test]

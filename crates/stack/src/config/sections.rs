@@ -123,7 +123,7 @@ settings! {
         max_calls_each: Option<usize> = None, check(Check::AtLeast(1.0)), example("500");
         /// The largest upload of audio in MiB.
         max_upload_mb: usize = 256;
-        /// How long calls may go on when the server is told to stop, in seconds.
+        /// How long calls may go on when the server is told to stop, in seconds. In the last 5 of them the agent says goodbye.
         drain_s: u64 = 30;
     }
 }
@@ -222,7 +222,7 @@ settings! {
         voice: Option<String> = None, example("\"joe\"");
         /// Said at the start of a call.
         greeting: String = String::new();
-        /// Said before a call is ended because the person is silent.
+        /// Said before a call is ended because the person is silent or the server stops.
         goodbye: String = "Goodbye.".to_owned();
         /// Tools that the server runs itself when the language model calls them. `time` tells the time and date.
         tools: Vec<String> = Vec::new(), example("[\"time\"]");

@@ -13,7 +13,7 @@ use super::media::Decoder;
 use super::server_event::EventWriter;
 use super::session::Session;
 use crate::intake::Meter;
-use crate::socket::Socket;
+use crate::socket::{NORMAL, Socket};
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "realtime";
@@ -180,7 +180,7 @@ impl Transport for RealtimeTransport {
                     self.socket.send(Message::text(event));
                 }
             }
-            Outbound::Control(CallControl::HangUp(_)) => self.socket.close(1000, ""),
+            Outbound::Control(CallControl::HangUp(_)) => self.socket.close(NORMAL, ""),
             Outbound::Control(_) => {}
         }
     }

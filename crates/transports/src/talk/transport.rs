@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::wire;
 use crate::intake::Meter;
-use crate::socket::Socket;
+use crate::socket::{NORMAL, Socket};
 
 /// The protocol's name, for logs and metrics.
 pub(super) const NAME: &str = "talk";
@@ -91,7 +91,7 @@ impl Transport for TalkTransport {
             }
             Outbound::Control(CallControl::HangUp(_)) => {
                 self.tell(&json!({ "type": "hangup" }));
-                self.socket.close(1000, "");
+                self.socket.close(NORMAL, "");
             }
             Outbound::Control(_) => {}
         }

@@ -11,7 +11,7 @@ use axum::extract::ws::{Message, WebSocket};
 
 use super::codec::Codec;
 use crate::intake::Meter;
-use crate::socket::Socket;
+use crate::socket::{NORMAL, Socket};
 
 /// Largest message in bytes. Vendors send 20 ms of audio at a time; this is room for 20 s of G.711.
 pub(super) const MAX_MESSAGE: usize = 256 << 10;
@@ -103,9 +103,16 @@ impl<D: Dialect> MediaSocket<D> {
     pub(crate) async fn accept(ws: WebSocket, meter: Meter) -> Result<(Self, StreamStart)> {
         let mut socket = Socket::new(ws, meter, 0);
         let started = tokio::time::timeout(START_WITHIN, started::<D>(&mut socket)).await;
-        let (dialect, start) = started.map_err(|_| {
-            Error::unavailable(format!("no start message within {} s", START_WITHIN.as_secs()))
-        })??;
+        let started = started.unwrap_or_else(|_| {
+            Err(Error::unavailable(format!("no start message within {} s", START_WITHIN.as_secs())))
+        });
+        let (dialect, start) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                socket.refuse(&error).await;
+                return Err(error);
+            }
+        };
         let StreamStart { input, output, .. } = start;
         // The limit counts encoded bytes. Half as much again is for base64 and the JSON around it.
         socket.allow_queued(output.bytes_per_second() * MAX_QUEUED.as_secs() as usize * 3 / 2);
@@ -126,7 +133,10 @@ impl<D: Dialect> MediaSocket<D> {
                 Some(Inbound::Audio)
             }
             Ok(Heard::Key(key)) => Some(Inbound::Dtmf(key)),
-            Ok(Heard::Stop) => Some(Inbound::Hangup),
+            Ok(Heard::Stop) => {
+                self.socket.close(NORMAL, "");
+                Some(Inbound::Hangup)
+            }
             Ok(Heard::Nothing) => None,
             Err(error) => {
                 self.ignore(&error);
@@ -195,7 +205,7 @@ impl<D: Dialect> Transport for MediaSocket<D> {
                 self.dialect.clear()
             }
             Outbound::Event(Event::ReplyDone { reply, .. }) => self.dialect.mark(reply.as_str()),
-            Outbound::Control(CallControl::HangUp(_)) => return self.socket.close(1000, ""),
+            Outbound::Control(CallControl::HangUp(_)) => return self.socket.close(NORMAL, ""),
             Outbound::Event(_) | Outbound::Control(_) => return,
         };
         self.socket.send(message);

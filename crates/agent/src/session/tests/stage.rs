@@ -10,8 +10,8 @@ use antiphon_core::dialog::TurnConfig;
 use antiphon_core::session::{IdleReply, ReplyReuse, Sayings, SessionConfig};
 use antiphon_core::*;
 use futures_util::{FutureExt, StreamExt, stream};
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 use crate::{Agent, Call, Engines, ids, run_call};
 
@@ -275,8 +275,15 @@ impl Scene {
         let config = self.agent.session.clone();
         let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
         let call = Call { start, engines, agent, config, observer: self.observer };
-        let call = run_call(call, Box::new(line), std::future::pending());
-        Person { script: self.script, input, output, seen: Vec::new(), call: tokio::spawn(call) }
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move {
+            match stopped.await {
+                Ok(within) => within,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let call = tokio::spawn(run_call(call, Box::new(line), stopped));
+        Person { script: self.script, input, output, seen: Vec::new(), stop: Some(stop), call }
     }
 }
 
@@ -296,6 +303,7 @@ pub(super) struct Person {
     input: mpsc::UnboundedSender<(Inbound, Vec<i16>)>,
     output: mpsc::UnboundedReceiver<Outbound>,
     seen: Vec<Outbound>,
+    stop: Option<oneshot::Sender<Duration>>,
     call: tokio::task::JoinHandle<CallEnd>,
 }
 
@@ -339,6 +347,17 @@ impl Person {
     pub(super) async fn hang_up(&mut self) {
         self.send(Inbound::Hangup, Vec::new());
         (&mut self.call).await.expect("ends cleanly");
+    }
+
+    /// Stops the server, which leaves this much time for goodbyes. Returns how long it took until the call was over.
+    pub(super) async fn server_stops(&mut self, within: Duration) -> Duration {
+        let begun = Instant::now();
+        let stop = self.stop.take().expect("it stops once");
+        stop.send(within).expect("the call goes on");
+        let end = (&mut self.call).await.expect("ends cleanly");
+        assert_eq!(end, CallEnd::Server(HangUpReason::Draining));
+        self.listen();
+        begun.elapsed()
     }
 
     /// Drops the task of the call.

@@ -86,7 +86,8 @@ async fn only_what_will_be_said_is_among_the_fixed_texts() {
     assert_eq!(fixed_texts(&config), ["Bye."], "once, and nothing empty");
     config.sayings.greeting.clear();
     config.listening.turns = None;
-    assert_eq!(fixed_texts(&config), Vec::<&str>::new(), "nobody is asked again");
+    config.sayings.idle = IdleReply::Say(vec!["Hello?".to_owned()]);
+    assert_eq!(fixed_texts(&config), ["Bye."], "nobody is asked again");
     config.sayings.apology = "Sorry.".to_owned();
     config.listening.transcribe_only = true;
     assert_eq!(fixed_texts(&config), Vec::<&str>::new());
