@@ -24,6 +24,8 @@ pub(crate) struct Playback {
     sent_tail: VecDeque<i16>,
     /// How many samples of this reply were sent.
     sent: u64,
+    /// Up to which sample the audio only bridges a silence and is not the reply's.
+    filler_until: u64,
     /// When the first sample of this reply would have been played, had it never paused.
     epoch: Option<Instant>,
     /// How many samples had been heard when the reply was held.
@@ -57,6 +59,7 @@ impl Playback {
             queue: VecDeque::new(),
             sent_tail: VecDeque::new(),
             sent: 0,
+            filler_until: 0,
             epoch: None,
             held: None,
             clauses: Vec::new(),
@@ -86,6 +89,20 @@ impl Playback {
         resampler.process(&chunk.samples, &mut out);
         self.queue.extend(&out);
         self.resampler = Some((from, resampler));
+    }
+
+    /// Adds audio that bridges a silence. None of its words counts as heard.
+    pub(crate) fn fill(&mut self, chunk: &AudioChunk) {
+        if self.filler_until < self.made() {
+            self.clause(String::new());
+        }
+        self.push(chunk);
+        self.filler_until = self.made();
+    }
+
+    /// Whether the next piece only bridges a silence.
+    pub(crate) fn is_filler(&self) -> bool {
+        self.sent < self.filler_until
     }
 
     /// No more audio will come: flushes the resampler.

@@ -21,6 +21,11 @@ use crate::turn_context::{Findings, TurnContext};
 
 /// A reply fails when nothing new has come for this long.
 pub(crate) const STALLED: Duration = Duration::from_secs(20);
+/// Longest reply that is spoken, in bytes of text: at 150 words a minute almost five minutes, more than twice as long as a person may
+/// speak in one go. A model that writes more would never end.
+const MAX_SPOKEN: usize = 4 << 10;
+/// Longest reply that is only written: as much as a client may add to the conversation in one item.
+const MAX_WRITTEN: usize = 64 << 10;
 /// Most clauses that are written but not spoken yet. When there are that many, the model waits for the voice.
 const MAX_CLAUSES: usize = 8;
 
@@ -167,6 +172,12 @@ pub(crate) struct Reply {
     speaking: Option<Clause>,
     /// The next clause, which is synthesised while the current one is sent.
     ahead: Option<Clause>,
+    /// Since when words wait for the rest of their clause.
+    unspoken_since: Option<Instant>,
+    /// How many bytes of text the model has written.
+    written: usize,
+    /// How many bytes of arguments of tools it has written.
+    arguments: usize,
     done: Option<(FinishReason, Usage)>,
     times: ReplyTimes,
 }
@@ -212,6 +223,9 @@ impl Reply {
             clauses: VecDeque::new(),
             speaking: None,
             ahead: None,
+            unspoken_since: None,
+            written: 0,
+            arguments: 0,
             done: None,
             times: ReplyTimes::default(),
         }
@@ -235,6 +249,28 @@ impl Reply {
         if let Some(speaker) = &mut self.speaker {
             speaker.priority = Priority::LiveTurn;
         }
+    }
+
+    /// Whether only the language model is waited for, and not the voice.
+    pub(crate) fn waits_for_model(&self) -> bool {
+        (self.planning.is_some() || self.llm.is_some()) && self.spoken()
+    }
+
+    /// Since when words wait for the rest of their clause while the voice has nothing to say.
+    pub(crate) fn unspoken_since(&self) -> Option<Instant> {
+        self.unspoken_since.filter(|_| self.spoken())
+    }
+
+    /// Speaks the words that wait for the rest of their clause.
+    pub(crate) fn speak_unfinished(&mut self) {
+        self.clauses.extend(self.cutter.cut());
+        self.unspoken_since = None;
+    }
+
+    /// Whether the model has written more than can be a reply.
+    pub(crate) fn is_endless(&self) -> bool {
+        let longest = if self.speaker.is_some() { MAX_SPOKEN } else { MAX_WRITTEN };
+        self.written > longest || self.arguments > MAX_WRITTEN
     }
 
     /// Asks the model as soon as the lookups have settled, successfully or not.
@@ -266,8 +302,8 @@ impl Reply {
             && let Some(llm) = &mut self.llm
         {
             let Some(delta) = std::task::ready!(llm.poll_next_unpin(cx)) else {
-                self.model_ended(FinishReason::Stop, Usage::default());
-                break;
+                self.llm = None;
+                return Poll::Ready(Err(Error::new(ErrorKind::Protocol, "the language model broke off")));
             };
             let delta = delta.inspect_err(|_| self.llm = None)?;
             self.times.first_token.get_or_insert_with(Instant::now);
@@ -275,13 +311,12 @@ impl Reply {
                 ChatDelta::FromCache(hit) => self.times.from_cache = Some(hit),
                 ChatDelta::Text(text) if text.is_empty() => {}
                 ChatDelta::Text(text) => {
-                    if self.speaker.is_some() {
-                        self.cutter.push(&text);
-                        self.clauses.extend(std::iter::from_fn(|| self.cutter.pop()));
-                    }
+                    self.take_text(&text);
                     return Poll::Ready(Ok(ReplyPart::Text(text)));
                 }
                 ChatDelta::ToolCall { index, id, name, arguments } => {
+                    self.arguments += arguments.len();
+                    self.end_if_endless();
                     return Poll::Ready(Ok(ReplyPart::ToolCall { index, id, name, arguments }));
                 }
                 ChatDelta::Done { finish, usage } => {
@@ -293,9 +328,30 @@ impl Reply {
         Poll::Pending
     }
 
+    fn take_text(&mut self, text: &str) {
+        self.written += text.len();
+        if self.speaker.is_some() {
+            self.cutter.push(text);
+            let clauses = self.clauses.len();
+            self.clauses.extend(std::iter::from_fn(|| self.cutter.pop()));
+            self.unspoken_since.take_if(|_| self.clauses.len() > clauses);
+            if self.cutter.has_words() {
+                self.unspoken_since.get_or_insert_with(Instant::now);
+            }
+        }
+        self.end_if_endless();
+    }
+
+    fn end_if_endless(&mut self) {
+        if self.is_endless() {
+            self.model_ended(FinishReason::Length, Usage::default());
+        }
+    }
+
     fn model_ended(&mut self, finish: FinishReason, usage: Usage) {
         self.llm = None;
         self.done = Some((finish, usage));
+        self.unspoken_since = None;
         self.clauses.extend(self.cutter.finish());
     }
 

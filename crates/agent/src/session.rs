@@ -15,6 +15,7 @@ mod commands;
 mod ending;
 mod prefetch;
 mod refusal;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -184,6 +185,7 @@ enum Step {
     TurnScore(PauseId, Result<f32>),
     SpeculativeReply(Option<Result<ReplyPart>>),
     Reply(Option<Result<ReplyPart>>),
+    Filler(Option<Result<ReplyPart>>),
     ToolsRan(Vec<ToolRun>),
     OutOfBandReply(usize, Option<Result<ReplyPart>>),
     PrefetchDue,
@@ -255,6 +257,7 @@ impl Session {
                 Step::TurnScore(pause, score) => self.score(pause, score),
                 Step::SpeculativeReply(part) => self.speculate_on(part),
                 Step::Reply(part) => self.reply_on(part),
+                Step::Filler(part) => self.bridge_on(part),
                 Step::ToolsRan(runs) => self.go_on_with(runs),
                 Step::OutOfBandReply(at, part) => self.out_of_band_on(at, part),
                 Step::PrefetchDue => self.prefetch_next(),
@@ -462,6 +465,11 @@ fn poll_replies(
     }
     if !playing {
         return Poll::Pending;
+    }
+    if let Some(active) = reply
+        && let Some(Poll::Ready(part)) = active.filler.as_mut().map(|filler| filler.poll_next_unpin(cx))
+    {
+        return Poll::Ready(Step::Filler(part));
     }
     if let Some(active) = reply
         && let Poll::Ready(part) = active.poll_part(cx)

@@ -59,6 +59,27 @@ impl Clauses {
         }
     }
 
+    /// Whether there are words that wait for the rest of their clause.
+    pub(crate) fn has_words(&self) -> bool {
+        speakable(&self.text[..self.whole_words()]).is_some()
+    }
+
+    /// The words that wait for the rest of their clause, when nobody can wait any longer.
+    pub(crate) fn cut(&mut self) -> Option<String> {
+        let rest = self.text.split_off(self.whole_words());
+        self.scanned = 0;
+        let words = speakable(&std::mem::replace(&mut self.text, rest))?;
+        self.any = true;
+        Some(words)
+    }
+
+    /// The byte offset up to which all words are certainly complete. Text that is too long to be one word counts as several.
+    fn whole_words(&self) -> usize {
+        let space = self.text.char_indices().rfind(|(_, c)| c.is_whitespace());
+        let all = if self.text.len() < FIRST_MAX { 0 } else { self.text.len() };
+        space.map_or(all, |(at, c)| at + c.len_utf8())
+    }
+
     /// The rest, when no more text comes.
     pub(crate) fn finish(&mut self) -> Option<String> {
         self.scanned = 0;
@@ -170,6 +191,20 @@ mod tests {
         let cut = clauses(&"a".repeat(1_000));
         assert!(cut.iter().all(|clause| clause.len() <= UNBROKEN * MAX), "{cut:?}");
         assert_eq!(cut.concat().len(), 1_000);
+    }
+
+    #[test]
+    fn words_are_spoken_before_their_clause_is_complete_if_they_must() {
+        let mut cutter = Clauses::default();
+        cutter.push("It is ab");
+        assert!(cutter.has_words());
+        assert_eq!(cutter.cut().as_deref(), Some("It is"));
+        assert!(!cutter.has_words() && cutter.cut().is_none(), "a word is not torn");
+        cutter.push("out noon, I think. And");
+        assert_eq!(cutter.pop().as_deref(), Some("about noon, I think."));
+        let mut cutter = Clauses::default();
+        cutter.push(&"正午".repeat(11));
+        assert_eq!(cutter.cut(), Some("正午".repeat(11)), "not every language has spaces");
     }
 
     #[test]

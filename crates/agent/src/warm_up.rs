@@ -72,7 +72,7 @@ pub async fn warm_up_speech(
     Ok(drain(reply).await?.audio)
 }
 
-/// The texts that an agent says without a model, each once: the greeting, the
+/// The texts that an agent says without a model, each once: the greeting, what it says while the model lets a person wait, the
 /// apology, the goodbye and, if it speaks up after
 /// silence, what it says then.
 pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
@@ -85,6 +85,7 @@ pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
             texts.extend(idle.iter().map(String::as_str));
         }
     }
+    texts.extend(config.sayings.waiting.iter().map(String::as_str));
     texts.push(&config.sayings.goodbye);
     let mut once: Vec<&str> = Vec::with_capacity(texts.len());
     for text in texts {

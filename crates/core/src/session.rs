@@ -27,7 +27,7 @@ pub struct SessionConfig {
 }
 
 /// How the language model is asked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// A model of the language engine; `None` gives the engine's default.
     pub name: Option<String>,
@@ -39,6 +39,9 @@ pub struct ModelConfig {
     pub temperature: Option<f32>,
     /// The longest reply in tokens; `None` gives the engine's default.
     pub max_tokens: Option<u32>,
+    /// How long it may be silent before the reply fails, where the agent has nothing to say meanwhile
+    /// ([`Sayings::waiting`]).
+    pub patience: Duration,
 }
 
 /// Whether replies are spoken, and how the voice sounds.
@@ -76,6 +79,8 @@ pub struct Sayings {
     pub idle: IdleReply,
     /// Said before the call is ended for silence, or because the server stops.
     pub goodbye: String,
+    /// Said while the model lets the person wait, one after the other.
+    pub waiting: Vec<String>,
     /// Said when an engine failed and nothing else can be said.
     pub apology: String,
 }
@@ -87,6 +92,20 @@ pub enum IdleReply {
     Say(Vec<String>),
     /// Whatever the model makes of it.
     Generate,
+}
+
+impl Default for ModelConfig {
+    /// After two seconds of silence callers ask whether anybody is still there.
+    fn default() -> Self {
+        Self {
+            name: None,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            temperature: None,
+            max_tokens: None,
+            patience: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Default for VoiceConfig {
@@ -113,6 +132,7 @@ impl Default for Sayings {
             greeting: String::new(),
             idle: IdleReply::Generate,
             goodbye: String::new(),
+            waiting: Vec::new(),
             apology: String::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The agent's side of the session: plays replies, reports them, and cuts them off.
 
+mod latency;
 mod out_of_band;
 
 use std::collections::VecDeque;
@@ -7,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::call::Outbound;
-use antiphon_core::dialog::{EndOfTurn, Input};
+use antiphon_core::dialog::Input;
 use antiphon_core::session::ReplyRequest;
 use antiphon_core::{
-    CallControl, ConversationItem, Event, FinishReason, ItemContent, ItemId, ReplyId, ReplyStatus, Result,
-    Role, Step, TurnId, TurnLatency, Usage,
+    CallControl, ConversationItem, Error, ErrorKind, Event, FinishReason, ItemContent, ItemId, ReplyId,
+    ReplyStatus, Result, Role, TurnId, Usage,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
@@ -56,6 +57,14 @@ pub(super) struct ActiveReply {
     pub(super) request: ReplyRequest,
     stage: Stage,
     pub(super) latest: Instant,
+    /// Since when the person has waited in silence for it, unless some of it was heard.
+    pub(super) waited_since: Instant,
+    /// What is said meanwhile, while it is being made.
+    pub(super) filler: Option<Reply>,
+    /// How many silences were bridged.
+    pub(super) bridged: usize,
+    /// What was wrong with it, for the log.
+    trouble: Option<String>,
     /// Whether the model made it. Only then is its failure followed by an apology.
     pub(super) generated: bool,
     /// The action on the call that follows once the reply has been heard.
@@ -90,6 +99,13 @@ impl ActiveReply {
             Some(Ok(ReplyPart::Written)) => (self.output.written(), None),
             Some(Ok(ReplyPart::Done { finish, usage })) => {
                 self.usage += usage;
+                if self.reply.as_ref().is_some_and(Reply::is_endless) {
+                    self.note("the language model did not come to an end, and was stopped");
+                }
+                if finish != FinishReason::ContentFilter && self.says_nothing() {
+                    let message = "the language model answered nothing";
+                    return self.fail(Error::new(ErrorKind::Protocol, message));
+                }
                 self.status = match finish {
                     FinishReason::Stop | FinishReason::ToolCalls => ReplyStatus::Completed,
                     FinishReason::Length => ReplyStatus::TooLong,
@@ -99,18 +115,49 @@ impl ActiveReply {
                 (Vec::new(), None)
             }
             Some(Ok(play)) => (Vec::new(), Some(play)),
-            Some(Err(error)) => {
-                self.reply = None;
-                self.made.clear();
-                self.calls.forget();
-                self.status = ReplyStatus::Failed(error.clone());
-                (vec![Event::Failed(error)], None)
-            }
+            Some(Err(error)) => self.fail(error),
             None => {
                 self.reply = None;
                 (Vec::new(), None)
             }
         }
+    }
+
+    fn fail(&mut self, error: Error) -> (Vec<Event>, Option<ReplyPart>) {
+        self.reply = None;
+        self.made.clear();
+        self.calls.forget();
+        self.trouble = Some(error.to_string());
+        self.status = ReplyStatus::Failed(error.clone());
+        (vec![Event::Failed(error)], None)
+    }
+
+    /// Notes what is wrong with the reply, unless something else was before.
+    pub(super) fn note(&mut self, trouble: &str) {
+        self.trouble.get_or_insert_with(|| trouble.to_owned());
+    }
+
+    /// Logs what was wrong with the reply, in one line.
+    fn log_trouble(&self, model: &str) {
+        if let Some(trouble) = &self.trouble {
+            tracing::warn!(reply = %self.id, model, trouble, "a reply did not come as it should");
+        }
+    }
+
+    pub(super) fn is_spoken(&self) -> bool {
+        self.spoken
+    }
+
+    /// Whether all of it came to nothing: no word, no call, and nothing that follows it.
+    fn says_nothing(&self) -> bool {
+        let says = |item: &ConversationItem| match &item.content {
+            ItemContent::Message { .. } => !item.text().trim().is_empty(),
+            ItemContent::ToolCall(_) | ItemContent::ToolOutput { .. } => true,
+        };
+        self.generated
+            && self.calls.are_done()
+            && self.then.is_none()
+            && !self.output.items().iter().any(says)
     }
 
     /// The message that is still growing, with the text that the model has written so far.
@@ -132,7 +179,7 @@ impl ActiveReply {
         self.reply.is_none() && self.made.is_empty() && self.calls.are_due()
     }
 
-    fn is_made(&self) -> bool {
+    pub(super) fn is_made(&self) -> bool {
         self.reply.is_none() && self.made.is_empty() && self.calls.are_done()
     }
 }
@@ -164,6 +211,10 @@ impl Session {
             request,
             stage: Stage::Waiting,
             latest: Instant::now(),
+            waited_since: Instant::now(),
+            filler: None,
+            bridged: 0,
+            trouble: None,
             generated: true,
             then: None,
         }
@@ -175,7 +226,10 @@ impl Session {
         let (events, play) = active.take(part);
         let written = !active.spoken && active.stage == Stage::Waiting && !events.is_empty();
         match play {
-            Some(ReplyPart::Clause(text)) => self.playback.clause(text),
+            Some(ReplyPart::Clause(text)) => {
+                active.filler = None;
+                self.playback.clause(text);
+            }
             Some(ReplyPart::Audio(chunk)) => self.playback.push(&chunk),
             _ => {}
         }
@@ -194,15 +248,18 @@ impl Session {
 
     /// All of the reply has been made.
     pub(super) fn reply_is_made(&mut self) {
+        if let Some(active) = &mut self.reply {
+            active.filler = None;
+        }
         self.playback.finish();
         self.apologise();
     }
 
-    /// Replaces a reply that failed before anything was heard by an apology, so that the call does not go silent.
+    /// Lets an apology follow a reply that failed, so that the call does not go silent.
     fn apologise(&mut self) {
         let Some(active) = &self.reply else { return };
         let failed = matches!(active.status, ReplyStatus::Failed(_)) && active.generated;
-        if failed && active.output.items().is_empty() && !self.config.sayings.apology.is_empty() {
+        if failed && self.pending.is_none() && !self.config.sayings.apology.is_empty() {
             let (turn, text) = (active.turn, self.config.sayings.apology.clone());
             self.pending = Some(PendingReply::saying(turn, text));
         }
@@ -231,18 +288,15 @@ impl Session {
     /// Sends the audio that is due. Ends the reply in two steps: when all has been sent, and when all has been heard.
     pub(super) fn play(&mut self) {
         let now = Instant::now();
-        while let Some(samples) = self.playback.pop(now) {
-            let Some(active) = &self.reply else { return };
-            let Some(item) = active.output.message().cloned() else { return };
-            let (turn, reply) = (active.turn, active.id.clone());
-            let first = active.stage == Stage::Waiting;
-            self.history.extend_audio(&item, self.playback.rate().duration_of(samples.len()));
-            self.transport.send(Outbound::Audio { turn, reply, item, samples });
-            if first {
-                self.reply_begins();
+        loop {
+            let is_filler = self.playback.is_filler();
+            let Some(samples) = self.playback.pop(now) else { break };
+            if !self.send_audio(samples, is_filler) {
+                return;
             }
         }
         self.check_stalled(now);
+        self.end_silence(now);
         if self.reply.as_ref().is_some_and(|r| r.is_made() && !r.is_told()) && self.playback.is_drained() {
             let status = self.reply.as_ref().map_or(ReplyStatus::Completed, |r| r.status.clone());
             self.tell_done(status);
@@ -250,6 +304,25 @@ impl Session {
         if self.reply_ends_at().is_some_and(|at| now >= at) {
             self.end_reply();
         }
+    }
+
+    /// Sends a piece of the reply's audio, or of what bridges a silence in it. Returns whether there is a reply.
+    fn send_audio(&mut self, samples: Vec<i16>, is_filler: bool) -> bool {
+        let Some(active) = &self.reply else { return false };
+        let (turn, reply, begins) = (active.turn, active.id.clone(), active.stage == Stage::Waiting);
+        let item = active.output.message().cloned();
+        // What bridges a silence belongs to no item.
+        let Some(item) = item.or_else(|| is_filler.then(|| ItemId::new(""))) else { return false };
+        if !is_filler {
+            self.history.extend_audio(&item, self.playback.rate().duration_of(samples.len()));
+        }
+        self.transport.send(Outbound::Audio { turn, reply, item, samples });
+        match (begins, is_filler) {
+            (true, false) => self.reply_begins(),
+            (true, true) => self.input(Input::ReplyStarted),
+            (false, _) => {}
+        }
+        true
     }
 
     /// The client reports that all of the reply was heard.
@@ -283,51 +356,7 @@ impl Session {
             self.hang_up = Some((Instant::now() + HANGUP_AFTER, reason));
         }
         self.input(Input::ReplyStarted);
-        // The times are taken out, so that each turn is measured only once, by its first reply.
-        if let (Some(speech_end), Some(turn_end)) = (self.times.speech_end.take(), self.times.turn_end.take())
-        {
-            let (stt, total) = (self.times.stt(), speech_end.elapsed());
-            let end_of_turn = turn_end.saturating_duration_since(speech_end);
-            let latency = TurnLatency {
-                end_of_turn,
-                stt,
-                llm_ttft: times.llm_ttft(),
-                tts_ttfb: times.tts_ttfb(),
-                total,
-                overhead: total.saturating_sub(self.unavoidable(end_of_turn, stt, times.made())),
-            };
-            let heard = self.times.transcribed.map(|(asked, answered)| ("stt", asked, answered));
-            let steps =
-                std::iter::once(("end_of_turn", speech_end, turn_end)).chain(heard).chain(times.steps());
-            let since = |at: Instant| match at.checked_duration_since(speech_end) {
-                Some(after) => after.as_micros() as i64,
-                None => -(speech_end.duration_since(at).as_micros() as i64),
-            };
-            let step = |(name, from, to)| Step { name, start_us: since(from), end_us: since(to) };
-            let steps = steps.map(step).collect();
-            let from_cache = times.cache_hit();
-            self.emit(Event::Latency { turn, latency, steps, from_cache });
-            if let Some(context) = times.context() {
-                self.emit(Event::TurnContext {
-                    turn,
-                    emotion: context.emotion,
-                    steps: context.steps.clone(),
-                });
-            }
-        }
-    }
-
-    /// The latency of a turn if only the engines and the configured silence took time. The reply is made during that
-    /// silence, beginning in the pause in which it is started as a speculation.
-    fn unavoidable(&self, end_of_turn: Duration, stt: Duration, made: Duration) -> Duration {
-        let turns = self.dialog.config();
-        let silence = match turns.end {
-            EndOfTurn::Silence(silence) => silence.min(end_of_turn),
-            // Where a detector decides, its time counts as that of an engine.
-            EndOfTurn::Smart { .. } | EndOfTurn::Manual => end_of_turn,
-        };
-        let pause = if stt.is_zero() { Duration::ZERO } else { turns.speculate };
-        silence.max(pause + stt + made)
+        self.tell_latency(turn, &times);
     }
 
     /// When the last of the reply has been heard.
@@ -340,8 +369,9 @@ impl Session {
     pub(super) fn watchdog(&self) -> Option<Instant> {
         let waits = self.reply.as_ref().filter(|r| !r.is_made() && self.makes_audio());
         let reply = waits.map(|r| r.latest + STALLED);
-        let other = self.out_of_band.iter().map(|other| other.active.latest + STALLED).min();
-        [reply, other, self.words_due()].into_iter().flatten().min()
+        let patience = self.patience_aside();
+        let other = self.out_of_band.iter().map(|other| other.active.latest + patience).min();
+        [reply, other, self.words_due(), self.silence_due()].into_iter().flatten().min()
     }
 
     fn check_stalled(&mut self, now: Instant) {
@@ -349,7 +379,8 @@ impl Session {
         if self.reply.as_ref().is_some_and(|r| !r.is_made() && room && now >= r.latest + STALLED) {
             self.reply_on(Some(Err(stalled())));
         }
-        while let Some(at) = self.out_of_band.iter().position(|other| now >= other.active.latest + STALLED) {
+        let patience = self.patience_aside();
+        while let Some(at) = self.out_of_band.iter().position(|other| now >= other.active.latest + patience) {
             self.out_of_band_on(at, Some(Err(stalled())));
         }
     }
@@ -358,6 +389,7 @@ impl Session {
     fn tell_done(&mut self, status: ReplyStatus) {
         let Some(active) = &mut self.reply else { return };
         let begun = std::mem::replace(&mut active.stage, Stage::Told) == Stage::Begun;
+        active.log_trouble(self.engines.llm.card().model);
         let done = active.output.close(status.item_status());
         let (reply, turn, usage, from_cache) =
             (active.id.clone(), active.turn, active.usage, active.times.cache_hit());

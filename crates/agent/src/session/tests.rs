@@ -4,6 +4,7 @@
 mod ending;
 mod person;
 mod prefetch;
+mod silence;
 mod stage;
 mod tools;
 mod turn_context;

@@ -43,7 +43,8 @@ settings! {
 settings! {
     /// When another engine of a stage takes over, and when one is asked twice. All times are in milliseconds.
     pub struct Fallback {
-        /// How long the language model's first token is awaited while there is another engine.
+        /// How long the language model's first token is awaited while there is another engine. Over Realtime a response fails
+        /// after so much silence of each engine.
         llm_first_ms: u64 = 2_000, formerly("fallback.llm_first_ms");
         /// How long each token after it is awaited.
         llm_stall_ms: u64 = 600, formerly("fallback.llm_stall_ms");

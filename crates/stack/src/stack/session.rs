@@ -9,6 +9,15 @@ use antiphon_core::session::{
 
 use crate::config::{Config, TurnEngine};
 
+/// What is said while the language model lets a caller wait.
+const WAITING: [&str; 3] = ["One moment please.", "I am still working on it.", "Thank you for waiting."];
+
+/// How long all language models together may be silent: as long as each is waited for while there is another one.
+fn patience(config: &Config) -> Duration {
+    let engines = config.llm.engines.len().max(1) as u32;
+    Duration::from_millis(config.advanced.fallback.llm_first_ms) * engines
+}
+
 /// The default behaviour of a call, which its client may change.
 pub fn session_config(config: &Config) -> SessionConfig {
     let ms = Duration::from_millis;
@@ -29,7 +38,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
     };
     SessionConfig {
         instructions: config.agent.instructions.clone(),
-        model: ModelConfig::default(),
+        model: ModelConfig { patience: patience(config), ..ModelConfig::default() },
         voice: VoiceConfig {
             name: config.agent.voice.clone(),
             speed: config.tts.speed,
@@ -45,6 +54,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
             greeting: config.agent.greeting.clone(),
             idle: IdleReply::Say(vec!["Are you still there?".to_owned()]),
             goodbye: config.agent.goodbye.clone(),
+            waiting: WAITING.map(str::to_owned).into(),
             apology: "Sorry, something went wrong. Could you say that again?".to_owned(),
         },
     }

@@ -335,6 +335,7 @@ impl Session {
                 tool_choice: self.tool_choice.clone().into(),
                 temperature: base.model.temperature,
                 max_tokens: self.max_output_tokens.limit().or(base.model.max_tokens),
+                patience: base.model.patience,
             },
             voice: VoiceConfig {
                 spoken: self.output_modalities == Modalities::Audio,

@@ -60,6 +60,7 @@ impl Session {
     /// Ends a reply outside the conversation.
     pub(in crate::session) fn end_out_of_band(&mut self, at: usize, status: Option<ReplyStatus>) {
         let OutOfBandReply { mut active, .. } = self.out_of_band.remove(at);
+        active.log_trouble(self.engines.llm.card().model);
         let status = status.unwrap_or(active.status);
         for event in active.output.close(status.item_status()) {
             self.emit(event);

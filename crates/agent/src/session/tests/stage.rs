@@ -27,7 +27,50 @@ pub(super) fn spoken(text: &str) -> Duration {
 enum Answer {
     Text(String),
     Deltas(Vec<ChatDelta>),
+    Acts(Vec<Act>),
     Fail,
+}
+
+/// A step of a model that does not answer as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Wait(Duration),
+    Say(String),
+    /// More of the arguments of a tool call. The first of them names the tool.
+    Call(String),
+    Done,
+    Fail,
+    /// The answer ends as if it were complete, but it was not said that it is.
+    End,
+    /// Nothing more comes, and no end.
+    Hang,
+}
+
+/// An answer of these steps. If they leave it open, it ends as it should.
+fn act(acts: Vec<Act>) -> BoxStream<'static, Result<ChatDelta>> {
+    let done = || ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
+    let first = acts.iter().position(|act| matches!(act, Act::Call(_)));
+    let steps = acts.into_iter().enumerate();
+    stream::unfold(Some(steps), move |acts| async move {
+        let mut acts = acts?;
+        loop {
+            let (at, act) = acts.next().unzip();
+            match act {
+                Some(Act::Wait(wait)) => sleep(wait).await,
+                Some(Act::Call(arguments)) => {
+                    let named = |name: &str| (at == first).then(|| name.to_owned());
+                    let (id, name) = (named("call_1"), named("note"));
+                    return Some((Ok(ChatDelta::ToolCall { index: 0, id, name, arguments }), Some(acts)));
+                }
+                Some(Act::Say(text)) => return Some((Ok(ChatDelta::Text(text)), Some(acts))),
+                Some(Act::Done) | None => return Some((Ok(done()), None)),
+                Some(Act::Fail) => return Some((Err(Error::unavailable("the script says so")), None)),
+                Some(Act::End) => return None,
+                Some(Act::Hang) => std::future::pending().await,
+            }
+        }
+    })
+    .boxed()
 }
 
 /// How speech recognition behaves.
@@ -53,6 +96,8 @@ struct Script {
     first_token: Duration,
     complete: f32,
     hearing: Hearing,
+    /// Whether the voice fails.
+    mute: bool,
     /// Cloned into every stream, so that its count tells how many are alive.
     alive: Arc<()>,
 }
@@ -91,6 +136,7 @@ impl Default for Stage {
             first_token: Duration::from_millis(20),
             complete: 0.9,
             hearing: Hearing::Good,
+            mute: false,
             alive: Arc::new(()),
         };
         let config = SessionConfig {
@@ -121,6 +167,18 @@ impl Default for Stage {
 impl Stage {
     pub(super) fn answer(self, text: &str) -> Self {
         lock(&self.script.answers).push_back(Answer::Text(text.to_owned()));
+        self
+    }
+
+    /// The model behaves like this.
+    pub(super) fn acts(self, acts: Vec<Act>) -> Self {
+        lock(&self.script.answers).push_back(Answer::Acts(acts));
+        self
+    }
+
+    /// Makes the voice fail.
+    pub(super) fn mute(mut self) -> Self {
+        self.script.mute = true;
         self
     }
 
@@ -283,7 +341,15 @@ impl Scene {
             }
         };
         let call = tokio::spawn(run_call(call, Box::new(line), stopped));
-        Person { script: self.script, input, output, seen: Vec::new(), stop: Some(stop), call }
+        Person {
+            script: self.script,
+            input,
+            output,
+            seen: Vec::new(),
+            seen_at: Vec::new(),
+            stop: Some(stop),
+            call,
+        }
     }
 }
 
@@ -301,8 +367,10 @@ impl Streams {
 pub(super) struct Person {
     script: Arc<Script>,
     input: mpsc::UnboundedSender<(Inbound, Vec<i16>)>,
-    output: mpsc::UnboundedReceiver<Outbound>,
+    output: mpsc::UnboundedReceiver<(Instant, Outbound)>,
     seen: Vec<Outbound>,
+    /// When each of them was sent.
+    seen_at: Vec<Instant>,
     stop: Option<oneshot::Sender<Duration>>,
     call: tokio::task::JoinHandle<CallEnd>,
 }
@@ -377,8 +445,9 @@ impl Person {
     }
 
     fn listen(&mut self) {
-        while let Ok(outbound) = self.output.try_recv() {
+        while let Ok((at, outbound)) = self.output.try_recv() {
             self.seen.push(outbound);
+            self.seen_at.push(at);
         }
     }
 
@@ -431,6 +500,34 @@ impl Person {
         RATE.duration_of(self.seen.iter().map(samples).sum())
     }
 
+    /// The longest time in which nothing of a reply was to be heard between its beginning and its end.
+    pub(super) fn longest_silence(&self) -> Duration {
+        let (mut longest, mut quiet_since, mut owed) = (Duration::ZERO, None, 0_u32);
+        for (at, outbound) in self.seen_at.iter().zip(&self.seen) {
+            let silence = quiet_since.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
+            match outbound {
+                Outbound::Event(Event::ReplyStarted { .. }) => {
+                    owed += 1;
+                    quiet_since = quiet_since.max(Some(*at));
+                }
+                Outbound::Event(Event::ReplyDone { .. }) => {
+                    longest = longest.max(silence);
+                    owed -= 1;
+                    if owed == 0 {
+                        quiet_since = None;
+                    }
+                }
+                Outbound::Audio { samples, .. } => {
+                    longest = longest.max(silence);
+                    let from = quiet_since.max(Some(*at));
+                    quiet_since = from.map(|from| from + RATE.duration_of(samples.len()));
+                }
+                _ => {}
+            }
+        }
+        longest
+    }
+
     pub(super) fn cleared(&self) -> usize {
         self.seen.iter().filter(|o| **o == Outbound::Clear).count()
     }
@@ -452,7 +549,7 @@ impl Observer for Nobody {
 
 struct Line {
     received: mpsc::UnboundedReceiver<(Inbound, Vec<i16>)>,
-    sent: mpsc::UnboundedSender<Outbound>,
+    sent: mpsc::UnboundedSender<(Instant, Outbound)>,
     pacing: Pacing,
 }
 
@@ -475,7 +572,7 @@ impl Transport for Line {
     }
 
     fn send(&mut self, outbound: Outbound) {
-        let _ = self.sent.send(outbound);
+        let _ = self.sent.send((Instant::now(), outbound));
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
@@ -578,7 +675,9 @@ impl Llm for Script {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         lock(&self.requests).push(request);
-        let mut deltas: Vec<Result<ChatDelta>> = match lock(&self.answers).pop_front() {
+        let answer = lock(&self.answers).pop_front();
+        let mut deltas: Vec<Result<ChatDelta>> = match answer {
+            Some(Answer::Acts(acts)) => return act(acts),
             Some(Answer::Text(text)) => {
                 text.split_inclusive(' ').map(|word| Ok(ChatDelta::Text(word.to_owned()))).collect()
             }
@@ -611,6 +710,9 @@ impl Tts for Script {
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let alive = self.alive.clone();
         lock(&self.speeches).push(request.clone());
+        if self.mute {
+            return stream::once(async { Err(Error::unavailable("the script says so")) }).boxed();
+        }
         let samples = vec![500_i16; RATE.samples_in(spoken(&request.text))];
         let chunks: Vec<Vec<i16>> = samples.chunks(800).map(<[i16]>::to_vec).collect();
         stream::iter(chunks)
