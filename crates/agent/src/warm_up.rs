@@ -80,10 +80,10 @@ pub fn fixed_texts(config: &SessionConfig) -> Vec<&str> {
         return Vec::new();
     }
     let mut texts = vec![config.sayings.greeting.as_str(), &config.sayings.apology];
-    if config.listening.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some()) {
-        if let IdleReply::Say(idle) = &config.sayings.idle {
-            texts.extend(idle.iter().map(String::as_str));
-        }
+    if config.listening.turns.as_ref().is_some_and(|turns| turns.reprompt.is_some())
+        && let IdleReply::Say(idle) = &config.sayings.idle
+    {
+        texts.extend(idle.iter().map(String::as_str));
     }
     texts.extend(config.sayings.waiting.iter().map(String::as_str));
     texts.push(&config.sayings.goodbye);

@@ -270,7 +270,7 @@ mod tests {
         assert!(endings.iter_mut().all(|ending| ending.as_mut().poll(&mut cx).is_pending()));
         drop(calls.admit("test", None).expect("a line"));
         assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
-        calls.end();
+        calls.end(Duration::ZERO);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 900, "all of them once, when the server stops");
         assert!(endings.iter_mut().all(|ending| ending.as_mut().poll(&mut cx).is_ready()));
     }

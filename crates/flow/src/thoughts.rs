@@ -120,13 +120,14 @@ impl Answer {
                     let delta = self.deltas.next().await;
                     self.take(delta);
                 }
-                Some(at) => match timeout_at(at, self.deltas.next()).await {
-                    Ok(delta) => self.take(delta),
-                    Err(_) => {
+                Some(at) => {
+                    if let Ok(delta) = timeout_at(at, self.deltas.next()).await {
+                        self.take(delta);
+                    } else {
                         let held = self.filter.release();
                         self.say(held);
                     }
-                },
+                }
             }
         }
     }

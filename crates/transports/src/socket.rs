@@ -67,6 +67,19 @@ pub(crate) fn bounded(upgrade: WebSocketUpgrade, max_message: usize) -> WebSocke
         .max_write_buffer_size(MAX_WRITE_BUFFER)
 }
 
+/// How far a connection has come towards its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    /// Messages go both ways.
+    Open,
+    /// The server's close message has been queued or sent. Nothing may follow it.
+    ClosedByServer,
+    /// The client has sent its close message.
+    ClosedByClient,
+    /// Both sides have said so, or one of them is gone.
+    Over,
+}
+
 /// One WebSocket connection, with a bounded queue of what is to be sent.
 pub(crate) struct Socket {
     ws: WebSocket,
@@ -85,12 +98,7 @@ pub(crate) struct Socket {
     ping: Pin<Box<Sleep>>,
     /// Bytes handed to the WebSocket that are perhaps not written yet.
     unflushed: usize,
-    /// Whether the close message of either side has been queued, sent or received. Nothing may follow it.
-    closing: bool,
-    /// Whether the client has sent its close message.
-    is_closed: bool,
-    /// Whether the connection is over: both sides have said so, or one of them is gone.
-    over: bool,
+    ending: Ending,
     /// Why the connection was lost.
     failed: Option<Error>,
 }
@@ -110,9 +118,7 @@ impl Socket {
             silent_since: None,
             ping: Box::pin(tokio::time::sleep(PING_EVERY)),
             unflushed: 0,
-            closing: false,
-            is_closed: false,
-            over: false,
+            ending: Ending::Open,
             failed: None,
         }
     }
@@ -124,7 +130,7 @@ impl Socket {
 
     /// Queues a message, unless the connection is being closed.
     pub(crate) fn send(&mut self, message: Message) {
-        if self.closing {
+        if self.ending > Ending::Open {
             return;
         }
         if self.queue.is_empty() && self.unflushed == 0 {
@@ -137,7 +143,7 @@ impl Socket {
     /// Queues the close message, with which the connection ends.
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
-        self.closing = true;
+        self.ending = self.ending.max(Ending::ClosedByServer);
     }
 
     /// Removes the queued messages for which `stale` holds.
@@ -159,7 +165,7 @@ impl Socket {
             self.meter.used();
         }
         loop {
-            if self.is_closed {
+            if self.ending >= Ending::ClosedByClient {
                 return Poll::Ready(None);
             }
             if self.failed.is_some() {
@@ -179,15 +185,14 @@ impl Socket {
                 }
                 Some(Ok(message)) => {
                     if matches!(message, Message::Close(_)) {
-                        self.is_closed = true;
                         self.leave();
                     }
                     self.in_use = true;
                     return Poll::Ready(Some(message));
                 }
                 // This end has hung up before.
-                Some(Err(_)) | None if self.closing => {
-                    self.over = true;
+                Some(Err(_)) | None if self.ending > Ending::Open => {
+                    self.ending = Ending::Over;
                     return Poll::Ready(None);
                 }
                 Some(Err(_)) if self.meter.refused() => {
@@ -229,7 +234,7 @@ impl Socket {
     /// The other side ends the connection: nothing of what is queued matters any more but the answer, which the WebSocket itself
     /// gives when it is polled next.
     fn leave(&mut self) {
-        self.closing = true;
+        self.ending = self.ending.max(Ending::ClosedByClient);
         self.retract(|_| true);
         self.unflushed = 0;
     }
@@ -240,11 +245,11 @@ impl Socket {
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
         }
-        if self.over {
+        if self.ending == Ending::Over {
             return Poll::Ready(Ok(()));
         }
         let error = match self.poll_write(cx) {
-            Poll::Ready(Ok(())) if self.closing => return self.poll_closed(cx).map(Ok),
+            Poll::Ready(Ok(())) if self.ending > Ending::Open => return self.poll_closed(cx).map(Ok),
             Poll::Ready(Err(error)) => error,
             written => return written,
         };
@@ -258,11 +263,13 @@ impl Socket {
 
     /// Whether the client's close message is among what it has sent. All else of that is dropped.
     fn has_said_goodbye(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.is_closed {
+        while self.ending < Ending::ClosedByClient {
             match Pin::new(&mut self.ws).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => {
                     self.meter.used();
-                    self.is_closed = matches!(message, Message::Close(_));
+                    if matches!(message, Message::Close(_)) {
+                        self.ending = Ending::ClosedByClient;
+                    }
                 }
                 Poll::Ready(Some(Err(_)) | None) | Poll::Pending => return false,
             }
@@ -272,10 +279,12 @@ impl Socket {
 
     /// Waits until the connection is over. What comes meanwhile was said to a call that is over.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.over {
+        while self.ending < Ending::Over {
             let received = std::task::ready!(Pin::new(&mut self.ws).poll_next(cx));
             self.meter.used();
-            self.over = !matches!(received, Some(Ok(_)));
+            if !matches!(received, Some(Ok(_))) {
+                self.ending = Ending::Over;
+            }
         }
         Poll::Ready(())
     }

@@ -180,16 +180,13 @@ impl Filter {
 
     /// Drops the thought up to the mark that closes it.
     fn think(&mut self, close: &'static str) -> bool {
-        match self.buffer.find(close) {
-            Some(at) => {
-                self.buffer.drain(..at + close.len());
-                self.state = State::Beginning { of_answer: false };
-                true
-            }
-            None => {
-                keep_last(&mut self.buffer, close.len() - 1);
-                false
-            }
+        if let Some(at) = self.buffer.find(close) {
+            self.buffer.drain(..at + close.len());
+            self.state = State::Beginning { of_answer: false };
+            true
+        } else {
+            keep_last(&mut self.buffer, close.len() - 1);
+            false
         }
     }
 

@@ -130,7 +130,7 @@ pub async fn serve(
 async fn drain(app: &App) -> usize {
     let calls = &app.desk.calls;
     let goodbyes = GOODBYES.min(app.http.drain);
-    let left = calls.drain(app.http.drain - goodbyes).await;
+    let left = calls.drain(app.http.drain.saturating_sub(goodbyes)).await;
     if left > 0 {
         calls.end(goodbyes);
         calls.drain(goodbyes).await;

@@ -174,21 +174,20 @@ impl Calls {
     /// Reads up to the next change of place. Returns whether there was one.
     fn step(&mut self, deltas: &mut Vec<ChatDelta>) -> bool {
         match &mut self.place {
-            Place::Text => match self.held.find(OPEN) {
-                Some(start) => {
+            Place::Text => {
+                if let Some(start) = self.held.find(OPEN) {
                     let rest = self.held.split_off(start + OPEN.len());
                     self.held.truncate(start);
                     deltas.extend(self.text());
                     (self.held, self.place) = (rest, Place::Head);
                     true
-                }
-                None => {
+                } else {
                     let rest = self.held.split_off(self.held.len() - overlap(&self.held, OPEN));
                     deltas.extend(self.text());
                     self.held = rest;
                     false
                 }
-            },
+            }
             Place::Head => match head(&self.held) {
                 Head::Of { name, length } => {
                     self.held.drain(..length);
@@ -214,18 +213,17 @@ impl Calls {
                 }
                 end.is_some()
             }
-            Place::Tail => match self.held.find(CLOSE) {
-                Some(at) => {
+            Place::Tail => {
+                if let Some(at) = self.held.find(CLOSE) {
                     self.held.drain(..at + CLOSE.len());
                     self.place = Place::Text;
                     true
-                }
-                None => {
+                } else {
                     let dropped = self.held.len() - overlap(&self.held, CLOSE);
                     self.held.drain(..dropped);
                     false
                 }
-            },
+            }
         }
     }
 
