@@ -66,16 +66,19 @@ pub fn decode_file(bytes: &[u8], longest: Duration) -> Result<AudioChunk, FileEr
 }
 
 /// Whether the file is longer than `longest`, as far as its packets tell. They are counted without being decoded, so that it takes
-/// a moment where decoding would take minutes. Containers that do not tell how long their packets are count as short.
+/// a moment where decoding would take minutes. Containers that do not tell how long their packets are (WebM) tell when they are played.
 pub fn is_longer(source: impl MediaSource, longest: Duration) -> Result<bool, FileError> {
     let mut file = FileDecoder::open(source)?;
-    let mut length = Duration::ZERO;
+    let longest = i128::try_from(longest.as_nanos()).unwrap_or(i128::MAX);
+    let (mut length, mut first) = (0_i128, None);
     while let Some(packet) = file.next_packet() {
         let tracks = file.reader.tracks().iter();
         let time_base = tracks.filter(|track| track.id == packet.track_id).find_map(|track| track.time_base);
-        let nanos = time_base.map_or(0, |base| base.calc_duration_saturating(packet.dur).as_nanos());
-        length = length.saturating_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()));
-        if length > longest {
+        let Some(base) = time_base else { continue };
+        length = length.saturating_add(base.calc_duration_saturating(packet.dur).as_nanos());
+        let played = base.calc_time_saturating(packet.pts).as_nanos();
+        let since = played.saturating_sub(*first.get_or_insert(played));
+        if length.max(since) > longest {
             return Ok(true);
         }
     }

@@ -46,7 +46,9 @@ impl Session {
             Remedy::SpeakUnfinished => {
                 if let Some(active) = &mut self.reply {
                     active.note("the language model writes more slowly than one speaks");
-                    active.reply.as_mut().map(Reply::speak_unfinished);
+                    if let Some(reply) = &mut active.reply {
+                        reply.speak_unfinished();
+                    }
                 }
             }
             Remedy::Bridge => self.bridge(),

@@ -77,10 +77,8 @@ pub(super) fn may_begin(c: char) -> bool {
 }
 
 fn beginning<T>(text: &str, mut known: impl Iterator<Item = (&'static str, T)> + Clone) -> Beginning<T> {
-    let all = known.clone();
-    if let Some((_, what)) = known.find(|(mark, _)| text.starts_with(mark)) {
+    if let Some((_, what)) = known.clone().find(|(mark, _)| text.starts_with(mark)) {
         return Beginning::Is(what);
     }
-    let mut all = all;
-    if all.any(|(mark, _)| mark.starts_with(text)) { Beginning::Unknown } else { Beginning::Text }
+    if known.any(|(mark, _)| mark.starts_with(text)) { Beginning::Unknown } else { Beginning::Text }
 }

@@ -398,10 +398,14 @@ mod tests {
             ..ask("What is the weather in Paris?")
         };
         let deltas: Vec<ChatDelta> = llama.chat(question.clone()).map(|d| d.expect("works")).collect().await;
-        let [ChatDelta::ToolCall { id: Some(id), name: Some(name), arguments, .. }, done] = &deltas[..]
-        else {
+        let [ChatDelta::ToolCall { id: Some(id), name: Some(name), .. }, .., done] = &deltas[..] else {
             panic!("no call: {deltas:?}")
         };
+        let piece = |delta: &ChatDelta| match delta {
+            ChatDelta::ToolCall { arguments, .. } => arguments.clone(),
+            _ => String::new(),
+        };
+        let arguments = &deltas.iter().map(piece).collect::<String>();
         assert!(matches!(done, ChatDelta::Done { finish: FinishReason::ToolCalls, .. }), "{done:?}");
         let parsed: serde_json::Value = serde_json::from_str(arguments).expect("well-formed");
         assert!(parsed["city"].is_string() && name == "get_weather", "{name} {arguments}");

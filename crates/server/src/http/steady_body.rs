@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(30);
 /// The lowest rate in bytes per second, as in Apache's default `RequestReadTimeout body=20,MinRate=500`, rounded up.
 const RATE: u64 = 512;
+/// What the client is told.
+pub(super) const TOO_SLOW: &str =
+    "the body comes too slowly: send at least 512 bytes a second, and pause for no longer than 30 s";
 
 /// A body, and how long the server has waited for it.
 pub(super) struct SteadyBody {
@@ -39,10 +42,6 @@ impl Slow {
         self.0.load(Ordering::Relaxed)
     }
 }
-
-/// What the client is told.
-pub(super) const TOO_SLOW: &str =
-    "the body comes too slowly: send at least 512 bytes a second, and pause for no longer than 30 s";
 
 impl SteadyBody {
     /// Tells `slow` if `body` comes too slowly.

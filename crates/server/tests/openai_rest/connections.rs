@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 use crate::support::Server;
 use crate::support::tools::until;
 
+/// A request that anybody may send.
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
 fn keyed(settings: Settings) -> Server {
     Server::start(Settings { keys: Keys::new(["sk-1", "sk-2"]), ..settings })
 }
@@ -28,8 +31,6 @@ async fn beginning(socket: &mut TcpStream) -> String {
     let read = socket.read(&mut answer).await.unwrap_or_default();
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }
-
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn strangers_who_keep_connections_open_give_way() {
@@ -96,7 +97,7 @@ async fn a_body_that_trickles_is_ended_with_its_reason() {
         ("/v1/audio/transcriptions", "multipart/form-data; boundary=b"),
     ] {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 999999\r\ncontent-type: {media_type}\r\n\r\n--b\r\n"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 999999\r\ncontent-type: {media_type}\r\n\r\n--b\r\n"
         );
         let (mut answers, mut trickles) = sent(&server, &head).await.into_split();
         let trickling = tokio::spawn(async move {

@@ -168,6 +168,7 @@ fn moved() -> Vec<(String, String, String)> {
     let value = |key: &KeyInfo| match (&key.default, key.example) {
         (serde_json::Value::Bool(on), _) => (!on).to_string(),
         (serde_json::Value::Number(_), _) if key.path == "advanced.frame_ms" => "40".to_owned(),
+        (serde_json::Value::Number(_), _) if key.path == "llm.llama.context" => "4096".to_owned(),
         (serde_json::Value::Number(_), _) if key.kind == "number" => "0.5".to_owned(),
         (serde_json::Value::Number(_), _) => "9".to_owned(),
         (_, example) => example.expect("an example").to_owned(),

@@ -1,5 +1,6 @@
 //! What is heard of models that fail in every way: no dead air.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
+        write!(self.0, "{field}={value:?} ").expect("text");
     }
 }
 
@@ -95,7 +96,7 @@ async fn asks_over_realtime(acts: &[Act], lasting: Duration) -> Person {
         .pacing(Pacing::Client)
         .acts(acts.to_vec())
         .call();
-    call.asks(command(CommandKind::Reply(Box::new(ReplyRequest::default())))).await;
+    call.asks(command(CommandKind::Reply(Box::default()))).await;
     call.silence(lasting).await;
     call
 }
@@ -173,7 +174,7 @@ async fn arguments_that_take_their_time_are_progress() {
         },
         _ => None,
     });
-    assert_eq!(written, Some((0..30).map(|n| format!("{n} ")).collect()));
+    assert_eq!(written, Some((0..30).map(|n| format!("{n} ")).collect::<Vec<_>>().concat()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +196,7 @@ async fn a_model_that_drips_is_spoken_word_by_word() {
     let mut acts = words(12, 1_000);
     acts.push(Act::Done);
     let call = asks(stage(&acts), ms(30_000)).await;
-    let all: String = (0..12).map(|n| format!("word{n} ")).collect();
+    let all: String = (0..12).map(|n| format!("word{n} ")).collect::<Vec<_>>().concat();
     assert_eq!(call.replies(), [all]);
     assert!(call.longest_silence() < LONGEST_SILENCE, "{:?}", call.longest_silence());
     assert_eq!(warnings.lines().len(), 1, "{:?}", warnings.lines());
