@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_core::call::{CommandKind, Pacing};
-use antiphon_core::session::{ReplyRequest, Sayings};
+use antiphon_core::session::Sayings;
 use antiphon_core::{ErrorKind, Event, ItemContent, ReplyStatus};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
