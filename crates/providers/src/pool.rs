@@ -4,8 +4,7 @@
 //! whose jobs carry a priority each. A thread that takes a job also takes the jobs of the same operation that wait at
 //! that moment, up to the operation's largest batch. It never waits for a batch to fill.
 //!
-//! Jobs for which nobody waits in silence go another way than those of live turns (see `ready.rs`), and so do those of a call
-//! that uses more than its share of the machine.
+//! Jobs for which nobody waits in silence go another way than those of live turns (see `ready.rs`).
 #![expect(clippy::disallowed_methods, reason = "threads without a runtime, whose work takes real time")]
 
 mod activity;
@@ -39,13 +38,6 @@ pub const MAX_BATCH: usize = 32;
 const MAX_BACKGROUND_BATCH: usize = 4;
 /// How soon an idle thread looks whether calls are still under way while other jobs wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How many times the time that the threads worked for a call moves its next turn back: a call that keeps more than a quarter of
-/// one thread busy comes after those that use less. A call in which people take turns keeps some 5 % of one busy.
-const WEIGHT: u32 = 4;
-/// How much of that is forgiven: the work of one turn comes at once, some 500 ms of a thread.
-const BURST: Duration = Duration::from_secs(2);
-/// The longest time by which a call's jobs come after those of others, so that nobody is kept waiting for ever.
-const LATEST_TURN: Duration = Duration::from_secs(2);
 /// By how much the thread for background jobs is less urgent to the operating system (`nice`): against an ordinary thread it gets a
 /// tenth of a core. With less it would stand still beside other programs.
 const NICER: i32 = 10;
@@ -287,15 +279,9 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     /// Queues a job. Dropping the future takes it out of the queue.
     pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
         let (answer, answered) = oneshot::channel();
+        let live = (Lane::of(priority) == Lane::Live).then(|| self.shared.live.begin());
         let account = account::current();
-        let now = self.shared.started.elapsed();
-        let turn = account.as_ref().map_or(now, |account| account.turn().max(now).min(now + LATEST_TURN));
-        // A call that uses more than its share is no reason to keep others waiting, however urgent it says it is.
-        let lane = if turn > now { Lane::Background } else { Lane::of(priority) };
-        let live = (lane == Lane::Live).then(|| self.shared.live.begin());
-        let due = turn + priority.patience();
-        let job = Job { input, priority, lane, due, answer, since: Instant::now(), account, live };
-        let queued = self.enqueue(job);
+        let queued = self.enqueue(Job { input, priority, answer, since: Instant::now(), account, live });
         Box::pin(async move {
             queued?;
             answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
@@ -309,8 +295,9 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let lane = job.lane;
-        ready.push(lane, job.due, Arc::downgrade(&self.work));
+        let lane = Lane::of(job.priority);
+        let due = self.shared.started.elapsed() + job.priority.patience();
+        ready.push(lane, due, Arc::downgrade(&self.work));
         self.queue.push(job);
         drop(ready);
         if lane == Lane::Background {
@@ -326,9 +313,6 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
 struct Job<I, O> {
     input: I,
     priority: Priority,
-    lane: Lane,
-    /// The earliest is run first.
-    due: Duration,
     answer: oneshot::Sender<Result<O>>,
     since: Instant,
     /// The account of the call that asks.
@@ -358,26 +342,24 @@ struct Inner<S, I, O> {
 }
 
 impl<S, I, O> Inner<S, I, O> {
-    /// The job of this lane that is due first and others of the same priority, up to the largest batch. Jobs whose caller is
-    /// gone are dropped.
+    /// The most urgent job of this lane and others of the same priority, up to the largest batch. Jobs whose caller
+    /// is gone are dropped.
     fn take(&self, lane: Lane) -> Vec<Job<I, O>> {
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
-        let of_lane = queue.iter().filter(|job| job.lane == lane);
-        let Some(urgent) = of_lane.min_by_key(|job| job.due).map(|job| job.priority) else {
-            return Vec::new();
-        };
+        let of_lane = queue.iter().map(|job| job.priority).filter(|priority| Lane::of(*priority) == lane);
+        let Some(urgent) = of_lane.min() else { return Vec::new() };
         let most = self.max_batch.min(self.shared.max_batch.load(Ordering::Relaxed));
         let most = if lane == Lane::Live { most } else { most.min(MAX_BACKGROUND_BATCH) };
-        let mut due: Vec<(Duration, usize)> =
-            queue.iter().enumerate().map(|(at, job)| (job.due, at)).collect();
-        due.retain(|(_, at)| queue[*at].lane == lane && queue[*at].priority == urgent);
-        due.sort_unstable();
-        let mut places: Vec<usize> = due.into_iter().take(most).map(|(_, at)| at).collect();
-        // Taken out from the back, so that the places in front stay as they are.
-        places.sort_unstable();
-        let mut batch: Vec<_> = places.into_iter().rev().filter_map(|at| queue.remove(at)).collect();
-        batch.reverse();
+        let mut batch = Vec::new();
+        let mut at = 0;
+        while at < queue.len() && batch.len() < most {
+            if queue[at].priority == urgent {
+                batch.extend(queue.remove(at));
+            } else {
+                at += 1;
+            }
+        }
         batch
     }
 
@@ -430,10 +412,8 @@ impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
         drop(working);
         self.activity.ran(count, span, answers.is_ok());
         drop(live);
-        let earliest = began.duration_since(self.shared.started).saturating_sub(BURST);
         for account in &accounts {
             account.charge(span / count as u32);
-            account.had_turn(earliest, span / count as u32 * WEIGHT);
         }
         // The callers may be gone by now.
         match answers {

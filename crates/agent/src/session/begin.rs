@@ -10,6 +10,7 @@ use antiphon_core::{
     CallControl, ChatRequest, ConversationItem, ItemContent, ItemId, Priority, Result, Role, TurnId,
 };
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::Session;
 use crate::asking::Asking;
@@ -17,6 +18,9 @@ use crate::playback::Playback;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
 use crate::warm_up::greeting;
 
+/// How far a call's audio may be ahead of the time in which it can have been spoken: as far as a recorded question that is sent at
+/// once.
+const RECORDED: Duration = Duration::from_secs(20);
 /// Most audio of a speculative reply, since it may be thrown away.
 const SPECULATIVE_AUDIO: Duration = Duration::from_secs(2);
 
@@ -94,17 +98,23 @@ impl Session {
 
     /// The request to the model for a reply.
     pub(super) fn chat_request(&self, request: &ReplyRequest) -> ChatRequest {
-        let asking = self.asking();
+        let (asking, urgency) = (self.asking(), self.urgency());
         match &request.input {
             Some(input) => {
                 let items = input.iter().filter_map(|input| match input {
                     ReplyInput::Item(item) => Some(item),
                     ReplyInput::Reference(id) => self.history.get(id),
                 });
-                asking.request(request, items, Priority::LiveTurn)
+                asking.request(request, items, urgency)
             }
-            None => asking.request(request, self.history.items(), Priority::LiveTurn),
+            None => asking.request(request, self.history.items(), urgency),
         }
+    }
+
+    /// How urgent it is what this call asks engines for. A client that is far ahead of the time in which its audio can have been
+    /// spoken plays a recording: nobody waits in silence for the answer, and other callers do.
+    pub(super) fn urgency(&self) -> Priority {
+        if self.clock.lead(Instant::now()) > RECORDED { Priority::Interactive } else { Priority::LiveTurn }
     }
 
     /// How this call requests replies.
@@ -129,7 +139,8 @@ impl Session {
 
     /// Begins a speculative reply to `text`, which is not yet part of the conversation.
     pub(super) fn speculate_reply(&mut self, text: String) {
-        if self.speculative.as_ref().is_some_and(|p| p.text == text) {
+        let is_there = self.speculative.as_ref().is_some_and(|p| p.text == text);
+        if is_there || self.urgency() != Priority::LiveTurn {
             return;
         }
         let reply = self.asking().answer(&self.history, text.clone(), Priority::Speculation);
@@ -197,7 +208,7 @@ impl Session {
         let generated = matches!(prompt, Prompt::Model(_));
         let mut active = match prompt {
             Prompt::Text(text) => {
-                let reply = self.asking().say(&text, Priority::LiveTurn);
+                let reply = self.asking().say(&text, self.urgency());
                 self.open_reply(turn, ReplyRequest::default(), Some(reply))
             }
             Prompt::Model(request) => {

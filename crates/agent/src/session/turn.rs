@@ -113,7 +113,8 @@ impl Session {
 
     fn stt_options(&self) -> SttOptions {
         let requester = self.call.identity.requester();
-        SttOptions { language: self.config.listening.language.clone(), ..SttOptions::new(requester) }
+        let (language, priority) = (self.config.listening.language.clone(), self.urgency());
+        SttOptions { language, priority, ..SttOptions::new(requester) }
     }
 
     fn speech_paused(&mut self) {
@@ -125,7 +126,7 @@ impl Session {
 
     fn ask_turn(&mut self, pause: PauseId) {
         if let Some(detector) = &self.engines.turn {
-            let answer = detector.complete(self.ear.turn_window());
+            let answer = detector.complete(self.ear.turn_window(), self.urgency());
             self.turn_score = Some(answer.map(move |score| (pause, score)).boxed());
         }
     }

@@ -20,8 +20,6 @@ pub struct Account {
     number: u32,
     /// How long the call has kept processors busy, in nanoseconds.
     busy: AtomicU64,
-    /// See [`Self::turn`], in nanoseconds.
-    turn: AtomicU64,
     /// What engines of speech were sent, counted in each [`SpeechUnit`].
     sent: [AtomicU64; 2],
     /// Millionths of the currency.
@@ -44,7 +42,6 @@ impl Account {
         Arc::new(Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             busy: AtomicU64::new(0),
-            turn: AtomicU64::new(0),
             sent: [const { AtomicU64::new(0) }; 2],
             cost: AtomicU64::new(0),
         })
@@ -53,21 +50,6 @@ impl Account {
     /// Stands for the call in a [`Tag`]; never 0, and unique among some 4 billion calls.
     pub fn number(&self) -> u32 {
         self.number
-    }
-
-    /// When it is this call's turn again, on the clock of whoever shares the machine among calls: a call that uses much comes
-    /// after those that use little (start-time fair queueing: Goyal, Vin and Cheng, 1996).
-    pub fn turn(&self) -> Duration {
-        Duration::from_nanos(self.turn.load(Ordering::Relaxed))
-    }
-
-    /// The call was served: its next turn comes `worth` later, counted from `earliest` at least, so that what it did not use before
-    /// that is not saved up.
-    pub fn had_turn(&self, earliest: Duration, worth: Duration) {
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let next = |turn: u64| Some(turn.max(nanos(earliest)).saturating_add(nanos(worth)));
-        // The update never fails, because `next` always gives a value.
-        let _ = self.turn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
     /// A thread worked for the call this long.

@@ -64,8 +64,8 @@ impl TurnDetector for SmartTurn {
         "smart-turn"
     }
 
-    fn complete(&self, audio: Arc<[i16]>) -> BoxFuture<'static, Result<f32>> {
-        self.run.run(audio, Priority::LiveTurn)
+    fn complete(&self, audio: Arc<[i16]>, priority: Priority) -> BoxFuture<'static, Result<f32>> {
+        self.run.run(audio, priority)
     }
 }
 
@@ -83,8 +83,9 @@ mod tests {
         let mut gap = 0.0;
         for name in ["spk1_snt1", "spk1_snt2", "spk1_snt5"] {
             let clip = antiphon_testkit::wav16(&format!("read_speech/{name}.wav"));
-            let whole = detector.complete(clip.as_slice().into()).await.expect("judged");
-            let half = detector.complete(clip[..clip.len() / 2].into()).await.expect("judged");
+            let whole = detector.complete(clip.as_slice().into(), Priority::LiveTurn).await.expect("judged");
+            let half =
+                detector.complete(clip[..clip.len() / 2].into(), Priority::LiveTurn).await.expect("judged");
             gap += whole - half;
         }
         assert!(gap > 1.0, "of three: {gap}");

@@ -81,27 +81,6 @@ async fn other_work_has_a_thread_of_its_own_while_calls_are_under_way() {
 }
 
 #[tokio::test]
-async fn a_call_that_uses_more_than_its_share_counts_as_other_work() {
-    let (pool, operation, release, seen) = blocked();
-    let gate = operation.run("gate", Priority::LiveTurn);
-    while pool.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
-    let (busy, quiet) = (Account::open(), Account::open());
-    busy.had_turn(Duration::from_secs(1_000), Duration::ZERO);
-    let run = |account: &Arc<Account>, job| {
-        let _working = account::Worker::new("test").begin_for(Some(account.clone()));
-        operation.run(job, Priority::LiveTurn)
-    };
-    let (much, little) = (run(&busy, "much"), run(&quiet, "little"));
-    much.await.expect("answered by the other thread");
-    assert_eq!(*lock(&seen), [vec!["much"]], "the ordinary thread is still busy");
-    drop(release);
-    gate.await.expect("answered");
-    little.await.expect("answered");
-}
-
-#[tokio::test]
 async fn a_job_nobody_waits_for_is_not_done() {
     let (pool, operation, release, seen) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);

@@ -10,6 +10,7 @@ mod alerts;
 mod benchmark;
 mod caching;
 mod deploy;
+mod endings;
 mod history;
 mod instances;
 mod load;

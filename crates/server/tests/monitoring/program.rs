@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Longest wait for the program. Loading models on a busy machine takes some seconds.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Simulated engines with fixed latencies, so that no model is needed.
 pub(crate) const SIMULATED: &str = r#"

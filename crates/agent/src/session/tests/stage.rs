@@ -620,7 +620,7 @@ impl TurnDetector for Script {
         "fake"
     }
 
-    fn complete(&self, _: Arc<[i16]>) -> BoxFuture<'static, Result<f32>> {
+    fn complete(&self, _: Arc<[i16]>, _: Priority) -> BoxFuture<'static, Result<f32>> {
         let complete = self.complete;
         async move {
             sleep(Duration::from_millis(30)).await;

@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
             let job = &self.queue[at];
             let free = self.slots.iter().filter(|slot| slot.job.is_none()).count();
             // Reading ahead must not take the last free slot: a real request may come.
-            let needed = if job.output.is_some() { 1 } else { 2 };
+            let needed = if job.output.is_some() { 1 } else { 2.min(self.slots.len()) };
             if !job.is_unwanted() && (free < needed || !self.has_room(job)) {
                 at += 1;
                 continue;

@@ -168,7 +168,7 @@ impl Case {
             }
             Self::Turn => {
                 let Some(turn) = &engines.turn else { bail!("[turn] engine = \"silence\" computes nothing") };
-                turn.complete(Arc::clone(&bench.speech)).await?;
+                turn.complete(Arc::clone(&bench.speech), Priority::LiveTurn).await?;
             }
             Self::Stt => {
                 audio = speech;
