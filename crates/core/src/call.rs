@@ -57,8 +57,8 @@ pub trait Transport: Send {
     /// How audio goes out.
     fn output(&self) -> OutputAudio;
 
-    /// The next thing that came in; `None` when the other side is gone. [`Inbound::Audio`] has appended 16 kHz
-    /// mono samples to `audio`.
+    /// The next thing that came in; `None` when the other side has ended the call. A connection that was lost is an error of
+    /// [`Transport::poll_flush`] instead. [`Inbound::Audio`] has appended 16 kHz mono samples to `audio`.
     fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>>;
 
     /// Queues something to go out; the queue is bounded and [`Transport::poll_flush`] reports its overflow.

@@ -1,7 +1,7 @@
 //! A WebSocket that is polled by the call's own task, with a bounded queue of outgoing messages.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +21,8 @@ const SILENT: Duration = Duration::from_secs(70);
 /// Small messages are written together, up to this many bytes. No more is handed to the WebSocket before that is
 /// written, because its own buffer is not part of the bounded queue and cannot be taken back.
 const BATCH: usize = 4 << 10;
+/// What is said of a connection that ends without a word.
+const UNANNOUNCED: &str = "the connection ended without a close message";
 
 /// One WebSocket connection, with a bounded queue of what is to be sent.
 pub(crate) struct Socket {
@@ -38,7 +40,10 @@ pub(crate) struct Socket {
     unflushed: usize,
     /// Whether the close message has been queued or sent. Nothing may follow it.
     closing: bool,
-    failed: bool,
+    /// Whether the client has sent its close message.
+    is_closed: bool,
+    /// Why the connection was lost.
+    failed: Option<Error>,
 }
 
 impl Socket {
@@ -54,7 +59,8 @@ impl Socket {
             ping: Box::pin(tokio::time::sleep(PING_EVERY)),
             unflushed: 0,
             closing: false,
-            failed: false,
+            is_closed: false,
+            failed: None,
         }
     }
 
@@ -92,9 +98,16 @@ impl Socket {
         self.queued < self.max_queued / 4
     }
 
-    /// The next text, binary or close message; `None` when the connection is over.
+    /// The next text, binary or close message; `None` when one of both sides has ended the connection. A connection that was lost
+    /// is an error of [`Self::poll_flush`], so that nobody takes it for a client that hung up.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
+            if self.is_closed {
+                return Poll::Ready(None);
+            }
+            if self.failed.is_some() {
+                return Poll::Pending;
+            }
             let Poll::Ready(received) = Pin::new(&mut self.ws).poll_next(cx) else {
                 self.silent_since.get_or_insert_with(Instant::now);
                 return Poll::Pending;
@@ -102,23 +115,54 @@ impl Socket {
             self.silent_since = None;
             match received {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(message)) => return Poll::Ready(Some(message)),
+                Some(Ok(message)) => {
+                    self.is_closed = matches!(message, Message::Close(_));
+                    return Poll::Ready(Some(message));
+                }
+                // This end has hung up before.
+                Some(Err(_)) | None if self.closing => return Poll::Ready(None),
                 // After a broken frame nothing more can be read.
-                Some(Err(_)) | None => return Poll::Ready(None),
+                Some(Err(error)) => self.failed = Some(lost(error)),
+                None => self.failed = Some(Error::unavailable(UNANNOUNCED)),
             }
+            // Whoever polls has to learn of it by flushing again.
+            cx.waker().wake_by_ref();
         }
+    }
+
+    /// The next text, binary or close message, as [`Self::poll_recv`] has it, while nothing is to be written.
+    pub(crate) async fn recv(&mut self) -> Result<Option<Message>> {
+        poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => self.poll_recv(cx).map(Ok),
+        })
+        .await
     }
 
     /// Writes what is queued.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.failed {
-            return Poll::Ready(Err(Error::unavailable("the connection is lost")));
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
         }
         let written = self.poll_write(cx);
-        if let Poll::Ready(Err(_)) = written {
-            self.failed = true;
+        let Poll::Ready(Err(error)) = written else { return written };
+        // A client that closes and is gone cannot be written to any more, but it has said that it goes.
+        if self.has_said_goodbye(cx) {
+            return Poll::Ready(Ok(()));
         }
-        written
+        self.failed = Some(error.clone());
+        Poll::Ready(Err(error))
+    }
+
+    /// Whether the client's close message is among what it has sent. All else of that is dropped.
+    fn has_said_goodbye(&mut self, cx: &mut Context<'_>) -> bool {
+        while !self.is_closed {
+            match Pin::new(&mut self.ws).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => self.is_closed = matches!(message, Message::Close(_)),
+                Poll::Ready(Some(Err(_)) | None) | Poll::Pending => return false,
+            }
+        }
+        true
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -131,7 +131,7 @@ async fn an_oversized_message_ends_the_call(peer: &Peer) {
     let (mut transport, mut client) = call(peer).await;
     let oversized = Message::text("x".repeat(peer.limit + 1));
     let (course, _) = tokio::join!(run(transport.as_mut(), LONG), timeout(SOON, client.send(oversized)));
-    assert!(course.over && course.inbound.is_empty(), "{course:?}");
+    assert!(course.lost.is_some() && course.inbound.is_empty(), "it did not hang up: {course:?}");
     over(transport.as_mut()).await;
 }
 
@@ -221,6 +221,12 @@ async fn the_peer_may_leave_at_any_time(peer: &Peer) {
         drop(client);
         let course = run(transport.as_mut(), SOON).await;
         assert!(course.over || course.lost.is_some(), "{says_so} {hangs_up}: {course:?}");
+        if !hangs_up {
+            assert_eq!(
+                course.over, says_so,
+                "a client that hangs up says so, all others are lost: {course:?}"
+            );
+        }
         say(transport.as_mut(), 1);
         over(transport.as_mut()).await;
     }

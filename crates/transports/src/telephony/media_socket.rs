@@ -1,7 +1,6 @@
 //! Media sockets: a telephone company opens a WebSocket to the server and sends a call's audio over it. Vendors
 //! differ only in their messages, which [`Dialect`] describes; everything else is the same for all of them.
 
-use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -146,7 +145,7 @@ impl<D: Dialect> MediaSocket<D> {
 
 async fn started<D: Dialect>(socket: &mut Socket) -> Result<(D, StreamStart)> {
     for _ in 0..MAX_BEFORE_START {
-        match poll_fn(|cx| socket.poll_recv(cx)).await {
+        match socket.recv().await? {
             Some(Message::Close(_)) | None => {
                 return Err(Error::unavailable("the connection ended before its start message"));
             }
