@@ -7,6 +7,13 @@ use antiphon_core::settings::Check;
 pub const MAX_PROMPT_BATCH: usize = 512;
 /// The fewest tokens of a prompt that one step reads.
 pub const MIN_PROMPT_BATCH: usize = 8;
+/// Range of the context in tokens. Half of it is for a prompt, which with 256 tokens holds the default instructions and a question;
+/// the longest contexts of today's models are a million.
+const CONTEXT: Check = Check::Between(512.0, 1_048_576.0);
+/// Range of replies made at once: llama.cpp's `LLAMA_MAX_SEQ` is 256.
+const PARALLEL: Check = Check::Between(1.0, 256.0);
+/// Range of the model's threads: ggml's `GGML_MAX_N_THREADS` is 512.
+const THREADS: Check = Check::Between(1.0, 512.0);
 
 // 8,192 tokens take 180 MB with SmolLM2's cache. 32 tokens of a prompt take about 100 ms on two cores,
 // so speech does not stall.
@@ -14,11 +21,11 @@ antiphon_core::settings! {
     /// The embedded language model: llama.cpp.
     pub struct LlamaSettings {
         /// Tokens that all conversations together may hold.
-        context: u32 = 8_192, formerly_above();
+        context: u32 = 8_192, check(CONTEXT), formerly_above();
         /// Replies made at once.
-        parallel: u32 = 8, formerly_above();
+        parallel: u32 = 8, check(PARALLEL), formerly_above();
         /// Threads of the model. When not set: one a core.
-        threads: Option<usize> = None, check(Check::AtLeast(1.0)), example("2"), formerly_above();
+        threads: Option<usize> = None, check(THREADS), example("2"), formerly_above();
         /// Tokens of a prompt read in one step beside replies under way.
         prompt_batch: usize = 32, check(Check::Between(MIN_PROMPT_BATCH as f64, MAX_PROMPT_BATCH as f64)),
             formerly_above();

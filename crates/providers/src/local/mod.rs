@@ -7,6 +7,7 @@
 
 pub mod emotion;
 pub mod energy;
+pub mod gguf;
 pub mod kokoro;
 #[cfg(feature = "llama")]
 pub mod llama;

@@ -1,5 +1,7 @@
 //! ONNX Runtime: the shared library, which is loaded at run time, and sessions set up for the model threads.
 
+mod elf;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -22,6 +24,7 @@ impl OnnxRuntime {
             return Ok(Self { environment });
         }
         let library = existing(library)?;
+        elf::check(&library)?;
         let failed = |e: &dyn std::fmt::Display| {
             Error::internal(format!(
                 "{} is no ONNX Runtime that can be used ({e}): fetch it anew with `antiphon models pull onnxruntime --force`",
@@ -94,5 +97,27 @@ mod tests {
         std::fs::write(corrupt.path(), b"not a model").expect("written");
         let error = runtime.session(corrupt.path()).expect_err("corrupt");
         assert!(error.to_string().contains(&corrupt.path().display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn half_a_model_is_named_and_ends_nothing() {
+        let models = antiphon_testkit::models();
+        let runtime = OnnxRuntime::load(&models.join("onnxruntime/libonnxruntime.so")).expect("loads");
+        let folder = tempfile::tempdir().expect("a folder");
+        for model in [
+            "silero-vad/silero_vad.onnx",
+            "smart-turn-v3.2/smart-turn-v3.2-cpu.onnx",
+            "moonshine-tiny-en/decoder_model_merged.ort",
+        ] {
+            let bytes = std::fs::read(models.join(model)).expect("readable");
+            let extension = Path::new(model).extension().expect("an extension");
+            for length in [0, 1_000, bytes.len() / 2, bytes.len() - 1] {
+                let cut = folder.path().join("cut").with_extension(extension);
+                std::fs::write(&cut, &bytes[..length]).expect("written");
+                let error = runtime.session(&cut).expect_err(model).to_string();
+                assert!(error.contains(&cut.display().to_string()), "{model}, {length} bytes: {error}");
+                assert!(error.contains("antiphon models verify"), "{error}");
+            }
+        }
     }
 }

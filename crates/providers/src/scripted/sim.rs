@@ -21,6 +21,12 @@ const DIMENSIONS: usize = 384;
 const PIECE: Duration = Duration::from_millis(100);
 /// A share of all requests.
 const SHARE: Check = Check::Between(0.0, 1.0);
+/// Range of simulated delays in milliseconds, up to ten minutes.
+const DELAY_MS: Check = Check::Between(0.0, 600_000.0);
+/// Range of the audio of a clause in milliseconds, from one frame to ten minutes.
+const AUDIO_MS: Check = Check::Between(20.0, 600_000.0);
+/// Range of a reply's tokens: they are made ahead, and a hundred thousand take some megabytes.
+const TOKENS: Check = Check::Between(1.0, 100_000.0);
 
 antiphon_core::settings! {
     /// How often a simulated engine fails, and how irregular its delays are.
@@ -30,7 +36,7 @@ antiphon_core::settings! {
         /// Share of requests that never answer.
         stall_rate: f64 = 0.0, check(SHARE), also_above();
         /// Up to this is added to each delay, in milliseconds.
-        jitter_ms: u64 = 0, also_above();
+        jitter_ms: u64 = 0, check(DELAY_MS), also_above();
         /// The seed of faults and delays: with the same seed they are the same in each run.
         seed: u64 = 0, also_above();
     }
@@ -87,7 +93,7 @@ antiphon_core::settings! {
     /// Simulated speech recognition, for load tests. These keys may as well stand in `[stt]`.
     pub struct SimStt {
         /// From the question to the answer, in milliseconds.
-        delay_ms: u64 = 100, also_above();
+        delay_ms: u64 = 100, check(DELAY_MS), also_above();
         /// What is always understood.
         text: String = "What is the status of my order?".to_owned(), also_above();
         include faults: Faults;
@@ -165,11 +171,11 @@ antiphon_core::settings! {
     /// A simulated language model, for load tests. These keys may as well stand in `[llm]`.
     pub struct SimLlm {
         /// Until the first token, in milliseconds.
-        first_token_ms: u64 = 200, also_above();
+        first_token_ms: u64 = 200, check(DELAY_MS), also_above();
         /// From one token to the next, in milliseconds.
-        token_ms: u64 = 10, also_above();
+        token_ms: u64 = 10, check(DELAY_MS), also_above();
         /// Tokens in a reply. The text is repeated or cut to fit.
-        tokens: usize = 20, also_above();
+        tokens: usize = 20, check(TOKENS), also_above();
         /// What is always answered, a word a token.
         text: String = "Your order has been shipped, and it will arrive on Thursday before noon.".to_owned(),
             also_above();
@@ -239,9 +245,9 @@ antiphon_core::settings! {
     /// A simulated voice, for load tests. These keys may as well stand in `[tts]`.
     pub struct SimTts {
         /// Until the first audio of a clause, in milliseconds.
-        first_audio_ms: u64 = 80, also_above();
+        first_audio_ms: u64 = 80, check(DELAY_MS), also_above();
         /// Length of a clause's audio, in milliseconds.
-        audio_ms: u64 = 2_000, also_above();
+        audio_ms: u64 = 2_000, check(AUDIO_MS), also_above();
         /// Whether audio comes no faster than it plays.
         realtime: bool = true, also_above();
         include faults: Faults;

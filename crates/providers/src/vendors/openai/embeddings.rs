@@ -5,6 +5,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use antiphon_core::settings::Check;
 use antiphon_core::{BoxFuture, Embed, EmbedCard, Error, Priority, RateLimits, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,13 +26,15 @@ const MAX_BATCH_BYTES: usize = 300_000;
 const MAX_ANSWER: usize = 32 << 20;
 /// Embedded in place of an empty text, which OpenAI refuses.
 const NOTHING: &str = ".";
+/// Range of a vector's length: the longest that models make today have some thousand numbers.
+const DIMENSIONS: Check = Check::Between(1.0, 65_536.0);
 
 antiphon_core::settings! {
     /// OpenAI's embeddings, and servers like it.
     pub struct OpenAiEmbedSettings {
         /// The length of a vector. OpenAI's own models need not be told; of its newer ones shorter vectors than usual can
         /// be asked for.
-        dimensions: Option<usize> = None, example("1536"), own(), formerly_above();
+        dimensions: Option<usize> = None, check(DIMENSIONS), example("1536"), own(), formerly_above();
     }
 }
 
