@@ -111,7 +111,7 @@ mod tests {
         ] {
             let bytes = std::fs::read(models.join(model)).expect("readable");
             let extension = Path::new(model).extension().expect("an extension");
-            for length in [0, 1_000, bytes.len() / 2, bytes.len() - 1] {
+            for length in [0, 1_000, bytes.len() / 2, bytes.len() / 50 * 49] {
                 let cut = folder.path().join("cut").with_extension(extension);
                 std::fs::write(&cut, &bytes[..length]).expect("written");
                 let error = runtime.session(&cut).expect_err(model).to_string();
