@@ -24,6 +24,10 @@ use std::process::ExitCode;
 use antiphon_stack::config::Config;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// The levels of the log, by the names that tracing has for them.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// A self-hosted server for spoken conversations: no key, no cloud, no network once it is set up.
 #[derive(Parser)]
@@ -101,8 +105,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let effective = antiphon_stack::config::load(arguments.config.as_deref(), arguments.data_dir.as_deref())?;
-    for warning in &effective.warnings {
-        eprintln!("antiphon: {warning}");
+    // The server writes them to its log, which is where its operator looks.
+    if !matches!(arguments.command, Command::Serve(_)) {
+        for warning in &effective.warnings {
+            eprintln!("antiphon: {warning}");
+        }
     }
     let (config, file) = (&effective.config, arguments.config.as_deref());
     let done = match arguments.command {
@@ -115,7 +122,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Cache(arguments) => cache::run(&arguments, config),
         Command::Profile(arguments) => profile::run(&arguments, config),
         Command::Doctor(arguments) => doctor::run(&arguments, config),
-        Command::Serve(arguments) => serve::run(&arguments, config),
+        Command::Serve(arguments) => serve::run(&arguments, &effective),
         Command::Talk(arguments) => talk::run(&arguments, config),
         Command::Transcribe(arguments) => transcribe::run(&arguments, config),
         Command::Say(arguments) => say::run(&arguments, config),
@@ -146,11 +153,25 @@ fn call_runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
     Ok(builder.enable_all().build()?)
 }
 
+/// The filter of the log; an error says what it must be.
+fn log_filter(directives: &str) -> Result<EnvFilter> {
+    let refused = |what: &dyn std::fmt::Display| {
+        anyhow::anyhow!(
+            "[telemetry] log = \"{directives}\": {what}; give one of {}, or directives such as info,antiphon_cache=debug",
+            LEVELS.join(", ")
+        )
+    };
+    // The filter takes any other word for the name of a module, and then nothing is logged of all others.
+    let is_word = !directives.is_empty() && directives.chars().all(|c| c.is_ascii_alphabetic());
+    if is_word && !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(directives)) {
+        return Err(refused(&"that is no level"));
+    }
+    EnvFilter::try_new(directives).map_err(|e| refused(&e))
+}
+
 /// Starts logging as configured. `least` is the level for commands whose output people read.
 fn logging(config: &Config, least: Option<&str>) -> Result<()> {
-    let directives = least.unwrap_or(&config.telemetry.log);
-    let filter = tracing_subscriber::EnvFilter::try_new(directives)
-        .map_err(|e| anyhow::anyhow!("[telemetry] log = \"{directives}\": {e}"))?;
+    let filter = log_filter(least.unwrap_or(&config.telemetry.log))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

@@ -8,18 +8,18 @@ use std::time::Duration;
 use antiphon_agent::Engines;
 use antiphon_cache::{Key, Prefetcher, SemanticReplies};
 use antiphon_desk::{Calls, Keys};
-use antiphon_stack::config::{Config, Secret};
+use antiphon_stack::config::{Config, Effective, Secret};
 use antiphon_stack::{self as stack, BuildContext};
-use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
+use antiphon_telemetry::{PERFORMANCE, Prices, SpanRecorder, Store, StoreError, timing};
 use antiphon_transports::telephony::TelephonySettings;
 use anyhow::{Context, Result};
 use reqwest::Url;
 
-use super::{call_runtime, logging, print};
+use super::{call_runtime, log_filter, logging, print};
 use crate::app::{App, Measuring};
 use crate::capacity;
 use crate::findings::Overlay;
-use crate::http::{serve, stop_signals};
+use crate::http::{check_tls, serve, stop_signals};
 use crate::jobs::caching::{Caching, Learned, prefetch_file};
 use crate::jobs::reporting::{Reporting, Traces, Webhook};
 use crate::settings::{Settings, Tls};
@@ -33,13 +33,17 @@ pub(super) struct ServeArguments {
     listen: Option<SocketAddr>,
 }
 
-pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &ServeArguments, effective: &Effective) -> Result<()> {
+    let config = &effective.config;
     logging(config, None)?;
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    check(config)?;
     let runtime = call_runtime(config)?;
     let folder = config.data_dir()?;
     let (store, max_calls, caches) = runtime.block_on(async {
-        let store = Store::open(&folder).await?;
-        let max_calls = max_calls(config, &store).await?;
+        let (store, max_calls) = history(config, &folder).await?;
         anyhow::Ok((store, max_calls, stack::caches(config).await?))
     })?;
     let calls = Calls::new(max_calls);
@@ -72,7 +76,7 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
             requests: stack.requests,
             reporting: reporting(config, &stack.engines)?,
             prices: prices(config),
-            store: Some(store),
+            store,
             overlay: Some(Overlay::of(&folder)),
             cpu_pool: Some(stack.cpu_pool),
             calls: Some(calls),
@@ -90,6 +94,16 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a configuration with which the server would not start, before anything is loaded. Whether the models are there and whole
+/// is found out when they are loaded.
+pub(super) fn check(config: &Config) -> Result<()> {
+    log_filter(&config.telemetry.log)?;
+    if let Some(tls) = tls(config) {
+        check_tls(&tls)?;
+    }
+    stack::check(config)
+}
+
 /// What is learned while the server runs, beginning with what an earlier server has stored in `folder`.
 fn learned(
     semantic: &[(Key, Arc<SemanticReplies>)],
@@ -104,8 +118,31 @@ fn learned(
     learned
 }
 
+/// The history of measurements, and the limit on calls, which may come from it. Calls do not need the history, so a server
+/// whose disk is full or damaged starts without it. A file of a newer version is refused: it is sound, and whoever has gone back
+/// to this version has to know.
+async fn history(config: &Config, folder: &Path) -> Result<(Option<Store>, usize)> {
+    let opened = async {
+        let store = Store::open(folder).await?;
+        let max_calls = max_calls(config, &store).await?;
+        Ok::<_, StoreError>((store, max_calls))
+    };
+    match opened.await {
+        Ok((store, max_calls)) => Ok((Some(store), max_calls)),
+        Err(error @ StoreError::Newer(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                file = %folder.join(PERFORMANCE).display(), %error,
+                "starting without the history of measurements: make room on the disk and allow writing in the data \
+                 directory; if the file is damaged, move it away"
+            );
+            Ok((None, config.server.limits.max_calls.unwrap_or(capacity::UNMEASURED)))
+        }
+    }
+}
+
 /// The limit on calls: as configured, or else as measured.
-async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
+async fn max_calls(config: &Config, store: &Store) -> Result<usize, StoreError> {
     if let Some(max) = config.server.limits.max_calls {
         return Ok(max);
     }
@@ -148,11 +185,15 @@ fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()?, tune: telemetry.tune })
 }
 
+fn tls(config: &Config) -> Option<Tls> {
+    config.server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() })
+}
+
 fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         keys: Keys::new(server.api_keys.iter().map(Secret::reveal)),
-        tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
+        tls: tls(config),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         drain: Duration::from_secs(server.limits.drain_s),
         telephony: TelephonySettings {

@@ -9,7 +9,9 @@
 mod alerts;
 mod benchmark;
 mod caching;
+mod damage;
 mod deploy;
+mod endings;
 mod history;
 mod instances;
 mod load;
