@@ -13,6 +13,9 @@ use crate::{Key, Kind, written};
 pub(super) const OVERHEAD: usize = 450;
 /// The most bytes of a label; longer ones are cut.
 pub(super) const MAX_LABEL: usize = 200;
+/// How far ahead the clock may be with which an entry was made, in milliseconds. Servers that share a Redis differ by less than a
+/// second where their clocks are kept right.
+pub(super) const AHEAD_MS: u64 = 60_000;
 /// The version of the format; entries of another version are not read.
 const VERSION: u8 = 1;
 
@@ -46,9 +49,10 @@ impl Entry {
         self.value.len() + self.label.len() + OVERHEAD
     }
 
-    /// Whether it may still be used.
+    /// Whether it may still be used. An entry that lies in the future was made while a clock was wrong: nobody knows how old it
+    /// is, and it would be used until that future is over.
     pub fn is_fresh(&self, now_ms: u64) -> bool {
-        now_ms < self.expires_ms
+        self.made_ms <= now_ms.saturating_add(AHEAD_MS) && now_ms < self.expires_ms
     }
 
     /// The format for disk and Redis: a checksum, then version, kind, key, times, texts and value.
@@ -129,6 +133,17 @@ mod tests {
             let bytes = Bytes::from(entry("tenant", "what it says", value).to_bytes());
             let read = Entry::from_bytes(&bytes);
             prop_assert!(read.is_some() && bytes.is_unique());
+        }
+
+        #[test]
+        fn an_entry_from_a_clock_that_was_ahead_is_never_fresh(now in 0_u64..4_000_000_000_000, made: u64, ttl: u64) {
+            let times =
+                Entry { made_ms: made, expires_ms: made.saturating_add(ttl), ..entry("", "", Vec::new()) };
+            let is_ahead = made > now.saturating_add(AHEAD_MS);
+            let is_over = now >= made.saturating_add(ttl);
+            prop_assert_eq!(times.is_fresh(now), !is_ahead && !is_over);
+            let ahead = Entry { made_ms: now + AHEAD_MS + 1 + made / 2, expires_ms: u64::MAX, ..times };
+            prop_assert!(!ahead.is_fresh(now));
         }
 
         #[test]

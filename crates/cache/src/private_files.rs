@@ -15,9 +15,9 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
-/// Closes an existing folder to everybody else. Only for folders that nobody but this program uses.
+/// Closes a folder to everybody else, if it exists. Only for folders that nobody but this program uses.
 pub fn tighten_folder(folder: &Path) -> Result<()> {
-    set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
+    tighten(folder, FOLDER_MODE)
 }
 
 /// Makes an empty file unless it exists, and closes one that exists to everybody else.
@@ -28,7 +28,11 @@ pub fn create_file(path: &Path) -> Result<()> {
 
 /// Closes a file to everybody else, if it exists.
 pub fn tighten_file(path: &Path) -> Result<()> {
-    match set_permissions(path, Permissions::from_mode(FILE_MODE)) {
+    tighten(path, FILE_MODE)
+}
+
+fn tighten(path: &Path, mode: u32) -> Result<()> {
+    match set_permissions(path, Permissions::from_mode(mode)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

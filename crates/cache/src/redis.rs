@@ -59,6 +59,14 @@ struct Store {
 }
 
 impl RedisLayer {
+    /// What a URL of Redis must be, to follow "must be".
+    pub const URL: &'static str = address::FORMS;
+
+    /// Whether this is a URL of Redis. Nothing is connected.
+    pub fn is_url(url: &str) -> bool {
+        address::client(url).is_ok()
+    }
+
     /// A layer that connects in the background, now or when Redis is back.
     ///
     /// # Errors

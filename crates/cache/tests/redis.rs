@@ -146,6 +146,23 @@ fn exists(redis: &mut Connection, key: Key) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_a_server_whose_clock_is_ahead_is_not_served() {
+    const YEAR: u64 = 365 * 24 * 3_600_000;
+    let server = server!();
+    let mut redis = server.connection().expect("raw");
+    let late = |question: &str, ms: u64| {
+        let entry = entry("ann", question);
+        Entry { made_ms: entry.made_ms + ms, expires_ms: entry.expires_ms + ms, ..entry }
+    };
+    store(&mut redis, &[late("who?", 30 * YEAR), late("where?", 1_000)]);
+    let layer = connected(&server.url()).await;
+    let found = answer!(layer.get(Kind::Reply, key("ann", "who?")));
+    assert_eq!(found, None, "it would be served for thirty years");
+    let found = answer!(layer.get(Kind::Reply, key("ann", "where?")));
+    assert!(found.is_some(), "clocks differ by a second now and then");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_server_puts_another_gets() {
     let server = server!();
     let layers = [connected(&server.url()).await, connected(&server.url()).await];

@@ -100,8 +100,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let effective = antiphon_stack::config::load(arguments.config.as_deref(), arguments.data_dir.as_deref())?;
-    for warning in &effective.warnings {
-        eprintln!("antiphon: {warning}");
+    // The server writes them to its log, which is where its operator looks.
+    if !matches!(arguments.command, Command::Serve(_)) {
+        for warning in &effective.warnings {
+            eprintln!("antiphon: {warning}");
+        }
     }
     let (config, file) = (&effective.config, arguments.config.as_deref());
     let done = match arguments.command {
@@ -114,7 +117,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Cache(arguments) => cache::run(&arguments, config),
         Command::Profile(arguments) => profile::run(&arguments, config),
         Command::Doctor(arguments) => doctor::run(&arguments, config),
-        Command::Serve(arguments) => serve::run(&arguments, config),
+        Command::Serve(arguments) => serve::run(&arguments, &effective),
         Command::Talk(arguments) => talk::run(&arguments, config),
         Command::Transcribe(arguments) => transcribe::run(&arguments, config),
         Command::Say(arguments) => say::run(&arguments, config),

@@ -14,6 +14,7 @@ use antiphon_core::lock;
 use antiphon_stack::config::Config;
 use anyhow::Result;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
@@ -21,11 +22,12 @@ use tracing_subscriber::registry::LookupSpan;
 use repeats::{Repeats, WINDOW};
 use values::{CleanFields, cut_json, identity};
 
+/// The levels of the log, by the names that tracing has for them.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Starts logging as configured. `least` is the level for commands whose output people read.
 pub(crate) fn start_logging(config: &Config, least: Option<&str>) -> Result<()> {
-    let directives = least.unwrap_or(&config.telemetry.log);
-    let filter = tracing_subscriber::EnvFilter::try_new(directives)
-        .map_err(|e| anyhow::anyhow!("[telemetry] log = \"{directives}\": {e}"))?;
+    let filter = log_filter(least.unwrap_or(&config.telemetry.log))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = SubscriberBuilder::default().with_env_filter(filter).with_ansi(colours);
     let log = log.with_writer(std::io::stderr);
@@ -35,6 +37,22 @@ pub(crate) fn start_logging(config: &Config, least: Option<&str>) -> Result<()> 
         log.fmt_fields(CleanFields::default()).event_format(text(colours)).try_init()
     };
     started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
+}
+
+/// The filter of the log; an error says what it must be.
+pub(crate) fn log_filter(directives: &str) -> Result<EnvFilter> {
+    let refused = |what: &dyn fmt::Display| {
+        anyhow::anyhow!(
+            "[telemetry] log = \"{directives}\": {what}; give one of {}, or directives such as info,antiphon_cache=debug",
+            LEVELS.join(", ")
+        )
+    };
+    // The filter takes any other word for the name of a module, and then nothing is logged of all others.
+    let is_word = !directives.is_empty() && directives.chars().all(|c| c.is_ascii_alphabetic());
+    if is_word && !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(directives)) {
+        return Err(refused(&"that is no level"));
+    }
+    EnvFilter::try_new(directives).map_err(|e| refused(&e))
 }
 
 /// Lines for people.

@@ -45,6 +45,64 @@ fn wrong_usage_is_exit_code_two_and_a_failure_one() {
 }
 
 #[test]
+fn what_is_no_configuration_file_is_refused_with_what_to_do() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let error = fails(&mut antiphon(&["config", "check", "--config", "/tmp"]), 1);
+    assert!(error.contains("cannot read /tmp: it is a folder; name the file in it"), "{error}");
+    let error = refused(b"[agent]\ngreeting = \"caf\xE9\"");
+    assert!(error.contains("antiphon.toml:2: this line is no valid UTF-8"), "{error}");
+    let error = fails(antiphon(&["config", "check"]).env("ANTIPHON_AGENT__GRETING", "Hi"), 1);
+    assert!(
+        error.contains("ANTIPHON_AGENT__GRETING: unknown key `greting` in [agent]; did you mean `greeting`?"),
+        "{error}"
+    );
+    let bytes = std::ffi::OsString::from_vec(vec![0xFF]);
+    let error = fails(antiphon(&["config", "check"]).env("ANTIPHON_AGENT__GREETING", &bytes), 1);
+    assert!(error.contains("ANTIPHON_AGENT__GREETING: the value is no valid UTF-8"), "{error}");
+    let output = antiphon(&["config", "check"]).env("OTHER", &bytes).output().expect("it runs");
+    assert!(output.status.success(), "what belongs to others is none of its business: {}", said(&output).1);
+}
+
+/// The error of `config check` for a file with this text.
+fn refused(text: &[u8]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("antiphon.toml");
+    std::fs::write(&file, text).expect("written");
+    fails(antiphon(&["config", "check", "--config"]).arg(&file), 1)
+}
+
+#[test]
+fn the_check_refuses_what_the_server_would_refuse() {
+    for (text, says) in [
+        ("[telemetry]\nlog = \"info,antiphon=loud\"", "[telemetry] log = \"info,antiphon=loud\": "),
+        (
+            "[telemetry]\nlog = \"verbose\"",
+            "[telemetry] log = \"verbose\": that is no level; give one of off, error",
+        ),
+        (
+            "[server]\ntls = { cert = \"/no/cert.pem\", key = \"/no/key.pem\" }",
+            "[server.tls] cert: /no/cert.pem cannot be",
+        ),
+        ("[server]\ntls = { cert = \"/etc/hostname\", key = \"/etc/hostname\" }", "[server.tls] "),
+        ("[kb]\nfiles = [\"/no/faq.md\"]", "[kb] files: cannot read /no/faq.md"),
+        ("[llm]\nengine = \"openai\"", "[llm] engine = \"openai\" needs a model"),
+        ("[llm]\nengine = \"opnai\"", "did you mean \"openai\"?"),
+        (
+            "[llm]\nbase_url = \"localhost:8000\"\nmodel = \"m\"",
+            "[llm] base_url = \"localhost:8000\" must be an address",
+        ),
+        ("[cache]\nredis_url = \"redis://\"", "[cache] redis_url = (a secret) must be redis://"),
+        ("[stt]\nengine = \"deepgram\"", "[stt] engine = \"deepgram\" needs a key"),
+        ("[agent]\ntools = [\"thyme\"]", "[agent] tools: there is no tool 'thyme'; there is time"),
+        ("[llm.llama]\ncontext = 1", "[llm.llama] context = 1 must be between 512 and"),
+    ] {
+        let error = refused(text.as_bytes());
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
 fn every_model_is_listed_for_machines() {
     let output = antiphon(&["models", "list", "--json"]).output().expect("it runs");
     let (printed, error) = said(&output);

@@ -2,12 +2,14 @@
 //!
 //! Every key is optional. Unknown keys are refused with the nearest known one, and secrets are never printed.
 
+mod address;
 mod advanced;
 mod cache;
 mod engines;
 mod layers;
 mod names;
 mod network;
+mod read;
 mod reference;
 mod secret;
 mod sections;
@@ -19,7 +21,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 use antiphon_core::settings::SectionInfo;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 pub(crate) use advanced::FRAME_MS;
 pub use advanced::{Advanced, AdvancedEmbed, AdvancedEngine, Fallback};
@@ -57,12 +59,10 @@ pub struct Effective {
 pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
     let found = match file {
         Some(file) => Some(file.to_owned()),
-        None => [PathBuf::from("antiphon.toml")].into_iter().chain(user_file()).find(|path| path.is_file()),
+        None => [PathBuf::from("antiphon.toml")].into_iter().chain(user_file()).find(|path| path.exists()),
     };
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let text = found.as_deref().map_or_else(|| Ok(String::new()), read)?;
+    let vars = read::environment(std::env::vars_os())?;
+    let text = found.as_deref().map_or_else(|| Ok(String::new()), read::text)?;
     let name = found.as_deref().map_or_else(String::new, |path| path.display().to_string());
     let located = |mut effective: Effective| {
         if let Some(dir) = data_dir {
@@ -70,15 +70,25 @@ pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Effective> {
         }
         effective
     };
-    let effective = located(resolve(&text, &name, None, std::env::vars())?);
+    let effective = located(resolve(&text, &name, None, vars.iter().cloned())?);
     // Without a data directory there are no tuned settings.
     let tuned = effective.config.data_dir().map(|dir| dir.join(TUNED));
     let Some(tuned) = tuned.ok().filter(|path| path.is_file()) else { return Ok(effective) };
-    let (text_below, name_below) = (read(&tuned)?, tuned.display().to_string());
-    let resolved = resolve(&text, &name, Some((&text_below, &name_below)), std::env::vars());
-    let advice =
-        || format!("{name_below} was written for another version: `antiphon optimize --rollback` removes it");
-    Ok(located(resolved.with_context(advice)?))
+    let name_below = tuned.display().to_string();
+    let with_tuned = || {
+        let text_below = read::text(&tuned)?;
+        resolve(&text, &name, Some((&text_below, &name_below)), vars.into_iter())
+    };
+    Ok(with_tuned().map_or_else(|error| without_tuned(effective, &name_below, &error), located))
+}
+
+/// Nobody wrote the tuned settings by hand, and all is sound without them: so a damaged file, or one of another version,
+/// costs a warning and not the server.
+fn without_tuned(effective: Effective, file: &str, error: &anyhow::Error) -> Effective {
+    let warning = format!(
+        "the tuned settings in {file} are left out: {error:#}; `antiphon optimize --rollback` takes them back for good"
+    );
+    Effective { warnings: [effective.warnings, vec![warning]].concat(), ..effective }
 }
 
 /// Reads a configuration from text alone.
@@ -137,6 +147,10 @@ fn check(config: &Config) -> Result<()> {
             "[server] listen = \"{}\" lets the network in without a key: set api_keys, or listen on 127.0.0.1",
             config.server.listen
         );
+    }
+    let (min, max) = (config.turn.min_silence_ms, config.turn.max_silence_ms);
+    if min > max {
+        bail!("[turn] min_silence_ms = {min} must be at most max_silence_ms = {max}");
     }
     let Config { stt, llm, tts, .. } = config;
     let stt = [stt].into_iter().chain(&stt.engines).map(|stt| ("stt", &stt.sim.faults));

@@ -10,6 +10,6 @@ mod stack;
 mod tunables;
 
 pub use stack::{
-    BuildContext, IsIdle, Stack, build, caches, default_voice, engine_names, listed, probe_llm,
+    BuildContext, IsIdle, Stack, build, caches, check, default_voice, engine_names, listed, probe_llm,
     read_knowledge, session_config,
 };

@@ -2,6 +2,7 @@
 
 mod builder;
 mod caches;
+mod check;
 mod codec;
 mod embed;
 mod knowledge;
@@ -33,6 +34,7 @@ use crate::machine;
 use crate::tunables::ServerTunables;
 use builder::Builder;
 pub use caches::caches;
+pub use check::check;
 pub use knowledge::read_knowledge;
 use layered::Layered;
 use layers::Layers;

@@ -34,6 +34,6 @@ pub use pipeline::Pipeline;
 pub use process::{Process, ProcessUsage, cpu_time};
 pub use report::{ComponentReport, LevelSeries, Report, Series, StageReport, StageSeries};
 pub use spans::SpanRecorder;
-pub use store::{Document, Store, StoreError};
+pub use store::{Document, PERFORMANCE, Store, StoreError};
 pub use timing::{Timing, timing};
 pub use watcher::Watcher;

@@ -15,6 +15,8 @@ use sqlx::{Row, SqlSafeStr, Sqlite, Transaction};
 
 use crate::history::{Key, Period, Spans};
 
+/// The name of the database in the data directory.
+pub const PERFORMANCE: &str = "performance.db";
 /// Length of the periods that are stored, and how long they are kept.
 const RESOLUTIONS: [(Duration, Duration); 3] = [
     (Duration::from_mins(1), Duration::from_hours(24)),
@@ -77,7 +79,7 @@ pub struct Store {
 impl Store {
     /// Opens `performance.db` in this folder, and creates it if it does not exist.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("performance.db");
+        let path = folder.join(PERFORMANCE);
         let refused = |error: sqlx::Error| StoreError::Open(path.clone(), error);
         make_private(folder, &path).map_err(|e| refused(sqlx::Error::Io(e)))?;
         let options = SqliteConnectOptions::new()
@@ -415,6 +417,21 @@ mod tests {
         for name in ["performance.db", "performance.db-wal", "performance.db-shm"] {
             assert_eq!(mode(&folder.join(name)), FILE_MODE, "{name}, of an earlier version");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_damaged_behind_its_head_is_named_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.keep(&minute(NOON, 10)).await.unwrap();
+        store.pool.close().await;
+        let path = folder.path().join(PERFORMANCE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.len() > 8_192, "it has pages beside its head");
+        bytes[4_096..].fill(0x5A);
+        std::fs::write(&path, bytes).unwrap();
+        let refused = Store::open(folder.path()).await.expect_err("refused").to_string();
+        assert!(refused.contains(&path.display().to_string()), "{refused}");
     }
 
     #[tokio::test]

@@ -35,6 +35,34 @@ struct WatcherState {
     /// Periods that are not stored yet.
     pending: Vec<Arc<Period>>,
     since_roll_up: Duration,
+    outage: StoreOutage,
+}
+
+/// Whether measurements can be stored, as a state machine: a disk that is full for a day is reported once and not every minute.
+#[derive(Debug, Default)]
+struct StoreOutage {
+    has_begun: bool,
+}
+
+/// What is to be said of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoreNews {
+    /// Storing has begun to fail.
+    Fails,
+    /// Storing works again.
+    Works,
+}
+
+impl StoreOutage {
+    /// Storing worked or failed; what is new about that.
+    fn stored(&mut self, worked: bool) -> Option<StoreNews> {
+        let had_begun = std::mem::replace(&mut self.has_begun, !worked);
+        match (had_begun, worked) {
+            (false, false) => Some(StoreNews::Fails),
+            (true, true) => Some(StoreNews::Works),
+            _ => None,
+        }
+    }
 }
 
 impl Watcher {
@@ -76,13 +104,24 @@ impl Watcher {
             }
             (changes, kept, roll_up)
         };
-        if let Some(store) = &self.store
-            && let Err(error) = keep(store, kept, roll_up).await
-        {
-            // The server continues without storing: the measurements stay in memory for an hour.
-            tracing::warn!(%error, "measurements could not be kept");
+        if let Some(store) = self.store.as_ref().filter(|_| kept.is_some() || roll_up) {
+            self.report_outage(&keep(store, kept, roll_up).await);
         }
         (period, changes)
+    }
+
+    /// The server goes on when measurements cannot be stored: they stay in memory for an hour.
+    fn report_outage(&self, stored: &Result<(), StoreError>) {
+        let news = lock(&self.state).outage.stored(stored.is_ok());
+        match (news, stored) {
+            (Some(StoreNews::Fails), Err(error)) => tracing::warn!(
+                %error,
+                "measurements cannot be stored: make room on the disk and allow writing in the data directory; it is tried \
+                 again every minute"
+            ),
+            (Some(StoreNews::Works), _) => tracing::info!("measurements are stored again"),
+            _ => {}
+        }
     }
 
     /// Stores what has not been stored yet. Call it when the server ends.
@@ -90,10 +129,8 @@ impl Watcher {
         let mut pending = std::mem::take(&mut lock(&self.state).pending);
         pending.push(self.monitor.tick());
         let period = merged(&pending);
-        if let Some(store) = &self.store
-            && let Err(error) = keep(store, period, false).await
-        {
-            tracing::warn!(%error, "the last measurements could not be kept");
+        if let Some(store) = &self.store {
+            self.report_outage(&keep(store, period, false).await);
         }
     }
 
@@ -161,4 +198,17 @@ async fn keep(store: &Store, period: Option<Period>, roll_up: bool) -> Result<()
         store.roll_up(unix_time().as_secs()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_of_the_store_is_told_once_and_so_is_its_end() {
+        let mut outage = StoreOutage::default();
+        let told = [true, false, false, false, true, true, false].map(|worked| outage.stored(worked));
+        let (fails, works) = (Some(StoreNews::Fails), Some(StoreNews::Works));
+        assert_eq!(told, [None, fails, None, None, works, None, fails]);
+    }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Executor, Row};
 
+use super::super::entry::AHEAD_MS;
 use super::super::{Entry, Key, Kind, Selection, Usage};
 
 /// Entries that are removed in one step.
@@ -79,6 +80,11 @@ fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
+/// The latest time at which an entry can have been used, if no clock was wrong.
+fn latest(now_ms: u64) -> i64 {
+    signed(now_ms.saturating_add(AHEAD_MS))
+}
+
 pub(super) async fn find(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Kept>> {
     let select = "SELECT entries.id AS id, used_ms, bytes FROM entries JOIN bodies ON bodies.id = body
         WHERE entries.id = ?";
@@ -96,13 +102,14 @@ pub(super) async fn list(
     // The unary plus keeps SQLite from using the index on expires_ms and then sorting everything it finds.
     let select = "SELECT entries.id AS id, used_ms, bytes FROM entries JOIN bodies ON bodies.id = body
         WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR expires_ms <= ?3)
-        AND +expires_ms > ?4 ORDER BY used_ms DESC LIMIT ?5";
+        AND +expires_ms > ?4 AND used_ms <= ?6 ORDER BY used_ms DESC LIMIT ?5";
     let rows = sqlx::query(select)
         .bind(selection.kind.map(|kind| kind as i64))
         .bind(selection.tenant.as_deref())
         .bind(selection.expired_ms.map(signed))
         .bind(signed(now_ms))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(latest(now_ms))
         .fetch_all(connection)
         .await?;
     Ok(rows.iter().map(Kept::from_row).collect())
@@ -182,10 +189,12 @@ pub(super) async fn evict(connection: &mut SqliteConnection) -> sqlx::Result<u64
     Ok(sqlx::query(delete).bind(STEP as i64).execute(connection).await?.rows_affected())
 }
 
-/// Removes a step of expired entries; gives how many.
+/// Removes a step of entries that are expired, or were used in the future: then a clock was wrong, and they would be the last to be
+/// evicted. Gives how many.
 pub(super) async fn expire(connection: &mut SqliteConnection, now_ms: u64) -> sqlx::Result<u64> {
-    let delete = "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires_ms <= ? LIMIT ?)";
-    let delete = sqlx::query(delete).bind(signed(now_ms)).bind(STEP as i64);
+    let delete = "DELETE FROM entries WHERE id IN
+        (SELECT id FROM entries WHERE expires_ms <= ? OR used_ms > ? LIMIT ?)";
+    let delete = sqlx::query(delete).bind(signed(now_ms)).bind(latest(now_ms)).bind(STEP as i64);
     Ok(delete.execute(connection).await?.rows_affected())
 }
 

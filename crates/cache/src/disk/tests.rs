@@ -36,6 +36,10 @@ impl Time {
         self.0.fetch_add(ms, Ordering::Relaxed);
     }
 
+    fn put_back(&self, ms: u64) {
+        self.0.fetch_sub(ms, Ordering::Relaxed);
+    }
+
     fn clock(&self) -> Clock {
         let time = self.clone();
         Arc::new(move || time.now())
@@ -219,6 +223,23 @@ async fn what_has_expired_is_not_served_and_goes_by_itself() {
     place.layer.put(Arc::new(eternal));
     place.layer.flush().await;
     assert!(place.has(1).await);
+}
+
+#[tokio::test]
+async fn entries_from_a_clock_that_was_ahead_are_not_served_and_go_by_themselves() {
+    const THIRTY_YEARS: u64 = 30 * 365 * 24 * HOUR;
+    let place = Place::new(PLENTY).await;
+    place.time.pass(THIRTY_YEARS);
+    place.put(0..10, 100).await;
+    assert!(place.has(1).await, "nobody knows yet that the clock is wrong");
+    place.time.put_back(THIRTY_YEARS);
+    place.put(10..20, 100).await;
+    for n in 0..20 {
+        assert_eq!(place.has(n).await, n >= 10, "{n}");
+    }
+    let listed = place.layer.list(Selection::default(), 100).await.unwrap();
+    assert_eq!(listed.len(), 10, "they take no place in a list either");
+    eventually("the room is not given back", || async { place.entries().await == 10 }).await;
 }
 
 #[tokio::test]

@@ -273,8 +273,12 @@ impl Writer {
         }
         if news {
             let (file, reason) = (self.files.path().display(), &failure.message);
-            let then = if anew { "begun anew" } else { "tried again now and then" };
-            tracing::warn!(%file, reason, "the cache on disk cannot be used: it is {then}");
+            let then = if anew {
+                "it is begun anew"
+            } else {
+                "make room on the disk and allow writing in its folder; it is tried again now and then"
+            };
+            tracing::warn!(%file, reason, "the cache on disk cannot be used: {then}");
         }
     }
 

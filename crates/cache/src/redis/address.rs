@@ -4,13 +4,13 @@ use antiphon_core::{Error, ErrorKind, Result};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ErrorKind as Cause, IntoConnectionInfo, RedisError, ServerErrorKind};
 
-/// The error for a URL that cannot be used.
-const FORMS: &str = "the URL of Redis must be redis://[[user]:password@]host[:port][/database], rediss:// and the same \
-    for TLS, or unix:///path; in user and password all but letters, digits, - . _ and ~ must be written as %XX";
+/// What a URL of Redis must be.
+pub(super) const FORMS: &str = "redis://[[user]:password@]host[:port][/database], rediss:// and the same for TLS, or \
+    unix:///path; in user and password all but letters, digits, - . _ and ~ must be written as %XX";
 
 /// A client for this URL; nothing is sent yet. The error does not repeat the URL.
 pub(super) fn client(url: &str) -> Result<Client> {
-    let wrong = || Error::invalid(FORMS);
+    let wrong = || Error::invalid(format!("the URL of Redis must be {FORMS}"));
     let (_, rest) = url.split_once("://").ok_or_else(wrong)?;
     // An unescaped / ? or # in a password would end the host there, and the first part of the password would be shown as the host.
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -50,7 +50,7 @@ mod tests {
     fn shown(url: &str) -> String {
         match client(url) {
             Ok(client) => client.get_connection_info().addr().to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => error.to_string().replace("the URL of Redis must be ", ""),
         }
     }
 

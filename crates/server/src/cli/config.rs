@@ -4,7 +4,7 @@ use antiphon_stack::config::{self, Effective};
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::print;
+use super::{print, serve};
 
 /// Show or check the configuration.
 #[derive(clap::Subcommand)]
@@ -15,7 +15,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Read the configuration and say whether it is sound.
+    /// Read the configuration and say whether the server would start with it; models are checked by `antiphon doctor`.
     Check,
     /// Print what each key does, its default and what is allowed.
     #[command(
@@ -50,8 +50,10 @@ impl Command {
 
 pub(super) fn run(command: &Command, effective: &Effective) -> Result<()> {
     match command {
-        // If there were an error, reading the configuration would have failed before.
-        Command::Check => print("the configuration is sound"),
+        Command::Check => {
+            serve::check(&effective.config)?;
+            print("the configuration is sound");
+        }
         Command::Show { json } => {
             let table = toml::Table::try_from(&effective.config)?;
             show_section("", &table, effective, *json);

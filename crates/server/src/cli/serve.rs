@@ -8,9 +8,9 @@ use std::time::Duration;
 use antiphon_agent::Engines;
 use antiphon_cache::{Key, Prefetcher, SemanticReplies, private_files};
 use antiphon_desk::{Calls, Keys};
-use antiphon_stack::config::{Config, Network, Secret};
+use antiphon_stack::config::{Config, Effective, Network, Secret};
 use antiphon_stack::{self as stack, BuildContext};
-use antiphon_telemetry::{Prices, SpanRecorder, Store, timing};
+use antiphon_telemetry::{PERFORMANCE, Prices, SpanRecorder, Store, StoreError, timing};
 use antiphon_transports::telephony::TelephonySettings;
 use anyhow::{Context, Result};
 use reqwest::Url;
@@ -19,10 +19,10 @@ use super::{call_runtime, print};
 use crate::app::{App, Measuring};
 use crate::capacity;
 use crate::findings::Overlay;
-use crate::http::{serve, stop_signals};
+use crate::http::{check_tls, serve, stop_signals};
 use crate::jobs::caching::{Caching, Learned, prefetch_file};
 use crate::jobs::reporting::{Reporting, Traces, Webhook};
-use crate::logging::start_logging;
+use crate::logging::{log_filter, start_logging};
 use crate::settings::{Settings, Tls};
 
 /// Run the server, with its talk page.
@@ -34,15 +34,19 @@ pub(super) struct ServeArguments {
     listen: Option<SocketAddr>,
 }
 
-pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
+pub(super) fn run(arguments: &ServeArguments, effective: &Effective) -> Result<()> {
+    let config = &effective.config;
     start_logging(config, None)?;
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    check(config)?;
     let runtime = call_runtime(config)?;
     let folder = config.data_dir()?;
     let overlay = Overlay::of(&folder);
     let (store, max_calls, caches) = runtime.block_on(async {
-        let store = Store::open(&folder).await?;
+        let (store, max_calls) = history(config, &folder).await?;
         close_to_others(config, &folder, &overlay);
-        let max_calls = max_calls(config, &store).await?;
         anyhow::Ok((store, max_calls, stack::caches(config).await?))
     })?;
     let settings = Settings { max_calls, ..settings(config) };
@@ -76,7 +80,7 @@ pub(super) fn run(arguments: &ServeArguments, config: &Config) -> Result<()> {
             requests: stack.requests,
             reporting: reporting(config, &stack.engines)?,
             prices: prices(config),
-            store: Some(store),
+            store,
             overlay: Some(overlay),
             cpu_pool: Some(stack.cpu_pool),
             calls: Some(calls),
@@ -103,6 +107,16 @@ fn close_to_others(config: &Config, folder: &Path, overlay: &Overlay) {
     }
 }
 
+/// Refuses a configuration with which the server would not start, before anything is loaded. Whether the models are there and whole
+/// is found out when they are loaded.
+pub(super) fn check(config: &Config) -> Result<()> {
+    log_filter(&config.telemetry.log)?;
+    if let Some(tls) = tls(config) {
+        check_tls(&tls)?;
+    }
+    stack::check(config)
+}
+
 /// What is learned while the server runs, beginning with what an earlier server has stored in `folder`.
 fn learned(
     semantic: &[(Key, Arc<SemanticReplies>)],
@@ -117,8 +131,31 @@ fn learned(
     learned
 }
 
+/// The history of measurements, and the limit on calls, which may come from it. Calls do not need the history, so a server
+/// whose disk is full or damaged starts without it. A file of a newer version is refused: it is sound, and whoever has gone back
+/// to this version has to know.
+async fn history(config: &Config, folder: &Path) -> Result<(Option<Store>, usize)> {
+    let opened = async {
+        let store = Store::open(folder).await?;
+        let max_calls = max_calls(config, &store).await?;
+        Ok::<_, StoreError>((store, max_calls))
+    };
+    match opened.await {
+        Ok((store, max_calls)) => Ok((Some(store), max_calls)),
+        Err(error @ StoreError::Newer(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                file = %folder.join(PERFORMANCE).display(), %error,
+                "starting without the history of measurements: make room on the disk and allow writing in the data \
+                 directory; if the file is damaged, move it away"
+            );
+            Ok((None, config.server.limits.max_calls.unwrap_or(capacity::UNMEASURED)))
+        }
+    }
+}
+
 /// The limit on calls: as configured, or else as measured.
-async fn max_calls(config: &Config, store: &Store) -> Result<usize> {
+async fn max_calls(config: &Config, store: &Store) -> Result<usize, StoreError> {
     if let Some(max) = config.server.limits.max_calls {
         return Ok(max);
     }
@@ -161,13 +198,17 @@ fn reporting(config: &Config, engines: &Engines) -> Result<Reporting> {
     Ok(Reporting { webhook: webhook.transpose()?, spans: spans.transpose()?, tune: telemetry.tune })
 }
 
+fn tls(config: &Config) -> Option<Tls> {
+    config.server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() })
+}
+
 fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         keys: Keys::new(server.api_keys.iter().map(Secret::reveal)),
         // Whatever is no network was refused when the configuration was read.
         trusted_proxies: server.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy)).collect(),
-        tls: server.tls.as_ref().map(|tls| Tls { cert: tls.cert.clone(), key: tls.key.clone() }),
+        tls: tls(config),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         max_calls_each: server.limits.max_calls_each,
         drain: Duration::from_secs(server.limits.drain_s),

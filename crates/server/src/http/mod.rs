@@ -31,6 +31,7 @@ use axum::response::{IntoResponse, Response};
 
 pub use routes::Route;
 pub use serve::{serve, stop_signals};
+pub(crate) use tls::check as check_tls;
 
 use crate::app::App;
 use error::{ApiError, Problem};

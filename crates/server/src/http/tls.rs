@@ -31,6 +31,11 @@ pub(super) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Refuses files with which no connection could be encrypted.
+pub(crate) fn check(tls: &Tls) -> io::Result<()> {
+    acceptor(tls).map(drop)
+}
+
 fn unusable(key: &str, path: &Path, error: &PemError) -> io::Error {
     let message = format!("[server.tls] {key}: {} cannot be read as PEM: {error}", path.display());
     io::Error::new(io::ErrorKind::InvalidInput, message)

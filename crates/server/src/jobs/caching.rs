@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use antiphon_agent::Agent;
@@ -65,6 +66,8 @@ impl Learner for Prefetcher {
 pub struct Learned {
     learner: Arc<dyn Learner>,
     file: PathBuf,
+    /// Whether the last attempt to write failed, so that a full disk is reported once and not every few minutes.
+    has_failed: Arc<AtomicBool>,
 }
 
 impl Learned {
@@ -76,19 +79,27 @@ impl Learned {
         match std::fs::read(&file) {
             Ok(bytes) if learner.restore(&bytes) => {}
             Ok(_) => tracing::warn!(file = %file.display(), "the file is damaged: learning begins anew"),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // A folder that cannot be there is reported by the cache on disk, which lies in it as well.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => {
                 tracing::warn!(file = %file.display(), %error, "the file cannot be read: learning begins anew");
             }
         }
-        Self { learner, file }
+        Self { learner, file, has_failed: Arc::default() }
     }
 
     async fn write(&self) {
-        let Self { learner, file } = self.clone();
+        let Self { learner, file, has_failed } = self.clone();
         let writing = tokio::task::spawn_blocking(move || private_files::replace(&file, &learner.to_bytes()));
-        if let Err(error) = writing.await.map_err(std::io::Error::other).flatten() {
-            tracing::warn!(file = %self.file.display(), %error, "what was learned could not be stored");
+        let written = writing.await.map_err(std::io::Error::other).flatten();
+        let had_failed = has_failed.swap(written.is_err(), Ordering::Relaxed);
+        if let Err(error) = written
+            && !had_failed
+        {
+            tracing::warn!(
+                file = %self.file.display(), %error,
+                "what was learned cannot be stored: make room on the disk and allow writing in the data directory"
+            );
         }
     }
 }

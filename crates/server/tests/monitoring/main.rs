@@ -9,6 +9,7 @@
 mod alerts;
 mod benchmark;
 mod caching;
+mod damage;
 mod deploy;
 mod endings;
 mod history;

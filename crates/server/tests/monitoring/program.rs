@@ -46,6 +46,7 @@ const NO_CACHE: &str = "[cache]\nenabled = false\n";
 /// A folder with the configuration and the data of a server.
 pub(crate) struct Place {
     folder: TempDir,
+    data_dir: PathBuf,
 }
 
 impl Place {
@@ -56,9 +57,15 @@ impl Place {
 
     /// The same, with the caches at their defaults unless `more` configures them.
     pub(crate) fn with_caches(more: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().expect("a folder") };
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Self { data_dir: folder.path().to_owned(), folder };
         place.write("antiphon.toml", &format!("{SIMULATED}{more}"));
         place
+    }
+
+    /// The same, with the data elsewhere below its folder.
+    pub(crate) fn with_data_dir(self, name: &str) -> Self {
+        Self { data_dir: self.path(name), ..self }
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -78,7 +85,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("XDG_CONFIG_HOME", "/nonexistent")
-            .env("ANTIPHON_SERVER__DATA_DIR", self.folder.path())
+            .env("ANTIPHON_SERVER__DATA_DIR", &self.data_dir)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command

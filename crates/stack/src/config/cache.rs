@@ -1,5 +1,6 @@
 //! The sections `[cache]` and `[advanced.cache]`: which results are cached, for how long, and in how much space.
 
+use antiphon_cache::RedisLayer;
 use antiphon_core::settings::Check;
 use antiphon_core::{choices, settings};
 
@@ -7,13 +8,10 @@ use super::secret::Secret;
 
 /// Range of the space for a cache in MiB, up to 1 TiB.
 const ROOM: Check = Check::Between(1.0, 1_048_576.0);
-/// Minimum time to live in seconds. Zero would keep nothing, and there are switches for that.
-const TTL: Check = Check::AtLeast(1.0);
+/// Range of times to live in seconds, up to ten years. Zero would keep nothing, and there are switches for that.
+const TTL: Check = Check::Between(1.0, 315_360_000.0);
 /// Requires an address that the Redis client can read.
-const REDIS_URL: Check = Check::Text {
-    what: "an address that begins with redis://, rediss:// or unix:",
-    holds: |url| ["redis://", "rediss://", "unix:"].iter().any(|scheme| url.starts_with(scheme)),
-};
+const REDIS_URL: Check = Check::Text { what: RedisLayer::URL, holds: RedisLayer::is_url };
 
 choices! {
     /// Whether what the language model answered is used again.

@@ -5,12 +5,13 @@ use std::fmt;
 
 use antiphon_core::settings::{SectionInfo, Setting};
 use anyhow::{Result, anyhow, bail};
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Config, engines, names, tree};
 
 /// Environment variables with this prefix are settings: `ANTIPHON_SECTION__KEY`.
-const PREFIX: &str = "ANTIPHON_";
+pub(super) const PREFIX: &str = "ANTIPHON_";
 
 /// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl Layers {
 
     /// Adds the environment, which overrides the layers so far.
     pub(super) fn add_environment(&mut self) -> Result<()> {
+        self.warn_of_underscores();
         let vars = self.vars.clone().into_iter();
         let mut vars: Vec<_> =
             vars.filter_map(|(variable, value)| Some((self.path_of(&variable)?, variable, value))).collect();
@@ -103,6 +105,23 @@ impl Layers {
         path.contains("__").then(|| path.to_lowercase().replace("__", "."))
     }
 
+    /// Warns of variables that would be settings if they had two underscores between section and key. They may as well be meant
+    /// for a `${NAME}` in the file, so they are not refused.
+    fn warn_of_underscores(&mut self) {
+        let keys = self.whole.all_keys();
+        let known = || keys.iter().flat_map(|key| &key.environment);
+        let warning = |(variable, _): &(String, String)| {
+            let is_setting = known().any(|known| known == variable);
+            let meant = known().find(|known| !is_setting && known.replace("__", "_") == *variable)?;
+            Some(format!(
+                "{variable} sets nothing by itself: with two underscores before the key it would, {meant}"
+            ))
+        };
+        let prefixed = self.vars.iter().filter(|(variable, _)| variable.starts_with(PREFIX));
+        let warnings: Vec<_> = prefixed.filter_map(warning).collect();
+        self.warnings.extend(warnings);
+    }
+
     fn add(&mut self, table: Table, origin: &Origin) -> Result<()> {
         if let Err(unknown) = names::check(&table, &self.whole, &self.whole) {
             return Err(self.located(origin, &unknown.path, &unknown.message));
@@ -126,11 +145,25 @@ impl Layers {
                 .filter(|(n, part)| *n != 1 || *part != engines::LIST)
                 .map(|(_, part)| part)
                 .collect();
-            let (path, said) = (parts.join("."), wrong(error.inner().message()));
+            let (path, said) = (self.wrong_key(parts.join(".")), wrong(error.inner().message()));
             self.explain(&path, &format!("{}: {said}", bracketed(&path)))
         })?;
         config.check("").map_err(|wrong| self.explain(&wrong.path, &wrong.to_string()))?;
         Ok(config)
+    }
+
+    /// The full name of the key whose value was refused under this name. Of a table that includes the keys of another one only
+    /// the name of the table is told, so its keys are tried one by one.
+    fn wrong_key(&self, path: String) -> String {
+        let inside = format!("{path}.");
+        let is_wrong = |key: &&String| {
+            let Some(value) = tree::take(&mut self.table.clone(), key) else { return false };
+            let mut alone = Table::new();
+            tree::put(&mut alone, key, value);
+            Config::deserialize(alone).is_err()
+        };
+        let wrong = self.origins.keys().filter(|key| key.starts_with(&inside)).find(is_wrong).cloned();
+        wrong.unwrap_or(path)
     }
 
     /// An error about a key, with the place where the key is set.
@@ -215,7 +248,9 @@ fn expanded(text: &str, vars: &[(String, String)], name: &str) -> Result<String>
             bail!("{name}: \"{text}\" has a ${{ without its }}");
         };
         let value = vars.iter().find(|(known, _)| known == variable).map(|(_, value)| value);
-        out.push_str(value.ok_or_else(|| anyhow!("{name}: the environment variable {variable} is not set"))?);
+        out.push_str(value.ok_or_else(|| {
+            anyhow!("{name}: the environment variable {variable} is not set, or is no valid UTF-8")
+        })?);
         rest = after;
     }
     out.push_str(rest);

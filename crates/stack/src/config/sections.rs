@@ -8,6 +8,7 @@ use antiphon_core::{choices, settings};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::address::HTTP_URL;
 use super::advanced::Advanced;
 use super::cache::Cache;
 use super::network::NETWORK;
@@ -16,11 +17,31 @@ use super::stages::{Embed, Llm, Stt, Tts};
 
 /// The environment variable with the models' folder, for the server and for its tests.
 pub const MODELS_VARIABLE: &str = "ANTIPHON_MODELS";
-/// Requires an HTTP or HTTPS address.
-const HTTP_URL: Check = Check::Text {
-    what: "an address that begins with https:// or http://",
-    holds: |url| url.parse::<reqwest::Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+/// Range of calls at a time. The largest server of today holds some ten thousand.
+const CALLS: Check = Check::Between(1.0, 1_000_000.0);
+/// Range of an upload's size in MiB. With 0 none could be sent; 64 GiB are a month of speech at 16 kHz.
+const UPLOAD_MB: Check = Check::Between(1.0, 65_536.0);
+/// Range of how long a server that stops waits for its calls, in seconds, up to a day.
+const DRAIN_S: Check = Check::Between(0.0, 86_400.0);
+/// Range of the probability at which speech begins. It ends 0.15 below (`HYSTERESIS` in `core/src/dialog.rs`), so with less than
+/// 0.2 no turn would end; at 1 nothing would be speech.
+const THRESHOLD: Check = Check::Between(0.2, 0.99);
+/// Range of silence that ends a turn, in milliseconds, up to a minute. With 0 the agent would answer before a word is over.
+const SILENCE_MS: Check = Check::Between(1.0, 60_000.0);
+/// Range of silence after which the person is asked again, in milliseconds, up to an hour.
+const REPROMPT_MS: Check = Check::Between(0.0, 3_600_000.0);
+/// Range of how often the person is asked again.
+const REPROMPTS: Check = Check::Between(0.0, 100.0);
+/// Requires the public half of an Ed25519 key: 32 bytes in Base64. With any other, no webhook could be verified.
+const PUBLIC_KEY: Check = Check::Text {
+    what: "the public key of the Telnyx account, 44 characters of Base64",
+    holds: |key| {
+        let base64 = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+        key.strip_suffix('=').is_some_and(|digits| digits.len() == 43 && digits.chars().all(base64))
+    },
 };
+/// How the log can be written.
+const LOG_FORMATS: &[&str] = &["text", "json"];
 
 settings! {
     /// Everything that can be set.
@@ -117,14 +138,14 @@ settings! {
     /// What the server refuses.
     pub struct Limits {
         /// Calls at a time. When not set: what `antiphon load stress --save` found that this machine holds, else 1000.
-        max_calls: Option<usize> = None, check(Check::AtLeast(1.0)), example("1000");
+        max_calls: Option<usize> = None, check(CALLS), example("1000");
         /// Calls at a time with one key, or from one address where there are no keys; calls that a telephone company has signed
         /// do not count. When not set: half of `max_calls` if there are several keys or telephone companies sign, else all.
-        max_calls_each: Option<usize> = None, check(Check::AtLeast(1.0)), example("500");
+        max_calls_each: Option<usize> = None, check(CALLS), example("500");
         /// The largest upload of audio in MiB.
-        max_upload_mb: usize = 256;
-        /// How long calls may go on when the server is told to stop, in seconds. In the last 5 of them the agent says goodbye.
-        drain_s: u64 = 30;
+        max_upload_mb: usize = 256, check(UPLOAD_MB);
+        /// How long calls may go on when the server is told to stop, in seconds; 0: they end at once. In the last 5 of them the agent says goodbye.
+        drain_s: u64 = 30, check(DRAIN_S);
     }
 }
 
@@ -144,7 +165,7 @@ settings! {
         /// `silero`, a neural network, or `energy`, the level alone.
         engine: VadEngine = VadEngine::Silero;
         /// Probability at which speech begins.
-        threshold: f32 = 0.5, check(Check::Below(0.0, 1.0));
+        threshold: f32 = 0.5, check(THRESHOLD);
     }
 }
 
@@ -164,17 +185,17 @@ settings! {
         /// What ends a turn: `smart`, the sound of its last seconds, or `silence` alone.
         engine: TurnEngine = TurnEngine::Smart;
         /// With `silence`: silence that ends a turn, in milliseconds.
-        silence_ms: u64 = 500;
+        silence_ms: u64 = 500, check(SILENCE_MS);
         /// With `smart`: silence that ends a turn which sounds complete.
-        min_silence_ms: u64 = 224;
-        /// With `smart`: silence that ends any turn.
-        max_silence_ms: u64 = 1_500;
+        min_silence_ms: u64 = 224, check(SILENCE_MS);
+        /// With `smart`: silence that ends any turn; no less than `min_silence_ms`.
+        max_silence_ms: u64 = 1_500, check(SILENCE_MS);
         /// Whether the person may interrupt the agent.
         barge_in: bool = true;
         /// Silence after which the person is asked again; 0: never.
-        reprompt_ms: u64 = 0;
-        /// How often the person is asked again before the agent says goodbye.
-        max_reprompts: u32 = 2;
+        reprompt_ms: u64 = 0, check(REPROMPT_MS);
+        /// How often the person is asked again before the agent says goodbye; 0: it says goodbye at once.
+        max_reprompts: u32 = 2, check(REPROMPTS);
     }
 }
 
@@ -241,7 +262,8 @@ settings! {
         /// With it Twilio signs its requests. When it is set, requests without a valid signature are refused.
         twilio_auth_token: Option<Secret> = None, example("\"${TWILIO_AUTH_TOKEN}\"");
         /// The public key of the Telnyx account. When it is set, webhooks that Telnyx did not sign are refused.
-        telnyx_public_key: Option<String> = None, example("\"...\"");
+        telnyx_public_key: Option<String> = None, check(PUBLIC_KEY),
+            example("\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"");
         /// A secret of your own that Telnyx shows when it opens the media socket (`stream_auth_token`). When it is set,
         /// media sockets that do not show it are refused.
         telnyx_stream_token: Option<Secret> = None, example("\"${TELNYX_STREAM_TOKEN}\"");
@@ -254,7 +276,7 @@ settings! {
         /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's `EnvFilter`.
         log: String = "info".to_owned();
         /// How the log is written: `text` or `json`.
-        log_format: String = "text".to_owned();
+        log_format: String = "text".to_owned(), check(Check::OneOf(LOG_FORMATS));
         /// Where alerts are posted as JSON. It is kept secret: an address that nobody else knows is often all that
         /// protects a webhook.
         alert_webhook: Option<Secret> = None, check(HTTP_URL), example("\"https://alerts.example.com/antiphon\"");

@@ -13,11 +13,17 @@ use antiphon_providers::vendors::openai::{
     OpenAiChatSettings, OpenAiEmbedSettings, OpenAiSpeechSettings, OpenAiTranscriptionSettings,
 };
 
+use super::address::HTTP_URL;
 use super::advanced::{AdvancedEmbed, AdvancedEngine};
 use super::secret::Secret;
 
-/// Range of prices: any amount from zero.
-const PRICE: Check = Check::AtLeast(0.0);
+/// Range of prices, in any currency: zero is free, and a thousand million of the weakest one is a typing error.
+const PRICE: Check = Check::Between(0.0, 1e9);
+/// Range of a reply's length in tokens. With 0 nothing would be said; no model writes a million in one reply.
+const REPLY_TOKENS: Check = Check::Between(1.0, 1_000_000.0);
+/// Range of randomness, as OpenAI has it; vendors with less refuse what is beyond theirs.
+/// <https://platform.openai.com/docs/api-reference/chat/create>
+const TEMPERATURE: Check = Check::Between(0.0, 2.0);
 
 choices! {
     /// Which engine transcribes what a person says.
@@ -54,7 +60,7 @@ settings! {
         /// Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"nova-3\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's transcriptions, up to and with `/v1`.
-        base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
+        base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${DEEPGRAM_API_KEY}\"");
         /// Words that are likely to be said, such as names, for engines that take them.
@@ -112,13 +118,13 @@ settings! {
         /// With `llama`: a GGUF file instead of the default model. Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"path/to/any.gguf\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's chat completions, up to and with `/v1`.
-        base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
+        base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
         /// The longest reply in tokens.
-        max_tokens: u32 = 120;
+        max_tokens: u32 = 120, check(REPLY_TOKENS);
         /// Randomness: 0 is the likeliest answer.
-        temperature: f32 = 0.2;
+        temperature: f32 = 0.2, check(TEMPERATURE);
         /// What a million tokens read cost, in any currency, the same for all sections. With it the dashboard shows what
         /// calls cost.
         input_price: Option<f64> = None, own(), check(PRICE), example("0.15");
@@ -190,7 +196,7 @@ settings! {
         /// like the default's. Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"path/to/voice.onnx\"");
         /// Where the server is. With `openai`: any server that speaks OpenAI's speech, up to and with `/v1`.
-        base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
+        base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${ELEVENLABS_API_KEY}\"");
         /// Of a server: the voices that may be asked for, the default first.
@@ -245,7 +251,7 @@ settings! {
         /// Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"text-embedding-3-small\"");
         /// Any server that speaks OpenAI's embeddings, up to and with `/v1`.
-        base_url: Option<String> = None, own(), example("\"http://127.0.0.1:8000/v1\"");
+        base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.
         api_key: Option<Secret> = None, own(), example("\"${OPENAI_API_KEY}\"");
         /// The table `[embed.openai]`: what only servers with OpenAI's interface take.

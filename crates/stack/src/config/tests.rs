@@ -1,3 +1,6 @@
+mod bounds;
+mod secrets;
+
 use antiphon_core::settings::KeyInfo;
 use proptest::prelude::*;
 
@@ -65,7 +68,21 @@ fn unknown_keys_name_the_line_and_the_nearest_known_one() {
     let message = error("[trun]\n", &[]);
     assert!(message.contains("turn"), "{message}");
     let message = error("", &[("ANTIPHON_TURN__SILENT", "1")]);
-    assert!(message.contains("silence_ms"), "{message}");
+    assert_eq!(message, "ANTIPHON_TURN__SILENT: unknown key `silent` in [turn]; did you mean `silence_ms`?");
+    let message = error("", &[("ANTIPHON_TRUN__SILENCE_MS", "1")]);
+    assert_eq!(message, "ANTIPHON_TRUN__SILENCE_MS: unknown section [trun]; did you mean [turn]?");
+    let warnings = |vars| load_text("", vars).expect("loads").warnings;
+    assert_eq!(
+        warnings(&[("ANTIPHON_SERVER_LIMITS_MAX_CALLS", "1")]),
+        [
+            "ANTIPHON_SERVER_LIMITS_MAX_CALLS sets nothing by itself: with two underscores before the key it would, \
+          ANTIPHON_SERVER__LIMITS__MAX_CALLS"
+        ]
+    );
+    assert!(
+        warnings(&[("ANTIPHON_KEY", "s3cret"), ("ANTIPHON_MODELS", "/m")]).is_empty(),
+        "no misspelt settings"
+    );
 }
 
 #[test]
@@ -260,7 +277,7 @@ fn sections_within_sections_can_be_set_in_the_environment() {
     let message = error("", &[("ANTIPHON_SERVER__LIMITS__MAX_CALLS", "0")]);
     assert_eq!(
         message,
-        "ANTIPHON_SERVER__LIMITS__MAX_CALLS: [server.limits] max_calls = 0 must be at least 1"
+        "ANTIPHON_SERVER__LIMITS__MAX_CALLS: [server.limits] max_calls = 0 must be between 1 and 1000000"
     );
 }
 

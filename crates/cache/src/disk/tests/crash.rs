@@ -82,7 +82,10 @@ fn kill(folder: &TempDir, round: u64, max_bytes: u64, random: &mut SmallRng) -> 
 }
 
 async fn look(folder: &TempDir, round: u64, acknowledged: u64) {
-    let layer = DiskLayer::open(folder.path(), PLENTY, Time::new().clock()).await.unwrap();
+    let time = Time::new();
+    // As late as the child can have been, and no later than the next one begins.
+    time.pass((round + 1) * NUMBERS);
+    let layer = DiskLayer::open(folder.path(), PLENTY, time.clock()).await.unwrap();
     let mut served = 0;
     for n in (0..=round).flat_map(|round| round * NUMBERS..round * NUMBERS + 3_000) {
         let (kind, key) = name(n);
