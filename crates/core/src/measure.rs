@@ -81,6 +81,11 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// For how long the request of a live turn that waits longest has waited, now.
+    fn live_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What of it can be set.
     fn tunables(&self) -> Vec<Tunable> {
         Vec::new()

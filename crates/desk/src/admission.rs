@@ -1,14 +1,17 @@
-//! Admission: limits how many calls run at a time, and ends them when the server stops.
+//! Admission: limits how many calls run at a time, by number and by what the machine bears, and ends them when the server stops.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{Error, ErrorKind, Share};
+use antiphon_core::measure::{Component, Level};
+use antiphon_core::{Error, ErrorKind, Share, lock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::quota::{Exhausted, Part, Quota};
 use crate::seldom::Seldom;
+use crate::strain::{Gauge, Strain};
 
 /// Speculative work such as prefetching is done only while at most one in this many of the allowed calls is running,
 /// so that it never slows a live call down.
@@ -16,6 +19,13 @@ const IDLE_SHARE: usize = 4;
 /// What `Retry-After` tells refused callers. A guess: calls last minutes and a restart lasts seconds, so no value
 /// fits both.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// So many calls for each core are admitted however late frames are: they cost a core a tenth of its time, so that something else must
+/// keep it busy, and refusing them would not help.
+const CALLS_ALWAYS: usize = 25;
+/// So many calls for each core are admitted however long requests wait for engines: the server is there to answer.
+const CALLS_WITHOUT_ENGINES: usize = 1;
+/// Time between two newcomers while the machine is tense.
+const APART: Duration = Duration::from_millis(200);
 
 /// Counts the running calls, and knows the limits and whether new calls may begin. Clones share this state.
 ///
@@ -35,6 +45,17 @@ struct Shared {
     /// Told when a call ends while the server drains.
     ended: Notify,
     refusals: Seldom,
+    cores: usize,
+    load: Mutex<Load>,
+}
+
+/// What the machine bears.
+#[derive(Default)]
+struct Load {
+    gauge: Gauge,
+    strain: Strain,
+    /// When the last call was admitted while the machine was tense.
+    newcomer: Option<Instant>,
 }
 
 impl Calls {
@@ -46,7 +67,7 @@ impl Calls {
     /// Whether a reply may be prepared ahead of time now. A single call always may: it has the engines to itself
     /// while nobody speaks, even where the limit on calls is so low that one call already counts as many.
     pub fn leave_time(&self) -> bool {
-        self.active() <= 1 || self.are_few()
+        self.active() <= 1 || self.are_few() && self.strain() == Strain::Calm
     }
 
     /// Allows at most `max` calls at a time.
@@ -62,6 +83,8 @@ impl Calls {
             ending: watch::Sender::new(None),
             ended: Notify::new(),
             refusals: Seldom::default(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            load: Mutex::default(),
         };
         Self { max, each, shared: Arc::new(shared) }
     }
@@ -82,12 +105,16 @@ impl Calls {
         if self.draining() {
             return Err(Busy::Draining);
         }
+        if let Some(overload) = self.overload() {
+            return Err(overload);
+        }
         let mut line = self.shared.lines.part(share);
         line.grow(1).map_err(|exhausted| match exhausted {
             Exhausted::InAll(max) => Busy::Full(max),
             Exhausted::Each(each) => Busy::Share(each),
         })?;
         let admitted = CallGuard { line, shared: Arc::clone(&self.shared) };
+        lock(&self.shared.load).newcomer = Some(Instant::now());
         // If draining has begun meanwhile, it may have found no call to wait for.
         if self.draining() { Err(Busy::Draining) } else { Ok(admitted) }
     }
@@ -97,8 +124,33 @@ impl Calls {
         match self.active() {
             _ if self.draining() => Some(Busy::Draining),
             active if active >= self.max => Some(Busy::Full(self.max)),
-            _ => None,
+            _ => self.overload(),
         }
+    }
+
+    /// Why the machine cannot bear another call now.
+    fn overload(&self) -> Option<Busy> {
+        let active = self.active();
+        let load = lock(&self.shared.load);
+        let was_admitted = || load.newcomer.is_some_and(|newcomer| newcomer.elapsed() < APART);
+        let (is_over, always) = match load.strain {
+            Strain::Calm => (false, 0),
+            Strain::Tense => (was_admitted(), CALLS_ALWAYS),
+            Strain::Late => (true, CALLS_ALWAYS),
+            Strain::EnginesFull => (true, CALLS_WITHOUT_ENGINES),
+        };
+        (is_over && active >= always * self.shared.cores).then_some(Busy::Overloaded)
+    }
+
+    /// A frame was so `late`, and the request of a live turn that waits longest for an engine has waited for `waits`: decides whether
+    /// newcomers are admitted from now on. To be told every [`FRAME`](crate::FRAME).
+    pub fn measured(&self, late: Duration, waits: Duration) {
+        let mut load = lock(&self.shared.load);
+        load.strain = load.gauge.measured(late, waits);
+    }
+
+    fn strain(&self) -> Strain {
+        lock(&self.shared.load).strain
     }
 
     /// Why a call of this share would be refused now; `None` if it would be admitted.
@@ -136,6 +188,17 @@ impl Calls {
         };
         drop(tokio::time::timeout(patience, over).await);
         self.active()
+    }
+}
+
+impl Component for Calls {
+    fn name(&self) -> &'static str {
+        "admission"
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let late = lock(&self.shared.load).gauge.mean();
+        vec![Level::new("frames late", late.as_secs_f64() * 1_000.0, "ms")]
     }
 }
 
@@ -181,6 +244,11 @@ pub enum Busy {
         "this key or address holds {0} lines, which is as many as one may; end a call, or raise `max_calls_each` in [server.limits]"
     )]
     Share(usize),
+    /// The machine does not keep up with the calls it has.
+    #[error(
+        "this machine is busy with the calls it has; call again later, or find with `antiphon load stress --save` how many calls it holds"
+    )]
+    Overloaded,
     /// The server is stopping.
     #[error("the server is shutting down and takes no new calls; connect again in a moment")]
     Draining,
@@ -189,7 +257,7 @@ pub enum Busy {
 impl From<Busy> for Error {
     fn from(busy: Busy) -> Self {
         let kind = match busy {
-            Busy::Full(_) | Busy::Draining => ErrorKind::Unavailable,
+            Busy::Full(_) | Busy::Overloaded | Busy::Draining => ErrorKind::Unavailable,
             Busy::Share(_) => ErrorKind::RateLimited,
         };
         Error::new(kind, busy.to_string()).with_retry_after(RETRY_AFTER)
@@ -247,6 +315,37 @@ mod tests {
         assert_eq!(calls.admit("test", key("key-2")).err(), Some(Busy::Full(4)));
         drop(held);
         assert!(calls.admit("test", key("key-1")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_does_not_keep_up_takes_no_newcomers_and_ends_no_call() {
+        let calls = Calls::new(10_000);
+        let cores = calls.shared.cores;
+        let late = |ms| (0..500).for_each(|_| calls.measured(Duration::from_millis(ms), Duration::ZERO));
+        late(20);
+        let few: Vec<_> = (0..CALLS_ALWAYS * cores).map(|_| calls.admit("test", None)).collect();
+        assert!(few.iter().all(Result::is_ok), "so few calls are not the cause");
+        assert_eq!(calls.admit("test", None).err(), Some(Busy::Overloaded));
+        assert_eq!(calls.busy(), Some(Busy::Overloaded));
+        late(0);
+        late(5);
+        tokio::time::advance(APART).await;
+        let _newcomer = calls.admit("test", None).expect("one after another");
+        assert_eq!(calls.admit("test", None).err(), Some(Busy::Overloaded), "too soon");
+        late(0);
+        assert!(calls.admit("test", None).is_ok());
+    }
+
+    #[test]
+    fn engines_without_room_refuse_newcomers() {
+        let calls = Calls::new(10_000);
+        let cores = calls.shared.cores;
+        calls.measured(Duration::ZERO, Duration::from_secs(2));
+        let few: Vec<_> = (0..CALLS_WITHOUT_ENGINES * cores).map(|_| calls.admit("test", None)).collect();
+        assert!(few.iter().all(Result::is_ok));
+        assert_eq!(calls.admit("test", None).err(), Some(Busy::Overloaded));
+        calls.measured(Duration::ZERO, Duration::ZERO);
+        assert!(calls.admit("test", None).is_ok());
     }
 
     /// Counts how often tasks are woken.

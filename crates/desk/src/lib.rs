@@ -14,6 +14,7 @@ mod pace;
 mod quota;
 mod seldom;
 mod short_lived;
+mod strain;
 mod timed;
 
 pub use access::Access;
@@ -24,3 +25,4 @@ pub use keys::{Entrant, Keys, Unauthorized, is_local_origin, presented_key};
 pub use quota::{Exhausted, Part, Quota};
 pub use seldom::Seldom;
 pub use short_lived::{PREFIX as SHORT_LIVED_PREFIX, ShortLived, ShortLivedGrant, ShortLivedTerms};
+pub use strain::FRAME;

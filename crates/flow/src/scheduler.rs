@@ -112,6 +112,11 @@ impl Scheduler {
         lock(&self.state).queue.in_flight()
     }
 
+    /// For how long the request of a live turn that waits longest has waited.
+    pub(crate) fn live_wait(&self, now: Instant) -> Duration {
+        lock(&self.state).queue.longest_wait(Class::of(Priority::LiveTurn), now)
+    }
+
     /// How many requests of this priority wait.
     pub fn waiting(&self, priority: Priority) -> usize {
         lock(&self.state).queue.waiting(Class::of(priority))

@@ -6,6 +6,8 @@ use std::time::Duration;
 use antiphon_core::measure::{Component, Counter, Gauge, Level, Stage};
 use antiphon_core::{RateLimits, lock};
 
+use tokio::time::Instant;
+
 use crate::breaker::{Breaker, BreakerState};
 use crate::limit::LimitBounds;
 use crate::scheduler::{CAPACITY, PriorityClass, Scheduler};
@@ -187,6 +189,12 @@ impl Component for Schedulers {
             limit.into_iter().chain([in_flight]).chain(waiting)
         };
         lock(&self.0.targets).iter().flat_map(of).collect()
+    }
+
+    fn live_wait(&self) -> Duration {
+        let now = Instant::now();
+        let waits = |target: &Arc<Target>| target.scheduler.live_wait(now);
+        lock(&self.0.targets).iter().map(waits).max().unwrap_or_default()
     }
 
     fn gauges(&self) -> Vec<Gauge> {

@@ -72,6 +72,10 @@ impl Component for Shared {
         vec![Level::new("waiting", lock(&self.ready).len() as f64, "jobs").with_limit(MAX_WAITING as f64)]
     }
 
+    fn live_wait(&self) -> Duration {
+        lock(&self.ready).live_wait(self.started.elapsed())
+    }
+
     fn gauges(&self) -> Vec<Gauge> {
         let waiting = lock(&self.ready).len();
         let labels = vec![("queue", "pool".to_owned()), ("priority", "all".to_owned())];

@@ -63,7 +63,7 @@ impl App {
         let mut components = pipeline.components();
         components.extend(parts);
         components.extend(caching.iter().flat_map(|caching| caching.caches.components()));
-        components.extend([live.clone() as Arc<dyn Component>, process]);
+        components.extend([live.clone() as Arc<dyn Component>, process, Arc::new(calls.clone())]);
         components
             .extend(reporting.spans.as_ref().map(|traces| traces.recorder.clone() as Arc<dyn Component>));
         let cpu_pool = match cpu_pool {

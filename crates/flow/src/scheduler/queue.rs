@@ -136,6 +136,12 @@ impl<W> Queue<W> {
         self.waiting[class.index()].len()
     }
 
+    /// For how long the first of those that wait has waited.
+    pub(super) fn longest_wait(&self, class: Class, now: Instant) -> Duration {
+        let first = self.waiting[class.index()].values().next();
+        first.map_or(Duration::ZERO, |first| now - first.since)
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight_from(Class(Priority::LiveTurn))
     }

@@ -56,6 +56,11 @@ impl ReadyQueue {
         !self.background.is_empty()
     }
 
+    /// For how long the most urgent job of a live turn has been due at this time. A job whose caller has gone counts until its turn comes.
+    pub(super) fn live_wait(&self, now: Duration) -> Duration {
+        self.live.peek().map_or(Duration::ZERO, |ticket| now.saturating_sub(ticket.due))
+    }
+
     pub(super) fn push(&mut self, lane: Lane, due: Duration, operation: Weak<dyn Work>) {
         self.sequence += 1;
         let ticket = Ticket { due, sequence: self.sequence, operation };
@@ -87,6 +92,19 @@ mod tests {
 
     impl Work for Nothing {
         fn work(&self, _: Lane, _: usize) {}
+    }
+
+    #[test]
+    fn a_live_job_that_is_due_waits() {
+        let work: Arc<dyn Work> = Arc::new(Nothing);
+        let mut ready = ReadyQueue::default();
+        ready.push(Lane::Background, Duration::ZERO, Arc::downgrade(&work));
+        assert_eq!(ready.live_wait(Duration::from_secs(9)), Duration::ZERO, "nobody waits in silence");
+        for due in [7, 3, 5] {
+            ready.push(Lane::Live, Duration::from_secs(due), Arc::downgrade(&work));
+        }
+        assert_eq!(ready.live_wait(Duration::from_secs(2)), Duration::ZERO);
+        assert_eq!(ready.live_wait(Duration::from_secs(9)), Duration::from_secs(6));
     }
 
     #[test]

@@ -217,6 +217,7 @@ fn settings(config: &Config) -> Settings {
             twilio_auth_token: config.telephony.twilio_auth_token.as_ref().map(|t| t.reveal().to_owned()),
             telnyx_public_key: config.telephony.telnyx_public_key.clone(),
             telnyx_stream_token: config.telephony.telnyx_stream_token.as_ref().map(|t| t.reveal().to_owned()),
+            busy_message: config.telephony.busy_message.clone(),
         },
         ..Settings::default()
     }

@@ -38,7 +38,7 @@ async fn live() -> Json<Status> {
     Json(Status { status: "ok" })
 }
 
-/// Answers whether a new call would be admitted now: the server is neither stopping nor full.
+/// Answers whether a new call would be admitted now: the server is neither stopping nor full nor overloaded.
 ///
 /// Models need no check, because the server listens only once they are loaded.
 #[utoipa::path(
@@ -46,7 +46,7 @@ async fn live() -> Json<Status> {
     responses(
         (status = 200, description = "Ready", body = Status),
         (
-            status = 503, description = "Takes no calls now: full, or shutting down",
+            status = 503, description = "Takes no calls now: full, overloaded, or shutting down",
             headers(("Retry-After" = u64, description = "Seconds after which to ask again"))
         ),
     ),
@@ -57,6 +57,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
         Some(busy) => {
             let code = match busy {
                 Busy::Full(_) | Busy::Share(_) => "full",
+                Busy::Overloaded => "overloaded",
                 Busy::Draining => "draining",
             };
             Err(Problem(ApiError::from(busy).code(code)))

@@ -31,7 +31,7 @@ use tower::ServiceExt;
 use super::visit::{Visit, Visits};
 use super::{router, tls};
 use crate::app::App;
-use crate::jobs::{caching, reporting};
+use crate::jobs::{caching, reporting, strain};
 
 /// How long a client may take to send the head of a request or to complete a TLS handshake, and how long a kept-alive
 /// connection may idle.
@@ -87,6 +87,8 @@ pub async fn serve(
         }
     };
     tokio::pin!(stopping);
+    let mut measuring = JoinSet::new();
+    measuring.spawn(strain::run(app.desk.calls.clone(), app.watcher.monitor().components()));
     let reporting = reporting::run(&app.reporting, Arc::clone(&app.watcher));
     tokio::pin!(reporting);
     let caching = caching::run(app.caching.clone(), app.desk.clone(), Arc::clone(&app.agent));

@@ -2,3 +2,4 @@
 
 pub(crate) mod caching;
 pub(crate) mod reporting;
+pub(crate) mod strain;

@@ -278,7 +278,7 @@ async fn the_webhook_connects_the_call_and_signatures_are_checked() {
 }
 
 #[tokio::test]
-async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_progress_goes_on() {
+async fn a_caller_over_the_limit_hears_that_it_is_busy_and_the_call_in_progress_goes_on() {
     let server = Server::start_speaking(Settings { max_calls: 1, ..Settings::default() });
     let mut phone = Phone::dial(&server, "/telephony/twilio/media").await;
     until("the call is held", || server.app.desk.calls.active() == 1).await;
@@ -289,7 +289,7 @@ async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_p
         post.send().await.unwrap().text().await.unwrap()
     };
     let busy = webhook().await;
-    assert!(busy.contains("<Say>All our lines are busy") && busy.contains("<Hangup/>"), "{busy}");
+    assert!(busy.contains("<Response><Reject reason=\"busy\"/></Response>"), "{busy}");
     let Err(Error::Http(refused)) = connect_async(server.socket("/ws")).await else { panic!("not let in") };
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
     phone.speaks(true, Duration::from_millis(400)).await;
@@ -297,4 +297,16 @@ async fn a_caller_over_the_limit_hears_that_all_lines_are_busy_and_the_call_in_p
     phone.send(json!({ "event": "stop", "streamSid": "MZ1" })).await;
     until("the line is free", || server.app.desk.calls.active() == 0).await;
     assert!(webhook().await.contains("<Stream"), "the next is let in");
+}
+
+#[tokio::test]
+async fn a_caller_over_the_limit_is_told_what_the_business_says_to_such_callers() {
+    let busy_message = Some("Smith & Sons: all lines are busy.".to_owned());
+    let telephony = TelephonySettings { busy_message, ..TelephonySettings::default() };
+    let server = Server::start_speaking(Settings { max_calls: 1, telephony, ..Settings::default() });
+    let _phone = Phone::dial(&server, "/telephony/twilio/media").await;
+    until("the call is held", || server.app.desk.calls.active() == 1).await;
+    let post = reqwest::Client::new().post(server.url("/telephony/twilio")).header("content-type", FORM);
+    let busy = post.body("CallSid=CA2").send().await.unwrap().text().await.unwrap();
+    assert!(busy.contains("<Say>Smith &amp; Sons: all lines are busy.</Say><Hangup/>"), "{busy}");
 }

@@ -40,6 +40,15 @@ const PUBLIC_KEY: Check = Check::Text {
         key.strip_suffix('=').is_some_and(|digits| digits.len() == 43 && digits.chars().all(base64))
     },
 };
+/// Requires what can be said, and what a telephone company takes: at most 4,096 characters (Twilio's `<Say>`).
+const SENTENCE: Check = Check::Text {
+    what: "a sentence of at most 4096 characters",
+    holds: |text| {
+        let speakable =
+            !text.trim().is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+        speakable && text.chars().count() <= 4_096
+    },
+};
 /// How the log can be written.
 const LOG_FORMATS: &[&str] = &["text", "json"];
 
@@ -267,6 +276,9 @@ settings! {
         /// A secret of your own that Telnyx shows when it opens the media socket (`stream_auth_token`). When it is set,
         /// media sockets that do not show it are refused.
         telnyx_stream_token: Option<Secret> = None, example("\"${TELNYX_STREAM_TOKEN}\"");
+        /// What callers are told while no more calls are admitted. When not set: they hear the busy tone, and nobody pays for the call.
+        busy_message: Option<String> = None, check(SENTENCE),
+            example("\"All our lines are busy. Please call again in a few minutes.\"");
     }
 }
 

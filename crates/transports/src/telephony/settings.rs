@@ -15,6 +15,8 @@ pub struct TelephonySettings {
     pub telnyx_public_key: Option<String>,
     /// The token that Telnyx presents when it opens the media socket.
     pub telnyx_stream_token: Option<String>,
+    /// What callers are told while no more calls are admitted; without it they hear the busy tone.
+    pub busy_message: Option<String>,
 }
 
 impl std::fmt::Debug for TelephonySettings {
@@ -25,6 +27,7 @@ impl std::fmt::Debug for TelephonySettings {
             .field("twilio_auth_token", &set(&self.twilio_auth_token))
             .field("telnyx_public_key", &self.telnyx_public_key)
             .field("telnyx_stream_token", &set(&self.telnyx_stream_token))
+            .field("busy_message", &self.busy_message)
             .finish()
     }
 }

@@ -51,14 +51,17 @@ pub(super) fn socket_url(doors: &Doors, headers: &HeaderMap, path: &str) -> Resu
     Ok(format!("{scheme}://{host}{path}"))
 }
 
-/// The answer while no more calls are admitted. It is spoken rather than signalled: a caller who hears the reason
-/// will call again later.
+/// The answer while no more calls are admitted: what callers are then told, or else the busy tone, for which nobody pays.
 pub(super) fn busy(doors: &Doors) -> Option<Response> {
-    doors.desk.calls.busy().map(|_| {
-        respond(
-            "<Say>All our lines are busy at the moment. Please call again in a few minutes.</Say><Hangup/>",
-        )
+    doors.desk.calls.busy().map(|_| match &doors.telephony.busy_message {
+        Some(message) => respond(&format!("<Say>{}</Say><Hangup/>", escaped(message))),
+        None => respond("<Reject reason=\"busy\"/>"),
     })
+}
+
+/// A text as it stands between the tags of XML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A response with these TwiML or TeXML instructions.
