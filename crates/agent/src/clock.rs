@@ -20,27 +20,15 @@ pub(crate) struct MediaClock {
     wall: Instant,
     /// How far media time is ahead of the audio received: the length of all gaps in which no audio came.
     gaps: Duration,
-    /// The audio judged so far.
-    judged: MediaTime,
-    /// See [`Self::lead`], at `wall`.
-    lead: Duration,
 }
 
 impl MediaClock {
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            at: MediaTime::ZERO,
-            wall: now,
-            gaps: Duration::ZERO,
-            judged: MediaTime::ZERO,
-            lead: Duration::ZERO,
-        }
+        Self { at: MediaTime::ZERO, wall: now, gaps: Duration::ZERO }
     }
 
     /// Reports that audio up to `received` has been judged. Returns its media time.
     pub(crate) fn judged(&mut self, received: MediaTime, now: Instant) -> MediaTime {
-        self.lead = self.lead(now) + received.since(self.judged);
-        self.judged = received;
         let silent = now - self.wall;
         let expected = received + self.gaps;
         if silent > GAP {
@@ -68,12 +56,6 @@ impl MediaClock {
         received.since(self.received(self.at))
     }
 
-    /// By how much more audio was judged than can have been spoken. A network that held audio back for a while delivers it at once: that
-    /// is forgotten, a second in four.
-    pub(crate) fn lead(&self, now: Instant) -> Duration {
-        self.lead.saturating_sub((now - self.wall) * 5 / 4)
-    }
-
     /// Whether audio is no longer being judged. A detector that does not answer must not stop the call.
     pub(crate) fn has_stopped(&self, now: Instant) -> bool {
         now - self.wall > Duration::from_secs(2)
@@ -99,28 +81,6 @@ mod tests {
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
-    }
-
-    #[test]
-    fn a_recording_runs_ahead_of_what_can_have_been_spoken() {
-        let start = Instant::now();
-        let mut clock = MediaClock::new(start);
-        clock.judged(MediaTime::from_millis(30_000), start + ms(1_000));
-        assert_eq!(clock.lead(start + ms(1_000)), ms(30_000));
-        assert_eq!(clock.lead(start + ms(25_000)), Duration::ZERO, "time has caught up");
-    }
-
-    #[test]
-    fn a_call_whose_network_falters_is_no_recording() {
-        let start = Instant::now();
-        let mut clock = MediaClock::new(start);
-        // For an hour the network holds back two seconds of audio in every ten.
-        for second in 1..3_600_u64 {
-            if second % 10 != 8 && second % 10 != 9 {
-                clock.judged(MediaTime::from_millis(second * 1_000), start + ms(second * 1_000 + 20));
-                assert!(clock.lead(start + ms(second * 1_000 + 20)) < ms(4_000), "{second}");
-            }
-        }
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub trait Transport: Send {
     /// [`Transport::poll_flush`] instead. [`Inbound::Audio`] has appended 16 kHz mono samples to `audio`.
     fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>>;
 
+    /// Whether the client plays a recording: it has sent more audio than can have been spoken, and has to wait. Nobody waits for the
+    /// answer as in a conversation, so that it gives way to calls.
+    fn is_ahead(&self) -> bool {
+        false
+    }
+
     /// Queues something to go out; the queue is bounded and [`Transport::poll_flush`] reports its overflow.
     fn send(&mut self, outbound: Outbound);
 

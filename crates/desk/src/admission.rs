@@ -9,6 +9,7 @@ use antiphon_core::{Error, ErrorKind, Share, lock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::pace::Recordings;
 use crate::quota::{Exhausted, Part, Quota};
 use crate::seldom::Seldom;
 use crate::strain::{Gauge, Strain};
@@ -47,6 +48,7 @@ struct Shared {
     refusals: Seldom,
     cores: usize,
     load: Mutex<Load>,
+    recordings: Arc<Recordings>,
 }
 
 /// What the machine bears.
@@ -85,6 +87,7 @@ impl Calls {
             refusals: Seldom::default(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             load: Mutex::default(),
+            recordings: Arc::default(),
         };
         Self { max, each, shared: Arc::new(shared) }
     }
@@ -219,6 +222,11 @@ impl Drop for CallGuard {
 }
 
 impl CallGuard {
+    /// The recordings that clients of all calls play.
+    pub(crate) fn recordings(&self) -> Arc<Recordings> {
+        Arc::clone(&self.shared.recordings)
+    }
+
     /// Resolves when the call must end because the server stops, to how long its goodbye may take.
     pub fn ending(&self) -> impl Future<Output = Duration> + Send + 'static {
         let mut ending = self.shared.ending.subscribe();

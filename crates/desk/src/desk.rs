@@ -99,7 +99,7 @@ impl Desk {
             Call { start, engines: self.engines.clone(), agent, config, observer: self.observer.clone() };
         let held = async {
             tracing::info!("call begun");
-            let transport = Box::new(Timed::new(transport, self.pipeline.clone()));
+            let transport = Box::new(Timed::new(transport, self.pipeline.clone(), line.0.recordings()));
             let end = run_call(call, transport, line.0.ending()).await;
             tracing::info!(outcome = end.outcome().label(), reason = end.reason(), "call over");
             end

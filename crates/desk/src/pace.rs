@@ -1,39 +1,68 @@
-//! How fast a client may send audio.
+//! How fast clients may send audio.
 //!
-//! Somebody who speaks sends a second of audio a second. A client that sends a recording may be faster, and is heard as fast as the
-//! machine can for a while; but one that goes on like that would take the machine from all others, so that it is slowed down.
+//! Somebody who speaks sends a second of audio a second. A client that sends more plays a recording: it is heard as fast as the machine
+//! can for a while, but one that goes on like that would take the machine from all others. So all recordings together are taken in at a
+//! bounded speed, one message of each after the other, and nobody who speaks is ever slowed down.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use antiphon_core::SampleRate;
+use antiphon_core::{SampleRate, lock};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How many times as fast as it is spoken audio is taken in for long: so fast that a recording of an hour is heard within
+/// How many times as fast as they are spoken all recordings together are taken in for long: so fast that one of an hour is heard within
 /// minutes, and so slow that voice activity detection keeps a small part of one core busy.
 const SPEED: u32 = 8;
-/// How much audio is taken in at once before that: a question that was recorded.
+/// How much audio of recordings is taken in at once before that: a question that was recorded.
 const BURST: Duration = Duration::from_secs(20);
+/// How far audio may be ahead of speech that is no recording: a network that held it back delivers it at once.
+const JITTER: Duration = Duration::from_secs(4);
 
-/// The audio of one connection, as a bucket that leaks (ITU-T I.371's generic cell rate algorithm).
+/// The recordings of all calls, as a bucket that leaks (ITU-T I.371's generic cell rate algorithm).
+#[derive(Debug, Default)]
+pub(crate) struct Recordings {
+    /// When the bucket will be empty; `None` if nothing was ever in it.
+    empty: Mutex<Option<Instant>>,
+}
+
+impl Recordings {
+    /// Puts audio into the bucket; gives from when whoever sent it may send more.
+    fn add(&self, audio: Duration, now: Instant) -> Instant {
+        let mut empty = lock(&self.empty);
+        let filled = empty.map_or(now, |empty| empty.max(now)) + audio / SPEED;
+        *empty = Some(filled);
+        filled.checked_sub(BURST / SPEED).unwrap_or(now)
+    }
+}
+
+/// The audio of one connection.
 pub(crate) struct Pace {
-    /// When the bucket would be empty.
-    empty: Instant,
+    recordings: Arc<Recordings>,
+    /// When all that was taken in can have been spoken.
+    spoken: Instant,
+    /// From when more is taken in.
+    open: Instant,
+    is_ahead: bool,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Pace {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(recordings: Arc<Recordings>) -> Self {
         let now = Instant::now();
-        Self { empty: now, sleep: Box::pin(sleep_until(now)) }
+        Self { recordings, spoken: now, open: now, is_ahead: false, sleep: Box::pin(sleep_until(now)) }
+    }
+
+    /// Whether the client plays a recording that has to wait.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.is_ahead
     }
 
     /// Whether more audio may be taken in now; whoever polls is woken when it may.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let open = self.empty.checked_sub(BURST / SPEED).unwrap_or(self.empty);
-        if open > Instant::now() {
-            self.sleep.as_mut().reset(open);
+        if self.open > Instant::now() {
+            self.sleep.as_mut().reset(self.open);
             ready!(self.sleep.as_mut().poll(cx));
         }
         Poll::Ready(())
@@ -41,8 +70,18 @@ impl Pace {
 
     /// So many samples at 16 kHz were taken in.
     pub(crate) fn took(&mut self, samples: usize) {
-        let span = Duration::from_secs_f64(samples as f64 / f64::from(SampleRate::HZ_16000.hz()));
-        self.empty = self.empty.max(Instant::now()) + span / SPEED;
+        let now = Instant::now();
+        let audio = Duration::from_secs_f64(samples as f64 / f64::from(SampleRate::HZ_16000.hz()));
+        self.spoken = self.spoken.max(now) + audio;
+        if self.is_ahead || self.spoken - now > JITTER {
+            self.open = self.recordings.add(audio, now);
+            self.is_ahead |= self.open > now;
+        }
+    }
+
+    /// The client has nothing more to send now: its recording is over, unless it is only slow.
+    pub(crate) fn caught_up(&mut self) {
+        self.is_ahead &= self.spoken > Instant::now() + JITTER;
     }
 }
 
@@ -53,6 +92,10 @@ mod tests {
     use super::*;
 
     const SECOND: usize = 16_000;
+
+    fn pace() -> Pace {
+        Pace::new(Arc::default())
+    }
 
     /// Takes in so many seconds of audio, one after the other; gives how long that took.
     async fn take(pace: &mut Pace, seconds: u32) -> Duration {
@@ -66,20 +109,67 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_recorded_question_is_taken_at_once_and_an_endless_one_slowly() {
-        let mut pace = Pace::new();
+        let mut pace = pace();
         assert_eq!(take(&mut pace, 20).await, Duration::ZERO);
+        assert!(!pace.is_ahead());
         let slowed = take(&mut pace, 800).await;
-        assert!(slowed >= Duration::from_secs(99) && slowed <= Duration::from_secs(101), "{slowed:?}");
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(take(&mut pace, 20).await, Duration::ZERO, "after a rest");
+        assert!(slowed >= Duration::from_secs(98) && slowed <= Duration::from_secs(101), "{slowed:?}");
+        assert!(pace.is_ahead());
+        pace.caught_up();
+        assert!(pace.is_ahead(), "it is far ahead of what can have been spoken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recording_that_is_over_is_one_no_more() {
+        let mut pace = pace();
+        take(&mut pace, 60).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(pace.is_ahead());
+        pace.caught_up();
+        assert!(!pace.is_ahead());
+        assert_eq!(take(&mut pace, 20).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_recordings_together_are_no_faster_than_one() {
+        let recordings = Arc::<Recordings>::default();
+        let mut paces: Vec<_> = (0..100).map(|_| Pace::new(recordings.clone())).collect();
+        let began = Instant::now();
+        for pace in &mut paces {
+            take(pace, 10).await;
+        }
+        for _ in 0..8 {
+            for pace in &mut paces {
+                take(pace, 1).await;
+            }
+        }
+        let least = 100 * (10 - JITTER.as_secs() + 8) - BURST.as_secs() - 100;
+        assert!(began.elapsed() >= Duration::from_secs(least / u64::from(SPEED)), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_speaks_is_never_slowed_down() {
-        let mut pace = Pace::new();
+        let recordings = Arc::<Recordings>::default();
+        let mut flood = Pace::new(recordings.clone());
+        take(&mut flood, 100).await;
+        let mut pace = Pace::new(recordings);
         for _ in 0..600 {
             assert_eq!(take(&mut pace, 1).await, Duration::ZERO);
+            flood.took(SECOND);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
+        assert!(!pace.is_ahead());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_network_falters_is_no_recording() {
+        let recordings = Arc::<Recordings>::default();
+        take(&mut Pace::new(recordings.clone()), 100).await;
+        let mut pace = Pace::new(recordings);
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_secs(3)).await;
+            assert_eq!(take(&mut pace, 3).await, Duration::ZERO);
+        }
+        assert!(!pace.is_ahead());
     }
 }

@@ -9,7 +9,7 @@ use antiphon_core::call::{Inbound, Outbound, OutputAudio, Transport};
 use antiphon_core::{CallControl, Result};
 use antiphon_telemetry::Pipeline;
 
-use crate::pace::Pace;
+use crate::pace::{Pace, Recordings};
 
 /// Wraps a transport and measures its work.
 pub(crate) struct Timed {
@@ -19,8 +19,12 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
-    pub(crate) fn new(transport: Box<dyn Transport>, pipeline: Arc<Pipeline>) -> Self {
-        Self { transport, pipeline, pace: Pace::new() }
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        pipeline: Arc<Pipeline>,
+        recordings: Arc<Recordings>,
+    ) -> Self {
+        Self { transport, pipeline, pace: Pace::new(recordings) }
     }
 }
 
@@ -42,10 +46,16 @@ impl Transport for Timed {
         if audio.len() > before {
             self.pace.took(audio.len() - before);
         }
-        if matches!(received, Poll::Ready(Some(_))) {
-            self.pipeline.received(began.elapsed());
+        match received {
+            Poll::Ready(Some(_)) => self.pipeline.received(began.elapsed()),
+            Poll::Pending => self.pace.caught_up(),
+            Poll::Ready(None) => {}
         }
         received
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.pace.is_ahead()
     }
 
     fn send(&mut self, outbound: Outbound) {
@@ -106,7 +116,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_in_and_goes_out_is_timed() {
         let pipeline = Arc::new(Pipeline::default());
-        let mut timed = Timed::new(Box::new(Once(false)), pipeline.clone());
+        let mut timed = Timed::new(Box::new(Once(false)), pipeline.clone(), Arc::default());
         let mut audio = Vec::new();
         let inbound = std::future::poll_fn(|cx| timed.poll_recv(cx, &mut audio)).await;
         assert_eq!(inbound, Some(Inbound::Audio));

@@ -10,7 +10,6 @@ use antiphon_core::{
     CallControl, ChatRequest, ConversationItem, ItemContent, ItemId, Priority, Result, Role, TurnId,
 };
 use futures_util::StreamExt;
-use tokio::time::Instant;
 
 use super::Session;
 use crate::asking::Asking;
@@ -18,9 +17,6 @@ use crate::playback::Playback;
 use crate::reply::{Reply, ReplyPart, ReplyTimes};
 use crate::warm_up::greeting;
 
-/// How far a call's audio may be ahead of the time in which it can have been spoken: as far as a recorded question that is sent at
-/// once.
-const RECORDED: Duration = Duration::from_secs(20);
 /// Most audio of a speculative reply, since it may be thrown away.
 const SPECULATIVE_AUDIO: Duration = Duration::from_secs(2);
 
@@ -111,10 +107,10 @@ impl Session {
         }
     }
 
-    /// How urgent it is what this call asks engines for. A client that is far ahead of the time in which its audio can have been
-    /// spoken plays a recording: nobody waits in silence for the answer, and other callers do.
+    /// How urgent it is what this call asks engines for. Where a client plays a recording faster than it is taken in, nobody waits in
+    /// silence for the answer, and other callers do.
     pub(super) fn urgency(&self) -> Priority {
-        if self.clock.lead(Instant::now()) > RECORDED { Priority::Interactive } else { Priority::LiveTurn }
+        if self.transport.is_ahead() { Priority::Interactive } else { Priority::LiveTurn }
     }
 
     /// How this call requests replies.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::Server;
-use crate::support::tools::{tasks, until};
+use crate::support::tools::{tasks, tasks_at_rest, until};
 use crate::{audio, error};
 use antiphon_providers::scripted::fake::under_way;
 
@@ -78,7 +78,7 @@ async fn requests_over_the_limit_are_told_to_come_back() {
 #[tokio::test]
 async fn clients_that_leave_take_their_work_with_them() {
     let server = Server::start(Settings::default());
-    let before = tasks();
+    let before = tasks_at_rest().await;
     {
         let client = reqwest::Client::new();
         for (path, body) in [
@@ -107,7 +107,7 @@ async fn clients_that_leave_take_their_work_with_them() {
 #[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing_behind() {
     let server = Server::start(Settings::default());
-    let before = tasks();
+    let before = tasks_at_rest().await;
     let address = server.address;
     tokio::task::spawn_blocking(move || {
         let mut socket = TcpStream::connect(address).unwrap();

@@ -21,3 +21,9 @@ pub(crate) async fn until_within(limit: Duration, what: &str, done: impl Fn() ->
 pub(crate) fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
+
+/// The same once a server that was just started has begun what it does beside calls: its task has run up to its first wait.
+pub(crate) async fn tasks_at_rest() -> usize {
+    tokio::task::yield_now().await;
+    tasks()
+}

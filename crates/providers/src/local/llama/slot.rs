@@ -18,6 +18,8 @@ pub(super) struct Slot {
     /// The tokens that the cache holds.
     pub(super) tokens: Vec<LlamaToken>,
     pub(super) job: Option<Job>,
+    /// Whether what it holds is of a call.
+    pub(super) is_of_call: bool,
     /// The step in which it was last used.
     pub(super) used: u64,
 }
@@ -49,6 +51,11 @@ pub(super) struct Job {
 }
 
 impl Slot {
+    /// How dear its tokens are while nobody uses them: where calls are under way, theirs are dearest, and then the latest.
+    pub(super) fn worth(&self, calls: bool) -> (bool, u64) {
+        (calls && self.is_of_call, self.used)
+    }
+
     /// The number of tokens at the start that are equal to those of `prompt`.
     pub(super) fn shared(&self, prompt: &[LlamaToken]) -> usize {
         self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count()

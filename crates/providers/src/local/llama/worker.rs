@@ -33,7 +33,7 @@ const BACKGROUND_BATCH: usize = 16;
 /// While live turns are answered, other work takes part in one of so many steps: a step takes about 10 ms.
 const BACKGROUND_EVERY: u64 = 16;
 /// How long a step without live turns waits at most for the engines of speech to finish theirs, so that nothing waits for ever.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How often it looks whether they have.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
@@ -130,7 +130,9 @@ impl<'a> Worker<'a> {
             context,
             options,
             batch: LlamaBatch::new(BATCH, 1),
-            slots: ids.map(|id| Slot { id, tokens: Vec::new(), job: None, used: 0 }).collect(),
+            slots: ids
+                .map(|id| Slot { id, tokens: Vec::new(), job: None, is_of_call: false, used: 0 })
+                .collect(),
             queue: Vec::new(),
             activity,
             step: 0,
@@ -216,9 +218,11 @@ impl<'a> Worker<'a> {
         let best = self.slots.iter().max_by_key(|s| s.shared(reusable)).map_or(own, |slot| slot.id);
         let shared = self.slots[best as usize].shared(reusable);
         // A slot that holds a longer conversation is kept for it when another slot is free.
-        let oldest = self.slots.iter().filter(free).min_by_key(|s| s.used).map_or(own, |slot| slot.id);
+        let calls = self.activity.live.is_recent();
+        let cheapest = self.slots.iter().filter(free).min_by_key(|slot| slot.worth(calls));
+        let cheapest = cheapest.map_or(own, |slot| slot.id);
         let continues = shared == self.slots[own as usize].tokens.len();
-        let slot = if best == own && continues { own } else { oldest };
+        let slot = if best == own && continues { own } else { cheapest };
         if slot == best {
             self.keep(slot, shared);
         } else {
@@ -229,6 +233,7 @@ impl<'a> Worker<'a> {
             job.cached = shared;
         }
         self.slots[slot as usize].used = self.step;
+        self.slots[slot as usize].is_of_call = job.is_live() || job.output.is_none();
         self.slots[slot as usize].job = Some(job);
     }
 
@@ -366,10 +371,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Frees room in the cache until this step fits: first the idle conversations, the oldest first, then the least urgent work,
+    /// Frees room in the cache until this step fits: first the idle conversations, the cheapest first, then the least urgent work,
     /// which goes on later. If that is not enough, the longest live replies are ended.
     fn make_room(&mut self) {
         let context = self.options.settings.context as usize;
+        let calls = self.activity.live.is_recent();
         loop {
             let held: usize = self.slots.iter().map(|slot| slot.tokens.len()).sum();
             let coming: usize = self
@@ -382,7 +388,7 @@ impl<'a> Worker<'a> {
                 return;
             }
             let idle = self.slots.iter().filter(|s| s.job.is_none() && !s.tokens.is_empty());
-            if let Some(id) = idle.min_by_key(|s| s.used).map(|s| s.id) {
+            if let Some(id) = idle.min_by_key(|slot| slot.worth(calls)).map(|slot| slot.id) {
                 self.keep(id, 0);
                 continue;
             }
