@@ -55,7 +55,7 @@ fn facts(report: &Report) -> String {
         ("Begun", format!("{} (Unix time)", report.started_unix_s)),
         ("Each caller asks", format!("every {} s", label(plan.period_s))),
         (
-            "Callers speak",
+            "Callers speak, in the whole test",
             format!(
                 "{} % of the time, {} % wanted",
                 percent(report.totals.caller_speech_share),

@@ -361,12 +361,12 @@ fn figures(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// How the callers and the agent spoke, in one line.
+/// How the callers and the agent spoke, in one line. It is of the whole test, with the times in which calls begin and end.
 fn conversation(report: &Report) -> String {
     let Figures { caller_speech_share, agent_speech_share, question_mean_s, reply_mean_s, .. } =
         report.totals;
     format!(
-        "callers spoke {} of the time ({} wanted), {question_mean_s:.1} s a question; the agent {}, {reply_mean_s:.1} s a reply",
+        "in the whole test callers spoke {} of the time ({} wanted), {question_mean_s:.1} s a question; the agent {}, {reply_mean_s:.1} s a reply",
         percent(caller_speech_share),
         percent(report.speech_share_wanted),
         percent(agent_speech_share),
