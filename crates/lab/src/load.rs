@@ -1,13 +1,18 @@
-//! Open-loop load tests, with real speech, of any server that speaks Twilio Media Streams or OpenAI Realtime.
+//! Load tests, with real speech, of any server that speaks Twilio Media Streams or OpenAI Realtime.
 //!
-//! Callers keep their schedule, whatever the server does. A turn's latency counts from when its last speech sample was due and
-//! not from when it was sent, so a server that stalls cannot stall its own measurement (Gil Tene's "coordinated omission").
-//! Every message is made before the test begins, so one core can hold thousands of calls.
+//! Callers behave as people do. Each sends 20 ms of audio every 20 ms, whatever the server does: a question when one is due, and
+//! noise otherwise. It asks at fixed times, but first waits for the reply to its last question and hears it to the end; how many
+//! questions that delayed, and which share of the time callers really spoke, stand in the report.
+//!
+//! A turn's latency counts from when its last speech sample was due and not from when it was sent, so a server or a load generator
+//! that stalls cannot hide it (Gil Tene's "coordinated omission"). Every message is made before the test begins, so one core can
+//! hold thousands of calls.
 
 mod caller;
 mod conversation;
 mod html;
 mod line;
+mod noise;
 mod plan;
 mod playout;
 mod plot;
@@ -28,7 +33,7 @@ pub use html::html;
 pub use plan::{Kind, Phase, PhaseKind, Plan};
 pub use report::{Figures, Level, Percentiles, Report, ServerFigures, Window};
 pub use run::run;
-pub use speech::Speech;
+pub use speech::{SPEECH_SHARE, Speech};
 pub use usage::ServerUsage;
 pub use wire::Protocol;
 
@@ -80,15 +85,15 @@ pub enum LoadError {
     /// A file holds only silence.
     #[error("speech file {0} is silent; give a recording of a spoken question")]
     Silent(usize),
-    /// A caller would still be speaking when its next turn is due.
+    /// A caller would have to speak all the time.
     #[error(
-        "a caller speaks every {} s but the longest question takes {} s; plan fewer turns a second or give shorter \
+        "a caller speaks every {} s but a question takes {} s on average; plan fewer turns a second or give shorter \
          speech", .period.as_secs_f64(), .speech.as_secs_f64()
     )]
     TooOften {
         /// Time from one turn of a caller to its next.
         period: Duration,
-        /// Length of the longest question.
+        /// Mean length of a question.
         speech: Duration,
     },
 }

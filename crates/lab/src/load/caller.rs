@@ -33,7 +33,7 @@ pub(super) struct Setup {
 }
 
 /// Makes a call. After a failure it calls again when its next turn is due. It ends when the other end of `stop` is dropped and
-/// the last question has been answered or missed.
+/// the last question has been answered and its reply heard, or missed.
 pub(super) async fn call_until(setup: Arc<Setup>, id: u64, stop: watch::Receiver<()>) {
     let share = (id as f64 * SPREAD).fract();
     let schedule = Schedule { first: setup.start + setup.period.mul_f64(share), period: setup.period };
@@ -74,13 +74,13 @@ impl Caller {
         );
         let mut due = up;
         loop {
-            while let Some(text) = line.wait(due, |late| tally.record(Span::Late, late)).await? {
+            while let Some(text) = line.wait(due, |late| tally.late(late)).await? {
                 match protocol.understand(&text).map_err(Failure::Protocol)? {
                     Event::Error(reason) => return Err(Failure::Protocol(reason)),
                     event => conversation.hear(event, Instant::now()),
                 }
             }
-            if self.stop.has_changed().is_err() && !conversation.waits(due) {
+            if self.stop.has_changed().is_err() && !conversation.is_busy(due) {
                 break;
             }
             line.send(conversation.frame(due))?;

@@ -21,6 +21,9 @@ const INTERRUPT_AFTER: std::ops::Range<f64> = 0.3..1.0;
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(3);
 /// A reply that is silent for this long has stopped.
 const STOPPED: Duration = Duration::from_millis(500);
+/// A caller listens to a reply for this long at most after its next question was due. Then it asks into the reply, so that a server
+/// that never stops speaking does not end the load.
+const LISTEN_LIMIT: Duration = Duration::from_mins(1);
 /// Marks that wait for their audio to be played. Servers send one or two with each reply.
 const MAX_MARKS: usize = 64;
 
@@ -50,11 +53,13 @@ pub(super) struct Conversation {
     schedule: Schedule,
     /// The share of replies that are interrupted.
     interruptions: f64,
-    /// When the next turn begins.
+    /// When the next turn is due.
     turn_at: Instant,
     speaking: Option<Speaking>,
-    /// When the last sample of the question that still has no reply was due.
-    asked: Option<Instant>,
+    /// Which frame of noise was sent last.
+    noise_at: usize,
+    /// What was said and still has no reply.
+    asked: Option<Asked>,
     playout: Playout,
     /// When to interrupt the reply that plays.
     interrupt_at: Option<Instant>,
@@ -68,6 +73,13 @@ struct Speaking {
     clip: usize,
     frame: usize,
     /// Whether it is a question and not an interruption.
+    question: bool,
+}
+
+struct Asked {
+    /// When its last sample was due.
+    at: Instant,
+    /// Whether it is a question, whose reply counts, and not an interruption.
     question: bool,
 }
 
@@ -88,6 +100,7 @@ impl Conversation {
             schedule,
             interruptions,
             speaking: None,
+            noise_at: 0,
             asked: None,
             playout: Playout::default(),
             interrupt_at: None,
@@ -99,8 +112,13 @@ impl Conversation {
     /// The message to send for the 20 ms that begin at `due`.
     pub(super) fn frame(&mut self, due: Instant) -> Utf8Bytes {
         self.settle(due);
-        if due >= self.turn_at {
-            self.give_up();
+        if self.plays(due) {
+            self.tally.count(Count::Heard);
+        }
+        if due >= self.turn_at && !self.is_busy(due) {
+            if due >= self.turn_at + FRAME {
+                self.tally.count(Count::Delayed);
+            }
             self.turn_at = self.schedule.next(due + FRAME);
             self.interrupt_at = None;
             self.speak(true);
@@ -137,20 +155,32 @@ impl Conversation {
         self.marks.pop_front_if(|(at, _)| *at <= now).map(|(_, name)| name)
     }
 
-    /// Whether a question still waits for its reply. When the next turn is due, it is given up.
-    pub(super) fn waits(&mut self, now: Instant) -> bool {
-        if now >= self.turn_at {
-            self.give_up();
-        }
-        self.asked.is_some()
+    /// Whether the caller speaks, waits for a reply or hears one, so that it cannot ask its next question yet. Waits that have
+    /// been too long end here.
+    pub(super) fn is_busy(&mut self, now: Instant) -> bool {
+        self.give_up(now);
+        let listens = now < self.turn_at + LISTEN_LIMIT && !self.reply_is_over(now);
+        self.speaking.is_some() || self.asked.is_some() || self.interrupted.is_some() || listens
+    }
+
+    /// Whether the caller hears the agent.
+    fn plays(&self, now: Instant) -> bool {
+        self.playout.until().is_some_and(|until| until > now)
+    }
+
+    /// Whether all of the reply was heard, as far as a caller can tell.
+    fn reply_is_over(&self, now: Instant) -> bool {
+        let pause = if self.playout.is_complete() { Duration::ZERO } else { STOPPED };
+        self.playout.until().is_none_or(|until| until + pause <= now)
     }
 
     fn hear_audio(&mut self, length: Duration, now: Instant) {
         match self.playout.audio(length, now) {
             Heard::First => {
-                let Some(asked) = self.asked.take() else { return };
+                self.tally.count(Count::Replies);
+                let Some(asked) = self.asked.take().filter(|asked| asked.question) else { return };
                 self.tally.count(Count::Answered);
-                self.tally.record(Span::Latency, now.saturating_duration_since(asked));
+                self.tally.record(Span::Latency, now.saturating_duration_since(asked.at));
                 if self.random.random_bool(self.interruptions) {
                     let after = Duration::from_secs_f64(self.random.random_range(INTERRUPT_AFTER));
                     self.interrupt_at = Some(now + after);
@@ -161,8 +191,10 @@ impl Conversation {
         }
     }
 
-    fn give_up(&mut self) {
-        if self.asked.take().is_some() {
+    /// Stops waiting for a reply once that took as long as from one turn to the next.
+    fn give_up(&mut self, now: Instant) {
+        let period = self.schedule.period;
+        if self.asked.take_if(|asked| asked.at + period <= now).is_some_and(|asked| asked.question) {
             self.tally.count(Count::Missed);
         }
     }
@@ -172,29 +204,35 @@ impl Conversation {
         self.speaking = Some(Speaking { clip, frame: 0, question });
     }
 
-    /// Speaks into the reply if it is still playing and there is time before the next turn.
+    /// Speaks into the reply if it is still playing.
     fn interrupt(&mut self, due: Instant) {
-        let plays = self.playout.until().is_some_and(|until| until > due);
-        let longest = self.script.clips.iter().map(Vec::len).max().unwrap_or_default();
-        let needed = INTERRUPT_LIMIT.max(FRAME * longest as u32);
-        if plays && due + needed <= self.turn_at {
+        if self.plays(due) {
             self.interrupted = Some(due);
             self.speak(false);
         }
     }
 
     fn say(&mut self, due: Instant) -> Utf8Bytes {
-        let Some(speaking) = &mut self.speaking else { return self.script.silence.clone() };
+        let Some(speaking) = &mut self.speaking else { return self.noise() };
+        self.tally.count(Count::Spoken);
         let clip = &self.script.clips[speaking.clip];
         let message = clip[speaking.frame].clone();
         speaking.frame += 1;
         if speaking.frame == clip.len() {
+            if speaking.question {
+                self.tally.record(Span::Question, FRAME * clip.len() as u32);
+            }
             // The last sample of a frame is due when the next frame is due.
-            self.asked = speaking.question.then_some(due + FRAME);
+            self.asked = Some(Asked { at: due + FRAME, question: speaking.question });
             self.playout.ask();
             self.speaking = None;
         }
         message
+    }
+
+    fn noise(&mut self) -> Utf8Bytes {
+        self.noise_at = (self.noise_at + 1) % self.script.noise.len();
+        self.script.noise[self.noise_at].clone()
     }
 
     /// Counts how an interruption ended. It is not counted at all if the reply would have been over anyway.
@@ -240,8 +278,8 @@ mod tests {
 
     impl Bench {
         fn new(interruptions: f64) -> Self {
-            let silence = Protocol::Twilio.media("silence");
-            let script = Script { clips: vec![vec![Protocol::Twilio.media("speech"); 5]], silence };
+            let noise = vec![Protocol::Twilio.media("noise")];
+            let script = Script { clips: vec![vec![Protocol::Twilio.media("speech"); 5]], noise };
             let (tally, start) = (Arc::new(Tally::default()), Instant::now());
             let schedule = Schedule { first: start + ms(200), period: ms(8_000) };
             let conversation =
@@ -260,6 +298,12 @@ mod tests {
 
         fn hear(&mut self, event: Event) {
             self.conversation.hear(event, self.now);
+        }
+
+        /// When speech began, in milliseconds after the start.
+        fn speeches(&self) -> Vec<usize> {
+            let begins = |n: &usize| self.spoken[*n] && (*n == 0 || !self.spoken[*n - 1]);
+            (0..self.spoken.len()).filter(begins).map(|n| n * 20).collect()
         }
 
         fn figures(&self) -> Figures {
@@ -281,16 +325,54 @@ mod tests {
     }
 
     #[test]
-    fn what_got_no_reply_before_the_next_turn_is_missed() {
+    fn what_got_no_reply_within_a_period_is_missed_and_then_the_next_question_is_asked() {
         let mut bench = Bench::new(0.0);
-        bench.until(8_180);
-        assert!(bench.conversation.waits(bench.now));
-        bench.until(8_240);
-        assert_eq!((bench.figures().turns, bench.figures().missed), (1, 1));
-        bench.until(8_400);
-        assert!(bench.conversation.waits(bench.start + ms(16_180)));
-        assert!(!bench.conversation.waits(bench.start + ms(16_200)), "given up when its time is over");
+        bench.until(8_300);
+        assert_eq!(bench.speeches(), [200], "the question at 8.2 s waits");
+        assert_eq!(bench.figures().missed, 0);
+        bench.until(9_000);
+        assert_eq!(bench.speeches(), [200, 8_300]);
+        let figures = bench.figures();
+        assert_eq!((figures.turns, figures.missed, figures.turns_delayed), (1, 1, 1));
+        assert!(bench.conversation.is_busy(bench.start + ms(16_380)));
+        assert!(!bench.conversation.is_busy(bench.start + ms(16_400)), "given up when its time is over");
         assert_eq!(bench.figures().missed, 2);
+    }
+
+    #[test]
+    fn a_caller_hears_a_reply_to_the_end_and_then_keeps_its_schedule_again() {
+        let mut bench = Bench::new(0.0);
+        bench.until(1_000);
+        bench.hear(Event::Audio(ms(9_000)));
+        bench.hear(Event::Complete(None));
+        bench.until(11_000);
+        assert_eq!(bench.speeches(), [200, 10_000], "due at 8.2 s, but the reply played until 10 s");
+        bench.hear(Event::Audio(ms(1_000)));
+        bench.until(16_400);
+        assert_eq!(bench.speeches(), [200, 10_000, 16_200]);
+        assert_eq!(bench.figures().turns_delayed, 1);
+    }
+
+    #[test]
+    fn a_reply_that_never_ends_is_asked_into_after_a_minute() {
+        let mut bench = Bench::new(0.0);
+        bench.until(1_000);
+        bench.hear(Event::Audio(ms(200_000)));
+        bench.until(70_000);
+        assert_eq!(bench.speeches(), [200, 68_200]);
+    }
+
+    #[test]
+    fn what_was_spoken_and_heard_is_counted() {
+        let mut bench = Bench::new(0.0);
+        bench.until(1_000);
+        bench.hear(Event::Audio(ms(2_000)));
+        bench.hear(Event::Complete(None));
+        bench.until(8_000);
+        let figures = bench.figures();
+        assert_eq!((figures.questions, figures.replies_heard), (1, 1));
+        assert!((figures.question_mean_s - 0.1).abs() < 1e-6, "{figures:?}");
+        assert!((figures.reply_mean_s - 2.0).abs() < 1e-6, "{figures:?}");
     }
 
     #[test]

@@ -53,7 +53,19 @@ fn facts(report: &Report) -> String {
         ("Machine", report.machine.clone()),
         ("Version", report.commit.clone()),
         ("Begun", format!("{} (Unix time)", report.started_unix_s)),
-        ("Each caller speaks", format!("every {} s", label(plan.period_s))),
+        ("Each caller asks", format!("every {} s", label(plan.period_s))),
+        (
+            "Callers speak, in the whole test",
+            format!(
+                "{} % of the time, {} % wanted",
+                percent(report.totals.caller_speech_share),
+                percent(report.speech_share_wanted)
+            ),
+        ),
+        ("A question, on average", format!("{} s", label(report.totals.question_mean_s))),
+        ("A reply, on average", format!("{} s", label(report.totals.reply_mean_s))),
+        ("The agent speaks", format!("{} % of the time", percent(report.totals.agent_speech_share))),
+        ("Frames sent late by the load generator", format!("{} %", percent(report.totals.late_share()))),
         (
             "Broken means",
             format!(
@@ -106,6 +118,14 @@ fn plots(windows: &[Window]) -> String {
             ],
         ),
         plot(
+            "Who speaks",
+            "% of the time",
+            &[
+                series("callers", &|w| Some(w.figures.caller_speech_share * 100.0)),
+                series("agent", &|w| Some(w.figures.agent_speech_share * 100.0)),
+            ],
+        ),
+        plot(
             "Processor time of the server",
             "ms a call-second",
             &[series("CPU", &|w| server(w)?.cpu_ms_per_call_second)],
@@ -141,6 +161,9 @@ fn levels(report: &Report) -> String {
         ];
         cells.push(optional(server.and_then(|s| s.cpu_ms_per_call_second)));
         cells.push(optional(server.and_then(|s| s.bytes_per_call).map(|bytes| bytes / 1_024.0)));
+        cells.push(percent(figures.caller_speech_share));
+        cells.push(percent(figures.agent_speech_share));
+        cells.push(percent(figures.late_share()));
         row(&level.calls.to_string(), &cells, &verdict)
     });
     table(
@@ -156,6 +179,9 @@ fn levels(report: &Report) -> String {
             "gaps",
             "CPU ms/call-s",
             "KiB/call",
+            "callers speak %",
+            "agent speaks %",
+            "late frames %",
             "verdict",
         ],
         rows,
@@ -167,6 +193,11 @@ fn totals(figures: &Figures) -> String {
         ("turns", figures.turns),
         ("answered", figures.answered),
         ("missed", figures.missed),
+        ("questions asked", figures.questions),
+        ("questions asked late because of a reply", figures.turns_delayed),
+        ("replies heard", figures.replies_heard),
+        ("frames sent", figures.frames),
+        ("frames sent late by the load generator", figures.frames_late),
         ("busy", figures.busy),
         ("no connection", figures.connect_failed),
         ("hung up", figures.hung_up),
@@ -251,6 +282,10 @@ fn optional(value: Option<f64>) -> String {
     value.map_or("unknown".to_owned(), label)
 }
 
+fn percent(share: f64) -> String {
+    label(share * 100.0)
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -277,6 +312,11 @@ mod tests {
             turns: 10,
             answered: 9,
             missed: 1,
+            caller_speech_share: 0.381,
+            question_mean_s: 2.75,
+            reply_mean_s: 1.98,
+            frames: 1_000,
+            frames_late: 7,
             latency,
             server: Some(server),
             ..Figures::default()
@@ -292,7 +332,8 @@ mod tests {
             kind: Kind::Stress,
             target: "ws://h/<script>".to_owned(),
             protocol: Protocol::Twilio,
-            plan: Plan::stress(1, 1, std::time::Duration::from_mins(1), 2),
+            plan: Plan::stress(1, 1, std::time::Duration::from_mins(1), 2, 8.0),
+            speech_share_wanted: 0.3853,
             started_unix_s: 1,
             machine: "a & \"b\"".to_owned(),
             commit: "'c'".to_owned(),
@@ -312,11 +353,22 @@ mod tests {
         for text in ["<script", "<b></td>", "a & ", "'c'"] {
             assert!(!page.contains(text), "{text}");
         }
-        for text in ["&lt;script&gt;", "a &amp; &quot;b&quot;", "77 calls", "broken", "802", "12.5 s"] {
+        for text in [
+            "&lt;script&gt;",
+            "a &amp; &quot;b&quot;",
+            "77 calls",
+            "broken",
+            "802",
+            "12.5 s",
+            "38.1 % of the time, 38.5 % wanted",
+            "2.75 s",
+            "1.98 s",
+            "0.7 %",
+        ] {
             assert!(page.contains(text), "{text}");
         }
-        // Latency, calls, errors, processor time and memory; nothing is known of lateness.
-        assert_eq!(page.matches("<svg role=\"img\"").count(), 5);
+        // Latency, calls, errors, who speaks, processor time and memory; nothing is known of lateness.
+        assert_eq!(page.matches("<svg role=\"img\"").count(), 6);
         assert!(page.contains("prefers-color-scheme: dark"));
         assert!(!page.contains("http"), "nothing comes from elsewhere");
         assert_eq!(page.matches("<table").count(), page.matches("</table>").count());

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadError;
 
-/// Default time in seconds from one turn of a caller to its next.
-const PERIOD_S: f64 = 10.0;
+/// Time in seconds in which the first calls of a spike, and those that each step of a stress test adds, are begun: about that from
+/// one question of a caller to its next, so that the load grows evenly.
+const RAMP_S: f64 = 10.0;
 /// Default for the 95th percentile of turn latency, in milliseconds, above which a level is broken.
 const LIMIT_MS: f64 = 2_000.0;
 /// Default for the share of failed turns and calls above which a level is broken.
@@ -63,7 +64,8 @@ pub struct Plan {
     pub kind: Kind,
     /// The phases, one after the other.
     pub phases: Vec<Phase>,
-    /// Time in seconds from one turn of a caller to its next.
+    /// Time in seconds from one question of a caller to its next. A caller that still waits for a reply then, or hears one, asks
+    /// later.
     pub period_s: f64,
     /// A level is broken when the 95th percentile of its turns' latency exceeds this.
     pub limit_ms: f64,
@@ -78,45 +80,46 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `calls` callers who together ask `turns_per_second` questions a second, for `duration` once all are connected.
-    pub fn sustained(calls: usize, turns_per_second: f64, duration: Duration) -> Self {
-        let period_s = calls as f64 / turns_per_second;
+    /// `calls` callers, of whom each asks a question every `period_s` seconds, for `duration` once all are connected.
+    pub fn sustained(calls: usize, period_s: f64, duration: Duration) -> Self {
         let phases = vec![ramp(0, calls, period_s), level(calls, duration)];
-        Self { period_s, ..Self::of(Kind::Sustained, phases) }
+        Self::of(Kind::Sustained, phases, period_s)
     }
 
     /// `from` callers become `to` within `ramp_up`, stay for `hold`, and are `from` again at once. `hold` is also how long
-    /// `from` callers are watched before, and at most how long they are watched afterwards.
-    pub fn spike(from: usize, to: usize, ramp_up: Duration, hold: Duration) -> Self {
+    /// `from` callers are watched before, and at most how long they are watched afterwards. Each asks a question every
+    /// `period_s` seconds.
+    pub fn spike(from: usize, to: usize, ramp_up: Duration, hold: Duration, period_s: f64) -> Self {
         let phases = vec![
-            ramp(0, from, PERIOD_S),
+            ramp(0, from, RAMP_S),
             level(from, hold),
             ramp(from, to, ramp_up.as_secs_f64()),
             level(to, hold),
             recovery(from, hold),
         ];
-        Self::of(Kind::Spike, phases)
+        Self::of(Kind::Spike, phases, period_s)
     }
 
     /// `start` callers, then `step` more after each `step_duration` up to `max`. After the first broken level, or the last one,
-    /// there are `start` callers until the server keeps up again, at most for three steps.
-    pub fn stress(start: usize, step: usize, step_duration: Duration, max: usize) -> Self {
+    /// there are `start` callers until the server keeps up again, at most for three steps. Each asks a question every `period_s`
+    /// seconds.
+    pub fn stress(start: usize, step: usize, step_duration: Duration, max: usize, period_s: f64) -> Self {
         let mut phases = Vec::new();
         let mut before = 0;
         for calls in (start..=max).step_by(step.max(1)).take(MAX_STEPS) {
-            phases.push(ramp(before, calls, PERIOD_S));
+            phases.push(ramp(before, calls, RAMP_S));
             phases.push(level(calls, step_duration));
             before = calls;
         }
         phases.push(recovery(start, step_duration * 3));
-        Self::of(Kind::Stress, phases)
+        Self::of(Kind::Stress, phases, period_s)
     }
 
-    fn of(kind: Kind, phases: Vec<Phase>) -> Self {
+    fn of(kind: Kind, phases: Vec<Phase>, period_s: f64) -> Self {
         Self {
             kind,
             phases,
-            period_s: PERIOD_S,
+            period_s,
             limit_ms: LIMIT_MS,
             error_limit: ERROR_LIMIT,
             interruptions: 0.0,
@@ -195,15 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_users_at_ten_turns_a_second_each_speak_every_ten_seconds() {
-        let plan = Plan::sustained(100, 10.0, MINUTE);
-        assert_eq!(plan.period_s, 10.0);
-        assert_eq!(shape(&plan), [(PhaseKind::Ramp, 0, 100, 10.0), (PhaseKind::Level, 100, 100, 60.0)]);
+    fn a_sustained_load_begins_evenly_within_one_period() {
+        let plan = Plan::sustained(100, 8.0, MINUTE);
+        assert_eq!(plan.period_s, 8.0);
+        assert_eq!(shape(&plan), [(PhaseKind::Ramp, 0, 100, 8.0), (PhaseKind::Level, 100, 100, 60.0)]);
     }
 
     #[test]
     fn a_spike_comes_and_goes() {
-        let plan = Plan::spike(10, 200, Duration::from_secs(2), MINUTE);
+        let plan = Plan::spike(10, 200, Duration::from_secs(2), MINUTE, 8.0);
         let calls: Vec<_> = shape(&plan).iter().map(|p| (p.1, p.2)).collect();
         assert_eq!(calls, [(0, 10), (10, 10), (10, 200), (200, 200), (10, 10)]);
         let ramp = &plan.phases[2];
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn stress_climbs_in_steps_and_falls_back() {
-        let plan = Plan::stress(50, 25, MINUTE, 110);
+        let plan = Plan::stress(50, 25, MINUTE, 110, 8.0);
         let levels: Vec<_> =
             plan.phases.iter().filter(|p| p.kind == PhaseKind::Level).map(|p| p.to).collect();
         assert_eq!(levels, [50, 75, 100]);
@@ -224,10 +227,10 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        let base = Plan::sustained(10, 1.0, MINUTE);
+        let base = Plan::sustained(10, 8.0, MINUTE);
         let cases = [
             (Plan::sustained(10, 0.0, MINUTE), "period_s"),
-            (Plan::sustained(0, 1.0, MINUTE), "period_s"),
+            (Plan::sustained(10, f64::NAN, MINUTE), "period_s"),
             (Plan { limit_ms: f64::NAN, ..base.clone() }, "limit_ms"),
             (Plan { interruptions: 2.0, ..base.clone() }, "interruptions"),
             (Plan { phases: Vec::new(), ..base.clone() }, "no calls"),

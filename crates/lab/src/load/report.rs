@@ -59,8 +59,10 @@ pub struct Figures {
     pub turns: u64,
     /// Turns that got a reply.
     pub answered: u64,
-    /// Turns that got none before their caller's next turn.
+    /// Turns that got none within the plan's `period_s`.
     pub missed: u64,
+    /// Questions that were asked later than planned, because their caller still waited for a reply or heard one.
+    pub turns_delayed: u64,
     /// Calls turned away with 503 or 429.
     pub busy: u64,
     /// Calls that found no server, or no WebSocket, within 10 s.
@@ -73,6 +75,23 @@ pub struct Figures {
     pub interruptions: u64,
     /// Interrupted replies that stopped within 3 s.
     pub interruptions_honoured: u64,
+    /// Questions that were asked.
+    pub questions: u64,
+    /// Their mean length in seconds; zero when there were none.
+    pub question_mean_s: f64,
+    /// Share of the time in which callers spoke, 0 to 1. It is below what the plan asks for where callers waited for replies.
+    pub caller_speech_share: f64,
+    /// How often the agent began to speak: replies, and greetings where there are any.
+    pub replies_heard: u64,
+    /// Mean length in seconds of what callers heard of a reply; zero when there was none.
+    pub reply_mean_s: f64,
+    /// Share of the time in which callers heard the agent, 0 to 1.
+    pub agent_speech_share: f64,
+    /// Frames of 20 ms that callers sent.
+    pub frames: u64,
+    /// Frames that the load generator itself got to more than 20 ms too late. When they are more than 1 % of all, it is the
+    /// bottleneck, and not the server.
+    pub frames_late: u64,
     /// Time from when the last sample of a question was due until the first audio of its reply came.
     pub latency: Percentiles,
     /// Time from the beginning of an interruption until the reply was silent.
@@ -93,6 +112,11 @@ impl Figures {
     /// Calls that ended before their time or never began.
     pub fn failed(&self) -> u64 {
         self.busy + self.connect_failed + self.hung_up + self.protocol_errors
+    }
+
+    /// Late frames as a share of all frames; zero when there were none.
+    pub fn late_share(&self) -> f64 {
+        self.frames_late as f64 / self.frames.max(1) as f64
     }
 
     /// Missed turns and failed calls as a share of all turns and failed calls; zero when there were none.
@@ -145,6 +169,8 @@ pub struct Report {
     pub protocol: Protocol,
     /// The plan that was followed.
     pub plan: Plan,
+    /// Share of the time in which each caller speaks if it asks every question when the plan says, 0 to 1.
+    pub speech_share_wanted: f64,
     /// When the test began, in seconds of Unix time.
     pub started_unix_s: u64,
     /// The machine on which it ran; empty until the caller fills it in.

@@ -39,8 +39,8 @@ pub async fn run(
     plan.check()?;
     let request = request(&target)?;
     let period = Duration::from_secs_f64(plan.period_s);
-    if speech.longest() >= period {
-        return Err(LoadError::TooOften { period, speech: speech.longest() });
+    if speech.mean() >= period {
+        return Err(LoadError::TooOften { period, speech: speech.mean() });
     }
     if request.uri().scheme_str() == Some("wss") {
         // It fails when a provider is installed already, and then that one is used.
@@ -76,6 +76,7 @@ pub async fn run(
     let totals = last.since(&first, first.server(), 0);
     Ok(Report {
         kind: plan.kind,
+        speech_share_wanted: speech.mean().as_secs_f64() / plan.period_s,
         target: public_url(&setup.target.url),
         protocol: setup.target.protocol,
         started_unix_s: started,
@@ -176,10 +177,11 @@ impl<S: Fn() -> Option<ServerUsage>, P: FnMut(&Window)> Test<'_, S, P> {
         }
     }
 
-    /// Ends all calls, and waits for the replies that are still outstanding.
+    /// Ends all calls, and waits for the replies that are still outstanding. A question and the wait for its reply take a period each
+    /// at most.
     async fn drain(&mut self, n: usize, idle: Option<ServerUsage>) {
         self.calls.clear();
-        let end = Instant::now() + self.setup.period + CONNECT_LIMIT;
+        let end = Instant::now() + self.setup.period * 2 + CONNECT_LIMIT;
         loop {
             let window_end = self.window_end(end);
             let tasks = &mut self.tasks;

@@ -11,7 +11,7 @@ use super::report::{Figures, Percentiles, ServerFigures};
 use super::usage::{ServerUsage, own_cpu_s};
 
 /// Number of variants of [`Count`].
-const COUNTS: usize = Count::Frames as usize + 1;
+const COUNTS: usize = Count::LateFrames as usize + 1;
 /// Number of variants of [`Span`].
 const SPANS: usize = Span::Late as usize + 1;
 
@@ -34,8 +34,18 @@ pub(super) enum Count {
     Interruptions,
     /// Interrupted replies that stopped.
     Honoured,
+    /// Questions that were asked later than planned, because the caller still waited for a reply or heard one.
+    Delayed,
+    /// Replies, greetings and the like that callers began to hear.
+    Replies,
     /// Frames of 20 ms that were sent.
     Frames,
+    /// Frames in which the caller spoke.
+    Spoken,
+    /// Frames while which the caller heard the agent.
+    Heard,
+    /// Frames that the load generator itself got to more than a frame too late.
+    LateFrames,
 }
 
 /// The spans of time that a load test measures.
@@ -43,6 +53,8 @@ pub(super) enum Count {
 pub(super) enum Span {
     /// Time from when the last sample of a question was due until the first audio of its reply came.
     Latency,
+    /// Length of a question that was asked.
+    Question,
     /// Time from the beginning of an interruption until the reply was silent.
     Stop,
     /// Silence within a reply because its audio came too late.
@@ -91,6 +103,14 @@ impl Tally {
 
     pub(super) fn record(&self, what: Span, span: Duration) {
         self.spans[what as usize].record(span);
+    }
+
+    /// Counts how late the load generator itself got to a frame.
+    pub(super) fn late(&self, late: Duration) {
+        self.record(Span::Late, late);
+        if late > FRAME {
+            self.count(Count::LateFrames);
+        }
     }
 
     pub(super) fn fail(&self, failure: Failure) {
@@ -156,9 +176,11 @@ impl Reading {
     /// The figures since `earlier`. `idle` is what the server used without calls, and `calls` is how many are connected now.
     pub(super) fn since(&self, earlier: &Self, idle: Option<ServerUsage>, calls: usize) -> Figures {
         let count = |what: Count| self.counts[what as usize] - earlier.counts[what as usize];
-        let spans =
-            |what: Span| Percentiles::of(&self.spans[what as usize].since(&earlier.spans[what as usize]));
-        let call_seconds = count(Count::Frames) as f64 * FRAME.as_secs_f64();
+        let since = |what: Span| self.spans[what as usize].since(&earlier.spans[what as usize]);
+        let spans = |what: Span| Percentiles::of(&since(what));
+        let seconds = |what: Count| count(what) as f64 * FRAME.as_secs_f64();
+        let call_seconds = seconds(Count::Frames);
+        let questions = since(Span::Question);
         let per_call_second = |before: f64, after: f64| {
             (call_seconds > 0.0).then(|| (after - before).max(0.0) * 1_000.0 / call_seconds)
         };
@@ -176,12 +198,21 @@ impl Reading {
             turns: count(Count::Answered) + count(Count::Missed),
             answered: count(Count::Answered),
             missed: count(Count::Missed),
+            turns_delayed: count(Count::Delayed),
             busy: count(Count::Busy),
             connect_failed: count(Count::ConnectFailed),
             hung_up: count(Count::HungUp),
             protocol_errors: count(Count::Protocol),
             interruptions: count(Count::Interruptions),
             interruptions_honoured: count(Count::Honoured),
+            questions: questions.count(),
+            question_mean_s: questions.mean().as_secs_f64(),
+            caller_speech_share: ratio(seconds(Count::Spoken), call_seconds),
+            replies_heard: count(Count::Replies),
+            reply_mean_s: ratio(seconds(Count::Heard), count(Count::Replies) as f64),
+            agent_speech_share: ratio(seconds(Count::Heard), call_seconds),
+            frames: count(Count::Frames),
+            frames_late: count(Count::LateFrames),
             latency: spans(Span::Latency),
             interruption_stop: spans(Span::Stop),
             gaps: spans(Span::Gap),
@@ -191,4 +222,9 @@ impl Reading {
             generator_cpu_ms_per_call_second: own_cpu.and_then(|(then, now)| per_call_second(then, now)),
         }
     }
+}
+
+/// `part` of `whole`; zero when there is no whole.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }

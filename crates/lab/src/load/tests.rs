@@ -15,20 +15,21 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// A WAV file of a tone and then silence.
-pub(super) fn tone(loud_ms: usize, silent_ms: usize) -> Vec<u8> {
+/// A WAV file of silence, a tone and silence again.
+pub(super) fn tone(before_ms: usize, loud_ms: usize, after_ms: usize) -> Vec<u8> {
+    let silence = |ms: usize| std::iter::repeat_n(0, ms * 16);
     let tone = (0..loud_ms * 16).map(|n| ((n as f64 * 0.3).sin() * 9_000.0) as i16);
-    let samples: Vec<i16> = tone.chain(std::iter::repeat_n(0, silent_ms * 16)).collect();
+    let samples: Vec<i16> = silence(before_ms).chain(tone).chain(silence(after_ms)).collect();
     encode_file(FileFormat::Wav, &AudioChunk::new(SampleRate::HZ_16000, samples)).expect("WAV")
 }
 
 fn speech() -> Arc<Speech> {
-    Arc::new(Speech::new(&[tone(200, 100), tone(300, 0)]).expect("speech"))
+    Arc::new(Speech::new(&[tone(0, 200, 100), tone(100, 300, 0)]).expect("speech"))
 }
 
 /// A few callers who speak every 1.5 s.
 fn plan(calls: usize, duration: Duration) -> Plan {
-    Plan { window_s: 0.5, ..Plan::sustained(calls, calls as f64 / 1.5, duration) }
+    Plan { window_s: 0.5, ..Plan::sustained(calls, 1.5, duration) }
 }
 
 async fn test(server: &Server, plan: Plan) -> Report {
@@ -49,6 +50,21 @@ async fn latency_is_what_the_server_takes() {
     let answered: u64 = report.windows.iter().map(|window| window.figures.answered).sum();
     assert_eq!(answered, figures.answered, "windows are parts of the whole");
     assert!(report.windows.iter().any(|window| window.calls_up == 6));
+}
+
+#[tokio::test]
+async fn callers_speak_as_much_of_the_time_as_planned() {
+    let server = Server::start(Behaviour::Answer(ms(100))).await;
+    let period_s = speech().period_s(SPEECH_SHARE);
+    let plan = Plan { window_s: 0.5, ..Plan::sustained(8, period_s, ms(4_000)) };
+    let report = test(&server, plan).await;
+    let figures = &report.levels[0].figures;
+    assert!((report.speech_share_wanted - SPEECH_SHARE).abs() < 1e-9, "{}", report.speech_share_wanted);
+    assert!((0.3..0.42).contains(&figures.caller_speech_share), "{figures:?}");
+    assert!((0.19..0.33).contains(&figures.question_mean_s), "{figures:?}");
+    assert!((0.08..0.12).contains(&figures.reply_mean_s), "{figures:?}");
+    assert!((0.05..0.25).contains(&figures.agent_speech_share), "{figures:?}");
+    assert!(figures.frames > 8 * 150, "{figures:?}");
 }
 
 #[tokio::test]
@@ -81,6 +97,7 @@ async fn a_stall_is_in_the_latency_of_the_turns_due_in_it() {
         "whose fault it was is told: {:?}",
         report.totals.lateness
     );
+    assert!((10 * 40..=report.totals.frames).contains(&report.totals.frames_late), "{:?}", report.totals);
     assert_eq!(report.totals.missed, 0);
 }
 
@@ -142,7 +159,7 @@ async fn turns_without_a_reply_are_missed_and_the_test_ends() {
 #[tokio::test]
 async fn a_stress_test_finds_what_a_server_holds_and_how_it_recovers() {
     let server = Server::start(Behaviour::Room { calls: 5, delay: ms(100) }).await;
-    let mut plan = Plan { period_s: 1.0, window_s: 0.5, ..Plan::stress(2, 2, ms(1_500), 20) };
+    let mut plan = Plan { window_s: 0.5, ..Plan::stress(2, 2, ms(1_500), 20, 1.0) };
     for phase in &mut plan.phases {
         phase.duration_s = phase.duration_s.min(1.0);
     }
@@ -167,7 +184,7 @@ async fn a_stress_test_finds_what_a_server_holds_and_how_it_recovers() {
 #[tokio::test]
 async fn questions_longer_than_their_time_are_refused() {
     let target = Target::new("ws://h", None);
-    let plan = Plan::sustained(10, 100.0, ms(1_000));
+    let plan = Plan::sustained(10, 0.1, ms(1_000));
     let error = run(target, plan, speech(), || None, |_| ()).await.expect_err("too often");
     assert!(matches!(error, LoadError::TooOften { .. }), "{error}");
 }
@@ -179,7 +196,7 @@ fn cost_of_a_caller() {
     let calls = std::env::var("CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(1_000);
     let (url, server) = server::sink_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let plan = Plan::sustained(calls, calls as f64 / 10.0, Duration::from_secs(20));
+    let plan = Plan::sustained(calls, 10.0, Duration::from_secs(20));
     let report = runtime.block_on(run(Target::new(url, None), plan, speech(), || None, |_| ()));
     drop(server);
     let report = report.expect("a sensible test");

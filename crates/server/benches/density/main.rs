@@ -1,9 +1,10 @@
 //! How many calls one small machine holds: `cargo bench -p antiphon-server --bench density [-- CALLS...]`.
 //!
 //! Starts a fresh server for each number of calls, with `sim` language and speech engines and the real voice activity
-//! detector, and loads it over Twilio Media Streams with real speech, open loop: `antiphon load` at fixed levels.
-//! Latency is from the moment the last speech sample was due to be sent until the first reply audio arrives; the
-//! floor is the configured silence plus the simulated delays. Client and server share the machine.
+//! detector, and loads it over Twilio Media Streams with real speech: `antiphon load` at fixed levels. Callers speak
+//! 38.5 % of the time (ITU-T P.59), and replies are 2 s long. Latency is from the moment the last speech sample was due
+//! to be sent until the first reply audio arrives; the floor is the configured silence plus the simulated delays.
+//! Client and server share the machine.
 
 #[path = "../support/server.rs"]
 mod server;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_lab::load::{self, Figures, Plan, ServerUsage, Speech, Target};
+use antiphon_lab::load::{self, Figures, Plan, SPEECH_SHARE, ServerUsage, Speech, Target};
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -22,8 +23,6 @@ use server::Server;
 
 /// How long each level lasts.
 const HELD: Duration = Duration::from_secs(24);
-/// Seconds from one turn to the next: the clip (3 s), the silence and the reply (2 s), and a pause.
-const TURN_EVERY: f64 = 8.0;
 
 fn main() -> ExitCode {
     let calls: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
@@ -54,6 +53,11 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
         "CPU ms/call-s",
         "KB/call",
         "errors",
+        "gaps",
+        "callers speak %",
+        "agent speaks %",
+        "reply s",
+        "late frames",
         "late p99 ms",
     ]);
     for column in table.column_iter_mut() {
@@ -74,7 +78,7 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
 }
 
 async fn level(server: &Server, speech: Arc<Speech>, calls: usize) -> anyhow::Result<Vec<String>> {
-    let plan = Plan::sustained(calls, calls as f64 / TURN_EVERY, HELD);
+    let plan = Plan::sustained(calls, speech.period_s(SPEECH_SHARE), HELD);
     let target = Target::new(server.socket("/telephony/twilio/media"), None);
     let failed = Cell::new(None);
     let usage = || match server.usage() {
@@ -89,7 +93,18 @@ async fn level(server: &Server, speech: Arc<Speech>, calls: usize) -> anyhow::Re
         return Err(error);
     }
     let held = report.levels.first().context("the level was not reached")?;
-    let Figures { turns, latency, lateness, server, .. } = &held.figures;
+    let Figures {
+        turns,
+        latency,
+        lateness,
+        server,
+        gaps,
+        caller_speech_share,
+        agent_speech_share,
+        reply_mean_s,
+        frames_late,
+        ..
+    } = &held.figures;
     let used = server.context("the server's use is not known")?;
     Ok(vec![
         calls.to_string(),
@@ -101,6 +116,11 @@ async fn level(server: &Server, speech: Arc<Speech>, calls: usize) -> anyhow::Re
         format!("{:.2}", used.cpu_ms_per_call_second.unwrap_or(f64::NAN)),
         format!("{:.0}", used.bytes_per_call.unwrap_or(f64::NAN) / 1_024.0),
         format!("{}", held.figures.missed + held.figures.failed()),
+        gaps.count.to_string(),
+        format!("{:.1}", caller_speech_share * 100.0),
+        format!("{:.1}", agent_speech_share * 100.0),
+        format!("{reply_mean_s:.1}"),
+        frames_late.to_string(),
         format!("{:.1}", lateness.p99_ms),
     ])
 }

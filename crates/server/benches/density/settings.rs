@@ -6,11 +6,13 @@ const STT_MS: u64 = 100;
 const FIRST_TOKEN_MS: u64 = 200;
 const TOKEN_MS: u64 = 10;
 const FIRST_AUDIO_MS: u64 = 80;
-/// How many tokens the simulated text needs for its first clause.
-const FIRST_CLAUSE_TOKENS: u64 = 8;
+/// Tokens of a reply. Its text is one clause, because the simulated voice speaks each clause for [`REPLY_MS`].
+const TOKENS: u64 = 9;
+/// Length of a reply's audio, in milliseconds.
+const REPLY_MS: u64 = 2_000;
 /// The lowest possible latency: no overhead at all, and all stages one after the other.
 pub(crate) const FLOOR_MS: u64 =
-    SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * FIRST_CLAUSE_TOKENS + FIRST_AUDIO_MS;
+    SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * (TOKENS - 1) + FIRST_AUDIO_MS;
 
 /// The configuration of the servers that are loaded, with simulated engines for all stages but VAD.
 pub(crate) fn settings() -> String {
@@ -31,12 +33,12 @@ text = "What is the status of my order?"
 engine = "sim"
 first_token_ms = {FIRST_TOKEN_MS}
 token_ms = {TOKEN_MS}
-tokens = 20
-text = "Your order has been shipped and will arrive, if nothing happens on the way, on Thursday before noon."
+tokens = {TOKENS}
+text = "Your order will arrive here on Thursday before noon."
 [tts]
 engine = "sim"
 first_audio_ms = {FIRST_AUDIO_MS}
-audio_ms = 2000
+audio_ms = {REPLY_MS}
 realtime = true
 [embed]
 engine = "sim"

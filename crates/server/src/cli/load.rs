@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use antiphon_audio::{FileFormat, encode_file};
 use antiphon_core::{AudioChunk, Requester, SpeechRequest};
-use antiphon_lab::load::{self, Figures, Plan, Report, ServerUsage, Speech, Target, Window, html};
+use antiphon_lab::load::{
+    self, Figures, Plan, Report, SPEECH_SHARE, ServerUsage, Speech, Target, Window, html,
+};
 use antiphon_stack::config::Config;
 use antiphon_stack::{self as stack, machine};
 use antiphon_telemetry::Store;
@@ -28,13 +30,18 @@ const QUESTIONS: [&str; 4] = [
     "I would like to change my address.",
     "Do you have a table for two people tomorrow evening at eight o'clock?",
 ];
+/// Calls of a sustained load when none are given.
+const SUSTAINED_CALLS: usize = 100;
+/// Share of late frames above which the report says that the load generator is the bottleneck: then the 99th percentile of its
+/// lateness is over a frame.
+const LATE_SHARE: f64 = 0.01;
 /// How often the server is asked for its use of CPU and memory.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Load the running server, or any other, with calls that really speak.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  antiphon load sustained --calls 100 --rate 10 --duration 3600 --out sustained.json\n  \
+    after_help = "Examples:\n  antiphon load sustained --calls 100 --duration 3600 --out sustained.json\n  \
     antiphon load spike --calls 10 --to 500 --ramp 60 --duration 300\n  antiphon load stress --step 50 --save\n  \
     antiphon load sustained --url wss://voice.example.com/telephony/twilio/media --calls 20 --rate 2"
 )]
@@ -63,7 +70,8 @@ struct Common {
     /// Calls at a time. For a spike: before the spike. For a stress test: at the beginning.
     #[arg(long, value_name = "N")]
     calls: Option<usize>,
-    /// Questions per second, of all calls together. When missing: each call asks a question every 10 s.
+    /// Questions per second, of all calls together. When missing: as many as make each caller speak 38.5 % of the time, as people
+    /// do on the telephone (ITU-T P.59).
     #[arg(long, value_name = "R")]
     rate: Option<f64>,
     /// How long the load lasts. For a spike: how long it is held. For a stress test: how long each step is held.
@@ -127,10 +135,10 @@ pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
     if save && common.url.is_some() {
         bail!("--save keeps what this machine's own server holds: leave out --url");
     }
-    let plan = plan(&arguments.shape)?;
+    let speech = Arc::new(speech(common, config)?);
+    let plan = plan(&arguments.shape, speech.period_s(SPEECH_SHARE))?;
     // A single thread, because a load generator that fills all cores measures itself.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let speech = Arc::new(speech(common, config)?);
     let report = runtime.block_on(async {
         let key = common.key.clone();
         let key = key.or_else(|| config.server.api_keys.first().map(|key| key.reveal().to_owned()));
@@ -164,32 +172,38 @@ pub(super) fn run(arguments: &LoadArguments, config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn plan(shape: &Shape) -> Result<Plan> {
+/// The plan that was asked for. `usual_s` is the time from one question of a caller to its next if no rate was given.
+fn plan(shape: &Shape, usual_s: f64) -> Result<Plan> {
     let seconds = |given: Option<f64>, usual: f64| {
         Duration::try_from_secs_f64(given.unwrap_or(usual))
             .context("a duration is not a number of seconds from 0")
     };
     let (plan, common) = match shape {
         Shape::Sustained(common) => {
-            let calls = common.calls.unwrap_or(100);
-            let rate = common.rate.unwrap_or(calls as f64 / 10.0);
-            (Plan::sustained(calls, rate, seconds(common.duration, 300.0)?), common)
+            let calls = common.calls.unwrap_or(SUSTAINED_CALLS);
+            let period_s = period_s(common, Some(SUSTAINED_CALLS), usual_s)?;
+            (Plan::sustained(calls, period_s, seconds(common.duration, 300.0)?), common)
         }
         Shape::Spike(Spike { common, to, ramp }) => {
             let ramp = seconds(Some(*ramp), 60.0)?;
-            (Plan::spike(common.calls.unwrap_or(10), *to, ramp, seconds(common.duration, 300.0)?), common)
+            let (calls, hold) = (common.calls.unwrap_or(10), seconds(common.duration, 300.0)?);
+            (Plan::spike(calls, *to, ramp, hold, period_s(common, None, usual_s)?), common)
         }
         Shape::Stress(Stress { common, step, max, .. }) => {
             let start = common.calls.unwrap_or(*step);
-            (Plan::stress(start, *step, seconds(common.duration, 30.0)?, *max), common)
+            let hold = seconds(common.duration, 30.0)?;
+            (Plan::stress(start, *step, hold, *max, period_s(common, None, usual_s)?), common)
         }
     };
-    let period_s = match (shape, common.rate, common.calls) {
-        (Shape::Sustained(_), ..) | (_, None, _) => plan.period_s,
-        (_, Some(rate), Some(calls)) => calls as f64 / rate,
-        (_, Some(_), None) => bail!("--rate is of all calls together: give --calls too"),
-    };
-    Ok(Plan { period_s, interruptions: common.interruptions, limit_ms: common.limit_ms, ..plan })
+    Ok(Plan { interruptions: common.interruptions, limit_ms: common.limit_ms, ..plan })
+}
+
+/// The time from one question of a caller to its next: as the rate says, or `usual_s`. `calls` stands in where no number of calls is
+/// given.
+fn period_s(common: &Common, calls: Option<usize>, usual_s: f64) -> Result<f64> {
+    let Some(rate) = common.rate else { return Ok(usual_s) };
+    let calls = common.calls.or(calls).context("--rate is of all calls together: give --calls too")?;
+    Ok(calls as f64 / rate)
 }
 
 fn own_socket(config: &Config) -> String {
@@ -290,13 +304,18 @@ fn figures(report: &Report) -> String {
             "P95 MS",
             "P99 MS",
             "ERRORS",
+            "MISSED",
+            "BUSY",
             "GAPS",
+            "CALLERS SPEAK",
+            "AGENT SPEAKS",
             "CPU MS/CALL-S",
             "KIB/CALL",
+            "LATE FRAMES",
             "LATE P99 MS",
             "",
         ],
-        0..10,
+        0..15,
     );
     let all =
         (report.plan.phases.iter().map(|phase| phase.to).max().unwrap_or_default(), &report.totals, "all");
@@ -315,19 +334,47 @@ fn figures(report: &Report) -> String {
             format!("{:.0}", figures.latency.p95_ms),
             format!("{:.0}", figures.latency.p99_ms),
             format!("{:.2} %", figures.error_share() * 100.0),
+            figures.missed.to_string(),
+            figures.busy.to_string(),
             figures.gaps.count.to_string(),
+            percent(figures.caller_speech_share),
+            percent(figures.agent_speech_share),
             optional(server.and_then(|server| server.cpu_ms_per_call_second)),
             optional(server.and_then(|server| server.bytes_per_call).map(|bytes| bytes / 1_024.0)),
+            figures.frames_late.to_string(),
             format!("{:.1}", figures.lateness.p99_ms),
             mark.to_owned(),
         ]);
     }
-    let mut lines = vec![table.to_string()];
+    let mut lines = vec![table.to_string(), conversation(report)];
     lines.extend(report.capacity.map(|calls| format!("holds {calls} calls")));
     lines.extend(report.breaking_point.map(|calls| format!("breaks at {calls} calls")));
     lines.extend(report.recovery_s.map(|seconds| format!("well again after {seconds:.1} s")));
     lines.extend(report.first_failure.as_ref().map(|failure| format!("the first failure: {failure}")));
+    lines.extend(report.levels.iter().find(|level| level.figures.late_share() > LATE_SHARE).map(|level| {
+        format!(
+            "from {} calls on the load generator measures itself: {} of its frames were late; run it on another machine",
+            level.calls,
+            percent(level.figures.late_share())
+        )
+    }));
     lines.join("\n")
+}
+
+/// How the callers and the agent spoke, in one line. It is of the whole test, with the times in which calls begin and end.
+fn conversation(report: &Report) -> String {
+    let Figures { caller_speech_share, agent_speech_share, question_mean_s, reply_mean_s, .. } =
+        report.totals;
+    format!(
+        "in the whole test callers spoke {} of the time ({} wanted), {question_mean_s:.1} s a question; the agent {}, {reply_mean_s:.1} s a reply",
+        percent(caller_speech_share),
+        percent(report.speech_share_wanted),
+        percent(agent_speech_share),
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 async fn keep(config: &Config, report: &Report) -> Result<()> {
@@ -346,6 +393,38 @@ async fn keep(config: &Config, report: &Report) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn common(calls: Option<usize>, rate: Option<f64>) -> Common {
+        Common {
+            url: None,
+            calls,
+            rate,
+            duration: Some(60.0),
+            key: None,
+            speech: Vec::new(),
+            interruptions: 0.0,
+            limit_ms: 2_000.0,
+            out: None,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn callers_ask_as_often_as_people_speak_unless_a_rate_is_given() {
+        let sustained =
+            |calls, rate| plan(&Shape::Sustained(common(calls, rate)), 7.5).map(|plan| plan.period_s);
+        assert_eq!(sustained(Some(20), None).expect("a plan"), 7.5);
+        assert_eq!(sustained(Some(20), Some(2.0)).expect("a plan"), 10.0);
+        assert_eq!(sustained(None, Some(10.0)).expect("a plan"), 10.0);
+        let stress = |calls, rate| {
+            let stress = Stress { common: common(calls, rate), step: 50, max: 100, save: false };
+            plan(&Shape::Stress(stress), 7.5).map(|plan| plan.period_s)
+        };
+        assert_eq!(stress(None, None).expect("a plan"), 7.5);
+        assert_eq!(stress(Some(50), Some(10.0)).expect("a plan"), 5.0);
+        let error = stress(None, Some(10.0)).expect_err("of how many calls?");
+        assert!(error.to_string().contains("--calls"), "{error}");
+    }
 
     #[test]
     fn what_the_server_uses_is_found_among_its_metrics() {

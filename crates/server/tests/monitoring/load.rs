@@ -10,7 +10,7 @@ async fn load(place: &Place, url: &str, speech: &str, arguments: &[&str]) -> Val
     let arguments: Vec<&str> = ["load"].iter().chain(arguments).chain(&common).copied().collect();
     let (code, table, error) = place.run(&arguments).await;
     assert_eq!(code, Some(0), "{error}");
-    assert!(table.contains("P95 MS"), "{table}");
+    assert!(table.contains("P95 MS") && table.contains("callers spoke"), "{table}");
     let html = std::fs::read_to_string(place.path("load.html")).expect("a page");
     assert!(html.contains("<svg"), "with plots");
     serde_json::from_str(&std::fs::read_to_string(out).expect("written")).expect("JSON")
@@ -36,6 +36,12 @@ async fn calls_that_really_speak_are_answered_and_those_over_the_limit_hear_that
         totals["latency"]["p50_ms"].as_f64().is_some_and(|ms| ms > 300.0),
         "silence comes first: {totals}"
     );
+    let number = |name: &str| totals[name].as_f64().expect("a number");
+    let (spoken, wanted) = (number("caller_speech_share"), report["speech_share_wanted"].as_f64());
+    assert!(wanted.is_some_and(|wanted| (0.1..=wanted * 1.2).contains(&spoken)), "{spoken} of {wanted:?}");
+    assert!(number("question_mean_s") > 0.5 && number("questions") >= number("answered"), "{totals}");
+    assert!(number("reply_mean_s") > 0.1 && number("agent_speech_share") > 0.0, "{totals}");
+    assert!(number("frames") > 4.0 * 14.0 * 40.0 && number("frames_late") < number("frames"), "{totals}");
     assert!(totals["server"]["resident_bytes"].as_u64() > Some(1 << 20), "{totals}");
     assert!(report["machine"].as_str().is_some_and(|machine| machine.contains("cores")), "{report}");
 

@@ -18,6 +18,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use crate::load::Protocol;
 
+/// The most that a mu-law sample of noise is away from zero, in the 127 steps of each side.
+const NOISE_STEPS: u8 = 8;
+
 /// How the server behaves.
 #[derive(Clone, Copy)]
 pub(super) enum Behaviour {
@@ -122,7 +125,6 @@ impl ServerState {
         if let Behaviour::Nonsense = self.behaviour {
             socket.send(Message::text("nonsense")).await.ok()?;
         }
-        let silence = STANDARD.encode([0xff; 160]);
         let begun = Instant::now();
         let (mut was_loud, mut answer_at, mut heard) = (false, None::<Instant>, Instant::now());
         loop {
@@ -134,8 +136,7 @@ impl ServerState {
                         return Some(());
                     }
                     let text = message.to_text().ok()?;
-                    let is_audio = text.contains("payload") || text.contains("append");
-                    let loud = is_audio && !text.contains(&silence);
+                    let loud = is_loud(text)?;
                     if was_loud && !loud {
                         heard = Instant::now();
                         answer_at = self.delay().map(|delay| heard + delay);
@@ -176,6 +177,17 @@ impl ServerState {
             sleep_until(self.start + until).await;
         }
     }
+}
+
+/// Whether a message holds speech; `None` if it is no JSON.
+fn is_loud(message: &str) -> Option<bool> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let Some(payload) = message["media"]["payload"].as_str().or(message["audio"].as_str()) else {
+        return Some(false);
+    };
+    let mulaw = STANDARD.decode(payload).ok()?;
+    // All bits are inverted, and the highest is the sign.
+    Some(mulaw.iter().any(|byte| !byte & 0x7f > NOISE_STEPS))
 }
 
 /// The messages of a reply of 100 ms: its audio and its end.
