@@ -81,6 +81,11 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// For how long the audio of a call that waits longest has waited, now. People hear when it is late, whatever engines there are.
+    fn frame_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// For how long the request of a live turn that waits longest has waited, now.
     fn live_wait(&self) -> Duration {
         Duration::ZERO

@@ -1,10 +1,10 @@
 //! Strain: whether this machine keeps up with the calls it has.
 //!
 //! A limit on calls is a guess about calls and machines that nobody has seen yet. What happens now is none: a task that is woken every
-//! [`FRAME`] sees how late it is, and as late are the frames of every call; and requests of live turns that wait long for an engine
-//! show that the engine has no room. Either refuses newcomers, so that those who are in keep their latency. Gaps in the audio that
-//! callers hear are no third sign: those that this machine causes are seen as late frames or waiting requests before, and those
-//! of a vendor do not go away when callers are refused.
+//! [`FRAME`] sees how late it is, and as late are the frames of every call, which then wait for voice activity detection; and
+//! requests of live turns that wait long for an engine show that the engine has no room. Either refuses newcomers, so that those
+//! who are in keep their latency. Gaps in the audio that callers hear are no third sign: those that this machine causes are seen as
+//! late frames or waiting requests before, and those of a vendor do not go away when callers are refused.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ pub const FRAME: Duration = Duration::from_millis(20);
 const MEMORY: Duration = Duration::from_secs(1);
 /// With frames so late on average newcomers are refused. A turn passes through about ten tasks from the last frame of speech to the first
 /// one of the reply, so it is a tenth of a second later then.
-const OVERLOADED: Duration = Duration::from_millis(10);
+const OVERLOADED: Duration = Duration::from_millis(8);
 /// With frames so late on average newcomers are admitted one after another, because it shows only after some seconds what they cost.
-const TENSE: Duration = Duration::from_millis(4);
+const TENSE: Duration = Duration::from_millis(3);
 /// The most that one measurement counts. A machine that pauses once, such as a laptop that was closed, is not overloaded.
 const LATEST: Duration = Duration::from_millis(80);
 /// Newcomers are refused while a request of a live turn has waited so long for an engine. Somebody waits in silence all this time.

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Stage};
 use antiphon_core::{BoxStream, Error, Result, Vad, VadStream, VoiceProbability};
@@ -32,6 +33,7 @@ pub struct SileroVad {
 
 /// The measurements of the detector, for all calls.
 struct Activity {
+    ready: Arc<Ready>,
     /// Duration of a batch.
     run: Stage,
     /// Windows that were run.
@@ -45,6 +47,10 @@ impl Component for Activity {
 
     fn stages(&self) -> Vec<&Stage> {
         vec![&self.run]
+    }
+
+    fn frame_wait(&self) -> Duration {
+        self.ready.wait()
     }
 
     fn counters(&self) -> Vec<Counter> {
@@ -68,7 +74,8 @@ impl SileroVad {
         let session = runtime.session(model)?;
         let ready = Arc::new(Ready::default());
         let calls = ready.clone();
-        let activity = Arc::new(Activity { run: Stage::new("batch"), windows: AtomicU64::new(0) });
+        let (run, windows) = (Stage::new("batch"), AtomicU64::new(0));
+        let activity = Arc::new(Activity { ready: ready.clone(), run, windows });
         let measured = activity.clone();
         let thread = std::thread::Builder::new()
             .name("vad".to_owned())

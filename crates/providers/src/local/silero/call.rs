@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::{MediaTime, SampleRate, VadStream, VoiceProbability, lock};
@@ -30,14 +31,20 @@ pub(super) struct Ready {
 
 #[derive(Default)]
 struct ReadyCalls {
-    waiting: VecDeque<Arc<Mutex<Call>>>,
+    /// Each with the time since which it waits.
+    waiting: VecDeque<(Instant, Arc<Mutex<Call>>)>,
     stopping: bool,
 }
 
 impl Ready {
     /// Queues a call that has a window for the model.
     pub(super) fn push(&self, call: Arc<Mutex<Call>>) {
-        lock(&self.calls).waiting.push_back(call);
+        lock(&self.calls).waiting.push_back((now(), call));
+    }
+
+    /// For how long the window that waits longest has waited.
+    pub(super) fn wait(&self) -> Duration {
+        lock(&self.calls).waiting.front().map_or(Duration::ZERO, |(since, _)| now() - *since)
     }
 
     /// Fills `batch` with one window of each ready call, up to `most`; waits for the first. Returns false when the
@@ -52,7 +59,7 @@ impl Ready {
                 return false;
             }
             while batch.len() < most
-                && let Some(call) = calls.waiting.pop_front()
+                && let Some((_, call)) = calls.waiting.pop_front()
             {
                 let mut locked = lock(&call);
                 let next = locked.next();
@@ -71,6 +78,11 @@ impl Ready {
         lock(&self.calls).stopping = true;
         self.wake.notify_one();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// One call: its waiting windows and its state of the network.
