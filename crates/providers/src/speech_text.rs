@@ -17,7 +17,8 @@ mod words;
 
 pub use words::{cardinal, ordinal};
 
-/// Sentences longer than this, in bytes, are cut at a space, which limits one synthesis to about 15 s of speech.
+/// Sentences longer than this, in bytes, are cut at a space, which limits one synthesis to about 15 s of ordinary speech. A word
+/// stays whole: only its phonemes tell how long it is.
 const LONGEST: usize = 220;
 /// Sentences of at most this many bytes are joined with the next one: a voice needs some text for its intonation, and
 /// "Dr." is no sentence.

@@ -5,19 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt};
 use ort::session::Session;
 use ort::value::TensorRef;
 use serde::Deserialize;
 
+use super::phrases::{self, Script, Synthesis};
 use super::waveform::finish;
 use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
-use crate::speech_text::{normalise, sentences};
 
-/// Sentences of one request that are synthesised at the same time: the next one while the first is played.
-const AHEAD: usize = 2;
 /// Sample rate of the model's output.
 const RATE: SampleRate = SampleRate::HZ_24000;
 /// The most phonemes of one synthesis. A voice has one row of styles for each number of phonemes.
@@ -35,16 +33,16 @@ struct Vocabulary {
 /// The styles of a voice: one row of [`STYLE`] numbers for each number of phonemes.
 type Styles = Arc<[f32]>;
 
-/// One sentence to say.
-struct Sentence {
-    text: String,
+/// What a thread of the pool is to say, and how.
+struct Job {
+    script: Script,
     styles: Styles,
     speed: f32,
 }
 
 /// The Kokoro model with its voices.
 pub struct Kokoro {
-    run: Operation<Sentence, Vec<i16>>,
+    run: Operation<Job, Synthesis>,
     /// The default voice comes first.
     voices: Vec<Voice>,
     /// Those of each voice, in the order of `voices`.
@@ -77,10 +75,9 @@ impl Kokoro {
             let session = runtime.session(&model)?;
             Ok(Synthesiser { session, vocabulary: vocabulary.clone(), phonemizer: phonemizer.clone() })
         };
-        let run =
-            pool.operation("kokoro", 1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
-                sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
-            })?;
+        let run = pool.operation("kokoro", 1, open, |synthesiser: &mut Synthesiser, jobs: Vec<Job>| {
+            jobs.into_iter().map(|job| synthesiser.run(job)).collect()
+        })?;
         Ok(Self { run, voices, styles })
     }
 }
@@ -117,18 +114,28 @@ fn voices(folder: &Path) -> Result<Vec<(Voice, Styles)>> {
 }
 
 impl Synthesiser {
-    fn say(&mut self, sentence: &Sentence) -> Result<Vec<i16>> {
+    /// Says as much of a script as one synthesis may.
+    fn run(&mut self, job: Job) -> Result<Synthesis> {
+        let phonemes = match job.script {
+            Script::Sentence(text) => self.phonemizer.misaki(&text)?,
+            Script::Phonemes(phonemes) => phonemes,
+        };
+        // The row of styles for no phonemes comes first.
+        let (now, rest) = phrases::cut(&phonemes, phrases::longest(MAX_PHONEMES - 1, job.speed));
+        Ok(Synthesis { samples: self.say(now, &job.styles, job.speed)?, rest: rest.to_owned() })
+    }
+
+    fn say(&mut self, phonemes: &str, styles: &[f32], speed: f32) -> Result<Vec<i16>> {
         let failed = failed("Kokoro");
-        let phonemes = self.phonemizer.misaki(&sentence.text)?;
         let known = phonemes.chars().filter_map(|phoneme| self.vocabulary.vocab.get(&phoneme).copied());
-        let mut tokens: Vec<i64> = std::iter::once(0).chain(known.take(MAX_PHONEMES - 1)).collect();
+        let mut tokens: Vec<i64> = std::iter::once(0).chain(known).collect();
         let spoken = tokens.len() - 1;
         if !phonemes.chars().any(char::is_alphabetic) || spoken == 0 {
             return Ok(Vec::new());
         }
         tokens.push(0);
-        let style = &sentence.styles[spoken * STYLE..(spoken + 1) * STYLE];
-        let speed = [sentence.speed.clamp(0.25, 4.0)];
+        let style = &styles[spoken * STYLE..(spoken + 1) * STYLE];
+        let speed = [speed];
         let tokens = TensorRef::from_array_view(([1, tokens.len()], tokens.as_slice())).map_err(&failed)?;
         let style = TensorRef::from_array_view(([1, STYLE], style)).map_err(&failed)?;
         let speed = TensorRef::from_array_view(([1], speed.as_slice())).map_err(&failed)?;
@@ -150,13 +157,9 @@ impl Tts for Kokoro {
         let asked = self.voices.iter().position(|voice| Some(&voice.id) == request.voice.as_ref());
         let styles = self.styles[asked.unwrap_or(0)].clone();
         let (run, priority) = (self.run.clone(), request.priority);
-        let speed = request.speed * request.style.pace();
-        stream::iter(sentences(&normalise(&request.text)))
-            .map(move |text| run.run(Sentence { text, styles: styles.clone(), speed }, priority))
-            .buffered(AHEAD)
-            .try_filter(|samples| std::future::ready(!samples.is_empty()))
-            .map_ok(|samples| AudioChunk::new(RATE, samples))
-            .boxed()
+        let speed = phrases::speed(&request);
+        let say = move |script| run.run(Job { script, styles: styles.clone(), speed }, priority);
+        phrases::speak(&request.text, say).map_ok(|samples| AudioChunk::new(RATE, samples)).boxed()
     }
 }
 

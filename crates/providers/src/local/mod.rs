@@ -16,6 +16,7 @@ pub mod minilm;
 pub mod moonshine;
 pub mod onnx;
 pub mod phonemes;
+mod phrases;
 pub mod piper;
 pub mod silero;
 pub mod smart_turn;

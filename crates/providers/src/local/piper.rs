@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_core::{AudioChunk, BoxStream, Error, Result, SampleRate, SpeechRequest, Tts, TtsCard, Voice};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt};
 use ort::session::Session;
 use ort::value::TensorRef;
 use serde::Deserialize;
 
+use super::phrases::{self, Script, Synthesis};
 use super::waveform::finish;
 use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
-use crate::speech_text::{normalise, sentences};
 
-/// Sentences of one request that are synthesised at the same time: the next one while the first is played.
-const AHEAD: usize = 2;
+/// The most phonemes of one synthesis at the usual speed, which are about 10 s of speech. The longest ordinary sentence, of 220 letters,
+/// has fewer.
+const MAX_PHONEMES: usize = 400;
 
 /// What the voice's `.onnx.json` says.
 #[derive(Deserialize)]
@@ -48,15 +49,15 @@ struct EspeakSettings {
     voice: String,
 }
 
-/// One sentence to say.
-struct Sentence {
-    text: String,
+/// What a thread of the pool is to say, and how fast.
+struct Job {
+    script: Script,
     speed: f32,
 }
 
 /// A voice of Piper, a speech synthesiser that runs on the CPU.
 pub struct Piper {
-    run: Operation<Sentence, Vec<i16>>,
+    run: Operation<Job, Synthesis>,
     rate: SampleRate,
     voice: Voice,
 }
@@ -87,10 +88,9 @@ impl Piper {
             let session = runtime.session(&model)?;
             Ok(Synthesiser { session, settings: settings.clone(), phonemizer: phonemizer.clone() })
         };
-        let run =
-            pool.operation("piper", 1, open, |synthesiser: &mut Synthesiser, sentences: Vec<Sentence>| {
-                sentences.iter().map(|sentence| synthesiser.say(sentence)).collect()
-            })?;
+        let run = pool.operation("piper", 1, open, |synthesiser: &mut Synthesiser, jobs: Vec<Job>| {
+            jobs.into_iter().map(|job| synthesiser.run(job)).collect()
+        })?;
         Ok(Self { run, rate, voice })
     }
 }
@@ -137,16 +137,25 @@ impl Settings {
 }
 
 impl Synthesiser {
-    fn say(&mut self, sentence: &Sentence) -> Result<Vec<i16>> {
+    /// Says as much of a script as one synthesis may.
+    fn run(&mut self, job: Job) -> Result<Synthesis> {
+        let phonemes = match job.script {
+            Script::Sentence(text) => self.phonemizer.espeak(&text)?,
+            Script::Phonemes(phonemes) => phonemes,
+        };
+        let (now, rest) = phrases::cut(&phonemes, phrases::longest(MAX_PHONEMES, job.speed));
+        Ok(Synthesis { samples: self.say(now, job.speed)?, rest: rest.to_owned() })
+    }
+
+    fn say(&mut self, phonemes: &str, speed: f32) -> Result<Vec<i16>> {
         let failed = failed("Piper");
-        let phonemes = self.phonemizer.espeak(&sentence.text)?;
         if !phonemes.chars().any(char::is_alphabetic) {
             return Ok(Vec::new());
         }
         let settings = &self.settings;
-        let ids = settings.ids(&phonemes);
+        let ids = settings.ids(phonemes);
         let InferenceSettings { noise_scale, length_scale, noise_w } = settings.inference;
-        let scales = [noise_scale, length_scale / sentence.speed.clamp(0.25, 4.0), noise_w];
+        let scales = [noise_scale, length_scale / speed, noise_w];
         let lengths = [ids.len() as i64];
         let input = TensorRef::from_array_view(([1, ids.len()], ids.as_slice())).map_err(&failed)?;
         let lengths = TensorRef::from_array_view(([1], lengths.as_slice())).map_err(&failed)?;
@@ -167,11 +176,8 @@ impl Tts for Piper {
 
     fn speak(&self, request: SpeechRequest) -> BoxStream<'static, Result<AudioChunk>> {
         let (run, rate, priority) = (self.run.clone(), self.rate, request.priority);
-        let speed = request.speed * request.style.pace();
-        stream::iter(sentences(&normalise(&request.text)))
-            .map(move |text| run.run(Sentence { text, speed }, priority))
-            .buffered(AHEAD)
-            .try_filter(|samples| std::future::ready(!samples.is_empty()))
+        let speed = phrases::speed(&request);
+        phrases::speak(&request.text, move |script| run.run(Job { script, speed }, priority))
             .map_ok(move |samples| AudioChunk::new(rate, samples))
             .boxed()
     }
@@ -201,5 +207,6 @@ mod tests {
         let fast = say(text, 2.0).await;
         assert!(fast < 0.7 * length, "{fast} s at double speed");
         assert!(say("***", 1.0).await < 0.01);
+        assert!(say(&"W".repeat(100), 1.0).await > 10.0, "a word that is spelled is said to its end");
     }
 }

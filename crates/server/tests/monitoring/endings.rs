@@ -1,10 +1,13 @@
-//! Whether a call counts as completed or as lost, at every door.
+//! How calls end at every door: what the client is answered, and whether the call counts as completed or as lost.
 
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::program::{PATIENCE, Place, Program};
@@ -31,6 +34,13 @@ const DOORS: [(&str, &str, Option<&str>); 4] = [
     ),
 ];
 
+/// With these codes clients close: having done what they came for, leaving the page, for a reason of their own, and without one
+/// (RFC 6455, section 7.4).
+const CODES: [Option<CloseCode>; 4] =
+    [Some(CloseCode::Normal), Some(CloseCode::Away), Some(CloseCode::Library(4_000)), None];
+/// What a call can be asked over Realtime, where the agent does not speak first.
+const REPLY: &str = r#"{"type":"response.create","response":{"instructions":"Tell a story."}}"#;
+
 /// How a client may go.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
@@ -43,8 +53,6 @@ enum Ending {
 }
 
 async fn begin(server: &Program, path: &str, first: Option<&str>) -> Client {
-    use futures_util::SinkExt;
-
     let url = format!("{}{path}", server.url.replacen("http", "ws", 1));
     let (mut client, _) = connect_async(url).await.expect("connects");
     if let Some(first) = first {
@@ -96,6 +104,77 @@ async fn a_call_that_was_cut_off_is_lost_and_one_that_was_closed_is_completed() 
             let ended = format!("antiphon_calls_total{{transport=\"{door}\",outcome=\"{outcome}\"}} {count}");
             says(&server, &ended).await;
         }
+    }
+    server.stop().await;
+}
+
+/// When a client may close.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// Before it has sent anything.
+    Connected,
+    /// Once it has sent what begins a call.
+    Begun,
+    /// While the agent speaks.
+    Speaking,
+}
+
+/// A client of this door at this moment of a call.
+async fn client_at(server: &Program, door: (&str, &str, Option<&str>), moment: Moment) -> Client {
+    let (path, name, first) = door;
+    let mut client = begin(server, path, first.filter(|_| !matches!(moment, Moment::Connected))).await;
+    if matches!(moment, Moment::Speaking) {
+        if name == "realtime" {
+            client.send(Message::text(REPLY)).await.expect("sent");
+        }
+        let speaks = async {
+            while let Some(message) = client.next().await {
+                if is_audio(&message.expect("a message")) {
+                    return;
+                }
+            }
+            panic!("the server hung up");
+        };
+        tokio::time::timeout(PATIENCE, speaks).await.expect("it speaks in time");
+    }
+    client
+}
+
+/// Whether this is audio of the agent, at any door.
+fn is_audio(message: &Message) -> bool {
+    let text = message.to_text().unwrap_or_default();
+    let is_event = |kind: &str| text.contains(&format!("\"{kind}\""));
+    message.is_binary() || is_event("media") || is_event("response.output_audio.delta")
+}
+
+/// Closes the connection and reads to its end. Returns the code of the answer, if there was an answer and it has one.
+async fn close(client: &mut Client, code: Option<CloseCode>) -> Option<Option<CloseCode>> {
+    let frame = code.map(|code| CloseFrame { code, reason: "".into() });
+    client.close(frame).await.expect("sent");
+    let mut answered = None;
+    let ends = async {
+        while let Some(message) = client.next().await {
+            if let Message::Close(frame) = message.expect("no error") {
+                answered = Some(frame.map(|frame| frame.code));
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, ends).await.expect("it ends in time");
+    answered
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_is_answered_with_its_code_at_every_moment_of_a_call() {
+    let place = Place::new("[agent]\ngreeting = \"Welcome to our shop, and thank you for your call.\"\n");
+    let server = place.serve().await;
+    for door in DOORS {
+        for moment in [Moment::Connected, Moment::Begun, Moment::Speaking] {
+            for code in CODES {
+                let mut client = client_at(&server, door, moment).await;
+                assert_eq!(close(&mut client, code).await, Some(code), "{} {moment:?}", door.0);
+            }
+        }
+        says(&server, "antiphon_calls_active 0").await;
     }
     server.stop().await;
 }

@@ -17,6 +17,8 @@ use crate::support::{Server, agent, engines};
 
 /// The name by which browsers know the server.
 const NAME: &str = "voice.example.com";
+/// The subprotocols with which the talk page connects.
+const SUBPROTOCOLS: &str = "realtime, openai-insecure-api-key.k1";
 
 /// The status with which a WebSocket is answered.
 async fn status(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> u16 {
@@ -52,15 +54,18 @@ async fn the_talk_page_works_behind_a_proxy_and_for_no_other_site() {
             (&own, "https://evil.example", 403),
             (NAME, "https://voice.example.com:8443", 403),
         ] {
-            let headers = [
-                ("authorization", "Bearer k1"),
-                ("host", host),
-                ("origin", origin),
-                ("x-forwarded-host", NAME),
-                ("x-forwarded-proto", "https"),
-            ];
-            let answered = status(&server, "/talk/ws", &headers).await;
-            assert_eq!(answered, expected, "trusted: {trusted}, {host}, {origin}");
+            // A browser cannot set headers of a WebSocket, so the page sends the key as a subprotocol.
+            for key in [("authorization", "Bearer k1"), ("sec-websocket-protocol", SUBPROTOCOLS)] {
+                let headers = [
+                    key,
+                    ("host", host),
+                    ("origin", origin),
+                    ("x-forwarded-host", NAME),
+                    ("x-forwarded-proto", "https"),
+                ];
+                let answered = status(&server, "/talk/ws", &headers).await;
+                assert_eq!(answered, expected, "trusted: {trusted}, {host}, {origin}, {key:?}");
+            }
         }
         server.stop().await;
     }

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking and says so in print"
 )]
 
+mod keys;
 #[path = "../support/mod.rs"]
 mod support;
 mod telnyx;

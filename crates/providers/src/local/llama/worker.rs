@@ -41,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const IDLE_WAIT: Duration = Duration::from_mins(1);
 
 /// The llama.cpp back end: a process has one.
-fn backend() -> Result<&'static LlamaBackend> {
+pub(super) fn backend() -> Result<&'static LlamaBackend> {
     static BACKEND: OnceLock<std::result::Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
         let mut backend = LlamaBackend::init().map_err(|e| e.to_string())?;
