@@ -14,11 +14,11 @@ pub const FRAME: Duration = Duration::from_millis(20);
 const MEMORY: Duration = Duration::from_secs(1);
 /// With frames so late on average newcomers are refused. A turn passes through about ten tasks from the last frame of speech to the first
 /// one of the reply, so it is a tenth of a second later then.
-const OVERLOADED: Duration = Duration::from_millis(8);
+const OVERLOADED: Duration = Duration::from_millis(7);
 /// With frames so late on average newcomers are admitted one after another, because it shows only after some seconds what they cost.
 const TENSE: Duration = Duration::from_millis(3);
 /// The most that one measurement counts. A machine that pauses once, such as a laptop that was closed, is not overloaded.
-const LATEST: Duration = Duration::from_millis(80);
+const LATEST: Duration = Duration::from_millis(60);
 /// Newcomers are refused while a request of a live turn has waited so long for an engine. Somebody waits in silence all this time.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
@@ -83,9 +83,9 @@ mod tests {
     fn frames_that_are_late_refuse_newcomers_until_it_is_clearly_better() {
         let mut gauge = Gauge::default();
         assert_eq!(after(&mut gauge, 500, 2), Strain::Calm);
-        assert_eq!(after(&mut gauge, 500, 6), Strain::Tense);
+        assert_eq!(after(&mut gauge, 500, 5), Strain::Tense);
         assert_eq!(after(&mut gauge, 500, 20), Strain::Late);
-        assert_eq!(after(&mut gauge, 500, 7), Strain::Late, "hardly better");
+        assert_eq!(after(&mut gauge, 500, 5), Strain::Late, "hardly better");
         assert_eq!(after(&mut gauge, 500, 0), Strain::Calm);
     }
 
