@@ -102,7 +102,7 @@ async fn a_client_that_never_reads_is_dropped() {
 
 /// A person who never pauses is answered every two minutes, and no buffer grows.
 #[tokio::test]
-async fn half_an_hour_of_speech_without_a_pause_is_many_turns() {
+async fn ten_minutes_of_speech_without_a_pause_are_many_turns() {
     let server = Server::start(Settings::default());
     let mut client = Client::connect(&server, "").await;
     let detection = json!({ "type": "server_vad", "create_response": false });
@@ -110,7 +110,7 @@ async fn half_an_hour_of_speech_without_a_pause_is_many_turns() {
     client.update(json!({ "type": "realtime", "audio": { "input": input } })).await;
     client.events.clear();
     let minute = speech(60.0);
-    for n in 0..30 {
+    for n in 0..10 {
         client.appends(&minute).await;
         if n % 2 == 1 {
             client.until("conversation.item.input_audio_transcription.completed").await;
@@ -118,7 +118,7 @@ async fn half_an_hour_of_speech_without_a_pause_is_many_turns() {
     }
     let committed =
         client.events.iter().filter(|event| event["type"] == "input_audio_buffer.committed").count();
-    assert!((14..=16).contains(&committed), "{committed} turns");
+    assert!((4..=6).contains(&committed), "{committed} turns");
     let completed = client.events.last().unwrap()["transcript"].as_str().unwrap().split(' ').count();
     assert!((230..=242).contains(&completed), "{completed} words in two minutes");
 }
