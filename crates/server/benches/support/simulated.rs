@@ -1,4 +1,5 @@
-//! The server under test: simulated engines, real voice activity detection.
+//! The configuration of a server under test: simulated engines, real voice activity detection.
+#![allow(dead_code, reason = "each benchmark uses its share")]
 
 /// Length of the silence that ends a turn, in milliseconds.
 pub(crate) const SILENCE_MS: u64 = 500;
@@ -12,12 +13,10 @@ const FIRST_CLAUSE_TOKENS: u64 = 8;
 pub(crate) const FLOOR_MS: u64 =
     SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * FIRST_CLAUSE_TOKENS + FIRST_AUDIO_MS;
 
-/// The configuration of the servers that are loaded, with simulated engines for all stages but VAD.
+/// The configuration with simulated engines for all stages but VAD.
 pub(crate) fn settings() -> String {
     format!(
         r#"
-[server.limits]
-max_calls = 5000
 [vad]
 engine = "silero"
 [turn]
@@ -42,8 +41,6 @@ realtime = true
 engine = "sim"
 [cache]
 enabled = false
-[telemetry]
-log = "warn"
 "#
     )
 }
