@@ -1,66 +1,65 @@
-//! What strangers can do to the calls of others: `make attack`, or `cargo bench -p antiphon-server --bench attack
-//! [-- NAME] [--server PROGRAM]`.
+//! What strangers, bad luck and ordinary clients can do to callers: `make attack`, or `cargo bench -p antiphon-server --bench
+//! attack [-- SECTION | NAME] [--server PROGRAM]`.
 //!
-//! Each attack runs against a server of its own on this machine while four people talk to it. Its line tells the worst that
-//! happened to one of them, how much memory the server came to hold, and what the attacker was told. `--server` measures another
-//! build of the server. Everything is bounded: an attack lasts as long as the people's turns, and at most a minute.
+//! There are three sections. In A, four people talk to the server while a stranger asks too much of it; in B, strangers want to
+//! know what one person told or to be taken for another; in C, the language model misbehaves while four people talk. Each attack
+//! runs against a server of its own on this machine, and its line tells the worst that happened to a caller. A section is chosen by
+//! its letter, an attack by a part of its name. `--server` attacks another build of the server. Everything is bounded: an attack
+//! lasts as long as the people's turns, and at most two minutes.
 
-mod attacks;
+mod bytes;
+mod client;
+mod dead_air;
 #[path = "../support/people.rs"]
 mod people;
+mod phone;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/simulated.rs"]
+mod simulated;
 #[path = "../support/speaker.rs"]
 mod speaker;
+mod trust;
+mod upstream;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
+use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use attacks::{Attack, Engines};
-use people::{Turns, talk};
-use server::Server;
+use bytes::Overload;
+use dead_air::DeadAir;
 use speaker::Clip;
+use trust::Intrusion;
 
-/// Turns that each person takes beside an attack.
-const TURNS: usize = 2;
-/// The longest time that an attack goes on.
-const LONGEST: Duration = Duration::from_mins(1);
-/// All models are embedded.
-const EMBEDDED: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"error\"\n";
-/// Simulated engines, so that what memory is used for is not models.
-const SIMULATED: &str = r#"
-[turn]
-engine = "silence"
-[stt]
-engine = "sim"
-text = "What is the status of my order?"
-[llm]
-engine = "sim"
-tokens = 20
-text = "Your order has been shipped and will arrive on Thursday before noon."
-[tts]
-engine = "sim"
-audio_ms = 2000
-realtime = true
-[embed]
-engine = "sim"
-[cache]
-enabled = false
-[telemetry]
-log = "error"
-"#;
+/// The letters of the sections.
+const SECTIONS: [&str; 3] = [Overload::SECTION, Intrusion::SECTION, DeadAir::SECTION];
+/// The longest time that an attack and what is measured beside it go on.
+const LONGEST: Duration = Duration::from_mins(2);
 
-/// What happened beside an attack.
-struct Measured {
-    turns: Turns,
-    /// The most memory above what the server held before, in bytes; `None` when the server had died.
-    grown: Option<u64>,
-    /// What the attacker was told.
-    told: String,
+/// The attacks of a section.
+trait Attack: Copy + 'static {
+    /// The letter by which the section is chosen.
+    const SECTION: &'static str;
+    const TITLE: &'static str;
+    const HEADER: &'static [&'static str];
+    const ALL: &'static [Self];
+
+    fn name(self) -> &'static str;
+
+    /// Starts a server and attacks it. Returns what stands in the table behind the name.
+    async fn row(self, bench: &Bench) -> anyhow::Result<Vec<String>>;
+}
+
+/// What all attacks need.
+struct Bench {
+    /// The build of the server that is attacked.
+    program: String,
+    /// What people say.
+    clips: Arc<Vec<Clip>>,
 }
 
 fn main() -> ExitCode {
@@ -78,58 +77,57 @@ fn run() -> anyhow::Result<()> {
     let program = arguments.iter().position(|argument| argument == "--server");
     let program = program.and_then(|at| arguments.get(at + 1).cloned());
     let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_antiphon").to_owned());
-    let only = arguments.first().filter(|name| !name.starts_with("--"));
+    let chosen = arguments.first().filter(|name| !name.starts_with("--")).map(String::as_str);
+    let bench = Bench { program, clips: Arc::new(Clip::load_all()?) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let clips = Arc::new(Clip::load_all()?);
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["attack", "worst wait ms", "turns lost", "memory MB", "the attacker"]);
-    for column in table.column_iter_mut().skip(1).take(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for attack in
-        Attack::ALL.iter().filter(|attack| only.is_none_or(|only| attack.name().contains(only.as_str())))
-    {
-        eprint!(".");
-        let settings = if attack.engines() == Engines::Embedded { EMBEDDED } else { SIMULATED };
-        let server = Arc::new(Server::start_program(&program, settings)?);
-        let measured = runtime.block_on(measure(*attack, &server, &clips))?;
-        table.add_row(row(*attack, &measured));
-    }
-    eprintln!();
-    #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
-    {
-        println!("{table}");
-    }
+    section::<Overload>(&runtime, &bench, chosen);
+    section::<Intrusion>(&runtime, &bench, chosen);
+    section::<DeadAir>(&runtime, &bench, chosen);
     Ok(())
 }
 
-/// Lets people talk once, then beside the attack.
-async fn measure(attack: Attack, server: &Arc<Server>, clips: &Arc<Vec<Clip>>) -> anyhow::Result<Measured> {
-    // The first turns fill the caches of the instructions and of the operating system.
-    talk(server, clips, 1).await;
-    let before = server.usage()?.resident;
-    let attacking = {
-        let server = server.clone();
-        tokio::spawn(async move { timeout(LONGEST, attack.run(&server)).await })
+/// Runs the chosen attacks of a section, and prints their table.
+fn section<A: Attack>(runtime: &Runtime, bench: &Bench, chosen: Option<&str>) {
+    let is_chosen = |attack: &A| match chosen {
+        None => true,
+        Some(letter) if SECTIONS.contains(&letter) => letter == A::SECTION,
+        Some(name) => attack.name().contains(name),
     };
-    let turns = talk(server, clips, TURNS).await;
-    let told = match attacking.await? {
-        Ok(Ok(told)) => told,
-        Ok(Err(error)) => format!("failed: {error:#}"),
-        Err(_) => "was still at it after a minute".to_owned(),
-    };
-    let grown = server.usage().ok().map(|usage| usage.peak.saturating_sub(before));
-    Ok(Measured { turns, grown, told })
+    let attacks: Vec<A> = A::ALL.iter().copied().filter(is_chosen).collect();
+    if attacks.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(A::HEADER);
+    // All columns but the first and the last hold figures.
+    for column in table.column_iter_mut().skip(1).take(A::HEADER.len() - 2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for attack in attacks {
+        eprint!(".");
+        table.add_row(runtime.block_on(row(attack, bench)));
+    }
+    eprintln!();
+    #[expect(clippy::print_stdout, reason = "the tables are what this program is for")]
+    {
+        println!("{}: {}\n{table}", A::SECTION, A::TITLE);
+    }
 }
 
-fn row(attack: Attack, measured: &Measured) -> [String; 5] {
-    let worst = measured.turns.percentile(1.0);
-    [
-        attack.name().to_owned(),
-        worst.map_or_else(|| "-".to_owned(), |wait| wait.as_millis().to_string()),
-        measured.turns.lost.to_string(),
-        measured.grown.map_or_else(|| "died".to_owned(), |bytes| (bytes / 1_000_000).to_string()),
-        measured.told.clone(),
-    ]
+/// The line of an attack. A server that does not start ends no other attack.
+async fn row<A: Attack>(attack: A, bench: &Bench) -> Vec<String> {
+    let happened = timeout(LONGEST, attack.row(bench)).await;
+    let happened = happened.unwrap_or_else(|_| Err(anyhow::anyhow!("it was not over after two minutes")));
+    let happened = happened.unwrap_or_else(|error| {
+        let mut figures = vec!["-".to_owned(); A::HEADER.len() - 2];
+        figures.push(format!("failed: {error:#}"));
+        figures
+    });
+    [vec![attack.name().to_owned()], happened].concat()
+}
+
+/// A time as it stands in a table; a dash if there is none.
+fn milliseconds(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string())
 }

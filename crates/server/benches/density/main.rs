@@ -8,7 +8,8 @@
 
 #[path = "../support/server.rs"]
 mod server;
-mod settings;
+#[path = "../support/simulated.rs"]
+mod simulated;
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ use server::Server;
 
 /// How long each level lasts.
 const HELD: Duration = Duration::from_secs(24);
+/// More calls than any level has.
+const LIMITS: &str = "[server.limits]\nmax_calls = 5000\n[telemetry]\nlog = \"warn\"\n";
 
 fn main() -> ExitCode {
     let calls: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
@@ -65,13 +68,13 @@ fn run(levels: &[usize]) -> anyhow::Result<()> {
     }
     for &calls in levels {
         // Each level gets a new server, so that its use of memory can be compared.
-        let server = Server::start(&settings::settings())?;
+        let server = Server::start(&format!("{}{LIMITS}", simulated::settings()))?;
         table.add_row(runtime.block_on(level(&server, speech.clone(), calls))?);
         eprintln!("{calls} calls done");
     }
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
     {
-        println!("floor: {} ms (silence {} + simulated engines)", settings::FLOOR_MS, settings::SILENCE_MS);
+        println!("floor: {} ms (silence {} + simulated engines)", simulated::FLOOR_MS, simulated::SILENCE_MS);
         println!("{table}");
     }
     Ok(())
@@ -112,7 +115,7 @@ async fn level(server: &Server, speech: Arc<Speech>, calls: usize) -> anyhow::Re
         format!("{:.0}", latency.p50_ms),
         format!("{:.0}", latency.p95_ms),
         format!("{:.0}", latency.p99_ms),
-        format!("{:+.0}", latency.p95_ms - settings::FLOOR_MS as f64),
+        format!("{:+.0}", latency.p95_ms - simulated::FLOOR_MS as f64),
         format!("{:.2}", used.cpu_ms_per_call_second.unwrap_or(f64::NAN)),
         format!("{:.0}", used.bytes_per_call.unwrap_or(f64::NAN) / 1_024.0),
         format!("{}", held.figures.missed + held.figures.failed()),

@@ -20,6 +20,11 @@ const FRAME_SAMPLES: usize = 320;
 const LONGEST: usize = 500;
 /// A turn that has not been answered within this time counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Samples a second of what the agent says, and the bytes before them in a message.
+const REPLY_RATE: f64 = 24_000.0;
+const REPLY_HEADER: usize = 4;
+/// The agent has finished when it listens and has been silent for so long.
+const FINISHED_AFTER: Duration = Duration::from_millis(1_500);
 /// Time from the agent's first audio until the person interrupts.
 const LISTENS_FOR: Duration = Duration::from_millis(1_200);
 
@@ -34,6 +39,22 @@ pub(crate) struct Turn {
     pub(crate) total: Duration,
     /// How long the stages took, as the server reports them.
     pub(crate) stages: BTreeMap<String, Duration>,
+}
+
+/// What a person heard after a sentence.
+pub(crate) struct HeardTurn {
+    /// Time from the last sample of speech to the first of the reply; `None` if nothing was heard.
+    pub(crate) wait: Option<Duration>,
+    /// The longest time in which nothing was heard, after the first sample and before the agent had finished.
+    pub(crate) silence: Duration,
+    /// The words of the reply.
+    pub(crate) said: String,
+    /// Whether the agent finished.
+    pub(crate) finished: bool,
+    ended: Instant,
+    /// When what has come will have been played.
+    played: Instant,
+    listens: bool,
 }
 
 impl Clip {
@@ -106,6 +127,21 @@ impl Speaker {
             }
         }
         Ok(Turn { total: total.unwrap_or_default(), stages: stages.unwrap_or_default() })
+    }
+
+    /// Says a sentence, and listens until the agent has finished, or for so long.
+    pub(crate) async fn hear_out(&mut self, clip: &Clip, longest: Duration) -> anyhow::Result<HeardTurn> {
+        self.due = Instant::now();
+        for frame in &clip.frames {
+            self.exchange(frame).await?;
+        }
+        let mut heard = HeardTurn::after(Instant::now());
+        while !heard.is_over() && heard.ended.elapsed() < longest {
+            for (at, message) in self.exchange(&[0; FRAME_SAMPLES]).await? {
+                heard.hear(at, &message)?;
+            }
+        }
+        Ok(heard.end())
     }
 
     /// Says a sentence, listens to the answer for a while and speaks again. Returns how long it takes until the agent
@@ -186,6 +222,51 @@ impl Speaker {
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         self.socket.send(Message::binary(bytes)).await?;
         Ok(came)
+    }
+}
+
+impl HeardTurn {
+    fn after(ended: Instant) -> Self {
+        let (said, silence) = (String::new(), Duration::ZERO);
+        Self { wait: None, silence, said, finished: false, ended, played: ended, listens: false }
+    }
+
+    fn hear(&mut self, at: Instant, message: &Message) -> anyhow::Result<()> {
+        match message {
+            Message::Binary(audio) => {
+                match self.wait {
+                    None => self.wait = Some(at - self.ended),
+                    Some(_) => self.silence = self.silence.max(at.saturating_duration_since(self.played)),
+                }
+                let samples = audio.len().saturating_sub(REPLY_HEADER) / size_of::<i16>();
+                self.played = self.played.max(at) + Duration::from_secs_f64(samples as f64 / REPLY_RATE);
+            }
+            Message::Text(text) => {
+                let event: Value = serde_json::from_str(text)?;
+                match event["type"].as_str() {
+                    Some("reply_text") => self.said.push_str(event["delta"].as_str().unwrap_or_default()),
+                    Some("phase") => self.listens = event["phase"] == "listening",
+                    Some("clear") => self.played = self.played.min(at),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether something was heard, and nothing more is to come.
+    fn is_over(&self) -> bool {
+        self.wait.is_some() && self.listens && self.played.elapsed() >= FINISHED_AFTER
+    }
+
+    /// The silence at the end counts if the agent has not finished.
+    fn end(mut self) -> Self {
+        self.finished = self.is_over();
+        if !self.finished && self.wait.is_some() {
+            self.silence = self.silence.max(self.played.elapsed());
+        }
+        self
     }
 }
 

@@ -1,4 +1,5 @@
-//! The server under test: simulated engines, real voice activity detection.
+//! The configuration of a server under test: simulated engines, real voice activity detection.
+#![allow(dead_code, reason = "each benchmark uses its share")]
 
 /// Length of the silence that ends a turn, in milliseconds.
 pub(crate) const SILENCE_MS: u64 = 500;
@@ -14,12 +15,10 @@ const REPLY_MS: u64 = 2_000;
 pub(crate) const FLOOR_MS: u64 =
     SILENCE_MS + STT_MS + FIRST_TOKEN_MS + TOKEN_MS * (TOKENS - 1) + FIRST_AUDIO_MS;
 
-/// The configuration of the servers that are loaded, with simulated engines for all stages but VAD.
+/// The configuration with simulated engines for all stages but VAD.
 pub(crate) fn settings() -> String {
     format!(
         r#"
-[server.limits]
-max_calls = 5000
 [vad]
 engine = "silero"
 [turn]
@@ -44,8 +43,6 @@ realtime = true
 engine = "sim"
 [cache]
 enabled = false
-[telemetry]
-log = "warn"
 "#
     )
 }

@@ -1,29 +1,38 @@
-//! The attacks. Each gives a few words on what it was told, or fails when the server hangs up.
+//! Section A, isolation and fairness: strangers ask too much of the server while four people talk to it. A line tells the worst
+//! that happened to one of them, how much memory the server came to hold, and what the attacker was told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::{SinkExt, StreamExt};
-use reqwest::StatusCode;
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::client::{ANSWERED, REALTIME, Socket, event, post, realtime, say, send};
+use crate::people::{Turns, talk};
 use crate::server::Server;
+use crate::{Attack, Bench, milliseconds, simulated};
 
-/// How long an answer is awaited at the end of an attack.
-const ANSWERED: Duration = Duration::from_secs(20);
+/// Turns that each person takes beside an attack.
+const TURNS: usize = 2;
+/// The longest time that an attack goes on.
+const LONGEST: Duration = Duration::from_mins(1);
+/// All models are embedded.
+const EMBEDDED: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"error\"\n";
+/// Simulated engines are for attacks on memory, so that what it is used for is not models.
+const QUIET: &str = "[telemetry]\nlog = \"error\"\n";
 /// How long something is held that costs the attacker nothing.
 const HELD: Duration = Duration::from_secs(20);
 
-/// An attack.
+/// An attack on what others get of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Attack {
+pub(crate) enum Overload {
     Nothing,
     ManyMessages,
     ManyItems,
@@ -38,17 +47,20 @@ pub(crate) enum Attack {
     TricklingUploads,
 }
 
-/// Which engines the attacked server has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engines {
-    Embedded,
-    Simulated,
+/// What happened beside an attack.
+struct Measured {
+    turns: Turns,
+    /// The most memory above what the server held before, in bytes; `None` when the server had died.
+    grown: Option<u64>,
+    /// What the attacker was told.
+    told: String,
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-impl Attack {
-    pub(crate) const ALL: [Self; 12] = [
+impl Attack for Overload {
+    const SECTION: &str = "A";
+    const TITLE: &str = "isolation and fairness: four people talk to the server";
+    const HEADER: &[&str] = &["attack", "worst wait ms", "turns lost", "memory MB", "the attacker"];
+    const ALL: &[Self] = &[
         Self::Nothing,
         Self::ManyMessages,
         Self::ManyItems,
@@ -63,7 +75,7 @@ impl Attack {
         Self::TricklingUploads,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::ManyMessages => "a chat of 58,001 messages",
@@ -80,14 +92,30 @@ impl Attack {
         }
     }
 
-    pub(crate) fn engines(self) -> Engines {
-        match self {
-            Self::Nothing | Self::ManyMessages | Self::ManyItems | Self::LongWord => Engines::Embedded,
-            _ => Engines::Simulated,
-        }
+    async fn row(self, bench: &Bench) -> anyhow::Result<Vec<String>> {
+        let settings = if self.is_embedded() {
+            EMBEDDED.to_owned()
+        } else {
+            format!("{}{QUIET}", simulated::settings())
+        };
+        let server = Arc::new(Server::start_program(&bench.program, &settings)?);
+        let Measured { turns, grown, told } = measure(self, &server, bench).await?;
+        Ok(vec![
+            milliseconds(turns.percentile(1.0)),
+            turns.lost.to_string(),
+            grown.map_or_else(|| "died".to_owned(), |bytes| (bytes / 1_000_000).to_string()),
+            told,
+        ])
+    }
+}
+
+impl Overload {
+    /// Whether the attack is on the embedded models.
+    fn is_embedded(self) -> bool {
+        matches!(self, Self::Nothing | Self::ManyMessages | Self::ManyItems | Self::LongWord)
     }
 
-    pub(crate) async fn run(self, server: &Server) -> anyhow::Result<String> {
+    async fn run(self, server: &Server) -> anyhow::Result<String> {
         match self {
             Self::Nothing => Ok("did nothing".to_owned()),
             Self::ManyMessages => many_messages(server).await,
@@ -105,36 +133,53 @@ impl Attack {
     }
 }
 
+/// Lets people talk once, then beside the attack.
+async fn measure(attack: Overload, server: &Arc<Server>, bench: &Bench) -> anyhow::Result<Measured> {
+    // The first turns fill the caches of the instructions and of the operating system.
+    talk(server, &bench.clips, 1).await;
+    let before = server.usage()?.resident;
+    let attacking = {
+        let server = server.clone();
+        tokio::spawn(async move { timeout(LONGEST, attack.run(&server)).await })
+    };
+    let turns = talk(server, &bench.clips, TURNS).await;
+    let told = match attacking.await? {
+        Ok(Ok(told)) => told,
+        Ok(Err(error)) => format!("failed: {error:#}"),
+        Err(_) => "was still at it after a minute".to_owned(),
+    };
+    let grown = server.usage().ok().map(|usage| usage.peak.saturating_sub(before));
+    Ok(Measured { turns, grown, told })
+}
+
 async fn many_messages(server: &Server) -> anyhow::Result<String> {
     let messages: Vec<Value> =
         (0..58_001).map(|n| json!({ "role": "user", "content": format!("Message {n}.") })).collect();
     let body = json!({ "model": "default", "max_tokens": 8, "messages": messages });
-    post(&server.url("/v1/chat/completions"), &body).await
+    Ok(post(&server.url("/v1/chat/completions"), &body).await)
 }
 
 async fn many_items(server: &Server) -> anyhow::Result<String> {
-    let mut socket = realtime(server).await?;
+    let mut socket = realtime(server, &[]).await?;
     for n in 0..999 {
-        let content = json!([{ "type": "input_text", "text": format!("This is what I say at number {n}.") }]);
-        let item = json!({ "type": "message", "role": "user", "content": content });
-        send(&mut socket, &json!({ "type": "conversation.item.create", "item": item })).await?;
+        say(&mut socket, &format!("This is what I say at number {n}.")).await?;
     }
     send(&mut socket, &json!({ "type": "response.create" })).await?;
-    until(&mut socket, "response.done").await
+    Ok(until(&mut socket, "response.done").await)
 }
 
 async fn long_word(server: &Server) -> anyhow::Result<String> {
     let body = json!({ "model": "default", "voice": "alloy", "input": "a".repeat(4_000) });
-    post(&server.url("/v1/audio/speech"), &body).await
+    Ok(post(&server.url("/v1/audio/speech"), &body).await)
 }
 
 async fn huge_update(server: &Server) -> anyhow::Result<String> {
-    let mut socket = realtime(server).await?;
+    let mut socket = realtime(server, &[]).await?;
     let tracing = format!("[{}]", vec![r#"{"a":0}"#; 2_750_000].join(","));
     let update =
         format!(r#"{{"type":"session.update","session":{{"type":"realtime","tracing":{tracing}}}}}"#);
     socket.send(Message::text(update)).await?;
-    until(&mut socket, "session.updated").await
+    Ok(until(&mut socket, "session.updated").await)
 }
 
 async fn huge_secrets(server: &Server) -> anyhow::Result<String> {
@@ -142,13 +187,13 @@ async fn huge_secrets(server: &Server) -> anyhow::Result<String> {
     for _ in 0..30 {
         let tracing = vec![json!({ "a": 0 }); 375_000];
         let body = json!({ "session": { "type": "realtime", "tracing": tracing } });
-        told = post(&server.url("/v1/realtime/client_secrets"), &body).await?;
+        told = post(&server.url("/v1/realtime/client_secrets"), &body).await;
     }
     Ok(told)
 }
 
 async fn huge_items(server: &Server) -> anyhow::Result<String> {
-    let mut socket = realtime(server).await?;
+    let mut socket = realtime(server, &[]).await?;
     let text = "word ".repeat(200_000);
     let content = json!([{ "type": "input_text", "text": text }]);
     let item = json!({ "type": "message", "role": "user", "content": content });
@@ -156,14 +201,14 @@ async fn huge_items(server: &Server) -> anyhow::Result<String> {
     for _ in 0..1_000 {
         socket.send(Message::text(event.as_str())).await?;
     }
-    until(&mut socket, "error").await
+    Ok(until(&mut socket, "error").await)
 }
 
 /// Frames of a WebSocket message that never ends.
 async fn unfinished_messages(server: &Server) -> anyhow::Result<String> {
     let mut held = Vec::new();
     for _ in 0..40 {
-        let mut stream = handshake(server, "/v1/realtime?model=default").await?;
+        let mut stream = handshake(server, REALTIME).await?;
         // The first frame of a text message (final bit unset) of 14 MB, masked with zeros.
         let length: u64 = 14 << 20;
         let mut frame = vec![0x01, 0x80 | 0x7F];
@@ -185,7 +230,7 @@ async fn unfinished_messages(server: &Server) -> anyhow::Result<String> {
 }
 
 async fn pings(server: &Server) -> anyhow::Result<String> {
-    let mut stream = handshake(server, "/v1/realtime?model=default").await?;
+    let mut stream = handshake(server, REALTIME).await?;
     // A ping of 125 bytes, masked with zeros; its answers are never read.
     let mut ping = vec![0x89, 0x80 | 0x7D, 0, 0, 0, 0];
     ping.extend_from_slice(&[b'x'; 125]);
@@ -253,49 +298,13 @@ async fn trickling_uploads(server: &Server) -> anyhow::Result<String> {
         sleep(Duration::from_secs(1)).await;
     }
     let beside = json!({ "model": "default", "messages": [{ "role": "user", "content": "Hello" }] });
-    let told = post(&server.url("/v1/chat/completions"), &beside).await?;
+    let told = post(&server.url("/v1/chat/completions"), &beside).await;
     Ok(format!("{ended} writes failed; another client {told}"))
 }
 
-async fn realtime(server: &Server) -> anyhow::Result<Socket> {
-    let (mut socket, _) = connect_async(server.socket("/v1/realtime?model=default")).await?;
-    let session = json!({ "type": "realtime", "output_modalities": ["text"] });
-    send(&mut socket, &json!({ "type": "session.update", "session": session })).await?;
-    Ok(socket)
-}
-
-async fn send(socket: &mut Socket, event: &Value) -> anyhow::Result<()> {
-    Ok(socket.send(Message::text(event.to_string())).await?)
-}
-
-/// Reads until an event of this kind or an error comes.
-async fn until(socket: &mut Socket, kind: &str) -> anyhow::Result<String> {
-    let reading = async {
-        while let Some(message) = socket.next().await {
-            let Message::Text(text) = message? else { continue };
-            let event: Value = serde_json::from_str(&text)?;
-            if event["type"] == "error" {
-                let told: String =
-                    event["error"]["message"].as_str().unwrap_or_default().chars().take(80).collect();
-                return Ok(format!("was told: {told}"));
-            }
-            if event["type"] == kind {
-                return Ok(format!("got {kind}"));
-            }
-        }
-        Ok("was hung up on".to_owned())
-    };
-    timeout(ANSWERED, reading).await.unwrap_or_else(|_| Ok("got no answer within 20 s".to_owned()))
-}
-
-async fn post(url: &str, body: &Value) -> anyhow::Result<String> {
-    let response = reqwest::Client::new().post(url).timeout(ANSWERED).json(body).send().await;
-    Ok(match response {
-        Ok(response) if response.status() == StatusCode::OK => "was answered".to_owned(),
-        Ok(response) => format!("got {}", response.status().as_u16()),
-        Err(error) if error.is_timeout() => "got no answer within 20 s".to_owned(),
-        Err(_) => "was hung up on".to_owned(),
-    })
+/// What comes first: an event of this kind, an error or nothing.
+async fn until(socket: &mut Socket, kind: &str) -> String {
+    event(socket, kind).await.map_or_else(|error| format!("{error:#}"), |_| format!("got {kind}"))
 }
 
 /// Opens a WebSocket whose bytes are written by hand.
