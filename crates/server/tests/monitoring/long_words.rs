@@ -10,7 +10,7 @@ use crate::voice::{Voice, with_voice};
 const LONGEST_CLAUSE: usize = 880;
 /// How often a text is asked for.
 const TRIES: usize = 10;
-/// By how much long words may take more memory than ordinary sentences, in KiB. They take up to 550 MiB more, because the voice keeps
+/// By how much long words may take more memory than ordinary sentences, in KiB. They take up to 750 MiB more, because the voice keeps
 /// what its longest synthesis needed on each thread. Without a bound those that are spelled would take two GiB and more.
 const MORE_KIB: u64 = 1 << 20;
 
