@@ -13,6 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
+use crate::realtime_call::RealtimeCall;
 
 /// A call in which the person types questions.
 pub(crate) struct Call {
@@ -247,30 +248,8 @@ async fn nothing_is_kept_when_switched_off() {
 
 /// The response to a typed question, over OpenAI's protocol in a new session.
 async fn response(server: &Program, question: &str, metadata: Value) -> Value {
-    let url = format!("{}/v1/realtime?model=any", server.url.replacen("http", "ws", 1));
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connects");
-    let content = json!([{ "type": "input_text", "text": question }]);
-    let item = json!({ "type": "message", "role": "user", "content": content });
     let response = json!({ "output_modalities": ["text"], "metadata": metadata });
-    for event in [
-        json!({ "type": "conversation.item.create", "item": item }),
-        json!({ "type": "response.create", "response": response }),
-    ] {
-        socket.send(Message::text(event.to_string())).await.expect("sent");
-    }
-    let done = async {
-        while let Some(message) = socket.next().await {
-            let message = message.expect("a message");
-            let event: Value = serde_json::from_str(message.to_text().unwrap_or_default()).expect("JSON");
-            match event["type"].as_str() {
-                Some("response.done") => return event["response"].clone(),
-                Some("error") => panic!("{event}"),
-                _ => {}
-            }
-        }
-        panic!("the server hung up");
-    };
-    tokio::time::timeout(Duration::from_mins(1), done).await.expect("an answer in time")
+    RealtimeCall::begin(server).await.ask(question, response).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,15 +62,13 @@ fn are_same(asked: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_in_other_words_is_answered_once_that_was_seen_to_be_right() {
-    let models = antiphon_testkit::models();
     let (model, url) = Model::start(Behaviour::Answers(answer)).await;
     let cache = "[cache]\nreply = \"semantic\"\nreply_error_bound = 0.2\n";
     let place = with_models(Place::with_caches(cache), &[&url]);
-    std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
-    let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
-    let config = config.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\"");
+    place.link_models();
+    place.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\"");
     // Speech is short, so that a reply is soon heard to its end and the next question can follow.
-    place.write("antiphon.toml", &config.replace("audio_ms = 1000", "audio_ms = 20"));
+    place.replace("audio_ms = 1000", "audio_ms = 20");
     let server = place.serve().await;
     let mut hits = 0;
     let mut things = THINGS.split_whitespace();

@@ -74,6 +74,18 @@ impl Place {
         path
     }
 
+    /// Replaces a part of the configuration.
+    pub(crate) fn replace(&self, part: &str, by: &str) {
+        let config = std::fs::read_to_string(self.path("antiphon.toml")).expect("there");
+        assert!(config.contains(part), "{config}");
+        self.write("antiphon.toml", &config.replace(part, by));
+    }
+
+    /// Gives the server the models of this machine.
+    pub(crate) fn link_models(&self) {
+        std::os::unix::fs::symlink(antiphon_testkit::models(), self.path("models")).expect("linked");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

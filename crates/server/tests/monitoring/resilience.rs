@@ -8,8 +8,10 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::caching::Call;
 use crate::model::{Behaviour, Model, with_models};
 use crate::program::{Place, Program};
+use crate::realtime_call::RealtimeCall;
 
 /// A place whose language models are at these URLs, with `more` configuration.
 fn place(urls: &[&str], more: &str) -> Place {
@@ -121,20 +123,18 @@ async fn a_model_that_comes_back_is_found_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_known_felt_and_remembered_reaches_the_model() {
-    let models = antiphon_testkit::models();
     let (model, url) = Model::start(Behaviour::Says("I see.")).await;
     let place = place(&[&url], "[kb]\nfiles = [\"faq.md\"]\n");
     place.write(
         "faq.md",
         "# Opening hours\n\nThe shop opens at nine in the morning, and on Sundays at noon.\n",
     );
-    let config = std::fs::read_to_string(place.path("antiphon.toml")).expect("there");
-    place
-        .write("antiphon.toml", &config.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\""));
-    std::os::unix::fs::symlink(models, place.path("models")).expect("linked");
+    place.replace("[embed]\nengine = \"sim\"", "[embed]\nengine = \"minilm\"");
+    place.link_models();
     let server = place.serve().await;
-    answer(&server, "My name is Ada, I am so angry, you idiots lost my parcel again, I hate this!").await;
-    // Memories are stored beside the call, so the next question may come before that is done.
+    // Memories are stored beside the call, which goes on, so the next question may come before that is done.
+    let mut telling = Call::by(&server, "ada").await;
+    telling.ask("My name is Ada, I am so angry, you idiots lost my parcel again, I hate this!").await;
     let mut prompts = Vec::new();
     for _ in 0..50 {
         answer(&server, "At what time does the shop open on Sunday?").await;
@@ -148,5 +148,46 @@ async fn what_is_known_felt_and_remembered_reaches_the_model() {
     let last = prompts.last().expect("asked");
     assert!(last.contains("on Sundays at noon"), "{last}");
     assert!(last.contains("My name is Ada"), "in another call: {last}");
+    server.stop().await;
+}
+
+/// What the metrics say of the circuit breakers of all engines: 0 is closed.
+async fn breakers(server: &Program) -> Vec<String> {
+    let metrics = reqwest::get(format!("{}/metrics", server.url)).await.expect("answers");
+    let metrics = metrics.text().await.expect("text");
+    metrics.lines().filter(|line| line.starts_with("antiphon_breaker_state{")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_names_of_models_harm_only_whoever_sends_them() {
+    let (model, url) = Model::start(Behaviour::KnowsItsName("Hello there.")).await;
+    let server = place(&[&url], "").serve().await;
+    let client = reqwest::Client::new();
+    let ask = async |name: Option<&str>| {
+        let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
+        if let Some(name) = name {
+            body["model"] = json!(name);
+        }
+        let post = client.post(format!("{}/v1/chat/completions", server.url)).json(&body);
+        let answer = post.send().await.expect("answers");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    for _ in 0..8 {
+        let (status, body) = ask(Some("nope")).await;
+        assert!(status == 404 && body.contains("nope"), "{status}: {body}");
+    }
+    assert_eq!(model.asked.load(Ordering::Relaxed), 8, "each was passed on");
+    for name in [None, Some("m")] {
+        let (status, body) = ask(name).await;
+        assert!(status == 200 && body.contains("Hello there."), "{name:?}: {status}: {body}");
+    }
+    assert_eq!(answer(&server, "hi").await.0, "Hello there.");
+    let response = RealtimeCall::begin(&server).await.ask("hi", json!({})).await;
+    assert_eq!(
+        response["status"], "completed",
+        "the client's name for the model is not the engine's: {response}"
+    );
+    let states = breakers(&server).await;
+    assert!(!states.is_empty() && states.iter().all(|line| line.ends_with(" 0.0")), "{states:?}");
     server.stop().await;
 }
