@@ -406,7 +406,7 @@ impl Session {
         let now = Instant::now();
         let behind = self.clock.behind(self.ear.received());
         let waits = self.vad.is_some() && behind > MAX_BEHIND && !self.clock.has_stopped(now);
-        !waits && self.ear.has_room()
+        !waits && self.ear.has_room() && self.keeps_up()
     }
 
     fn judge(&mut self, voice: VoiceProbability) {

@@ -17,8 +17,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const SPEED: u32 = 8;
 /// How much audio of recordings is taken in at once before that: a question that was recorded.
 const BURST: Duration = Duration::from_secs(20);
-/// How far audio may be ahead of speech that is no recording: a network that held it back delivers it at once.
+/// How far audio may be ahead of speech that is no recording, because clients send several frames at a time.
+const AHEAD: Duration = Duration::from_secs(1);
+/// How long a network may hold speech back that is no recording: it then delivers all of it at once.
 const JITTER: Duration = Duration::from_secs(4);
+/// Somebody who speaks sends at most so many times as fast as they speak, whatever their sound card takes for a second. What a client
+/// had recorded while it connected is made up for with the difference.
+const LIVELY: f64 = 1.25;
+/// A recording is longer, and something else without a pause is shorter.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// The recordings of all calls, as a bucket that leaks (ITU-T I.371's generic cell rate algorithm).
 #[derive(Debug, Default)]
@@ -45,13 +52,16 @@ pub(crate) struct Pace {
     /// From when more is taken in.
     open: Instant,
     is_ahead: bool,
+    /// Audio since the client had nothing more to send.
+    unbroken: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Pace {
     pub(crate) fn new(recordings: Arc<Recordings>) -> Self {
         let now = Instant::now();
-        Self { recordings, spoken: now, open: now, is_ahead: false, sleep: Box::pin(sleep_until(now)) }
+        let sleep = Box::pin(sleep_until(now));
+        Self { recordings, spoken: now, open: now, is_ahead: false, unbroken: Duration::ZERO, sleep }
     }
 
     /// Whether the client plays a recording that has to wait.
@@ -72,16 +82,22 @@ impl Pace {
     pub(crate) fn took(&mut self, samples: usize) {
         let now = Instant::now();
         let audio = Duration::from_secs_f64(samples as f64 / f64::from(SampleRate::HZ_16000.hz()));
-        self.spoken = self.spoken.max(now) + audio;
-        if self.is_ahead || self.spoken - now > JITTER {
+        let held_back = now.checked_sub(JITTER).unwrap_or(now);
+        self.spoken = self.spoken.max(held_back) + audio.div_f64(LIVELY);
+        self.unbroken += audio;
+        // Where it has waited until it may have been spoken after all, it was, unless it does not end.
+        self.is_ahead &= self.spoken > now || self.unbroken > SHORT;
+        if self.is_ahead || self.spoken > now + AHEAD {
             self.open = self.recordings.add(audio, now);
             self.is_ahead |= self.open > now;
         }
     }
 
-    /// The client has nothing more to send now: its recording is over, unless it is only slow.
+    /// The client has nothing more to send now: its recording is over, and somebody may wait for the answer.
     pub(crate) fn caught_up(&mut self) {
-        self.is_ahead &= self.spoken > Instant::now() + JITTER;
+        self.is_ahead = false;
+        self.unbroken = Duration::ZERO;
+        self.spoken = self.spoken.min(Instant::now() + AHEAD);
     }
 }
 
@@ -116,7 +132,9 @@ mod tests {
         assert!(slowed >= Duration::from_secs(98) && slowed <= Duration::from_secs(101), "{slowed:?}");
         assert!(pace.is_ahead());
         pace.caught_up();
-        assert!(pace.is_ahead(), "it is far ahead of what can have been spoken");
+        assert!(!pace.is_ahead(), "somebody waits for the answer");
+        take(&mut pace, 2).await;
+        assert!(pace.is_ahead(), "it goes on, and what was taken in before is not forgotten");
     }
 
     #[tokio::test(start_paused = true)]
@@ -143,8 +161,9 @@ mod tests {
                 take(pace, 1).await;
             }
         }
-        // Of each the jitter is free, and at most two messages of a second while it is about to be ahead.
-        let least = 100 * (18 - JITTER.as_secs() - 2) - BURST.as_secs();
+        // Of each is free what the network may have held back, and at most two messages of a second while it is about to be ahead.
+        let free = (JITTER + AHEAD).mul_f64(LIVELY).as_secs() + 2;
+        let least = 100 * (18 - free) - BURST.as_secs();
         assert!(began.elapsed() >= Duration::from_secs(least / u64::from(SPEED)), "{:?}", began.elapsed());
     }
 
@@ -172,5 +191,44 @@ mod tests {
             assert_eq!(take(&mut pace, 3).await, Duration::ZERO);
         }
         assert!(!pace.is_ahead());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_new_recordings_are_told_from_calls_before_their_first_question_ends() {
+        let recordings = Arc::<Recordings>::default();
+        let mut paces: Vec<_> = (0..100).map(|_| Pace::new(recordings.clone())).collect();
+        for pace in &mut paces {
+            pace.took(2 * SECOND);
+        }
+        assert!(paces.iter().filter(|pace| pace.is_ahead()).count() > 80);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_while_the_client_connected_is_soon_made_up_for_beside_a_flood() {
+        let recordings = Arc::<Recordings>::default();
+        let mut flood = Pace::new(recordings.clone());
+        take(&mut flood, 100).await;
+        let mut pace = Pace::new(recordings);
+        pace.took(3 * SECOND);
+        let (began, mut taken) = (Instant::now(), 3.0);
+        // From then on a frame comes every 20 ms, whether or not it is taken in.
+        for _ in 0..500 {
+            tokio::time::advance(Duration::from_millis(20)).await;
+            flood.took(SECOND / 10);
+            let came = 3.0 + began.elapsed().as_secs_f64();
+            while taken < came && poll_once(&mut pace).await {
+                pace.took(SECOND / 50);
+                taken += 0.02;
+            }
+            if taken >= came {
+                pace.caught_up();
+            }
+        }
+        assert!(!pace.is_ahead() && taken > 12.9, "{taken}");
+    }
+
+    /// Whether more audio may be taken in now.
+    async fn poll_once(pace: &mut Pace) -> bool {
+        poll_fn(|cx| Poll::Ready(pace.poll_ready(cx).is_ready())).await
     }
 }

@@ -11,12 +11,11 @@ mod activity;
 mod ready;
 #[cfg(test)]
 mod tests;
-mod ticket;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,10 +26,9 @@ use tokio::sync::oneshot;
 
 use self::activity::Activity;
 use self::ready::{Duty, Lane, ReadyQueue};
-use self::ticket::Ticket;
 use crate::live_work::{LiveJob, LiveWork};
 
-/// Jobs that may wait in one pool. At 50 ms a job this is a minute of work: more would be answered too late.
+/// Jobs that may wait in one lane of a pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
 /// The largest batch of any model.
 pub const MAX_BATCH: usize = 32;
@@ -224,9 +222,9 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
     if duty == Duty::Background {
         give_way();
     }
-    while let Some((lane, ticket)) = shared.wait(duty) {
+    while let Some((lane, operation)) = shared.wait(duty) {
         // The jobs of an operation that was dropped are dropped with it.
-        if let Some(operation) = ticket.operation.upgrade() {
+        if let Some(operation) = operation.upgrade() {
             operation.work(lane, worker);
         }
     }
@@ -241,7 +239,7 @@ fn give_way() {
 
 impl Shared {
     /// Waits for a job that a thread with this duty may run; `None` when the pool was dropped.
-    fn wait(&self, duty: Duty) -> Option<(Lane, Ticket)> {
+    fn wait(&self, duty: Duty) -> Option<(Lane, Weak<dyn Work>)> {
         let wake = if duty == Duty::Ordinary { &self.wake } else { &self.wake_background };
         let mut ready = lock(&self.ready);
         loop {
@@ -293,13 +291,13 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     }
 
     fn enqueue(&self, job: Job<I, O>) -> Result<()> {
+        let lane = Lane::of(job.priority);
         let mut ready = lock(&self.shared.ready);
-        if ready.len() >= MAX_WAITING {
+        if ready.len_of(lane) >= MAX_WAITING {
             let message =
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let lane = Lane::of(job.priority);
         let due = self.shared.started.elapsed() + job.priority.patience();
         ready.push(lane, due, Arc::downgrade(&self.work));
         self.queue.push(job);
@@ -345,12 +343,23 @@ struct Inner<S, I, O> {
     activity: Arc<Activity>,
 }
 
-impl<S, I, O> Inner<S, I, O> {
+impl<S: Send, I: Send, O: Send> Inner<S, I, O> {
     /// The most urgent job of this lane and others of the same priority, up to the largest batch. Jobs whose caller
     /// is gone are dropped.
     fn take(&self, lane: Lane) -> Vec<Job<I, O>> {
+        // Jobs come and go together with their entries among the ready ones.
+        let mut ready = lock(&self.shared.ready);
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
+        let batch = self.most_urgent(&mut queue, lane);
+        for lane in [Lane::Live, Lane::Background] {
+            let left = queue.iter().filter(|job| Lane::of(job.priority) == lane).count();
+            ready.left(lane, self, left);
+        }
+        batch
+    }
+
+    fn most_urgent(&self, queue: &mut VecDeque<Job<I, O>>, lane: Lane) -> Vec<Job<I, O>> {
         let of_lane = queue.iter().map(|job| job.priority).filter(|priority| Lane::of(*priority) == lane);
         let Some(urgent) = of_lane.min() else { return Vec::new() };
         let most = self.max_batch.min(self.shared.max_batch.load(Ordering::Relaxed));

@@ -20,6 +20,10 @@ use antiphon_core::session::{IdleReply, ReplyRequest};
 /// How long speech recognition may take for one turn: ten times as long as the slowest embedded model on the
 /// longest segment.
 const WORDS_WITHIN: Duration = Duration::from_secs(10);
+/// The same of a recording, which gives way to calls.
+const RECORDED_WORDS_WITHIN: Duration = Duration::from_mins(1);
+/// Turns of a recording that wait for their words, after which no more of it is taken in until these have come.
+const RECORDED_AHEAD: usize = 2;
 /// Most turns that wait for their words.
 const MAX_COMMITTED: usize = 8;
 /// Most samples of messages that wait for speech recognition: ten minutes, which are 19 MB.
@@ -105,7 +109,8 @@ impl Session {
     /// Begins to transcribe what is said from the position `at` of the received audio.
     pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
         let item = ItemId::new(ids::unique("item_"));
-        let options = SttOptions { partials: true, ..self.stt_options() };
+        // Nobody reads along with a recording.
+        let options = SttOptions { partials: !self.transport.is_ahead(), ..self.stt_options() };
         let transcripts = self.ear.begin(self.engines.stt.as_ref(), options, item.clone(), at);
         self.transcripts.push(transcripts);
         item
@@ -274,6 +279,11 @@ impl Session {
         }
     }
 
+    /// Whether speech recognition keeps up with a recording. One that is sent faster than it is transcribed would otherwise lose its words.
+    pub(super) fn keeps_up(&self) -> bool {
+        !self.transport.is_ahead() || self.committed.len() < RECORDED_AHEAD
+    }
+
     /// Whether one more message of this many samples may be transcribed. Clients can add messages faster than these are
     /// transcribed.
     pub(super) fn can_transcribe(&self, samples: usize) -> bool {
@@ -335,7 +345,8 @@ impl Session {
 
     /// When the oldest turn without words is given up.
     pub(super) fn words_due(&self) -> Option<Instant> {
-        self.committed.first().map(|c| c.since + WORDS_WITHIN)
+        let within = if self.transport.is_ahead() { RECORDED_WORDS_WITHIN } else { WORDS_WITHIN };
+        self.committed.first().map(|c| c.since + within)
     }
 
     /// Gives up turns whose words have not come in time.

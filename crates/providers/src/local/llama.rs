@@ -78,6 +78,8 @@ struct Activity {
     step: Stage,
     /// Prompt tokens that were read.
     read: AtomicU64,
+    /// Prompt tokens that were in the cache already.
+    cached: AtomicU64,
     /// Reply tokens that were generated.
     written: AtomicU64,
     /// Requests that no slot has taken yet.
@@ -98,7 +100,11 @@ impl Component for Activity {
 
     fn counters(&self) -> Vec<Counter> {
         let count = |name: &'static str, value: &AtomicU64| Counter::new(name, value.load(Ordering::Relaxed));
-        vec![count("tokens_read", &self.read), count("tokens_written", &self.written)]
+        vec![
+            count("tokens_read", &self.read),
+            count("tokens_cached", &self.cached),
+            count("tokens_written", &self.written),
+        ]
     }
 
     fn levels(&self) -> Vec<Level> {
@@ -171,6 +177,7 @@ impl Llama {
             options,
             step: Stage::new("step"),
             read: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
             written: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             prompt_batch: AtomicUsize::new(prompt_batch),
@@ -317,6 +324,7 @@ mod tests {
 
         takes_marks_in_a_text_for_text(&llama).await;
         answers_beside_a_flood(&llama).await;
+        keeps_what_a_call_has_said(&llama).await;
         calls_tools(&llama).await;
         survives_what_it_cannot_write(&llama).await;
         crate::spec::llm(&llama).await;
@@ -364,6 +372,33 @@ mod tests {
         }
         let huge = llama.chat(ask(&"word ".repeat(1_000_000))).next().await.expect("answers");
         assert_eq!(huge.expect_err("too long").kind(), ErrorKind::Invalid);
+    }
+
+    /// More chats come between its turns than conversations have room, and the person has cut the agent off.
+    async fn keeps_what_a_call_has_said(llama: &Llama) {
+        let story =
+            "The ship left the harbour early in the morning, and nobody on board knew what was waiting. ";
+        let mut messages = ask(&story.repeat(8)).messages;
+        let call = Account::open();
+        let turn = async |messages: &[Message]| {
+            let request = ChatRequest { messages: messages.to_vec(), ..ask("") };
+            let deltas = {
+                let _working = account::Worker::new("llama").begin_for(Some(call.clone()));
+                llama.chat(request)
+            };
+            match deltas.map(|delta| delta.expect("works")).collect::<Vec<_>>().await.pop() {
+                Some(ChatDelta::Done { usage, .. }) => usage,
+                last => panic!("{last:?}"),
+            }
+        };
+        let first = turn(&messages).await;
+        for n in 0..20 {
+            let chat = ChatRequest { priority: Priority::Interactive, ..ask(&format!("{n} and {n}?")) };
+            answer(llama, ChatRequest { max_tokens: Some(1), ..chat }).await;
+        }
+        messages.extend([Message::new(Role::Assistant, "Well,"), Message::new(Role::User, "Where to?")]);
+        let second = turn(&messages).await;
+        assert!(second.cached_tokens + 8 > first.input_tokens, "{first:?}, {second:?}");
     }
 
     /// No token of SmolLM2 holds the byte F2, with which this character begins.

@@ -4,14 +4,13 @@
 //! urgent to the operating system, so that a live job takes the processor away from it at any moment. Where no call is under
 //! way, the ordinary threads help it.
 
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 
 use antiphon_core::Priority;
 
 use super::Work;
-use super::ticket::Ticket;
 
 /// For whom a job is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +36,32 @@ pub(super) enum Duty {
     Background,
 }
 
+/// The operations with waiting jobs, one entry for each job. Each stands with the time at which its job is due, which is that of its
+/// arrival plus the delay of its priority, and with its number. The earliest comes first; the job itself waits with the operation.
+type Due = BTreeMap<(Duration, u64), Weak<dyn Work>>;
+
 #[derive(Default)]
 pub(super) struct ReadyQueue {
-    live: BinaryHeap<Ticket>,
-    background: BinaryHeap<Ticket>,
-    /// The number of the latest ticket.
+    live: Due,
+    background: Due,
+    /// The number of the latest entry.
     sequence: u64,
     /// The pool was dropped.
     pub(super) stopping: bool,
 }
 
 impl ReadyQueue {
+    /// Jobs that wait, those whose callers have gone included until their operation is asked for its next ones.
     pub(super) fn len(&self) -> usize {
         self.live.len() + self.background.len()
+    }
+
+    /// The same in one lane.
+    pub(super) fn len_of(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Live => self.live.len(),
+            Lane::Background => self.background.len(),
+        }
     }
 
     pub(super) fn has_background(&self) -> bool {
@@ -58,27 +70,48 @@ impl ReadyQueue {
 
     /// For how long the most urgent job of a live turn has been due at this time. A job whose caller has gone counts until its turn comes.
     pub(super) fn live_wait(&self, now: Duration) -> Duration {
-        self.live.peek().map_or(Duration::ZERO, |ticket| now.saturating_sub(ticket.due))
+        self.live.first_key_value().map_or(Duration::ZERO, |((due, _), _)| now.saturating_sub(*due))
     }
 
     pub(super) fn push(&mut self, lane: Lane, due: Duration, operation: Weak<dyn Work>) {
         self.sequence += 1;
-        let ticket = Ticket { due, sequence: self.sequence, operation };
-        match lane {
-            Lane::Live => self.live.push(ticket),
-            Lane::Background => self.background.push(ticket),
+        let place = (due, self.sequence);
+        self.lane(lane).insert(place, operation);
+    }
+
+    /// The operation whose turn it is, for a thread with this duty. `calls`: whether calls are under way.
+    pub(super) fn next(&mut self, duty: Duty, calls: bool) -> Option<(Lane, Weak<dyn Work>)> {
+        if duty == Duty::Ordinary
+            && let Some((_, operation)) = self.live.pop_first()
+        {
+            return Some((Lane::Live, operation));
+        }
+        let helps = duty == Duty::Background || !calls;
+        let next = if helps { self.background.pop_first() } else { None };
+        next.map(|(_, operation)| (Lane::Background, operation))
+    }
+
+    /// Of this operation so many jobs are left in this lane. Others went in one batch with one that had its turn, or their callers have
+    /// gone; without this their entries would pile up, because each turn takes only one away.
+    pub(super) fn left(&mut self, lane: Lane, operation: &dyn Work, jobs: usize) {
+        let this = std::ptr::from_ref(operation).cast::<()>();
+        let is_this = |entry: &Weak<dyn Work>| entry.as_ptr().cast::<()>() == this;
+        let lane = self.lane(lane);
+        let mut gone = lane.values().filter(|entry| is_this(entry)).count().saturating_sub(jobs);
+        if gone > 0 {
+            lane.retain(|_, entry| {
+                let goes = gone > 0 && is_this(entry);
+                gone -= usize::from(goes);
+                !goes
+            });
         }
     }
 
-    /// The next ticket for a thread with this duty. `calls`: whether calls are under way.
-    pub(super) fn next(&mut self, duty: Duty, calls: bool) -> Option<(Lane, Ticket)> {
-        let urgent = if duty == Duty::Ordinary { self.live.pop() } else { None };
-        if let Some(ticket) = urgent {
-            return Some((Lane::Live, ticket));
+    fn lane(&mut self, lane: Lane) -> &mut Due {
+        match lane {
+            Lane::Live => &mut self.live,
+            Lane::Background => &mut self.background,
         }
-        let helps = duty == Duty::Background || !calls;
-        let ticket = if helps { self.background.pop() } else { None };
-        ticket.map(|ticket| (Lane::Background, ticket))
     }
 }
 
@@ -89,6 +122,15 @@ mod tests {
     use super::*;
 
     struct Nothing;
+
+    /// Not of size zero, so that two of them have two addresses.
+    struct Named(&'static str);
+
+    impl Work for Named {
+        fn work(&self, _: Lane, _: usize) {
+            unreachable!("{} is not asked", self.0);
+        }
+    }
 
     impl Work for Nothing {
         fn work(&self, _: Lane, _: usize) {}
@@ -108,10 +150,26 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_went_with_others_have_no_turn_of_their_own() {
+        let [batched, other]: [Arc<dyn Work>; 2] = [Arc::new(Named("batched")), Arc::new(Named("other"))];
+        let mut ready = ReadyQueue::default();
+        for (due, operation) in [(1, &batched), (2, &other), (3, &batched), (4, &batched)] {
+            ready.push(Lane::Background, Duration::from_secs(due), Arc::downgrade(operation));
+        }
+        ready.left(Lane::Live, batched.as_ref(), 0);
+        assert_eq!(ready.len_of(Lane::Background), 4, "the other lane");
+        ready.left(Lane::Background, batched.as_ref(), 1);
+        let due: Vec<_> = ready.background.keys().map(|(due, _)| due.as_secs()).collect();
+        assert_eq!(due, [2, 4], "the earliest went");
+        ready.left(Lane::Background, batched.as_ref(), 0);
+        assert_eq!(ready.len(), 1, "the other operation's");
+    }
+
+    #[test]
     fn ordinary_threads_help_with_other_jobs_while_there_are_no_calls() {
         let work: Arc<dyn Work> = Arc::new(Nothing);
         let mut ready = ReadyQueue::default();
-        let lane = |next: Option<(Lane, Ticket)>| next.map(|(lane, _)| lane);
+        let lane = |next: Option<(Lane, Weak<dyn Work>)>| next.map(|(lane, _)| lane);
         ready.push(Lane::Background, Duration::ZERO, Arc::downgrade(&work));
         assert_eq!(lane(ready.next(Duty::Ordinary, true)), None, "a call may want the thread at any moment");
         assert_eq!(lane(ready.next(Duty::Ordinary, false)), Some(Lane::Background));

@@ -29,6 +29,13 @@ fn blocked() -> (ModelPool, Operation<&'static str, &'static str>, mpsc::Sender<
     (pool, operation, release, seen)
 }
 
+/// Waits until threads have taken so many jobs: those that are queued after it are in no batch with them.
+async fn until_begun(operation: &Operation<&'static str, &'static str>, jobs: u64) {
+    while operation.activity.wait.spans().snapshot().count() < jobs {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn what_it_does_is_measured() {
     let (pool, operation, release, _) = blocked();
@@ -45,11 +52,9 @@ async fn what_it_does_is_measured() {
 
 #[tokio::test]
 async fn urgent_jobs_go_first_and_equals_go_together() {
-    let (pool, operation, release, seen) = blocked();
+    let (_pool, operation, release, seen) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);
-    while pool.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until_begun(&operation, 1).await;
     let jobs = [
         operation.run("b", Priority::LiveTurn),
         operation.run("c", Priority::LiveTurn),
@@ -82,11 +87,9 @@ async fn other_work_has_a_thread_of_its_own_while_calls_are_under_way() {
 
 #[tokio::test]
 async fn a_job_nobody_waits_for_is_not_done() {
-    let (pool, operation, release, seen) = blocked();
+    let (_pool, operation, release, seen) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);
-    while pool.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until_begun(&operation, 1).await;
     drop(operation.run("unwanted", Priority::LiveTurn));
     let wanted = operation.run("wanted", Priority::LiveTurn);
     drop(release);
@@ -112,12 +115,43 @@ async fn too_many_jobs_are_refused_at_once() {
 }
 
 #[tokio::test]
+async fn work_that_can_wait_fills_no_queue_of_calls() {
+    let (pool, operation, release, _) = blocked();
+    let gates = [operation.run("gate", Priority::LiveTurn), operation.run("gate", Priority::Batch)];
+    until_begun(&operation, 2).await;
+    let others: Vec<_> = (0..=MAX_WAITING).map(|_| operation.run("other", Priority::Interactive)).collect();
+    let live = operation.run("live", Priority::LiveTurn);
+    drop(release);
+    for gate in gates {
+        gate.await.expect("answered");
+    }
+    live.await.expect("answered");
+    let answers = futures_util::future::join_all(others).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 1, "one too many");
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[tokio::test]
+async fn jobs_that_come_faster_than_they_are_done_leave_nothing_behind() {
+    let (pool, operation, release, seen) = blocked();
+    let gates = [operation.run("gate", Priority::LiveTurn), operation.run("gate", Priority::Batch)];
+    until_begun(&operation, 2).await;
+    // Whoever asked for these has gone, one more is done, and they had their turns with it.
+    drop((0..100).map(|_| operation.run("given up", Priority::Extraction)).collect::<Vec<_>>());
+    let late = operation.run("late", Priority::Batch);
+    drop(release);
+    for gate in gates {
+        gate.await.expect("answered");
+    }
+    late.await.expect("answered");
+    assert_eq!((pool.waiting(), lock(&seen).len()), (0, 1));
+}
+
+#[tokio::test]
 async fn stopping_the_pool_answers_whoever_waits() {
     let (pool, operation, release, _) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);
-    while pool.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until_begun(&operation, 1).await;
     let waiting = operation.run("late", Priority::LiveTurn);
     lock(&pool.shared.ready).stopping = true;
     drop(release);

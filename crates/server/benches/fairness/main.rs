@@ -3,7 +3,8 @@
 //!
 //! Four people talk to the server in real time over the talk page's WebSocket, with recorded sentences and embedded models, and
 //! each takes a few turns: first alone, then beside each kind of load from so many clients. A turn lasts from the last sample of
-//! speech until the first audio of the reply. Then each load runs without calls, to show that nothing was taken from it where it
+//! speech until the first audio of the reply; the median of each of its stages, as the server reports them, shows where the time went.
+//! Then each load runs without calls, to show that nothing was taken from it where it
 //! disturbs nobody. Clients and server share the machine. `--server` measures another build.
 
 mod loads;
@@ -33,6 +34,9 @@ const TURNS: usize = 4;
 const CLIENTS: [usize; 3] = [1, 10, 100];
 /// The default configuration, in which all models are embedded, but without caches.
 const SETTINGS: &str = "[cache]\nenabled = false\n[telemetry]\nlog = \"error\"\n";
+/// The stages of a turn, as the server names them and as they stand in the table.
+const STAGES: [(&str, &str); 5] =
+    [("end_of_turn", "end"), ("stt", "STT"), ("llm_ttft", "LLM"), ("tts_ttfb", "TTS"), ("overhead", "rest")];
 /// Time that a load has to reach its full strength.
 const BEGINS: Duration = Duration::from_secs(3);
 /// How long a load is measured without calls.
@@ -76,7 +80,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let server = Arc::new(Server::start_program(&options.program, SETTINGS)?);
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["beside", "clients", "p50 ms", "p95 ms", "lost", "served", "refused", "failed"]);
+    let stages = STAGES.map(|(_, title)| title);
+    let header = ["beside", "clients", "p50 ms", "p95 ms", "lost"].into_iter().chain(stages);
+    table.set_header(header.chain(["served", "refused", "failed"]));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -132,13 +138,13 @@ fn start(
 }
 
 fn row(name: &str, clients: usize, turns: Option<&Turns>, outcome: &Outcome) -> Vec<String> {
-    let percentile = |share: f64| {
-        let wait = turns.and_then(|turns| turns.percentile(share));
-        wait.map_or_else(|| "-".to_owned(), |wait| wait.as_millis().to_string())
-    };
+    let milliseconds =
+        |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
+    let percentile = |share: f64| milliseconds(turns.and_then(|turns| turns.percentile(share)));
+    let stage = |name: &str| milliseconds(turns.and_then(|turns| turns.percentile_of_stage(0.5, name)));
     let lost = turns.map_or_else(|| "-".to_owned(), |turns| turns.lost.to_string());
     let counts = [&outcome.served, &outcome.refused, &outcome.failed];
     let counts = counts.map(|count| count.load(Ordering::Relaxed).to_string());
-    [vec![name.to_owned(), clients.to_string(), percentile(0.5), percentile(0.95), lost], counts.to_vec()]
-        .concat()
+    let turns = [name.to_owned(), clients.to_string(), percentile(0.5), percentile(0.95), lost];
+    turns.into_iter().chain(STAGES.map(|(name, _)| stage(name))).chain(counts).collect()
 }

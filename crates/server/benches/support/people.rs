@@ -7,25 +7,34 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::server::Server;
-use crate::speaker::{Clip, Speaker};
+use crate::speaker::{Clip, Speaker, Turn};
 
 /// How many people talk.
 pub(crate) const CALLS: usize = 4;
 
-/// The waits of all turns, and how many were never answered.
+/// All turns, and how many more were never answered.
 #[derive(Default)]
 pub(crate) struct Turns {
-    waits: Vec<Duration>,
+    answered: Vec<Turn>,
     pub(crate) lost: usize,
 }
 
 impl Turns {
     /// The wait that this share of the turns (0 to 1) did not exceed; `None` if none was answered.
     pub(crate) fn percentile(&self, share: f64) -> Option<Duration> {
-        let mut waits = self.waits.clone();
-        waits.sort();
-        let at = ((waits.len() as f64 * share).ceil() as usize).saturating_sub(1);
-        waits.get(at).copied()
+        self.percentile_of(share, |turn| Some(turn.total))
+    }
+
+    /// The same of what the server reports of one stage.
+    pub(crate) fn percentile_of_stage(&self, share: f64, stage: &str) -> Option<Duration> {
+        self.percentile_of(share, |turn| turn.stages.get(stage).copied())
+    }
+
+    fn percentile_of(&self, share: f64, time: impl Fn(&Turn) -> Option<Duration>) -> Option<Duration> {
+        let mut times: Vec<Duration> = self.answered.iter().filter_map(time).collect();
+        times.sort();
+        let at = ((times.len() as f64 * share).ceil() as usize).saturating_sub(1);
+        times.get(at).copied()
     }
 }
 
@@ -38,7 +47,7 @@ pub(crate) async fn talk(server: &Arc<Server>, clips: &Arc<Vec<Clip>>, turns: us
     let mut all = Turns::default();
     while let Some(person) = people.join_next().await {
         if let Ok(turns) = person {
-            all.waits.extend(turns.waits);
+            all.answered.extend(turns.answered);
             all.lost += turns.lost;
         }
     }
@@ -58,7 +67,7 @@ async fn one_call(server: Arc<Server>, clips: Arc<Vec<Clip>>, person: usize, tur
             None => None,
         };
         if let Some(turn) = turn {
-            measured.waits.push(turn.total);
+            measured.answered.push(turn);
         } else {
             measured.lost += 1;
             speaker = None;

@@ -43,6 +43,7 @@ impl Request {
             was_interrupted: false,
             output: self.output.take(),
             account: self.account.take(),
+            is_of_turn: self.chat.priority <= Priority::Speculation,
             sampler,
             cached: 0,
             written: 0,

@@ -1,6 +1,6 @@
 //! One sequence of the model: the tokens in its cache and the reply that is being generated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use antiphon_core::measure::account::Account;
 use antiphon_core::{ChatDelta, FinishReason, Priority, Result, Usage};
@@ -18,8 +18,8 @@ pub(super) struct Slot {
     /// The tokens that the cache holds.
     pub(super) tokens: Vec<LlamaToken>,
     pub(super) job: Option<Job>,
-    /// Whether what it holds is of a call.
-    pub(super) is_of_call: bool,
+    /// The call whose conversation it holds. Conversations of those for whom nobody waits in silence are of no call.
+    call: Weak<Account>,
     /// The step in which it was last used.
     pub(super) used: u64,
 }
@@ -38,6 +38,8 @@ pub(super) struct Job {
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,
     /// The account of the call that asked.
     pub(super) account: Option<Arc<Account>>,
+    /// Whether it is for a turn of a call, be it that the turn is only expected.
+    pub(super) is_of_turn: bool,
     pub(super) sampler: Sampler,
     /// Prompt tokens that were in the cache already.
     pub(super) cached: usize,
@@ -51,9 +53,24 @@ pub(super) struct Job {
 }
 
 impl Slot {
-    /// How dear its tokens are while nobody uses them: where calls are under way, theirs are dearest, and then the latest.
-    pub(super) fn worth(&self, calls: bool) -> (bool, u64) {
-        (calls && self.is_of_call, self.used)
+    pub(super) fn new(id: i32) -> Self {
+        Self { id, tokens: Vec::new(), job: None, call: Weak::new(), used: 0 }
+    }
+
+    /// How dear its tokens are while nobody uses them: those of calls that go on are dearest, and then the latest.
+    pub(super) fn worth(&self) -> (bool, u64) {
+        (self.call.strong_count() > 0, self.used)
+    }
+
+    /// Whether it holds the conversation of the call that asks, as it was before.
+    pub(super) fn is_of_call_of(&self, job: &Job) -> bool {
+        job.call().is_some_and(|call| std::ptr::eq(Arc::as_ptr(call), self.call.as_ptr()))
+    }
+
+    pub(super) fn begin(&mut self, job: Job, step: u64) {
+        self.used = step;
+        self.call = job.call().map(Arc::downgrade).unwrap_or_default();
+        self.job = Some(job);
     }
 
     /// The number of tokens at the start that are equal to those of `prompt`.
@@ -63,6 +80,11 @@ impl Slot {
 }
 
 impl Job {
+    /// The call for whose turn it is.
+    fn call(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref().filter(|_| self.is_of_turn)
+    }
+
     /// Whether somebody waits in silence for the reply, or soon may.
     pub(super) fn is_live(&self) -> bool {
         self.urgency <= Priority::Speculation

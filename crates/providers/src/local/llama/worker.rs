@@ -30,6 +30,11 @@ const BATCH: usize = super::MAX_PROMPT_BATCH;
 /// Prompt tokens that one step reads while calls are under way, if nobody waits in silence for the step. A live turn that begins
 /// meanwhile waits until it is over, which takes about 50 ms on two cores.
 const BACKGROUND_BATCH: usize = 16;
+/// How many conversations are kept for each reply that is made at once: most of the time nobody is speaking to a caller. More would
+/// slow down each step, which looks through all that the cache holds.
+const KEPT_EACH: u32 = 2;
+/// The most sequences that llama.cpp can tell apart (`LLAMA_MAX_SEQ`).
+const MAX_SEQUENCES: u32 = 256;
 /// While live turns are answered, other work takes part in one of so many steps: a step takes about 10 ms.
 const BACKGROUND_EVERY: u64 = 16;
 /// How long a step without live turns waits at most for the engines of speech to finish theirs, so that nothing waits for ever.
@@ -81,7 +86,7 @@ pub(super) fn serve(
         .with_n_ctx(NonZeroU32::new(options.settings.context))
         .with_n_batch(BATCH as u32)
         .with_n_ubatch(BATCH as u32)
-        .with_n_seq_max(options.settings.parallel.max(1))
+        .with_n_seq_max(sequences(options))
         .with_kv_unified(true)
         .with_n_threads(threads)
         .with_n_threads_batch(threads);
@@ -107,6 +112,11 @@ pub(super) fn serve(
     });
 }
 
+/// How many conversations the cache can hold.
+fn sequences(options: &LlamaOptions) -> u32 {
+    (options.settings.parallel.max(1) * KEPT_EACH).min(MAX_SEQUENCES)
+}
+
 struct Worker<'a> {
     model: &'a LlamaModel,
     context: LlamaContext<'a>,
@@ -124,15 +134,13 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(model: &'a LlamaModel, context: LlamaContext<'a>, activity: &'a Activity) -> Self {
         let options = &activity.options;
-        let ids = 0..options.settings.parallel.max(1) as i32;
+        let ids = 0..sequences(options) as i32;
         Self {
             model,
             context,
             options,
             batch: LlamaBatch::new(BATCH, 1),
-            slots: ids
-                .map(|id| Slot { id, tokens: Vec::new(), job: None, is_of_call: false, used: 0 })
-                .collect(),
+            slots: ids.map(Slot::new).collect(),
             queue: Vec::new(),
             activity,
             step: 0,
@@ -182,9 +190,10 @@ impl<'a> Worker<'a> {
         let mut at = 0;
         while at < self.queue.len() {
             let job = &self.queue[at];
-            let free = self.slots.iter().filter(|slot| slot.job.is_none()).count();
-            // Reading ahead must not take the last free slot: a real request may come.
-            let needed = if job.output.is_some() { 1 } else { 2.min(self.slots.len()) };
+            let parallel = self.options.settings.parallel.max(1) as usize;
+            let free = parallel.saturating_sub(self.slots.iter().filter(|slot| slot.job.is_some()).count());
+            // Reading ahead must not take the last place: a real request may come.
+            let needed = if job.output.is_some() { 1 } else { 2.min(parallel) };
             if !job.is_unwanted() && (free < needed || !self.has_room(job)) {
                 at += 1;
                 continue;
@@ -212,17 +221,19 @@ impl<'a> Worker<'a> {
     fn begin(&mut self, mut job: Job) {
         // The last token is always read again: the reply is sampled from its logits.
         let reusable = &job.prompt[..job.prompt.len().saturating_sub(1)];
-        let free = |slot: &&Slot| slot.job.is_none();
-        let own = self.slots.iter().filter(free).max_by_key(|s| (s.shared(reusable), u64::MAX - s.used));
-        let Some(own) = own.map(|slot| slot.id) else { return };
-        let best = self.slots.iter().max_by_key(|s| s.shared(reusable)).map_or(own, |slot| slot.id);
-        let shared = self.slots[best as usize].shared(reusable);
-        // A slot that holds a longer conversation is kept for it when another slot is free.
-        let calls = self.activity.live.is_recent();
-        let cheapest = self.slots.iter().filter(free).min_by_key(|slot| slot.worth(calls));
-        let cheapest = cheapest.map_or(own, |slot| slot.id);
-        let continues = shared == self.slots[own as usize].tokens.len();
-        let slot = if best == own && continues { own } else { cheapest };
+        let shared = |slot: &Slot| slot.shared(reusable);
+        let best =
+            self.slots.iter().max_by_key(|slot| (shared(slot), slot.is_of_call_of(&job), slot.job.is_none()));
+        let Some((best, shared)) = best.map(|slot| (slot.id, shared(slot))) else { return };
+        let free = || self.slots.iter().filter(|slot| slot.job.is_none());
+        // What goes on where it ended goes on there, and so does a call that goes on otherwise, for instance because the person has cut
+        // the agent off. Other conversations are kept, and only what they share is copied.
+        let goes_on =
+            free().find(|slot| slot.id == best && (shared == slot.tokens.len() || slot.is_of_call_of(&job)));
+        let own = goes_on.or_else(|| free().find(|slot| slot.is_of_call_of(&job)));
+        let Some(slot) = own.or_else(|| free().min_by_key(|slot| slot.worth())).map(|slot| slot.id) else {
+            return;
+        };
         if slot == best {
             self.keep(slot, shared);
         } else {
@@ -231,10 +242,9 @@ impl<'a> Worker<'a> {
         }
         if !job.was_interrupted {
             job.cached = shared;
+            self.activity.cached.fetch_add(shared as u64, Ordering::Relaxed);
         }
-        self.slots[slot as usize].used = self.step;
-        self.slots[slot as usize].is_of_call = job.is_live() || job.output.is_none();
-        self.slots[slot as usize].job = Some(job);
+        self.slots[slot as usize].begin(job, self.step);
     }
 
     fn drop_unwanted(&mut self) {
@@ -375,7 +385,6 @@ impl<'a> Worker<'a> {
     /// which goes on later. If that is not enough, the longest live replies are ended.
     fn make_room(&mut self) {
         let context = self.options.settings.context as usize;
-        let calls = self.activity.live.is_recent();
         loop {
             let held: usize = self.slots.iter().map(|slot| slot.tokens.len()).sum();
             let coming: usize = self
@@ -388,7 +397,7 @@ impl<'a> Worker<'a> {
                 return;
             }
             let idle = self.slots.iter().filter(|s| s.job.is_none() && !s.tokens.is_empty());
-            if let Some(id) = idle.min_by_key(|slot| slot.worth(calls)).map(|slot| slot.id) {
+            if let Some(id) = idle.min_by_key(|slot| slot.worth()).map(|slot| slot.id) {
                 self.keep(id, 0);
                 continue;
             }
