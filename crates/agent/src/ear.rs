@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_core::{
-    BoxStream, ItemId, MediaTime, Result, SampleRate, Stt, SttInput, SttOptions, Transcript,
+    BoxStream, Deferred, ItemId, MediaTime, Result, SampleRate, Stt, SttInput, SttOptions, Transcript,
 };
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
@@ -52,6 +52,8 @@ pub(crate) struct Utterance {
     paused: bool,
     recognition: Recognition,
     samples: u64,
+    /// Tells speech recognition that nobody waits in silence.
+    deferred: Deferred,
 }
 
 /// Whether the engine will return more transcripts of an utterance.
@@ -165,6 +167,7 @@ impl Utterance {
             flushes: 0,
             paused: false,
             recognition: Recognition::GoesOn,
+            deferred: options.deferred.clone(),
         };
         utterance.forward();
         let id = item.clone();
@@ -176,8 +179,11 @@ impl Utterance {
         (utterance, transcripts)
     }
 
-    /// Speech has paused: requests the text of all audio so far.
-    pub(crate) fn pause(&mut self) {
+    /// Speech has paused: requests the text of all audio so far. Nobody waits in silence for that of a recording.
+    pub(crate) fn pause(&mut self, is_recorded: bool) {
+        if is_recorded {
+            self.deferred.defer();
+        }
         self.forward();
         self.send(SttInput::Flush);
         self.flushes += 1;

@@ -59,7 +59,7 @@ pub use prefetch::{AgentVersion, AnsweredQuestion, Prefetch, PrefetchOutcome, Pr
 pub use priority::Priority;
 pub use rate::{RateLimit, RateLimits};
 pub use stable_text::StableText;
-pub use stt::{Segment, Stt, SttInput, SttOptions, Transcript};
+pub use stt::{Deferred, Segment, Stt, SttInput, SttOptions, Transcript};
 pub use time::MediaTime;
 pub use tools::{ToolAnswer, ToolCaller, Tools};
 pub use tts::{SpeechRequest, Style, Tts, TtsCard, Voice};

@@ -1,6 +1,7 @@
 //! The interface of speech recognition.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,14 +28,43 @@ pub struct SttOptions {
     pub prompt: Option<String>,
     /// Whether transcripts should arrive while the person speaks.
     pub partials: bool,
-    /// How urgent it is.
+    /// How urgent it is at first.
     pub priority: Priority,
+    /// Whether it turns out later to be less urgent.
+    pub deferred: Deferred,
+}
+
+/// Whether audio that is being transcribed turned out to be a recording, so that nobody waits in silence for its words. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Deferred(Arc<AtomicBool>);
+
+impl Deferred {
+    /// From now on it may wait.
+    pub fn defer(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_deferred(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Deferred {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_deferred() == other.is_deferred()
+    }
 }
 
 impl SttOptions {
     /// Only the final transcript, in whatever language the engine decides on, for somebody who waits in silence.
     pub fn new(requester: Requester) -> Self {
-        Self { requester, language: None, prompt: None, partials: false, priority: Priority::LiveTurn }
+        let (priority, deferred) = (Priority::LiveTurn, Deferred::default());
+        Self { requester, language: None, prompt: None, partials: false, priority, deferred }
+    }
+
+    /// How urgent it is now.
+    pub fn urgency(&self) -> Priority {
+        if self.deferred.is_deferred() { self.priority.max(Priority::Interactive) } else { self.priority }
     }
 }
 
@@ -123,4 +153,20 @@ pub trait Stt: Send + Sync {
         options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deferred_gives_way_to_live_turns_for_whoever_transcribes_it() {
+        let options = SttOptions::new(Requester::local());
+        let engines = options.clone();
+        assert_eq!(engines.urgency(), Priority::LiveTurn);
+        options.deferred.defer();
+        assert_eq!(engines.urgency(), Priority::Interactive);
+        let batch = SttOptions { priority: Priority::Batch, ..engines };
+        assert_eq!(batch.urgency(), Priority::Batch, "it is not made more urgent");
+    }
 }

@@ -125,7 +125,7 @@ impl Session {
     fn speech_paused(&mut self) {
         self.times.flushed = Some(Instant::now());
         if let Some(utterance) = self.ear.utterance() {
-            utterance.pause();
+            utterance.pause(self.transport.is_ahead());
         }
     }
 
@@ -247,7 +247,7 @@ impl Session {
         let waits = !utterance.settled && !utterance.has_ended();
         if waits && !utterance.is_paused() {
             self.times.flushed = Some(Instant::now());
-            utterance.pause();
+            utterance.pause(self.transport.is_ahead());
         }
         self.emit(Event::InputCommitted { item: item.clone(), previous: self.history.last() });
         let known = !waits && !utterance.is_unheard();
@@ -295,7 +295,7 @@ impl Session {
     pub(super) fn transcribe_item(&mut self, item: ItemId, audio: Vec<i16>) {
         let options = self.stt_options();
         let (mut utterance, transcripts) = Utterance::begin(self.engines.stt.as_ref(), options, item, audio);
-        utterance.pause();
+        utterance.pause(self.transport.is_ahead());
         self.transcripts.push(transcripts);
         self.await_words(utterance);
     }

@@ -67,8 +67,7 @@ impl Stt for Moonshine {
     ) -> BoxStream<'static, Result<Transcript>> {
         Listening {
             run: self.run.clone(),
-            partials: options.partials,
-            priority: options.priority,
+            options,
             audio: Some(audio),
             segments: Segments::default(),
             running: None,
@@ -103,8 +102,7 @@ enum Flush {
 /// The transcription of one stream of audio.
 struct Listening {
     run: ClipTranscription,
-    partials: bool,
-    priority: Priority,
+    options: SttOptions,
     /// `None` after its end.
     audio: Option<BoxStream<'static, SttInput>>,
     segments: Segments,
@@ -147,12 +145,16 @@ impl Listening {
         if self.running.is_some() {
             return;
         }
+        let urgency = self.options.urgency();
         let next = if self.segments.is_full() {
-            Some((Purpose::Cut, self.priority.max(Priority::Speculation), self.segments.cut()))
+            Some((Purpose::Cut, urgency.max(Priority::Speculation), self.segments.cut()))
         } else if self.flush == Flush::Asked && !self.segments.is_settled() {
-            Some((Purpose::Flush, self.priority, self.segments.rest()))
-        } else if self.partials && self.flush == Flush::Open && self.segments.unread() >= PARTIAL_EVERY {
-            Some((Purpose::Partial, self.priority.max(Priority::Extraction), self.segments.rest()))
+            Some((Purpose::Flush, urgency, self.segments.rest()))
+        } else if self.options.partials
+            && self.flush == Flush::Open
+            && self.segments.unread() >= PARTIAL_EVERY
+        {
+            Some((Purpose::Partial, urgency.max(Priority::Extraction), self.segments.rest()))
         } else {
             None
         };

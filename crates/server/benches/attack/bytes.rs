@@ -1,4 +1,4 @@
-//! Section A, isolation and fairness: strangers ask too much of the server while four people talk to it. A line tells the worst
+//! Section A, isolation and fairness: strangers ask too much of the server while people talk to it. A line tells the worst
 //! that happened to one of them, how much memory the server came to hold, and what the attacker was told.
 
 use std::sync::Arc;
@@ -15,10 +15,12 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{ANSWERED, REALTIME, Socket, event, post, realtime, say, send};
-use crate::people::{Turns, talk};
+use crate::people::{CALLS, Turns, talk};
 use crate::server::Server;
 use crate::{Attack, Bench, milliseconds, simulated};
 
+/// How many people talk to simulated engines, which cost nothing: enough that an attack on memory takes something from somebody.
+const SIMULATED_CALLS: usize = 20;
 /// Turns that each person takes beside an attack.
 const TURNS: usize = 2;
 /// The longest time that an attack goes on.
@@ -58,7 +60,7 @@ struct Measured {
 
 impl Attack for Overload {
     const SECTION: &str = "A";
-    const TITLE: &str = "isolation and fairness: four people talk to the server";
+    const TITLE: &str = "isolation and fairness: 4 people talk to embedded models, 20 to simulated ones";
     const HEADER: &[&str] = &["attack", "worst wait ms", "turns lost", "memory MB", "the attacker"];
     const ALL: &[Self] = &[
         Self::Nothing,
@@ -136,13 +138,14 @@ impl Overload {
 /// Lets people talk once, then beside the attack.
 async fn measure(attack: Overload, server: &Arc<Server>, bench: &Bench) -> anyhow::Result<Measured> {
     // The first turns fill the caches of the instructions and of the operating system.
-    talk(server, &bench.clips, 1).await;
+    let calls = if attack.is_embedded() { CALLS } else { SIMULATED_CALLS };
+    talk(server, &bench.clips, calls, 1).await;
     let before = server.usage()?.resident;
     let attacking = {
         let server = server.clone();
         tokio::spawn(async move { timeout(LONGEST, attack.run(&server)).await })
     };
-    let turns = talk(server, &bench.clips, TURNS).await;
+    let turns = talk(server, &bench.clips, calls, TURNS).await;
     let told = match attacking.await? {
         Ok(Ok(told)) => told,
         Ok(Err(error)) => format!("failed: {error:#}"),

@@ -1,7 +1,7 @@
 //! What strangers, bad luck and ordinary clients can do to callers: `make attack`, or `cargo bench -p antiphon-server --bench
 //! attack [-- SECTION | NAME] [--server PROGRAM]`.
 //!
-//! There are three sections. In A, four people talk to the server while a stranger asks too much of it; in B, strangers want to
+//! There are three sections. In A, people talk to the server while a stranger asks too much of it; in B, strangers want to
 //! know what one person told or to be taken for another; in C, the language model misbehaves while four people talk. Each attack
 //! runs against a server of its own on this machine, and its line tells the worst that happened to a caller. A section is chosen by
 //! its letter, an attack by a part of its name. `--server` attacks another build of the server. Everything is bounded: an attack

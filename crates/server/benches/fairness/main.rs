@@ -87,8 +87,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     // The first turns are not counted: they fill the caches of the instructions and of the operating system.
-    runtime.block_on(talk(&server, &clips, 1));
-    let alone = runtime.block_on(talk(&server, &clips, options.turns));
+    runtime.block_on(talk(&server, &clips, CALLS, 1));
+    let alone = runtime.block_on(talk(&server, &clips, CALLS, options.turns));
     table.add_row(row("nothing", 0, Some(&alone), &Outcome::default()));
     for load in Load::ALL {
         for &clients in &options.clients {
@@ -96,7 +96,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             let (turns, outcome) = runtime.block_on(async {
                 let (clients, outcome) = start(load, clients, &server, &material);
                 tokio::time::sleep(BEGINS).await;
-                let turns = talk(&server, &clips, options.turns).await;
+                let turns = talk(&server, &clips, CALLS, options.turns).await;
                 drop(clients);
                 (turns, outcome)
             });

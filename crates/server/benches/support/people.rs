@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::server::Server;
 use crate::speaker::{Clip, Speaker, Turn};
 
-/// How many people talk.
+/// How many people talk to embedded models, which is what two cores hold.
 pub(crate) const CALLS: usize = 4;
 
 /// All turns, and how many more were never answered.
@@ -38,10 +38,10 @@ impl Turns {
     }
 }
 
-/// Several people talk at once.
-pub(crate) async fn talk(server: &Arc<Server>, clips: &Arc<Vec<Clip>>, turns: usize) -> Turns {
+/// So many people talk at once.
+pub(crate) async fn talk(server: &Arc<Server>, clips: &Arc<Vec<Clip>>, calls: usize, turns: usize) -> Turns {
     let mut people = JoinSet::new();
-    for person in 0..CALLS {
+    for person in 0..calls {
         people.spawn(one_call(server.clone(), clips.clone(), person, turns));
     }
     let mut all = Turns::default();

@@ -1,10 +1,11 @@
 //! What a person does beside speaking: pressing keys, and making sounds without words.
 
 use antiphon_core::call::Pacing;
+use antiphon_core::session::SessionConfig;
 use antiphon_core::{Event, ItemContent, Part};
 
 use super::ms;
-use super::stage::{Person, Stage};
+use super::stage::{Hearing, Person, Stage};
 
 /// The last message of each request to the model.
 fn asked(call: &Person) -> Vec<String> {
@@ -66,4 +67,38 @@ async fn a_client_that_keeps_the_conversation_learns_that_a_turn_had_no_words() 
     let read: Vec<String> =
         call.requests().pop().expect("asked").messages.into_iter().map(|message| message.content).collect();
     assert_eq!(read, ["You are a test.", "hello"], "the model reads nothing of it");
+}
+
+/// What happened to the words of five sentences, of which each takes longer to understand than to say.
+async fn dictated(stage: Stage) -> Vec<&'static str> {
+    let transcribe = |config: &mut SessionConfig| config.listening.transcribe_only = true;
+    let mut call = stage.hearing(Hearing::Slow(ms(8_000))).configured(transcribe).call();
+    for _ in 0..5 {
+        call.says("And so on.", ms(800)).await;
+        call.silence(ms(1_200)).await;
+    }
+    call.silence(ms(40_000)).await;
+    let kind = |event: Event| match event {
+        Event::InputCommitted { .. } => Some("said"),
+        Event::UserText { done: true, .. } => Some("understood"),
+        Event::UserTextFailed { .. } => Some("lost"),
+        _ => None,
+    };
+    call.events().into_iter().filter_map(kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_heard_no_faster_than_it_is_understood() {
+    let count = |events: &[&str], kind| events.iter().filter(|event| **event == kind).count();
+    let most_waiting = |events: &[&str]| {
+        (0..events.len())
+            .map(|end| count(&events[..=end], "said") - count(&events[..=end], "understood"))
+            .max()
+    };
+    let live = dictated(Stage::default()).await;
+    assert!(most_waiting(&live) > Some(2), "somebody who speaks cannot be held up: {live:?}");
+    let recording = dictated(Stage::default().recording()).await;
+    assert_eq!((most_waiting(&recording), count(&recording, "lost")), (Some(2), 0), "{recording:?}");
+    // What waited comes at once then, so that several sentences may be one turn.
+    assert_eq!(count(&recording, "understood"), count(&recording, "said"), "{recording:?}");
 }

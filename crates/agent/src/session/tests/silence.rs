@@ -1,7 +1,7 @@
 //! What is heard of models that fail in every way: no dead air.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use antiphon_core::call::{CommandKind, Pacing};
@@ -25,6 +25,10 @@ struct Warnings(Arc<Mutex<Vec<String>>>);
 impl Warnings {
     /// Collects those of this thread until the guard is dropped.
     fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
+        // As long as a process has a single subscriber, a warning that another thread reaches first is switched off for all if that
+        // thread has none (tracing-core, `Rebuilder::JustOne`). So there is always a second one.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(Self::default()));
         let warnings = Self::default();
         let guard = tracing::subscriber::set_default(warnings.clone());
         (warnings, guard)

@@ -82,6 +82,8 @@ pub(super) enum Hearing {
     Fails,
     /// It ends without any words and without an error.
     Ends,
+    /// It answers each flush only after this time.
+    Slow(Duration),
     /// It never answers.
     Hangs,
 }
@@ -111,6 +113,7 @@ pub(super) struct Stage {
     script: Script,
     config: SessionConfig,
     pacing: Pacing,
+    is_recording: bool,
     lookups: Lookups,
     person: Option<PersonId>,
     prefetch: Option<Arc<dyn Prefetch>>,
@@ -155,6 +158,7 @@ impl Default for Stage {
             script,
             config,
             pacing,
+            is_recording: false,
             lookups,
             person: None,
             prefetch: None,
@@ -241,6 +245,12 @@ impl Stage {
         self
     }
 
+    /// The person plays a recording, and sends more than can have been spoken.
+    pub(super) fn recording(mut self) -> Self {
+        self.is_recording = true;
+        self
+    }
+
     /// Sets the sources of a turn's context. The caller becomes Ada, so that memories have a person.
     pub(super) fn looks_up(self, lookups: Lookups) -> Self {
         Self { lookups, ..self }.called_by("ada")
@@ -306,7 +316,8 @@ impl Stage {
             person: self.person,
             share: Share::Server,
         };
-        Scene { script, engines, agent, identity, observer: Arc::new(Nobody), pacing: self.pacing }
+        let (observer, line) = (Arc::new(Nobody), (self.pacing, self.is_recording));
+        Scene { script, engines, agent, identity, observer, line }
     }
 }
 
@@ -317,7 +328,8 @@ pub(super) struct Scene {
     pub(super) agent: Agent,
     pub(super) identity: Identity,
     pub(super) observer: Arc<dyn Observer>,
-    pacing: Pacing,
+    /// How audio goes out, and whether a recording comes in.
+    line: (Pacing, bool),
 }
 
 impl Scene {
@@ -328,7 +340,8 @@ impl Scene {
     pub(super) fn call(self) -> Person {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
-        let line = Line { received, sent, pacing: self.pacing };
+        let (pacing, is_recording) = self.line;
+        let line = Line { received, sent, pacing, is_recording };
         let start = CallStart::new(ids::new_call(), self.identity, "test", ids::new_span(None));
         let config = self.agent.session.clone();
         let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
@@ -551,6 +564,7 @@ struct Line {
     received: mpsc::UnboundedReceiver<(Inbound, Vec<i16>)>,
     sent: mpsc::UnboundedSender<(Instant, Outbound)>,
     pacing: Pacing,
+    is_recording: bool,
 }
 
 impl Transport for Line {
@@ -569,6 +583,10 @@ impl Transport for Line {
                 inbound
             })
         })
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.is_recording
     }
 
     fn send(&mut self, outbound: Outbound) {
@@ -641,13 +659,14 @@ impl Stt for Script {
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
         match self.hearing {
-            Hearing::Good => {}
+            Hearing::Good | Hearing::Slow(_) => {}
             Hearing::Fails => {
                 return stream::once(async { Err(Error::unavailable("the script says so")) }).boxed();
             }
             Hearing::Ends => return stream::empty().boxed(),
             Hearing::Hangs => return stream::pending().boxed(),
         }
+        let wait = if let Hearing::Slow(wait) = self.hearing { wait } else { Duration::from_millis(20) };
         let text = lock(&self.speech).clone();
         let alive = self.alive.clone();
         let speech: Arc<Mutex<String>> = Arc::new(Mutex::new(text));
@@ -658,7 +677,7 @@ impl Stt for Script {
                     if !matches!(input, SttInput::Flush) {
                         return None;
                     }
-                    sleep(Duration::from_millis(20)).await;
+                    sleep(wait).await;
                     drop(alive);
                     let text = lock(&speech).clone();
                     Some(Ok(Transcript { text, flushed: true, ..Transcript::default() }))

@@ -59,11 +59,11 @@ pub(super) async fn create(
     let place = admission::place(&app)?;
     let options = Options::parse(&upload)?;
     let stt = SttOptions {
-        requester: app.desk.requester(&entrant),
         language: options.language.clone(),
         prompt: options.prompt.clone(),
         partials: options.streamed,
         priority: Priority::Interactive,
+        ..SttOptions::new(app.desk.requester(&entrant))
     };
     let transcription = Transcription::begin(&app, upload.file, stt).await?;
     if options.streamed {
