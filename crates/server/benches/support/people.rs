@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 use crate::server::Server;
 use crate::speaker::{Clip, Speaker, Turn};
 
+/// When somebody who was refused calls again.
+const CALLS_AGAIN: Duration = Duration::from_secs(1);
 /// How many people talk to embedded models, which is what two cores hold.
 pub(crate) const CALLS: usize = 4;
 
@@ -54,7 +56,7 @@ pub(crate) async fn talk(server: &Arc<Server>, clips: &Arc<Vec<Clip>>, calls: us
     all
 }
 
-/// One person takes some turns. Whoever gets no answer calls again.
+/// One person takes some turns. Whoever gets no answer calls again, and so does whoever is refused, a little later.
 async fn one_call(server: Arc<Server>, clips: Arc<Vec<Clip>>, person: usize, turns: usize) -> Turns {
     let mut measured = Turns::default();
     let mut speaker = None;
@@ -71,6 +73,7 @@ async fn one_call(server: Arc<Server>, clips: Arc<Vec<Clip>>, person: usize, tur
         } else {
             measured.lost += 1;
             speaker = None;
+            tokio::time::sleep(CALLS_AGAIN).await;
         }
     }
     measured
