@@ -34,7 +34,8 @@ const MAX_TYPED: usize = 16_000;
 /// A turn that is over but whose words are not known yet.
 pub(super) struct Committed {
     utterance: Utterance,
-    since: Instant,
+    /// When it is given up without words.
+    due: Instant,
 }
 
 /// When the stages of the present turn happened.
@@ -304,7 +305,8 @@ impl Session {
         if self.committed.len() == MAX_COMMITTED {
             self.give_up(0, self.no_words_in_time());
         }
-        self.committed.push(Committed { utterance, since: Instant::now() });
+        let within = if self.transport.is_ahead() { RECORDED_WORDS_WITHIN } else { WORDS_WITHIN };
+        self.committed.push(Committed { utterance, due: Instant::now() + within });
     }
 
     /// The words of a committed turn are known, as far as they ever will be.
@@ -343,16 +345,15 @@ impl Session {
         self.committed.last().map(|c| c.utterance.item.clone())
     }
 
-    /// When the oldest turn without words is given up.
+    /// When the next turn without words is given up.
     pub(super) fn words_due(&self) -> Option<Instant> {
-        let within = if self.transport.is_ahead() { RECORDED_WORDS_WITHIN } else { WORDS_WITHIN };
-        self.committed.first().map(|c| c.since + within)
+        self.committed.iter().map(|c| c.due).min()
     }
 
     /// Gives up turns whose words have not come in time.
     pub(super) fn give_up_late_words(&mut self) {
-        while self.words_due().is_some_and(|due| Instant::now() >= due) {
-            self.give_up(0, self.no_words_in_time());
+        while let Some(late) = self.committed.iter().position(|c| Instant::now() >= c.due) {
+            self.give_up(late, self.no_words_in_time());
         }
     }
 

@@ -4,8 +4,8 @@
 //! Four people talk to the server in real time over the talk page's WebSocket, with recorded sentences and embedded models, and
 //! each takes a few turns: first alone, then beside each kind of load from so many clients. A turn lasts from the last sample of
 //! speech until the first audio of the reply; the median of each of its stages, as the server reports them, shows where the time went.
-//! Then each load runs without calls, to show that nothing was taken from it where it
-//! disturbs nobody. Clients and server share the machine. `--server` measures another build.
+//! Then each load runs without calls, to show that nothing was taken from it where it disturbs nobody. Clients and server share the
+//! machine. `--server` measures another build.
 
 mod loads;
 #[path = "../support/people.rs"]

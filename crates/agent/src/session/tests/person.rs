@@ -1,5 +1,7 @@
 //! What a person does beside speaking: pressing keys, and making sounds without words.
 
+use std::time::Duration;
+
 use antiphon_core::call::Pacing;
 use antiphon_core::session::SessionConfig;
 use antiphon_core::{Event, ItemContent, Part};
@@ -70,9 +72,9 @@ async fn a_client_that_keeps_the_conversation_learns_that_a_turn_had_no_words() 
 }
 
 /// What happened to the words of five sentences, of which each takes longer to understand than to say.
-async fn dictated(stage: Stage) -> Vec<&'static str> {
+async fn dictated(stage: Stage, words_after: Duration) -> Vec<&'static str> {
     let transcribe = |config: &mut SessionConfig| config.listening.transcribe_only = true;
-    let mut call = stage.hearing(Hearing::Slow(ms(8_000))).configured(transcribe).call();
+    let mut call = stage.hearing(Hearing::Slow(words_after)).configured(transcribe).call();
     for _ in 0..5 {
         call.says("And so on.", ms(800)).await;
         call.silence(ms(1_200)).await;
@@ -95,10 +97,12 @@ async fn a_recording_is_heard_no_faster_than_it_is_understood() {
             .map(|end| count(&events[..=end], "said") - count(&events[..=end], "understood"))
             .max()
     };
-    let live = dictated(Stage::default()).await;
+    let live = dictated(Stage::default(), ms(8_000)).await;
     assert!(most_waiting(&live) > Some(2), "somebody who speaks cannot be held up: {live:?}");
-    let recording = dictated(Stage::default().recording()).await;
+    let recording = dictated(Stage::default().recording(ms(60_000)), ms(8_000)).await;
     assert_eq!((most_waiting(&recording), count(&recording, "lost")), (Some(2), 0), "{recording:?}");
     // What waited comes at once then, so that several sentences may be one turn.
     assert_eq!(count(&recording, "understood"), count(&recording, "said"), "{recording:?}");
+    let over = dictated(Stage::default().recording(ms(3_000)), ms(15_000)).await;
+    assert!(count(&over, "understood") > 0, "what was taken in of it still has its time: {over:?}");
 }

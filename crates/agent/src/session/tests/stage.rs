@@ -113,7 +113,7 @@ pub(super) struct Stage {
     script: Script,
     config: SessionConfig,
     pacing: Pacing,
-    is_recording: bool,
+    recording: Duration,
     lookups: Lookups,
     person: Option<PersonId>,
     prefetch: Option<Arc<dyn Prefetch>>,
@@ -158,7 +158,7 @@ impl Default for Stage {
             script,
             config,
             pacing,
-            is_recording: false,
+            recording: Duration::ZERO,
             lookups,
             person: None,
             prefetch: None,
@@ -245,9 +245,9 @@ impl Stage {
         self
     }
 
-    /// The person plays a recording, and sends more than can have been spoken.
-    pub(super) fn recording(mut self) -> Self {
-        self.is_recording = true;
+    /// The person plays a recording, and is ahead of what can have been spoken for so long.
+    pub(super) fn recording(mut self, lasting: Duration) -> Self {
+        self.recording = lasting;
         self
     }
 
@@ -316,8 +316,8 @@ impl Stage {
             person: self.person,
             share: Share::Server,
         };
-        let (observer, line) = (Arc::new(Nobody), (self.pacing, self.is_recording));
-        Scene { script, engines, agent, identity, observer, line }
+        let (observer, pacing, recording) = (Arc::new(Nobody), self.pacing, self.recording);
+        Scene { script, engines, agent, identity, observer, pacing, recording }
     }
 }
 
@@ -328,8 +328,8 @@ pub(super) struct Scene {
     pub(super) agent: Agent,
     pub(super) identity: Identity,
     pub(super) observer: Arc<dyn Observer>,
-    /// How audio goes out, and whether a recording comes in.
-    line: (Pacing, bool),
+    pacing: Pacing,
+    recording: Duration,
 }
 
 impl Scene {
@@ -340,8 +340,7 @@ impl Scene {
     pub(super) fn call(self) -> Person {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
-        let (pacing, is_recording) = self.line;
-        let line = Line { received, sent, pacing, is_recording };
+        let line = Line { received, sent, pacing: self.pacing, ahead_until: Instant::now() + self.recording };
         let start = CallStart::new(ids::new_call(), self.identity, "test", ids::new_span(None));
         let config = self.agent.session.clone();
         let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
@@ -564,7 +563,7 @@ struct Line {
     received: mpsc::UnboundedReceiver<(Inbound, Vec<i16>)>,
     sent: mpsc::UnboundedSender<(Instant, Outbound)>,
     pacing: Pacing,
-    is_recording: bool,
+    ahead_until: Instant,
 }
 
 impl Transport for Line {
@@ -586,7 +585,7 @@ impl Transport for Line {
     }
 
     fn is_ahead(&self) -> bool {
-        self.is_recording
+        Instant::now() < self.ahead_until
     }
 
     fn send(&mut self, outbound: Outbound) {
