@@ -133,7 +133,8 @@ impl Calls {
 
     /// Why the machine cannot bear another call now.
     fn overload(&self) -> Option<Busy> {
-        let active = self.active();
+        // Clients that play recordings wait themselves while they do, so they are no reason to refuse somebody who speaks.
+        let active = self.active().saturating_sub(self.shared.recordings.waiting());
         let load = lock(&self.shared.load);
         let was_admitted = || load.newcomer.is_some_and(|newcomer| newcomer.elapsed() < APART);
         let (is_over, always) = match load.strain {
@@ -278,6 +279,7 @@ mod tests {
     use std::task::{Context, Wake, Waker};
 
     use super::*;
+    use crate::pace::Pace;
 
     #[test]
     fn a_call_over_the_limit_is_refused_until_one_ends() {
@@ -342,6 +344,22 @@ mod tests {
         assert_eq!(calls.admit("test", None).err(), Some(Busy::Overloaded), "too soon");
         late(0);
         assert!(calls.admit("test", None).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn recordings_that_wait_refuse_nobody_who_speaks() {
+        let calls = Calls::new(10_000);
+        let many = CALLS_ALWAYS * calls.shared.cores;
+        let recordings: Vec<_> = (0..many).map(|_| calls.admit("test", None).expect("a line")).collect();
+        (0..500).for_each(|_| calls.measured(Duration::from_millis(20), Duration::ZERO));
+        assert_eq!(calls.busy(), Some(Busy::Overloaded));
+        let mut paces: Vec<_> = recordings.iter().map(|call| Pace::new(call.recordings())).collect();
+        for pace in paces.iter_mut().cycle().take(many * 2) {
+            pace.took(16_000);
+        }
+        assert_eq!(calls.busy(), None);
+        drop(paces);
+        assert_eq!(calls.busy(), Some(Busy::Overloaded));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! bounded speed, one message of each after the other, and nobody who speaks is ever slowed down.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -32,6 +33,8 @@ const SHORT: Duration = Duration::from_secs(3);
 pub(crate) struct Recordings {
     /// When the bucket will be empty; `None` if nothing was ever in it.
     empty: Mutex<Option<Instant>>,
+    /// How many connections play a recording that has to wait.
+    waiting: AtomicUsize,
 }
 
 impl Recordings {
@@ -41,6 +44,11 @@ impl Recordings {
         let filled = empty.map_or(now, |empty| empty.max(now)) + audio / SPEED;
         *empty = Some(filled);
         filled.checked_sub(BURST / SPEED).unwrap_or(now)
+    }
+
+    /// How many connections play a recording that has to wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -86,18 +94,33 @@ impl Pace {
         self.spoken = self.spoken.max(held_back) + audio.div_f64(LIVELY);
         self.unbroken += audio;
         // Where it has waited until it may have been spoken after all, it was, unless it does not end.
-        self.is_ahead &= self.spoken > now || self.unbroken > SHORT;
-        if self.is_ahead || self.spoken > now + AHEAD {
+        let mut is_ahead = self.is_ahead && (self.spoken > now || self.unbroken > SHORT);
+        if is_ahead || self.spoken > now + AHEAD {
             self.open = self.recordings.add(audio, now);
-            self.is_ahead |= self.open > now;
+            is_ahead |= self.open > now;
         }
+        self.set_ahead(is_ahead);
     }
 
     /// The client has nothing more to send now: its recording is over, and somebody may wait for the answer.
     pub(crate) fn caught_up(&mut self) {
-        self.is_ahead = false;
+        self.set_ahead(false);
         self.unbroken = Duration::ZERO;
         self.spoken = self.spoken.min(Instant::now() + AHEAD);
+    }
+
+    fn set_ahead(&mut self, is_ahead: bool) {
+        match (std::mem::replace(&mut self.is_ahead, is_ahead), is_ahead) {
+            (false, true) => self.recordings.waiting.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.recordings.waiting.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => return,
+        };
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        self.set_ahead(false);
     }
 }
 
@@ -200,7 +223,10 @@ mod tests {
         for pace in &mut paces {
             pace.took(2 * SECOND);
         }
-        assert!(paces.iter().filter(|pace| pace.is_ahead()).count() > 80);
+        let ahead = paces.iter().filter(|pace| pace.is_ahead()).count();
+        assert_eq!((ahead > 80, recordings.waiting()), (true, ahead));
+        drop(paces);
+        assert_eq!(recordings.waiting(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -172,7 +172,10 @@ impl Socket {
                 return Poll::Pending;
             }
             let Poll::Ready(received) = Pin::new(&mut self.ws).poll_next(cx) else {
-                self.silent_since.get_or_insert_with(Instant::now);
+                if self.silent_since.get_or_insert_with(Instant::now).elapsed() > SILENT {
+                    self.failed = Some(Error::unavailable("the client is silent: connection dropped"));
+                    cx.waker().wake_by_ref();
+                }
                 return Poll::Pending;
             };
             self.silent_since = None;
@@ -301,9 +304,6 @@ impl Socket {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_ping(cx);
-        if self.silent_since.is_some_and(|since| since.elapsed() > SILENT) {
-            return Poll::Ready(Err(Error::unavailable("the client is silent: connection dropped")));
-        }
         let under_way = self.meter.long_since().filter(|_| !self.in_use);
         if under_way.is_some_and(|since| since.elapsed() > MESSAGE_TIME) {
             let message = format!("a message did not arrive within {} s", MESSAGE_TIME.as_secs());

@@ -16,6 +16,9 @@ const SPEEDS: (f32, f32) = (0.25, 4.0);
 /// Sentences of one request that are synthesised at the same time: the next one while the first is played.
 const AHEAD: usize = 2;
 
+/// The marks inside a sentence at which a speaker breathes.
+const BREATHS: [char; 4] = [',', ';', ':', '—'];
+
 /// The speed that a request asks for, within what a voice can do.
 pub(super) fn speed(request: &SpeechRequest) -> f32 {
     (request.speed * request.style.pace()).clamp(SPEEDS.0, SPEEDS.1)
@@ -79,16 +82,20 @@ pub(super) fn longest(most: usize, speed: f32) -> usize {
     (most as f32 * speed.min(1.0)) as usize
 }
 
-/// Cuts off what one synthesis may say: at most `longest` phonemes, of whole words if there is a space among them.
+/// Cuts off what one synthesis may say: at most `longest` phonemes, of whole words if there is a space among them. A comma and the like
+/// in the second half of them is where a speaker would breathe, so the phrase ends there.
 pub(super) fn cut(phonemes: &str, longest: usize) -> (&str, &str) {
     let Some((end, _)) = phonemes.char_indices().nth(longest) else { return (phonemes, "") };
     let (fitting, rest) = phonemes.split_at(end);
+    let half = phonemes.char_indices().nth(longest / 2).map_or(end, |(half, _)| half);
+    let at = match fitting.rmatch_indices(BREATHS).next() {
+        Some((breath, mark)) if breath >= half => breath + mark.len(),
+        _ if rest.starts_with(' ') => end,
+        _ => fitting.rfind(' ').filter(|&space| space > 0).unwrap_or(end),
+    };
+    let (now, rest) = phonemes.split_at(at);
     // The space between two phrases belongs to neither.
-    match (rest.strip_prefix(' '), fitting.rsplit_once(' ')) {
-        (Some(rest), _) => (fitting, rest),
-        (None, Some((words, _))) if !words.is_empty() => (words, &phonemes[words.len() + 1..]),
-        _ => (fitting, rest),
-    }
+    (now, rest.strip_prefix(' ').unwrap_or(rest))
 }
 
 #[cfg(test)]
@@ -137,6 +144,8 @@ mod tests {
         assert_eq!(cut("one two", 7), ("one two", ""));
         assert_eq!(cut("one two", 6), ("one", "two"));
         assert_eq!(cut("one two", 3), ("one", "two"));
+        assert_eq!(cut("one, two three", 11), ("one, two", "three"), "the comma is too early");
+        assert_eq!(cut("one two— three", 13), ("one two—", "three"));
         assert_eq!(cut("ˈɛˈɛˈɛ", 3), ("ˈɛˈ", "ɛˈɛ"));
     }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{ANSWERED, REALTIME, Socket, event, post, realtime, say, send};
+use crate::client::{ANSWERED, REALTIME, Socket, event, post, post_from_elsewhere, realtime, say, send};
 use crate::people::{CALLS, Turns, talk};
 use crate::server::Server;
 use crate::{Attack, Bench, milliseconds, simulated};
@@ -301,8 +301,9 @@ async fn trickling_uploads(server: &Server) -> anyhow::Result<String> {
         sleep(Duration::from_secs(1)).await;
     }
     let beside = json!({ "model": "default", "messages": [{ "role": "user", "content": "Hello" }] });
-    let told = post(&server.url("/v1/chat/completions"), &beside).await;
-    Ok(format!("{ended} writes failed; another client {told}"))
+    let url = server.url("/v1/chat/completions");
+    let (same, other) = (post(&url, &beside).await, post_from_elsewhere(&url, &beside).await?);
+    Ok(format!("{ended} writes failed; a client at the same address {same}, one at another {other}"))
 }
 
 /// What comes first: an event of this kind, an error or nothing.

@@ -1,6 +1,7 @@
 //! What attackers send: requests, and WebSockets of OpenAI Realtime and of the talk page.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -21,6 +22,8 @@ pub(crate) const ANSWERED: Duration = Duration::from_secs(20);
 pub(crate) const REALTIME: &str = "/v1/realtime?model=default";
 /// What is said of an answer that did not come.
 const NO_ANSWER: &str = "got no answer within 20 s";
+/// Another address of this machine than the one that everybody else calls from.
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// How much of an error message is repeated, in characters.
 const MESSAGE_CHARS: usize = 80;
 
@@ -123,8 +126,17 @@ pub(crate) async fn type_in(socket: &mut Socket, text: &str) -> anyhow::Result<S
 
 /// Posts a body, and says what came of it.
 pub(crate) async fn post(url: &str, body: &Value) -> String {
-    let response = reqwest::Client::new().post(url).timeout(ANSWERED).json(body).send().await;
-    match response {
+    send_json(&reqwest::Client::new(), url, body).await
+}
+
+/// Posts JSON from another address than everybody else's; says how it is answered.
+pub(crate) async fn post_from_elsewhere(url: &str, body: &Value) -> anyhow::Result<String> {
+    let client = reqwest::Client::builder().local_address(ELSEWHERE).build()?;
+    Ok(send_json(&client, url, body).await)
+}
+
+async fn send_json(client: &reqwest::Client, url: &str, body: &Value) -> String {
+    match client.post(url).timeout(ANSWERED).json(body).send().await {
         Ok(response) if response.status() == StatusCode::OK => "was answered".to_owned(),
         Ok(response) => format!("got {}", response.status().as_u16()),
         Err(error) if error.is_timeout() => NO_ANSWER.to_owned(),

@@ -1,7 +1,8 @@
 //! What a client does beside the calls of others.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_audio::{FileFormat, encode_file};
@@ -42,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) served: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// How often requests failed for each reason.
+    reasons: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What all clients send.
@@ -77,11 +80,27 @@ impl Load {
                 Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
                     (&outcome.refused, REFUSED)
                 }
-                _ => (&outcome.failed, REFUSED),
+                Ok(status) => outcome.failed(status.to_string()),
+                Err(error) => outcome.failed(format!("{error:#}")),
             };
             counter.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+impl Outcome {
+    /// Notes why a request failed; gives where that is counted, and how long its client pauses.
+    fn failed(&self, reason: String) -> (&AtomicU64, Duration) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry(reason).or_default() += 1;
+        (&self.failed, REFUSED)
+    }
+
+    /// Why requests failed, and how often.
+    pub(crate) fn reasons(&self) -> Vec<(String, u64)> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(reason, count)| (reason.clone(), *count)).collect()
     }
 }
 

@@ -101,6 +101,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
                 (turns, outcome)
             });
             table.add_row(row(load.name(), clients, Some(&turns), &outcome));
+            tell_failures(load, clients, &outcome);
         }
     }
     // No call was seen for a while, as in a server that has none.
@@ -135,6 +136,13 @@ fn start(
         set.spawn(load.run(server.clone(), material.clone(), outcome.clone()));
     }
     (set, outcome)
+}
+
+/// Says on standard error why requests failed.
+fn tell_failures(load: Load, clients: usize, outcome: &Outcome) {
+    for (reason, count) in outcome.reasons() {
+        eprintln!("\n{}, {clients} clients: {count} times {reason}", load.name());
+    }
 }
 
 fn row(name: &str, clients: usize, turns: Option<&Turns>, outcome: &Outcome) -> Vec<String> {

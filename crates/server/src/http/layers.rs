@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::forwarded;
 use super::in_the_shape_of;
 use super::steady_body::{Slow, SteadyBody, TOO_SLOW};
+use super::unread_body::UnreadBody;
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +46,9 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let span = tracing::info_span!("http", request_id = id.to_str().unwrap_or_default(), method, route);
 
     let (slow, uri) = (Slow::default(), request.uri().clone());
-    let request = request.map(|body| Body::new(SteadyBody::new(body, slow.clone())));
+    let (head, body) = request.into_parts();
+    let body = SteadyBody::new(UnreadBody::of(&head.headers, body), slow.clone());
+    let request = Request::from_parts(head, Body::new(body));
     let mut response = next.run(request).instrument(span.clone()).await;
     if slow.is_set() && response.status().is_client_error() {
         response = in_the_shape_of(&uri, ApiError::new(StatusCode::REQUEST_TIMEOUT, TOO_SLOW));

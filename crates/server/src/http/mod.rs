@@ -20,6 +20,7 @@ pub(crate) mod routes;
 mod serve;
 mod steady_body;
 mod tls;
+mod unread_body;
 mod visit;
 
 use std::sync::Arc;

@@ -76,6 +76,30 @@ async fn requests_over_the_limit_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_sends_everything_before_reading_learns_why_it_was_for_nothing() {
+    let server = Server::start(Settings::default());
+    let address = server.address;
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut socket = TcpStream::connect(address).unwrap();
+        let length = 4 << 20;
+        let head = format!(
+            "POST /v1/nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        // The answer is there long before this is sent.
+        for _ in 0..64 {
+            std::thread::sleep(Duration::from_millis(5));
+            socket.write_all(&vec![0; length / 64]).unwrap();
+        }
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = answer.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test]
 async fn clients_that_leave_take_their_work_with_them() {
     let server = Server::start(Settings::default());
     let before = tasks_at_rest().await;
