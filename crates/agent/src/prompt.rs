@@ -45,12 +45,14 @@ fn append(messages: &mut Vec<Message>, item: &ConversationItem) {
                 return;
             }
             // A person who went on after the turn seemed over has two items in the history but has said one thing.
+            let recognised = parts.iter().all(|part| matches!(part, Part::Audio { .. }));
             match messages.last_mut() {
                 Some(last) if last.role == *role && last.tool_calls.is_empty() && *role != Role::System => {
                     last.content.push(' ');
                     last.content.push_str(&text);
+                    last.recognised &= recognised;
                 }
-                _ => messages.push(Message::new(*role, text)),
+                _ => messages.push(Message { recognised, ..Message::new(*role, text) }),
             }
         }
         ItemContent::ToolCall(call) => match messages.last_mut() {

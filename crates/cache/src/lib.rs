@@ -27,6 +27,7 @@ mod resident;
 mod results;
 mod speech;
 mod statistics;
+mod wording;
 mod written;
 
 pub use by_meaning::{

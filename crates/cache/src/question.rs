@@ -77,8 +77,9 @@ const MOVING_PHRASES: [&str; 24] = [
 /// Words by which an answer names a day or hour relative to its own time.
 const DAYS: [&str; 6] = ["today", "tonight", "tomorrow", "yesterday", "currently", "o'clock"];
 
-/// The question without differences that do not matter: case, punctuation, spaces and hesitations. Digits, signs within numbers
-/// and apostrophes stay: "3.5" is not "35", "we're" not "were".
+/// The words of a text without case, punctuation and hesitations, to see what kind of question or answer it is and how likely questions
+/// follow each other. Digits, signs within numbers and apostrophes stay: "3.5" is not "35", "we're" not "were". It is no key: questions
+/// with different signs may have the same words.
 pub(super) fn normalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {

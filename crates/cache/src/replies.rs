@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::by_meaning::{Answered, Near, SemanticReplies, Sought, Trial};
 use crate::question::{is_time_dependent, normalise, stands_alone};
+use crate::wording::Wording;
 use crate::{Cache, Entry, Key};
 use kept::{KeptAnswer, PartialAnswer};
 use key::{Before, Situation};
@@ -68,8 +69,8 @@ impl CachedLlm {
         if asked.content.len() > MAX_QUESTION {
             return None;
         }
-        let words = normalise(&asked.content);
-        if words.is_empty() || (!self.rules.time_dependent && is_time_dependent(&words)) {
+        let (words, wording) = (normalise(&asked.content), Wording::of(&asked.content, asked.recognised));
+        if wording.is_empty() || (!self.rules.time_dependent && is_time_dependent(&words)) {
             return None;
         }
         let situation = Situation { request, reuse, model: &self.model };
@@ -79,10 +80,12 @@ impl CachedLlm {
             let nothing = alone.then(|| key(Before::Nothing)).filter(|nothing| *nothing != said);
             std::iter::once(said).chain(nothing).collect()
         };
+        let is_prepared = asked.recognised && request.priority == Priority::Batch;
         let by_meaning = self.semantic.is_some() && reuse.other_words && reuse.person.is_none();
         Some(Question {
             tenant: (&request.requester.tenant).into(),
-            keys: all(&|before| situation.key(&words, before)),
+            keys: all(&|before| situation.key(&wording, before)),
+            also: is_prepared.then(|| situation.key(&Wording::of(&asked.content, false), Before::Said)),
             scopes: if by_meaning { all(&|before| situation.scope(before)) } else { Vec::new() },
             asked: asked.content.clone(),
             label: request.requester.label(&asked.content),
@@ -96,6 +99,8 @@ struct Question {
     tenant: Arc<str>,
     /// The keys under which the answer is looked up; it is kept under the first.
     keys: Vec<Key>,
+    /// Another key under which it is kept: an answer that was prepared for those who ask it aloud is there for those who write it, too.
+    also: Option<Key>,
     /// The scopes in which it may be found by its meaning, one for each of the keys; empty if it may not.
     scopes: Vec<Key>,
     asked: String,

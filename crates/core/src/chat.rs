@@ -32,12 +32,14 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
     /// For [`Role::Tool`]: the call this answers.
     pub tool_call_id: Option<String>,
+    /// Whether speech recognition wrote all of it, so that letter case and commas are its own and not the person's.
+    pub recognised: bool,
 }
 
 impl Message {
     /// A message that neither calls a tool nor answers a call.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+        Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None, recognised: false }
     }
 }
 

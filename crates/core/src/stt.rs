@@ -32,6 +32,8 @@ pub struct SttOptions {
     pub priority: Priority,
     /// Whether it turns out later to be less urgent.
     pub deferred: Deferred,
+    /// Whether voice activity detection has found speech in it. Otherwise there may be none.
+    pub is_speech: bool,
 }
 
 /// Whether audio that is being transcribed turned out to be a recording, so that nobody waits in silence for its words. Clones share it.
@@ -59,7 +61,8 @@ impl SttOptions {
     /// Only the final transcript, in whatever language the engine decides on, for somebody who waits in silence.
     pub fn new(requester: Requester) -> Self {
         let (priority, deferred) = (Priority::LiveTurn, Deferred::default());
-        Self { requester, language: None, prompt: None, partials: false, priority, deferred }
+        let (language, prompt, partials, is_speech) = (None, None, false, false);
+        Self { requester, language, prompt, partials, priority, deferred, is_speech }
     }
 
     /// How urgent it is now.

@@ -15,6 +15,7 @@ mod observed;
 mod on_behalf;
 mod scheduler;
 mod shared;
+mod speech_only;
 mod target;
 mod thoughts;
 
@@ -33,5 +34,6 @@ pub use meter::Meters;
 pub use observed::Observed;
 pub use scheduler::{Permit, Scheduler};
 pub use shared::{Piece, Shared, SharedCalls, SharedReader};
+pub use speech_only::SpeechOnly;
 pub use target::{AnswerBounds, Target, Targets};
 pub use thoughts::WithoutThoughts;

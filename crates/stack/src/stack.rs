@@ -23,7 +23,7 @@ use antiphon_cache::{
 };
 use antiphon_core::measure::Component;
 use antiphon_core::{Embed, EmotionClassifier, Prefetch, Tts};
-use antiphon_flow::{CpuPool, LateObserver, PoolBounds};
+use antiphon_flow::{CpuPool, LateObserver, PoolBounds, SpeechOnly};
 use antiphon_memory::InProcessKnowledge;
 use antiphon_providers::local::emotion::EmotionModel;
 use antiphon_providers::pool::ModelPool;
@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 use crate::config::{self, Config, EmbedEngine, EmotionEngine};
 use crate::machine;
 use crate::tunables::ServerTunables;
-use builder::Builder;
+use builder::{Builder, Detectors};
 pub use caches::caches;
 pub use check::check;
 pub use knowledge::read_knowledge;
@@ -101,10 +101,14 @@ pub fn build(config: &Config, context: &BuildContext) -> Result<Stack> {
     // One thread is always kept; computations beside calls may use all cores for a while.
     let cpu_pool = Arc::new(CpuPool::new(PoolBounds { min: 1, max: machine::cores() })?);
     let builder = Builder::new(config, &pool)?;
-    let (vad, detector) = builder.vad()?;
+    let Detectors { calls: vad, files, measured: detector } = builder.vad()?;
     let turn = builder.turn()?;
     let mut layers = Layers::new(config, caches.map(Arc::as_ref), &cpu_pool);
     let stt = layers.stt(builder.stt()?)?;
+    let stt = match files {
+        Some(vad) => stt.with("speech only", |stt| Arc::new(SpeechOnly::new(stt, vad))),
+        None => stt,
+    };
     let (embed, cached_embed) = layers.embed(builder.embed()?, config.embed.advanced.max_batch)?;
     let (llms, models) = builder.llm()?;
     let llm = layers.llm(llms, &embed.engine)?;

@@ -111,7 +111,8 @@ impl Session {
     pub(super) fn begin_utterance(&mut self, at: MediaTime) -> ItemId {
         let item = ItemId::new(ids::unique("item_"));
         // Nobody reads along with a recording.
-        let options = SttOptions { partials: !self.transport.is_ahead(), ..self.stt_options() };
+        let (partials, is_speech) = (!self.transport.is_ahead(), self.vad.is_some());
+        let options = SttOptions { partials, is_speech, ..self.stt_options() };
         let transcripts = self.ear.begin(self.engines.stt.as_ref(), options, item.clone(), at);
         self.transcripts.push(transcripts);
         item

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -63,19 +64,22 @@ impl KeptAnswer {
             return;
         }
         let trial = self.trial.take().map(|trial| (trial, text.clone()));
-        let Question { tenant, keys, label, priority, .. } = &self.question;
+        let Question { tenant, keys, also, label, priority, .. } = &self.question;
         if let Some(semantic) = &self.semantic
             && let Some(answered) = self.question.answered(&keys[0], trial)
         {
             semantic.learn(answered);
         }
-        self.cache.put(Draft {
-            key: keys[0],
-            tenant: tenant.clone(),
-            label: label.clone(),
-            value: text.into(),
-            cost: first.duration_since(self.asked),
-            priority: *priority,
-        });
+        let value = Bytes::from(text);
+        for &key in keys.first().into_iter().chain(also) {
+            self.cache.put(Draft {
+                key,
+                tenant: tenant.clone(),
+                label: label.clone(),
+                value: value.clone(),
+                cost: first.duration_since(self.asked),
+                priority: *priority,
+            });
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use antiphon_core::{ChatRequest, PersonId, Reuse, Role};
 
+use crate::wording::Wording;
 use crate::{Key, KeyBuilder, Kind};
 
 /// Everything that an answer depends on, except the question.
@@ -23,8 +24,10 @@ pub(super) enum Before {
 
 impl Situation<'_> {
     /// The key of the answer to a question in these words.
-    pub(super) fn key(&self, words: &str, before: Before) -> Key {
-        self.builder(before, true).add(words).build()
+    pub(super) fn key(&self, wording: &Wording, before: Before) -> Key {
+        let mut key = self.builder(before, true);
+        wording.add_to(&mut key);
+        key.build()
     }
 
     /// The scope of a question: two questions with the same scope may have the same answer if they mean the same. What was looked

@@ -62,7 +62,7 @@ impl Hash for Key {
         let request = &*self.0;
         (&request.model, request.max_tokens, &request.stop, request.seed).hash(state);
         (request.temperature.map(f32::to_bits), request.top_p.map(f32::to_bits)).hash(state);
-        for Message { role, content, tool_calls, tool_call_id } in &request.messages {
+        for Message { role, content, tool_calls, tool_call_id, recognised: _ } in &request.messages {
             (role, content, tool_call_id).hash(state);
             for ToolCall { id, name, arguments } in tool_calls {
                 (id, name, arguments).hash(state);

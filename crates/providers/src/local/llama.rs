@@ -8,6 +8,7 @@
 //! Any GGUF file with a chat template works. The default, SmolLM2-135M, is very small: it can chat, but it knows little
 //! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
 
+mod alone;
 mod prompt;
 mod reader;
 mod sampling;
@@ -325,6 +326,7 @@ mod tests {
         takes_marks_in_a_text_for_text(&llama).await;
         answers_beside_a_flood(&llama).await;
         keeps_what_calls_have_said(&llama).await;
+        answers_the_same_again(&llama).await;
         calls_tools(&llama).await;
         survives_what_it_cannot_write(&llama).await;
         crate::spec::llm(&llama).await;
@@ -404,6 +406,30 @@ mod tests {
             let second = turn(&call, &messages).await;
             assert!(second.cached_tokens + 8 > first.input_tokens, "{first:?}, {second:?}");
         }
+    }
+
+    /// At temperature 0 while nothing else is to be done, and with a seed whatever else is.
+    async fn answers_the_same_again(llama: &Llama) {
+        let cold = ChatRequest {
+            priority: Priority::Interactive,
+            max_tokens: Some(60),
+            ..ask("Tell me a story about a ship.")
+        };
+        let (first, _) = answer(llama, cold.clone()).await;
+        for n in 0..5 {
+            answer(llama, ask(&format!("What is {n} and {n}?"))).await;
+            assert_eq!(answer(llama, cold.clone()).await.0, first, "{n}");
+        }
+        let seeded = |seed| ChatRequest { temperature: Some(1.0), seed: Some(seed), ..cold.clone() };
+        let (alone, _) = answer(llama, seeded(7)).await;
+        let others = (0..4).map(|n| answer(llama, ChatRequest { temperature: Some(1.0), ..ask(&format!("{n}?")) }));
+        let (beside, _, _) = futures_util::join!(
+            answer(llama, seeded(7)),
+            futures_util::future::join_all(others),
+            answer(llama, seeded(8))
+        );
+        assert_eq!(beside.0, alone);
+        assert_ne!(answer(llama, seeded(8)).await.0, alone, "another seed");
     }
 
     /// No token of SmolLM2 holds the byte F2, with which this character begins.

@@ -135,6 +135,9 @@ impl Listening {
 
     /// Starts the next run: of what is to be cut off, of the answer to a flush, or of a partial transcript.
     fn start(&mut self) {
+        if self.running.is_none() {
+            self.segments.settle_known();
+        }
         if let Some((Purpose::Partial, ..)) = &self.running
             && (self.flush == Flush::Asked || self.segments.is_full())
             && !self.segments.is_read(self.running.as_ref().map_or(0, |r| r.1))

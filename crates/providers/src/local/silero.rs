@@ -83,6 +83,24 @@ impl SileroVad {
             .map_err(|e| Error::internal(format!("cannot start the VAD thread: {e}")))?;
         Ok(Self { ready, gate: Box::new(gate), thread: Some(thread), activity })
     }
+
+    fn open_behind(&self, gate: Gate) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
+        let (output, probabilities) = channel();
+        (Box::new(Input::new(self.ready.clone(), output, gate)), probabilities)
+    }
+}
+
+/// The same detector for audio that is no call's, such as files: every window is run.
+pub struct UngatedSilero(pub Arc<SileroVad>);
+
+impl Vad for UngatedSilero {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
+        self.0.open_behind(Box::new(|_| true))
+    }
 }
 
 impl Drop for SileroVad {
@@ -101,8 +119,7 @@ impl Vad for SileroVad {
     }
 
     fn open(&self) -> (Box<dyn VadStream>, BoxStream<'static, VoiceProbability>) {
-        let (output, probabilities) = channel();
-        (Box::new(Input::new(self.ready.clone(), output, (self.gate)())), probabilities)
+        self.open_behind((self.gate)())
     }
 }
 

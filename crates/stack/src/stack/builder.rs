@@ -9,7 +9,7 @@ use antiphon_core::measure::Component;
 use antiphon_core::{Embed, Llm, Stt, Tts, TurnDetector, Vad};
 use antiphon_providers::local::energy::EnergyVad;
 use antiphon_providers::local::onnx::OnnxRuntime;
-use antiphon_providers::local::silero::SileroVad;
+use antiphon_providers::local::silero::{SileroVad, UngatedSilero};
 use antiphon_providers::local::smart_turn::SmartTurn;
 use antiphon_providers::pool::ModelPool;
 use antiphon_providers::remote::ApiKey;
@@ -25,6 +25,15 @@ pub(super) const OPENAI: &str = "https://api.openai.com/v1";
 
 /// The component with an engine's measurements, if it has any.
 pub(super) type Measured = Option<Arc<dyn Component>>;
+
+/// The detectors of voice activity.
+pub(super) struct Detectors {
+    /// For the audio of calls.
+    pub(super) calls: Layered<dyn Vad>,
+    /// For files and turns whose bounds the client sets; `None` if the detector cannot tell speech from other sounds.
+    pub(super) files: Option<Arc<dyn Vad>>,
+    pub(super) measured: Measured,
+}
 
 /// The language models, and the components with the measurements of the embedded ones.
 pub(super) type LanguageModels = (Vec<Engine<dyn Llm>>, Vec<Arc<dyn Component>>);
@@ -55,11 +64,12 @@ impl<'a> Builder<'a> {
         self.models.join(path)
     }
 
-    /// The voice activity detector and its measurements.
-    pub(super) fn vad(&self) -> Result<(Layered<dyn Vad>, Measured)> {
+    /// The voice activity detectors.
+    pub(super) fn vad(&self) -> Result<Detectors> {
         let layered = |vad: Arc<dyn Vad>| Layered::new(vad.name(), vad);
         if self.config.vad.engine == VadEngine::Energy {
-            return Ok((layered(Arc::new(EnergyVad)), None));
+            // It cannot tell speech from other sounds, so it takes nothing out of files.
+            return Ok(Detectors { calls: layered(Arc::new(EnergyVad)), files: None, measured: None });
         }
         let model = self.model("silero-vad/silero_vad.onnx");
         let gated = self.config.advanced.vad_gate;
@@ -72,12 +82,13 @@ impl<'a> Builder<'a> {
                 !gated || gate.push(samples)
             })
         };
-        let silero = SileroVad::open(self.runtime()?, &model, gate)?;
-        let measured = silero.component();
-        let silero = layered(Arc::new(silero));
+        let silero = Arc::new(SileroVad::open(self.runtime()?, &model, gate)?);
+        let (files, measured) = (Arc::new(UngatedSilero(silero.clone())), silero.component());
+        let silero = layered(silero);
         // The gate is part of the detector, which asks it itself, so nothing is wrapped here: only its name
         // is listed.
-        Ok((if gated { silero.with("gated", |vad| vad) } else { silero }, Some(measured)))
+        let calls = if gated { silero.with("gated", |vad| vad) } else { silero };
+        Ok(Detectors { calls, files: Some(files), measured: Some(measured) })
     }
 
     pub(super) fn turn(&self) -> Result<Option<Arc<dyn TurnDetector>>> {

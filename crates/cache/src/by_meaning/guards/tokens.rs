@@ -6,7 +6,7 @@ const SUFFIXES: [&str; 33] = [
     "kmh", "am", "pm", "st", "nd", "rd", "th", "k", "hr", "hrs", "min", "mins", "sec", "secs", "yr", "yrs",
 ];
 /// Signs that have a meaning.
-const SIGNS: &str = "$€£¥₹%°=<>^*×÷[]{}~|";
+const SIGNS: &str = "$€£¥₹%°=<>^*×÷[]{}~|@&\\";
 
 /// A word in lower case, a number or a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +76,15 @@ fn part(chars: &[char], at: usize, before: char, after: char) -> Part {
         // "1-2 days" are not 12 days, and "1:10" is not "110".
         '+' | '/' | '-' | ':' if between_digits => Part::Sign,
         '+' if before.is_whitespace() && after.is_whitespace() => Part::Sign,
-        c if SIGNS.contains(c) => Part::Sign,
+        c if SIGNS.contains(c) || is_symbol(c) => Part::Sign,
         c => Part::Gap { pause: ".,;:!?()".contains(c) },
     }
+}
+
+/// Whether this is no letter, space or punctuation, such as an emoji or a root: it means something by itself.
+fn is_symbol(c: char) -> bool {
+    // "General Punctuation" has the dashes and quotes of all languages.
+    !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !matches!(c, '\u{2000}'..='\u{206F}' | '«' | '»' | '¿' | '¡' | '·')
 }
 
 /// Whether a comma separates thousands: exactly three digits follow.

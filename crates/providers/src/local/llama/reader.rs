@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use antiphon_core::{Priority, Result, ToolChoice};
 use llama_cpp_2::model::LlamaModel;
 
+use super::alone::Alone;
 use super::prompt::Prompts;
 use super::sampling::Sampler;
 use super::slot::Job;
@@ -17,6 +18,20 @@ impl Request {
     /// How urgent the request is. Reading ahead is never urgent: the question may not come.
     fn urgency(&self) -> Priority {
         if self.output.is_some() { self.chat.priority } else { Priority::Batch }
+    }
+
+    /// Whether the same request must get the same reply. Somebody who waits in silence had rather have it sooner.
+    fn alone(&self, temperature: f32) -> Alone {
+        let is_cold = self.chat.temperature.unwrap_or(temperature) <= 0.0;
+        if self.output.is_none() {
+            Alone::Never
+        } else if self.chat.seed.is_some() {
+            Alone::Always
+        } else if is_cold && self.chat.priority > Priority::Speculation {
+            Alone::WhenIdle
+        } else {
+            Alone::Never
+        }
     }
 
     /// Whether whoever asked has gone.
@@ -40,6 +55,7 @@ impl Request {
             asked: prompt.len(),
             prompt,
             urgency,
+            alone: self.alone(options.temperature),
             was_interrupted: false,
             output: self.output.take(),
             account: self.account.take(),

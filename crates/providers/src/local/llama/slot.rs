@@ -3,10 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use antiphon_core::measure::account::Account;
-use antiphon_core::{ChatDelta, FinishReason, Priority, Result, Usage};
+use antiphon_core::{ChatDelta, Error, FinishReason, Priority, Result, Usage};
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
+use super::alone::Alone;
 use super::sampling::Sampler;
 use super::text::Text;
 use super::tools::Calls;
@@ -32,6 +35,7 @@ pub(super) struct Job {
     /// Tokens of the prompt alone.
     pub(super) asked: usize,
     pub(super) urgency: Priority,
+    pub(super) alone: Alone,
     /// Whether it has begun already and had to give way to a live turn.
     pub(super) was_interrupted: bool,
     /// Where the reply goes; `None` when the prompt is only read ahead.
@@ -121,6 +125,42 @@ impl Job {
     pub(super) fn write(&mut self, text: String) {
         for delta in self.calls.push(text) {
             self.send(Ok(delta));
+        }
+    }
+
+    /// Samples the next token of the reply from the logits at this place of the latest batch. Gives why the reply ends with it; `None` if
+    /// it goes on.
+    pub(super) fn advance(
+        &mut self,
+        model: &LlamaModel,
+        context: &LlamaContext<'_>,
+        at: i32,
+    ) -> Option<Result<FinishReason>> {
+        let Some(token) = self.sampler.sample(context, at) else {
+            return Some(Err(Error::invalid(
+                "the tools' parameters ask for a character that the language model cannot write: leave it out",
+            )));
+        };
+        let vocab = model.vocab();
+        if vocab.is_eog(token) {
+            return Some(Ok(FinishReason::Stop));
+        }
+        self.written += 1;
+        let (text, stopped) = self.text.push(&vocab.token_to_piece(token, false, None));
+        self.write(text);
+        self.next = Some(token);
+        if stopped {
+            Some(Ok(FinishReason::Stop))
+        } else {
+            (self.written >= self.max_tokens).then_some(Ok(FinishReason::Length))
+        }
+    }
+
+    /// Ends the reply, or tells why it failed.
+    pub(super) fn end(self, finish: Result<FinishReason>) {
+        match finish {
+            Ok(finish) => self.finish(finish),
+            Err(error) => self.send(Err(error)),
         }
     }
 

@@ -20,6 +20,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 
+use super::alone::{Alone, Soloist};
 use super::prompt::Prompts;
 use super::slot::{Job, Slot};
 use super::{Activity, LlamaOptions, Request, reader};
@@ -123,6 +124,8 @@ struct Worker<'a> {
     options: &'a LlamaOptions,
     batch: LlamaBatch<'a>,
     slots: Vec<Slot>,
+    /// Replies that are decoded alone.
+    soloist: Soloist<'a>,
     /// Most urgent first, then oldest.
     queue: Vec<Job>,
     activity: &'a Activity,
@@ -141,6 +144,7 @@ impl<'a> Worker<'a> {
             options,
             batch: LlamaBatch::new(BATCH, 1),
             slots: ids.map(Slot::new).collect(),
+            soloist: Soloist::new(model, activity),
             queue: Vec::new(),
             activity,
             step: 0,
@@ -160,14 +164,18 @@ impl<'a> Worker<'a> {
             if let Err(error) = self.decode() {
                 self.fail_all(&error);
             }
+            // Alone does not mean first: beside live turns it takes its steps when other work does.
+            let has_waited = self.step.is_multiple_of(BACKGROUND_EVERY);
+            if !self.has_live() || self.soloist.is_live() || has_waited {
+                self.soloist.step();
+            }
         }
     }
 
     /// Takes the jobs that have arrived; waits for one when there is nothing to do. Returns false when
     /// the sender was dropped.
     fn receive(&mut self, jobs: &Receiver<Job>) -> bool {
-        let idle = self.queue.is_empty() && self.slots.iter().all(|slot| slot.job.is_none());
-        if idle {
+        if self.is_idle() && self.soloist.is_idle() {
             match jobs.recv_timeout(IDLE_WAIT) {
                 Ok(job) => self.enqueue(job),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -180,7 +188,20 @@ impl<'a> Worker<'a> {
         true
     }
 
+    /// Whether no reply waits or is written together with others.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.slots.iter().all(|slot| slot.job.is_none())
+    }
+
     fn enqueue(&mut self, job: Job) {
+        let alone = match job.alone {
+            Alone::Never => false,
+            Alone::WhenIdle => self.is_idle() && self.soloist.is_idle(),
+            Alone::Always => true,
+        };
+        if alone && !job.was_interrupted {
+            return self.soloist.enqueue(job);
+        }
         let at = self.queue.partition_point(|queued| queued.urgency <= job.urgency);
         self.queue.insert(at, job);
     }
@@ -354,30 +375,10 @@ impl<'a> Worker<'a> {
             self.slots[slot].job = None;
             return;
         }
-        let Some(token) = job.sampler.sample(&self.context, at) else {
-            job.send(Err(Error::invalid(
-                "the tools' parameters ask for a character that the language model cannot write: leave it out",
-            )));
-            self.slots[slot].job = None;
-            return;
-        };
-        let vocab = self.model.vocab();
-        let mut finish = vocab.is_eog(token).then_some(FinishReason::Stop);
-        if finish.is_none() {
-            job.written += 1;
-            let (text, stopped) = job.text.push(&vocab.token_to_piece(token, false, None));
-            job.write(text);
-            if stopped {
-                finish = Some(FinishReason::Stop);
-            } else if job.written >= job.max_tokens {
-                finish = Some(FinishReason::Length);
-            }
-            job.next = Some(token);
-        }
-        if let Some(finish) = finish
+        if let Some(finish) = job.advance(self.model, &self.context, at)
             && let Some(job) = self.slots[slot].job.take()
         {
-            job.finish(finish);
+            job.end(finish);
         }
     }
 

@@ -15,6 +15,10 @@ const CUT_WITHIN: usize = 4 * 16_000;
 const SHORTEST: usize = 3_200;
 /// Silence kept after the last sound, 0.1 s: it belongs to the sound.
 const TAIL: usize = 1_600;
+/// Silence kept before the first sound, 0.5 s: words begin softly.
+const HEAD: usize = 8_000;
+/// A stretch ends with a pause of 2 s: nothing is invented for the silence, and hardly a sentence has one.
+const PAUSE: usize = 2 * 16_000;
 /// Loudness is judged over 20 ms.
 const JUDGED: usize = 320;
 
@@ -42,19 +46,46 @@ impl Segments {
             self.open.extend_from_slice(piece);
             if is_loud(piece) {
                 self.loud = self.open.len();
+            } else if self.loud == 0 {
+                self.leave_out_silence();
             }
+        }
+    }
+
+    /// Leaves out what is silent long before the first sound: the model invents words for it.
+    fn leave_out_silence(&mut self) {
+        let long = self.open.len().saturating_sub(HEAD);
+        if long > 0 && self.read == 0 {
+            self.settled_samples += long;
+            self.open.drain(..long);
         }
     }
 
     /// Whether the open stretch must be cut before more audio is taken.
     pub(super) fn is_full(&self) -> bool {
-        self.open.len() >= LONGEST
+        self.open.len() >= LONGEST || self.has_paused()
     }
 
-    /// The part of the open stretch to be cut off: up to the quietest place.
+    fn has_paused(&self) -> bool {
+        self.loud > 0 && self.open.len() >= self.loud + PAUSE
+    }
+
+    /// The part of the open stretch to be cut off: up to a long pause, or up to the quietest place.
     pub(super) fn cut(&mut self) -> Arc<[i16]> {
-        self.cutting = quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST);
+        self.cutting = if self.has_paused() {
+            self.spoken()
+        } else {
+            quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST)
+        };
         clip(&self.open[..self.cutting])
+    }
+
+    /// Settles a stretch that a long pause has ended, if its text is known or it is too short to have one.
+    pub(super) fn settle_known(&mut self) {
+        if self.has_paused() && self.is_settled() {
+            let text = std::mem::take(&mut self.text);
+            self.settle(self.spoken(), text);
+        }
     }
 
     /// Takes the text of what was cut off.
@@ -72,6 +103,11 @@ impl Segments {
         self.loud = self.loud.saturating_sub(samples);
         self.text.clear();
         self.read = 0;
+        let sound = self.open.chunks(JUDGED).take_while(|piece| !is_loud(piece)).count() * JUDGED;
+        let long = sound.min(self.open.len()).saturating_sub(HEAD);
+        self.settled_samples += long;
+        self.open.drain(..long);
+        self.loud = self.loud.saturating_sub(long);
     }
 
     /// The open stretch, without the silence at its end.
@@ -165,6 +201,30 @@ mod tests {
         assert_eq!(segments.text(), "first second");
         assert_eq!(segments.list().len(), 2);
         assert!(segments.is_settled());
+    }
+
+    #[test]
+    fn silence_is_neither_kept_nor_read() {
+        let mut segments = Segments::default();
+        segments.push(&vec![0; 60 * 16_000]);
+        assert!(!segments.is_full() && segments.is_settled());
+        segments.push(&vec![3_000; 16_000]);
+        assert_eq!(segments.rest().len(), HEAD + 16_000);
+        segments.push(&vec![0; PAUSE]);
+        assert!(segments.is_full(), "it is over");
+        assert_eq!(segments.cut().len(), HEAD + 16_000 + TAIL);
+        segments.settle_cut("word".to_owned());
+        segments.push(&vec![0; 60 * 16_000]);
+        segments.push(&vec![3_000; 16_000]);
+        assert_eq!(segments.rest().len(), HEAD + 16_000);
+        let rest = segments.rest().len();
+        segments.read(rest, "another".to_owned());
+        segments.push(&vec![0; PAUSE]);
+        segments.settle_known();
+        assert!(!segments.is_full(), "it was read already");
+        let times: Vec<_> = segments.list().iter().map(|segment| (segment.start_s, segment.end_s)).collect();
+        assert_eq!(times, [(59.5, 61.1), (122.5, 124.1)]);
+        assert_eq!((segments.text(), segments.total_ms()), ("word another".to_owned(), 126_000));
     }
 
     #[test]

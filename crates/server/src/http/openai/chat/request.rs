@@ -214,6 +214,7 @@ impl ChatMessage {
                 .map_err(|what| refused(&what))?,
             tool_calls: calls.into_iter().map(Call::into_core).collect(),
             tool_call_id: self.tool_call_id,
+            recognised: false,
         })
     }
 }
