@@ -1,6 +1,6 @@
 //! What is said to a language model.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::Priority;
@@ -60,11 +60,16 @@ pub struct Tool {
     /// Letters, digits, `_` and `-`.
     pub name: String,
     /// When and how to call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub description: String,
     /// JSON Schema of the arguments.
     #[serde(default)]
     pub parameters: Value,
+}
+
+/// Reads `null` as what an absent field means.
+fn null_is_absent<'de, D: Deserializer<'de>>(description: D) -> Result<String, D::Error> {
+    Option::deserialize(description).map(Option::unwrap_or_default)
 }
 
 /// Whether the model may, must or must not call tools.
@@ -81,6 +86,38 @@ pub enum ToolChoice {
     Function(String),
 }
 
+/// The form that an answer must have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum AnswerForm {
+    /// Text as the model likes.
+    #[default]
+    Text,
+    /// A JSON object.
+    Json,
+    /// JSON that is valid by a schema.
+    Schema {
+        /// What the client calls it.
+        name: String,
+        /// JSON Schema.
+        schema: Value,
+        /// Whether vendors hold the model to all of it; `None` leaves it to them.
+        strict: Option<bool>,
+    },
+}
+
+impl AnswerForm {
+    /// How a model is told of the form in words; `None` if it is free.
+    pub fn instructions(&self) -> Option<String> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some("Answer only with a JSON object.".to_owned()),
+            Self::Schema { schema, .. } => {
+                Some(format!("Answer only with JSON that is valid by this JSON schema:\n{schema}"))
+            }
+        }
+    }
+}
+
 /// A request for a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
@@ -94,6 +131,8 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
     /// Whether tools may, must or must not be called.
     pub tool_choice: ToolChoice,
+    /// The form of the answer, where it calls no tool.
+    pub form: AnswerForm,
     /// 0 is greedy; `None` gives the engine's default.
     pub temperature: Option<f32>,
     /// Nucleus sampling; `None` gives the engine's default.
@@ -134,6 +173,7 @@ impl ChatRequest {
             messages,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
+            form: AnswerForm::Text,
             temperature: None,
             top_p: None,
             max_tokens: None,

@@ -105,6 +105,32 @@ fn request(said: &[&str]) -> ChatRequest {
     ChatRequest { reuse: Some(reuse()), ..ChatRequest::new(Requester::server("a".into()), messages) }
 }
 
+/// A question that was recognised from speech.
+fn aloud(question: &str) -> ChatRequest {
+    let mut request = request(&[question]);
+    request.messages.iter_mut().for_each(|message| message.recognised = message.role == Role::User);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_is_answered_as_it_is_written() {
+    let place = place(ReplyRules::default());
+    assert_eq!(place.says(request(&["What is 10 * 2?"])).await, "Answer 1");
+    assert_eq!(place.says(request(&["What is 10 / 2?"])).await, "Answer 2");
+    assert_eq!(place.says(request(&["what is 10 * 2"])).await, "Answer 3");
+    assert_eq!(place.says(request(&[" What is 10 *  2 "])).await, "Answer 1");
+    assert_eq!(place.says(aloud("What is 10 * 2?")).await, "Answer 4", "what was said tells less apart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_prepared_for_speech_is_there_for_who_writes() {
+    let place = place(ReplyRules::default());
+    place.says(ChatRequest { priority: Priority::Batch, ..aloud("Where do I park?") }).await;
+    assert_eq!(place.says(request(&["Where do I park?"])).await, "Answer 1");
+    assert_eq!(place.says(aloud("where do I park")).await, "Answer 1");
+    assert_eq!(place.says(request(&["where do I park"])).await, "Answer 2");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_words_of_a_person_are_no_label() {
     let place = place(ReplyRules::default());
@@ -121,9 +147,9 @@ async fn the_words_of_a_person_are_no_label() {
 #[tokio::test(start_paused = true)]
 async fn the_same_question_is_answered_at_once_and_once() {
     let place = place(ReplyRules::default());
-    assert_eq!(place.ask(request(&["Where do I park?"])).await, ("Answer 1".to_owned(), None));
+    assert_eq!(place.ask(aloud("Where do I park?")).await, ("Answer 1".to_owned(), None));
     let began = Instant::now();
-    let again = place.ask(request(&["um, where do i park"])).await;
+    let again = place.ask(aloud("um, where do i park")).await;
     assert_eq!(again, ("Answer 1".to_owned(), Some(CacheHit::Exact)));
     assert_eq!(began.elapsed(), Duration::ZERO);
     let counts = place.cache.counts();

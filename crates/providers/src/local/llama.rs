@@ -43,7 +43,7 @@ const MAX_WAITING: usize = 64;
 pub struct LlamaOptions {
     /// What can be set of llama.cpp alone.
     pub settings: LlamaSettings,
-    /// The longest reply, in tokens, for requests that set no limit.
+    /// The longest spoken reply, in tokens, for requests that set no limit.
     pub max_tokens: u32,
     /// The temperature for requests that set none.
     pub temperature: f32,
@@ -59,8 +59,12 @@ impl Default for LlamaOptions {
 impl LlamaOptions {
     /// The most tokens of the reply to a request. Prompt and reply together fill half the cache at most, whatever the request
     /// asks for: when the cache is full, the longest conversations are cut short, and these may be those of others.
+    /// Nobody listens to what is only read, so without a limit it may fill its share of the cache.
     fn longest_reply(&self, chat: &ChatRequest) -> u32 {
-        chat.max_tokens.unwrap_or(self.max_tokens).min(self.settings.context / 4).max(1)
+        let settings = &self.settings;
+        let is_spoken = chat.priority <= Priority::Speculation;
+        let usual = if is_spoken { self.max_tokens } else { settings.context / settings.parallel.max(1) };
+        chat.max_tokens.unwrap_or(usual).min(settings.context / 4).max(1)
     }
 }
 
@@ -246,7 +250,7 @@ impl Llm for Llama {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_core::{ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
+    use antiphon_core::{AnswerForm, ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
 
     use antiphon_core::Requester;
 
@@ -290,10 +294,13 @@ mod tests {
     fn a_reply_takes_a_quarter_of_the_cache_at_most() {
         let settings = LlamaSettings { context: 2_048, ..LlamaSettings::default() };
         let options = LlamaOptions { settings, ..LlamaOptions::default() };
+        let longest = |max_tokens, priority| {
+            options.longest_reply(&ChatRequest { max_tokens, priority, ..ask("?") })
+        };
         for (asked, given) in [(None, 120), (Some(0), 1), (Some(24), 24), (Some(u32::MAX), 512)] {
-            let chat = ChatRequest { max_tokens: asked, ..ask("?") };
-            assert_eq!(options.longest_reply(&chat), given, "{asked:?}");
+            assert_eq!(longest(asked, Priority::LiveTurn), given, "{asked:?}");
         }
+        assert_eq!(longest(None, Priority::Interactive), 256, "an eighth, for eight at once");
     }
 
     /// One test for all, because a process has one llama.cpp back end.
@@ -327,6 +334,7 @@ mod tests {
         answers_beside_a_flood(&llama).await;
         keeps_what_calls_have_said(&llama).await;
         answers_the_same_again(&llama).await;
+        answers_in_a_form(&llama).await;
         calls_tools(&llama).await;
         survives_what_it_cannot_write(&llama).await;
         crate::spec::llm(&llama).await;
@@ -430,6 +438,27 @@ mod tests {
         );
         assert_eq!(beside.0, alone);
         assert_ne!(answer(llama, seeded(8)).await.0, alone, "another seed");
+    }
+
+    /// Whatever is asked, the answer has the form that was prescribed.
+    async fn answers_in_a_form(llama: &Llama) {
+        let schema = serde_json::json!({
+            "type": "object", "required": ["city", "cold"], "additionalProperties": false,
+            "properties": { "city": { "enum": ["Paris", "Rome"] }, "cold": { "type": "boolean" } },
+        });
+        let form = AnswerForm::Schema { name: "place".to_owned(), schema, strict: None };
+        let (text, _) = answer(llama, ChatRequest { form: form.clone(), ..ask("Where is the Eiffel Tower?") }).await;
+        let place: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(["Paris", "Rome"].contains(&place["city"].as_str().expect("a city")), "{text}");
+        assert!(place["cold"].is_boolean() && place.as_object().is_some_and(|place| place.len() == 2), "{text}");
+
+        let json = ChatRequest { form: AnswerForm::Json, max_tokens: Some(100), ..ask("Name two colours.") };
+        let (text, _) = answer(llama, json).await;
+        assert!(text.trim_start().starts_with('{'), "{text}");
+
+        let unusable = AnswerForm::Schema { name: "none".to_owned(), schema: false.into(), strict: None };
+        let refused = llama.chat(ChatRequest { form: unusable, ..ask("?") }).next().await.expect("answers");
+        assert_eq!(refused.expect_err("no value is valid").kind(), ErrorKind::Invalid);
     }
 
     /// No token of SmolLM2 holds the byte F2, with which this character begins.

@@ -131,15 +131,17 @@ impl<'a> Prompts<'a> {
     }
 }
 
-/// The instructions with their places, extended by the description of the tools. Places of messages count from 1.
+/// The instructions with their places, extended by the description of the tools and of the form of the answer. Places of messages count from 1.
 fn instructions(chat: &ChatRequest) -> Vec<(usize, Cow<'_, str>)> {
     let given = chat.messages.iter().enumerate().filter(|(_, message)| message.role == Role::System);
     let mut texts: Vec<_> =
         given.map(|(at, message)| (at + 1, Cow::from(message.content.as_str()))).collect();
-    if chat.tools.is_empty() || chat.tool_choice == ToolChoice::None {
+    let may_call = !chat.tools.is_empty() && chat.tool_choice != ToolChoice::None;
+    let told = may_call.then(|| tools::instructions(&chat.tools)).into_iter().chain(chat.form.instructions());
+    let told = told.collect::<Vec<_>>().join("\n\n");
+    if told.is_empty() {
         return texts;
     }
-    let told = tools::instructions(&chat.tools);
     match texts.first_mut() {
         Some((1, first)) => *first = Cow::from(format!("{first}\n\n{told}")),
         _ => texts.insert(0, (0, Cow::from(told))),

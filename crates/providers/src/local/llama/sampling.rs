@@ -34,7 +34,7 @@ impl Sampler {
         chat: &ChatRequest,
         step: u64,
     ) -> Result<Self> {
-        let grammar = Grammar::of(&chat.tools, &chat.tool_choice)?;
+        let grammar = Grammar::of(&chat.tools, &chat.tool_choice, &chat.form)?;
         Ok(Self {
             grammar: grammar.map(|grammar| grammar_sampler(model, &grammar)).transpose()?,
             chain: LlamaSampler::chain_simple(samplers(model, options, chat, step)),
@@ -70,7 +70,7 @@ fn grammar_sampler(model: &LlamaModel, grammar: &Grammar) -> Result<LlamaSampler
     } else {
         LlamaSampler::grammar(model, &grammar.text, "root")
     };
-    sampler.map_err(|e| Error::invalid(format!("the tools' parameters make no usable grammar: {e}")))
+    sampler.map_err(|e| Error::invalid(format!("the schemas make no usable grammar: {e}")))
 }
 
 fn samplers(model: &LlamaModel, options: &LlamaOptions, chat: &ChatRequest, step: u64) -> Vec<LlamaSampler> {

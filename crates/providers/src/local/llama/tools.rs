@@ -1,8 +1,8 @@
-//! Tool calls for a model that only writes text. The instructions describe the tools, a grammar keeps the calls
+//! Tool calls and JSON for a model that only writes text. The instructions describe the tools, a grammar keeps the calls
 //! well-formed, and the calls are parsed from what the model writes. The notation is that of the Hermes models, on
 //! which many small models were trained.
 
-use antiphon_core::{ChatDelta, Error, Message, Result, Tool, ToolChoice};
+use antiphon_core::{AnswerForm, ChatDelta, Error, Message, Result, Tool, ToolChoice};
 use serde_json::{Value, json};
 
 use super::schema::{Rules, SchemaError, literal};
@@ -12,7 +12,7 @@ use super::text::overlap;
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
 
-/// A grammar for tool calls, and when it applies.
+/// A grammar for tool calls and for answers of a prescribed form, and when it applies.
 pub(super) struct Grammar {
     /// In llama.cpp's GBNF notation; the root rule is called `root`.
     pub(super) text: String,
@@ -28,33 +28,59 @@ impl Grammar {
     /// these, so only what it does admit may stand there: the beginning of a call.
     pub(super) const TRIGGER: &str = r#"<tool_call>(?:\{"?)?$"#;
 
-    /// The grammar for calls of these tools; `None` when the model may not call any.
-    pub(super) fn of(tools: &[Tool], choice: &ToolChoice) -> Result<Option<Self>> {
+    /// The grammar for calls of these tools and for answers of this form; `None` when the model may write what it likes.
+    pub(super) fn of(tools: &[Tool], choice: &ToolChoice, form: &AnswerForm) -> Result<Option<Self>> {
+        let mut rules = Rules::new();
+        let answer = answer_rule(&mut rules, form)?;
+        let calls = Self::calls(&mut rules, tools, choice)?;
+        let call = format!("\"{OPEN}\" call \"{CLOSE}\"");
+        let (root, lazy) = match (answer, calls, choice) {
+            (None, false, _) => return Ok(None),
+            (None, true, choice) => (call, *choice == ToolChoice::Auto),
+            (Some(answer), true, ToolChoice::Auto) => (format!("{answer} | {call}"), false),
+            (Some(_), true, _) => (call, false),
+            (Some(answer), false, _) => (answer, false),
+        };
+        Ok(Some(Self { text: format!("root ::= {root}\n{}", rules.text()), lazy }))
+    }
+
+    /// Adds the rule of a call of one of these tools, `call`; false when the model may not call any.
+    fn calls<'a>(rules: &mut Rules<'a>, tools: &'a [Tool], choice: &ToolChoice) -> Result<bool> {
         let allowed: Vec<&Tool> = match choice {
-            ToolChoice::None => return Ok(None),
+            ToolChoice::None => return Ok(false),
             ToolChoice::Function(name) => tools.iter().filter(|tool| tool.name == *name).collect(),
             ToolChoice::Auto | ToolChoice::Required => tools.iter().collect(),
         };
         if allowed.is_empty() {
             return match choice {
-                ToolChoice::Auto | ToolChoice::None => Ok(None),
+                ToolChoice::Auto | ToolChoice::None => Ok(false),
                 ToolChoice::Required => Err(Error::invalid("a tool must be called, but there is none")),
                 ToolChoice::Function(name) => Err(Error::invalid(format!("there is no tool '{name}'"))),
             };
         }
-        let mut rules = Rules::new();
         let calls: Vec<String> = allowed
             .iter()
             .enumerate()
             .map(|(n, tool)| {
                 let unusable =
                     |e| Error::invalid(format!("the parameters of {} are no usable schema: {e}", tool.name));
-                call_rule(&mut rules, n, tool).map_err(unusable)
+                call_rule(rules, n, tool).map_err(unusable)
             })
             .collect::<Result<_>>()?;
         rules.add_named("call", calls.join(" | "));
-        let text = format!("root ::= \"{OPEN}\" call \"{CLOSE}\"\n{}", rules.text());
-        Ok(Some(Self { text, lazy: *choice == ToolChoice::Auto }))
+        Ok(true)
+    }
+}
+
+/// Adds what the form of an answer admits; gives the name of its rule. `None` if it admits any text.
+fn answer_rule<'a>(rules: &mut Rules<'a>, form: &'a AnswerForm) -> Result<Option<String>> {
+    match form {
+        AnswerForm::Text => Ok(None),
+        AnswerForm::Json => Ok(Some(rules.primitive("object"))),
+        AnswerForm::Schema { name, schema, .. } => {
+            let unusable = |e| Error::invalid(format!("the form {name} of the answer is no usable schema: {e}"));
+            rules.add_document("answer", schema).map(Some).map_err(unusable)
+        }
     }
 }
 
@@ -445,9 +471,9 @@ mod tests {
 
     #[test]
     fn a_tool_that_does_not_exist_cannot_be_chosen() {
-        let error = Grammar::of(&[], &ToolChoice::Function("x".to_owned())).err().expect("refused");
+        let error = Grammar::of(&[], &ToolChoice::Function("x".to_owned()), &AnswerForm::Text).err().expect("refused");
         assert!(error.to_string().contains('x'));
-        assert!(Grammar::of(&[], &ToolChoice::Auto).expect("fine").is_none());
+        assert!(Grammar::of(&[], &ToolChoice::Auto, &AnswerForm::Text).expect("fine").is_none());
     }
 
     #[test]
@@ -465,11 +491,28 @@ mod tests {
             json!({ "anyOf": [] }),
         ] {
             let tool = Tool { name: "odd".to_owned(), description: String::new(), parameters };
-            match Grammar::of(&[tool], &ToolChoice::Auto) {
+            match Grammar::of(&[tool], &ToolChoice::Auto, &AnswerForm::Text) {
                 Ok(grammar) => assert!(grammar.is_some_and(|grammar| grammar.text.contains("root ::="))),
                 Err(error) => assert!(error.to_string().contains("odd"), "the tool is named: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn an_answer_has_its_form_unless_a_tool_is_called() {
+        let tool = Tool { name: "time".to_owned(), description: String::new(), parameters: Value::Null };
+        let tools = [tool];
+        let root = |tools: &[Tool], choice: &ToolChoice, form: &AnswerForm| {
+            let grammar = Grammar::of(tools, choice, form).expect("made").expect("some");
+            (grammar.text.lines().next().map(str::to_owned), grammar.lazy)
+        };
+        let object = Some("root ::= object".to_owned());
+        assert_eq!(root(&[], &ToolChoice::Auto, &AnswerForm::Json), (object.clone(), false));
+        assert_eq!(root(&tools, &ToolChoice::None, &AnswerForm::Json), (object, false));
+        let (either, lazy) = root(&tools, &ToolChoice::Auto, &AnswerForm::Json);
+        assert!(either.is_some_and(|root| root.starts_with("root ::= object | \"<tool_call>\"")) && !lazy);
+        let (call, _) = root(&tools, &ToolChoice::Required, &AnswerForm::Json);
+        assert!(call.is_some_and(|root| root.starts_with("root ::= \"<tool_call>\"")));
     }
 
     #[test]
@@ -479,7 +522,7 @@ mod tests {
             description: String::new(),
             parameters: json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] }),
         };
-        let grammar = Grammar::of(&[tool("weather"), tool("time")], &ToolChoice::Required)
+        let grammar = Grammar::of(&[tool("weather"), tool("time")], &ToolChoice::Required, &AnswerForm::Text)
             .expect("made")
             .expect("some");
         assert!(grammar.text.starts_with("root ::= \"<tool_call>\" call") && !grammar.lazy);

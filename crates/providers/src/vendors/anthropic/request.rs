@@ -14,10 +14,16 @@ pub(super) fn body(options: &AnthropicOptions, request: &ChatRequest) -> Value {
     set("model", json!(request.model.as_deref().unwrap_or(&options.model)));
     set("max_tokens", json!(request.max_tokens.unwrap_or(options.max_tokens)));
     set("stream", json!(true));
+    let mut system = Vec::new();
     if !conversation.system.is_empty() {
         // The cache covers everything up to this mark. The tools come before the instructions and are cached with them.
         let cached = json!({ "type": "ephemeral" });
-        set("system", json!([{ "type": "text", "text": conversation.system, "cache_control": cached }]));
+        system.push(json!({ "type": "text", "text": conversation.system, "cache_control": cached }));
+    }
+    // Not every model of Anthropic's can be held to a form, so it is asked for it.
+    system.extend(request.form.instructions().map(|form| json!({ "type": "text", "text": form })));
+    if !system.is_empty() {
+        set("system", json!(system));
     }
     set("messages", messages(&conversation));
     if !request.tools.is_empty() {

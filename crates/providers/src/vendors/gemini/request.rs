@@ -1,6 +1,6 @@
 //! Requests of the Gemini API.
 
-use antiphon_core::{ChatRequest, Tool, ToolChoice};
+use antiphon_core::{AnswerForm, ChatRequest, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use super::schema::parameters;
@@ -87,9 +87,18 @@ fn generation(options: &GeminiOptions, request: &ChatRequest) -> Map<String, Val
         // The API takes seeds of 31 bits.
         ("seed", request.seed.map(|value| json!(value & 0x7fff_ffff))),
         ("stopSequences", (!stop.is_empty()).then(|| json!(stop))),
+        ("responseMimeType", (request.form != AnswerForm::Text).then(|| json!("application/json"))),
+        ("responseJsonSchema", schema(&request.form)),
         ("thinkingConfig", thinking(&options.settings)),
     ];
     settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+fn schema(form: &AnswerForm) -> Option<Value> {
+    match form {
+        AnswerForm::Schema { schema, .. } => Some(schema.clone()),
+        AnswerForm::Text | AnswerForm::Json => None,
+    }
 }
 
 fn thinking(settings: &GeminiSettings) -> Option<Value> {

@@ -25,8 +25,7 @@ const BATCH: usize = 32;
 #[derive(Deserialize, ToSchema)]
 pub(super) struct EmbeddingRequest {
     input: Input,
-    #[serde(default)]
-    encoding_format: Encoding,
+    encoding_format: Option<Encoding>,
     /// A smaller number of dimensions than the model's. Vectors are cut and scaled back to unit length.
     dimensions: Option<usize>,
 }
@@ -96,7 +95,7 @@ pub(super) async fn create(
         let vectors =
             patience::answer(engine.card().name, engine.embed(batch.to_vec(), Priority::Interactive)).await?;
         for vector in vectors {
-            let vector = encode(shorten(vector, dimensions), request.encoding_format);
+            let vector = encode(shorten(vector, dimensions), request.encoding_format.unwrap_or_default());
             data.push(Embedding { object: "embedding", index: data.len(), vector });
         }
     }

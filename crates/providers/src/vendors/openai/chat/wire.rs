@@ -1,6 +1,6 @@
 //! Requests and answers of the chat completions API.
 
-use antiphon_core::{ChatDelta, ChatRequest, FinishReason, Message, Result, Role, Tool, ToolChoice, Usage};
+use antiphon_core::{AnswerForm, ChatDelta, ChatRequest, FinishReason, Message, Result, Role, Tool, ToolChoice, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -44,6 +44,9 @@ pub(super) fn request(model: &str, request: &ChatRequest, style: &Style) -> Valu
         set("tools", request.tools.iter().map(tool).collect());
         set("tool_choice", tool_choice(&request.tool_choice));
     }
+    if let Some(form) = response_format(&request.form) {
+        set("response_format", form);
+    }
     for (key, value) in [("temperature", request.temperature), ("top_p", request.top_p)] {
         if let Some(value) = value {
             set(key, json!(value));
@@ -65,6 +68,20 @@ pub(super) fn request(model: &str, request: &ChatRequest, style: &Style) -> Valu
         set("stop", json!(request.stop));
     }
     Value::Object(body)
+}
+
+fn response_format(form: &AnswerForm) -> Option<Value> {
+    match form {
+        AnswerForm::Text => None,
+        AnswerForm::Json => Some(json!({ "type": "json_object" })),
+        AnswerForm::Schema { name, schema, strict } => {
+            let mut form = json!({ "name": name, "schema": schema });
+            if let Some(strict) = strict {
+                form["strict"] = json!(strict);
+            }
+            Some(json!({ "type": "json_schema", "json_schema": form }))
+        }
+    }
 }
 
 /// The key of the vendor's prompt cache: a hash of the instructions (FNV-1a with 64 bits), which is the same in all

@@ -1,7 +1,7 @@
 //! The request body of chat completions. Fields that are not listed are ignored. Those listed but not supported are
 //! refused when they ask for something.
 
-use antiphon_core::{ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice};
+use antiphon_core::{AnswerForm, ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,8 +21,7 @@ pub(in super::super) struct ChatBody {
     messages: Vec<ChatMessage>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
-    #[serde(default)]
-    tools: Vec<FunctionTool>,
+    tools: Option<Vec<FunctionTool>>,
     tool_choice: Option<Choice>,
     /// Randomness of the answer, from 0 to 2.
     temperature: Option<f32>,
@@ -35,7 +34,7 @@ pub(in super::super) struct ChatBody {
     seed: Option<i64>,
     /// How many answers are made. Only 1 is possible.
     n: Option<u32>,
-    /// The form of the answer. Only `text` is possible.
+    /// The form of the answer: text, a JSON object or JSON that is valid by a schema.
     response_format: Option<ResponseFormat>,
     /// Whether probabilities are sent. Only false is possible.
     logprobs: Option<bool>,
@@ -45,8 +44,7 @@ pub(in super::super) struct ChatBody {
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 pub(super) struct StreamOptions {
     /// Whether the last chunk contains the tokens that were used.
-    #[serde(default)]
-    pub(super) include_usage: bool,
+    pub(super) include_usage: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -134,8 +132,19 @@ enum Stop {
 
 #[derive(Deserialize, ToSchema)]
 struct ResponseFormat {
+    /// `text`, `json_object` or `json_schema`.
     #[serde(rename = "type")]
     kind: String,
+    json_schema: Option<SchemaFormat>,
+}
+
+/// The schema of an answer.
+#[derive(Deserialize, ToSchema)]
+struct SchemaFormat {
+    name: String,
+    /// JSON Schema. Without it any object is valid.
+    schema: Option<Value>,
+    strict: Option<bool>,
 }
 
 impl ChatBody {
@@ -148,12 +157,13 @@ impl ChatBody {
     pub(super) fn into_request(self, requester: Requester) -> Result<ChatRequest, ApiError> {
         self.refuse_unsupported()?;
         let messages = self.messages.into_iter().enumerate().map(|(index, message)| message.into_core(index));
-        let tools = self.tools.into_iter().map(FunctionTool::into_core).collect::<Result<Vec<_>, _>>()?;
+        let tools = self.tools.unwrap_or_default().into_iter().map(FunctionTool::into_core).collect::<Result<Vec<_>, _>>()?;
         Ok(ChatRequest {
             requester,
             model: self.model,
             messages: messages.collect::<Result<_, _>>()?,
             tool_choice: choice(self.tool_choice, &tools)?,
+            form: self.response_format.map_or(Ok(AnswerForm::Text), ResponseFormat::into_core)?,
             tools,
             temperature: within("temperature", self.temperature, MAX_TEMPERATURE)?,
             top_p: within("top_p", self.top_p, 1.0)?,
@@ -179,13 +189,24 @@ impl ChatBody {
         if self.logprobs == Some(true) {
             return refused("logprobs", "log probabilities are not available; leave out logprobs");
         }
-        match &self.response_format {
-            Some(format) if format.kind != "text" => {
-                let message =
-                    "the language model cannot be held to a format; describe the format in a message";
-                refused("response_format", message)
+        Ok(())
+    }
+}
+
+impl ResponseFormat {
+    fn into_core(self) -> Result<AnswerForm, ApiError> {
+        let refused = |message: String| Err(ApiError::invalid_param("response_format", message));
+        match (&*self.kind, self.json_schema) {
+            ("text", _) => Ok(AnswerForm::Text),
+            ("json_object", _) => Ok(AnswerForm::Json),
+            ("json_schema", Some(SchemaFormat { name, schema: Some(schema), strict })) => {
+                Ok(AnswerForm::Schema { name, schema, strict })
             }
-            _ => Ok(()),
+            ("json_schema", Some(_)) => Ok(AnswerForm::Json),
+            ("json_schema", None) => refused("response_format has no json_schema; send the schema in it".into()),
+            (kind, _) => refused(format!(
+                "response_format {kind:?} is not supported; use text, json_object or json_schema"
+            )),
         }
     }
 }
@@ -366,11 +387,36 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_the_answer_reaches_the_engine() {
+        let form = |format: Value| request(user(&json!({ "response_format": format }))).unwrap().form;
+        assert_eq!(form(Value::Null), AnswerForm::Text);
+        assert_eq!(form(json!({"type": "text"})), AnswerForm::Text);
+        assert_eq!(form(json!({"type": "json_object"})), AnswerForm::Json);
+        let given = json!({"name": "n", "schema": {"type": "object"}, "strict": true});
+        let (name, schema) = ("n".to_owned(), json!({"type": "object"}));
+        let expected = AnswerForm::Schema { name, schema, strict: Some(true) };
+        assert_eq!(form(json!({"type": "json_schema", "json_schema": given})), expected);
+        assert_eq!(form(json!({"type": "json_schema", "json_schema": {"name": "n"}})), AnswerForm::Json);
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let nothing = json!({
+            "tools": null, "tool_choice": null, "stop": null, "response_format": null, "seed": null, "n": null,
+            "stream": null, "stream_options": {"include_usage": null}, "logprobs": null, "temperature": null,
+        });
+        assert!(request(user(&nothing)).is_ok());
+        let tool = json!({"type": "function", "function": {"name": "f", "description": null, "parameters": null}});
+        assert_eq!(request(user(&json!({ "tools": [tool] }))).unwrap().tools[0].description, "");
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (extra, says) in [
             (json!({"n": 2}), "one answer"),
             (json!({"logprobs": true}), "log prob"),
-            (json!({"response_format": {"type": "json_object"}}), "format"),
+            (json!({"response_format": {"type": "xml"}}), "use text, json_object or json_schema"),
+            (json!({"response_format": {"type": "json_schema"}}), "json_schema"),
             (json!({"temperature": 3}), "temperature"),
             (json!({"max_tokens": 0}), "token"),
             (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
