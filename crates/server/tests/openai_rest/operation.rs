@@ -108,6 +108,8 @@ async fn the_description_names_every_rest_path() {
         ("/v1/embeddings", "post"),
         ("/v1/models", "get"),
         ("/v1/models/{model}", "get"),
+        ("/v1/audio/voices", "get"),
+        ("/v1/audio/models", "get"),
     ] {
         assert!(api["paths"][path][method]["responses"].is_object(), "{method} {path}");
     }

@@ -9,6 +9,7 @@ mod speech;
 mod sse;
 mod transcriptions;
 mod upload;
+mod voices;
 
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
         routes!(embeddings::create),
         routes!(models::list),
         routes!(models::retrieve),
+        routes!(voices::voices),
+        routes!(voices::models),
     ];
     resources
         .into_iter()
