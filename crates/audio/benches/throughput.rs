@@ -122,7 +122,7 @@ fn resamplers() {
 
 fn files() {
     let audio = AudioChunk::new(SampleRate::HZ_24000, speech(SampleRate::HZ_24000));
-    for format in [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus] {
+    for format in [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus, FileFormat::Mp3] {
         let mut output = Vec::new();
         report(&format!("write {}", format.name()), || {
             output.clear();

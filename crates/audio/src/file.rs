@@ -11,11 +11,12 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as DecoderError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::FORMAT_ID_ISOMP4;
+use symphonia::core::formats::well_known::{FORMAT_ID_ISOMP4, FORMAT_ID_MP3};
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::Duration as Samples;
 use symphonia::default::{get_codecs, get_probe};
 
 use crate::resample::Resampler;
@@ -141,7 +142,12 @@ impl<'s> FileDecoder<'s> {
     fn next_packet(&mut self) -> Option<Packet> {
         loop {
             let result = match self.reader.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.decoder.track => return Some(packet),
+                Ok(Some(mut packet)) if packet.track_id == self.decoder.track => {
+                    if self.decoder.guessed_length {
+                        packet.trim_end = Samples::ZERO;
+                    }
+                    return Some(packet);
+                }
                 Ok(Some(_)) => Ok(()),
                 Ok(None) => return None,
                 // A chained Ogg stream continues with a new set of tracks.
@@ -179,6 +185,9 @@ struct Block<'a> {
 /// The decoder of one track.
 struct Decoder {
     track: u32,
+    /// Whether the reader has only guessed the length, and would leave out what comes after it. It does so for MP3 without LAME's tag,
+    /// from the size of the first frames: of a file whose bit rate falls, or which has 22,050 samples a second, the end would be missing.
+    guessed_length: bool,
     codec: Codec,
     samples: Vec<f32>,
 }
@@ -202,7 +211,8 @@ impl Decoder {
             let options = AudioDecoderOptions::default();
             Codec::Known(get_codecs().make_audio_decoder(parameters, &options).map_err(|e| e.to_string())?)
         };
-        Ok(Self { track: track.id, codec, samples: Vec::new() })
+        let guessed_length = reader.format_info().format == FORMAT_ID_MP3 && track.delay.is_none();
+        Ok(Self { track: track.id, guessed_length, codec, samples: Vec::new() })
     }
 
     fn decode(&mut self, packet: &Packet) -> Result<Block<'_>, String> {

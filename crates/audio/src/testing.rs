@@ -26,6 +26,13 @@ pub(crate) fn noise(samples: usize) -> Vec<i16> {
         .collect()
 }
 
+/// How far the difference to `reference` lies below it, in dB, over the length of the shorter one.
+pub(crate) fn signal_to_noise(reference: &[i16], heard: &[i16]) -> f64 {
+    let energy = |samples: &mut dyn Iterator<Item = f64>| samples.map(|sample| sample * sample).sum::<f64>();
+    let pairs = || reference.iter().zip(heard).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+    10.0 * (energy(&mut pairs().map(|(a, _)| a)) / energy(&mut pairs().map(|(a, b)| b - a))).log10()
+}
+
 /// The correlation coefficient of two signals, over the length of the shorter one.
 pub(crate) fn correlation(a: &[i16], b: &[i16]) -> f64 {
     let sum = |f: fn(f64, f64) -> f64| -> f64 {

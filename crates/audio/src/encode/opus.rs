@@ -3,6 +3,7 @@
 use antiphon_core::SampleRate;
 use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead};
 
+use super::coded_rate;
 use crate::resample::Resampler;
 
 /// The rates at which Opus codes (RFC 6716, 2), without 12 kHz, at which no speech comes.
@@ -37,7 +38,7 @@ pub(super) struct OggOpusEncoder {
 impl OggOpusEncoder {
     /// Makes an encoder and appends the stream's header to `output`.
     pub(super) fn start(rate: SampleRate, streaming: bool, output: &mut Vec<u8>) -> Result<Self, String> {
-        let coded = CODED.into_iter().find(|coded| *coded >= rate).unwrap_or(SampleRate::HZ_48000);
+        let coded = coded_rate(&CODED, rate);
         let mut encoder =
             OpusEncoder::new(coded.hz() as i32, 1, Application::Voip).map_err(|error| error.to_string())?;
         encoder.bitrate_bps = bitrate(coded);

@@ -5,7 +5,9 @@ use antiphon_core::SampleRate;
 /// A RIFF header, a format chunk of 16 bytes and the header of the data chunk.
 const HEADER_BYTES: usize = 44;
 const BYTES_PER_SAMPLE: u32 = 2;
-/// The length that ffmpeg, sox and OpenAI write while it is not known.
+/// The length that ffmpeg and OpenAI write while it is not known. It claims 4 GB only to whoever does not know its meaning: ffmpeg,
+/// libsndfile, Symphonia, SciPy and pydub read it as "to the end", and Python's `wave` reads to the end, too. Of a length of 0, which
+/// would claim nothing, all but ffmpeg read nothing; 0x7FFF_FFFF and what sox writes are lengths like any other, of half a day.
 const UNKNOWN: u32 = u32::MAX;
 
 /// The header of a file of `samples` samples; `None` if the length is not known yet.

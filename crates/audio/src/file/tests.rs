@@ -118,12 +118,20 @@ fn a_wav_that_was_written_into_a_pipe_is_read_to_its_end() {
     let samples = speech(4_321);
     let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     let length = data.len() as u32;
-    for (file_length, data_length) in
-        [(0, length), (0, 0), (36, 0), (u32::MAX, 0), (0x7FFF_FFFF, 0x7FFF_FFFF)]
-    {
+    for (file_length, data_length) in [
+        (0, length),
+        (0, 0),
+        (36, 0),
+        (u32::MAX, 0),
+        (u32::MAX, u32::MAX),
+        (0x7FFF_FFFF, 0x7FFF_FFFF),
+        // What sox writes.
+        (0x7FFF_F024, 0x7FFF_F000),
+    ] {
         let mut file = wav(&fmt(1, 1, 8_000, 16), &data, data_length);
         file[4..8].copy_from_slice(&file_length.to_le_bytes());
         assert_eq!(&*decode(&file).samples, samples, "the file claims {file_length}, its data {data_length}");
+        assert!(!is_longer(Cursor::new(&file), Duration::from_secs(1)).unwrap(), "{data_length}");
     }
     // A length of 0 is taken for real if no more bytes follow.
     let empty = wav(&fmt(1, 1, 8_000, 16), &[], 0);
@@ -136,7 +144,7 @@ fn a_wav_that_was_written_into_a_pipe_is_read_to_its_end() {
 #[test]
 fn a_compressed_file_that_breaks_off_gives_its_whole_packets() {
     let audio = AudioChunk::new(SampleRate::HZ_16000, speech(160_000));
-    for format in [FileFormat::Flac, FileFormat::Opus] {
+    for format in [FileFormat::Flac, FileFormat::Opus, FileFormat::Mp3] {
         let file = encode_file(format, &audio).unwrap();
         let read = decode(&file[..file.len() * 9 / 10]);
         assert!(read.duration() > Duration::from_secs(7), "{}: {:?}", format.name(), read.duration());
@@ -146,7 +154,7 @@ fn a_compressed_file_that_breaks_off_gives_its_whole_packets() {
 #[test]
 fn the_more_of_a_stream_there_is_the_more_is_read() {
     let rate = SampleRate::HZ_16000;
-    for format in [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus] {
+    for format in FileFormat::ALL.into_iter().filter(|format| *format != FileFormat::Pcm) {
         let mut file = Vec::new();
         let mut encoder = FileEncoder::start(format, rate, None, &mut file).unwrap();
         encoder.push(&speech(32_000), &mut file).unwrap();
@@ -175,6 +183,16 @@ fn compressed_formats_sound_like_their_source() {
         let alike = correlation(&heard[*delay..], &reference.samples);
         assert!(alike > 0.85, "{name}: {alike}");
     }
+}
+
+#[test]
+fn the_end_of_an_mp3_is_read_whatever_its_first_frames_take() {
+    let (_, _, small) = FIXTURES[0];
+    let audio = AudioChunk::new(SampleRate::HZ_16000, speech(32_000));
+    let large = encode_file(FileFormat::Mp3, &audio).unwrap();
+    assert!(large.len() > 2 * small.len());
+    let together = decode(&large).samples.len() + decode(small).samples.len();
+    assert!(decode(&[&large, small].concat()).samples.len() >= together);
 }
 
 #[test]
@@ -222,8 +240,9 @@ fn what_is_too_long_is_refused_and_what_just_fits_is_not() {
 fn seeds() -> Vec<Vec<u8>> {
     let audio = AudioChunk::new(SampleRate::HZ_16000, speech(3_000));
     let data = noise(400).iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>();
-    let mut seeds: Vec<Vec<u8>> = [FileFormat::Wav, FileFormat::Flac, FileFormat::Opus]
+    let mut seeds: Vec<Vec<u8>> = FileFormat::ALL
         .iter()
+        .filter(|format| **format != FileFormat::Pcm)
         .map(|format| encode_file(*format, &audio).unwrap())
         .chain([0x02, 0x11, 0x03, 0x06].map(|tag| wav(&extensible(tag, 2, 44_100, 32), &data, u32::MAX)))
         .collect();

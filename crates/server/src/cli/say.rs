@@ -15,12 +15,12 @@ use crate::logging::start_logging;
 /// Speak a text into a file.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  antiphon say \"It is 3:30pm.\" -o time.wav\n  antiphon say Hello -o hello.opus"
+    after_help = "Examples:\n  antiphon say \"It is 3:30pm.\" -o time.wav\n  antiphon say Hello -o hello.mp3"
 )]
 pub(super) struct SayArguments {
     /// The text to speak.
     text: String,
-    /// The file to write; its extension selects the format: wav, opus, flac.
+    /// The file to write; its extension selects the format: mp3, opus, flac, wav, pcm.
     #[arg(short, long, value_name = "FILE", default_value = "speech.wav")]
     output: PathBuf,
 }
@@ -51,7 +51,8 @@ fn format(path: &Path) -> Result<FileFormat> {
     match FileFormat::from_name(&ending) {
         Some(format) => Ok(format),
         None => {
-            bail!("{}: the ending names no format that can be written: wav, opus, flac, pcm", path.display())
+            let known = FileFormat::ALL.map(FileFormat::name).join(", ");
+            bail!("{}: the ending names no format that can be written: {known}", path.display())
         }
     }
 }

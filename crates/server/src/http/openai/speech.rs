@@ -55,8 +55,8 @@ struct Usage {
 #[utoipa::path(
     post, path = "/v1/audio/speech", tag = "OpenAI", request_body = SpeechBody,
     responses((status = 200, content(
-        (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/pcm"), (Vec<u8> = "audio/ogg"), (Vec<u8> = "audio/flac"),
-        (SpeechEvent = "text/event-stream"),
+        (Vec<u8> = "audio/mpeg"), (Vec<u8> = "audio/ogg"), (Vec<u8> = "audio/flac"), (Vec<u8> = "audio/wav"),
+        (Vec<u8> = "audio/pcm"), (SpeechEvent = "text/event-stream"),
     ), description = "The audio, as it is made")),
 )]
 pub(super) async fn create(

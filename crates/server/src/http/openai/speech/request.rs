@@ -19,7 +19,7 @@ pub(in super::super) struct SpeechBody {
     input: String,
     /// A voice of the engine. Unknown names, such as those of OpenAI's voices, mean the default voice.
     voice: Option<VoiceName>,
-    /// `wav` (the default), `pcm` (16-bit little-endian mono at 24 kHz, no header), `opus` (in Ogg) or `flac`.
+    /// `mp3` (the default), `opus` (in Ogg), `flac`, `wav` or `pcm` (16-bit little-endian mono at 24 kHz, no header).
     response_format: Option<String>,
     /// Speed of speech, from 0.25 to 4; 1 is normal.
     speed: Option<f32>,
@@ -78,7 +78,7 @@ impl VoiceName {
 }
 
 fn format(value: Option<&str>) -> Result<FileFormat, ApiError> {
-    let name = value.unwrap_or(FileFormat::Wav.name());
+    let name = value.unwrap_or(FileFormat::Mp3.name());
     FileFormat::from_name(name).ok_or_else(|| {
         let known = FileFormat::ALL.map(FileFormat::name).join(", ");
         let message = format!("response_format {name:?} is not supported; use one of {known}");
@@ -108,10 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_request_gives_wav_at_normal_speed() {
+    fn a_bare_request_gives_mp3_at_normal_speed() {
         let say = say(json!({"input": "Hello.", "voice": "alloy", "model": "tts-1"})).unwrap();
-        assert_eq!((say.format, say.speed, say.events), (FileFormat::Wav, 1.0, false));
+        assert_eq!((say.format, say.speed, say.events), (FileFormat::Mp3, 1.0, false));
         assert_eq!(say.clauses, ["Hello."]);
+    }
+
+    #[test]
+    fn every_format_of_openai_but_aac_is_taken() {
+        for name in ["mp3", "opus", "flac", "wav", "pcm"] {
+            let say = say(json!({"input": "Hello.", "response_format": name})).unwrap();
+            assert_eq!(say.format.name(), name);
+        }
     }
 
     #[test]
@@ -125,7 +133,7 @@ mod tests {
             (json!({"input": " "}), "empty"),
             (json!({"input": "x".repeat(4_097)}), "4097 characters"),
             (json!({"input": "x", "speed": 5}), "speed is 5"),
-            (json!({"input": "x", "response_format": "mp3"}), "use one of wav, pcm, opus, flac"),
+            (json!({"input": "x", "response_format": "aac"}), "use one of mp3, opus, flac, wav, pcm"),
             (json!({"input": "x", "stream_format": "ws"}), "audio or sse"),
             (json!({"input": "x", "voice": 1}), "the name of a voice"),
         ] {
