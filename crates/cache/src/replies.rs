@@ -70,7 +70,8 @@ impl CachedLlm {
             return None;
         }
         let (words, wording) = (normalise(&asked.content), Wording::of(&asked.content, asked.recognised));
-        if words.is_empty() || wording.is_empty() || (!self.rules.time_dependent && is_time_dependent(&words)) {
+        if words.is_empty() || wording.is_empty() || (!self.rules.time_dependent && is_time_dependent(&words))
+        {
             return None;
         }
         let situation = Situation { request, reuse, model: &self.model };

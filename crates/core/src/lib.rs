@@ -38,7 +38,9 @@ mod version;
 
 pub use audio::{AudioChunk, FRAME, FRAME_SAMPLES, SampleRate};
 pub use call::Transport;
-pub use chat::{AnswerForm, ChatRequest, FinishReason, Message, Reuse, Role, Tool, ToolCall, ToolChoice, Usage};
+pub use chat::{
+    AnswerForm, ChatRequest, FinishReason, Message, Reuse, Role, Tool, ToolCall, ToolChoice, Usage,
+};
 pub use control::{CallControl, CallEnd, CallOutcome, HangUpReason};
 pub use embed::{Embed, EmbedCard};
 pub use emotion::{Emotion, EmotionClassifier, EmotionScores};

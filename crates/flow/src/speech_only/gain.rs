@@ -20,7 +20,8 @@ impl Gain {
     pub(super) fn applied_to(&mut self, samples: &[i16]) -> Vec<i16> {
         let mut out = Vec::with_capacity(samples.len());
         for window in samples.chunks(WINDOW) {
-            let power = window.iter().map(|s| f32::from(*s) * f32::from(*s)).sum::<f32>() / window.len() as f32;
+            let power =
+                window.iter().map(|s| f32::from(*s) * f32::from(*s)).sum::<f32>() / window.len() as f32;
             self.loudest = power.sqrt().max(self.loudest * FORGETS);
             let gain = (LOUDNESS / self.loudest.max(1.0)).clamp(1.0, MOST);
             out.extend(window.iter().map(|sample| (f32::from(*sample) * gain) as i16));

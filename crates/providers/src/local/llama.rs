@@ -294,9 +294,8 @@ mod tests {
     fn a_reply_takes_a_quarter_of_the_cache_at_most() {
         let settings = LlamaSettings { context: 2_048, ..LlamaSettings::default() };
         let options = LlamaOptions { settings, ..LlamaOptions::default() };
-        let longest = |max_tokens, priority| {
-            options.longest_reply(&ChatRequest { max_tokens, priority, ..ask("?") })
-        };
+        let longest =
+            |max_tokens, priority| options.longest_reply(&ChatRequest { max_tokens, priority, ..ask("?") });
         for (asked, given) in [(None, 120), (Some(0), 1), (Some(24), 24), (Some(u32::MAX), 512)] {
             assert_eq!(longest(asked, Priority::LiveTurn), given, "{asked:?}");
         }
@@ -430,7 +429,8 @@ mod tests {
         }
         let seeded = |seed| ChatRequest { temperature: Some(1.0), seed: Some(seed), ..cold.clone() };
         let (alone, _) = answer(llama, seeded(7)).await;
-        let others = (0..4).map(|n| answer(llama, ChatRequest { temperature: Some(1.0), ..ask(&format!("{n}?")) }));
+        let others =
+            (0..4).map(|n| answer(llama, ChatRequest { temperature: Some(1.0), ..ask(&format!("{n}?")) }));
         let (beside, _, _) = futures_util::join!(
             answer(llama, seeded(7)),
             futures_util::future::join_all(others),
@@ -447,10 +447,14 @@ mod tests {
             "properties": { "city": { "enum": ["Paris", "Rome"] }, "cold": { "type": "boolean" } },
         });
         let form = AnswerForm::Schema { name: "place".to_owned(), schema, strict: None };
-        let (text, _) = answer(llama, ChatRequest { form: form.clone(), ..ask("Where is the Eiffel Tower?") }).await;
+        let (text, _) =
+            answer(llama, ChatRequest { form: form.clone(), ..ask("Where is the Eiffel Tower?") }).await;
         let place: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert!(["Paris", "Rome"].contains(&place["city"].as_str().expect("a city")), "{text}");
-        assert!(place["cold"].is_boolean() && place.as_object().is_some_and(|place| place.len() == 2), "{text}");
+        assert!(
+            place["cold"].is_boolean() && place.as_object().is_some_and(|place| place.len() == 2),
+            "{text}"
+        );
 
         let json = ChatRequest { form: AnswerForm::Json, max_tokens: Some(100), ..ask("Name two colours.") };
         let (text, _) = answer(llama, json).await;

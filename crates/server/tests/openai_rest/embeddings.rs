@@ -76,12 +76,14 @@ async fn models_are_listed_and_found() {
 #[tokio::test]
 async fn voices_are_listed_for_clients_that_offer_them() {
     let server = Server::start(Settings::default());
-    let get = async |path: &str| -> Value {
-        reqwest::get(server.url(path)).await.unwrap().json().await.unwrap()
-    };
+    let get =
+        async |path: &str| -> Value { reqwest::get(server.url(path)).await.unwrap().json().await.unwrap() };
     let voices = get("/v1/audio/voices").await;
     let voice = &voices["voices"][0];
-    assert!(voice["id"].is_string() && voice["name"] == voice["id"] && voice["language"].is_string(), "{voices}");
+    assert!(
+        voice["id"].is_string() && voice["name"] == voice["id"] && voice["language"].is_string(),
+        "{voices}"
+    );
     let models = get("/v1/audio/models").await;
     assert!(models["models"][0]["id"].is_string(), "{models}");
 }
@@ -90,6 +92,7 @@ async fn voices_are_listed_for_clients_that_offer_them() {
 async fn null_is_absent() {
     let server = Server::start(Settings::default());
     let body = json!({ "input": "hello", "encoding_format": null, "dimensions": null });
-    let response = reqwest::Client::new().post(server.url("/v1/embeddings")).json(&body).send().await.unwrap();
+    let response =
+        reqwest::Client::new().post(server.url("/v1/embeddings")).json(&body).send().await.unwrap();
     assert_eq!(response.status(), 200);
 }

@@ -84,7 +84,10 @@ fn part(chars: &[char], at: usize, before: char, after: char) -> Part {
 /// Whether this is no letter, space or punctuation, such as an emoji or a root: it means something by itself.
 fn is_symbol(c: char) -> bool {
     // "General Punctuation" has the dashes and quotes of all languages.
-    !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !matches!(c, '\u{2000}'..='\u{206F}' | '«' | '»' | '¿' | '¡' | '·')
+    !c.is_ascii()
+        && !c.is_alphanumeric()
+        && !c.is_whitespace()
+        && !matches!(c, '\u{2000}'..='\u{206F}' | '«' | '»' | '¿' | '¡' | '·')
 }
 
 /// Whether a comma separates thousands: exactly three digits follow.

@@ -150,5 +150,7 @@ fn open<'a>(model: &'a LlamaModel, activity: &Activity) -> Result<LlamaContext<'
         .with_n_threads(threads)
         .with_n_threads_batch(threads);
     let opened = model.new_context(backend()?, params);
-    opened.map_err(|e| Error::internal(format!("the language model has no room for one more conversation: {e}")))
+    opened.map_err(|e| {
+        Error::internal(format!("the language model has no room for one more conversation: {e}"))
+    })
 }

@@ -78,7 +78,8 @@ fn answer_rule<'a>(rules: &mut Rules<'a>, form: &'a AnswerForm) -> Result<Option
         AnswerForm::Text => Ok(None),
         AnswerForm::Json => Ok(Some(rules.primitive("object"))),
         AnswerForm::Schema { name, schema, .. } => {
-            let unusable = |e| Error::invalid(format!("the form {name} of the answer is no usable schema: {e}"));
+            let unusable =
+                |e| Error::invalid(format!("the form {name} of the answer is no usable schema: {e}"));
             rules.add_document("answer", schema).map(Some).map_err(unusable)
         }
     }
@@ -471,7 +472,9 @@ mod tests {
 
     #[test]
     fn a_tool_that_does_not_exist_cannot_be_chosen() {
-        let error = Grammar::of(&[], &ToolChoice::Function("x".to_owned()), &AnswerForm::Text).err().expect("refused");
+        let error = Grammar::of(&[], &ToolChoice::Function("x".to_owned()), &AnswerForm::Text)
+            .err()
+            .expect("refused");
         assert!(error.to_string().contains('x'));
         assert!(Grammar::of(&[], &ToolChoice::Auto, &AnswerForm::Text).expect("fine").is_none());
     }

@@ -41,7 +41,9 @@ pub(super) async fn create(
     let request = body.into_request(app.desk.requester(&entrant))?;
     let answers = patience::bounded(engine.chat(request), engine.card().name, Arc::default());
     match streamed {
-        Some(options) => stream_of(answers, Chunks::new(engine.card().model, options.include_usage == Some(true))).await,
+        Some(options) => {
+            stream_of(answers, Chunks::new(engine.card().model, options.include_usage == Some(true))).await
+        }
         None => Ok(Json(whole(answers, engine.card().model).await?).into_response()),
     }
 }

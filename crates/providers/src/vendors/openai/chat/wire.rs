@@ -1,6 +1,8 @@
 //! Requests and answers of the chat completions API.
 
-use antiphon_core::{AnswerForm, ChatDelta, ChatRequest, FinishReason, Message, Result, Role, Tool, ToolChoice, Usage};
+use antiphon_core::{
+    AnswerForm, ChatDelta, ChatRequest, FinishReason, Message, Result, Role, Tool, ToolChoice, Usage,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

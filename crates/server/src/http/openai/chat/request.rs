@@ -1,7 +1,9 @@
 //! The request body of chat completions. Fields that are not listed are ignored. Those listed but not supported are
 //! refused when they ask for something.
 
-use antiphon_core::{AnswerForm, ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice};
+use antiphon_core::{
+    AnswerForm, ChatRequest, Message, Priority, Requester, Role, Tool, ToolCall, ToolChoice,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -157,7 +159,12 @@ impl ChatBody {
     pub(super) fn into_request(self, requester: Requester) -> Result<ChatRequest, ApiError> {
         self.refuse_unsupported()?;
         let messages = self.messages.into_iter().enumerate().map(|(index, message)| message.into_core(index));
-        let tools = self.tools.unwrap_or_default().into_iter().map(FunctionTool::into_core).collect::<Result<Vec<_>, _>>()?;
+        let tools = self
+            .tools
+            .unwrap_or_default()
+            .into_iter()
+            .map(FunctionTool::into_core)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(ChatRequest {
             requester,
             model: self.model,
@@ -203,7 +210,9 @@ impl ResponseFormat {
                 Ok(AnswerForm::Schema { name, schema, strict })
             }
             ("json_schema", Some(_)) => Ok(AnswerForm::Json),
-            ("json_schema", None) => refused("response_format has no json_schema; send the schema in it".into()),
+            ("json_schema", None) => {
+                refused("response_format has no json_schema; send the schema in it".into())
+            }
             (kind, _) => refused(format!(
                 "response_format {kind:?} is not supported; use text, json_object or json_schema"
             )),
@@ -406,7 +415,8 @@ mod tests {
             "stream": null, "stream_options": {"include_usage": null}, "logprobs": null, "temperature": null,
         });
         assert!(request(user(&nothing)).is_ok());
-        let tool = json!({"type": "function", "function": {"name": "f", "description": null, "parameters": null}});
+        let tool =
+            json!({"type": "function", "function": {"name": "f", "description": null, "parameters": null}});
         assert_eq!(request(user(&json!({ "tools": [tool] }))).unwrap().tools[0].description, "");
     }
 
