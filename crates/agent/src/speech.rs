@@ -15,11 +15,22 @@ const MAX: usize = 220;
 /// Text without any space is cut after this many times the longest clause; nothing so long is a word.
 const UNBROKEN: usize = 4;
 
+/// Text whose words all belong together, such as a list of numbers, is cut between two of them after this many times
+/// the longest clause.
+const JOINED: usize = 2;
+
 /// Words whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "no", "fig", "approx",
-    "inc", "ltd", "co", "dept", "a.m", "p.m", "u.s", "u.k",
+    "dr", "mr", "mrs", "ms", "messrs", "prof", "sgt", "capt", "lt", "col", "gen", "maj", "sen", "rep", "gov",
+    "rev", "hon", "pres", "st", "mt", "ft", "ave", "blvd", "rd", "ln", "hwy", "apt", "ste", "jr", "sr", "vs",
+    "etc", "cf", "al", "no", "nos", "fig", "vol", "pp", "ch", "sec", "ext", "tel", "approx", "est", "inc",
+    "ltd", "co", "corp", "bros", "dept", "univ", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sept",
+    "sep", "oct", "nov", "dec", "mon", "tue", "tues", "wed", "thu", "thurs", "fri", "ph.d",
 ];
+
+/// Words that are said together with the number or the name behind them.
+const BEFORE_NUMBERS: &[&str] =
+    &["room", "page", "chapter", "number", "flight", "gate", "version", "plus", "minus"];
 
 /// Cuts a whole text into clauses. There are none if nothing in it can be spoken.
 pub fn clauses(text: &str) -> Vec<String> {
@@ -73,11 +84,22 @@ impl Clauses {
         Some(words)
     }
 
-    /// The byte offset up to which all words are certainly complete. Text that is too long to be one word counts as several.
+    /// The byte offset up to which all words are certainly complete, and no number or name goes on. Text that is too long
+    /// to be one word counts as several.
     fn whole_words(&self) -> usize {
-        let space = self.text.char_indices().rfind(|(_, c)| c.is_whitespace());
+        let mut last = None;
+        let mut free = None;
+        for (at, c) in self.text.char_indices().filter(|(_, c)| c.is_whitespace()) {
+            let end = at + c.len_utf8();
+            last = Some(end);
+            if !self.joins(at, end) {
+                free = last;
+            }
+        }
         let all = if self.text.len() < FIRST_MAX { 0 } else { self.text.len() };
-        space.map_or(all, |(at, c)| at + c.len_utf8())
+        // Words that all belong together are not kept for ever.
+        let torn = last.filter(|_| self.text.len() >= JOINED * FIRST_MAX);
+        free.or(torn).unwrap_or(if last.is_some() { 0 } else { all })
     }
 
     /// The rest, when no more text comes.
@@ -90,18 +112,23 @@ impl Clauses {
     /// because "3." may become "3.5".
     fn boundary(&mut self) -> Option<usize> {
         let mut last_space = None;
+        let mut free_space = None;
         let mut chars = self.text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
             let end = at + c.len_utf8();
             if c.is_whitespace() {
                 last_space = Some(end);
+                if at >= 1 && self.text.len() > end && !self.joins(at, end) {
+                    free_space = last_space;
+                }
                 if c == '\n' && at > 0 {
                     return Some(end);
                 }
             }
             let max = if self.any { MAX } else { FIRST_MAX };
             if at >= max {
-                if let Some(space) = last_space {
+                let joined = last_space.filter(|_| at >= JOINED * max);
+                if let Some(space) = free_space.or(joined) {
                     return Some(space);
                 }
                 if at >= UNBROKEN * max {
@@ -112,6 +139,8 @@ impl Clauses {
                 continue;
             }
             let Some(&(_, next)) = chars.peek() else { break };
+            // "January 1, 1980" and "10 – 15" go on with a number. Only the character behind the space tells.
+            let Some(goes_on) = self.number_goes_on(at, end, c) else { break };
             self.scanned = at;
             let cuts = match c {
                 '.' => next.is_whitespace() && !self.abbreviation(at),
@@ -120,7 +149,7 @@ impl Clauses {
                 }
                 ',' | ';' | ':' | '—' | '–' => {
                     let min = if self.any { COMMA_MIN } else { FIRST_MIN };
-                    end >= min && next.is_whitespace()
+                    end >= min && next.is_whitespace() && !goes_on
                 }
                 _ => false,
             };
@@ -132,14 +161,62 @@ impl Clauses {
         None
     }
 
+    /// Whether a number goes on behind a comma or a dash and a space; `None` as long as nobody can know.
+    fn number_goes_on(&self, at: usize, end: usize, mark: char) -> Option<bool> {
+        let number = self.text[..at].trim_end().ends_with(|c: char| c.is_ascii_digit());
+        let mut after = self.text[end..].chars();
+        if !matches!(mark, ',' | '—' | '–') || !number || !after.next().is_some_and(char::is_whitespace) {
+            return Some(false);
+        }
+        after.next().map(|c| c.is_ascii_digit() || is_currency(c))
+    }
+
+    /// Whether the words before and behind a space belong together: a number and what it counts, a title and a name, the
+    /// words of a name or of a formula. Nothing is cut between them.
+    fn joins(&self, space: usize, end: usize) -> bool {
+        let word = last_word(&self.text[..space]);
+        let next = self.text[end..].chars().next();
+        let sentence_ends = word.ends_with(['.', '!', '?']) && !self.abbreviation(space.saturating_sub(1));
+        let digit = |c: char| c.is_ascii_digit();
+        if let Some(word) = word.strip_suffix([',', ';', ':']) {
+            return word.ends_with(digit) && next.is_some_and(digit);
+        }
+        if word.is_empty() || sentence_ends {
+            return false;
+        }
+        let sign = |c: char| "+-−–*×÷=→≈<>&".contains(c);
+        let number = word.contains(digit);
+        let name = word.starts_with(char::is_uppercase) && word.chars().count() > 1;
+        let numbered = name || word.ends_with('.') || BEFORE_NUMBERS.contains(&word.to_lowercase().as_str());
+        if word.ends_with('.') || word.chars().all(|c| sign(c) || is_currency(c) || "~#@§(".contains(c)) {
+            return true;
+        }
+        // A number may go on as long as nobody knows what is behind it.
+        let Some(next) = next else { return number };
+        let counted = number && (next.is_alphanumeric() || next == '(');
+        counted || sign(next) || (numbered && digit(next)) || (name && next.is_uppercase())
+    }
+
     fn abbreviation(&self, dot: usize) -> bool {
-        let word = self.text[..dot].rsplit(char::is_whitespace).next().unwrap_or_default();
+        let word = last_word(&self.text[..dot]);
         let word = word.trim_start_matches(['(', '"', '“']).to_lowercase();
         let initial = word.chars().count() == 1 && word != "i" && word.chars().all(char::is_alphabetic);
         let list_number = !word.is_empty() && word.len() <= 2 && word.bytes().all(|b| b.is_ascii_digit());
         let starts_line = self.text[..dot].trim_start() == word;
-        ABBREVIATIONS.contains(&word.as_str()) || initial || (list_number && starts_line)
+        // "e.g", "p.m" and "U.S" have full stops inside.
+        let initials = word.contains('.') && word.split('.').all(|part| part.len() == 1);
+        ABBREVIATIONS.contains(&word.as_str()) || initial || initials || (list_number && starts_line)
     }
+}
+
+/// The last word of a text. Nothing longer than a clause is looked at, so that text without spaces stays cheap.
+fn last_word(text: &str) -> &str {
+    let near = &text[text.ceil_char_boundary(text.len().saturating_sub(MAX))..];
+    near.rsplit(char::is_whitespace).next().unwrap_or_default()
+}
+
+fn is_currency(c: char) -> bool {
+    "$€£¥₹₩".contains(c)
 }
 
 /// The clause without surrounding space; `None` if nothing in it can be spoken.
@@ -176,6 +253,50 @@ mod tests {
     fn numbers_abbreviations_and_initials_stay_whole() {
         let text = "Yes. It costs 3.50 at Dr. J. Smith's, e.g. today. Good.";
         assert_eq!(clauses(text), ["Yes.", "It costs 3.50 at Dr. J. Smith's, e.g. today.", "Good."]);
+    }
+
+    #[test]
+    fn no_clause_is_cut_inside_an_amount_a_name_or_a_date() {
+        let text = "We looked at it and the whole sum that you owe is $3.5 million as of today.";
+        let cut = clauses(text);
+        assert_eq!(cut, ["We looked at it and the whole sum that you owe is", "$3.5 million as of today."]);
+        for whole in [
+            "$3.5 million",
+            "Dr. Smith",
+            "1,500 people",
+            "25 km",
+            "St. Mary",
+            "John Smith",
+            "January 1, 1980",
+            "10 – 15",
+            "Room 101",
+            "No. 5",
+            "3:30 PM",
+            "p.m. sharp",
+            "2 + 2 = 4",
+            "+1 (555) 123-4567",
+            "20°C → 25°C",
+            "Sgt. Pepper",
+        ] {
+            for before in 1..60 {
+                let text = format!(
+                    "{} {whole} then we all of us went on and on and on",
+                    "a".repeat(before / 2) + &" b".repeat(before / 4)
+                );
+                assert!(clauses(&text).iter().any(|clause| clause.contains(whole)), "{:?}", clauses(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_all_belong_together_are_cut_in_the_end() {
+        let cut = clauses(&"1 ".repeat(1_000));
+        assert!(cut.iter().all(|clause| clause.len() <= JOINED * MAX), "{cut:?}");
+        let mut cutter = Clauses::default();
+        cutter.push("It costs $3.5 ");
+        assert_eq!(cutter.cut().as_deref(), Some("It costs"), "an amount may go on");
+        cutter.push("million ");
+        assert_eq!(cutter.cut().as_deref(), Some("$3.5 million"));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
-use super::pattern::{group, pattern, replace};
+use super::pattern::{Around, group, pattern, replace, replace_in_context};
+use super::words::{digits, spelled};
 
 static MAIL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -20,13 +21,29 @@ static WEB: LazyLock<Regex> = LazyLock::new(|| {
         | \b(?<bare>[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|ai|dev|app|edu|gov|uk|de|eu|info|co)\b(?:/[^\s<>\x22|]*)?)",
     )
 });
+/// An address of the Internet Protocol, version 4, with a port or without.
+static NUMERIC: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b(?<parts>\d{1,3}(?:\.\d{1,3}){3})(?::(?<port>\d{1,5}))?\b"));
+/// A port of this machine.
+static LOCAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\blocalhost:(?<port>\d{1,5})\b"));
+/// A file, told by a well-known extension.
+static FILE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\b(?<name>[A-Za-z0-9][\w-]{0,63})\.(?<extension>pdf|txt|docx?|xlsx?|pptx?|csv|json|ya?ml|toml|xml|html?|css|js|ts|py|rs|md|cpp|java|exe|zip|jpe?g|png|gif|svg|mp3|mp4|wav|log|sh)\b",
+    )
+});
+/// Extensions that are words; others are spelled.
+const READ: &[&str] = &["zip", "log", "java", "toml", "gif"];
 /// Top-level domains that are spelled.
 const SPELLED: &[&str] = &["io", "ai", "uk", "eu", "de", "tv", "fm"];
 
 /// Replaces addresses by words.
 pub(super) fn say(text: String) -> String {
     let text = replace(text, &MAIL, |found| Some(spoken(group(found, "mail"))));
-    replace(text, &WEB, |found| {
+    let text = replace_in_context(text, &NUMERIC, numeric);
+    let text =
+        replace(text, &LOCAL, |found| Some(format!("localhost colon {}", digits(group(found, "port")))));
+    let text = replace(text, &WEB, |found| {
         let (given, bare) = (group(found, "given"), group(found, "bare"));
         let address = if given.is_empty() { bare } else { given };
         let kept = address.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'', '*', '_']);
@@ -34,7 +51,27 @@ pub(super) fn say(text: String) -> String {
         // The query and the fragment of an address are left out, as nobody says them.
         let place = kept.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
         Some(format!("{}{tail}", spoken(place)))
+    });
+    replace(text, &FILE, |found| {
+        let extension = group(found, "extension");
+        let said =
+            if READ.contains(&extension) { extension.to_owned() } else { spelled(&extension.to_uppercase()) };
+        Some(format!("{} dot {said}", spoken(group(found, "name"))))
     })
+}
+
+fn numeric(found: &Captures<'_>, around: Around<'_>) -> Option<String> {
+    let number = |c: char| c.is_ascii_digit();
+    let longer = around.rest().strip_prefix('.').is_some_and(|rest| rest.starts_with(number));
+    if longer || around.word_before(0).eq_ignore_ascii_case("version") {
+        return None;
+    }
+    let parts: Vec<String> = group(found, "parts").split('.').map(digits).collect();
+    let port = match group(found, "port") {
+        "" => String::new(),
+        port => format!(" colon {}", digits(port)),
+    };
+    Some(format!("{}{port}", parts.join(" dot ")))
 }
 
 fn spoken(address: &str) -> String {
@@ -55,9 +92,9 @@ fn spoken(address: &str) -> String {
     }
     let mut domain = false;
     let words = said.split_whitespace().map(|word| {
-        let spelled = domain && SPELLED.contains(&word.to_lowercase().as_str());
+        let by_letters = domain && SPELLED.contains(&word.to_lowercase().as_str());
         domain = word == "dot";
-        if spelled { super::acronym::spelled(&word.to_uppercase()) } else { word.to_owned() }
+        if by_letters { spelled(&word.to_uppercase()) } else { word.to_owned() }
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -75,6 +112,8 @@ mod tests {
                 "Mail jane dot doe underscore 1 at mail dot example dot co dot U K!",
             ),
             ("antiphon.io", "antiphon dot I O"),
+            ("10.0.0.1:80", "one zero dot zero dot zero dot one colon eight zero"),
+            ("report.pdf, version 1.2.3.4", "report dot P D F, version 1.2.3.4"),
             ("Yes.No, 3.com is", "Yes.No, 3 dot com is"),
             ("user@host", "user@host"),
         ] {

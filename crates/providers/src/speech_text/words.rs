@@ -72,11 +72,20 @@ pub fn ordinal(n: u64) -> String {
 
 /// 1999 is "nineteen ninety-nine", 1905 "nineteen oh five", 2007 "two thousand seven".
 pub(super) fn year(n: u64) -> String {
+    if (1_001..=2_099).contains(&n) && !(2_000..2_010).contains(&n) { pairs(n) } else { cardinal(n) }
+}
+
+/// The name of a house, a room, or a road: 204 is "two oh four", 1600 "sixteen hundred", 2000 "two thousand".
+pub(super) fn label(n: u64) -> String {
+    if (100..10_000).contains(&n) && !n.is_multiple_of(1_000) { pairs(n) } else { cardinal(n) }
+}
+
+/// A number of three or four digits as two numbers: 1999 is "nineteen ninety-nine".
+fn pairs(n: u64) -> String {
     match (n / 100, n % 100) {
-        (_, _) if !(1_100..=2_099).contains(&n) || (2_000..2_010).contains(&n) => cardinal(n),
-        (century, 0) => format!("{} hundred", cardinal(century)),
-        (century, rest @ 1..=9) => format!("{} oh {}", cardinal(century), cardinal(rest)),
-        (century, rest) => format!("{} {}", cardinal(century), cardinal(rest)),
+        (hundreds, 0) => format!("{} hundred", cardinal(hundreds)),
+        (hundreds, rest @ 1..=9) => format!("{} oh {}", cardinal(hundreds), cardinal(rest)),
+        (hundreds, rest) => format!("{} {}", cardinal(hundreds), cardinal(rest)),
     }
 }
 
@@ -106,11 +115,13 @@ pub(super) fn amount(text: &str) -> String {
 
 /// The word for a scale that is written as a letter or a word after an amount: "K" is "thousand".
 pub(super) fn scale(written: &str) -> Option<&'static str> {
-    match written {
-        "K" | "thousand" => Some("thousand"),
-        "M" | "Mn" | "million" => Some("million"),
-        "B" | "Bn" | "billion" => Some("billion"),
-        "T" | "Tn" | "trillion" => Some("trillion"),
+    match written.to_ascii_lowercase().as_str() {
+        "k" | "thousand" => Some("thousand"),
+        "lakh" => Some("lakh"),
+        "crore" => Some("crore"),
+        "m" | "mm" | "mn" | "mil" | "million" => Some("million"),
+        "b" | "bn" | "billion" => Some("billion"),
+        "t" | "tn" | "trillion" => Some("trillion"),
         _ => None,
     }
 }
@@ -124,6 +135,90 @@ pub(super) fn is_number_word(word: &str) -> bool {
 /// Whether an amount is exactly one: its unit is in the singular then.
 pub(super) fn is_one(amount: &str) -> bool {
     amount == "1"
+}
+
+/// Plurals without an "s" that are often counted.
+const IRREGULAR: [&str; 8] = ["people", "men", "women", "children", "feet", "mice", "teeth", "sheep"];
+/// Words that look like plurals and are none; a year may stand before them.
+const NO_PLURALS: &[&str] = &[
+    "was",
+    "is",
+    "has",
+    "does",
+    "its",
+    "this",
+    "as",
+    "plus",
+    "perhaps",
+    "always",
+    "sometimes",
+    "thus",
+    "yes",
+    "us",
+    "his",
+    "hers",
+    "ours",
+    "yours",
+    "theirs",
+    "besides",
+    "towards",
+    "across",
+    "versus",
+    "less",
+    "brings",
+    "marks",
+    "remains",
+    "sees",
+    "shows",
+    "means",
+    "comes",
+    "begins",
+    "starts",
+    "ends",
+    "looks",
+    "feels",
+    "goes",
+    "makes",
+    "gives",
+    "takes",
+    "says",
+    "saves",
+    "whereas",
+    "afterwards",
+    "onwards",
+    "upwards",
+];
+
+/// Whether a word is most likely the plural of a noun, such as that of things which are counted.
+pub(super) fn is_plural(word: &str) -> bool {
+    let regular =
+        word.len() > 3 && word.ends_with('s') && !["ss", "us", "is"].iter().any(|end| word.ends_with(end));
+    let plain = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    IRREGULAR.contains(&word) || (regular && plain && !NO_PLURALS.contains(&word))
+}
+
+/// The value of a Roman numeral up to the hundreds.
+pub(super) fn roman(numeral: &str) -> Option<u64> {
+    let value = |c| match c {
+        'I' => Some(1),
+        'V' => Some(5),
+        'X' => Some(10),
+        'L' => Some(50),
+        'C' => Some(100),
+        _ => None,
+    };
+    let values: Vec<i64> = numeral.chars().map(value).collect::<Option<_>>()?;
+    let signed = values
+        .iter()
+        .enumerate()
+        .map(|(n, &value)| if values.get(n + 1).is_some_and(|&next| next > value) { -value } else { value });
+    u64::try_from(signed.sum::<i64>()).ok().filter(|&sum| sum > 0)
+}
+
+/// The letters with spaces between them, so that a voice spells them: "U K".
+pub(super) fn spelled(letters: &str) -> String {
+    let letters: Vec<String> = letters.chars().map(String::from).collect();
+    letters.join(" ")
 }
 
 /// The plural of a number in words or of a regular noun: "ninety" becomes "nineties".
@@ -180,9 +275,36 @@ mod tests {
             (2000, "two thousand"),
             (2007, "two thousand seven"),
             (2024, "twenty twenty-four"),
+            (1066, "ten sixty-six"),
         ] {
             assert_eq!(year(n), said);
         }
+    }
+
+    #[test]
+    fn numbers_that_name_a_place_are_said_in_pairs() {
+        for (n, said) in [
+            (42, "forty-two"),
+            (204, "two oh four"),
+            (300, "three hundred"),
+            (1600, "sixteen hundred"),
+            (2000, "two thousand"),
+            (2010, "twenty ten"),
+        ] {
+            assert_eq!(label(n), said);
+        }
+    }
+
+    #[test]
+    fn plurals_are_told_from_verbs_and_other_words() {
+        assert!(["users", "people", "year-olds"].iter().all(|word| is_plural(word)));
+        assert!(["was", "brings", "class", "Paris", "crisis", ""].iter().all(|word| !is_plural(word)));
+    }
+
+    #[test]
+    fn roman_numerals_have_values() {
+        assert_eq!(["VIII", "IV", "LVIII", "XC"].map(roman), [Some(8), Some(4), Some(58), Some(90)]);
+        assert_eq!(roman("IDEA"), None);
     }
 
     #[test]
