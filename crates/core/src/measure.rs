@@ -91,6 +91,11 @@ pub trait Component: Send + Sync {
         Duration::ZERO
     }
 
+    /// For how long the oldest request has waited beyond what may pass, of those for which nobody waits in silence, now.
+    fn backlog(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What of it can be set.
     fn tunables(&self) -> Vec<Tunable> {
         Vec::new()

@@ -74,6 +74,10 @@ impl Component for Shared {
         lock(&self.ready).live_wait(self.started.elapsed())
     }
 
+    fn backlog(&self) -> Duration {
+        lock(&self.ready).backlog(self.started.elapsed())
+    }
+
     fn gauges(&self) -> Vec<Gauge> {
         let waiting = lock(&self.ready).len();
         let labels = vec![("queue", "pool".to_owned()), ("priority", "all".to_owned())];

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::findings::Overlay;
 use crate::jobs::caching::Caching;
 use crate::jobs::reporting::Reporting;
+use crate::jobs::strain::Backlog;
 use crate::settings::Settings;
 
 /// The shared state of one server. As `Arc<App>` it is the state of every route.
@@ -42,6 +43,8 @@ pub struct App {
     pub arriving: Arc<Quota<Share>>,
     /// Limits how many REST requests are answered at a time.
     pub requests: Arc<Semaphore>,
+    /// For how long requests wait for engines.
+    pub(crate) backlog: Arc<Backlog>,
     /// The threads for computations beside calls.
     pub(crate) cpu_pool: Arc<CpuPool>,
     /// The state that the doors share.
@@ -93,6 +96,7 @@ impl App {
             cpu_pool,
             requests: Arc::new(Semaphore::new(http.max_requests)),
             arriving: Arc::new(Quota::new(http.max_requests, http.max_requests.div_ceil(2))),
+            backlog: Arc::default(),
             doors,
             started: antiphon_telemetry::unix_time().as_secs(),
             http,

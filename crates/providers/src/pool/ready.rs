@@ -73,6 +73,11 @@ impl ReadyQueue {
         self.live.first_key_value().map_or(Duration::ZERO, |((due, _), _)| now.saturating_sub(*due))
     }
 
+    /// The same of the other jobs.
+    pub(super) fn backlog(&self, now: Duration) -> Duration {
+        self.background.first_key_value().map_or(Duration::ZERO, |((due, _), _)| now.saturating_sub(*due))
+    }
+
     pub(super) fn push(&mut self, lane: Lane, due: Duration, operation: Weak<dyn Work>) {
         self.sequence += 1;
         let place = (due, self.sequence);
@@ -147,6 +152,16 @@ mod tests {
         }
         assert_eq!(ready.live_wait(Duration::from_secs(2)), Duration::ZERO);
         assert_eq!(ready.live_wait(Duration::from_secs(9)), Duration::from_secs(6));
+    }
+
+    #[test]
+    fn other_jobs_that_are_due_are_a_backlog() {
+        let work: Arc<dyn Work> = Arc::new(Nothing);
+        let mut ready = ReadyQueue::default();
+        ready.push(Lane::Live, Duration::ZERO, Arc::downgrade(&work));
+        assert_eq!(ready.backlog(Duration::from_secs(9)), Duration::ZERO);
+        ready.push(Lane::Background, Duration::from_secs(4), Arc::downgrade(&work));
+        assert_eq!(ready.backlog(Duration::from_secs(9)), Duration::from_secs(5));
     }
 
     #[test]

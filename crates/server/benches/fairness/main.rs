@@ -2,7 +2,7 @@
 //! [-- TURNS] [--clients 1,10,100] [--server PROGRAM]`.
 //!
 //! Four people talk to the server in real time over the talk page's WebSocket, with recorded sentences and embedded models, and
-//! each takes a few turns: first alone, then beside each kind of load from so many clients. A turn lasts from the last sample of
+//! each takes a few turns: alone, then beside each kind of load from so many clients. A turn lasts from the last sample of
 //! speech until the first audio of the reply; the median of each of its stages, as the server reports them, shows where the time went.
 //! Then each load runs without calls, to show that nothing was taken from it where it disturbs nobody. Clients and server share the
 //! machine. `--server` measures another build.
@@ -88,9 +88,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     // The first turns are not counted: they fill the caches of the instructions and of the operating system.
     runtime.block_on(talk(&server, &clips, CALLS, 1));
-    let alone = runtime.block_on(talk(&server, &clips, CALLS, options.turns));
-    table.add_row(row("nothing", 0, Some(&alone), &Outcome::default()));
     for load in Load::ALL {
+        // Repeated before each load: how far these rows lie apart is the noise of the others.
+        let alone = runtime.block_on(talk(&server, &clips, CALLS, options.turns));
+        table.add_row(row("nothing", 0, Some(&alone), &Outcome::default()));
         for &clients in &options.clients {
             eprint!(".");
             let (turns, outcome) = runtime.block_on(async {

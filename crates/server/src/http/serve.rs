@@ -88,7 +88,8 @@ pub async fn serve(
     };
     tokio::pin!(stopping);
     let mut measuring = JoinSet::new();
-    measuring.spawn(strain::run(app.desk.calls.clone(), app.watcher.monitor().components()));
+    let (calls, components) = (app.desk.calls.clone(), app.watcher.monitor().components());
+    measuring.spawn(strain::run(calls, Arc::clone(&app.backlog), components));
     let reporting = reporting::run(&app.reporting, Arc::clone(&app.watcher));
     tokio::pin!(reporting);
     let caching = caching::run(app.caching.clone(), app.desk.clone(), Arc::clone(&app.agent));

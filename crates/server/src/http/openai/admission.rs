@@ -67,6 +67,14 @@ pub(super) fn place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     place.map_err(|_| refused(format!("{max} requests are being answered already, which is the limit")))
 }
 
+/// Refuses what the engines of this machine would be too late for.
+pub(super) fn engines(app: &App) -> Result<(), ApiError> {
+    if app.backlog.is_long() {
+        return Err(refused("the engines have more to do than they can do in time".to_owned()));
+    }
+    Ok(())
+}
+
 /// The response, which holds its request's place until it is sent.
 pub(super) fn held(response: Response, place: OwnedSemaphorePermit) -> Response {
     response.map(|body| Body::new(Held { body, _place: place }))

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::patience;
+use super::{admission, patience};
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
@@ -87,6 +87,7 @@ pub(super) async fn create(
     State(app): State<Arc<App>>,
     Body(request): Body<EmbeddingRequest>,
 ) -> Result<Json<EmbeddingList>, ApiError> {
+    admission::engines(&app)?;
     let texts = texts(request.input)?;
     let engine = &app.desk.engines.embed;
     let dimensions = dimensions(request.dimensions, engine.card().dimensions)?;

@@ -22,7 +22,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::request::{Say, SpeechBody};
-use super::{patience, sse};
+use super::{admission, patience, sse};
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
@@ -65,6 +65,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     Body(body): Body<SpeechBody>,
 ) -> Result<Response, ApiError> {
+    admission::engines(&app)?;
     let say = body.into_request()?;
     let mut spoken = speak(&app.desk, &say, app.desk.requester(&entrant), may_reuse(&headers)).peekable();
     // The status is sent only once there is audio, so that an earlier failure is an ordinary error.

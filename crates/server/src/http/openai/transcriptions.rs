@@ -53,6 +53,7 @@ pub(super) async fn create(
     Extension(entrant): Extension<Entrant>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
+    admission::engines(&app)?;
     let arriving = admission::arrive(&app, &entrant)?;
     let upload = Upload::receive(parts).await?;
     drop(arriving);
