@@ -30,6 +30,7 @@ impl PartialEq for Key {
             messages,
             tools,
             tool_choice,
+            form,
             temperature,
             top_p,
             max_tokens,
@@ -45,6 +46,7 @@ impl PartialEq for Key {
             && *messages == them.messages
             && *tools == them.tools
             && *tool_choice == them.tool_choice
+            && *form == them.form
             && bits(*temperature) == bits(them.temperature)
             && bits(*top_p) == bits(them.top_p)
             && *max_tokens == them.max_tokens

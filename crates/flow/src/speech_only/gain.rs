@@ -40,11 +40,11 @@ mod tests {
 
     #[test]
     fn quiet_audio_is_amplified_and_loud_audio_is_left_alone() {
-        let quiet = Gain::default().applied_to(&[200; 16_000]);
+        let quiet = Gain::default().applied_to(&vec![200; 16_000]);
         assert!((3_200.0..3_300.0).contains(&level(&quiet)), "{}", level(&quiet));
         let loud = vec![8_000; 16_000];
         assert_eq!(Gain::default().applied_to(&loud), loud);
-        let faint = Gain::default().applied_to(&[10; 16_000]);
+        let faint = Gain::default().applied_to(&vec![10; 16_000]);
         assert!(level(&faint) < 320.0, "30 dB at most: {}", level(&faint));
         assert_eq!(Gain::default().applied_to(&[0; 100]), vec![0; 100]);
     }
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn somebody_quiet_after_somebody_loud_is_amplified_again_after_some_seconds() {
         let mut gain = Gain::default();
-        gain.applied_to(&[8_000; 16_000]);
+        gain.applied_to(&vec![8_000; 16_000]);
         assert_eq!(gain.applied_to(&[200; 512])[0], 200);
-        let later = gain.applied_to(&[200; 20 * 16_000]);
+        let later = gain.applied_to(&vec![200; 20 * 16_000]);
         assert!(later.last().is_some_and(|last| *last > 3_000), "{:?}", later.last());
     }
 }

@@ -48,11 +48,9 @@ pub(super) fn run(arguments: &SayArguments, config: &Config) -> Result<()> {
 
 fn format(path: &Path) -> Result<FileFormat> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    match FileFormat::from_name(&ending) {
-        Some(format) => Ok(format),
-        None => {
-            let known = FileFormat::ALL.map(FileFormat::name).join(", ");
-            bail!("{}: the ending names no format that can be written: {known}", path.display())
-        }
+    if let Some(format) = FileFormat::from_name(&ending) {
+        return Ok(format);
     }
+    let known = FileFormat::ALL.map(FileFormat::name).join(", ");
+    bail!("{}: the ending names no format that can be written: {known}", path.display())
 }

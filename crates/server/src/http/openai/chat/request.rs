@@ -205,11 +205,10 @@ impl ResponseFormat {
         let refused = |message: String| Err(ApiError::invalid_param("response_format", message));
         match (&*self.kind, self.json_schema) {
             ("text", _) => Ok(AnswerForm::Text),
-            ("json_object", _) => Ok(AnswerForm::Json),
             ("json_schema", Some(SchemaFormat { name, schema: Some(schema), strict })) => {
                 Ok(AnswerForm::Schema { name, schema, strict })
             }
-            ("json_schema", Some(_)) => Ok(AnswerForm::Json),
+            ("json_object", _) | ("json_schema", Some(_)) => Ok(AnswerForm::Json),
             ("json_schema", None) => {
                 refused("response_format has no json_schema; send the schema in it".into())
             }
