@@ -185,7 +185,9 @@ impl Clauses {
             return false;
         }
         let sign = |c: char| "+-−–*×÷=→≈<>&".contains(c);
-        let number = word.contains(digit);
+        // "word1" is a name, "$3.5" and "(555)" are numbers.
+        let number =
+            word.trim_start_matches(|c| sign(c) || is_currency(c) || "(~#".contains(c)).starts_with(digit);
         let name = word.starts_with(char::is_uppercase) && word.chars().count() > 1;
         let numbered = name || word.ends_with('.') || BEFORE_NUMBERS.contains(&word.to_lowercase().as_str());
         if word.ends_with('.') || word.chars().all(|c| sign(c) || is_currency(c) || "~#@§(".contains(c)) {

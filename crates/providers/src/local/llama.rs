@@ -9,6 +9,7 @@
 //! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.
 
 mod alone;
+mod backend;
 mod prompt;
 mod reader;
 mod sampling;

@@ -7,27 +7,7 @@ use regex::{Captures, Regex};
 use super::pattern::{Around, group, pattern, replace_in_context};
 use super::words::{amount, cardinal, is_one, scale};
 
-/// A currency, how its amounts are written, and how they are spoken.
-struct Currency {
-    sign: &'static str,
-    code: &'static str,
-    name: &'static str,
-    many: &'static str,
-    /// The names of one hundredth and of several; empty when there is none.
-    hundredths: (&'static str, &'static str),
-}
-
 const CENTS_OF: (&str, &str) = ("cent", "cents");
-
-const fn currency(
-    sign: &'static str,
-    code: &'static str,
-    name: &'static str,
-    many: &'static str,
-    hundredths: (&'static str, &'static str),
-) -> Currency {
-    Currency { sign, code, name, many, hundredths }
-}
 
 /// The currencies that are known (codes of ISO 4217); amounts of others stay as they are written.
 const CURRENCIES: [Currency; 31] = [
@@ -84,6 +64,26 @@ static CODED: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// An amount of cents or pence: `50 ¢`, `50p`.
 static SMALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?<amount>\d+)(?:\s?(?<cents>¢)|p\b)"));
+
+/// A currency, how its amounts are written, and how they are spoken.
+struct Currency {
+    sign: &'static str,
+    code: &'static str,
+    name: &'static str,
+    many: &'static str,
+    /// The names of one hundredth and of several; empty when there is none.
+    hundredths: (&'static str, &'static str),
+}
+
+const fn currency(
+    sign: &'static str,
+    code: &'static str,
+    name: &'static str,
+    many: &'static str,
+    hundredths: (&'static str, &'static str),
+) -> Currency {
+    Currency { sign, code, name, many, hundredths }
+}
 
 /// Replaces amounts of money by words.
 pub(super) fn say(text: String) -> String {

@@ -2,6 +2,69 @@
 
 use regex::{Captures, Regex};
 
+/// Words that stand between a number and the noun that it counts.
+const ADJECTIVES: &[&str] = &[
+    "new",
+    "more",
+    "different",
+    "active",
+    "other",
+    "square",
+    "cubic",
+    "total",
+    "small",
+    "large",
+    "big",
+    "young",
+    "old",
+    "free",
+    "daily",
+    "monthly",
+    "registered",
+    "unique",
+    "extra",
+    "additional",
+    "metric",
+    "short",
+    "long",
+    "open",
+    "full",
+    "whole",
+    "paid",
+    "online",
+    "local",
+    "foreign",
+    "loyal",
+    "happy",
+];
+/// Words before an amount that describes a noun.
+const ARTICLES: [&str; 10] = ["a", "an", "the", "this", "that", "your", "my", "our", "his", "her"];
+/// Nouns that are mostly described by an amount, with an article or without.
+const NOUNS: &[&str] = &[
+    "dash", "sprint", "relay", "race", "bulb", "bulbs", "battery", "timeout", "bottle", "bottles", "pizza",
+    "screen", "monitor", "drive", "limit", "bill", "bills", "coin", "coins", "note", "notes", "radius",
+    "lens", "charger", "discount", "SSD", "TV",
+];
+/// Words that may follow an amount without being described by it.
+const NO_NOUNS: &[&str] = &[
+    "to", "and", "or", "per", "off", "in", "on", "at", "for", "is", "was", "as", "by", "from", "of", "with",
+    "each", "if", "but", "than", "when", "more", "less", "away", "ago", "later", "every", "because", "after",
+    "before", "into", "over", "under", "tall", "long", "wide", "high", "deep", "thick", "an", "the", "would",
+    "will", "a", "you", "we", "they", "he", "she", "it", "that", "which", "who", "had", "have", "has",
+    "left", "needed", "can", "could", "are", "were", "did", "not", "so", "then", "while", "since", "until",
+    "without", "within", "between", "during", "through", "below", "above", "apart", "down", "up", "out",
+    "back", "north", "south", "east", "west", "AND", "OR",
+];
+/// What the classes of a pattern mean here: ASCII alone. Digits of other scripts have no words, letters and spaces have been
+/// reduced to ASCII, and the tables of Unicode would make patterns ten times as large, which the first call would wait for.
+const CLASSES: [(&str, &str); 5] = [
+    (r"\d", "[0-9]"),
+    (r"\s", r"[\x20\t]"),
+    (r"\w", "[0-9A-Za-z_]"),
+    (r"\b", r"(?-u:\b)"),
+    ("(?i:", "(?i-u:"),
+];
+
 /// How many bytes around a form are looked at to tell what it means. A bound keeps hostile text without spaces linear.
 const CONTEXT: usize = 40;
 
@@ -77,73 +140,6 @@ impl<'a> Around<'a> {
             || (ARTICLES.contains(&article.as_str()) && noun && !plural && !NO_NOUNS.contains(&next))
     }
 }
-
-/// Words that stand between a number and the noun that it counts.
-const ADJECTIVES: &[&str] = &[
-    "new",
-    "more",
-    "different",
-    "active",
-    "other",
-    "square",
-    "cubic",
-    "total",
-    "small",
-    "large",
-    "big",
-    "young",
-    "old",
-    "free",
-    "daily",
-    "monthly",
-    "registered",
-    "unique",
-    "extra",
-    "additional",
-    "metric",
-    "short",
-    "long",
-    "open",
-    "full",
-    "whole",
-    "paid",
-    "online",
-    "local",
-    "foreign",
-    "loyal",
-    "happy",
-];
-
-/// Words before an amount that describes a noun.
-const ARTICLES: [&str; 10] = ["a", "an", "the", "this", "that", "your", "my", "our", "his", "her"];
-
-/// Nouns that are mostly described by an amount, with an article or without.
-const NOUNS: &[&str] = &[
-    "dash", "sprint", "relay", "race", "bulb", "bulbs", "battery", "timeout", "bottle", "bottles", "pizza",
-    "screen", "monitor", "drive", "limit", "bill", "bills", "coin", "coins", "note", "notes", "radius",
-    "lens", "charger", "discount", "SSD", "TV",
-];
-
-/// Words that may follow an amount without being described by it.
-const NO_NOUNS: &[&str] = &[
-    "to", "and", "or", "per", "off", "in", "on", "at", "for", "is", "was", "as", "by", "from", "of", "with",
-    "each", "if", "but", "than", "when", "more", "less", "away", "ago", "later", "every", "because", "after",
-    "before", "into", "over", "under", "tall", "long", "wide", "high", "deep", "thick", "an", "the", "would",
-    "will", "a", "you", "we", "they", "he", "she", "it", "that", "which", "who", "had", "have", "has",
-    "left", "needed", "can", "could", "are", "were", "did", "not", "so", "then", "while", "since", "until",
-    "without", "within", "between", "during", "through", "below", "above", "apart", "down", "up", "out",
-    "back", "north", "south", "east", "west", "AND", "OR",
-];
-
-/// What the classes of a pattern mean here: ASCII alone. Digits of other scripts have no words, letters and spaces have been
-/// reduced to ASCII, and the tables of Unicode would make patterns ten times as large, which the first call would wait for.
-const CLASSES: [(&str, &str); 5] = [
-    (r"\d", "[0-9]"),
-    (r"\s", r"[\x20\t]"),
-    (r"\w", "[0-9A-Za-z_]"),
-    (r"\b", r"(?-u:\b)"),
-    ("(?i:", "(?i-u:"),
-];
 
 /// Compiles a constant pattern.
 #[expect(clippy::expect_used, reason = "the patterns are constants, and the tests compile every one")]

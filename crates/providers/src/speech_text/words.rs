@@ -1,5 +1,57 @@
 //! Numbers in words, as Americans say them.
 
+/// Plurals without an "s" that are often counted.
+const IRREGULAR: [&str; 8] = ["people", "men", "women", "children", "feet", "mice", "teeth", "sheep"];
+/// Words that look like plurals and are none; a year may stand before them.
+const NO_PLURALS: &[&str] = &[
+    "was",
+    "is",
+    "has",
+    "does",
+    "its",
+    "this",
+    "as",
+    "plus",
+    "perhaps",
+    "always",
+    "sometimes",
+    "thus",
+    "yes",
+    "us",
+    "his",
+    "hers",
+    "ours",
+    "yours",
+    "theirs",
+    "besides",
+    "towards",
+    "across",
+    "versus",
+    "less",
+    "brings",
+    "marks",
+    "remains",
+    "sees",
+    "shows",
+    "means",
+    "comes",
+    "begins",
+    "starts",
+    "ends",
+    "looks",
+    "feels",
+    "goes",
+    "makes",
+    "gives",
+    "takes",
+    "says",
+    "saves",
+    "whereas",
+    "afterwards",
+    "onwards",
+    "upwards",
+];
+
 const SMALL: [&str; 20] = [
     "zero",
     "one",
@@ -136,58 +188,6 @@ pub(super) fn is_number_word(word: &str) -> bool {
 pub(super) fn is_one(amount: &str) -> bool {
     amount == "1"
 }
-
-/// Plurals without an "s" that are often counted.
-const IRREGULAR: [&str; 8] = ["people", "men", "women", "children", "feet", "mice", "teeth", "sheep"];
-/// Words that look like plurals and are none; a year may stand before them.
-const NO_PLURALS: &[&str] = &[
-    "was",
-    "is",
-    "has",
-    "does",
-    "its",
-    "this",
-    "as",
-    "plus",
-    "perhaps",
-    "always",
-    "sometimes",
-    "thus",
-    "yes",
-    "us",
-    "his",
-    "hers",
-    "ours",
-    "yours",
-    "theirs",
-    "besides",
-    "towards",
-    "across",
-    "versus",
-    "less",
-    "brings",
-    "marks",
-    "remains",
-    "sees",
-    "shows",
-    "means",
-    "comes",
-    "begins",
-    "starts",
-    "ends",
-    "looks",
-    "feels",
-    "goes",
-    "makes",
-    "gives",
-    "takes",
-    "says",
-    "saves",
-    "whereas",
-    "afterwards",
-    "onwards",
-    "upwards",
-];
 
 /// Whether a word is most likely the plural of a noun, such as that of things which are counted.
 pub(super) fn is_plural(word: &str) -> bool {

@@ -16,22 +16,11 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 
 use super::Activity;
+use super::backend::backend;
 use super::slot::Job;
-use super::worker::backend;
 
 /// Prompt tokens that one step reads. A live turn that begins meanwhile waits until it is over.
 const SLICE: usize = 16;
-
-/// Whether a reply is decoded alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Alone {
-    /// Never: it is sampled at random anyway, or somebody waits in silence for it.
-    Never,
-    /// While nothing else is to be done.
-    WhenIdle,
-    /// Always.
-    Always,
-}
 
 /// Decodes one reply after the other.
 pub(super) struct Soloist<'a> {

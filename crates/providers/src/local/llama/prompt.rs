@@ -168,7 +168,7 @@ mod tests {
     use antiphon_core::{Requester, Tool, ToolCall};
     use llama_cpp_2::model::params::LlamaModelParams;
 
-    use super::super::worker::backend;
+    use super::super::backend::backend;
     use super::*;
 
     /// A request whose text stands at each place that somebody else than the operator may write.

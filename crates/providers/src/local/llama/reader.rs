@@ -6,10 +6,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use antiphon_core::{Priority, Result, ToolChoice};
 use llama_cpp_2::model::LlamaModel;
 
-use super::alone::Alone;
 use super::prompt::Prompts;
 use super::sampling::Sampler;
-use super::slot::Job;
+use super::slot::{Alone, Job};
 use super::text::Text;
 use super::tools::Calls;
 use super::{Activity, Request};

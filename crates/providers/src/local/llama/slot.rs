@@ -9,10 +9,20 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
-use super::alone::Alone;
 use super::sampling::Sampler;
 use super::text::Text;
 use super::tools::Calls;
+
+/// Whether a reply is decoded alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// Never: it is sampled at random anyway, or somebody waits in silence for it.
+    Never,
+    /// While nothing else is to be done.
+    WhenIdle,
+    /// Whatever else is to be done.
+    Always,
+}
 
 /// A place for one sequence.
 pub(super) struct Slot {

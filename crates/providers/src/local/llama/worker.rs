@@ -6,7 +6,6 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -20,9 +19,10 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 
-use super::alone::{Alone, Soloist};
+use super::alone::Soloist;
+use super::backend::backend;
 use super::prompt::Prompts;
-use super::slot::{Job, Slot};
+use super::slot::{Alone, Job, Slot};
 use super::{Activity, LlamaOptions, Request, reader};
 use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
@@ -45,17 +45,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
 /// only a bound.
 const IDLE_WAIT: Duration = Duration::from_mins(1);
-
-/// The llama.cpp back end: a process has one.
-pub(super) fn backend() -> Result<&'static LlamaBackend> {
-    static BACKEND: OnceLock<std::result::Result<LlamaBackend, String>> = OnceLock::new();
-    let backend = BACKEND.get_or_init(|| {
-        let mut backend = LlamaBackend::init().map_err(|e| e.to_string())?;
-        backend.void_logs();
-        Ok(backend)
-    });
-    backend.as_ref().map_err(|e| Error::internal(format!("llama.cpp cannot start: {e}")))
-}
 
 /// Loads the model, reports through `ready` whether that worked, and answers requests until the sender is dropped.
 pub(super) fn serve(

@@ -216,10 +216,11 @@ mod tests {
         segments.settle_cut("word".to_owned());
         segments.push(&vec![0; 60 * 16_000]);
         segments.push(&vec![3_000; 16_000]);
-        assert_eq!(segments.rest().len(), HEAD + 16_000);
+        segments.push(&vec![0; TAIL]);
+        assert_eq!(segments.rest().len(), HEAD + 16_000 + TAIL);
         let rest = segments.rest().len();
         segments.read(rest, "another".to_owned());
-        segments.push(&vec![0; PAUSE]);
+        segments.push(&vec![0; PAUSE - TAIL]);
         segments.settle_known();
         assert!(!segments.is_full(), "it was read already");
         let times: Vec<_> = segments.list().iter().map(|segment| (segment.start_s, segment.end_s)).collect();
