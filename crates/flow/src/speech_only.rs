@@ -24,7 +24,7 @@ use self::gain::Gain;
 use self::passages::Passages;
 
 /// Audio that may wait, in samples: more is taken in when less waits. A file is read as fast as it is judged.
-const MOST_WAITING: usize = 16_000;
+const MOST_WAITING: usize = 32_000;
 /// Audio that the detector holds at a time, in samples: half a second. Detectors are made for calls, and drop what comes much faster than
 /// it is judged.
 const MOST_OFFERED: u64 = 8_192;

@@ -13,6 +13,11 @@ pub(crate) fn is_loud(piece: &[i16]) -> bool {
     level(piece) > SILENCE
 }
 
+/// Whether nothing at all was recorded, or what was recorded was taken out.
+pub(crate) fn is_digital_silence(piece: &[i16]) -> bool {
+    piece.iter().all(|sample| sample.unsigned_abs() <= 1)
+}
+
 /// The middle of the quietest place within a range of samples; the end of the range if it is too short to judge.
 pub(crate) fn quietest(samples: &[i16], within: Range<usize>) -> usize {
     (within.start..within.end.saturating_sub(QUIET))

@@ -11,8 +11,9 @@ const BEGINS: f32 = 0.5;
 const GOES_ON: f32 = 0.35;
 /// Speech has so many windows in a row, 96 ms: a click has fewer, the shortest words more.
 const LEAST: u64 = 3;
-/// What is kept round speech, 300 ms on either side, because words begin and end softly.
-const ROUND: u64 = 4_800;
+/// What is kept round speech, 1 s on either side, because words begin and end softly and quiet ones are missed. With 300 ms more words
+/// were lost: 22.0 instead of 19.3 % wrong in read speech.
+const ROUND: u64 = 16_000;
 
 /// What is speech, as far as it is known.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::Segment;
 
-use crate::loudness::{is_loud, quietest};
+use crate::loudness::{is_digital_silence, is_loud, quietest};
 
 /// The longest stretch transcribed at once, 12 s. The model was trained on up to 30 s, but beyond about 12 s it adds
 /// words that were not said, and its memory grows fast.
@@ -38,6 +38,8 @@ pub(super) struct Segments {
     read: usize,
     /// Where the last piece of the open stretch that is louder than silence ends.
     loud: usize,
+    /// Where the last piece of the open stretch ends that is no digital silence: quiet speech may be in it.
+    sound: usize,
 }
 
 impl Segments {
@@ -46,7 +48,10 @@ impl Segments {
             self.open.extend_from_slice(piece);
             if is_loud(piece) {
                 self.loud = self.open.len();
-            } else if self.loud == 0 {
+            }
+            if !is_digital_silence(piece) {
+                self.sound = self.open.len();
+            } else if self.sound == 0 {
                 self.leave_out_silence();
             }
         }
@@ -67,13 +72,13 @@ impl Segments {
     }
 
     fn has_paused(&self) -> bool {
-        self.loud > 0 && self.open.len() >= self.loud + PAUSE
+        self.sound > 0 && self.open.len() >= self.sound + PAUSE
     }
 
     /// The part of the open stretch to be cut off: up to a long pause, or up to the quietest place.
     pub(super) fn cut(&mut self) -> Arc<[i16]> {
         self.cutting = if self.has_paused() {
-            self.spoken()
+            self.sound + TAIL
         } else {
             quietest(&self.open, LONGEST - CUT_WITHIN..LONGEST)
         };
@@ -84,7 +89,7 @@ impl Segments {
     pub(super) fn settle_known(&mut self) {
         if self.has_paused() && self.is_settled() {
             let text = std::mem::take(&mut self.text);
-            self.settle(self.spoken(), text);
+            self.settle(self.sound + TAIL, text);
         }
     }
 
@@ -103,11 +108,13 @@ impl Segments {
         self.loud = self.loud.saturating_sub(samples);
         self.text.clear();
         self.read = 0;
-        let sound = self.open.chunks(JUDGED).take_while(|piece| !is_loud(piece)).count() * JUDGED;
-        let long = sound.min(self.open.len()).saturating_sub(HEAD);
+        self.sound = self.sound.saturating_sub(samples);
+        let silent = self.open.chunks(JUDGED).take_while(|piece| is_digital_silence(piece)).count() * JUDGED;
+        let long = silent.min(self.open.len()).saturating_sub(HEAD);
         self.settled_samples += long;
         self.open.drain(..long);
         self.loud = self.loud.saturating_sub(long);
+        self.sound = self.sound.saturating_sub(long);
     }
 
     /// The open stretch, without the silence at its end.
