@@ -87,19 +87,18 @@ impl Clauses {
     /// The byte offset up to which all words are certainly complete, and no number or name goes on. Text that is too long
     /// to be one word counts as several.
     fn whole_words(&self) -> usize {
-        let mut last = None;
-        let mut free = None;
-        for (at, c) in self.text.char_indices().filter(|(_, c)| c.is_whitespace()) {
-            let end = at + c.len_utf8();
-            last = Some(end);
-            if !self.joins(at, end) {
-                free = last;
-            }
-        }
+        let last = spaces(&self.text).next_back().map(|(_, end)| end);
         let all = if self.text.len() < FIRST_MAX { 0 } else { self.text.len() };
         // Words that all belong together are not kept for ever.
         let torn = last.filter(|_| self.text.len() >= JOINED * FIRST_MAX);
+        let free = self.free_space(self.text.len());
         free.or(torn).unwrap_or(if last.is_some() { 0 } else { all })
+    }
+
+    /// The end of the last space before this offset between words that do not belong together.
+    fn free_space(&self, before: usize) -> Option<usize> {
+        let free = |(at, end): &(usize, usize)| *at > 0 && !self.joins(*at, *end);
+        spaces(&self.text[..before]).rev().find(free).map(|(_, end)| end)
     }
 
     /// The rest, when no more text comes.
@@ -112,23 +111,22 @@ impl Clauses {
     /// because "3." may become "3.5".
     fn boundary(&mut self) -> Option<usize> {
         let mut last_space = None;
-        let mut free_space = None;
+        let mut is_long = false;
         let mut chars = self.text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
             let end = at + c.len_utf8();
             if c.is_whitespace() {
                 last_space = Some(end);
-                if at >= 1 && self.text.len() > end && !self.joins(at, end) {
-                    free_space = last_space;
-                }
                 if c == '\n' && at > 0 {
                     return Some(end);
                 }
             }
             let max = if self.any { MAX } else { FIRST_MAX };
             if at >= max {
-                let joined = last_space.filter(|_| at >= JOINED * max);
-                if let Some(space) = free_space.or(joined) {
+                // Only behind a space there may be a place to cut that was not there before.
+                let is_new = !std::mem::replace(&mut is_long, true) || last_space == Some(at);
+                let free = if is_new { self.free_space(at) } else { None };
+                if let Some(space) = free.or(last_space.filter(|_| at >= JOINED * max)) {
                     return Some(space);
                 }
                 if at >= UNBROKEN * max {
@@ -215,6 +213,12 @@ impl Clauses {
 fn last_word(text: &str) -> &str {
     let near = &text[text.ceil_char_boundary(text.len().saturating_sub(MAX))..];
     near.rsplit(char::is_whitespace).next().unwrap_or_default()
+}
+
+/// Where the spaces of a text begin and end.
+fn spaces(text: &str) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    let space = |(at, c): (usize, char)| c.is_whitespace().then(|| (at, at + c.len_utf8()));
+    text.char_indices().filter_map(space)
 }
 
 fn is_currency(c: char) -> bool {

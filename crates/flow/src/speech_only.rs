@@ -27,7 +27,9 @@ use self::passages::Passages;
 const MOST_WAITING: usize = 32_000;
 /// Audio that the detector holds at a time, in samples: half a second. Detectors are made for calls, and drop what comes much faster than
 /// it is judged.
-const MOST_OFFERED: u64 = 8_192;
+const MOST_OFFERED: u64 = 16 * WINDOW as u64;
+/// Samples that are judged together: 32 ms, which is Silero's only size.
+const WINDOW: usize = 512;
 
 /// A recogniser behind voice activity detection.
 pub struct SpeechOnly {
@@ -62,6 +64,7 @@ impl Stt for SpeechOnly {
             judged,
             is_judging: true,
             gain: Gain::default(),
+            levels: VecDeque::new(),
             passages: Passages::default(),
             waiting: VecDeque::new(),
             passed: 0,
@@ -82,6 +85,8 @@ struct Sifted {
     /// Whether judgements may still come.
     is_judging: bool,
     gain: Gain,
+    /// How loud the windows are that are being judged.
+    levels: VecDeque<f32>,
     passages: Passages,
     /// Samples that have not passed on.
     waiting: VecDeque<i16>,
@@ -100,7 +105,8 @@ impl Sifted {
             match self.judged.poll_next_unpin(cx) {
                 Poll::Ready(Some(VoiceProbability { at, probability })) => {
                     let at = SampleRate::HZ_16000.samples_in(at.as_duration()) as u64;
-                    self.passages.judged(at, probability);
+                    let level = self.levels.pop_front().unwrap_or_default();
+                    self.passages.judged(at, probability, level);
                     self.offer();
                 }
                 Poll::Ready(None) => self.is_judging = false,
@@ -141,18 +147,21 @@ impl Sifted {
         SttInput::Audio(samples)
     }
 
-    /// Gives the detector what it has room for.
+    /// Gives the detector the whole windows that it has room for.
     fn offer(&mut self) {
         let received = self.received();
         let Some(vad) = self.vad.as_mut().filter(|_| self.is_judging) else { return };
-        let upto = received.min(self.passages.judged_until() + MOST_OFFERED);
-        if upto > self.offered {
-            let (from, to) = ((self.offered - self.passed) as usize, (upto - self.passed) as usize);
-            let samples: Vec<i16> = self.waiting.range(from..to).copied().collect();
-            vad.push(&self.gain.applied_to(&samples));
-            self.offered = upto;
+        let most = received.min(self.passages.judged_until() + MOST_OFFERED);
+        let mut window = [0; WINDOW];
+        while self.offered + WINDOW as u64 <= most {
+            let from = (self.offered - self.passed) as usize;
+            let samples = self.waiting.range(from..from + WINDOW);
+            window.iter_mut().zip(samples).for_each(|(to, from)| *to = *from);
+            self.levels.push_back(self.gain.apply(&mut window));
+            vad.push(&window);
+            self.offered += WINDOW as u64;
         }
-        if self.audio.is_none() && self.offered == received {
+        if self.audio.is_none() && self.offered + WINDOW as u64 > received {
             self.vad = None;
         }
     }

@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-const WINDOW: usize = 512;
 const SECOND: usize = 16_000;
 
 /// A detector to which loud windows are speech. It ends after so many windows.

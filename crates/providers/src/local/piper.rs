@@ -16,10 +16,9 @@ use crate::local::onnx::{OnnxRuntime, existing, failed};
 use crate::local::phonemes::Phonemizer;
 use crate::pool::{ModelPool, Operation};
 
-/// The most phonemes of one synthesis at the usual speed, which are 3 s to 6 s of speech. Each model thread keeps the memory that its
-/// longest synthesis needed: 110 MB with this, 160 MB with 120, 338 MB with 250 and 460 MB with 400 phonemes (ONNX Runtime 1.32 alone, 30
-/// spelled, slow and ordinary texts; to have it given back after each raises the peak). It also is how long a live turn waits for a busy
-/// thread.
+/// The most phonemes of one synthesis at the usual speed, which are 3 s to 6 s of speech: a live turn waits so long for a busy thread. Each
+/// model thread also keeps the memory that its longest synthesis needed, which grows with the length. What a server takes in all is
+/// bounded and printed by a test: `cargo test -p antiphon-server --test monitoring long_words -- --nocapture`.
 const MAX_PHONEMES: usize = 100;
 
 /// What the voice's `.onnx.json` says.

@@ -20,6 +20,9 @@ use super::error::ApiError;
 use super::routes::Routes;
 use crate::app::App;
 
+/// How long a client secret is valid unless the request says so: OpenAI's default.
+const USUAL_SECONDS: u64 = 600;
+
 /// How long a client secret is valid, for how many calls, and which session it opens.
 #[derive(Deserialize, ToSchema)]
 struct ClientSecretRequest {
@@ -34,13 +37,8 @@ struct ClientSecretRequest {
 
 #[derive(Deserialize, ToSchema)]
 struct ExpiresAfter {
-    /// Seconds until the key expires, 10 to 7200.
-    #[serde(default = "ten_minutes")]
-    seconds: u64,
-}
-
-fn ten_minutes() -> u64 {
-    600
+    /// Seconds until the key expires, 10 to 7200; 600 if it is not said.
+    seconds: Option<u64>,
 }
 
 /// A client secret and the session that it opens.
@@ -77,7 +75,7 @@ async fn create(
     headers: HeaderMap,
     Body(request): Body<ClientSecretRequest>,
 ) -> Result<Json<ClientSecret>, ApiError> {
-    let seconds = request.expires_after.map_or_else(ten_minutes, |after| after.seconds);
+    let seconds = request.expires_after.and_then(|after| after.seconds).unwrap_or(USUAL_SECONDS);
     if !(10..=7_200).contains(&seconds) {
         let message = format!("{seconds} seconds are not between 10 and 7200");
         return Err(ApiError::invalid_param("expires_after.seconds", message));

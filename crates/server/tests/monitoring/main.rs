@@ -18,6 +18,8 @@ mod load;
 mod long_words;
 mod meaning;
 mod model;
+mod noises;
+mod non_speech;
 mod prefetch;
 mod profile;
 mod program;

@@ -3,7 +3,8 @@
 //! What a model computes for a token depends a little on what else is computed in the same step and on where the tokens lie in the
 //! cache, since sums of floating-point numbers depend on their order. Now and then that decides between two words, and the reply goes
 //! another way. So a request with a seed is decoded with nothing beside it, in slices that are always equally long, in a cache of its
-//! own that is empty at first. Requests at temperature 0 are as well, while nothing else is to be done: beside others they are faster.
+//! own. Of the request before it only slices are used again that would be read in the same way. Requests at temperature 0 are decoded
+//! alone as well, while nothing else is to be done: beside others they are faster.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
 
 use super::Activity;
 use super::backend::backend;
@@ -32,14 +34,25 @@ pub(super) struct Soloist<'a> {
     /// Most urgent first, then oldest.
     queue: Vec<Job>,
     job: Option<Job>,
-    /// Tokens in the cache.
-    read: usize,
+    /// The tokens in the cache.
+    read: Vec<LlamaToken>,
+    /// How long the latest prompt is; what was read beyond it was written, a token at a time.
+    prompt: usize,
 }
 
 impl<'a> Soloist<'a> {
     pub(super) fn new(model: &'a LlamaModel, activity: &'a Activity) -> Self {
         let batch = LlamaBatch::new(SLICE, 1);
-        Self { model, activity, context: None, batch, queue: Vec::new(), job: None, read: 0 }
+        Self {
+            model,
+            activity,
+            context: None,
+            batch,
+            queue: Vec::new(),
+            job: None,
+            read: Vec::new(),
+            prompt: 0,
+        }
     }
 
     pub(super) fn enqueue(&mut self, job: Job) {
@@ -65,6 +78,9 @@ impl<'a> Soloist<'a> {
         }
         let Err(error) = self.decode() else { return };
         self.activity.step.fail();
+        // What the cache holds is unknown after a failed step.
+        (self.context, self.prompt) = (None, 0);
+        self.read.clear();
         if let Some(job) = self.job.take() {
             job.send(Err(error));
         }
@@ -73,18 +89,32 @@ impl<'a> Soloist<'a> {
     /// Begins the next reply, if there is one.
     fn begin(&mut self) -> bool {
         while !self.queue.is_empty() {
-            let job = self.queue.remove(0);
+            let mut job = self.queue.remove(0);
             self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
-            if !job.is_unwanted() {
-                self.job = Some(job);
-                self.read = 0;
-                if let Some(context) = &mut self.context {
-                    context.clear_kv_cache();
-                }
-                return true;
+            if job.is_unwanted() {
+                continue;
             }
+            job.cached = self.keep_common(&job.prompt);
+            self.activity.cached.fetch_add(job.cached as u64, Ordering::Relaxed);
+            self.job = Some(job);
+            return true;
         }
         false
+    }
+
+    /// Keeps the whole slices that this prompt has in common with the prompt before; gives their tokens. The last token is always read
+    /// again: the reply is sampled from its logits.
+    fn keep_common(&mut self, prompt: &[LlamaToken]) -> usize {
+        let most = self.prompt.min(self.read.len()).min(prompt.len().saturating_sub(1));
+        let common = self.read[..most].iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let kept = common - common % SLICE;
+        self.prompt = prompt.len();
+        self.read.truncate(kept);
+        if let Some(context) = &mut self.context {
+            // Fails only for positions that do not fit into an i32, and these do.
+            let _ = context.clear_kv_cache_seq(Some(0), Some(kept as u32), None);
+        }
+        kept
     }
 
     fn decode(&mut self) -> Result<()> {
@@ -94,31 +124,31 @@ impl<'a> Soloist<'a> {
         }
         let (Some(context), Some(job)) = (&mut self.context, &mut self.job) else { return Ok(()) };
         self.batch.clear();
+        let done = self.read.len();
         let next = job.next.take();
         let is_written = next.is_some();
         let slice = match &next {
             Some(next) => std::slice::from_ref(next),
-            None => &job.prompt[self.read..job.prompt.len().min(self.read + SLICE)],
+            None => &job.prompt[done..job.prompt.len().min(done + SLICE)],
         };
-        let ends = is_written || self.read + slice.len() == job.prompt.len();
+        let ends = is_written || done + slice.len() == job.prompt.len();
         for (at, token) in slice.iter().enumerate() {
             let last = ends && at + 1 == slice.len();
-            self.batch.add(*token, (self.read + at) as i32, &[0], last).map_err(|e| failed(&e))?;
+            self.batch.add(*token, (done + at) as i32, &[0], last).map_err(|e| failed(&e))?;
         }
         let count = slice.len();
         #[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
         let began = Instant::now();
         context.decode(&mut self.batch).map_err(|e| failed(&e))?;
-        self.activity.step.record(began.elapsed());
+        let span = began.elapsed();
+        self.activity.step.record(span);
         if let Some(account) = &job.account {
-            account.charge(began.elapsed());
+            account.charge(span);
         }
         let counter = if is_written { &self.activity.written } else { &self.activity.read };
         counter.fetch_add(count as u64, Ordering::Relaxed);
-        self.read += count;
-        if ends && job.output.is_none() {
-            self.job = None;
-        } else if ends
+        self.read.extend_from_slice(slice);
+        if ends
             && let Some(finish) = job.advance(self.model, context, count as i32 - 1)
             && let Some(job) = self.job.take()
         {

@@ -8,7 +8,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
 use super::LlamaOptions;
-use super::tools::Grammar;
+use super::grammar::Grammar;
 
 /// Tokens for which repetition is penalised, llama.cpp's default: a very small model repeats itself otherwise.
 const REPEAT_WINDOW: i32 = 64;
