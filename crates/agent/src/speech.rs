@@ -112,6 +112,7 @@ impl Clauses {
     fn boundary(&mut self) -> Option<usize> {
         let mut last_space = None;
         let mut is_long = false;
+        let max = if self.any { MAX } else { FIRST_MAX };
         let mut chars = self.text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
             let end = at + c.len_utf8();
@@ -121,7 +122,6 @@ impl Clauses {
                     return Some(end);
                 }
             }
-            let max = if self.any { MAX } else { FIRST_MAX };
             if at >= max {
                 // Only behind a space there may be a place to cut that was not there before.
                 let is_new = !std::mem::replace(&mut is_long, true) || last_space == Some(at);
@@ -137,20 +137,20 @@ impl Clauses {
                 continue;
             }
             let Some(&(_, next)) = chars.peek() else { break };
-            // "January 1, 1980" and "10 – 15" go on with a number. Only the character behind the space tells.
-            let Some(goes_on) = self.number_goes_on(at, end, c) else { break };
-            self.scanned = at;
             let cuts = match c {
                 '.' => next.is_whitespace() && !self.abbreviation(at),
                 '!' | '?' | '…' | '。' | '！' | '？' => {
                     next.is_whitespace() || matches!(next, '"' | '”' | ')') || !next.is_ascii()
                 }
                 ',' | ';' | ':' | '—' | '–' => {
+                    // "January 1, 1980" and "10 – 15" go on with a number. Only the character behind the space tells.
+                    let Some(goes_on) = self.number_goes_on(at, end, c) else { break };
                     let min = if self.any { COMMA_MIN } else { FIRST_MIN };
                     end >= min && next.is_whitespace() && !goes_on
                 }
                 _ => false,
             };
+            self.scanned = at;
             if cuts {
                 let close = matches!(next, '"' | '”' | ')');
                 return Some(if close { end + next.len_utf8() } else { end });
@@ -161,9 +161,12 @@ impl Clauses {
 
     /// Whether a number goes on behind a comma or a dash and a space; `None` as long as nobody can know.
     fn number_goes_on(&self, at: usize, end: usize, mark: char) -> Option<bool> {
+        if !matches!(mark, ',' | '—' | '–') {
+            return Some(false);
+        }
         let number = self.text[..at].trim_end().ends_with(|c: char| c.is_ascii_digit());
         let mut after = self.text[end..].chars();
-        if !matches!(mark, ',' | '—' | '–') || !number || !after.next().is_some_and(char::is_whitespace) {
+        if !number || !after.next().is_some_and(char::is_whitespace) {
             return Some(false);
         }
         after.next().map(|c| c.is_ascii_digit() || is_currency(c))

@@ -12,6 +12,7 @@ use antiphon_transports::Doors;
 use tokio::sync::Semaphore;
 
 use crate::findings::Overlay;
+use crate::http::openai::Kept;
 use crate::jobs::caching::Caching;
 use crate::jobs::reporting::Reporting;
 use crate::jobs::strain::Backlog;
@@ -47,6 +48,8 @@ pub struct App {
     pub(crate) backlog: Arc<Backlog>,
     /// The threads for computations beside calls.
     pub(crate) cpu_pool: Arc<CpuPool>,
+    /// What agents lately said in writing, for clients that refer to it.
+    pub(crate) said: Arc<Kept>,
     /// The state that the doors share.
     pub(crate) doors: Arc<Doors>,
     /// When the server started, in seconds since 1970.
@@ -97,6 +100,7 @@ impl App {
             requests: Arc::new(Semaphore::new(http.max_requests)),
             arriving: Arc::new(Quota::new(http.max_requests, http.max_requests.div_ceil(2))),
             backlog: Arc::default(),
+            said: Arc::default(),
             doors,
             started: antiphon_telemetry::unix_time().as_secs(),
             http,

@@ -11,7 +11,7 @@ pub mod error;
 mod forwarded;
 mod health;
 mod layers;
-mod openai;
+pub(crate) mod openai;
 mod openapi;
 mod pages;
 mod performance;
@@ -72,7 +72,8 @@ async fn method_not_allowed(uri: Uri) -> Response {
     in_the_shape_of(&uri, ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed"))
 }
 
-/// OpenAI's clients use `/v1` and read errors in OpenAI's format; all others read problem details.
+/// OpenAI's clients use `/v1` (Azure's `/openai`) and read errors in OpenAI's format; all others read problem details.
 fn in_the_shape_of(uri: &Uri, error: ApiError) -> Response {
-    if uri.path().starts_with("/v1/") { error.into_response() } else { Problem(error).into_response() }
+    let openai = ["/v1/", "/openai/"].iter().any(|prefix| uri.path().starts_with(prefix));
+    if openai { error.into_response() } else { Problem(error).into_response() }
 }

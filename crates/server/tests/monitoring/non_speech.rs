@@ -21,13 +21,15 @@ const REAL: [(&str, &str); 2] = [
     ("[stt]\nengine = \"sim\"\ndelay_ms = 50\n", "[stt]\nengine = \"moonshine\"\n"),
 ];
 
-async fn server() -> Program {
+/// A server with these engines, and the folder that it needs as long as it runs.
+async fn server() -> (Place, Program) {
     let place = Place::new("");
     for (simulated, real) in REAL {
         place.replace(simulated, real);
     }
     place.link_models();
-    place.serve().await
+    let server = place.serve().await;
+    (place, server)
 }
 
 /// The words that the server hears in a file.
@@ -49,7 +51,7 @@ fn wav(rate: SampleRate, samples: Vec<i16>) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_speaks_there_are_no_words() {
-    let server = server().await;
+    let (_place, server) = server().await;
     let mut seconds = 0;
     let mut words = Vec::new();
     for (name, sound) in noises::all() {
@@ -69,7 +71,7 @@ async fn where_nobody_speaks_there_are_no_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_without_speech_that_the_client_ends_has_no_words() {
-    let server = server().await;
+    let (_place, server) = server().await;
     let mut call = RealtimeCall::begin(&server).await;
     let format = json!({ "type": "audio/pcm", "rate": 24_000 });
     let input = json!({ "format": format, "turn_detection": null, "transcription": { "model": "x" } });
@@ -110,7 +112,7 @@ fn share(heard: &str, expected: &str) -> f32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_speech_and_speech_between_silences_keep_their_words() {
-    let server = server().await;
+    let (_place, server) = server().await;
     let list = std::fs::read_to_string(testdata("read_speech").join("transcripts.tsv")).expect("readable");
     let mut clips = 0;
     for line in list.lines() {

@@ -8,6 +8,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Tensor, TensorRef};
 
 use crate::local::onnx::{OnnxRuntime, failed};
+use crate::loudness::gain;
 
 /// The shape of the decoder's cache of keys and values.
 const LAYERS: usize = 6;
@@ -45,8 +46,9 @@ impl Model {
         let mut mask = vec![0_i64; batch * longest];
         for (row, clip) in clips.iter().enumerate() {
             let from = row * longest;
+            let scale = gain(clip) / 32_768.0;
             for (to, sample) in samples[from..].iter_mut().zip(clip.iter()) {
-                *to = f32::from(*sample) / 32_768.0;
+                *to = f32::from(*sample) * scale;
             }
             mask[from..from + clip.len()].fill(1);
         }

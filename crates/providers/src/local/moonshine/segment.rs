@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::Segment;
 
-use crate::loudness::{is_digital_silence, is_loud, quietest};
+use crate::loudness::{Loudness, is_digital_silence, quietest};
 
 /// The longest stretch transcribed at once, 12 s. The model was trained on up to 30 s, but beyond about 12 s it adds
 /// words that were not said, and its memory grows fast.
@@ -36,6 +36,7 @@ pub(super) struct Segments {
     /// The latest text of the open stretch, and the number of samples it covers.
     text: String,
     read: usize,
+    loudness: Loudness,
     /// Where the last piece of the open stretch that is louder than silence ends.
     loud: usize,
     /// Where the last piece of the open stretch ends that is no digital silence: quiet speech may be in it.
@@ -46,7 +47,7 @@ impl Segments {
     pub(super) fn push(&mut self, samples: &[i16]) {
         for piece in samples.chunks(JUDGED) {
             self.open.extend_from_slice(piece);
-            if is_loud(piece) {
+            if self.loudness.is_loud(piece) {
                 self.loud = self.open.len();
             }
             if !is_digital_silence(piece) {
@@ -105,6 +106,7 @@ impl Segments {
             self.settled.push(Segment { start_s, end_s: self.settled_samples as f32 / 16_000.0, text });
         }
         self.open.drain(..samples);
+        self.loudness = Loudness::default();
         self.loud = self.loud.saturating_sub(samples);
         self.text.clear();
         self.read = 0;

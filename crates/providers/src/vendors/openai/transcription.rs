@@ -15,7 +15,7 @@ use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 
 use super::server::{Auth, with_key};
-use crate::loudness::{is_loud, quietest};
+use crate::loudness::{Loudness, quietest};
 use crate::remote::{ApiKey, Bounds, Remote};
 
 /// The longest stretch sent at once, in samples: 25 s. Whisper transcribes 30 s at once, and
@@ -107,6 +107,7 @@ impl Stt for OpenAiTranscription {
             audio,
             over: false,
             open: Vec::new(),
+            loudness: Loudness::default(),
             unheard: false,
             unanswered: false,
             settled: Heard::default(),
@@ -209,6 +210,7 @@ struct Listening {
     over: bool,
     /// Audio whose text is not final; never longer than [`LONGEST`].
     open: Vec<i16>,
+    loudness: Loudness,
     /// Whether anything but silence came since `open` was last transcribed.
     unheard: bool,
     /// Whether audio came since the last answer.
@@ -244,7 +246,7 @@ impl Listening {
             if self.open.len() + piece.len() > LONGEST {
                 self.cut().await?;
             }
-            self.unheard |= is_loud(piece);
+            self.unheard |= self.loudness.is_loud(piece);
             self.open.extend_from_slice(piece);
         }
         Ok(())
@@ -254,12 +256,13 @@ impl Listening {
     async fn cut(&mut self) -> Result<()> {
         let at = quietest(&self.open, self.open.len() - CUT_WITHIN..self.open.len());
         let (cut, later) = self.open.split_at(at);
-        if cut.chunks(JUDGED).any(is_loud) {
+        if holds_speech(cut) {
             let heard = self.server.transcribe(cut, self.start_s(), &self.options).await?;
             self.settled.text = joined(&self.settled.text, &heard.text);
             self.settled.segments.extend(heard.segments);
         }
-        self.unheard = later.chunks(JUDGED).any(is_loud);
+        self.unheard = holds_speech(later);
+        self.loudness = Loudness::default();
         self.rest = Heard::default();
         self.open.drain(..at);
         self.settled_samples += at;
@@ -284,6 +287,11 @@ impl Listening {
     fn start_s(&self) -> f32 {
         self.settled_samples as f32 / 16_000.0
     }
+}
+
+fn holds_speech(samples: &[i16]) -> bool {
+    let mut loudness = Loudness::default();
+    samples.chunks(JUDGED).any(|piece| loudness.is_loud(piece))
 }
 
 fn joined(first: &str, second: &str) -> String {

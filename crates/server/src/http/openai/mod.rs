@@ -1,10 +1,13 @@
-//! OpenAI's REST API, under `/v1`: one file for each of its resources.
+//! OpenAI's REST API, under `/v1` and where Azure has it: one file for each of its resources.
 
 mod admission;
+mod asked;
+mod azure;
 mod chat;
 mod embeddings;
 mod models;
 mod patience;
+mod responses;
 mod speech;
 mod sse;
 mod transcriptions;
@@ -19,28 +22,36 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::UtoipaMethodRouterExt;
 use utoipa_axum::routes;
 
+pub(crate) use self::responses::Kept;
 use super::routes::Routes;
 use crate::app::App;
 
 /// The routes of all resources, behind the limit on concurrent requests.
 pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
     let admitted = || from_fn_with_state(Arc::clone(app), admission::admit);
-    let uploads = DefaultBodyLimit::max(app.http.max_upload_bytes);
+    let uploads = || DefaultBodyLimit::max(app.http.max_upload_bytes);
     // An upload is written to disk as it arrives, so its handler itself takes the places.
-    let routes = routes.described(Access::Key, routes!(transcriptions::create).layer(uploads));
+    let routes = routes.described(Access::Key, routes!(transcriptions::create).layer(uploads()));
     let resources = [
         routes!(transcriptions::translate),
         routes!(speech::create),
         routes!(chat::create),
+        routes!(responses::create),
         routes!(embeddings::create),
         routes!(models::list),
         routes!(models::retrieve),
         routes!(voices::voices),
         routes!(voices::models),
     ];
-    resources
+    let routes = resources
         .into_iter()
-        .fold(routes, |routes, resource| routes.described(Access::Key, resource.layer(admitted())))
+        .fold(routes, |routes, resource| routes.described(Access::Key, resource.layer(admitted())));
+    let routes = azure::resources()
+        .into_iter()
+        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(admitted())));
+    azure::uploads()
+        .into_iter()
+        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(uploads())))
 }
 
 /// The time in seconds since 1970, as OpenAI writes it.

@@ -4,14 +4,8 @@ use antiphon_core::{ChatDelta, Error, ErrorKind, FinishReason, Result};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::asked::{MAX_CALLS, append};
 use super::super::{random_id, unix_time};
-
-/// Most tool calls in one answer. OpenAI allows 128 tools, so an engine that makes more calls is broken.
-const MAX_CALLS: usize = 128;
-
-/// Longest answer that is kept in memory, in bytes. That is more than the longest context of any model here (128k
-/// tokens of about 4 bytes), and ends the answer of an engine that never stops.
-const MAX_ANSWER: usize = 1 << 20;
 
 /// A whole answer, as it is sent when it is not streamed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -137,16 +131,6 @@ impl Completion {
         }
         Ok(())
     }
-}
-
-fn append(answer: &mut String, more: &str) -> Result<()> {
-    if answer.len() + more.len() > MAX_ANSWER {
-        let message =
-            format!("the language model wrote more than {MAX_ANSWER} bytes; set max_completion_tokens");
-        return Err(Error::new(ErrorKind::Protocol, message));
-    }
-    answer.push_str(more);
-    Ok(())
 }
 
 fn call_at(calls: &mut Vec<AnswerCall>, index: usize) -> Result<&mut AnswerCall> {

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::super::asked;
 use crate::http::error::ApiError;
 
-/// OpenAI's own limits: on the number of stop sequences, the length of a tool's name in characters, and the temperature.
+/// OpenAI's own limit on the number of stop sequences.
 const MAX_STOPS: usize = 4;
-const MAX_TOOL_NAME: usize = 64;
-const MAX_TEMPERATURE: f32 = 2.0;
 
 /// A conversation to answer.
 #[derive(Deserialize, ToSchema)]
@@ -172,9 +171,12 @@ impl ChatBody {
             tool_choice: choice(self.tool_choice, &tools)?,
             form: self.response_format.map_or(Ok(AnswerForm::Text), ResponseFormat::into_core)?,
             tools,
-            temperature: within("temperature", self.temperature, MAX_TEMPERATURE)?,
-            top_p: within("top_p", self.top_p, 1.0)?,
-            max_tokens: positive(self.max_completion_tokens.or(self.max_tokens))?,
+            temperature: asked::temperature(self.temperature)?,
+            top_p: asked::top_p(self.top_p)?,
+            max_tokens: asked::max_tokens(
+                "max_completion_tokens",
+                self.max_completion_tokens.or(self.max_tokens),
+            )?,
             stop: stops(self.stop)?,
             // A seed is a bit pattern, so its sign does not matter.
             seed: self.seed.map(i64::cast_unsigned),
@@ -276,25 +278,13 @@ impl Call {
 
 impl FunctionTool {
     fn into_core(self) -> Result<Tool, ApiError> {
-        let refused = |message| ApiError::invalid_param("tools", message);
-        let Some(mut tool) = self.function.filter(|_| self.kind == "function") else {
-            return Err(refused(format!(
-                "only tools of type \"function\" are supported, not {:?}",
-                self.kind
-            )));
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if tool.name.is_empty() || tool.name.len() > MAX_TOOL_NAME || !tool.name.chars().all(allowed) {
-            let name = &tool.name;
-            let message = format!(
-                "{name:?} is not the name of a tool: use up to {MAX_TOOL_NAME} letters, digits, _ and -"
-            );
-            return Err(refused(message));
+        match self.function {
+            Some(tool) if self.kind == "function" => asked::tool(tool),
+            _ => {
+                let message = format!("only tools of type \"function\" are supported, not {:?}", self.kind);
+                Err(ApiError::invalid_param("tools", message))
+            }
         }
-        if tool.parameters.is_null() {
-            tool.parameters = Value::Object(serde_json::Map::new());
-        }
-        Ok(tool)
     }
 }
 
@@ -305,34 +295,7 @@ fn choice(choice: Option<Choice>, tools: &[Tool]) -> Result<ToolChoice, ApiError
         Some(Choice::Mode(ChoiceMode::Required)) => ToolChoice::Required,
         Some(Choice::Function { function }) => ToolChoice::Function(function.name),
     };
-    let offered = match &choice {
-        ToolChoice::Auto | ToolChoice::None => true,
-        ToolChoice::Required => !tools.is_empty(),
-        ToolChoice::Function(name) => tools.iter().any(|tool| tool.name == *name),
-    };
-    if offered {
-        Ok(choice)
-    } else {
-        Err(ApiError::invalid_param("tool_choice", "tool_choice demands a tool that is not among tools"))
-    }
-}
-
-fn within(param: &'static str, value: Option<f32>, max: f32) -> Result<Option<f32>, ApiError> {
-    match value {
-        Some(value) if !(0.0..=max).contains(&value) => {
-            Err(ApiError::invalid_param(param, format!("{param} is {value}; it must be between 0 and {max}")))
-        }
-        value => Ok(value),
-    }
-}
-
-fn positive(max_tokens: Option<u32>) -> Result<Option<u32>, ApiError> {
-    match max_tokens {
-        Some(0) => {
-            Err(ApiError::invalid_param("max_completion_tokens", "an answer needs at least one token"))
-        }
-        max_tokens => Ok(max_tokens),
-    }
+    asked::tool_choice(choice, tools)
 }
 
 fn stops(stop: Option<Stop>) -> Result<Vec<String>, ApiError> {
