@@ -57,6 +57,7 @@ check_dashboard() {
 check_metrics() { # SCRAPE
   local missing
   [ -r "$1" ] || { echo "$1 cannot be read: save what /metrics answers there" >&2; return 1; }
+  promtool check metrics <"$1"
   missing=$(comm -23 \
     <(grep -ohE '\b(antiphon|process)_[a-z0-9_]+' $rules $dashboard | sort -u) \
     <({ grep -oE '^[a-zA-Z_][a-zA-Z0-9_]*' "$1"; tr -s ' \n' '\n' <<<"$after_events $planned"; } | sort -u))

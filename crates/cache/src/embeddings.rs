@@ -76,6 +76,10 @@ impl Embed for CachedEmbed {
         self.0.engine.card()
     }
 
+    fn tokens(&self, text: &str) -> u64 {
+        self.0.engine.tokens(text)
+    }
+
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let inner = &self.0;
         if !inner.cache.is_on() {

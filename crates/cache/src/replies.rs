@@ -8,7 +8,8 @@ mod tests;
 use std::sync::Arc;
 
 use antiphon_core::{
-    BoxStream, CacheHit, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, Result, Role, Usage,
+    BoxStream, CacheHit, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Priority, Result, Role, Tool,
+    Usage,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -194,6 +195,10 @@ impl Llm for CachedLlm {
 
     fn prepare(&self, request: &ChatRequest) {
         self.engine.prepare(request);
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.engine.check_tools(tools)
     }
 }
 

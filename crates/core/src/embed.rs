@@ -52,4 +52,10 @@ pub trait Embed: Send + Sync {
 
     /// One unit-length vector per text, in order. Texts longer than the model's window are cut.
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>>;
+
+    /// How many tokens the model reads in a text. Engines that only their server can count for say four bytes a token, which
+    /// is OpenAI's rule of thumb for English. It takes as long as reading the text: some milliseconds for a long one.
+    fn tokens(&self, text: &str) -> u64 {
+        text.len().div_ceil(4) as u64
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::chat::{ChatRequest, FinishReason, Usage};
+use crate::chat::{ChatRequest, FinishReason, Tool, Usage};
 use crate::{BoxStream, Result};
 
 /// A piece of a completion.
@@ -88,4 +88,10 @@ pub trait Llm: Send + Sync {
     /// A request that begins like this one will follow soon: an engine with a prompt cache may read it in
     /// advance. Returns at once.
     fn prepare(&self, _request: &ChatRequest) {}
+
+    /// Whether calls of these tools can be held to their schemas; an error says which schema is at fault. Asked before a session
+    /// takes the tools, so that nobody learns of it in the middle of a call.
+    fn check_tools(&self, _tools: &[Tool]) -> Result<()> {
+        Ok(())
+    }
 }

@@ -156,6 +156,11 @@ pub trait Stt: Send + Sync {
         options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>>;
+
+    /// The only language that the engine knows, as in ISO 639-1; `None` if it knows several.
+    fn only_language(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ impl Embed for Batched {
         self.engine.card()
     }
 
+    fn tokens(&self, text: &str) -> u64 {
+        self.engine.tokens(text)
+    }
+
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let batcher = self.batcher.clone();
         Box::pin(async move {

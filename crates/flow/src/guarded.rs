@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Llm, LlmCard, Priority,
-    Result, Share, SpeechRequest, Stt, SttInput, SttOptions, Transcript, Tts, TtsCard,
+    Result, Share, SpeechRequest, Stt, SttInput, SttOptions, Tool, Transcript, Tts, TtsCard,
 };
 use tokio::time::timeout_at;
 
@@ -56,6 +56,10 @@ impl Llm for Guarded<dyn Llm> {
             self.engine.prepare(request);
         }
     }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.engine.check_tools(tools)
+    }
 }
 
 impl Tts for Guarded<dyn Tts> {
@@ -74,6 +78,10 @@ impl Tts for Guarded<dyn Tts> {
 impl Embed for Guarded<dyn Embed> {
     fn card(&self) -> EmbedCard<'_> {
         self.engine.card()
+    }
+
+    fn tokens(&self, text: &str) -> u64 {
+        self.engine.tokens(text)
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
@@ -98,6 +106,10 @@ impl Embed for Guarded<dyn Embed> {
 impl Stt for Guarded<dyn Stt> {
     fn name(&self) -> &'static str {
         self.engine.name()
+    }
+
+    fn only_language(&self) -> Option<&'static str> {
+        self.engine.only_language()
     }
 
     /// Needs no permit: an utterance would hold one for as long as somebody speaks, so that people would have to speak in turn.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use antiphon_core::measure::{Component, Counter, Level, Snapshot, Stage};
 use antiphon_core::{
-    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Priority, Result, SpeechRequest, Tts,
+    AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Priority, Result, SpeechRequest, Tool, Tts,
     TtsCard, lock,
 };
 use futures_util::future::{Either, select};
@@ -65,6 +65,10 @@ impl Llm for Hedge<dyn Llm> {
 
     fn prepare(&self, request: &ChatRequest) {
         self.first.prepare(request);
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.first.check_tools(tools)
     }
 }
 

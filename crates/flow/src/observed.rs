@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use antiphon_core::measure::account::SpeechUnit;
 use antiphon_core::{
     AudioChunk, BoxFuture, BoxStream, ChatDelta, ChatRequest, Embed, EmbedCard, Llm, LlmCard, Observer,
-    Priority, RequestOutcome, Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Transcript, Tts,
-    TtsCard,
+    Priority, RequestOutcome, Result, SpeechRequest, Stream, Stt, SttInput, SttOptions, Tool, Transcript,
+    Tts, TtsCard,
 };
 use futures_util::StreamExt;
 
@@ -61,6 +61,10 @@ impl Stt for Observed<dyn Stt> {
         self.engine.name()
     }
 
+    fn only_language(&self) -> Option<&'static str> {
+        self.engine.only_language()
+    }
+
     fn transcribe(
         &self,
         options: SttOptions,
@@ -93,6 +97,10 @@ impl Llm for Observed<dyn Llm> {
     fn prepare(&self, request: &ChatRequest) {
         self.engine.prepare(request);
     }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.engine.check_tools(tools)
+    }
 }
 
 impl Tts for Observed<dyn Tts> {
@@ -116,6 +124,10 @@ impl Tts for Observed<dyn Tts> {
 impl Embed for Observed<dyn Embed> {
     fn card(&self) -> EmbedCard<'_> {
         self.engine.card()
+    }
+
+    fn tokens(&self, text: &str) -> u64 {
+        self.engine.tokens(text)
     }
 
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_core::measure::{Component, Counter};
-use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Result};
+use antiphon_core::{AudioChunk, BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, Result, Tool};
 
 pub use call::{Piece, SharedCalls, SharedReader};
 use key::Key;
@@ -63,6 +63,10 @@ impl Llm for Shared {
 
     fn prepare(&self, request: &ChatRequest) {
         self.engine.prepare(request);
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.engine.check_tools(tools)
     }
 }
 

@@ -49,6 +49,10 @@ impl Stt for SpeechOnly {
         self.engine.name()
     }
 
+    fn only_language(&self) -> Option<&'static str> {
+        self.engine.only_language()
+    }
+
     fn transcribe(
         &self,
         options: SttOptions,
@@ -69,6 +73,7 @@ impl Stt for SpeechOnly {
             waiting: VecDeque::new(),
             passed: 0,
             offered: 0,
+            skipped: 0,
             flush: false,
         };
         self.engine.transcribe(options, sifted.boxed())
@@ -92,8 +97,10 @@ struct Sifted {
     waiting: VecDeque<i16>,
     /// How many samples have passed on.
     passed: u64,
-    /// How many samples the detector was given.
+    /// Up to which sample the detector was given what there is.
     offered: u64,
+    /// How many samples it was not given: flushes came before their window was full.
+    skipped: u64,
     /// A flush waits until all audio before it has passed on.
     flush: bool,
 }
@@ -104,7 +111,7 @@ impl Sifted {
         while self.is_judging {
             match self.judged.poll_next_unpin(cx) {
                 Poll::Ready(Some(VoiceProbability { at, probability })) => {
-                    let at = SampleRate::HZ_16000.samples_in(at.as_duration()) as u64;
+                    let at = SampleRate::HZ_16000.samples_in(at.as_duration()) as u64 + self.skipped;
                     let level = self.levels.pop_front().unwrap_or_default();
                     self.passages.judged(at, probability, level);
                     self.offer();
@@ -119,16 +126,17 @@ impl Sifted {
         self.passed + self.waiting.len() as u64
     }
 
+    /// Whether all whole windows were judged.
+    fn has_judged_all(&self) -> bool {
+        self.levels.is_empty() && self.offered + WINDOW as u64 > self.received()
+    }
+
     /// Up to which sample it is known what is speech.
     fn decided(&self) -> u64 {
         let received = self.received();
         // A detector that ends before its audio has failed: then all is heard.
         let is_over = !self.is_judging;
-        if is_over || (self.flush && self.passages.has_judged_all(received)) {
-            received
-        } else {
-            self.passages.decided()
-        }
+        if is_over || (self.flush && self.has_judged_all()) { received } else { self.passages.decided() }
     }
 
     /// The next samples that it is known of what they are.
@@ -143,6 +151,8 @@ impl Sifted {
             .map(|(at, sample)| if has_failed || passages.holds(from + at as u64) { sample } else { 0 })
             .collect();
         self.passed = decided;
+        // Nothing is being judged when a part of a window passes.
+        self.skipped += decided.saturating_sub(self.offered);
         self.offered = self.offered.max(decided);
         SttInput::Audio(samples)
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Result, lock};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Result, Tool, lock};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
@@ -72,6 +72,10 @@ impl Llm for WithoutThoughts {
 
     fn prepare(&self, request: &ChatRequest) {
         self.engine.prepare(request);
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.engine.check_tools(tools)
     }
 }
 

@@ -12,10 +12,10 @@ use antiphon_transports::Doors;
 use tokio::sync::Semaphore;
 
 use crate::findings::Overlay;
-use crate::http::openai::Kept;
 use crate::jobs::caching::Caching;
 use crate::jobs::reporting::Reporting;
 use crate::jobs::strain::Backlog;
+use crate::said_lately::SaidLately;
 use crate::settings::Settings;
 
 /// The shared state of one server. As `Arc<App>` it is the state of every route.
@@ -49,7 +49,7 @@ pub struct App {
     /// The threads for computations beside calls.
     pub(crate) cpu_pool: Arc<CpuPool>,
     /// What agents lately said in writing, for clients that refer to it.
-    pub(crate) said: Arc<Kept>,
+    pub(crate) said: Arc<SaidLately>,
     /// The state that the doors share.
     pub(crate) doors: Arc<Doors>,
     /// When the server started, in seconds since 1970.

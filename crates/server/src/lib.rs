@@ -7,4 +7,5 @@ mod findings;
 pub mod http;
 mod jobs;
 mod logging;
+mod said_lately;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! The settings of the HTTP server: keys, limits and timeouts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub max_json_bytes: usize,
     /// Largest upload of audio in bytes.
     pub max_upload_bytes: usize,
+    /// Names of models that clients of the REST interface may write, each with the engine's model that it means.
+    pub model_aliases: BTreeMap<String, String>,
     /// How long running calls may continue when the server is told to stop.
     pub drain: Duration,
     /// How telephone companies reach the server.
@@ -35,6 +38,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The model that a client means by this name; `None`, the engine's own, if it is no alias: most clients write the name of a model
+    /// of OpenAI's.
+    pub fn model(&self, name: Option<&str>) -> Option<String> {
+        self.model_aliases.get(name?).cloned()
+    }
+
     /// Most calls at a time of one key or address: as set, or else half of them if there are others to leave lines for, who are
     /// holders of other keys or telephone companies.
     pub fn calls_each(&self) -> usize {
@@ -88,6 +97,7 @@ impl Default for Settings {
             max_requests: 64,
             max_json_bytes: 4 << 20,
             max_upload_bytes: 256 << 20,
+            model_aliases: BTreeMap::new(),
             drain: Duration::from_secs(30),
             telephony: TelephonySettings::default(),
         }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::plain_text;
 use crate::scrape::Scrape;
 use crate::watcher::Watcher;
 
@@ -92,7 +93,9 @@ struct HttpLabels {
 
 impl Metrics {
     /// The content type of the text that [`Metrics::encode`] returns.
-    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    pub const OPENMETRICS: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    /// The content type of the text that [`Metrics::encode_plain`] returns.
+    pub const PLAIN: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Metrics that are all zero.
     pub fn new() -> Self {
@@ -148,7 +151,12 @@ impl Metrics {
         self.http_requests.get_or_create(&labels).inc();
     }
 
-    /// All metrics as OpenMetrics text, which Prometheus reads.
+    /// All metrics in the older text format of Prometheus.
+    pub fn encode_plain(&self) -> Result<String, fmt::Error> {
+        Ok(plain_text::from_openmetrics(&self.encode()?))
+    }
+
+    /// All metrics as OpenMetrics text, which Prometheus asks for.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,7 +1,9 @@
-//! OpenTelemetry spans of calls, nested as conversation > turn > step, as OTLP requests ready to be posted.
+//! OpenTelemetry spans of calls, nested as conversation > turn > step, and of REST requests, as OTLP requests ready to be posted.
 //!
 //! Spans are made afterwards from the events of a call, so that no turn waits for them. Names and attributes follow
 //! the semantic conventions for generative AI where these define any.
+
+mod requests;
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
@@ -19,6 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 use rand::Rng;
 
+pub use self::requests::OpenRequest;
 use crate::clock::unix_time;
 
 /// Spans that may wait to be sent. Beyond it the oldest are dropped.

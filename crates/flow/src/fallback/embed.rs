@@ -44,6 +44,10 @@ impl Embed for Fallback<dyn Embed> {
         self.first().card()
     }
 
+    fn tokens(&self, text: &str) -> u64 {
+        self.first().tokens(text)
+    }
+
     fn embed(&self, texts: Vec<String>, priority: Priority) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         let mut route = self.route(priority);
         Box::pin(async move {

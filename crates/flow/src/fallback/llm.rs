@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use antiphon_core::{
     BoxFuture, BoxStream, ChatDelta, ChatRequest, Error, ErrorKind, Llm, LlmCard, Message, Priority,
-    Requester, Result, Role,
+    Requester, Result, Role, Tool,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -69,6 +69,10 @@ impl Llm for Fallback<dyn Llm> {
 
     fn prepare(&self, request: &ChatRequest) {
         self.engines.engine(self.engines.in_use()).prepare(request);
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        self.first().check_tools(tools)
     }
 }
 

@@ -44,6 +44,10 @@ impl Stt for Fallback<dyn Stt> {
         self.first().name()
     }
 
+    fn only_language(&self) -> Option<&'static str> {
+        self.first().only_language()
+    }
+
     fn transcribe(
         &self,
         options: SttOptions,

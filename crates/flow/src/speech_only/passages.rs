@@ -57,11 +57,6 @@ impl Passages {
         self.judged
     }
 
-    /// Whether all whole windows of so many samples were judged.
-    pub(super) fn has_judged_all(&self, received: u64) -> bool {
-        self.judged + WINDOW as u64 > received
-    }
-
     /// Up to which sample nothing can change any more.
     pub(super) fn decided(&self) -> u64 {
         // A window to come may make speech of the row that it ends, and of what is round it.

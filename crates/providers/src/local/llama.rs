@@ -30,10 +30,13 @@ use std::thread::JoinHandle;
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
-use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Priority, Result};
+use antiphon_core::{
+    AnswerForm, BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Priority, Result, Tool, ToolChoice,
+};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use self::grammar::Grammar;
 use crate::live_work::LiveWork;
 use crate::local::gguf;
 use crate::local::llama_settings::{LlamaSettings, MAX_PROMPT_BATCH, MIN_PROMPT_BATCH};
@@ -249,5 +252,9 @@ impl Llm for Llama {
             // This is only a hint: nothing is lost when it fails.
             let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
         }
+    }
+
+    fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+        Grammar::of(tools, &ToolChoice::Auto, &AnswerForm::Text).map(drop)
     }
 }

@@ -25,6 +25,7 @@ const TOKENIZER: &[u8] = include_bytes!("../../assets/minilm/tokenizer.json");
 /// The sentence embedder. Its vectors have length one.
 pub struct MiniLm {
     run: Operation<String, Vec<f32>>,
+    tokenizer: Arc<Tokenizer>,
 }
 
 impl MiniLm {
@@ -32,13 +33,13 @@ impl MiniLm {
     pub fn open(runtime: &OnnxRuntime, pool: &ModelPool, model: &Path) -> Result<Self> {
         let model = existing(model)?;
         let tokenizer = Arc::new(tokenizer()?);
-        let runtime = runtime.clone();
+        let (runtime, of_model) = (runtime.clone(), Arc::clone(&tokenizer));
         let open = move || runtime.session(&model);
         let run =
             pool.operation("minilm", MAX_BATCH, open, move |session: &mut Session, texts: Vec<String>| {
-                embed(session, &tokenizer, texts)
+                embed(session, &of_model, texts)
             })?;
-        Ok(Self { run })
+        Ok(Self { run, tokenizer })
     }
 }
 
@@ -97,6 +98,12 @@ impl Embed for MiniLm {
         let jobs: Vec<_> = texts.into_iter().map(|text| self.run.run(text, priority)).collect();
         futures_util::future::try_join_all(jobs).boxed()
     }
+
+    fn tokens(&self, text: &str) -> u64 {
+        // More than the model reads of a text is not looked at: hardly a token has twenty bytes.
+        let read = &text[..text.floor_char_boundary(20 * MAX_TOKENS)];
+        self.tokenizer.encode(read, true).map_or(0, |encoding| encoding.len() as u64)
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +121,11 @@ mod tests {
             model.embed(texts.map(str::to_owned).to_vec(), Priority::LiveTurn).await.expect("works");
         let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         assert!(vectors.iter().all(|v| v.len() == DIMENSIONS && (cosine(v, v) - 1.0).abs() < 1e-3));
+        assert_eq!(
+            (model.tokens(texts[1]), model.tokens(&"word ".repeat(5_000))),
+            (6, 256),
+            "what the model reads"
+        );
         assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.3);
         assert_eq!(model.embed(Vec::new(), Priority::LiveTurn).await.expect("works"), Vec::<Vec<f32>>::new());
     }

@@ -60,6 +60,10 @@ impl Stt for Moonshine {
         "moonshine"
     }
 
+    fn only_language(&self) -> Option<&'static str> {
+        Some("en")
+    }
+
     fn transcribe(
         &self,
         options: SttOptions,

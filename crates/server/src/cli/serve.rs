@@ -211,6 +211,11 @@ fn settings(config: &Config) -> Settings {
         tls: tls(config),
         max_upload_bytes: server.limits.max_upload_mb << 20,
         max_calls_each: server.limits.max_calls_each,
+        model_aliases: config
+            .llm
+            .model_aliases()
+            .map(|(name, model)| (name.to_owned(), model.to_owned()))
+            .collect(),
         drain: Duration::from_secs(server.limits.drain_s),
         telephony: TelephonySettings {
             public_url: config.telephony.public_url.as_ref().and_then(|url| url.parse().ok()),

@@ -6,7 +6,7 @@ use antiphon_desk::{Access, Busy};
 use antiphon_telemetry::Metrics;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,14 +65,23 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
     }
 }
 
-/// All metrics for Prometheus.
+/// All metrics for Prometheus: as OpenMetrics for whoever accepts it, as Prometheus does, else in the older text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "Operation", security(()),
-    responses((status = 200, description = "OpenMetrics text", body = String)),
+    responses((status = 200, description = "The metrics", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    ))),
 )]
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response(),
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let (media_type, text) =
+        if accepted.into_iter().any(|accept| accept.contains("application/openmetrics-text")) {
+            (Metrics::OPENMETRICS, app.metrics.encode())
+        } else {
+            (Metrics::PLAIN, app.metrics.encode_plain())
+        };
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, media_type), (header::VARY, "accept")], text).into_response(),
         Err(error) => {
             let message = format!("metrics could not be written: {error}");
             Problem(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)).into_response()

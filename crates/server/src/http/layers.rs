@@ -70,7 +70,7 @@ fn request_id(request: &Request) -> HeaderValue {
 }
 
 /// The method for the metrics. Clients can choose any text as the method, so unknown ones are counted together.
-fn known_method(method: &Method) -> &'static str {
+pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

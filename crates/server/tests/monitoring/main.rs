@@ -27,5 +27,6 @@ mod realtime_call;
 mod resilience;
 mod special_tokens;
 mod thoughts;
+mod tool_schemas;
 mod traces;
 mod voice;

@@ -61,7 +61,7 @@ impl RealtimeCall {
                 let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
                     continue;
                 };
-                assert_ne!(event["type"], "error", "{event}");
+                assert!(event["type"] != "error" || kind == "error", "{event}");
                 self.events.push(event.clone());
                 if event["type"] == kind {
                     return event;

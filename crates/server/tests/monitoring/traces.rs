@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use antiphon_testkit::client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -28,12 +28,24 @@ async fn a_call_arrives_as_a_tree_of_spans_in_the_callers_trace() {
     // The collector is down at first, and requests that it refuses are sent again.
     tokio::time::sleep(Duration::from_secs(4)).await;
     server.typed_call(&["And the other one?"], Some(PARENT)).await;
+    let chat = reqwest::Client::new()
+        .post(format!("{}/v1/chat/completions", server.url))
+        .header("traceparent", PARENT);
+    let chat = chat
+        .json(&json!({ "messages": [{ "role": "user", "content": "hi" }] }))
+        .send()
+        .await
+        .expect("answers");
+    assert_eq!(chat.status(), 200);
+    drop(chat.bytes().await);
     // Spans that were not sent yet are sent when the server stops.
     server.stop().await;
 
     let mut spans: Vec<Value> = Vec::new();
     let arrived = async {
-        while spans.iter().filter(|span| span["name"] == "conversation").count() < 2 {
+        while spans.iter().filter(|span| span["name"] == "conversation").count() < 2
+            || !spans.iter().any(|span| span["name"] == "POST /v1/chat/completions")
+        {
             let line = received.next_line().await.expect("text").expect("a request");
             let request: Value = serde_json::from_str(&line).expect("JSON");
             assert_eq!(request["resourceSpans"][0]["resource"]["attributes"][0]["key"], "service.name");
@@ -51,6 +63,11 @@ async fn a_call_arrives_as_a_tree_of_spans_in_the_callers_trace() {
         assert_eq!(span["traceId"], "S/kvNXezTaajzpKdDg5HNg==", "{span}");
     }
     assert_eq!(whole["parentSpanId"], "APBnqgupArc=", "{whole}");
+    assert_eq!(
+        named("POST ")["parentSpanId"],
+        whole["parentSpanId"],
+        "a request over REST is in its client's trace, too"
+    );
     assert_eq!(turn["parentSpanId"], whole["spanId"]);
     assert_eq!((&llm["parentSpanId"], &tts["parentSpanId"]), (&turn["spanId"], &turn["spanId"]));
     let attributes = llm["attributes"].to_string();

@@ -1,6 +1,7 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use antiphon_agent::Engines;
+use antiphon_core::trace::TraceContext;
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Llm, LlmCard, Result, Usage};
 use antiphon_server::settings::Settings;
 use futures_util::{StreamExt, stream};
@@ -197,4 +198,34 @@ async fn requests_that_make_no_sense_are_refused() {
         assert_eq!(got, status, "{body}: {message}");
         assert!(message.contains(says), "{body}: {message}");
     }
+}
+
+/// Remembers in which trace it was asked.
+struct Asked(Arc<Mutex<Option<TraceContext>>>);
+
+impl Llm for Asked {
+    fn card(&self) -> LlmCard<'_> {
+        LlmCard { name: "asked", model: "asked" }
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+        *self.0.lock().expect("no panic") = request.trace;
+        let done = ChatDelta::Done { finish: FinishReason::Stop, usage: Usage::default() };
+        stream::iter([Ok(done)]).boxed()
+    }
+}
+
+#[tokio::test]
+async fn the_engine_is_asked_in_the_trace_of_the_client() {
+    let asked = Arc::new(Mutex::new(None));
+    let engines = Engines { llm: Arc::new(Asked(asked.clone())), ..engines() };
+    let server = Server::start_with(Settings::default(), agent(), engines);
+    let given: TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
+    let request = reqwest::Client::new().post(server.url("/v1/chat/completions"));
+    let request = request.header(TraceContext::HEADER, given.to_string()).json(&say("hi", &json!({})));
+    assert_eq!(request.send().await.expect("a reply").status(), 200);
+    let trace = asked.lock().expect("no panic").expect("a trace");
+    assert_eq!((trace.trace_id, trace.sampled), (given.trace_id, true));
+    assert_ne!(trace.span_id, given.span_id, "it is a span of its own");
 }

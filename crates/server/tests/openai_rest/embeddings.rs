@@ -18,6 +18,8 @@ async fn texts_become_vectors_in_their_order() {
     let texts: Vec<String> = (0..70).map(|n| "a".repeat(n + 1)).collect();
     let reply: Value = post(&server, json!({"model": "m", "input": texts})).await.json().await.unwrap();
     assert_is("CreateEmbeddingResponse", &reply);
+    let tokens: usize = (1..=70_usize).map(|letters| letters.div_ceil(4)).sum();
+    assert_eq!(reply["usage"], json!({"prompt_tokens": tokens, "total_tokens": tokens}));
     let data = reply["data"].as_array().unwrap();
     assert_eq!(data.len(), 70);
     assert!(data.iter().enumerate().all(|(index, item)| item["index"] == index));

@@ -38,7 +38,14 @@ async fn every_line_of_the_metrics_is_openmetrics() {
     reqwest::get(server.url("/v1/models")).await.unwrap();
     let embed = reqwest::Client::new().post(server.url("/v1/embeddings"));
     embed.json(&serde_json::json!({"input": "a"})).send().await.unwrap();
-    let response = reqwest::get(server.url("/metrics")).await.unwrap();
+    let plain = reqwest::get(server.url("/metrics")).await.unwrap();
+    assert_eq!(plain.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let plain = plain.text().await.unwrap();
+    assert!(plain.contains("# TYPE antiphon_http_requests_total counter\n") && !plain.contains("# EOF"));
+    // As Prometheus asks.
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    let asked = reqwest::Client::new().get(server.url("/metrics")).header("accept", accept);
+    let response = asked.send().await.unwrap();
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     let text = response.text().await.unwrap();
     let families = openmetrics(&text);

@@ -63,7 +63,7 @@ async fn verbose_json_tells_the_times_of_segments_and_words() {
     assert_eq!(reply["duration"], 3.0);
 
     let reply: Value = post(&server, form(&[verbose, ("language", "en")])).await.json().await.unwrap();
-    assert_eq!((&reply["language"], reply.get("words")), (&json!("en"), None));
+    assert_eq!((&reply["language"], reply.get("words")), (&json!("english"), None));
     let words = [verbose, ("timestamp_granularities[]", "word")];
     let reply: Value = post(&server, form(&words)).await.json().await.unwrap();
     assert_eq!(reply.get("segments"), None);

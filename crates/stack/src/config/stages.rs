@@ -17,6 +17,12 @@ use super::address::HTTP_URL;
 use super::advanced::{AdvancedEmbed, AdvancedEngine};
 use super::secret::Secret;
 
+/// Requires a name that clients write and the model it means.
+const ALIAS: Check = Check::Text {
+    what: "a name, = and a model, such as gpt-4o=llama-3.3-70b",
+    holds: |alias| alias_of(alias).is_some_and(|(name, model)| !name.is_empty() && !model.is_empty()),
+};
+
 /// Range of prices, in any currency: zero is free, and a thousand million of the weakest one is a typing error.
 const PRICE: Check = Check::Between(0.0, 1e9);
 /// Range of a reply's length in tokens. With 0 nothing would be said; no model writes a million in one reply.
@@ -117,6 +123,9 @@ settings! {
         engines: Vec<Llm> = Vec::new(), own();
         /// With `llama`: a GGUF file instead of the default model. Of a server: its name of the model.
         model: Option<String> = None, own(), example("\"path/to/any.gguf\"");
+        /// Names of models that clients of the REST interface may write, and the server's model that each means. All other names
+        /// mean `model`.
+        aliases: Vec<String> = Vec::new(), own(), check(ALIAS), example("[\"gpt-4o=llama-3.3-70b\"]");
         /// Where the server is. With `openai`: any server that speaks OpenAI's chat completions, up to and with `/v1`.
         base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.
@@ -145,7 +154,17 @@ settings! {
     }
 }
 
+/// The name that clients write and the model it means.
+fn alias_of(alias: &str) -> Option<(&str, &str)> {
+    alias.split_once('=').map(|(name, model)| (name.trim(), model.trim()))
+}
+
 impl Llm {
+    /// Names of models that clients may write, each with the server's model that it means.
+    pub fn model_aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.aliases.iter().filter_map(|alias| alias_of(alias))
+    }
+
     /// The engine in effect: `openai` where only an address is given.
     pub fn resolved_engine(&self) -> LlmEngine {
         match (self.engine, &self.base_url) {

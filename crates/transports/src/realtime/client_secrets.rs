@@ -3,7 +3,7 @@
 //! Whoever makes one says for whom it is. A browser cannot be trusted to say so, because it holds nothing but the secret, and whoever has
 //! a secret could ask for anybody's memories by their name.
 
-use antiphon_core::PersonId;
+use antiphon_core::{PersonId, Tool};
 use antiphon_desk::{
     Entrant, SHORT_LIVED_PREFIX, ShortLivedGrant, ShortLivedTerms, Unauthorized, presented_key,
 };
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::session::{Kind, Session};
 use super::session_update::SessionUpdate;
+use super::tool::FunctionTool;
 use crate::{Doors, Refusal};
 
 /// The header in which OpenAI's clients name the person for whom they speak.
@@ -44,6 +45,9 @@ impl Doors {
             let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
             Refusal::parameter("session", format!("{at}{}", invalid.message))
         })?;
+        let tools: Vec<Tool> = session.tools.iter().map(FunctionTool::to_tool).collect();
+        let held = self.desk.engines.llm.check_tools(&tools);
+        held.map_err(|error| Refusal::parameter("session", format!("session.tools: {error}")))?;
         let json = session.to_json(&antiphon_agent::ids::unique("sess_"));
         let text = serde_json::to_string(&session).unwrap_or_default();
         if text.len() > MAX_SESSION {

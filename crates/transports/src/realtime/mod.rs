@@ -109,6 +109,8 @@ fn offer(agent: &Agent, engines: &Engines) -> Offer {
         base: agent.session.clone(),
         voices: engines.tts.card().voices.iter().map(|voice| voice.id.clone()).collect(),
         semantic: engines.turn.is_some(),
+        llm: Arc::clone(&engines.llm),
+        only_language: engines.stt.only_language(),
     }
 }
 

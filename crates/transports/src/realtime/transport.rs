@@ -1,10 +1,11 @@
 //! One Realtime connection as the transport of a call.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use antiphon_core::call::{Command, CommandKind, Inbound, Outbound, OutputAudio, Pacing, Transport};
 use antiphon_core::session::SessionConfig;
-use antiphon_core::{CallControl, Result};
+use antiphon_core::{CallControl, Llm, Result, Tool};
 use axum::extract::ws::{Message, WebSocket};
 
 use super::client_event::{self, ClientRequest, Head};
@@ -34,12 +35,33 @@ pub(super) struct Offer {
     pub(super) voices: Vec<String>,
     /// Whether there is a turn detector.
     pub(super) semantic: bool,
+    /// The language model, which cannot hold calls to every schema.
+    pub(super) llm: Arc<dyn Llm>,
+    /// The only language that speech recognition knows, if it knows no other.
+    pub(super) only_language: Option<&'static str>,
 }
 
 impl Offer {
     /// How a call with this session behaves.
     pub(super) fn config(&self, session: &Session) -> SessionConfig {
         session.config(&self.base, &self.voices, self.semantic)
+    }
+
+    /// Refuses a language that speech recognition does not know: nobody would be understood.
+    fn check_language(&self, language: Option<&str>) -> Result<(), Invalid> {
+        match (language, self.only_language) {
+            (Some(language), Some(only)) if language.split('-').next() != Some(only) => {
+                let message =
+                    format!("speech recognition knows only {only:?}, not {language:?}: leave it out");
+                Err(Invalid::param("session.audio.input.transcription.language", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses tools whose schemas the language model cannot hold calls to. `param` is their path in error messages.
+    fn check_tools(&self, tools: &[Tool], param: &str) -> Result<(), Invalid> {
+        self.llm.check_tools(tools).map_err(|error| Invalid::param(param, error.to_string()))
     }
 }
 
@@ -99,13 +121,24 @@ impl RealtimeTransport {
             voices: &self.offer.voices,
         };
         match client_event::parse(kind, text, &context)? {
-            ClientRequest::Command(kind) => Ok(kind),
+            ClientRequest::Command(kind) => {
+                if let CommandKind::Reply(reply) = &kind
+                    && let Some(tools) = &reply.tools
+                {
+                    self.offer.check_tools(tools, "response.tools")?;
+                }
+                Ok(kind)
+            }
             ClientRequest::Update(update) => {
                 let session = self.session.updated(update)?;
+                let config = self.offer.config(&session);
+                self.offer.check_language(config.listening.language.as_deref())?;
+                if session.tools != self.session.tools {
+                    self.offer.check_tools(&config.model.tools, "session.tools")?;
+                }
                 if session.audio.input.format != self.decoder.format() {
                     self.decoder = Decoder::new(session.audio.input.format);
                 }
-                let config = self.offer.config(&session);
                 self.session = session;
                 Ok(CommandKind::Configure(Box::new(config)))
             }
@@ -196,6 +229,7 @@ impl Transport for RealtimeTransport {
 
 #[cfg(test)]
 mod tests {
+    use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, LlmCard};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use tokio_tungstenite::tungstenite::Message;
@@ -203,6 +237,61 @@ mod tests {
     use super::super::session::Kind;
     use super::*;
     use crate::spec::{Peer, socket};
+
+    /// Holds calls to no schema but those of objects.
+    struct Picky;
+
+    impl Llm for Picky {
+        fn card(&self) -> LlmCard<'_> {
+            LlmCard { name: "picky", model: "picky" }
+        }
+
+        fn chat(&self, _: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
+            Box::pin(futures_util::stream::pending())
+        }
+
+        fn check_tools(&self, tools: &[Tool]) -> Result<()> {
+            let odd = tools.iter().find(|tool| tool.parameters["type"] != "object");
+            odd.map_or(Ok(()), |tool| Err(Error::invalid(format!("{} has no object", tool.name))))
+        }
+    }
+
+    #[test]
+    fn a_language_that_nobody_would_understand_is_refused() {
+        let base = SessionConfig::default();
+        let offer = Offer {
+            base,
+            voices: Vec::new(),
+            semantic: false,
+            llm: Arc::new(Picky),
+            only_language: Some("en"),
+        };
+        for known in [None, Some("en"), Some("en-US")] {
+            assert_eq!(offer.check_language(known), Ok(()), "{known:?}");
+        }
+        assert!(offer.check_language(Some("de")).is_err());
+        assert!(Offer { only_language: None, ..offer }.check_language(Some("de")).is_ok());
+    }
+
+    #[test]
+    fn tools_that_cannot_be_held_to_their_schemas_are_refused_by_name() {
+        let offer = Offer {
+            base: SessionConfig::default(),
+            voices: Vec::new(),
+            semantic: false,
+            llm: Arc::new(Picky),
+            only_language: None,
+        };
+        let tool = |kind: &str| Tool {
+            name: "look_up".to_owned(),
+            description: String::new(),
+            parameters: serde_json::json!({ "type": kind }),
+        };
+        assert_eq!(offer.check_tools(&[tool("object")], "session.tools"), Ok(()));
+        let refused = offer.check_tools(&[tool("banana")], "session.tools").expect_err("refused");
+        assert_eq!(refused.param.as_deref(), Some("session.tools"));
+        assert!(refused.message.contains("look_up"), "{}", refused.message);
+    }
 
     fn append(audio: &str) -> Message {
         Message::text(format!(r#"{{"type":"input_audio_buffer.append","audio":"{audio}"}}"#))
@@ -232,7 +321,13 @@ mod tests {
                 Box::pin(async {
                     let base = SessionConfig::default();
                     let session = Session::new(Kind::Realtime, "m".to_owned(), &base);
-                    let offer = Offer { base, voices: Vec::new(), semantic: false };
+                    let offer = Offer {
+                        base,
+                        voices: Vec::new(),
+                        semantic: false,
+                        llm: Arc::new(Picky),
+                        only_language: Some("en"),
+                    };
                     Some(Box::new(RealtimeTransport::new(ws, Meter::default(), offer, session))
                         as Box<dyn Transport>)
                 })

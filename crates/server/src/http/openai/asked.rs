@@ -73,8 +73,9 @@ pub(super) fn max_tokens(param: &'static str, value: Option<u32>) -> Result<Opti
 /// Adds a piece to an answer, unless the answer is too long with it.
 pub(super) fn append(answer: &mut String, more: &str) -> Result<()> {
     if answer.len() + more.len() > MAX_ANSWER {
-        let message =
-            format!("the language model wrote more than {MAX_ANSWER} bytes; set a limit on its tokens");
+        let message = format!(
+            "the language model wrote more than {MAX_ANSWER} bytes; set max_completion_tokens or max_output_tokens"
+        );
         return Err(Error::new(ErrorKind::Protocol, message));
     }
     answer.push_str(more);

@@ -6,7 +6,8 @@ mod request;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_core::{BoxStream, ChatDelta, Error, Result};
+use antiphon_core::trace::TraceContext;
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Result};
 use antiphon_desk::Entrant;
 use axum::extract::State;
 use axum::response::sse::Event;
@@ -34,11 +35,14 @@ type Answers = BoxStream<'static, Result<ChatDelta>>;
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Extension(entrant): Extension<Entrant>,
+    Extension(trace): Extension<TraceContext>,
     Body(body): Body<ChatBody>,
 ) -> Result<Response, ApiError> {
     let streamed = body.streamed();
     let engine = &app.desk.engines.llm;
     let request = body.into_request(app.desk.requester(&entrant))?;
+    let model = app.http.model(request.model.as_deref());
+    let request = ChatRequest { model, trace: Some(trace), ..request };
     let answers = patience::bounded(engine.chat(request), engine.card().name, Arc::default());
     match streamed {
         Some(options) => {

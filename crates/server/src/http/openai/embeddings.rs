@@ -71,8 +71,8 @@ enum Vector {
     Base64(String),
 }
 
-/// Always zero, because the engine does not count its tokens.
-#[derive(Default, Serialize, ToSchema)]
+/// The tokens of the texts as the model reads them; where only its server can count, one for four bytes.
+#[derive(Serialize, ToSchema)]
 struct Usage {
     prompt_tokens: u64,
     total_tokens: u64,
@@ -91,6 +91,7 @@ pub(super) async fn create(
     let texts = texts(request.input)?;
     let engine = &app.desk.engines.embed;
     let dimensions = dimensions(request.dimensions, engine.card().dimensions)?;
+    let prompt_tokens = count(&app, texts.clone()).await?;
     let mut data = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {
         let vectors =
@@ -101,7 +102,15 @@ pub(super) async fn create(
         }
     }
     let model = engine.card().model.to_owned();
-    Ok(Json(EmbeddingList { object: "list", data, model, usage: Usage::default() }))
+    let usage = Usage { prompt_tokens, total_tokens: prompt_tokens };
+    Ok(Json(EmbeddingList { object: "list", data, model, usage }))
+}
+
+/// The tokens of all texts. Counting takes up to a second for the longest request, so nothing else waits for it.
+async fn count(app: &App, texts: Vec<String>) -> Result<u64, ApiError> {
+    let engine = Arc::clone(&app.desk.engines.embed);
+    let count = move || Ok(texts.iter().map(|text| engine.tokens(text)).sum());
+    Ok(app.cpu_pool.run(Priority::Interactive, count).await?)
 }
 
 fn texts(input: Input) -> Result<Vec<String>, ApiError> {

@@ -22,16 +22,18 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::UtoipaMethodRouterExt;
 use utoipa_axum::routes;
 
-pub(crate) use self::responses::Kept;
+use super::request_span;
 use super::routes::Routes;
 use crate::app::App;
 
 /// The routes of all resources, behind the limit on concurrent requests.
 pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
     let admitted = || from_fn_with_state(Arc::clone(app), admission::admit);
+    let traced = || from_fn_with_state(Arc::clone(app), request_span::trace);
     let uploads = || DefaultBodyLimit::max(app.http.max_upload_bytes);
     // An upload is written to disk as it arrives, so its handler itself takes the places.
-    let routes = routes.described(Access::Key, routes!(transcriptions::create).layer(uploads()));
+    let routes =
+        routes.described(Access::Key, routes!(transcriptions::create).layer(uploads()).layer(traced()));
     let resources = [
         routes!(transcriptions::translate),
         routes!(speech::create),
@@ -43,15 +45,15 @@ pub(super) fn routes(routes: Routes, app: &Arc<App>) -> Routes {
         routes!(voices::voices),
         routes!(voices::models),
     ];
-    let routes = resources
-        .into_iter()
-        .fold(routes, |routes, resource| routes.described(Access::Key, resource.layer(admitted())));
+    let routes = resources.into_iter().fold(routes, |routes, resource| {
+        routes.described(Access::Key, resource.layer(admitted()).layer(traced()))
+    });
     let routes = azure::resources()
         .into_iter()
-        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(admitted())));
+        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(admitted()).layer(traced())));
     azure::uploads()
         .into_iter()
-        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(uploads())))
+        .fold(routes, |routes, azure| azure.add(routes, |handler| handler.layer(uploads()).layer(traced())))
 }
 
 /// The time in seconds since 1970, as OpenAI writes it.

@@ -58,7 +58,8 @@ fn models(app: &App) -> impl Iterator<Item = Model> {
     let ids =
         [engines.llm.card().model, engines.embed.card().model, engines.stt.name(), engines.tts.card().name];
     let created = app.started;
-    ids.map(str::to_owned).into_iter().map(move |id| Model {
+    let aliases = app.http.model_aliases.keys().map(String::as_str);
+    ids.into_iter().chain(aliases).map(str::to_owned).map(move |id| Model {
         id,
         object: "model",
         created,

@@ -3,7 +3,6 @@
 
 mod events;
 mod items;
-mod kept;
 mod progress;
 mod request;
 mod response;
@@ -11,7 +10,8 @@ mod response;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_core::{BoxStream, ChatDelta, Error, Requester, Result};
+use antiphon_core::trace::TraceContext;
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Requester, Result};
 use antiphon_desk::Entrant;
 use axum::extract::State;
 use axum::response::sse::Event;
@@ -19,13 +19,13 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
-pub(crate) use self::kept::Kept;
 use self::progress::Progress;
 use self::request::ResponseRequest;
 use super::{patience, sse};
 use crate::app::App;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
+use crate::said_lately::SaidLately;
 
 type Answers = BoxStream<'static, Result<ChatDelta>>;
 
@@ -40,6 +40,7 @@ type Answers = BoxStream<'static, Result<ChatDelta>>;
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Extension(entrant): Extension<Entrant>,
+    Extension(trace): Extension<TraceContext>,
     Body(body): Body<ResponseRequest>,
 ) -> Result<Response, ApiError> {
     let requester = app.desk.requester(&entrant);
@@ -47,6 +48,8 @@ pub(super) async fn create(
     let engine = &app.desk.engines.llm;
     let echo = body.echo(engine.card().model)?;
     let request = body.into_request(requester.clone(), &app.said)?;
+    let model = app.http.model(request.model.as_deref());
+    let request = ChatRequest { model, trace: Some(trace), ..request };
     let answers = patience::bounded(engine.chat(request), engine.card().name, Arc::default());
     let answering = Answering { progress: Progress::new(echo), kept: Arc::clone(&app.said), requester };
     if streamed {
@@ -58,7 +61,7 @@ pub(super) async fn create(
 /// An answer that is being written for somebody.
 struct Answering {
     progress: Progress,
-    kept: Arc<Kept>,
+    kept: Arc<SaidLately>,
     requester: Requester,
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn create(
     let upload = Upload::receive(parts).await?;
     drop(arriving);
     let place = admission::place(&app)?;
-    let options = Options::parse(&upload)?;
+    let options = Options::parse(&upload, app.desk.engines.stt.only_language())?;
     let stt = SttOptions {
         language: options.language.clone(),
         prompt: options.prompt.clone(),

@@ -17,7 +17,7 @@ const MAX_STOPS: usize = 4;
 /// A conversation to answer.
 #[derive(Deserialize, ToSchema)]
 pub(in super::super) struct ChatBody {
-    /// Any name. An engine that does not know it uses its own model.
+    /// Any name: the engine's own model answers, unless the name is one of `[llm] aliases`.
     model: Option<String>,
     messages: Vec<ChatMessage>,
     stream: Option<bool>,
@@ -39,6 +39,20 @@ pub(in super::super) struct ChatBody {
     response_format: Option<ResponseFormat>,
     /// Whether probabilities are sent. Only false is possible.
     logprobs: Option<bool>,
+    /// How many probabilities are sent. Only 0 is possible.
+    top_logprobs: Option<u32>,
+    /// What the answer consists of. Only `text` is possible.
+    modalities: Option<Vec<String>>,
+    /// How much repeated words are avoided. Only 0 is possible.
+    frequency_penalty: Option<f32>,
+    /// How much words that occurred are avoided. Only 0 is possible.
+    presence_penalty: Option<f32>,
+    /// The old name of `tools`, which is not served.
+    #[schema(value_type = Option<Vec<Object>>)]
+    functions: Option<Vec<Value>>,
+    /// The old name of `tool_choice`, which is not served.
+    #[schema(value_type = Option<Object>)]
+    function_call: Option<Value>,
 }
 
 /// What a streamed answer contains beside the text.
@@ -188,15 +202,54 @@ impl ChatBody {
     }
 
     fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        let refused = |param, message: &str| Err(ApiError::invalid_param(param, message));
-        if self.messages.is_empty() {
-            return refused("messages", "messages is empty; send at least one");
-        }
-        if self.n.is_some_and(|n| n != 1) {
-            return refused("n", "only one answer is given for a request; leave out n or set it to 1");
-        }
-        if self.logprobs == Some(true) {
-            return refused("logprobs", "log probabilities are not available; leave out logprobs");
+        let is_set = |value: Option<f32>| value.is_some_and(|value| value != 0.0);
+        let speaks = self.modalities.iter().flatten().any(|modality| modality != "text");
+        for (param, is_refused, why) in [
+            ("messages", self.messages.is_empty(), "messages is empty; send at least one"),
+            (
+                "n",
+                self.n.is_some_and(|n| n != 1),
+                "only one answer is given for a request; leave out n or set it to 1",
+            ),
+            (
+                "logprobs",
+                self.logprobs == Some(true),
+                "log probabilities are not available; leave out logprobs",
+            ),
+            (
+                "top_logprobs",
+                self.top_logprobs.unwrap_or(0) > 0,
+                "log probabilities are not available; leave out top_logprobs",
+            ),
+            (
+                "modalities",
+                speaks,
+                "answers are text only; leave out modalities, and have the text spoken by /v1/audio/speech",
+            ),
+            (
+                "frequency_penalty",
+                is_set(self.frequency_penalty),
+                "engines have no frequency_penalty; leave it out or set it to 0",
+            ),
+            (
+                "presence_penalty",
+                is_set(self.presence_penalty),
+                "engines have no presence_penalty; leave it out or set it to 0",
+            ),
+            (
+                "functions",
+                self.functions.as_ref().is_some_and(|functions| !functions.is_empty()),
+                "functions has become tools; send tools of type \"function\"",
+            ),
+            (
+                "function_call",
+                self.function_call.is_some(),
+                "function_call has become tool_choice; send that",
+            ),
+        ] {
+            if is_refused {
+                return Err(ApiError::invalid_param(param, why));
+            }
         }
         Ok(())
     }
@@ -375,6 +428,7 @@ mod tests {
         let nothing = json!({
             "tools": null, "tool_choice": null, "stop": null, "response_format": null, "seed": null, "n": null,
             "stream": null, "stream_options": {"include_usage": null}, "logprobs": null, "temperature": null,
+            "top_logprobs": null, "modalities": null, "frequency_penalty": 0, "presence_penalty": null, "functions": null,
         });
         assert!(request(user(&nothing)).is_ok());
         let tool =
@@ -387,6 +441,12 @@ mod tests {
         for (extra, says) in [
             (json!({"n": 2}), "one answer"),
             (json!({"logprobs": true}), "log prob"),
+            (json!({"top_logprobs": 2}), "top_logprobs"),
+            (json!({"modalities": ["text", "audio"]}), "/v1/audio/speech"),
+            (json!({"frequency_penalty": 0.5}), "frequency_penalty"),
+            (json!({"presence_penalty": -1}), "presence_penalty"),
+            (json!({"functions": [{"name": "f"}]}), "tools"),
+            (json!({"function_call": "auto"}), "tool_choice"),
             (json!({"response_format": {"type": "xml"}}), "use text, json_object or json_schema"),
             (json!({"response_format": {"type": "json_schema"}}), "json_schema"),
             (json!({"temperature": 3}), "temperature"),

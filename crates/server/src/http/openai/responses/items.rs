@@ -4,8 +4,8 @@ use antiphon_core::{Message, Requester, Role, ToolCall};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Kept;
 use crate::http::error::ApiError;
+use crate::said_lately::SaidLately;
 
 /// A text, which is one message of the user, or the items of a conversation.
 #[derive(Deserialize, ToSchema)]
@@ -64,7 +64,11 @@ struct InputPart {
 
 impl ResponseInput {
     /// The conversation as the engine reads it.
-    pub(super) fn into_messages(self, whose: &Requester, kept: &Kept) -> Result<Vec<Message>, ApiError> {
+    pub(super) fn into_messages(
+        self,
+        whose: &Requester,
+        kept: &SaidLately,
+    ) -> Result<Vec<Message>, ApiError> {
         let items = match self {
             Self::Text(text) => return Ok(vec![Message::new(Role::User, text)]),
             Self::Items(items) => items,
@@ -79,7 +83,7 @@ impl ResponseInput {
 }
 
 impl InputItem {
-    fn add_to(self, messages: &mut Vec<Message>, whose: &Requester, kept: &Kept) -> Result<(), String> {
+    fn add_to(self, messages: &mut Vec<Message>, whose: &Requester, kept: &SaidLately) -> Result<(), String> {
         match self.kind.as_deref().unwrap_or("message") {
             "message" => {
                 let role = match self.role.ok_or(" is a message without a role")? {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::super::asked;
-use super::Kept;
 use super::items::ResponseInput;
 use super::response::Echo;
 use crate::http::error::ApiError;
+use crate::said_lately::SaidLately;
 
 /// OpenAI's own limits on metadata: pairs, characters of a key, characters of a value.
 const MAX_METADATA: usize = 16;
@@ -21,7 +21,7 @@ const MAX_VALUE: usize = 512;
 /// A conversation to answer.
 #[derive(Deserialize, ToSchema)]
 pub(in super::super) struct ResponseRequest {
-    /// Any name. An engine that does not know it uses its own model.
+    /// Any name: the engine's own model answers, unless the name is one of `[llm] aliases`.
     model: Option<String>,
     input: Option<ResponseInput>,
     /// What the model reads before the conversation.
@@ -140,7 +140,11 @@ impl ResponseRequest {
     }
 
     /// The request to the engine. What the conversation refers to is looked up in `kept`.
-    pub(super) fn into_request(self, requester: Requester, kept: &Kept) -> Result<ChatRequest, ApiError> {
+    pub(super) fn into_request(
+        self,
+        requester: Requester,
+        kept: &SaidLately,
+    ) -> Result<ChatRequest, ApiError> {
         self.refuse_unsupported()?;
         let input = self.input.ok_or_else(|| {
             ApiError::invalid_param("input", "there is no input; send a text or the items of a conversation")
@@ -290,7 +294,7 @@ impl TextFormat {
 mod tests {
     use super::*;
 
-    fn request(body: &Value, kept: &Kept) -> Result<ChatRequest, String> {
+    fn request(body: &Value, kept: &SaidLately) -> Result<ChatRequest, String> {
         let body: ResponseRequest =
             serde_json::from_value(body.clone()).map_err(|error| error.to_string())?;
         let text = |error: ApiError| error.body()["error"].to_string();
@@ -300,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_conversation_of_items_becomes_messages() {
-        let kept = Kept::default();
+        let kept = SaidLately::default();
         kept.keep(&Requester::local(), "msg_1", "One moment.");
         let request = request(
             &json!({
@@ -347,7 +351,7 @@ mod tests {
                 "tool_choice": {"type": "function", "name": "clock"},
                 "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
             }),
-            &Kept::default(),
+            &SaidLately::default(),
         )
         .expect("served");
         assert_eq!(request.tool_choice, ToolChoice::Function("clock".into()));
@@ -389,7 +393,7 @@ mod tests {
         ] {
             let mut body = json!({"input": "hi"});
             body.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
-            let error = request(&body, &Kept::default()).expect_err("refused");
+            let error = request(&body, &SaidLately::default()).expect_err("refused");
             assert!(
                 error.contains(says) && error.contains(&format!("\"param\":\"{param}\"")),
                 "{body}: {error}"

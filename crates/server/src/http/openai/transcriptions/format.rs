@@ -27,7 +27,7 @@ struct Usage {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Verbose {
     task: &'static str,
-    /// The language of the request, else `unknown`.
+    /// The language of the request or the only one that the engine knows, as in ISO 639-1 but for `english`; else `unknown`.
     language: String,
     duration: f64,
     text: String,
@@ -80,7 +80,11 @@ impl Verbose {
         let segments = understood.segments();
         Self {
             task: "transcribe",
-            language: options.language.clone().unwrap_or_else(|| "unknown".to_owned()),
+            language: match options.language.as_deref() {
+                Some("en") => "english".to_owned(),
+                Some(other) => other.to_owned(),
+                None => "unknown".to_owned(),
+            },
             duration: understood.duration_s,
             text: understood.transcript.text.clone(),
             words: options.words.then(|| segments.iter().flat_map(words).collect()),

@@ -37,7 +37,7 @@ pub(in super::super) struct TranscriptionForm {
     file: Vec<u8>,
     /// Any name, as there is only one engine.
     model: Option<String>,
-    /// The language as ISO 639-1.
+    /// The language as ISO 639-1. One that the engine does not know is refused.
     language: Option<String>,
     /// Words that are likely to occur.
     prompt: Option<String>,
@@ -51,7 +51,8 @@ pub(in super::super) struct TranscriptionForm {
 }
 
 impl Options {
-    pub(super) fn parse(upload: &Upload) -> Result<Self, ApiError> {
+    /// Reads the form; `only_language` is that of an engine that knows no other.
+    pub(super) fn parse(upload: &Upload, only_language: Option<&'static str>) -> Result<Self, ApiError> {
         let streamed = flag("stream", upload.field("stream"))?;
         let format = format(upload.field("response_format"))?;
         if streamed && !matches!(format, Format::Json | Format::Text) {
@@ -59,7 +60,14 @@ impl Options {
             return Err(ApiError::invalid_param("response_format", message));
         }
         let (words, segments) = granularities(upload.list("timestamp_granularities"))?;
-        let language = upload.field("language").map(language).transpose()?;
+        let language = match upload.field("language").filter(|language| !language.is_empty()) {
+            Some(asked) => Some(language(asked, only_language)?),
+            None => only_language.map(str::to_owned),
+        };
+        if upload.list("include").any(|what| what == "logprobs") {
+            let message = "log probabilities are not available; leave out include";
+            return Err(ApiError::invalid_param("include", message));
+        }
         let prompt = upload.field("prompt").map(str::to_owned);
         Ok(Self { language, prompt, format, streamed, words, segments })
     }
@@ -108,9 +116,18 @@ fn granularities<'a>(values: impl Iterator<Item = &'a str>) -> Result<(bool, boo
     Ok((words, segments || !any))
 }
 
-fn language(value: &str) -> Result<String, ApiError> {
+fn language(value: &str, only: Option<&str>) -> Result<String, ApiError> {
     if (2..=3).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Ok(value.to_ascii_lowercase());
+        let value = value.to_ascii_lowercase();
+        return match only {
+            Some(only) if value != only => {
+                let message = format!(
+                    "language is {value:?}, but the engine knows only {only:?}; leave language out or configure another engine"
+                );
+                Err(ApiError::invalid_param("language", message))
+            }
+            _ => Ok(value),
+        };
     }
     let message = format!("language is {value:?}; use an ISO 639-1 code such as en");
     Err(ApiError::invalid_param("language", message))
@@ -133,7 +150,8 @@ mod tests {
     fn flags_and_languages_are_checked() {
         assert_eq!(flag("stream", Some("True")).ok(), Some(true));
         assert!(flag("stream", Some("yes please")).is_err());
-        assert_eq!(language("EN").ok().as_deref(), Some("en"));
-        assert!(language("English").is_err());
+        assert_eq!(language("EN", None).ok().as_deref(), Some("en"));
+        assert_eq!(language("en", Some("en")).ok().as_deref(), Some("en"));
+        assert!(language("English", None).is_err() && language("de", Some("en")).is_err());
     }
 }

@@ -18,9 +18,9 @@ const MOST_EACH: usize = 512 << 10;
 /// Messages that are kept in all. All of them are looked through, which takes some 10 us.
 const MOST_MESSAGES: usize = 4_096;
 
-/// The messages.
+/// What agents said in writing within the last hour, as far as there is room.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Messages>);
+pub(crate) struct SaidLately(Mutex<Messages>);
 
 #[derive(Default)]
 struct Messages {
@@ -36,9 +36,9 @@ struct KeptMessage {
     at: Instant,
 }
 
-impl Kept {
+impl SaidLately {
     /// Keeps what somebody was told.
-    pub(super) fn keep(&self, whose: &Requester, id: &str, text: &str) {
+    pub(crate) fn keep(&self, whose: &Requester, id: &str, text: &str) {
         if text.len() <= MOST_EACH {
             let message = KeptMessage {
                 whose: whose.clone(),
@@ -51,7 +51,7 @@ impl Kept {
     }
 
     /// What this requester was told under this id.
-    pub(super) fn find(&self, whose: &Requester, id: &str) -> Option<String> {
+    pub(crate) fn find(&self, whose: &Requester, id: &str) -> Option<String> {
         let mut messages = lock(&self.0);
         messages.forget_old();
         let found = messages.queue.iter().find(|message| message.id == id && message.whose == *whose);
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_found_by_whom_it_was_said_to_for_a_while() {
-        let kept = Kept::default();
+        let kept = SaidLately::default();
         kept.keep(&somebody(1), "msg_1", "Hello.");
         assert_eq!(kept.find(&somebody(1), "msg_1").as_deref(), Some("Hello."));
         assert_eq!(kept.find(&somebody(2), "msg_1"), None, "it was said to somebody else");
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_kept_is_bounded_for_each_and_in_all() {
-        let kept = Kept::default();
+        let kept = SaidLately::default();
         let long = "a".repeat(MOST_EACH / 2);
         kept.keep(&somebody(0), "other", "Hello.");
         for id in ["1", "2", "3"] {
