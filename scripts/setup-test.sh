@@ -16,14 +16,18 @@ if ! command -v redis-server >/dev/null && [ ! -x $clients/redis/redis-server ];
 fi
 # The clients want a newer Node than Debian 12 has: then one from npm, used by nobody else.
 export PATH="$PWD/$clients/node/node_modules/node/bin:$PATH"
-if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)'; then
+if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; then
   npm install --prefix $clients/node --silent --no-audit --no-fund --no-save node@22.21.0
 fi
-if ! $clients/.venv/bin/python -m pip --version >/dev/null 2>&1; then python3 -m venv $clients/.venv; fi
-if ! cmp -s $clients/requirements.txt $clients/.venv/installed; then
-  $clients/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $clients/requirements.txt
-  cp $clients/requirements.txt $clients/.venv/installed
-fi
+# Frameworks want other versions of the same packages than OpenAI's own library: each folder has its own.
+for folder in $clients $clients/frameworks; do
+  python=$folder/.venv/bin/python
+  if ! $python -m pip --version >/dev/null 2>&1; then python3 -m venv $folder/.venv; fi
+  if ! cmp -s $folder/requirements.txt $folder/.venv/installed; then
+    $python -m pip install --quiet --disable-pip-version-check -r $folder/requirements.txt
+    cp $folder/requirements.txt $folder/.venv/installed
+  fi
+done
 if ! cmp -s $clients/package-lock.json $clients/node_modules/.installed; then
   (cd $clients && npm ci --silent --no-audit --no-fund)
   cp $clients/package-lock.json $clients/node_modules/.installed

@@ -55,6 +55,11 @@ async fn run_python(script: &str) {
     run(&client(".venv/bin/python"), script, None).await;
 }
 
+/// Runs a script with the packages of its own folder.
+async fn run_python_in(folder: &str) {
+    run(&client(&format!("{folder}/.venv/bin/python")), &format!("{folder}/check.py"), None).await;
+}
+
 async fn run_node(package: &str, script: &str, tls: Option<Tls>) {
     run(&node(package), script, tls).await;
 }
@@ -70,6 +75,16 @@ fn node(package: &str) -> PathBuf {
 
 fn certificates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frameworks_of_agents_are_served_at_their_defaults() {
+    run_python_in("frameworks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ai_sdk_is_served_at_its_defaults() {
+    run_node("@ai-sdk/openai", "ai_sdk/check.mjs", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ fn registered(app: &Arc<App>) -> Routes {
     let routes = doors::routes(client_secrets::routes(routes), app);
     let routes = calls::routes(profile::routes(performance::routes(routes)));
     let routes = cache::routes(advice::routes(routes));
-    pages::routes(openapi::routes(routes))
+    pages::routes(openapi::routes(routes, &app.http))
 }
 
 async fn not_found(uri: Uri) -> Response {
@@ -73,8 +73,12 @@ async fn method_not_allowed(uri: Uri) -> Response {
     in_the_shape_of(&uri, ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed"))
 }
 
-/// OpenAI's clients use `/v1` (Azure's `/openai`) and read errors in OpenAI's format; all others read problem details.
+/// OpenAI's clients read errors in OpenAI's format; all others read problem details.
 fn in_the_shape_of(uri: &Uri, error: ApiError) -> Response {
-    let openai = ["/v1/", "/openai/"].iter().any(|prefix| uri.path().starts_with(prefix));
-    if openai { error.into_response() } else { Problem(error).into_response() }
+    if is_openais(uri.path()) { error.into_response() } else { Problem(error).into_response() }
+}
+
+/// Whether this path belongs to OpenAI's interface: `/v1`, and `/openai` as Azure has it.
+fn is_openais(path: &str) -> bool {
+    ["/v1/", "/openai/"].iter().any(|prefix| path.starts_with(prefix))
 }

@@ -1,5 +1,7 @@
 //! `/openapi.json`: the description of all routes of the server.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use antiphon_desk::Access;
@@ -11,6 +13,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::routes::Routes;
+use crate::settings::Settings;
 
 /// OpenAPI cannot describe WebSockets, so each is described as the `GET` request that asks for the upgrade.
 const WEB_SOCKETS: [(&str, &str); 6] = [
@@ -61,8 +64,11 @@ pub(super) fn description() -> utoipa::openapi::OpenApi {
 }
 
 /// The route of `/openapi.json`, which describes the routes registered so far.
-pub(super) fn routes(mut routes: Routes) -> Routes {
-    let text: Arc<str> = serde_json::to_string(&routes.document()).unwrap_or_default().into();
+pub(super) fn routes(mut routes: Routes, settings: &Settings) -> Routes {
+    let mut api = serde_json::to_value(routes.document()).unwrap_or_default();
+    let access = routes.recorded().iter().map(|route| (route.path.as_str(), route.access)).collect();
+    refusals::describe(&mut api, &access, settings);
+    let text: Arc<str> = api.to_string().into();
     let answer = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
     routes.plain(Access::Public, &[Method::GET], "/openapi.json", get(answer))
 }

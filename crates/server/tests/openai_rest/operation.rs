@@ -112,6 +112,7 @@ async fn the_description_names_every_rest_path() {
         ("/v1/audio/translations", "post"),
         ("/v1/audio/speech", "post"),
         ("/v1/chat/completions", "post"),
+        ("/v1/responses", "post"),
         ("/v1/embeddings", "post"),
         ("/v1/models", "get"),
         ("/v1/models/{model}", "get"),
@@ -119,6 +120,13 @@ async fn the_description_names_every_rest_path() {
         ("/v1/audio/models", "get"),
     ] {
         assert!(api["paths"][path][method]["responses"].is_object(), "{method} {path}");
+    }
+    for status in ["400", "401", "403", "408", "413", "415", "429", "500", "502", "503", "504"] {
+        let content = &api["paths"]["/v1/responses"]["post"]["responses"][status]["content"];
+        assert_eq!(
+            content["application/json"]["schema"]["$ref"], "#/components/schemas/OpenAiError",
+            "{status}"
+        );
     }
     let text = api.to_string();
     let references = text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
