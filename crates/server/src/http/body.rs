@@ -1,4 +1,4 @@
-//! Extracts JSON bodies; errors have OpenAI's format.
+//! Extracts JSON bodies; errors have the format that the clients of the path read.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::de::DeserializeOwned;
 
 use crate::http::error::ApiError;
+use crate::http::in_the_shape_of;
 
 /// Longest time in which a JSON body must arrive: enough for the largest one allowed over a slow mobile connection.
 const BODY_TIME: Duration = Duration::from_mins(1);
@@ -22,23 +24,25 @@ const MAX_OBJECTS: usize = 16_384;
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (head, body) = request.into_parts();
-        let whole = in_time(Bytes::from_request(Request::from_parts(head.clone(), body), state)).await?;
-        if objects(&whole) > MAX_OBJECTS {
-            let message = format!(
-                "the body has more than {MAX_OBJECTS} JSON objects; send fewer messages or simpler tools"
-            );
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        let request = Request::from_parts(head, whole.into());
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(refused(&rejection)),
-        }
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let uri = request.uri().clone();
+        read(request, state).await.map(Self).map_err(|error| in_the_shape_of(&uri, error))
     }
+}
+
+async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Result<T, ApiError> {
+    let (head, body) = request.into_parts();
+    let whole = in_time(Bytes::from_request(Request::from_parts(head.clone(), body), state)).await?;
+    if objects(&whole) > MAX_OBJECTS {
+        let message = format!(
+            "the body has more than {MAX_OBJECTS} JSON objects; send fewer messages or simpler tools"
+        );
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    let request = Request::from_parts(head, whole.into());
+    Json::from_request(request, state).await.map(|Json(value)| value).map_err(|rejection| refused(&rejection))
 }
 
 /// A whole body, unless it takes too long to arrive.

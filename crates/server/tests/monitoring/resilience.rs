@@ -161,7 +161,9 @@ async fn breakers(server: &Program) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_names_of_models_harm_only_whoever_sends_them() {
     let (model, url) = Model::start(Behaviour::KnowsItsName("Hello there.")).await;
-    let server = place(&[&url], "").serve().await;
+    let place = place(&[&url], "");
+    place.replace("engines = [", "aliases = [\"mistaken=nope\"]\nengines = [");
+    let server = place.serve().await;
     let client = reqwest::Client::new();
     let ask = async |name: Option<&str>| {
         let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
@@ -173,11 +175,11 @@ async fn wrong_names_of_models_harm_only_whoever_sends_them() {
         (answer.status().as_u16(), answer.text().await.expect("text"))
     };
     for _ in 0..8 {
-        let (status, body) = ask(Some("nope")).await;
+        let (status, body) = ask(Some("mistaken")).await;
         assert!(status == 404 && body.contains("nope"), "{status}: {body}");
     }
     assert_eq!(model.asked.load(Ordering::Relaxed), 8, "each was passed on");
-    for name in [None, Some("m")] {
+    for name in [None, Some("m"), Some("gpt-4o")] {
         let (status, body) = ask(name).await;
         assert!(status == 200 && body.contains("Hello there."), "{name:?}: {status}: {body}");
     }

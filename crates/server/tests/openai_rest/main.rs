@@ -14,6 +14,7 @@ mod connections;
 mod embeddings;
 mod operation;
 mod performance;
+mod recorded;
 mod responses;
 mod robustness;
 mod speech;

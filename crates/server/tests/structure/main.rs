@@ -6,5 +6,6 @@ mod constants;
 mod examples;
 mod loops;
 mod modules;
+mod schemas;
 mod source;
 mod words;

@@ -125,7 +125,7 @@ settings! {
         model: Option<String> = None, own(), example("\"path/to/any.gguf\"");
         /// Names of models that clients of the REST interface may write, and the server's model that each means. All other names
         /// mean `model`.
-        aliases: Vec<String> = Vec::new(), own(), check(ALIAS), example("[\"gpt-4o=llama-3.3-70b\"]");
+        aliases: Vec<String> = Vec::new(), check(ALIAS), example("[\"gpt-4o=llama-3.3-70b\"]");
         /// Where the server is. With `openai`: any server that speaks OpenAI's chat completions, up to and with `/v1`.
         base_url: Option<String> = None, own(), check(HTTP_URL), example("\"http://127.0.0.1:8000/v1\"");
         /// The API key for the server, if it wants one.

@@ -53,7 +53,7 @@ pub(super) struct EmbeddingList {
     object: &'static str,
     data: Vec<Embedding>,
     model: String,
-    usage: Usage,
+    usage: EmbeddingUsage,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -73,7 +73,7 @@ enum Vector {
 
 /// The tokens of the texts as the model reads them; where only its server can count, one for four bytes.
 #[derive(Serialize, ToSchema)]
-struct Usage {
+struct EmbeddingUsage {
     prompt_tokens: u64,
     total_tokens: u64,
 }
@@ -102,7 +102,7 @@ pub(super) async fn create(
         }
     }
     let model = engine.card().model.to_owned();
-    let usage = Usage { prompt_tokens, total_tokens: prompt_tokens };
+    let usage = EmbeddingUsage { prompt_tokens, total_tokens: prompt_tokens };
     Ok(Json(EmbeddingList { object: "list", data, model, usage }))
 }
 

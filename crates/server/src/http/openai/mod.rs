@@ -61,7 +61,7 @@ fn unix_time() -> u64 {
     antiphon_telemetry::unix_time().as_secs()
 }
 
-/// An id in OpenAI's format: a prefix and random characters.
+/// An id in OpenAI's format: a prefix, which ends with `-` or `_`, and random characters.
 fn random_id(prefix: &str) -> String {
-    format!("{prefix}-{:032x}", rand::random::<u128>())
+    format!("{prefix}{:032x}", rand::random::<u128>())
 }

@@ -37,13 +37,13 @@ enum SpeechEvent {
         audio: String,
     },
     #[serde(rename = "speech.audio.done")]
-    Done { usage: Usage },
+    Done { usage: SpeechUsage },
 }
 
 /// Always zero, because speech engines do not count tokens.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
-struct Usage {
+struct SpeechUsage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
@@ -118,6 +118,6 @@ fn events(bytes: BoxStream<'static, Result<Bytes>>) -> BoxStream<'static, Event>
         Ok(bytes) => sse::event(&SpeechEvent::Delta { audio: BASE64.encode(bytes) }),
         Err(error) => sse::failure(error),
     };
-    let done = stream::once(async { sse::event(&SpeechEvent::Done { usage: Usage::default() }) });
+    let done = stream::once(async { sse::event(&SpeechEvent::Done { usage: SpeechUsage::default() }) });
     bytes.map(event).chain(done).boxed()
 }

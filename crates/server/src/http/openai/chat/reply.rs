@@ -15,7 +15,7 @@ pub(super) struct Completion {
     created: u64,
     model: String,
     choices: [CompletionChoice; 1],
-    usage: Usage,
+    usage: ChatUsage,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,7 +61,7 @@ enum FunctionKind {
 
 /// The tokens that were used; zero where the engine does not report them.
 #[derive(Debug, Default, Serialize, ToSchema)]
-struct Usage {
+struct ChatUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -73,7 +73,7 @@ struct PromptDetails {
     cached_tokens: u64,
 }
 
-impl From<antiphon_core::Usage> for Usage {
+impl From<antiphon_core::Usage> for ChatUsage {
     fn from(usage: antiphon_core::Usage) -> Self {
         Self {
             prompt_tokens: usage.input_tokens,
@@ -100,12 +100,12 @@ impl Completion {
             AnswerMessage { role: "assistant", content: None, refusal: None, tool_calls: Vec::new() };
         let finish_reason = reason(FinishReason::Stop);
         Self {
-            id: random_id("chatcmpl"),
+            id: random_id("chatcmpl-"),
             object: "chat.completion",
             created: unix_time(),
             model: model.to_owned(),
             choices: [CompletionChoice { index: 0, message, logprobs: None, finish_reason }],
-            usage: Usage::default(),
+            usage: ChatUsage::default(),
         }
     }
 
@@ -163,7 +163,7 @@ pub(super) struct Chunk {
     choices: Vec<ChunkChoice>,
     /// Present only in the last chunk, and only with `include_usage`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
+    usage: Option<ChatUsage>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -202,7 +202,7 @@ struct FunctionDelta {
 
 impl Chunks {
     pub(super) fn new(model: &str, include_usage: bool) -> Self {
-        let (id, created) = (random_id("chatcmpl"), unix_time());
+        let (id, created) = (random_id("chatcmpl-"), unix_time());
         Self { id, created, model: model.to_owned(), include_usage }
     }
 

@@ -6,7 +6,7 @@ use super::super::asked::{MAX_CALLS, append};
 use super::super::{random_id, unix_time};
 use super::events::{EventBody, ResponseEvent};
 use super::response::{
-    Echo, IncompleteDetails, OutputItem, OutputPart, ResponseFailure, ResponseObject, Status,
+    Echo, IncompleteDetails, OutputItem, OutputPart, ResponseFailure, ResponseObject, ResponseStatus,
 };
 
 /// The state of one answer.
@@ -24,7 +24,7 @@ enum Open {
 }
 
 impl Open {
-    fn item(self, status: Status) -> OutputItem {
+    fn item(self, status: ResponseStatus) -> OutputItem {
         match self {
             Self::Message { id, text } => {
                 OutputItem::Message { id, status, role: "assistant", content: vec![OutputPart::text(text)] }
@@ -40,10 +40,10 @@ impl Progress {
     /// An answer of which nothing is written.
     pub(super) fn new(echo: Echo) -> Self {
         let response = ResponseObject {
-            id: random_id("resp"),
+            id: random_id("resp_"),
             object: "response",
             created_at: unix_time(),
-            status: Status::InProgress,
+            status: ResponseStatus::InProgress,
             error: None,
             incomplete_details: None,
             output: Vec::new(),
@@ -83,7 +83,7 @@ impl Progress {
     pub(super) fn failure(&mut self, error: &Error) -> ResponseEvent {
         let code =
             if error.kind() == ErrorKind::RateLimited { "rate_limit_exceeded" } else { "server_error" };
-        self.response.status = Status::Failed;
+        self.response.status = ResponseStatus::Failed;
         self.response.error = Some(ResponseFailure { code, message: error.to_string() });
         self.next(EventBody::Failed { response: Box::new(self.response.clone()) })
     }
@@ -123,10 +123,10 @@ impl Progress {
     }
 
     fn begin_message(&mut self, events: &mut Vec<EventBody>) {
-        self.close(Status::Completed, events);
-        let id = random_id("msg");
+        self.close(ResponseStatus::Completed, events);
+        let id = random_id("msg_");
         let output_index = self.response.output.len();
-        let (status, role) = (Status::InProgress, "assistant");
+        let (status, role) = (ResponseStatus::InProgress, "assistant");
         let item = OutputItem::Message { id: id.clone(), status, role, content: Vec::new() };
         events.push(EventBody::ItemAdded { output_index, item });
         let (item_id, part) = (id.clone(), OutputPart::text(String::new()));
@@ -141,7 +141,7 @@ impl Progress {
         name: Option<String>,
         events: &mut Vec<EventBody>,
     ) -> Result<()> {
-        self.close(Status::Completed, events);
+        self.close(ResponseStatus::Completed, events);
         let calls =
             self.response.output.iter().filter(|item| matches!(item, OutputItem::FunctionCall { .. }));
         let Some(name) = name.filter(|_| calls.count() < MAX_CALLS) else {
@@ -150,13 +150,13 @@ impl Progress {
             );
             return Err(Error::new(ErrorKind::Protocol, message));
         };
-        let (id, call_id) = (random_id("fc"), call_id.unwrap_or_else(|| random_id("call")));
+        let (id, call_id) = (random_id("fc_"), call_id.unwrap_or_else(|| random_id("call_")));
         let call = |status| {
             let (id, call_id, name) = (id.clone(), call_id.clone(), name.clone());
             OutputItem::FunctionCall { id, status, call_id, name, arguments: String::new() }
         };
         let output_index = self.response.output.len();
-        events.push(EventBody::ItemAdded { output_index, item: call(Status::InProgress) });
+        events.push(EventBody::ItemAdded { output_index, item: call(ResponseStatus::InProgress) });
         self.open = Some(Open::Call { index, id, call_id, name, arguments: String::new() });
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Progress {
     }
 
     /// Ends the item that is being written.
-    fn close(&mut self, status: Status, events: &mut Vec<EventBody>) {
+    fn close(&mut self, status: ResponseStatus, events: &mut Vec<EventBody>) {
         let Some(open) = self.open.take() else { return };
         let output_index = self.response.output.len();
         match &open {
@@ -202,7 +202,8 @@ impl Progress {
 
     fn end(&mut self, finish: FinishReason, usage: Usage, events: &mut Vec<EventBody>) {
         let incomplete = IncompleteDetails::of(finish);
-        let status = if incomplete.is_some() { Status::Incomplete } else { Status::Completed };
+        let status =
+            if incomplete.is_some() { ResponseStatus::Incomplete } else { ResponseStatus::Completed };
         if self.open.is_none() && self.response.output.is_empty() {
             // An answer without words is one all the same.
             self.begin_message(events);
@@ -213,7 +214,7 @@ impl Progress {
         self.response.usage = Some(usage.into());
         let response = Box::new(self.response.clone());
         events.push(match status {
-            Status::Incomplete => EventBody::Incomplete { response },
+            ResponseStatus::Incomplete => EventBody::Incomplete { response },
             _ => EventBody::Completed { response },
         });
     }

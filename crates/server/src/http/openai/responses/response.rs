@@ -13,7 +13,7 @@ pub(super) struct ResponseObject {
     pub(super) id: String,
     pub(super) object: &'static str,
     pub(super) created_at: u64,
-    pub(super) status: Status,
+    pub(super) status: ResponseStatus,
     pub(super) error: Option<ResponseFailure>,
     pub(super) incomplete_details: Option<IncompleteDetails>,
     pub(super) output: Vec<OutputItem>,
@@ -55,7 +55,7 @@ pub(super) struct NoReasoning {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(super) enum ResponseStatus {
     InProgress,
     Completed,
     Incomplete,
@@ -77,8 +77,8 @@ pub(super) struct IncompleteDetails {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum OutputItem {
-    Message { id: String, status: Status, role: &'static str, content: Vec<OutputPart> },
-    FunctionCall { id: String, status: Status, call_id: String, name: String, arguments: String },
+    Message { id: String, status: ResponseStatus, role: &'static str, content: Vec<OutputPart> },
+    FunctionCall { id: String, status: ResponseStatus, call_id: String, name: String, arguments: String },
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -13,11 +13,11 @@ use super::options::Options;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Plain {
     text: String,
-    usage: Usage,
+    usage: TranscriptionUsage,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Usage {
+struct TranscriptionUsage {
     #[serde(rename = "type")]
     kind: &'static str,
     seconds: f64,
@@ -35,7 +35,7 @@ pub(super) struct Verbose {
     segments: Option<Vec<VerboseSegment>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<Word>>,
-    usage: Usage,
+    usage: TranscriptionUsage,
 }
 
 /// A segment of speech. Fields that only Whisper can fill (tokens and probabilities) are empty or zero.
@@ -63,7 +63,7 @@ struct Word {
     end: f64,
 }
 
-impl Usage {
+impl TranscriptionUsage {
     fn of(understood: &Understood) -> Self {
         Self { kind: "duration", seconds: understood.duration_s }
     }
@@ -71,7 +71,7 @@ impl Usage {
 
 impl Plain {
     pub(super) fn new(understood: &Understood) -> Self {
-        Self { text: understood.transcript.text.clone(), usage: Usage::of(understood) }
+        Self { text: understood.transcript.text.clone(), usage: TranscriptionUsage::of(understood) }
     }
 }
 
@@ -89,7 +89,7 @@ impl Verbose {
             text: understood.transcript.text.clone(),
             words: options.words.then(|| segments.iter().flat_map(words).collect()),
             segments: options.segments.then(|| verbose(segments)),
-            usage: Usage::of(understood),
+            usage: TranscriptionUsage::of(understood),
         }
     }
 }
