@@ -20,7 +20,7 @@ if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 
   npm install --prefix $clients/node --silent --no-audit --no-fund --no-save node@22.21.0
 fi
 # Frameworks want other versions of the same packages than OpenAI's own library: each folder has its own.
-for folder in $clients $clients/frameworks; do
+for folder in $clients $clients/frameworks $clients/schemathesis $clients/voice_agents; do
   python=$folder/.venv/bin/python
   if ! $python -m pip --version >/dev/null 2>&1; then python3 -m venv $folder/.venv; fi
   if ! cmp -s $folder/requirements.txt $folder/.venv/installed; then

@@ -83,6 +83,16 @@ async fn frameworks_of_agents_are_served_at_their_defaults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn voice_agents_are_served_at_their_defaults() {
+    run_python_in("voice_agents").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_description_allows_or_forbids_is_answered_as_it_says() {
+    run_python_in("schemathesis").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ai_sdk_is_served_at_its_defaults() {
     run_node("@ai-sdk/openai", "ai_sdk/check.mjs", None).await;
 }

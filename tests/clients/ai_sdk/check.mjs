@@ -53,7 +53,7 @@ check("chat", chat.text === "to be or not", chat.text);
 const vector = await embed({ model: openai.embedding("text-embedding-3-small"), value: "hello", maxRetries: 0 });
 check("embed", vector.embedding.length > 0 && vector.usage.tokens > 0, vector.usage);
 
-const speech = await experimental_generateSpeech({ model: openai.speech("tts-1"), text: "to be or not", maxRetries: 0 });
+const speech = await experimental_generateSpeech({ model: openai.speech("tts-1"), text: "To be or not to be, that is the question.", maxRetries: 0 });
 check("generateSpeech: MP3 by default", speech.audio.mediaType === "audio/mpeg" && speech.audio.uint8Array.length > 500, speech.audio.mediaType);
 
 const heard = await experimental_transcribe({

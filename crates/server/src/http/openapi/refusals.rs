@@ -41,11 +41,9 @@ fn refusals(path: &str, has_body: bool, settings: &Settings) -> Vec<Refusal> {
         refusal("400", "The request is invalid: the message says what, where and what to do"),
         refusal("401", "No valid key; without configured keys none is needed"),
         refusal("403", "The page or the host that asks is not allowed"),
+        refusal("404", "There is no such thing, or the part of the server that has it is off"),
         refusal("500", "A bug in the server"),
     ];
-    if path.contains('{') {
-        refusals.push(refusal("404", "There is no such thing"));
-    }
     if has_body {
         let (json, upload) = (settings.max_json_bytes >> 10, settings.max_upload_bytes >> 20);
         let large = format!("The body is larger than allowed: {json} KiB of JSON, {upload} MiB of audio");
