@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 
@@ -41,8 +40,35 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) 
         );
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
     }
-    let request = Request::from_parts(head, whole.into());
-    Json::from_request(request, state).await.map(|Json(value)| value).map_err(|rejection| refused(&rejection))
+    if !is_json(&head.headers) {
+        let message = "the body must be JSON, and the header Content-Type: application/json must say so";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    parse(&whole)
+}
+
+/// Whether the body is said to be JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The value in the body; or an error that names the field that is wrong.
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, what) = (error.path().to_string(), error.inner());
+        if what.is_data() && path != "." {
+            // As OpenAI has it, `param` is the whole path.
+            ApiError::invalid(format!("{path}: {what}")).param(path)
+        } else {
+            ApiError::invalid(format!("the body is not what this expects: {what}"))
+        }
+    })?;
+    reader.end().map_err(|error| ApiError::invalid(format!("the body goes on after its JSON: {error}")))?;
+    Ok(value)
 }
 
 /// A whole body, unless it takes too long to arrive.
@@ -71,18 +97,45 @@ fn objects(json: &[u8]) -> usize {
     count
 }
 
-/// A body with valid syntax but invalid content is answered with 400 and not 422, as by OpenAI.
-fn refused(rejection: &JsonRejection) -> ApiError {
-    let status = match rejection.status() {
-        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-        status => status,
-    };
-    ApiError::new(status, rejection.body_text())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_the_field() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[serde(rename = "items")]
+            _items: Vec<Inner>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            #[serde(rename = "size")]
+            _size: u8,
+        }
+        let error =
+            |json: &str| parse::<Outer>(json.as_bytes()).expect_err("refused").body()["error"].clone();
+        assert_eq!(error(r#"{"items":[{"size":1},{"size":"a"}]}"#)["param"], "items[1].size");
+        for (json, says) in [("{", "EOF"), ("[]", "not what this expects"), (r#"{"items":[]} x"#, "goes on")]
+        {
+            let error = error(json);
+            let message = error["message"].as_str().expect("a message");
+            assert!(message.contains(says) && error["param"].is_null(), "{json}: {message}");
+        }
+    }
+
+    #[test]
+    fn json_is_told_by_its_media_type() {
+        let is_json = |media_type: &'static str| {
+            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, media_type.parse().expect("a value"))]))
+        };
+        assert!(
+            is_json("application/json")
+                && is_json("Application/JSON; charset=utf-8")
+                && is_json("application/a+json")
+        );
+        assert!(!is_json("text/plain") && !is_json("") && !super::is_json(&HeaderMap::new()));
+    }
 
     #[test]
     fn objects_are_counted_and_braces_in_text_are_not() {

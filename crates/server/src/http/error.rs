@@ -1,5 +1,6 @@
 //! Errors as clients see them: in OpenAI's format under `/v1`, as RFC 9457 problem details elsewhere.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind};
@@ -15,7 +16,7 @@ use serde_json::json;
 pub struct ApiError {
     status: StatusCode,
     message: String,
-    param: Option<&'static str>,
+    param: Option<Cow<'static, str>>,
     code: Option<&'static str>,
     retry_after: Option<Duration>,
 }
@@ -38,8 +39,8 @@ impl ApiError {
 
     /// Adds the name of the parameter that is wrong.
     #[must_use]
-    pub fn param(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
+    pub fn param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.param = Some(param.into());
         self
     }
 
@@ -141,7 +142,7 @@ impl From<Refusal> for ApiError {
             Refusal::Busy(busy) => busy.into(),
             Refusal::Unauthorized(error) => error.into(),
             Refusal::Request { status, message, param, code } => {
-                Self { param, code, ..Self::new(status, message) }
+                Self { param: param.map(Cow::Borrowed), code, ..Self::new(status, message) }
             }
         }
     }
