@@ -33,7 +33,6 @@ fn all_lines_of_the_corpus_are_said_word_for_word() {
 fn what_is_spelled_out_is_said_as_it_stands() {
     let lines = CORPUS.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let spoken = lines.filter_map(|line| line.rsplit('\t').next());
-    let changed: Vec<_> =
-        spoken.filter(|spoken| words(&super::normalise(spoken)) != words(spoken)).collect();
+    let changed: Vec<_> = spoken.filter(|spoken| words(&super::normalise(spoken)) != words(spoken)).collect();
     assert!(changed.is_empty(), "{} are said otherwise:\n{}", changed.len(), changed.join("\n"));
 }

@@ -24,8 +24,9 @@ fn described_types_have_names_of_their_own() {
 fn described(source: &Source) -> Vec<String> {
     let texts: Vec<&str> = source.tokens.iter().map(|token| token.text.as_str()).collect();
     let derived = texts.iter().enumerate().filter(|(at, text)| {
-        // An import of it is none.
-        **text == "ToSchema" && matches!(texts.get(at + 1), Some(&("," | ")")))
+        // Imports name it, too.
+        let derive = texts[..*at].iter().rposition(|text| *text == "derive");
+        **text == "ToSchema" && derive.is_some_and(|derive| !texts[derive..*at].contains(&")"))
     });
     let named = derived.filter_map(|(at, _)| {
         let keyword = texts[at..].iter().position(|text| matches!(*text, "struct" | "enum"))?;

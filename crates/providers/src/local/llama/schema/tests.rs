@@ -132,6 +132,18 @@ fn patterns_are_kept() {
     check(&of("^(a|)$"), &["\"a\"", "\"\""], &["\"b\""]);
     check(&of("^$"), &["\"\""], &["\"a\""]);
     check(&of("^\\x41\\u00e9$"), &["\"Aé\""], &["\"A\""]);
+    check(&of("^\\d{2}:\\d{2}$"), &["\"09:30\""], &["\"\"", "\"9:30\"", "\"0a:30\""]);
+    check(&of("^[\\d.]+\\s\\w+$"), &["\"3.5 kg\""], &["\"kg\"", "\"3.5kg\""]);
+    check(&of("^[\\w-]+\\D$"), &["\"a-b!\""], &["\"a 1\""]);
+}
+
+#[test]
+fn patterns_without_ends_may_stand_anywhere_in_a_string() {
+    let of = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    check(&of("[0-9]+"), &["\"7\"", "\"at 7 today\""], &["\"\"", "\"at noon\""]);
+    check(&of("\\S"), &["\"a\"", "\" a b \""], &["\"\"", "\"  \""]);
+    check(&of("^ab"), &["\"ab\"", "\"abc\""], &["\"cab\""]);
+    check(&of("ab$"), &["\"ab\"", "\"cab\""], &["\"abc\""]);
 }
 
 #[test]
@@ -154,9 +166,8 @@ fn patterns_that_no_grammar_can_follow_are_left_open() {
     let deep = format!("^{}a{}$", "(".repeat(30), ")".repeat(30));
     let long = format!("^{}$", "a".repeat(600));
     let open = [
-        "a",
         "^(?=x)y$",
-        "^\\w+$",
+        "^[\\D]$",
         "^a^$",
         "^(ab|c)+$",
         "^(a+)+$",

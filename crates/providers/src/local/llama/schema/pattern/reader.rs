@@ -9,19 +9,41 @@ const MAX_DEPTH: usize = 16;
 /// The most characters of an expression.
 const MAX_LENGTH: usize = 500;
 
+/// The characters that `\d`, `\w` and `\s` stand for.
+const DIGITS: &[(char, char)] = &[('0', '9')];
+const WORD: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
+const SPACE: &[(char, char)] = &[
+    ('\t', '\r'),
+    (' ', ' '),
+    ('\u{A0}', '\u{A0}'),
+    ('\u{1680}', '\u{1680}'),
+    ('\u{2000}', '\u{200A}'),
+    ('\u{2028}', '\u{2029}'),
+    ('\u{202F}', '\u{202F}'),
+    ('\u{205F}', '\u{205F}'),
+    ('\u{3000}', '\u{3000}'),
+    ('\u{FEFF}', '\u{FEFF}'),
+];
+
 type Read<T> = std::result::Result<T, Trouble>;
 
-/// The expression between `^` and `$`: without them, it may match anywhere in a string.
+/// The expression. Where `^` or `$` is missing at its ends, anything may stand before or behind it.
 pub(super) fn read(pattern: &str) -> Read<Node> {
-    let inside = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$'));
-    let chars: Vec<char> = inside.ok_or(Trouble::Unsupported)?.chars().take(MAX_LENGTH + 1).collect();
+    let (pattern, begins) = pattern.strip_prefix('^').map_or((pattern, false), |rest| (rest, true));
+    let (inside, ends) = pattern.strip_suffix('$').map_or((pattern, false), |rest| (rest, true));
+    let chars: Vec<char> = inside.chars().take(MAX_LENGTH + 1).collect();
     if chars.len() > MAX_LENGTH {
         return Err(Trouble::Unsupported);
     }
     let mut reader = Reader { chars, at: 0 };
     let node = reader.choice(0)?;
     match reader.next() {
-        None => Ok(node),
+        None if begins && ends => Ok(node),
+        None => {
+            let anything = |is_missing: bool| is_missing.then(anything).transpose();
+            let parts = [anything(!begins)?, Some(node), anything(!ends)?];
+            Ok(Node::Sequence(parts.into_iter().flatten().collect()))
+        }
         Some(_) => Err(Trouble::Invalid("a parenthesis is closed that was not opened")),
     }
 }
@@ -72,7 +94,10 @@ impl Reader {
                 '.' => one(&[('\n', '\n'), ('\r', '\r'), ('\u{2028}', '\u{2029}')], true)?,
                 '(' => self.group(depth)?,
                 '[' => self.class()?,
-                '\\' => Node::Char(self.escape()?),
+                '\\' => match self.named_class() {
+                    Some((ranges, is_negated)) => one(ranges, is_negated)?,
+                    None => Node::Char(self.escape()?),
+                },
                 '*' | '+' | '?' => return Err(Trouble::Invalid("there is nothing to repeat")),
                 // In the midst of an expression these two match no character, and the others mean themselves only sometimes.
                 '^' | '$' | '{' | '}' | ']' => return Err(Trouble::Unsupported),
@@ -135,6 +160,17 @@ impl Reader {
         let is_negated = self.skip('^');
         let mut ranges = Vec::new();
         while !self.skip(']') {
+            if self.peek() == Some('\\') {
+                self.at += 1;
+                match self.named_class() {
+                    Some((named, false)) => {
+                        ranges.extend_from_slice(named);
+                        continue;
+                    }
+                    Some((_, true)) => return Err(Trouble::Unsupported),
+                    None => self.at -= 1,
+                }
+            }
             let from = self.class_char()?;
             let is_range = self.peek() == Some('-') && self.chars.get(self.at + 1) != Some(&']');
             let to = if is_range {
@@ -149,6 +185,19 @@ impl Reader {
             ranges.push((from, to));
         }
         one(&ranges, is_negated)
+    }
+
+    /// The characters of `\d`, `\w` or `\s`, or all but these for the capital letter, behind its backslash.
+    fn named_class(&mut self) -> Option<(&'static [(char, char)], bool)> {
+        let name = self.peek()?;
+        let ranges = match name.to_ascii_lowercase() {
+            'd' => DIGITS,
+            'w' => WORD,
+            's' => SPACE,
+            _ => return None,
+        };
+        self.at += 1;
+        Some((ranges, name.is_ascii_uppercase()))
     }
 
     fn class_char(&mut self) -> Read<char> {
@@ -192,4 +241,9 @@ fn one(ranges: &[(char, char)], is_negated: bool) -> Read<Node> {
             .map(Node::One)
             .ok_or(Trouble::Unsupported),
     }
+}
+
+/// Any characters.
+fn anything() -> Read<Node> {
+    Ok(Node::Repeated(Box::new(one(&[], true)?), Count { least: 0, most: None }))
 }
