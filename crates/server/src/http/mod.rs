@@ -10,6 +10,7 @@ mod doors;
 pub mod error;
 mod forwarded;
 mod health;
+mod held_body;
 mod layers;
 mod openai;
 mod openapi;

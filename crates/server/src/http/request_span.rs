@@ -1,18 +1,15 @@
 //! The span of a REST request: its place in a trace, which engines are told, and what a collector gets when the answer has ended.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use antiphon_core::trace::TraceContext;
 use antiphon_telemetry::{OpenRequest, SpanRecorder};
-use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
-use bytes::Bytes;
 
+use super::held_body::holding;
 use super::layers::known_method;
 use crate::app::App;
 
@@ -29,16 +26,10 @@ pub(super) async fn trace(State(app): State<Arc<App>>, mut request: Request, nex
     match recorder {
         Some(recorder) => {
             let status = response.status();
-            response.map(|body| Body::new(Traced { body, _span: Recorded { open, status, recorder } }))
+            holding(response, Recorded { open, status, recorder })
         }
         None => response,
     }
-}
-
-/// A response body that ends the span of its request.
-struct Traced {
-    body: Body,
-    _span: Recorded,
 }
 
 /// A span that is recorded when it is dropped.
@@ -51,25 +42,5 @@ struct Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         self.recorder.request_answered(&self.open, self.status.as_u16());
-    }
-}
-
-impl HttpBody for Traced {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
     }
 }

@@ -3,15 +3,12 @@
 //! A request takes a place among those that are answered only when its body is there. Until then it has a place among those that
 //! arrive, of which one client may have half: whoever sends slowly keeps nobody else waiting.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::{Error, ErrorKind, Share};
 use antiphon_desk::{Busy, Entrant, Exhausted, Part};
 use axum::Extension;
-use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -21,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::app::App;
 use crate::http::body;
 use crate::http::error::ApiError;
+use crate::http::held_body::holding;
 
 /// What `Retry-After` tells refused clients. Requests take seconds, so there will be room soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -40,7 +38,7 @@ pub(super) async fn admit(
     drop(arriving);
     let place = place(&app)?;
     let response = next.run(Request::from_parts(head, whole.into())).await;
-    Ok(held(response, place))
+    Ok(holding(response, place))
 }
 
 /// Takes a place among the requests that arrive.
@@ -75,37 +73,6 @@ pub(super) fn engines(app: &App) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The response, which holds its request's place until it is sent.
-pub(super) fn held(response: Response, place: OwnedSemaphorePermit) -> Response {
-    response.map(|body| Body::new(Held { body, _place: place }))
-}
-
 fn refused(what: String) -> ApiError {
     Error::new(ErrorKind::RateLimited, what + "; try again soon").with_retry_after(RETRY_AFTER).into()
-}
-
-/// A response body that holds its request's place.
-struct Held {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
 }

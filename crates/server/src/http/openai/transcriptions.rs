@@ -24,6 +24,7 @@ use super::upload::Upload;
 use super::{admission, patience};
 use crate::app::App;
 use crate::http::error::ApiError;
+use crate::http::held_body::holding;
 
 /// A transcription in progress.
 struct Transcription {
@@ -68,10 +69,10 @@ pub(super) async fn create(
     };
     let transcription = Transcription::begin(&app, upload.file, stt).await?;
     if options.streamed {
-        return Ok(admission::held(stream::response(transcription.transcripts).await?, place));
+        return Ok(holding(stream::response(transcription.transcripts).await?, place));
     }
     let understood = transcription.finish().await?;
-    Ok(admission::held(in_format(&understood, &options), place))
+    Ok(holding(in_format(&understood, &options), place))
 }
 
 /// Refuses translation, which is not supported. The route exists so that clients learn the reason.
