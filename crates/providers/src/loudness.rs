@@ -17,7 +17,8 @@ const SOFT: f64 = 1_036.0;
 /// The most that audio is amplified, 30 dB.
 const MOST_GAIN: f64 = 31.6;
 
-/// Tells speech from the silence round it, in pieces of 20 ms.
+/// Tells speech from the silence round it, in pieces of 20 ms. One serves a whole utterance: of its last seconds alone nobody could
+/// say whether they are soft speech or the noise of the line after speech.
 #[derive(Default)]
 pub(crate) struct Loudness {
     loudest: f64,

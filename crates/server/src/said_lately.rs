@@ -15,6 +15,8 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// Bytes that are kept in all, and for one requester.
 const MOST: usize = 8 << 20;
 const MOST_EACH: usize = 512 << 10;
+/// Messages that are kept for one requester: nobody crowds out what others were told.
+const MOST_MESSAGES_EACH: usize = 256;
 /// Messages that are kept in all. All of them are looked through, which takes some 10 us.
 const MOST_MESSAGES: usize = 4_096;
 
@@ -63,10 +65,12 @@ impl Messages {
     fn add(&mut self, message: KeptMessage) {
         self.forget_old();
         let own = |kept: &KeptMessage| kept.whose == message.whose;
-        let mut each: usize = self.queue.iter().filter(|kept| own(kept)).map(|kept| kept.text.len()).sum();
-        while each + message.text.len() > MOST_EACH {
+        let owned = || self.queue.iter().filter(|kept| own(kept)).map(|kept| kept.text.len());
+        let (mut count, mut bytes) = (owned().count(), owned().sum::<usize>());
+        while bytes + message.text.len() > MOST_EACH || count >= MOST_MESSAGES_EACH {
             let Some(at) = self.queue.iter().position(own) else { break };
-            each -= self.remove(at);
+            bytes -= self.remove(at);
+            count -= 1;
         }
         self.bytes += message.text.len();
         self.queue.push_back(message);
@@ -123,6 +127,10 @@ mod tests {
         let found = |id: &str| kept.find(&somebody(1), id).is_some();
         assert_eq!((found("1"), found("2"), found("3")), (false, true, true));
         assert!(kept.find(&somebody(0), "other").is_some(), "nobody else lost anything");
+        for n in 0..2 * MOST_MESSAGES {
+            kept.keep(&somebody(1), &n.to_string(), "Hi.");
+        }
+        assert!(kept.find(&somebody(0), "other").is_some(), "short messages crowd nobody out either");
         for last in 2..=255 {
             kept.keep(&somebody(last), "4", &long);
         }

@@ -294,6 +294,12 @@ impl Session {
         Ok(())
     }
 
+    /// The language that the client wants to be understood in, if it names one.
+    pub(super) fn language(&self) -> Option<&str> {
+        let transcription = self.audio.input.transcription.as_ref()?;
+        transcription.language.as_deref().filter(|language| !language.is_empty())
+    }
+
     /// How much audio from before the beginning of speech is kept.
     pub(super) fn padding(&self) -> Duration {
         self.audio.input.turn_detection.as_ref().map_or(Duration::ZERO, TurnDetection::padding)
@@ -324,7 +330,7 @@ impl Session {
     /// of the voices, and `semantic` says whether there is a turn detector.
     pub(super) fn config(&self, base: &SessionConfig, voices: &[String], semantic: bool) -> SessionConfig {
         let input = &self.audio.input;
-        let language = input.transcription.as_ref().and_then(|t| t.language.clone());
+        let language = self.language().map(str::to_owned);
         let detection = input.turn_detection.as_ref();
         SessionConfig {
             instructions: self.instructions.clone(),
@@ -344,9 +350,7 @@ impl Session {
                 frame: base.voice.frame,
             },
             listening: ListeningConfig {
-                language: language
-                    .filter(|language| !language.is_empty())
-                    .or_else(|| base.listening.language.clone()),
+                language: language.or_else(|| base.listening.language.clone()),
                 turns: detection.map(|turns| turns.config(base, semantic)),
                 prefix_padding: detection.map_or(base.listening.prefix_padding, TurnDetection::padding),
                 transcribe_only: self.kind == Kind::Transcription,

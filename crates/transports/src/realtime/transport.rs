@@ -50,7 +50,12 @@ impl Offer {
     /// Refuses a language that speech recognition does not know: nobody would be understood.
     fn check_language(&self, language: Option<&str>) -> Result<(), Invalid> {
         match (language, self.only_language) {
-            (Some(language), Some(only)) if language.split('-').next() != Some(only) => {
+            (Some(language), Some(only))
+                if !language
+                    .split('-')
+                    .next()
+                    .is_some_and(|language| language.eq_ignore_ascii_case(only)) =>
+            {
                 let message =
                     format!("speech recognition knows only {only:?}, not {language:?}: leave it out");
                 Err(Invalid::param("session.audio.input.transcription.language", message))
@@ -132,7 +137,7 @@ impl RealtimeTransport {
             ClientRequest::Update(update) => {
                 let session = self.session.updated(update)?;
                 let config = self.offer.config(&session);
-                self.offer.check_language(config.listening.language.as_deref())?;
+                self.offer.check_language(session.language())?;
                 if session.tools != self.session.tools {
                     self.offer.check_tools(&config.model.tools, "session.tools")?;
                 }
@@ -266,7 +271,7 @@ mod tests {
             llm: Arc::new(Picky),
             only_language: Some("en"),
         };
-        for known in [None, Some("en"), Some("en-US")] {
+        for known in [None, Some("en"), Some("EN"), Some("en-US")] {
             assert_eq!(offer.check_language(known), Ok(()), "{known:?}");
         }
         assert!(offer.check_language(Some("de")).is_err());

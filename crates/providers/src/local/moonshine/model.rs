@@ -26,7 +26,7 @@ const LOOP_TOKENS: usize = 8;
 
 /// Clips shorter than this, 1 s, get silence behind them: the model was trained on sentences, and of a single word that breaks off
 /// with the recording it makes something else. Of 90 digits at 8 kHz 62 % were wrong without silence, 34 % with 0.1 s behind them and
-/// 31 % with 0.3 s or more; silence before them changed nothing.
+/// 31 % with 0.3 s or more; with silence before them instead, 72 %.
 const SHORT: usize = 16_000;
 /// How much silence they get, 0.3 s.
 const TRAIL: usize = 4_800;

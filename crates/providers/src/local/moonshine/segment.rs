@@ -106,7 +106,6 @@ impl Segments {
             self.settled.push(Segment { start_s, end_s: self.settled_samples as f32 / 16_000.0, text });
         }
         self.open.drain(..samples);
-        self.loudness = Loudness::default();
         self.loud = self.loud.saturating_sub(samples);
         self.text.clear();
         self.read = 0;
@@ -235,6 +234,18 @@ mod tests {
         let times: Vec<_> = segments.list().iter().map(|segment| (segment.start_s, segment.end_s)).collect();
         assert_eq!(times, [(59.5, 61.1), (122.5, 124.1)]);
         assert_eq!((segments.text(), segments.total_ms()), ("word another".to_owned(), 126_000));
+    }
+
+    #[test]
+    fn noise_of_the_line_after_a_cut_is_no_speech() {
+        let mut segments = Segments::default();
+        segments.push(&vec![3_000; LONGEST]);
+        segments.cut();
+        segments.settle_cut("long".to_owned());
+        let read = segments.rest().len();
+        segments.read(read, "end".to_owned());
+        segments.push(&vec![20; 16_000]);
+        assert!(segments.is_settled(), "{} samples are to be read", segments.unread());
     }
 
     #[test]

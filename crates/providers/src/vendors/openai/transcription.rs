@@ -256,13 +256,12 @@ impl Listening {
     async fn cut(&mut self) -> Result<()> {
         let at = quietest(&self.open, self.open.len() - CUT_WITHIN..self.open.len());
         let (cut, later) = self.open.split_at(at);
-        if holds_speech(cut) {
+        if cut.chunks(JUDGED).any(|piece| self.loudness.is_loud(piece)) {
             let heard = self.server.transcribe(cut, self.start_s(), &self.options).await?;
             self.settled.text = joined(&self.settled.text, &heard.text);
             self.settled.segments.extend(heard.segments);
         }
-        self.unheard = holds_speech(later);
-        self.loudness = Loudness::default();
+        self.unheard = later.chunks(JUDGED).any(|piece| self.loudness.is_loud(piece));
         self.rest = Heard::default();
         self.open.drain(..at);
         self.settled_samples += at;
@@ -287,11 +286,6 @@ impl Listening {
     fn start_s(&self) -> f32 {
         self.settled_samples as f32 / 16_000.0
     }
-}
-
-fn holds_speech(samples: &[i16]) -> bool {
-    let mut loudness = Loudness::default();
-    samples.chunks(JUDGED).any(|piece| loudness.is_loud(piece))
 }
 
 fn joined(first: &str, second: &str) -> String {

@@ -1,5 +1,7 @@
 //! An answer while it is being written: from the engine's pieces to items, and to the events that tell of them.
 
+use std::sync::Arc;
+
 use antiphon_core::{ChatDelta, Error, ErrorKind, FinishReason, Result, Usage};
 
 use super::super::asked::{MAX_CALLS, append};
@@ -7,6 +9,7 @@ use super::super::{random_id, unix_time};
 use super::events::{EventBody, ResponseEvent};
 use super::response::{
     Echo, IncompleteDetails, OutputItem, OutputPart, ResponseFailure, ResponseObject, ResponseStatus,
+    SharedEcho,
 };
 
 /// The state of one answer.
@@ -48,7 +51,7 @@ impl Progress {
             incomplete_details: None,
             output: Vec::new(),
             usage: None,
-            echo,
+            echo: SharedEcho(Arc::new(echo)),
         };
         Self { response, open: None, events: 0 }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use antiphon_core::{AnswerForm, ChatRequest, Message, Priority, Requester, Role, Tool, ToolChoice};
 use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -126,8 +127,8 @@ impl ResponseRequest {
             temperature: self.temperature,
             top_p: self.top_p,
             tool_choice: self.tool_choice.as_ref().map_or(json!("auto"), ResponseChoice::echo),
-            tools: self.tools.iter().flatten().map(ResponseTool::echo).collect(),
-            text: json!({ "format": format.map_or(json!({ "type": "text" }), TextFormat::echo) }),
+            tools: self.tools.iter().flatten().map(|tool| raw(&tool.echo())).collect::<Result<_, _>>()?,
+            text: raw(&json!({ "format": format.map_or(json!({ "type": "text" }), TextFormat::echo) }))?,
             metadata: metadata(self.metadata.clone().unwrap_or_default())?,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             truncation: "auto",
@@ -198,6 +199,12 @@ impl ResponseRequest {
         }
         Ok(())
     }
+}
+
+/// The value as text, which takes a tenth of the memory.
+fn raw(value: &Value) -> Result<Box<RawValue>, ApiError> {
+    to_raw_value(value)
+        .map_err(|error| ApiError::invalid(format!("a schema cannot be written as JSON: {error}")))
 }
 
 fn metadata(pairs: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {

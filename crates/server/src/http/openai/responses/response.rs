@@ -1,10 +1,12 @@
 //! The response as clients get it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use antiphon_core::{FinishReason, Usage};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A whole answer. Streams carry it at their beginning, still empty, and at their end.
@@ -19,11 +21,22 @@ pub(super) struct ResponseObject {
     pub(super) output: Vec<OutputItem>,
     pub(super) usage: Option<ResponseUsage>,
     #[serde(flatten)]
-    pub(super) echo: Echo,
+    #[schema(value_type = Echo)]
+    pub(super) echo: SharedEcho,
+}
+
+/// What a response repeats of its request, once for all events that carry the response: it may be as long as the request.
+#[derive(Clone, Debug)]
+pub(super) struct SharedEcho(pub(super) Arc<Echo>);
+
+impl Serialize for SharedEcho {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
 }
 
 /// What a response repeats of its request. What is not served is null or false whatever was asked.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Echo {
     pub(super) model: String,
     pub(super) instructions: Option<String>,
@@ -33,9 +46,9 @@ pub(super) struct Echo {
     #[schema(value_type = Object)]
     pub(super) tool_choice: Value,
     #[schema(value_type = Vec<Object>)]
-    pub(super) tools: Vec<Value>,
+    pub(super) tools: Vec<Box<RawValue>>,
     #[schema(value_type = Object)]
-    pub(super) text: Value,
+    pub(super) text: Box<RawValue>,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) parallel_tool_calls: bool,
     pub(super) truncation: &'static str,
@@ -47,7 +60,7 @@ pub(super) struct Echo {
 }
 
 /// No engine tells its thoughts.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct NoReasoning {
     effort: Option<String>,
     summary: Option<String>,
