@@ -1,4 +1,5 @@
-//! What programs send that people run beside a server: written down from their sources, at their defaults.
+//! What programs send that people run beside a server, at their defaults. Written by hand in their form, not recorded from their
+//! sockets: Home Assistant's after its source.
 
 use antiphon_server::settings::Settings;
 use serde_json::Value;

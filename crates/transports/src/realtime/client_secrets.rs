@@ -3,7 +3,7 @@
 //! Whoever makes one says for whom it is. A browser cannot be trusted to say so, because it holds nothing but the secret, and whoever has
 //! a secret could ask for anybody's memories by their name.
 
-use antiphon_core::{PersonId, Tool};
+use antiphon_core::PersonId;
 use antiphon_desk::{
     Entrant, SHORT_LIVED_PREFIX, ShortLivedGrant, ShortLivedTerms, Unauthorized, presented_key,
 };
@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::session::{Kind, Session};
 use super::session_update::SessionUpdate;
-use super::tool::FunctionTool;
 use crate::{Doors, Refusal};
 
 /// The header in which OpenAI's clients name the person for whom they speak.
@@ -41,13 +40,14 @@ impl Doors {
         let person = person_in(headers)?.filter(|_| entrant.may_name_a_person());
         let kind = if update.is_transcription() { Kind::Transcription } else { Kind::Realtime };
         let session = Session::new(kind, self.desk.engines.llm.card().model.to_owned(), &self.agent.session);
-        let session = session.updated(update).map_err(|invalid| {
+        let served = session.updated(update).and_then(|session| {
+            super::offer(&self.agent, &self.desk.engines).check(&session)?;
+            Ok(session)
+        });
+        let session = served.map_err(|invalid| {
             let at = invalid.param.map(|param| format!("{param}: ")).unwrap_or_default();
             Refusal::parameter("session", format!("{at}{}", invalid.message))
         })?;
-        let tools: Vec<Tool> = session.tools.iter().map(FunctionTool::to_tool).collect();
-        let held = self.desk.engines.llm.check_tools(&tools);
-        held.map_err(|error| Refusal::parameter("session", format!("session.tools: {error}")))?;
         let json = session.to_json(&antiphon_agent::ids::unique("sess_"));
         let text = serde_json::to_string(&session).unwrap_or_default();
         if text.len() > MAX_SESSION {

@@ -13,6 +13,7 @@ use super::invalid::Invalid;
 use super::media::Decoder;
 use super::server_event::EventWriter;
 use super::session::Session;
+use super::tool::FunctionTool;
 use crate::intake::Meter;
 use crate::socket::{NORMAL, Socket};
 
@@ -45,6 +46,13 @@ impl Offer {
     /// How a call with this session behaves.
     pub(super) fn config(&self, session: &Session) -> SessionConfig {
         session.config(&self.base, &self.voices, self.semantic)
+    }
+
+    /// Refuses a session that the engines cannot serve: nobody would learn of it before somebody speaks.
+    pub(super) fn check(&self, session: &Session) -> Result<(), Invalid> {
+        let tools: Vec<Tool> = session.tools.iter().map(FunctionTool::to_tool).collect();
+        self.check_language(session.language())?;
+        self.check_tools(&tools, "session.tools")
     }
 
     /// Refuses a language that speech recognition does not know: nobody would be understood.
@@ -136,11 +144,8 @@ impl RealtimeTransport {
             }
             ClientRequest::Update(update) => {
                 let session = self.session.updated(update)?;
+                self.offer.check(&session)?;
                 let config = self.offer.config(&session);
-                self.offer.check_language(session.language())?;
-                if session.tools != self.session.tools {
-                    self.offer.check_tools(&config.model.tools, "session.tools")?;
-                }
                 if session.audio.input.format != self.decoder.format() {
                     self.decoder = Decoder::new(session.audio.input.format);
                 }
@@ -261,16 +266,14 @@ mod tests {
         }
     }
 
+    /// What a server with these engines offers, which know English only.
+    fn picky(base: SessionConfig) -> Offer {
+        Offer { base, voices: Vec::new(), semantic: false, llm: Arc::new(Picky), only_language: Some("en") }
+    }
+
     #[test]
     fn a_language_that_nobody_would_understand_is_refused() {
-        let base = SessionConfig::default();
-        let offer = Offer {
-            base,
-            voices: Vec::new(),
-            semantic: false,
-            llm: Arc::new(Picky),
-            only_language: Some("en"),
-        };
+        let offer = picky(SessionConfig::default());
         for known in [None, Some("en"), Some("EN"), Some("en-US")] {
             assert_eq!(offer.check_language(known), Ok(()), "{known:?}");
         }
@@ -280,13 +283,7 @@ mod tests {
 
     #[test]
     fn tools_that_cannot_be_held_to_their_schemas_are_refused_by_name() {
-        let offer = Offer {
-            base: SessionConfig::default(),
-            voices: Vec::new(),
-            semantic: false,
-            llm: Arc::new(Picky),
-            only_language: None,
-        };
+        let offer = picky(SessionConfig::default());
         let tool = |kind: &str| Tool {
             name: "look_up".to_owned(),
             description: String::new(),
@@ -326,13 +323,7 @@ mod tests {
                 Box::pin(async {
                     let base = SessionConfig::default();
                     let session = Session::new(Kind::Realtime, "m".to_owned(), &base);
-                    let offer = Offer {
-                        base,
-                        voices: Vec::new(),
-                        semantic: false,
-                        llm: Arc::new(Picky),
-                        only_language: Some("en"),
-                    };
+                    let offer = picky(base);
                     Some(Box::new(RealtimeTransport::new(ws, Meter::default(), offer, session))
                         as Box<dyn Transport>)
                 })

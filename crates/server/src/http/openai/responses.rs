@@ -89,10 +89,8 @@ impl Answering {
         let first = stream::iter(self.progress.begin().into_iter().map(|event| event.sent()));
         let rest = stream::unfold(Some((self, answers)), |going_on| async move {
             let (mut answering, mut answers) = going_on?;
-            let (events, is_over) = match answers.next().await {
-                Some(delta) => answering.events(delta),
-                None => return None,
-            };
+            let ended = || Err(Error::internal("the language model ended without an answer"));
+            let (events, is_over) = answering.events(answers.next().await.unwrap_or_else(ended));
             Some((stream::iter(events), (!is_over).then_some((answering, answers))))
         });
         Ok(sse::response(first.chain(rest.flatten())))
@@ -111,7 +109,7 @@ impl Answering {
         (events.into_iter().map(|event| event.sent()).collect(), is_last)
     }
 
-    /// Clients refer to what the agent said by its number alone.
+    /// Some clients send the id alone of what the agent said.
     fn keep(&self) {
         for (id, text) in self.progress.said() {
             self.kept.keep(&self.requester, id, text);
