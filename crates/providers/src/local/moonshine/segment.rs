@@ -242,6 +242,7 @@ mod tests {
         segments.push(&vec![3_000; LONGEST]);
         segments.cut();
         segments.settle_cut("long".to_owned());
+        segments.push(&vec![20; TAIL]);
         let read = segments.rest().len();
         segments.read(read, "end".to_owned());
         segments.push(&vec![20; 16_000]);
