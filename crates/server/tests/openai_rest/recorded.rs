@@ -1,5 +1,5 @@
 //! What programs send that people run beside a server, at their defaults. Written by hand in their form, not recorded from their
-//! sockets: Home Assistant's after its source.
+//! sockets: those of Home Assistant, SillyTavern and AnythingLLM after their sources.
 
 use antiphon_server::settings::Settings;
 use serde_json::Value;
