@@ -20,14 +20,21 @@ if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 
   npm install --prefix $clients/node --silent --no-audit --no-fund --no-save node@22.21.0
 fi
 # Frameworks want other versions of the same packages than OpenAI's own library: each folder has its own.
-for folder in $clients $clients/frameworks $clients/schemathesis $clients/voice_agents; do
+for folder in $clients $clients/frameworks $clients/schemathesis $clients/voice_agents $clients/wyoming; do
   python=$folder/.venv/bin/python
   if ! $python -m pip --version >/dev/null 2>&1; then python3 -m venv $folder/.venv; fi
   if ! cmp -s $folder/requirements.txt $folder/.venv/installed; then
-    $python -m pip install --quiet --disable-pip-version-check -r $folder/requirements.txt
+    $python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r $folder/requirements.txt
     cp $folder/requirements.txt $folder/.venv/installed
   fi
 done
+# wyoming-openai asks for Python 3.12 because of type parameters (`def task[T](...)`), and Debian 12 has 3.11. They mean
+# nothing to a program that runs, so they are taken out.
+wyoming=$(echo $clients/wyoming/.venv/lib/python3*/site-packages/wyoming_openai)
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))' && ! grep -q '^from __future__' "$wyoming/handler.py"; then
+  sed -i -E '1i from __future__ import annotations
+s/^( *(async )?def \w+)\[[^]]*\]\(/\1(/' "$wyoming"/*.py
+fi
 if ! cmp -s $clients/package-lock.json $clients/node_modules/.installed; then
   (cd $clients && npm ci --silent --no-audit --no-fund)
   cp $clients/package-lock.json $clients/node_modules/.installed

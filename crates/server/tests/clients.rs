@@ -88,6 +88,11 @@ async fn voice_agents_are_served_at_their_defaults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_hears_and_speaks_through_wyoming_openai() {
+    run_python_in("wyoming").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_description_allows_or_forbids_is_answered_as_it_says() {
     run_python_in("schemathesis").await;
 }
