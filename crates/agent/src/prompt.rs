@@ -23,6 +23,7 @@ pub(crate) fn chat_request<'a>(
         model: config.model.name.clone(),
         tools: asked.tools.clone().unwrap_or_else(|| config.model.tools.clone()),
         tool_choice: asked.tool_choice.clone().unwrap_or_else(|| config.model.tool_choice.clone()),
+        single_call: asked.single_call.unwrap_or(config.model.single_call),
         temperature: asked.temperature.or(config.model.temperature),
         max_tokens: asked.max_tokens.or(config.model.max_tokens),
         ..ChatRequest::new(requester, messages)

@@ -131,6 +131,8 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
     /// Whether tools may, must or must not be called.
     pub tool_choice: ToolChoice,
+    /// Whether a reply calls one tool at most.
+    pub single_call: bool,
     /// The form of the answer, where it calls no tool.
     pub form: AnswerForm,
     /// 0 is greedy; `None` gives the engine's default.
@@ -173,6 +175,7 @@ impl ChatRequest {
             messages,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
+            single_call: false,
             form: AnswerForm::Text,
             temperature: None,
             top_p: None,

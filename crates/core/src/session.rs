@@ -35,6 +35,8 @@ pub struct ModelConfig {
     pub tools: Vec<Tool>,
     /// Whether it may, must or must not.
     pub tool_choice: ToolChoice,
+    /// Whether a reply calls one tool at most.
+    pub single_call: bool,
     /// Randomness of replies; `None` gives the engine's default.
     pub temperature: Option<f32>,
     /// The longest reply in tokens; `None` gives the engine's default.
@@ -101,6 +103,7 @@ impl Default for ModelConfig {
             name: None,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
+            single_call: false,
             temperature: None,
             max_tokens: None,
             patience: Duration::from_secs(2),
@@ -167,6 +170,8 @@ pub struct ReplyRequest {
     pub tools: Option<Vec<Tool>>,
     /// Instead of the session's.
     pub tool_choice: Option<ToolChoice>,
+    /// Instead of the session's.
+    pub single_call: Option<bool>,
     /// Instead of the session's.
     pub temperature: Option<f32>,
     /// Instead of the session's.

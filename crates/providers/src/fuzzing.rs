@@ -128,7 +128,7 @@ fn completion(body: &[u8], dialect: impl Dialect) -> Vec<Result<ChatDelta>> {
     let header = (HeaderName::from_static("content-type"), HeaderValue::from_static("text/event-stream"));
     let answer = Answer { status: 200, headers: vec![header], body };
     let mut pieces: Vec<_> =
-        block_on(chat::read(remote, answer.response(), dialect).collect()).unwrap_or_default();
+        block_on(chat::read(remote, answer.response(), false, dialect).collect()).unwrap_or_default();
     for piece in &mut pieces {
         if let Ok(ChatDelta::ToolCall { id: Some(id), .. }) = piece {
             id.clear();

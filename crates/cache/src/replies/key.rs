@@ -47,6 +47,7 @@ impl Situation<'_> {
         key.add(number(request.temperature)).add(number(request.top_p));
         key.add(request.max_tokens.map_or([0xFF; 4], u32::to_le_bytes));
         key.add(request.seed.map_or([0xFF; 8], u64::to_le_bytes)).add(format!("{:?}", request.tool_choice));
+        key.add([u8::from(request.single_call)]);
         key.add(format!("{:?}", request.form)).add(request.stop.len().to_le_bytes());
         for text in &request.stop {
             key.add(text);

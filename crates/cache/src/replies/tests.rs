@@ -182,6 +182,7 @@ async fn whatever_the_answer_depends_on_makes_a_difference() {
         with(&|r| r.stop = vec!["x".into()]),
         with(&|r| r.tools = vec![tool.clone()]),
         with(&|r| r.tool_choice = antiphon_core::ToolChoice::None),
+        with(&|r| r.single_call = true),
         with(&|r| r.requester.tenant = "b".into()),
         with(&|r| r.reuse.as_mut().unwrap().person = PersonId::parse("ada")),
         with(&|r| r.reuse.as_mut().unwrap().person = PersonId::parse("bob")),

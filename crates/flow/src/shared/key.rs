@@ -30,6 +30,7 @@ impl PartialEq for Key {
             messages,
             tools,
             tool_choice,
+            single_call,
             form,
             temperature,
             top_p,
@@ -46,6 +47,7 @@ impl PartialEq for Key {
             && *messages == them.messages
             && *tools == them.tools
             && *tool_choice == them.tool_choice
+            && *single_call == them.single_call
             && *form == them.form
             && bits(*temperature) == bits(them.temperature)
             && bits(*top_p) == bits(them.top_p)

@@ -100,6 +100,7 @@ async fn only_the_same_and_repeatable_is_shared() {
         ChatRequest { top_p: Some(0.5), ..base.clone() },
         ChatRequest { max_tokens: Some(5), ..base.clone() },
         ChatRequest { seed: Some(1), temperature: Some(0.7), ..base.clone() },
+        ChatRequest { single_call: true, ..base.clone() },
         ask("b"),
     ];
     held.extend(others.clone().map(|request| shared.chat(request)));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_core::trace::TraceContext;
-use antiphon_core::{BoxStream, ChatDelta, FinishReason, Result, Stream, Usage};
+use antiphon_core::{BoxStream, ChatDelta, ChatRequest, FinishReason, Result, Stream, Usage};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::RngCore;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -36,38 +36,38 @@ pub(crate) trait Dialect: Send + 'static {
     fn read(&mut self, remote: &Remote, event: &ServerEvent) -> Result<Chunk>;
 }
 
-/// Adds the trace context to a request.
-pub(crate) fn traced(request: RequestBuilder, trace: Option<TraceContext>) -> RequestBuilder {
-    match trace {
-        Some(trace) => request.header(TraceContext::HEADER, trace.to_string()),
-        None => request,
-    }
-}
-
 /// A random id for a tool call whose vendor sends none.
 pub(crate) fn call_id() -> String {
     format!("call_{:016x}", rand::rng().next_u64())
 }
 
-/// The deltas of the completion that `request` asks for, ending with exactly one `Done` or an error.
+/// The deltas of the completion that `asked` and its HTTP form `post` ask for, ending with exactly one `Done` or an error.
 pub(crate) fn completion(
     remote: &Remote,
-    request: RequestBuilder,
+    post: RequestBuilder,
+    asked: &ChatRequest,
     dialect: impl Dialect,
 ) -> BoxStream<'static, Result<ChatDelta>> {
     let remote = remote.clone();
+    let single_call = asked.single_call;
+    let post = match asked.trace {
+        Some(trace) => post.header(TraceContext::HEADER, trace.to_string()),
+        None => post,
+    };
     stream::once(async move {
-        let response = remote.send(request).await?;
-        Ok(read(remote, response, dialect))
+        let response = remote.send(post).await?;
+        Ok(read(remote, response, single_call, dialect))
     })
     .try_flatten()
     .boxed()
 }
 
-/// The deltas of a completion whose answer has begun.
+/// The deltas of a completion whose answer has begun. With `single_call` all calls but the first are left out: some
+/// vendors cannot be told so, and some servers do not keep to it.
 pub(crate) fn read(
     remote: Remote,
     response: Response,
+    single_call: bool,
     dialect: impl Dialect,
 ) -> impl Stream<Item = Result<ChatDelta>> {
     let reading = Reading {
@@ -76,7 +76,8 @@ pub(crate) fn read(
         remote,
         dialect,
         ready: VecDeque::new(),
-        called: false,
+        single_call,
+        called: None,
         finish: None,
         usage: Usage::default(),
         over: false,
@@ -107,8 +108,9 @@ struct Reading<D> {
     strange: Option<String>,
     /// Deltas that were read but not returned yet.
     ready: VecDeque<ChatDelta>,
-    /// Whether tools were called.
-    called: bool,
+    single_call: bool,
+    /// The number of the first tool call.
+    called: Option<usize>,
     finish: Option<FinishReason>,
     usage: Usage,
     over: bool,
@@ -151,8 +153,17 @@ impl<D: Dialect> Reading<D> {
     }
 
     fn take(&mut self, chunk: Chunk) {
-        self.called |= chunk.deltas.iter().any(|delta| matches!(delta, ChatDelta::ToolCall { .. }));
-        self.ready.extend(chunk.deltas);
+        for delta in chunk.deltas {
+            let is_left_out = match delta {
+                ChatDelta::ToolCall { index, .. } => {
+                    *self.called.get_or_insert(index) != index && self.single_call
+                }
+                _ => false,
+            };
+            if !is_left_out {
+                self.ready.push_back(delta);
+            }
+        }
         self.finish = chunk.finish.or(self.finish);
         self.usage = chunk.usage.unwrap_or(self.usage);
         self.over |= chunk.last;
@@ -161,7 +172,7 @@ impl<D: Dialect> Reading<D> {
     fn done(&self) -> ChatDelta {
         let finish = match self.finish.unwrap_or(FinishReason::Stop) {
             // Gemini and some servers with OpenAI's API say "stop" after tool calls.
-            FinishReason::Stop if self.called => FinishReason::ToolCalls,
+            FinishReason::Stop if self.called.is_some() => FinishReason::ToolCalls,
             finish => finish,
         };
         ChatDelta::Done { finish, usage: self.usage }

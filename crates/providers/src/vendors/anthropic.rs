@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, RateLimits, Result};
 
-use crate::remote::chat::{completion, traced};
+use crate::remote::chat::completion;
 use crate::remote::{ApiKey, Bounds, Remote};
 
 /// The version of the API.
@@ -85,7 +85,7 @@ impl Llm for AnthropicChat {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let body = request::body(&self.options, &request);
-        let post = traced(self.remote.post("/messages").json(&body), request.trace);
-        completion(&self.remote, post, events::Messages::default())
+        let post = self.remote.post("/messages").json(&body);
+        completion(&self.remote, post, &request, events::Messages::default())
     }
 }

@@ -13,7 +13,7 @@ use antiphon_core::settings::Check;
 use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, RateLimits, Result};
 use futures_util::{StreamExt, stream};
 
-use crate::remote::chat::{completion, traced};
+use crate::remote::chat::completion;
 use crate::remote::{ApiKey, Bounds, Remote};
 use signatures::Signatures;
 
@@ -95,8 +95,8 @@ impl GeminiChat {
         let model = self.remote.in_path(request.model.as_deref().unwrap_or(&self.options.model))?;
         let body = request::body(&self.options, model, request, &self.signatures);
         let path = format!("/models/{model}:streamGenerateContent?alt=sse");
-        let post = traced(self.remote.post(&path).json(&body), request.trace);
-        Ok(completion(&self.remote, post, events::Contents::new(Arc::clone(&self.signatures))))
+        let post = self.remote.post(&path).json(&body);
+        Ok(completion(&self.remote, post, request, events::Contents::new(Arc::clone(&self.signatures))))
     }
 }
 

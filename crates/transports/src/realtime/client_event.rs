@@ -101,6 +101,7 @@ struct ResponseOptions {
     audio: Option<ResponseAudio>,
     tools: Option<Vec<FunctionTool>>,
     tool_choice: Option<FunctionChoice>,
+    parallel_tool_calls: Option<bool>,
     max_output_tokens: Option<MaxTokens>,
 }
 
@@ -196,6 +197,7 @@ fn create_response(event: ResponseCreate, context: &EventContext<'_>) -> Result<
         voice: voice.and_then(|voice| super::session::known_voice(&voice, context.voices)),
         tools: response.tools.map(|tools| tools.iter().map(FunctionTool::to_tool).collect()),
         tool_choice: response.tool_choice.map(Into::into),
+        single_call: response.parallel_tool_calls.map(|parallel| !parallel),
         temperature: None,
         max_tokens: response.max_output_tokens.and_then(MaxTokens::limit),
         metadata,

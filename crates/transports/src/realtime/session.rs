@@ -339,6 +339,7 @@ impl Session {
                 name: base.model.name.clone(),
                 tools: self.tools.iter().map(FunctionTool::to_tool).collect(),
                 tool_choice: self.tool_choice.clone().into(),
+                single_call: self.parallel_tool_calls == Some(false),
                 temperature: base.model.temperature,
                 max_tokens: self.max_output_tokens.limit().or(base.model.max_tokens),
                 patience: base.model.patience,

@@ -28,7 +28,7 @@ pub(super) fn body(options: &AnthropicOptions, request: &ChatRequest) -> Value {
     set("messages", messages(&conversation));
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
-        set("tool_choice", tool_choice(&request.tool_choice));
+        set("tool_choice", tool_choice(request));
     }
     // Some models refuse a request with both.
     match (request.temperature, request.top_p) {
@@ -77,11 +77,15 @@ fn tool(tool: &Tool) -> Value {
     json!({ "name": tool.name, "description": tool.description, "input_schema": schema })
 }
 
-fn tool_choice(choice: &ToolChoice) -> Value {
-    match choice {
+fn tool_choice(request: &ChatRequest) -> Value {
+    let mut choice = match &request.tool_choice {
         ToolChoice::Auto => json!({ "type": "auto" }),
         ToolChoice::None => json!({ "type": "none" }),
         ToolChoice::Required => json!({ "type": "any" }),
         ToolChoice::Function(name) => json!({ "type": "tool", "name": name }),
+    };
+    if request.single_call && request.tool_choice != ToolChoice::None {
+        choice["disable_parallel_tool_use"] = json!(true);
     }
+    choice
 }

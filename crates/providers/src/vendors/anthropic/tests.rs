@@ -204,6 +204,7 @@ fn a_conversation_is_put_as_anthropic_wants_it() {
     let request = ChatRequest {
         tools: vec![tool],
         tool_choice: ToolChoice::Required,
+        single_call: true,
         temperature: Some(1.5),
         top_p: Some(0.9),
         stop: vec!["\n".into(), "END".into()],
@@ -224,7 +225,7 @@ fn a_conversation_is_put_as_anthropic_wants_it() {
             { "role": "assistant", "content": [text("It is")] },
         ],
         "tools": [{ "name": "f", "description": "Does.", "input_schema": { "type": "object" } }],
-        "tool_choice": { "type": "any" },
+        "tool_choice": { "type": "any", "disable_parallel_tool_use": true },
     });
     assert_eq!(body(&request), wanted);
 }

@@ -12,7 +12,7 @@ use antiphon_core::{BoxStream, ChatDelta, ChatRequest, Llm, LlmCard, RateLimits,
 use futures_util::{StreamExt, stream};
 
 use super::server::{Auth, Vendor, with_key};
-use crate::remote::chat::{completion, traced};
+use crate::remote::chat::completion;
 use crate::remote::{ApiKey, Bounds, Remote};
 
 /// The values of `reasoning_effort` that OpenAI takes; only Groq takes `default`.
@@ -106,8 +106,8 @@ impl OpenAiChat {
             None => "/chat/completions".to_owned(),
         };
         let body = wire::request(model, request, &self.style);
-        let post = traced(self.remote.post(&self.versioned(&path)).json(&body), request.trace);
-        Ok(completion(&self.remote, post, wire::Completions::default()))
+        let post = self.remote.post(&self.versioned(&path)).json(&body);
+        Ok(completion(&self.remote, post, request, wire::Completions::default()))
     }
 }
 

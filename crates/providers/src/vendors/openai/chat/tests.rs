@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use antiphon_core::{ErrorKind, FinishReason, Message, RateLimit, Requester, Role, Tool, Usage, lock};
+use futures_util::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -155,6 +156,7 @@ fn a_request_says_everything() {
         tools: vec![tool],
         temperature: Some(0.5),
         seed: Some(7),
+        single_call: true,
         stop: vec!["x".into()],
         ..ChatRequest::new(Requester::local(), messages)
     };
@@ -169,6 +171,26 @@ fn a_request_says_everything() {
         (&body["tool_choice"], &body["stream_options"]["include_usage"]),
         (&json!("auto"), &json!(true))
     );
+    assert_eq!(body["parallel_tool_calls"], json!(false));
+}
+
+#[tokio::test]
+async fn a_server_that_calls_several_tools_all_the_same_is_cut_down_to_one() {
+    let piece = |index: usize, id: &str, arguments: &str| {
+        let function = json!({ "name": "f", "arguments": arguments });
+        let call = json!({ "index": index, "id": id, "function": function });
+        json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] }).to_string()
+    };
+    let (first, second) = (piece(0, "a", "{}"), piece(1, "b", "{}"));
+    let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
+    let server = Server::sending(data_events(&[&first, &second, end, "[DONE]"])).await;
+    let question = ChatRequest {
+        single_call: true,
+        ..ChatRequest::new(Requester::local(), vec![Message::new(Role::User, "hi")])
+    };
+    let got: Result<Vec<ChatDelta>> = chat(&server).chat(question).try_collect().await;
+    let done = ChatDelta::Done { finish: FinishReason::ToolCalls, usage: Usage::default() };
+    assert_eq!(got.expect("works"), [call(0, Some("a"), Some("f"), "{}"), done]);
 }
 
 #[tokio::test]

@@ -45,6 +45,9 @@ pub(super) fn request(model: &str, request: &ChatRequest, style: &Style) -> Valu
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
         set("tool_choice", tool_choice(&request.tool_choice));
+        if request.single_call {
+            set("parallel_tool_calls", json!(false));
+        }
     }
     if let Some(form) = response_format(&request.form) {
         set("response_format", form);

@@ -35,6 +35,8 @@ pub(in super::super) struct ChatBody {
     seed: Option<i64>,
     /// How many answers are made. Only 1 is possible.
     n: Option<u32>,
+    /// Whether an answer may call several tools. The embedded model calls one at a time.
+    parallel_tool_calls: Option<bool>,
     /// The form of the answer: text, a JSON object or JSON that is valid by a schema.
     response_format: Option<ResponseFormat>,
     /// Whether probabilities are sent. Only false is possible.
@@ -183,6 +185,7 @@ impl ChatBody {
             model: self.model,
             messages: messages.collect::<Result<_, _>>()?,
             tool_choice: choice(self.tool_choice, &tools)?,
+            single_call: self.parallel_tool_calls == Some(false),
             form: self.response_format.map_or(Ok(AnswerForm::Text), ResponseFormat::into_core)?,
             tools,
             temperature: asked::temperature(self.temperature)?,
@@ -401,10 +404,10 @@ mod tests {
         let choice = json!({"type": "function", "function": {"name": "clock"}});
         let request = request(user(&json!({
             "tools": tools, "tool_choice": choice, "temperature": 0, "top_p": 0.5, "max_tokens": 5,
-            "stop": "END", "seed": -1, "unknown": true,
+            "stop": "END", "seed": -1, "parallel_tool_calls": false, "unknown": true,
         })))
         .unwrap();
-        assert_eq!(request.tool_choice, ToolChoice::Function("clock".into()));
+        assert_eq!((request.tool_choice, request.single_call), (ToolChoice::Function("clock".into()), true));
         assert_eq!((request.temperature, request.top_p), (Some(0.0), Some(0.5)));
         assert_eq!((request.max_tokens, request.seed), (Some(5), Some(u64::MAX)));
         assert_eq!(request.stop, ["END"]);

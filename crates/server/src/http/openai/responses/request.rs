@@ -37,7 +37,7 @@ pub(in super::super) struct ResponseRequest {
     /// Nucleus sampling, from 0 to 1.
     top_p: Option<f32>,
     max_output_tokens: Option<u32>,
-    /// Whether several tools may be called in one answer. It depends on the model.
+    /// Whether an answer may call several tools. The embedded model calls one at a time.
     parallel_tool_calls: Option<bool>,
     /// Repeated in the response: up to 16 pairs.
     metadata: Option<BTreeMap<String, String>>,
@@ -164,6 +164,7 @@ impl ResponseRequest {
             model: self.model,
             messages: instructions.into_iter().chain(conversation).collect(),
             tool_choice: asked::tool_choice(choice, &tools)?,
+            single_call: self.parallel_tool_calls == Some(false),
             form: format.map_or(Ok(AnswerForm::Text), TextFormat::into_core)?,
             tools,
             temperature: asked::temperature(self.temperature)?,
@@ -355,13 +356,13 @@ mod tests {
                 "input": "hi", "temperature": 0, "top_p": 0.5, "max_output_tokens": 5, "store": true,
                 "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"},
                 "tools": [{"type": "function", "name": "clock", "parameters": null, "strict": true}],
-                "tool_choice": {"type": "function", "name": "clock"},
+                "tool_choice": {"type": "function", "name": "clock"}, "parallel_tool_calls": false,
                 "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
             }),
             &SaidLately::default(),
         )
         .expect("served");
-        assert_eq!(request.tool_choice, ToolChoice::Function("clock".into()));
+        assert_eq!((request.tool_choice, request.single_call), (ToolChoice::Function("clock".into()), true));
         assert_eq!(request.tools[0].parameters, json!({}));
         assert_eq!((request.temperature, request.top_p, request.max_tokens), (Some(0.0), Some(0.5), Some(5)));
         let (name, schema) = ("n".to_owned(), json!({"type": "object"}));
