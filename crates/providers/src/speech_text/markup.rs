@@ -80,7 +80,7 @@ fn inline(line: &str) -> String {
                 out.push_str("**");
                 rest = &rest[1..];
             }
-            '*' if is_star(&out, rest) => out.push('*'),
+            '*' if is_keyed(&out, rest) || is_star(&out, rest) => out.push('*'),
             '*' | '`' | '\u{200d}' | '\u{fe0f}' | '“' | '”' | '«' | '»' => {}
             // Two of them strike words through, one means "about".
             '~' if rest.starts_with('~') => rest = &rest[1..],
@@ -128,6 +128,15 @@ fn is_star(before: &str, after: &str) -> bool {
             single || (operand(last) && (operand(next) || word(next))) || (word(last) && operand(next))
         }
     }
+}
+
+/// Whether the asterisk is a key of a code that ends with the pound key: `*#06#`, `**21*112#`.
+fn is_keyed(before: &str, after: &str) -> bool {
+    let key = |c: char| c.is_ascii_digit() || "*#".contains(c);
+    let pressed = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let keys = after.trim_start_matches(key);
+    let pressing = &after[..after.len() - keys.len()];
+    pressed.chars().all(key) && pressing.ends_with('#') && !keys.starts_with(char::is_alphanumeric)
 }
 
 /// Whether two asterisks are the sign of a power: "2**3".

@@ -32,6 +32,8 @@ static SHORT: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Codes of services that are dialled behind the star key.
 static STARRED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\*(?<number>\d{2,4})\b"));
+/// Codes by which a telephone sets its services (3GPP TS 22.030, section 6.5.2): from a star or pound key to a pound key.
+static KEYED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[*#]{1,2}\d{2,3}(?:\*\d{0,15}){0,4}#"));
 /// Numbers of cards, books (ISBN) and social insurances.
 static GROUPED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -59,9 +61,11 @@ pub(super) fn say(text: String) -> String {
         let range = around.counts_things() || touches_number(around);
         (!range).then(|| grouped(&found[0]))
     });
+    let text = replace_in_context(text, &KEYED, |found, around| {
+        (!touches_word(around)).then(|| found[0].chars().map(key).collect::<Vec<_>>().join(" "))
+    });
     let text = replace_in_context(text, &STARRED, |found, around| {
-        let key = around.char_before().is_none_or(|c| !c.is_alphanumeric() && c != ')');
-        key.then(|| format!("*{}", digits(group(found, "number"))))
+        (!touches_word(around)).then(|| format!("*{}", digits(group(found, "number"))))
     });
     replace_in_context(text, &SHORT, short)
 }
@@ -96,6 +100,20 @@ fn american(found: &Captures<'_>, around: Around<'_>) -> Option<String> {
     };
     let (first, second) = (digits(group(found, "first")), digits(group(found, "second")));
     Some(format!("{plus}{country}{code}, {first}, {second}{extension}"))
+}
+
+/// What a key of a telephone is called.
+fn key(key: char) -> String {
+    match key {
+        '*' => "star".to_owned(),
+        '#' => "pound".to_owned(),
+        digit => digits(&digit.to_string()),
+    }
+}
+
+/// Whether the match goes on a word or a calculation.
+fn touches_word(around: Around<'_>) -> bool {
+    around.char_before().is_some_and(|c| c.is_alphanumeric() || c == ')')
 }
 
 /// Whether the match is a part of a longer number.
@@ -151,6 +169,7 @@ mod tests {
             ("1-800-FLOWERS", "one eight hundred, FLOWERS"),
             ("Call 911 or dial 112!", "Call nine one one or dial one one two!"),
             ("*67 or 2*67", "*six seven or 2*67"),
+            ("*#06# or **21*112#", "star pound zero six pound or star star two one star one one two pound"),
             ("911 pages, $911, 112 is even", "911 pages, $911, 112 is even"),
             ("500-1000 words", "500-1000 words"),
             ("ISBN 0-306-40615-2", "ISBN zero, three zero six, four zero six one five, two"),
