@@ -24,16 +24,22 @@ for folder in $clients $clients/frameworks $clients/schemathesis $clients/voice_
   python=$folder/.venv/bin/python
   if ! $python -m pip --version >/dev/null 2>&1; then python3 -m venv $folder/.venv; fi
   if ! cmp -s $folder/requirements.txt $folder/.venv/installed; then
-    $python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r $folder/requirements.txt
+    $python -m pip install --quiet --disable-pip-version-check -r $folder/requirements.txt
     cp $folder/requirements.txt $folder/.venv/installed
   fi
 done
 # wyoming-openai asks for Python 3.12 because of type parameters (`def task[T](...)`), and Debian 12 has 3.11. They mean
-# nothing to a program that runs, so they are taken out.
-wyoming=$(echo $clients/wyoming/.venv/lib/python3*/site-packages/wyoming_openai)
-if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))' && ! grep -q '^from __future__' "$wyoming/handler.py"; then
-  sed -i -E '1i from __future__ import annotations
-s/^( *(async )?def \w+)\[[^]]*\]\(/\1(/' "$wyoming"/*.py
+# nothing to a program that runs, so they are taken out. What it needs itself stands in requirements.txt and is installed
+# above, because `--ignore-requires-python` would also choose versions of these that do not run here.
+wyoming=$clients/wyoming/.venv
+package=wyoming-openai==0.8.0
+if [ "$(cat $wyoming/adapted 2>/dev/null)" != $package ]; then
+  $wyoming/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python $package
+  if ! $wyoming/bin/python -c 'import wyoming_openai' 2>/dev/null; then
+    sed -i -E '1i from __future__ import annotations
+s/^( *(async )?def \w+)\[[^]]*\]\(/\1(/' $wyoming/lib/python3*/site-packages/wyoming_openai/*.py
+  fi
+  echo $package >$wyoming/adapted
 fi
 if ! cmp -s $clients/package-lock.json $clients/node_modules/.installed; then
   (cd $clients && npm ci --silent --no-audit --no-fund)
