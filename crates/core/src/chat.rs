@@ -131,7 +131,7 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
     /// Whether tools may, must or must not be called.
     pub tool_choice: ToolChoice,
-    /// Whether a reply calls one tool at most.
+    /// Whether a reply calls one tool at most: the opposite of OpenAI's `parallel_tool_calls`.
     pub single_call: bool,
     /// The form of the answer, where it calls no tool.
     pub form: AnswerForm,

@@ -35,7 +35,7 @@ pub struct ModelConfig {
     pub tools: Vec<Tool>,
     /// Whether it may, must or must not.
     pub tool_choice: ToolChoice,
-    /// Whether a reply calls one tool at most.
+    /// Whether a reply calls one tool at most: the opposite of OpenAI's `parallel_tool_calls`.
     pub single_call: bool,
     /// Randomness of replies; `None` gives the engine's default.
     pub temperature: Option<f32>,

@@ -45,12 +45,13 @@ class Proxy:
             "--stt-models", "whole", "--stt-streaming-models", "streamed", "--stt-realtime-models", "live",
             "--tts-models", "tts-1", "--tts-realtime-models", "gpt-realtime", "--tts-voices", "alloy",
         )  # fmt: skip
-        while True:
+        while self.process.returncode is None:
             try:
                 async with self.client():
                     return self
             except OSError:
                 await asyncio.sleep(0.1)
+        check("wyoming-openai: starts", False, self.process.returncode)
 
     async def __aexit__(self, *_):
         self.process.kill()

@@ -108,6 +108,7 @@ struct Reading<D> {
     strange: Option<String>,
     /// Deltas that were read but not returned yet.
     ready: VecDeque<ChatDelta>,
+    /// Whether all tool calls but the first are left out.
     single_call: bool,
     /// The number of the first tool call.
     called: Option<usize>,

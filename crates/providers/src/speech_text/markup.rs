@@ -4,6 +4,8 @@
 /// end for each of them. Longer ones do not work in every browser.
 const LONGEST_ADDRESS: usize = 2_000;
 
+/// The most characters of a code that is typed on a telephone's keys: two keys, a service of three digits and two numbers.
+const LONGEST_CODE: usize = 40;
 /// How the names of months begin, behind which a date goes on to another one.
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -130,13 +132,16 @@ fn is_star(before: &str, after: &str) -> bool {
     }
 }
 
-/// Whether the asterisk is a key of a code that ends with the pound key: `*#06#`, `**21*112#`.
+/// Whether the asterisk is a key of a code that ends with the pound key: `*#06#`, `**21*112#`. Only as many characters are
+/// looked at as a code can have, so that a line of nothing but asterisks is read once.
 fn is_keyed(before: &str, after: &str) -> bool {
-    let key = |c: char| c.is_ascii_digit() || "*#".contains(c);
-    let pressed = before.rsplit(char::is_whitespace).next().unwrap_or_default();
-    let keys = after.trim_start_matches(key);
-    let pressing = &after[..after.len() - keys.len()];
-    pressed.chars().all(key) && pressing.ends_with('#') && !keys.starts_with(char::is_alphanumeric)
+    let is_key = |c: &char| c.is_ascii_digit() || "*#".contains(*c);
+    let pressed = before.chars().rev().take(LONGEST_CODE).take_while(|c| !c.is_whitespace());
+    let mut rest = after.chars().take(LONGEST_CODE).skip_while(is_key);
+    let last = after.chars().take(LONGEST_CODE).take_while(is_key).last();
+    pressed.into_iter().all(|c| is_key(&c))
+        && last == Some('#')
+        && !rest.next().is_some_and(char::is_alphanumeric)
 }
 
 /// Whether two asterisks are the sign of a power: "2**3".
@@ -230,7 +235,7 @@ mod tests {
 
     #[test]
     fn unfinished_markup_is_read_once() {
-        for part in ["[", "[](", "<a", "*1", "&", "![", "~"] {
+        for part in ["[", "[](", "<a", "*", "*1", "*1#", "&", "![", "~"] {
             assert!(strip(&part.repeat(20_000)).len() <= part.len() * 20_000);
         }
     }

@@ -25,6 +25,7 @@ mod profile;
 mod program;
 mod realtime_call;
 mod resilience;
+mod single_call;
 mod special_tokens;
 mod thoughts;
 mod tool_schemas;
