@@ -37,6 +37,9 @@ pub(super) struct Segments {
     text: String,
     read: usize,
     loudness: Loudness,
+    /// How much of the open stretch was judged. Pieces are judged when they are whole, and none behind a cut before it, so that the
+    /// text does not depend on the portions in which the audio comes.
+    judged: usize,
     /// Where the last piece of the open stretch that is louder than silence ends.
     loud: usize,
     /// Where the last piece of the open stretch ends that is no digital silence: quiet speech may be in it.
@@ -45,35 +48,53 @@ pub(super) struct Segments {
 
 impl Segments {
     pub(super) fn push(&mut self, samples: &[i16]) {
-        for piece in samples.chunks(JUDGED) {
-            self.open.extend_from_slice(piece);
+        self.open.extend_from_slice(samples);
+        self.judge();
+    }
+
+    /// Judges the pieces that are whole, until the stretch must be cut.
+    fn judge(&mut self) {
+        while !self.is_full()
+            && let Some(piece) = self.open.get(self.judged..self.judged + JUDGED)
+        {
+            let before = self.judged;
+            self.judged += JUDGED;
             if self.loudness.is_loud(piece) {
-                self.loud = self.open.len();
+                self.loud = self.judged;
             }
             if !is_digital_silence(piece) {
-                self.sound = self.open.len();
-            } else if self.sound == 0 {
-                self.leave_out_silence();
+                if self.sound == 0 {
+                    self.leave_out_silence(before);
+                }
+                self.sound = self.judged;
             }
+        }
+        if self.sound == 0 {
+            self.leave_out_silence(self.judged);
         }
     }
 
     /// Leaves out what is silent long before the first sound: the model invents words for it.
-    fn leave_out_silence(&mut self) {
-        let long = self.open.len().saturating_sub(HEAD);
-        if long > 0 && self.read == 0 {
-            self.settled_samples += long;
-            self.open.drain(..long);
+    fn leave_out_silence(&mut self, silent: usize) {
+        self.leave_out(silent.saturating_sub(HEAD));
+    }
+
+    /// Takes samples from the front of the open stretch.
+    fn leave_out(&mut self, samples: usize) {
+        self.settled_samples += samples;
+        self.open.drain(..samples);
+        for place in [&mut self.judged, &mut self.loud, &mut self.sound] {
+            *place = place.saturating_sub(samples);
         }
     }
 
     /// Whether the open stretch must be cut before more audio is taken.
     pub(super) fn is_full(&self) -> bool {
-        self.open.len() >= LONGEST || self.has_paused()
+        self.sound > 0 && (self.judged >= LONGEST || self.has_paused())
     }
 
     fn has_paused(&self) -> bool {
-        self.sound > 0 && self.open.len() >= self.sound + PAUSE
+        self.sound > 0 && self.judged >= self.sound + PAUSE
     }
 
     /// The part of the open stretch to be cut off: up to a long pause, or up to the quietest place.
@@ -101,21 +122,13 @@ impl Segments {
 
     fn settle(&mut self, samples: usize, text: String) {
         let start_s = self.settled_samples as f32 / 16_000.0;
-        self.settled_samples += samples;
+        self.leave_out(samples);
         if !text.is_empty() {
             self.settled.push(Segment { start_s, end_s: self.settled_samples as f32 / 16_000.0, text });
         }
-        self.open.drain(..samples);
-        self.loud = self.loud.saturating_sub(samples);
         self.text.clear();
         self.read = 0;
-        self.sound = self.sound.saturating_sub(samples);
-        let silent = self.open.chunks(JUDGED).take_while(|piece| is_digital_silence(piece)).count() * JUDGED;
-        let long = silent.min(self.open.len()).saturating_sub(HEAD);
-        self.settled_samples += long;
-        self.open.drain(..long);
-        self.loud = self.loud.saturating_sub(long);
-        self.sound = self.sound.saturating_sub(long);
+        self.judge();
     }
 
     /// The open stretch, without the silence at its end.
@@ -234,6 +247,39 @@ mod tests {
         let times: Vec<_> = segments.list().iter().map(|segment| (segment.start_s, segment.end_s)).collect();
         assert_eq!(times, [(59.5, 61.1), (122.5, 124.1)]);
         assert_eq!((segments.text(), segments.total_ms()), ("word another".to_owned(), 126_000));
+    }
+
+    /// The lengths of the clips that audio is cut into when it comes in such portions.
+    fn clips(audio: &[i16], portion: usize) -> Vec<usize> {
+        let mut segments = Segments::default();
+        let mut clips = Vec::new();
+        for portion in audio.chunks(portion) {
+            segments.push(portion);
+            while segments.is_full() {
+                clips.push(segments.cut().len());
+                segments.settle_cut("text".to_owned());
+            }
+        }
+        clips.push(segments.rest().len());
+        clips
+    }
+
+    #[test]
+    fn the_portions_in_which_audio_comes_do_not_matter() {
+        let speech = |samples: usize| (0..samples).map(|at| (at % 641 * 9) as i16);
+        let silence = |samples: usize| std::iter::repeat_n(0, samples);
+        let audio: Vec<i16> = silence(50_123)
+            .chain(speech(31_007))
+            .chain(silence(33_333))
+            .chain(speech(300_100))
+            .chain(silence(70_001))
+            .chain(speech(12_345))
+            .collect();
+        let expected = clips(&audio, audio.len());
+        assert_eq!(expected.len(), 4, "{expected:?}");
+        for portion in [1, 160, 512, 999, 1_600, 32_000, 200_000] {
+            assert_eq!(clips(&audio, portion), expected, "in portions of {portion} samples");
+        }
     }
 
     #[test]
