@@ -1,11 +1,11 @@
 //! What other people's calls feel of one client: `cargo bench -p antiphon-server --bench fairness
-//! [-- TURNS] [--clients 1,10,100] [--server PROGRAM]`.
+//! [-- TURNS] [--clients 1,10,100] [--load NAME] [--server PROGRAM]`.
 //!
 //! Four people talk to the server in real time over the talk page's WebSocket, with recorded sentences and embedded models, and
 //! each takes a few turns: alone, then beside each kind of load from so many clients. A turn lasts from the last sample of
 //! speech until the first audio of the reply; the median of each of its stages, as the server reports them, shows where the time went.
 //! Then each load runs without calls, to show that nothing was taken from it where it disturbs nobody. Clients and server share the
-//! machine. `--server` measures another build.
+//! machine. `--load` takes a part of a load's name and leaves the others out; `--server` measures another build.
 
 mod loads;
 #[path = "../support/people.rs"]
@@ -46,6 +46,7 @@ const ALONE: Duration = Duration::from_secs(20);
 struct Options {
     turns: usize,
     clients: Vec<usize>,
+    loads: Vec<Load>,
     program: String,
 }
 
@@ -66,9 +67,11 @@ fn options() -> Options {
         arguments.get(at + 1).cloned()
     };
     let clients = after("--clients").map(|list| list.split(',').filter_map(|n| n.parse().ok()).collect());
+    let load = after("--load").unwrap_or_default().to_lowercase();
     Options {
         turns: arguments.first().and_then(|turns| turns.parse().ok()).unwrap_or(TURNS),
         clients: clients.unwrap_or_else(|| CLIENTS.to_vec()),
+        loads: Load::ALL.into_iter().filter(|l| l.name().to_lowercase().contains(&load)).collect(),
         program: after("--server").unwrap_or_else(|| env!("CARGO_BIN_EXE_antiphon").to_owned()),
     }
 }
@@ -88,7 +91,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     // The first turns are not counted: they fill the caches of the instructions and of the operating system.
     runtime.block_on(talk(&server, &clips, CALLS, 1));
-    for load in Load::ALL {
+    for &load in &options.loads {
         // Repeated before each load: how far these rows lie apart is the noise of the others.
         let alone = runtime.block_on(talk(&server, &clips, CALLS, options.turns));
         table.add_row(row("nothing", 0, Some(&alone), &Outcome::default()));
@@ -107,7 +110,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     // No call was seen for a while, as in a server that has none.
     runtime.block_on(async { tokio::time::sleep(ALONE).await });
-    for load in Load::ALL {
+    for &load in &options.loads {
         let outcome = runtime.block_on(async {
             let (clients, outcome) = start(load, 10, &server, &material);
             tokio::time::sleep(ALONE).await;
