@@ -65,7 +65,9 @@ impl<'a> Prompts<'a> {
             // The marks around a message were guessed too small, so more of the oldest messages have to go.
             let spoken = kept.iter().filter(|content| content.role != "system").count();
             let oldest = kept.iter().position(|content| content.role != "system");
-            let Some(at) = oldest.filter(|_| spoken > 1) else { return Err(self.too_long(limit)) };
+            let Some(at) = oldest.filter(|_| spoken > 1) else {
+                return Err(too_long(chat, limit, self.options.settings.context));
+            };
             kept.remove(at);
         }
     }
@@ -75,7 +77,9 @@ impl<'a> Prompts<'a> {
         let mut room = limit;
         let mut kept = Vec::new();
         for (at, text) in instructions(chat) {
-            let content = self.content(at, "system", &text, &mut room).ok_or_else(|| self.too_long(limit))?;
+            let content = self
+                .content(at, "system", &text, &mut room)
+                .ok_or_else(|| too_long(chat, limit, self.options.settings.context))?;
             kept.push(content);
         }
         let mut spoken = chat.messages.iter().enumerate().filter(|(_, message)| message.role != Role::System);
@@ -84,7 +88,7 @@ impl<'a> Prompts<'a> {
             let (role, text) = as_read(message);
             match self.content(at + 1, role, &text, &mut room) {
                 Some(content) => kept.push(content),
-                None if latest => return Err(self.too_long(limit)),
+                None if latest => return Err(too_long(chat, limit, self.options.settings.context)),
                 None => break,
             }
             latest = false;
@@ -122,13 +126,20 @@ impl<'a> Prompts<'a> {
         }
         Ok(tokens)
     }
+}
 
-    fn too_long(&self, limit: usize) -> Error {
-        Error::invalid(format!(
-            "the message, with the instructions, is longer than the {limit} tokens that fit with [llm.llama] context = {}",
-            self.options.settings.context
-        ))
-    }
+/// The error of a prompt of which not even the instructions and the last message fit. Some clients describe dozens of tools with each
+/// request, which nobody sees who writes "hello".
+fn too_long(chat: &ChatRequest, limit: usize, context: u32) -> Error {
+    let tools = match chat.tools.len() {
+        0 => String::new(),
+        1 => " and the description of a tool".to_owned(),
+        tools => format!(" and the descriptions of {tools} tools"),
+    };
+    Error::invalid(format!(
+        "the message, with the instructions{tools}, is longer than the {limit} tokens that fit with [llm.llama] context = {context}: \
+         set more there, or send less"
+    ))
 }
 
 /// The instructions with their places, extended by the description of the tools and of the form of the answer. Places of messages count from 1.
