@@ -199,3 +199,25 @@ async fn bodies_that_never_come_are_not_waited_for() {
     }
     until("the places are free", || server.app.requests.available_permits() == 64).await;
 }
+
+#[tokio::test]
+async fn null_is_absent() {
+    let server = Server::start(Settings::default());
+    let chat = |extra: &Value| {
+        let mut body = json!({ "max_tokens": 2, "messages": [{ "role": "user", "content": "hi" }] });
+        body.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+        body
+    };
+    let nothing_described = json!([{ "type": "function", "function": { "name": "f", "description": null } }]);
+    for (path, body) in [
+        ("/v1/embeddings", json!({ "input": "hello", "encoding_format": null, "dimensions": null })),
+        ("/v1/chat/completions", chat(&json!({ "tools": null }))),
+        ("/v1/chat/completions", chat(&json!({ "stream_options": { "include_usage": null } }))),
+        ("/v1/chat/completions", chat(&json!({ "tools": nothing_described }))),
+        ("/v1/responses", json!({ "input": "hi", "tools": null, "text": { "format": null } })),
+    ] {
+        let response =
+            reqwest::Client::new().post(server.url(path)).json(&body).send().await.expect("a reply");
+        assert_eq!(response.status(), 200, "{path}: {body}");
+    }
+}
