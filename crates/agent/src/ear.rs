@@ -96,6 +96,13 @@ impl Ear {
         MediaTime::from_samples(self.received, SampleRate::HZ_16000)
     }
 
+    /// What is heard has turned out to be a recording: nobody waits in silence for its words.
+    pub(crate) fn defer(&mut self) {
+        if let Some(utterance) = &self.utterance {
+            utterance.deferred.defer();
+        }
+    }
+
     /// Takes in more audio.
     pub(crate) fn hear(&mut self, samples: &[i16]) {
         self.received += samples.len() as u64;

@@ -65,6 +65,11 @@ impl SttOptions {
         Self { requester, language, prompt, partials, priority, deferred, is_speech }
     }
 
+    /// Whether a transcript of what was said so far is worth making now. Nobody reads along with a recording.
+    pub fn wants_partials(&self) -> bool {
+        self.partials && !self.deferred.is_deferred()
+    }
+
     /// How urgent it is now.
     pub fn urgency(&self) -> Priority {
         if self.deferred.is_deferred() { self.priority.max(Priority::Interactive) } else { self.priority }

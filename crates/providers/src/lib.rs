@@ -4,6 +4,7 @@
 //! for both in tests and load tests. What the engines share lies beside them: [`pool`] runs models on a bounded set of
 //! threads, [`remote`] is the way to a vendor's server, and [`speech_text`] turns written text into words to say.
 
+mod background_thread;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod live_work;

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 
 use self::activity::Activity;
 use self::ready::{Duty, Lane, ReadyQueue};
+use crate::background_thread;
 use crate::live_work::{LiveJob, LiveWork};
 
 /// Jobs that may wait in one lane of a pool. At 50 ms a job this is a minute of work: more would be answered too late.
@@ -36,9 +37,6 @@ pub const MAX_BATCH: usize = 32;
 const MAX_BACKGROUND_BATCH: usize = 4;
 /// How soon an idle thread looks whether calls are still under way while other jobs wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// By how much the thread for background jobs is less urgent to the operating system (`nice`): against an ordinary thread it gets a
-/// tenth of a core. With less it would stand still beside other programs.
-const NICER: i32 = 10;
 
 /// The threads and the jobs that wait for them. Dropping the pool ends each thread after its current job.
 pub struct ModelPool {
@@ -224,7 +222,7 @@ impl Drop for ModelPool {
 
 fn serve(shared: &Shared, duty: Duty, worker: usize) {
     if duty == Duty::Background {
-        give_way();
+        background_thread::give_way();
     }
     while let Some((lane, operation)) = shared.wait(duty) {
         // The jobs of an operation that was dropped are dropped with it.
@@ -232,13 +230,6 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
             operation.work(lane, worker);
         }
     }
-}
-
-/// Lowers this thread's priority. Where the system does not allow it, background jobs only cost live turns more.
-fn give_way() {
-    // On Linux the priority is that of the thread, elsewhere that of the whole program.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICER);
 }
 
 impl Shared {

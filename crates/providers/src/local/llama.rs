@@ -1,9 +1,9 @@
 //! The embedded language model: llama.cpp with continuous batching and a cache of prompts.
 //!
-//! One thread owns the model. In each step it decodes one token of every active reply and a slice of the prompts of
-//! those that begin, so that no reply stalls while another prompt is read. The tokens of a sequence stay in its slot:
+//! One thread decodes for the turns of calls. In each step it decodes one token of every active reply and a slice of the prompts
+//! of those that begin, so that no reply stalls while another prompt is read. The tokens of a sequence stay in its slot:
 //! the next turn of the same conversation reads only what is new, and a new conversation copies the instructions that
-//! it shares with another.
+//! it shares with another. A second thread does the same for all other requests, and gives way to the first.
 //!
 //! Any GGUF file with a chat template works. The default, SmolLM2-135M, is very small: it can chat, but it knows little
 //! and mostly guesses which tool to call. A grammar ensures that its calls are well-formed, not that they make sense.

@@ -157,7 +157,7 @@ impl Listening {
             Some((Purpose::Cut, urgency.max(Priority::Speculation), self.segments.cut()))
         } else if self.flush == Flush::Asked && !self.segments.is_settled() {
             Some((Purpose::Flush, urgency, self.segments.rest()))
-        } else if self.options.partials
+        } else if self.options.wants_partials()
             && self.flush == Flush::Open
             && self.segments.unread() >= PARTIAL_EVERY
         {

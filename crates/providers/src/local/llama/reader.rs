@@ -1,7 +1,7 @@
-//! The thread that makes prompts, so that the thread that owns the model never waits for one.
+//! The thread that makes prompts, so that the threads that decode never wait for one.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 
 use antiphon_core::{Priority, Result, ToolChoice};
 use llama_cpp_2::model::LlamaModel;
@@ -11,6 +11,7 @@ use super::sampling::Sampler;
 use super::slot::{Alone, Job};
 use super::text::Text;
 use super::tools::Calls;
+use super::worker::Ways;
 use super::{Activity, Request};
 
 impl Request {
@@ -70,13 +71,13 @@ impl Request {
     }
 }
 
-/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or the model's thread is gone.
+/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or a thread that decodes is gone.
 pub(super) fn serve(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
     activity: &Activity,
     requests: &Receiver<Request>,
-    jobs: &Sender<Job>,
+    jobs: &Ways,
 ) {
     let mut waiting: Vec<Request> = Vec::new();
     // Without a seed of its own, each request gets another one.
@@ -97,21 +98,21 @@ pub(super) fn serve(
     }
 }
 
-/// Hands a request on with its prompt; false when the model's thread is gone.
+/// Hands a request on with its prompt; false when the thread that decodes it is gone.
 fn offer(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
     activity: &Activity,
     mut request: Request,
     seed: u64,
-    jobs: &Sender<Job>,
+    jobs: &Ways,
 ) -> bool {
     if request.is_unwanted() {
         activity.waiting.fetch_sub(1, Ordering::Relaxed);
         return true;
     }
     match request.job(model, prompts, activity, seed) {
-        Ok(job) => jobs.send(job).is_ok(),
+        Ok(job) => jobs.send(job),
         Err(error) => {
             activity.waiting.fetch_sub(1, Ordering::Relaxed);
             if let Some(output) = request.output {

@@ -1,8 +1,7 @@
-//! The thread that owns the model.
+//! The threads that decode: one for the turns of calls, and one that gives way to it for all other requests.
 //!
-//! While somebody waits in silence for a reply, only such replies are written; all other work takes a step now and then, so
-//! that it does not end in a timeout. When the cache is full, other work gives way: it keeps what it has written and goes on
-//! when there is room again.
+//! While somebody waits in silence for a reply, only such replies are written; what is read ahead takes a step now and then. When the
+//! cache is full, the less urgent work gives way: it keeps what it has written and goes on when there is room again.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -14,7 +13,6 @@ use antiphon_core::measure::account;
 use antiphon_core::{Error, FinishReason, Result};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -24,6 +22,7 @@ use super::backend::backend;
 use super::prompt::Prompts;
 use super::slot::{Alone, Job, Slot};
 use super::{Activity, LlamaOptions, Request, reader};
+use crate::background_thread;
 use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
 /// Prompt tokens that one step reads while no reply is active, if somebody waits for them.
@@ -60,17 +59,64 @@ pub(super) fn serve(
             file.display()
         ))
     };
-    let load = || -> Result<(&LlamaBackend, LlamaModel)> {
-        let backend = backend()?;
+    let load = || -> Result<LlamaModel> {
         let params = LlamaModelParams::default();
-        let model = LlamaModel::load_from_file(backend, file, &params).map_err(|e| unusable(&e))?;
-        Ok((backend, model))
+        LlamaModel::load_from_file(backend()?, file, &params).map_err(|e| unusable(&e))
     };
     // The caller waits for `ready` without a bound: every path must send.
-    let (backend, model) = match load() {
-        Ok(loaded) => loaded,
+    let model = match load() {
+        Ok(model) => model,
         Err(error) => return drop(ready.send(Err(error))),
     };
+    let context = match open(&model, options) {
+        Ok(context) => context,
+        Err(error) => return drop(ready.send(Err(unusable(&error)))),
+    };
+    let prompts = match Prompts::new(&model, options) {
+        Ok(prompts) => prompts,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let ((of_turns, turns), (of_others, others)) = (channel(), channel());
+    let (model, prompts) = (&model, &prompts);
+    std::thread::scope(|scope| {
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        // It ends when no more requests can come, and with it the senders of jobs are dropped.
+        let read = move || reader::serve(model, prompts, activity, &requests, &Ways { of_turns, of_others });
+        let beside = move || serve_others(model, activity, &others);
+        let started = thread("llm-prompts")
+            .spawn_scoped(scope, read)
+            .and_then(|_| thread("llm-background").spawn_scoped(scope, beside));
+        if let Err(e) = started {
+            let error = Error::internal(format!("cannot start the threads of the language model: {e}"));
+            return drop(ready.send(Err(error)));
+        }
+        drop(ready.send(Ok(())));
+        Worker::new(model, context, activity).run(&turns);
+    });
+}
+
+/// Answers requests that are of no turn, with a cache of their own and on a thread that is less urgent to the operating system. In one
+/// batch with them, or between two of them, live turns were twice as slow.
+fn serve_others(model: &LlamaModel, activity: &Activity, jobs: &Receiver<Job>) {
+    background_thread::give_way();
+    // The cache is made for the first request: many servers have calls only.
+    while let Ok(job) = jobs.recv() {
+        match open(model, &activity.options) {
+            Ok(context) => {
+                let mut worker = Worker::new(model, context, activity);
+                worker.enqueue(job);
+                return worker.run(jobs);
+            }
+            Err(error) => {
+                activity.waiting.fetch_sub(1, Ordering::Relaxed);
+                job.send(Err(error));
+            }
+        }
+    }
+}
+
+/// A cache for as many conversations as the settings say.
+fn open<'a>(model: &'a LlamaModel, options: &LlamaOptions) -> Result<LlamaContext<'a>> {
     let threads = options.settings.threads().max(1) as i32;
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(options.settings.context))
@@ -80,31 +126,29 @@ pub(super) fn serve(
         .with_kv_unified(true)
         .with_n_threads(threads)
         .with_n_threads_batch(threads);
-    let context = match model.new_context(backend, params) {
-        Ok(context) => context,
-        Err(e) => return drop(ready.send(Err(unusable(&e)))),
-    };
-    let prompts = match Prompts::new(&model, options) {
-        Ok(prompts) => prompts,
-        Err(error) => return drop(ready.send(Err(error))),
-    };
-    let (prompted, jobs) = channel();
-    let (model, prompts) = (&model, &prompts);
-    std::thread::scope(|scope| {
-        // It ends when no more requests can come, and with it the sender of jobs is dropped.
-        let read = move || reader::serve(model, prompts, activity, &requests, &prompted);
-        if let Err(e) = std::thread::Builder::new().name("llm-prompts".to_owned()).spawn_scoped(scope, read) {
-            let error = Error::internal(format!("cannot start the thread that makes prompts: {e}"));
-            return drop(ready.send(Err(error)));
-        }
-        drop(ready.send(Ok(())));
-        Worker::new(model, context, activity).run(&jobs);
-    });
+    let opened = model.new_context(backend()?, params);
+    opened.map_err(|e| {
+        Error::internal(format!("there is no room for the cache of the language model's conversations: {e}"))
+    })
 }
 
 /// How many conversations the cache can hold.
 fn sequences(options: &LlamaOptions) -> u32 {
     (options.settings.parallel.max(1) * KEPT_EACH).min(MAX_SEQUENCES)
+}
+
+/// Where jobs go.
+pub(super) struct Ways {
+    of_turns: Sender<Job>,
+    of_others: Sender<Job>,
+}
+
+impl Ways {
+    /// Hands a job to the thread that is to do it; false when that is gone.
+    pub(super) fn send(&self, job: Job) -> bool {
+        let way = if job.is_of_turn { &self.of_turns } else { &self.of_others };
+        way.send(job).is_ok()
+    }
 }
 
 struct Worker<'a> {
@@ -150,6 +194,7 @@ impl<'a> Worker<'a> {
             self.give_way(jobs);
             self.assign();
             self.drop_unwanted();
+            let _live = self.has_live().then(|| self.activity.live.begin());
             if let Err(error) = self.decode() {
                 self.fail_all(&error);
             }
