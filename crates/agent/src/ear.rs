@@ -274,3 +274,43 @@ impl Utterance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use antiphon_core::{Priority, Requester};
+
+    use super::*;
+
+    /// A recogniser that answers nothing, and keeps what it was told.
+    #[derive(Default)]
+    struct Told(Mutex<Option<SttOptions>>);
+
+    impl Stt for Told {
+        fn name(&self) -> &'static str {
+            "told"
+        }
+
+        fn transcribe(
+            &self,
+            options: SttOptions,
+            _: BoxStream<'static, SttInput>,
+        ) -> BoxStream<'static, Result<Transcript>> {
+            *self.0.lock().expect("not poisoned") = Some(options);
+            stream::pending().boxed()
+        }
+    }
+
+    #[test]
+    fn a_recording_gives_way_in_the_middle_of_a_sentence() {
+        let (mut ear, told) = (Ear::new(Duration::ZERO, false), Told::default());
+        ear.defer();
+        let options = SttOptions { partials: true, ..SttOptions::new(Requester::local()) };
+        let _transcripts = ear.begin(&told, options, ItemId::new("item_1".to_owned()), ear.received());
+        let options = told.0.lock().expect("not poisoned").clone().expect("asked");
+        assert_eq!((options.urgency(), options.wants_partials()), (Priority::LiveTurn, true), "nothing is known yet");
+        ear.defer();
+        assert_eq!((options.urgency(), options.wants_partials()), (Priority::Interactive, false));
+    }
+}

@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long other work waits at most for that of live turns to end, so that nothing waits for ever.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How often it looks whether that has ended.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Calls are taken to be under way for so long after the latest sign of one. Calls send audio all the time.
 const RECENT: Duration = Duration::from_secs(10);
 

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use self::activity::Activity;
 use self::ready::{Duty, Lane, ReadyQueue};
 use crate::background_thread;
-use crate::live_work::{LiveJob, LiveWork};
+use crate::live_work::{self, LONGEST_PAUSE, LiveJob, LiveWork};
 
 /// Jobs that may wait in one lane of a pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
@@ -225,6 +225,9 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
         background_thread::give_way();
     }
     while let Some((lane, operation)) = shared.wait(duty) {
+        if duty == Duty::Background {
+            shared.let_live_turns_pass();
+        }
         // The jobs of an operation that was dropped are dropped with it.
         if let Some(operation) = operation.upgrade() {
             operation.work(lane, worker);
@@ -233,6 +236,15 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
 }
 
 impl Shared {
+    /// Waits while the machine works for a live turn. The operating system would let that go first, but cores that share a cache, or that
+    /// are two halves of one, slow each other down.
+    fn let_live_turns_pass(&self) {
+        let began = Instant::now();
+        while self.live.is_running() && began.elapsed() < LONGEST_PAUSE {
+            std::thread::sleep(live_work::LOOK_AGAIN);
+        }
+    }
+
     /// Waits for a job that a thread with this duty may run; `None` when the pool was dropped.
     fn wait(&self, duty: Duty) -> Option<(Lane, Weak<dyn Work>)> {
         let wake = if duty == Duty::Ordinary { &self.wake } else { &self.wake_background };

@@ -23,6 +23,7 @@ use super::prompt::Prompts;
 use super::slot::{Alone, Job, Slot};
 use super::{Activity, LlamaOptions, Request, reader};
 use crate::background_thread;
+use crate::live_work::{LONGEST_PAUSE, LOOK_AGAIN};
 use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
 /// Prompt tokens that one step reads while no reply is active, if somebody waits for them.
@@ -37,10 +38,6 @@ const KEPT_EACH: u32 = 2;
 const MAX_SEQUENCES: u32 = 256;
 /// While live turns are answered, other work takes part in one of so many steps: a step takes about 10 ms.
 const BACKGROUND_EVERY: u64 = 16;
-/// How long a step without live turns waits at most for the engines of speech to finish theirs, so that nothing waits for ever.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// How often it looks whether they have.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
 /// only a bound.
 const IDLE_WAIT: Duration = Duration::from_mins(1);
