@@ -99,7 +99,7 @@ impl Ear {
     /// What is heard has turned out to be a recording: nobody waits in silence for its words.
     pub(crate) fn defer(&mut self) {
         if let Some(utterance) = &self.utterance {
-            utterance.deferred.defer();
+            utterance.deferred.set(true);
         }
     }
 
@@ -186,11 +186,9 @@ impl Utterance {
         (utterance, transcripts)
     }
 
-    /// Speech has paused: requests the text of all audio so far. Nobody waits in silence for that of a recording.
+    /// Speech has paused: requests the text of all audio so far. Nobody waits in silence for that of a recording that goes on.
     pub(crate) fn pause(&mut self, is_recorded: bool) {
-        if is_recorded {
-            self.deferred.defer();
-        }
+        self.deferred.set(is_recorded);
         self.forward();
         self.send(SttInput::Flush);
         self.flushes += 1;
@@ -309,8 +307,14 @@ mod tests {
         let options = SttOptions { partials: true, ..SttOptions::new(Requester::local()) };
         let _transcripts = ear.begin(&told, options, ItemId::new("item_1".to_owned()), ear.received());
         let options = told.0.lock().expect("not poisoned").clone().expect("asked");
-        assert_eq!((options.urgency(), options.wants_partials()), (Priority::LiveTurn, true), "nothing is known yet");
+        assert_eq!(
+            (options.urgency(), options.wants_partials()),
+            (Priority::LiveTurn, true),
+            "nothing is known yet"
+        );
         ear.defer();
         assert_eq!((options.urgency(), options.wants_partials()), (Priority::Interactive, false));
+        ear.utterance().expect("begun").pause(false);
+        assert_eq!(options.urgency(), Priority::LiveTurn, "it is over, and somebody waits for the answer");
     }
 }

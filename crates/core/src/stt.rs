@@ -41,9 +41,9 @@ pub struct SttOptions {
 pub struct Deferred(Arc<AtomicBool>);
 
 impl Deferred {
-    /// From now on it may wait.
-    pub fn defer(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Whether it may wait from now on.
+    pub fn set(&self, deferred: bool) {
+        self.0.store(deferred, Ordering::Relaxed);
     }
 
     fn is_deferred(&self) -> bool {
@@ -177,9 +177,11 @@ mod tests {
         let options = SttOptions::new(Requester::local());
         let engines = options.clone();
         assert_eq!(engines.urgency(), Priority::LiveTurn);
-        options.deferred.defer();
+        options.deferred.set(true);
         assert_eq!(engines.urgency(), Priority::Interactive);
         let batch = SttOptions { priority: Priority::Batch, ..engines };
         assert_eq!(batch.urgency(), Priority::Batch, "it is not made more urgent");
+        options.deferred.set(false);
+        assert_eq!(batch.urgency(), Priority::Batch, "it is as urgent as at first");
     }
 }

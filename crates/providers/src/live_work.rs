@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long other work waits at most for that of live turns to end, so that nothing waits for ever.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How often it looks whether that has ended.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Calls are taken to be under way for so long after the latest sign of one. Calls send audio all the time.
@@ -57,6 +57,21 @@ impl LiveWork {
     }
 }
 
+/// The time for which one piece of other work has waited while the machine works for a live turn. The operating system would let that go
+/// first, but cores that share a cache, or that are two halves of one, slow each other down.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    began: Option<Instant>,
+}
+
+impl Pause {
+    /// Whether it may wait for longer.
+    #[expect(clippy::disallowed_methods, reason = "engines work in real time")]
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.began.get_or_insert_with(Instant::now).elapsed() < LONGEST_PAUSE
+    }
+}
+
 impl Drop for LiveJob {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
@@ -66,6 +81,15 @@ impl Drop for LiveJob {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_has_an_end() {
+        let mut pause = Pause::default();
+        assert!(pause.goes_on());
+        let long_ago =
+            LiveWork::default().started.checked_sub(LONGEST_PAUSE).expect("the machine runs for longer");
+        assert!(!Pause { began: Some(long_ago) }.goes_on());
+    }
 
     #[test]
     fn work_runs_until_its_job_is_dropped_and_is_remembered() {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use self::activity::Activity;
 use self::ready::{Duty, Lane, ReadyQueue};
 use crate::background_thread;
-use crate::live_work::{self, LONGEST_PAUSE, LiveJob, LiveWork};
+use crate::live_work::{self, LiveJob, LiveWork, Pause};
 
 /// Jobs that may wait in one lane of a pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
@@ -225,9 +225,6 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
         background_thread::give_way();
     }
     while let Some((lane, operation)) = shared.wait(duty) {
-        if duty == Duty::Background {
-            shared.let_live_turns_pass();
-        }
         // The jobs of an operation that was dropped are dropped with it.
         if let Some(operation) = operation.upgrade() {
             operation.work(lane, worker);
@@ -236,28 +233,26 @@ fn serve(shared: &Shared, duty: Duty, worker: usize) {
 }
 
 impl Shared {
-    /// Waits while the machine works for a live turn. The operating system would let that go first, but cores that share a cache, or that
-    /// are two halves of one, slow each other down.
-    fn let_live_turns_pass(&self) {
-        let began = Instant::now();
-        while self.live.is_running() && began.elapsed() < LONGEST_PAUSE {
-            std::thread::sleep(live_work::LOOK_AGAIN);
-        }
-    }
-
     /// Waits for a job that a thread with this duty may run; `None` when the pool was dropped.
     fn wait(&self, duty: Duty) -> Option<(Lane, Weak<dyn Work>)> {
         let wake = if duty == Duty::Ordinary { &self.wake } else { &self.wake_background };
         let mut ready = lock(&self.ready);
+        let mut pause = Pause::default();
         loop {
             if ready.stopping {
                 return None;
             }
-            if let Some(next) = ready.next(duty, self.live.is_recent()) {
+            let pauses = duty == Duty::Background
+                && ready.has_background()
+                && !ready.helps_a_call()
+                && self.live.is_running()
+                && pause.goes_on();
+            if !pauses && let Some(next) = ready.next(duty, self.live.is_recent()) {
                 return Some(next);
             }
+            let look_again = if pauses { live_work::LOOK_AGAIN } else { LOOK_AGAIN };
             ready = if ready.has_background() {
-                wake.wait_timeout(ready, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0
+                wake.wait_timeout(ready, look_again).unwrap_or_else(PoisonError::into_inner).0
             } else {
                 wake.wait(ready).unwrap_or_else(PoisonError::into_inner)
             };
@@ -305,8 +300,7 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
                 format!("{MAX_WAITING} jobs wait for the model threads already: the machine is overloaded");
             return Err(Error::unavailable(message));
         }
-        let due = self.shared.started.elapsed() + job.priority.patience();
-        ready.push(lane, due, Arc::downgrade(&self.work));
+        ready.push(job.priority, self.shared.started.elapsed(), Arc::downgrade(&self.work));
         self.queue.push(job);
         drop(ready);
         if lane == Lane::Background {

@@ -94,11 +94,22 @@ struct Activity {
     cached: AtomicU64,
     /// Reply tokens that were generated.
     written: AtomicU64,
-    /// Requests that no slot has taken yet.
-    waiting: AtomicUsize,
+    /// Requests that no slot has taken yet: those of turns, and others.
+    waiting: [AtomicUsize; 2],
     prompt_batch: AtomicUsize,
     /// What is known of live turns, here and in the engines of speech.
     live: Arc<LiveWork>,
+}
+
+impl Activity {
+    /// How many requests wait that are of turns, or that are not.
+    fn waiting(&self, is_of_turn: bool) -> &AtomicUsize {
+        &self.waiting[usize::from(!is_of_turn)]
+    }
+
+    fn all_waiting(&self) -> usize {
+        self.waiting.iter().map(|waiting| waiting.load(Ordering::Relaxed)).sum()
+    }
 }
 
 impl Component for Activity {
@@ -121,8 +132,8 @@ impl Component for Activity {
 
     fn levels(&self) -> Vec<Level> {
         vec![
-            Level::new("waiting", self.waiting.load(Ordering::Relaxed) as f64, "requests")
-                .with_limit(MAX_WAITING as f64),
+            Level::new("waiting", self.all_waiting() as f64, "requests")
+                .with_limit((self.waiting.len() * MAX_WAITING) as f64),
         ]
     }
 
@@ -167,7 +178,7 @@ impl Component for Activity {
     }
 }
 
-/// One request to the model thread.
+/// One request to the model.
 struct Request {
     chat: ChatRequest,
     /// Where the reply goes; `None` when the prompt is only to be read ahead.
@@ -191,7 +202,7 @@ impl Llama {
             read: AtomicU64::new(0),
             cached: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
+            waiting: Default::default(),
             prompt_batch: AtomicUsize::new(prompt_batch),
             live,
         });
@@ -212,7 +223,7 @@ impl Llama {
     fn post(&self, request: Request) -> Result<()> {
         let gone = || Error::unavailable("the language model's thread has ended");
         let requests = self.requests.as_ref().ok_or_else(gone)?;
-        self.activity.waiting.fetch_add(1, Ordering::Relaxed);
+        self.activity.waiting(request.is_of_turn()).fetch_add(1, Ordering::Relaxed);
         requests.send(request).map_err(|_| gone())
     }
 }
@@ -234,23 +245,25 @@ impl Llm for Llama {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let fail = |error| stream::once(async move { Err(error) }).boxed();
-        if self.activity.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+        let (output, mut deltas) = mpsc::unbounded_channel();
+        let request = Request { chat: request, output: Some(output), account: account::current() };
+        if self.activity.waiting(request.is_of_turn()).load(Ordering::Relaxed) >= MAX_WAITING {
             return fail(Error::unavailable("too many requests wait for the embedded language model"));
         }
-        if request.priority <= Priority::Speculation {
+        if request.is_of_turn() {
             self.activity.live.seen();
         }
-        let (output, mut deltas) = mpsc::unbounded_channel();
-        match self.post(Request { chat: request, output: Some(output), account: account::current() }) {
+        match self.post(request) {
             Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
             Err(error) => fail(error),
         }
     }
 
     fn prepare(&self, request: &ChatRequest) {
-        if self.activity.waiting.load(Ordering::Relaxed) == 0 {
+        let request = Request { chat: request.clone(), output: None, account: account::current() };
+        if self.activity.waiting(request.is_of_turn()).load(Ordering::Relaxed) == 0 {
             // This is only a hint: nothing is lost when it fails.
-            let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
+            let _ = self.post(request);
         }
     }
 

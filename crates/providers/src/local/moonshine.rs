@@ -139,9 +139,6 @@ impl Listening {
 
     /// Starts the next run: of what is to be cut off, of the answer to a flush, or of a partial transcript.
     fn start(&mut self) {
-        if self.running.is_none() {
-            self.segments.settle_known();
-        }
         if let Some((Purpose::Partial, ..)) = &self.running
             && (self.flush == Flush::Asked || self.segments.is_full())
             && !self.segments.is_read(self.running.as_ref().map_or(0, |r| r.1))
@@ -188,6 +185,10 @@ impl Stream for Listening {
         let this = &mut *self;
         loop {
             this.poll_audio(cx);
+            if this.running.is_none() && this.segments.settle_known() {
+                // There is room for more audio again, which was not asked for while there was none.
+                continue;
+            }
             if this.flush == Flush::Asked && this.segments.is_settled() && this.running.is_none() {
                 this.flush = Flush::Answered;
                 return Poll::Ready(Some(Ok(this.transcript(true))));
@@ -269,6 +270,18 @@ mod tests {
         let answers = transcribe(&model, inputs(&vec![0; 32_000]), true).await;
         assert_eq!(answers.last().map(|t| t.text.as_str()), Some(""));
         assert_eq!(transcribe(&model, Vec::new(), true).await.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_sound_too_short_for_words_does_not_end_the_stream() {
+        let (_pool, model) = open();
+        let speech = antiphon_testkit::wav16("read_speech/spk1_snt1.wav");
+        let mut input = vec![40_i16; 320];
+        input.extend(vec![0; 3 * 16_000]);
+        input.extend(&speech);
+        let heard = transcribe(&model, inputs(&input), false);
+        let heard = tokio::time::timeout(std::time::Duration::from_mins(1), heard).await.expect("ends");
+        assert!(heard[0].text.to_lowercase().contains("the small dog"), "{}", heard[0].text);
     }
 
     #[tokio::test]

@@ -36,9 +36,15 @@ pub(super) enum Duty {
     Background,
 }
 
-/// The operations with waiting jobs, one entry for each job. Each stands with the time at which its job is due, which is that of its
-/// arrival plus the delay of its priority, and with its number. The earliest comes first; the job itself waits with the operation.
-type Due = BTreeMap<(Duration, u64), Weak<dyn Work>>;
+/// The entry of a job, which itself waits with its operation.
+struct Entry {
+    priority: Priority,
+    operation: Weak<dyn Work>,
+}
+
+/// One entry for each job that waits. Each stands with the time at which its job is due, which is that of its arrival plus the delay of
+/// its priority, and with its number. The earliest comes first.
+type Due = BTreeMap<(Duration, u64), Entry>;
 
 #[derive(Default)]
 pub(super) struct ReadyQueue {
@@ -78,29 +84,35 @@ impl ReadyQueue {
         self.background.first_key_value().map_or(Duration::ZERO, |((due, _), _)| now.saturating_sub(*due))
     }
 
-    pub(super) fn push(&mut self, lane: Lane, due: Duration, operation: Weak<dyn Work>) {
+    /// A job with this priority has arrived at this time.
+    pub(super) fn push(&mut self, priority: Priority, now: Duration, operation: Weak<dyn Work>) {
         self.sequence += 1;
-        let place = (due, self.sequence);
-        self.lane(lane).insert(place, operation);
+        let place = (now + priority.patience(), self.sequence);
+        self.lane(Lane::of(priority)).insert(place, Entry { priority, operation });
+    }
+
+    /// Whether the next background job is for the sake of a call, such as the transcript of what somebody has said so far.
+    pub(super) fn helps_a_call(&self) -> bool {
+        self.background.first_key_value().is_some_and(|(_, entry)| entry.priority == Priority::Extraction)
     }
 
     /// The operation whose turn it is, for a thread with this duty. `calls`: whether calls are under way.
     pub(super) fn next(&mut self, duty: Duty, calls: bool) -> Option<(Lane, Weak<dyn Work>)> {
         if duty == Duty::Ordinary
-            && let Some((_, operation)) = self.live.pop_first()
+            && let Some((_, entry)) = self.live.pop_first()
         {
-            return Some((Lane::Live, operation));
+            return Some((Lane::Live, entry.operation));
         }
         let helps = duty == Duty::Background || !calls;
         let next = if helps { self.background.pop_first() } else { None };
-        next.map(|(_, operation)| (Lane::Background, operation))
+        next.map(|(_, entry)| (Lane::Background, entry.operation))
     }
 
     /// Of this operation so many jobs are left in this lane. Others went in one batch with one that had its turn, or their callers have
     /// gone; without this their entries would pile up, because each turn takes only one away.
     pub(super) fn left(&mut self, lane: Lane, operation: &dyn Work, jobs: usize) {
         let this = std::ptr::from_ref(operation).cast::<()>();
-        let is_this = |entry: &Weak<dyn Work>| entry.as_ptr().cast::<()>() == this;
+        let is_this = |entry: &Entry| entry.operation.as_ptr().cast::<()>() == this;
         let lane = self.lane(lane);
         let mut gone = lane.values().filter(|entry| is_this(entry)).count().saturating_sub(jobs);
         if gone > 0 {
@@ -145,10 +157,10 @@ mod tests {
     fn a_live_job_that_is_due_waits() {
         let work: Arc<dyn Work> = Arc::new(Nothing);
         let mut ready = ReadyQueue::default();
-        ready.push(Lane::Background, Duration::ZERO, Arc::downgrade(&work));
+        ready.push(Priority::Batch, Duration::ZERO, Arc::downgrade(&work));
         assert_eq!(ready.live_wait(Duration::from_secs(9)), Duration::ZERO, "nobody waits in silence");
         for due in [7, 3, 5] {
-            ready.push(Lane::Live, Duration::from_secs(due), Arc::downgrade(&work));
+            ready.push(Priority::LiveTurn, Duration::from_secs(due), Arc::downgrade(&work));
         }
         assert_eq!(ready.live_wait(Duration::from_secs(2)), Duration::ZERO);
         assert_eq!(ready.live_wait(Duration::from_secs(9)), Duration::from_secs(6));
@@ -158,10 +170,25 @@ mod tests {
     fn other_jobs_that_are_due_are_a_backlog() {
         let work: Arc<dyn Work> = Arc::new(Nothing);
         let mut ready = ReadyQueue::default();
-        ready.push(Lane::Live, Duration::ZERO, Arc::downgrade(&work));
+        ready.push(Priority::LiveTurn, Duration::ZERO, Arc::downgrade(&work));
         assert_eq!(ready.backlog(Duration::from_secs(9)), Duration::ZERO);
-        ready.push(Lane::Background, Duration::from_secs(4), Arc::downgrade(&work));
-        assert_eq!(ready.backlog(Duration::from_secs(9)), Duration::from_secs(5));
+        ready.push(Priority::Interactive, Duration::ZERO, Arc::downgrade(&work));
+        assert_eq!(
+            ready.backlog(Duration::from_secs(9)),
+            Duration::from_secs(5),
+            "four later than a live turn"
+        );
+    }
+
+    #[test]
+    fn what_helps_a_call_is_told_from_other_jobs() {
+        let work: Arc<dyn Work> = Arc::new(Nothing);
+        let mut ready = ReadyQueue::default();
+        assert!(!ready.helps_a_call());
+        ready.push(Priority::Extraction, Duration::ZERO, Arc::downgrade(&work));
+        assert!(ready.helps_a_call());
+        ready.push(Priority::Interactive, Duration::ZERO, Arc::downgrade(&work));
+        assert!(!ready.helps_a_call(), "the other one comes first");
     }
 
     #[test]
@@ -169,13 +196,13 @@ mod tests {
         let [batched, other]: [Arc<dyn Work>; 2] = [Arc::new(Named("batched")), Arc::new(Named("other"))];
         let mut ready = ReadyQueue::default();
         for (due, operation) in [(1, &batched), (2, &other), (3, &batched), (4, &batched)] {
-            ready.push(Lane::Background, Duration::from_secs(due), Arc::downgrade(operation));
+            ready.push(Priority::Interactive, Duration::from_secs(due), Arc::downgrade(operation));
         }
         ready.left(Lane::Live, batched.as_ref(), 0);
         assert_eq!(ready.len_of(Lane::Background), 4, "the other lane");
         ready.left(Lane::Background, batched.as_ref(), 1);
         let due: Vec<_> = ready.background.keys().map(|(due, _)| due.as_secs()).collect();
-        assert_eq!(due, [2, 4], "the earliest went");
+        assert_eq!(due, [6, 8], "the earliest went");
         ready.left(Lane::Background, batched.as_ref(), 0);
         assert_eq!(ready.len(), 1, "the other operation's");
     }
@@ -185,13 +212,13 @@ mod tests {
         let work: Arc<dyn Work> = Arc::new(Nothing);
         let mut ready = ReadyQueue::default();
         let lane = |next: Option<(Lane, Weak<dyn Work>)>| next.map(|(lane, _)| lane);
-        ready.push(Lane::Background, Duration::ZERO, Arc::downgrade(&work));
+        ready.push(Priority::Batch, Duration::ZERO, Arc::downgrade(&work));
         assert_eq!(lane(ready.next(Duty::Ordinary, true)), None, "a call may want the thread at any moment");
         assert_eq!(lane(ready.next(Duty::Ordinary, false)), Some(Lane::Background));
-        ready.push(Lane::Background, Duration::ZERO, Arc::downgrade(&work));
-        ready.push(Lane::Live, Duration::from_secs(1), Arc::downgrade(&work));
+        ready.push(Priority::Batch, Duration::ZERO, Arc::downgrade(&work));
+        ready.push(Priority::LiveTurn, Duration::from_secs(30), Arc::downgrade(&work));
         assert_eq!(lane(ready.next(Duty::Ordinary, false)), Some(Lane::Live), "although it is due later");
-        ready.push(Lane::Live, Duration::ZERO, Arc::downgrade(&work));
+        ready.push(Priority::LiveTurn, Duration::ZERO, Arc::downgrade(&work));
         assert_eq!(lane(ready.next(Duty::Background, true)), Some(Lane::Background));
         assert_eq!(lane(ready.next(Duty::Background, true)), None, "it would be too slow for a live turn");
     }

@@ -96,7 +96,6 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let alone = runtime.block_on(talk(&server, &clips, CALLS, options.turns));
         table.add_row(row("nothing", 0, Some(&alone), &Outcome::default()));
         for &clients in &options.clients {
-            eprint!(".");
             let (turns, outcome) = runtime.block_on(async {
                 let (clients, outcome) = start(load, clients, &server, &material);
                 tokio::time::sleep(BEGINS).await;
@@ -104,7 +103,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
                 drop(clients);
                 (turns, outcome)
             });
-            table.add_row(row(load.name(), clients, Some(&turns), &outcome));
+            let row = row(load.name(), clients, Some(&turns), &outcome);
+            // Also as it comes, so that what was measured of a run that is broken off is not lost.
+            eprintln!("{}", row.join("  "));
+            table.add_row(row);
             tell_failures(load, clients, &outcome);
         }
     }
@@ -119,7 +121,6 @@ fn run(options: &Options) -> anyhow::Result<()> {
         });
         table.add_row(row(&format!("{}, no calls, {} s", load.name(), ALONE.as_secs()), 10, None, &outcome));
     }
-    eprintln!();
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
     {
         println!("{CALLS} calls of {} turns, embedded models\n{table}", options.turns);

@@ -90,7 +90,7 @@ impl<'a> Soloist<'a> {
     fn begin(&mut self) -> bool {
         while !self.queue.is_empty() {
             let mut job = self.queue.remove(0);
-            self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.activity.waiting(job.is_of_turn).fetch_sub(1, Ordering::Relaxed);
             if job.is_unwanted() {
                 continue;
             }

@@ -15,6 +15,11 @@ use super::worker::Ways;
 use super::{Activity, Request};
 
 impl Request {
+    /// Whether it is for a turn of a call, be it that the turn is only expected.
+    pub(super) fn is_of_turn(&self) -> bool {
+        self.chat.priority <= Priority::Speculation
+    }
+
     /// How urgent the request is. Reading ahead is never urgent: the question may not come.
     fn urgency(&self) -> Priority {
         if self.output.is_some() { self.chat.priority } else { Priority::Batch }
@@ -59,7 +64,7 @@ impl Request {
             was_interrupted: false,
             output: self.output.take(),
             account: self.account.take(),
-            is_of_turn: self.chat.priority <= Priority::Speculation,
+            is_of_turn: self.is_of_turn(),
             sampler,
             cached: 0,
             written: 0,
@@ -71,7 +76,7 @@ impl Request {
     }
 }
 
-/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or a thread that decodes is gone.
+/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or the thread that decodes for turns is gone.
 pub(super) fn serve(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
@@ -98,7 +103,7 @@ pub(super) fn serve(
     }
 }
 
-/// Hands a request on with its prompt; false when the thread that decodes it is gone.
+/// Hands a request on with its prompt; false when the thread that decodes for turns is gone.
 fn offer(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
@@ -107,14 +112,15 @@ fn offer(
     seed: u64,
     jobs: &Ways,
 ) -> bool {
+    let waiting = activity.waiting(request.is_of_turn());
     if request.is_unwanted() {
-        activity.waiting.fetch_sub(1, Ordering::Relaxed);
+        waiting.fetch_sub(1, Ordering::Relaxed);
         return true;
     }
     match request.job(model, prompts, activity, seed) {
-        Ok(job) => jobs.send(job),
+        Ok(job) => jobs.send(job, activity),
         Err(error) => {
-            activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            waiting.fetch_sub(1, Ordering::Relaxed);
             if let Some(output) = request.output {
                 // Whoever asked may have gone in the meantime.
                 let _ = output.send(Err(error));

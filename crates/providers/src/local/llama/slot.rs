@@ -46,7 +46,7 @@ pub(super) struct Job {
     pub(super) asked: usize,
     pub(super) urgency: Priority,
     pub(super) alone: Alone,
-    /// Whether it has begun already and had to give way to a live turn.
+    /// Whether it has begun already and had to give way to more urgent work.
     pub(super) was_interrupted: bool,
     /// Where the reply goes; `None` when the prompt is only read ahead.
     pub(super) output: Option<mpsc::UnboundedSender<Result<ChatDelta>>>,

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account;
@@ -23,7 +23,7 @@ use super::prompt::Prompts;
 use super::slot::{Alone, Job, Slot};
 use super::{Activity, LlamaOptions, Request, reader};
 use crate::background_thread;
-use crate::live_work::{LONGEST_PAUSE, LOOK_AGAIN};
+use crate::live_work::{LOOK_AGAIN, Pause};
 use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
 /// Prompt tokens that one step reads while no reply is active, if somebody waits for them.
@@ -36,7 +36,7 @@ const BACKGROUND_BATCH: usize = 16;
 const KEPT_EACH: u32 = 2;
 /// The most sequences that llama.cpp can tell apart (`LLAMA_MAX_SEQ`).
 const MAX_SEQUENCES: u32 = 256;
-/// While live turns are answered, other work takes part in one of so many steps: a step takes about 10 ms.
+/// While live turns are answered, what is read ahead takes part in one of so many steps: a step takes about 10 ms.
 const BACKGROUND_EVERY: u64 = 16;
 /// How long the idle thread waits at most before it looks for requests again. They wake it at once, so that this is
 /// only a bound.
@@ -105,7 +105,7 @@ fn serve_others(model: &LlamaModel, activity: &Activity, jobs: &Receiver<Job>) {
                 return worker.run(jobs);
             }
             Err(error) => {
-                activity.waiting.fetch_sub(1, Ordering::Relaxed);
+                activity.waiting(false).fetch_sub(1, Ordering::Relaxed);
                 job.send(Err(error));
             }
         }
@@ -141,10 +141,16 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Hands a job to the thread that is to do it; false when that is gone.
-    pub(super) fn send(&self, job: Job) -> bool {
-        let way = if job.is_of_turn { &self.of_turns } else { &self.of_others };
-        way.send(job).is_ok()
+    /// Hands a job to the thread that is to do it; false when that of turns is gone. Without the other one calls go on.
+    pub(super) fn send(&self, job: Job, activity: &Activity) -> bool {
+        if job.is_of_turn {
+            return self.of_turns.send(job).is_ok();
+        }
+        if let Err(SendError(job)) = self.of_others.send(job) {
+            activity.waiting(false).fetch_sub(1, Ordering::Relaxed);
+            job.send(Err(Error::unavailable("the language model's thread for such requests has ended")));
+        }
+        true
     }
 }
 
@@ -160,7 +166,7 @@ struct Worker<'a> {
     queue: Vec<Job>,
     activity: &'a Activity,
     step: u64,
-    /// The latest step in which work took part for which nobody waits in silence.
+    /// The latest step in which work took part for which nobody waits in silence: on the thread of turns, what is read ahead.
     background_step: u64,
 }
 
@@ -195,11 +201,7 @@ impl<'a> Worker<'a> {
             if let Err(error) = self.decode() {
                 self.fail_all(&error);
             }
-            // Alone does not mean first: beside live turns it takes its steps when other work does.
-            let has_waited = self.step.is_multiple_of(BACKGROUND_EVERY);
-            if !self.has_live() || self.soloist.is_live() || has_waited {
-                self.soloist.step();
-            }
+            self.soloist.step();
         }
     }
 
@@ -252,7 +254,7 @@ impl<'a> Worker<'a> {
             }
             let job = self.queue.remove(at);
             if !job.was_interrupted {
-                self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.activity.waiting(job.is_of_turn).fetch_sub(1, Ordering::Relaxed);
             }
             if !job.is_unwanted() {
                 self.begin(job);
@@ -260,8 +262,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether the cache can hold all that the jobs under way and this one may still need. Live turns begin in any case: other
-    /// work gives way to them.
+    /// Whether the cache can hold all that the jobs under way and this one may still need. Live turns begin in any case: what is read
+    /// ahead gives way to them.
     fn has_room(&self, job: &Job) -> bool {
         let jobs = || self.slots.iter().filter_map(|slot| slot.job.as_ref());
         let needed: usize = jobs().map(Job::longest).sum();
@@ -371,20 +373,21 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Waits while the engines of speech work for a live turn and there is none to be written here: together they would be slower.
-    #[expect(clippy::disallowed_methods, reason = "a thread without a runtime; the work takes real time")]
+    /// Waits while the machine works for a live turn and there is none to be written here: together they would be slower.
     fn give_way(&mut self, jobs: &Receiver<Job>) {
-        let began = Instant::now();
-        while self.activity.live.is_running() && !self.has_live() && began.elapsed() < LONGEST_PAUSE {
-            if let Ok(job) = jobs.recv_timeout(LOOK_AGAIN) {
-                self.enqueue(job);
+        let mut pause = Pause::default();
+        while self.activity.live.is_running() && !self.has_live() && pause.goes_on() {
+            match jobs.recv_timeout(LOOK_AGAIN) {
+                Ok(job) => self.enqueue(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     fn has_live(&self) -> bool {
         let mut jobs = self.slots.iter().filter_map(|slot| slot.job.as_ref()).chain(&self.queue);
-        jobs.any(Job::is_live)
+        jobs.any(Job::is_live) || self.soloist.is_live()
     }
 
     /// Charges the duration of a step to the accounts of the calls that took part, in equal shares.

@@ -29,7 +29,7 @@ pub(super) struct Segments {
     settled: Vec<Segment>,
     /// How many samples the settled stretches have together.
     settled_samples: usize,
-    /// The open stretch; never longer than [`LONGEST`] and one piece.
+    /// The open stretch; never longer than [`LONGEST`] and what came at once.
     open: Vec<i16>,
     /// Samples of the open stretch that are being cut off.
     cutting: usize,
@@ -107,12 +107,14 @@ impl Segments {
         clip(&self.open[..self.cutting])
     }
 
-    /// Settles a stretch that a long pause has ended, if its text is known or it is too short to have one.
-    pub(super) fn settle_known(&mut self) {
-        if self.has_paused() && self.is_settled() {
+    /// Settles a stretch that a long pause has ended, if its text is known or it is too short to have one. Gives whether there was one.
+    pub(super) fn settle_known(&mut self) -> bool {
+        let is_known = self.has_paused() && self.is_settled();
+        if is_known {
             let text = std::mem::take(&mut self.text);
             self.settle(self.sound + TAIL, text);
         }
+        is_known
     }
 
     /// Takes the text of what was cut off.
@@ -128,6 +130,9 @@ impl Segments {
         }
         self.text.clear();
         self.read = 0;
+        let judged = &self.open[..self.judged];
+        let silent = judged.chunks(JUDGED).take_while(|piece| is_digital_silence(piece)).count() * JUDGED;
+        self.leave_out_silence(silent.min(self.judged));
         self.judge();
     }
 
@@ -242,11 +247,23 @@ mod tests {
         let rest = segments.rest().len();
         segments.read(rest, "another".to_owned());
         segments.push(&vec![0; PAUSE - TAIL]);
-        segments.settle_known();
-        assert!(!segments.is_full(), "it was read already");
+        assert!(segments.settle_known() && !segments.is_full(), "it was read already");
         let times: Vec<_> = segments.list().iter().map(|segment| (segment.start_s, segment.end_s)).collect();
         assert_eq!(times, [(59.5, 61.1), (122.5, 124.1)]);
         assert_eq!((segments.text(), segments.total_ms()), ("word another".to_owned(), 126_000));
+    }
+
+    #[test]
+    fn silence_behind_a_cut_is_left_out() {
+        let mut segments = Segments::default();
+        segments.push(&vec![3_000; 9 * 16_000]);
+        segments.push(&vec![0; 30_400]);
+        segments.push(&vec![3_000; 2 * 16_000]);
+        let cut = segments.cut().len();
+        assert!((144_000..150_000).contains(&cut), "{cut}");
+        segments.settle_cut("before".to_owned());
+        assert!(segments.rest().len() <= HEAD + JUDGED + 2 * 16_000, "{}", segments.rest().len());
+        assert_eq!(segments.total_ms(), 12_900);
     }
 
     /// The lengths of the clips that audio is cut into when it comes in such portions.
