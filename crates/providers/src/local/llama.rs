@@ -20,6 +20,7 @@ mod slot;
 mod tests;
 mod text;
 mod tools;
+mod ways;
 mod worker;
 
 use std::path::Path;

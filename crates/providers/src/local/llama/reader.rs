@@ -11,7 +11,7 @@ use super::sampling::Sampler;
 use super::slot::{Alone, Job};
 use super::text::Text;
 use super::tools::Calls;
-use super::worker::Ways;
+use super::ways::Ways;
 use super::{Activity, Request};
 
 impl Request {

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account;
@@ -21,6 +21,7 @@ use super::alone::Soloist;
 use super::backend::backend;
 use super::prompt::Prompts;
 use super::slot::{Alone, Job, Slot};
+use super::ways::Ways;
 use super::{Activity, LlamaOptions, Request, reader};
 use crate::background_thread;
 use crate::live_work::{LOOK_AGAIN, Pause};
@@ -132,26 +133,6 @@ fn open<'a>(model: &'a LlamaModel, options: &LlamaOptions) -> Result<LlamaContex
 /// How many conversations the cache can hold.
 fn sequences(options: &LlamaOptions) -> u32 {
     (options.settings.parallel.max(1) * KEPT_EACH).min(MAX_SEQUENCES)
-}
-
-/// Where jobs go.
-pub(super) struct Ways {
-    of_turns: Sender<Job>,
-    of_others: Sender<Job>,
-}
-
-impl Ways {
-    /// Hands a job to the thread that is to do it; false when that of turns is gone. Without the other one calls go on.
-    pub(super) fn send(&self, job: Job, activity: &Activity) -> bool {
-        if job.is_of_turn {
-            return self.of_turns.send(job).is_ok();
-        }
-        if let Err(SendError(job)) = self.of_others.send(job) {
-            activity.waiting(false).fetch_sub(1, Ordering::Relaxed);
-            job.send(Err(Error::unavailable("the language model's thread for such requests has ended")));
-        }
-        true
-    }
 }
 
 struct Worker<'a> {
