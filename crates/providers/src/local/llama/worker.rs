@@ -94,7 +94,7 @@ pub(super) fn serve(
 }
 
 /// Answers requests that are of no turn, with a cache of their own and on a thread that is less urgent to the operating system. In one
-/// batch with them, or between two of them, live turns were twice as slow.
+/// batch with them, or between two of them, a live turn would wait for their steps.
 fn serve_others(model: &LlamaModel, activity: &Activity, jobs: &Receiver<Job>) {
     background_thread::give_way();
     // The cache is made for the first request: many servers have calls only.
