@@ -26,6 +26,11 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Whether it is for a turn of a call, be it that the turn is only expected.
+    pub fn is_live(self) -> bool {
+        self <= Self::Speculation
+    }
+
     /// How much earlier a request of this priority must have arrived to go before a live turn. A queue that serves the smallest
     /// sum of arrival and patience first prefers urgent requests and starves none.
     pub fn patience(self) -> Duration {

@@ -179,9 +179,10 @@ mod tests {
         assert_eq!(engines.urgency(), Priority::LiveTurn);
         options.deferred.set(true);
         assert_eq!(engines.urgency(), Priority::Interactive);
+        options.deferred.set(false);
+        assert_eq!(engines.urgency(), Priority::LiveTurn, "it is as urgent as at first");
+        options.deferred.set(true);
         let batch = SttOptions { priority: Priority::Batch, ..engines };
         assert_eq!(batch.urgency(), Priority::Batch, "it is not made more urgent");
-        options.deferred.set(false);
-        assert_eq!(batch.urgency(), Priority::Batch, "it is as urgent as at first");
     }
 }

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 /// How long other work waits at most for that of live turns to end, so that nothing waits for ever.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// How often it looks whether that has ended.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Calls are taken to be under way for so long after the latest sign of one. Calls send audio all the time.
 const RECENT: Duration = Duration::from_secs(10);
 
@@ -65,6 +63,9 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
+    /// How often to look whether it is over.
+    pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
     /// Whether it may wait for longer.
     #[expect(clippy::disallowed_methods, reason = "engines work in real time")]
     pub(crate) fn goes_on(&mut self) -> bool {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use self::activity::Activity;
 use self::ready::{Duty, Lane, ReadyQueue};
 use crate::background_thread;
-use crate::live_work::{self, LiveJob, LiveWork, Pause};
+use crate::live_work::{LiveJob, LiveWork, Pause};
 
 /// Jobs that may wait in one lane of a pool. At 50 ms a job this is a minute of work: more would be answered too late.
 const MAX_WAITING: usize = 1_024;
@@ -250,7 +250,7 @@ impl Shared {
             if !pauses && let Some(next) = ready.next(duty, self.live.is_recent()) {
                 return Some(next);
             }
-            let look_again = if pauses { live_work::LOOK_AGAIN } else { LOOK_AGAIN };
+            let look_again = if pauses { Pause::LOOK_AGAIN } else { LOOK_AGAIN };
             ready = if ready.has_background() {
                 wake.wait_timeout(ready, look_again).unwrap_or_else(PoisonError::into_inner).0
             } else {

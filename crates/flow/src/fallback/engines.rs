@@ -178,5 +178,5 @@ async fn probe<E: FallbackStage + ?Sized>(engines: Weak<Engines<E>>, index: usiz
 
 /// Whether somebody waits in silence, now or soon.
 pub(super) fn is_live(priority: Priority) -> bool {
-    matches!(priority, Priority::LiveTurn | Priority::Speculation)
+    priority.is_live()
 }

@@ -11,6 +11,7 @@
 mod alone;
 mod backend;
 mod grammar;
+mod lanes;
 mod prompt;
 mod reader;
 mod sampling;
@@ -20,7 +21,6 @@ mod slot;
 mod tests;
 mod text;
 mod tools;
-mod ways;
 mod worker;
 
 use std::path::Path;
@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Counter, Level, Stage, Tunable};
 use antiphon_core::{
-    AnswerForm, BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Priority, Result, Tool, ToolChoice,
+    AnswerForm, BoxStream, ChatDelta, ChatRequest, Error, Llm, LlmCard, Result, Tool, ToolChoice,
 };
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
@@ -70,7 +70,7 @@ impl LlamaOptions {
     /// Nobody listens to what is only read, so without a limit it may fill its share of the cache.
     fn longest_reply(&self, chat: &ChatRequest) -> u32 {
         let settings = &self.settings;
-        let is_spoken = chat.priority <= Priority::Speculation;
+        let is_spoken = chat.priority.is_live();
         let usual = if is_spoken { self.max_tokens } else { settings.context / settings.parallel.max(1) };
         chat.max_tokens.unwrap_or(usual).min(settings.context / 4).max(1)
     }
@@ -95,7 +95,7 @@ struct Activity {
     cached: AtomicU64,
     /// Reply tokens that were generated.
     written: AtomicU64,
-    /// Requests that no slot has taken yet: those of turns, and others.
+    /// Requests that no slot has taken yet: those of live turns, and others.
     waiting: [AtomicUsize; 2],
     prompt_batch: AtomicUsize,
     /// What is known of live turns, here and in the engines of speech.
@@ -103,9 +103,9 @@ struct Activity {
 }
 
 impl Activity {
-    /// How many requests wait that are of turns, or that are not.
-    fn waiting(&self, is_of_turn: bool) -> &AtomicUsize {
-        &self.waiting[usize::from(!is_of_turn)]
+    /// How many requests wait that are of live turns, or that are not.
+    fn waiting(&self, is_live: bool) -> &AtomicUsize {
+        &self.waiting[usize::from(!is_live)]
     }
 
     fn all_waiting(&self) -> usize {
@@ -224,7 +224,7 @@ impl Llama {
     fn post(&self, request: Request) -> Result<()> {
         let gone = || Error::unavailable("the language model's thread has ended");
         let requests = self.requests.as_ref().ok_or_else(gone)?;
-        self.activity.waiting(request.is_of_turn()).fetch_add(1, Ordering::Relaxed);
+        self.activity.waiting(request.chat.priority.is_live()).fetch_add(1, Ordering::Relaxed);
         requests.send(request).map_err(|_| gone())
     }
 }
@@ -246,25 +246,24 @@ impl Llm for Llama {
 
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<ChatDelta>> {
         let fail = |error| stream::once(async move { Err(error) }).boxed();
-        let (output, mut deltas) = mpsc::unbounded_channel();
-        let request = Request { chat: request, output: Some(output), account: account::current() };
-        if self.activity.waiting(request.is_of_turn()).load(Ordering::Relaxed) >= MAX_WAITING {
+        let is_live = request.priority.is_live();
+        if self.activity.waiting(is_live).load(Ordering::Relaxed) >= MAX_WAITING {
             return fail(Error::unavailable("too many requests wait for the embedded language model"));
         }
-        if request.is_of_turn() {
+        if is_live {
             self.activity.live.seen();
         }
-        match self.post(request) {
+        let (output, mut deltas) = mpsc::unbounded_channel();
+        match self.post(Request { chat: request, output: Some(output), account: account::current() }) {
             Ok(()) => stream::poll_fn(move |cx| deltas.poll_recv(cx)).boxed(),
             Err(error) => fail(error),
         }
     }
 
     fn prepare(&self, request: &ChatRequest) {
-        let request = Request { chat: request.clone(), output: None, account: account::current() };
-        if self.activity.waiting(request.is_of_turn()).load(Ordering::Relaxed) == 0 {
+        if self.activity.waiting(request.priority.is_live()).load(Ordering::Relaxed) == 0 {
             // This is only a hint: nothing is lost when it fails.
-            let _ = self.post(request);
+            let _ = self.post(Request { chat: request.clone(), output: None, account: account::current() });
         }
     }
 

@@ -15,14 +15,14 @@ const PARALLEL: Check = Check::Between(1.0, 256.0);
 /// Range of the model's threads: ggml's `GGML_MAX_N_THREADS` is 512.
 const THREADS: Check = Check::Between(1.0, 512.0);
 
-// 8,192 tokens take 180 MB with SmolLM2's cache, and twice that from the first request on that is of no call. 32 tokens of a prompt take about 100 ms on two cores,
-// so speech does not stall.
+// 8,192 tokens take 180 MB with SmolLM2's cache, and twice that from the first request on that is of no call. 32 tokens of a prompt
+// take about 100 ms on two cores, so speech does not stall.
 antiphon_core::settings! {
     /// The embedded language model: llama.cpp.
     pub struct LlamaSettings {
         /// Tokens that the conversations of all calls together may hold, and as many again those of other requests.
         context: u32 = 8_192, check(CONTEXT), formerly_above();
-        /// Replies made at once.
+        /// Replies made at once for calls, and as many again for other requests.
         parallel: u32 = 8, check(PARALLEL), formerly_above();
         /// Threads of the model. When not set: one a core.
         threads: Option<usize> = None, check(THREADS), example("2"), formerly_above();

@@ -23,7 +23,7 @@ pub(super) enum Lane {
 
 impl Lane {
     pub(super) fn of(priority: Priority) -> Self {
-        if priority <= Priority::Speculation { Self::Live } else { Self::Background }
+        if priority.is_live() { Self::Live } else { Self::Background }
     }
 }
 

@@ -51,6 +51,16 @@ async fn what_it_does_is_measured() {
 }
 
 #[tokio::test]
+async fn other_jobs_let_live_turns_pass_but_not_for_ever() {
+    let (pool, operation, release, _) = blocked();
+    drop(release);
+    let _live = pool.live_work().begin();
+    let began = Instant::now();
+    operation.run("while a live turn is worked for", Priority::Interactive).await.expect("done");
+    assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn urgent_jobs_go_first_and_equals_go_together() {
     let (_pool, operation, release, seen) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);

@@ -17,12 +17,13 @@ use crate::support::Server;
 
 /// A program, a path and a body, separated by tabs, on each line.
 const BODIES: &str = include_str!("recorded.tsv");
-/// The fields of a form before the audio, with the boundary `b`. Lines end with CR and LF on the wire.
-const FORMS: [(&str, &str); 4] = [
+/// A program, and its form before and after the audio, with the boundary `b`. Lines end with CR and LF on the wire.
+const FORMS: [(&str, &str, &str); 4] = [
     (
         "AnythingLLM",
         "--b\nContent-Disposition: form-data; name=\"model\"\n\nwhisper-1\n--b\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"audio.wav\"\nContent-Type: application/octet-stream\n\n",
+        END,
     ),
     (
         "Home Assistant",
@@ -32,10 +33,13 @@ const FORMS: [(&str, &str); 4] = [
          The following conversation is a smart home user talking to Home Assistant.\n--b\n\
          Content-Disposition: form-data; name=\"response_format\"\n\njson\n--b\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\nContent-Type: audio/x-wav\n\n",
+        END,
     ),
     (
         "LibreChat",
         "--b\nContent-Disposition: form-data; name=\"file\"; filename=\"audio.webm\"\nContent-Type: video/webm\n\n",
+        "\n--b\nContent-Disposition: form-data; name=\"model\"\n\nwhisper-1\n--b\n\
+         Content-Disposition: form-data; name=\"language\"\n\nen\n--b--\n",
     ),
     // The model is empty unless somebody names one.
     (
@@ -43,12 +47,11 @@ const FORMS: [(&str, &str); 4] = [
         "--b\nContent-Type: text/plain; charset=utf-8\nContent-Disposition: form-data; name=\"model\"\n\n\n--b\n\
          Content-Type: application/octet-stream\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"b69409d1-67ce-4a6c-8243-62f2cfa60a5f.webm\"\n\n",
+        END,
     ),
 ];
-/// The end of a form; LibreChat names the model there.
+/// The end of a form whose last part is the audio.
 const END: &str = "\n--b--\n";
-const MODEL_AND_END: &str = "\n--b\nContent-Disposition: form-data; name=\"model\"\n\nwhisper-1\n--b\n\
-     Content-Disposition: form-data; name=\"language\"\n\nen\n--b--\n";
 
 #[tokio::test]
 async fn requests_of_programs_are_answered() {
@@ -81,9 +84,8 @@ async fn requests_of_programs_are_answered() {
 async fn recordings_of_programs_are_transcribed() {
     let server = Server::start(Settings::default());
     let lines = |text: &str| text.replace('\n', "\r\n").into_bytes();
-    for (program, fields) in FORMS {
-        let end = if program == "LibreChat" { MODEL_AND_END } else { END };
-        let form = [lines(fields), audio::wav(&audio::noise(32_000), 16_000), lines(end)].concat();
+    for (program, before, after) in FORMS {
+        let form = [lines(before), audio::wav(&audio::noise(32_000), 16_000), lines(after)].concat();
         // In chunks, without its length, as Open WebUI and LibreChat send it.
         let chunks: Vec<_> = form.chunks(8_192).map(|chunk| Ok::<_, Infallible>(chunk.to_vec())).collect();
         let request = reqwest::Client::new().post(server.url("/v1/audio/transcriptions"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use antiphon_core::call::Pacing;
 use antiphon_core::session::SessionConfig;
-use antiphon_core::{Event, ItemContent, Part};
+use antiphon_core::{Event, ItemContent, Part, Priority};
 
 use super::ms;
 use super::stage::{Hearing, Person, Stage};
@@ -71,6 +71,20 @@ async fn a_client_that_keeps_the_conversation_learns_that_a_turn_had_no_words() 
     assert_eq!(read, ["You are a test.", "hello"], "the model reads nothing of it");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_turns_out_to_be_a_recording_gives_way_until_it_is_over() {
+    let mut call = Stage::default().recording(ms(1_000)..ms(2_000)).call();
+    let mut urgencies = Vec::new();
+    for _ in 0..4 {
+        call.says("And so on and so on.", ms(700)).await;
+        urgencies.extend(call.urgency());
+    }
+    call.silence(ms(1_000)).await;
+    urgencies.extend(call.urgency());
+    urgencies.dedup();
+    assert_eq!(urgencies, [Priority::LiveTurn, Priority::Interactive, Priority::LiveTurn]);
+}
+
 /// What happened to the words of five sentences, of which each takes longer to understand than to say.
 async fn dictated(stage: Stage, words_after: Duration) -> Vec<&'static str> {
     let transcribe = |config: &mut SessionConfig| config.listening.transcribe_only = true;
@@ -99,10 +113,10 @@ async fn a_recording_is_heard_no_faster_than_it_is_understood() {
     };
     let live = dictated(Stage::default(), ms(8_000)).await;
     assert!(most_waiting(&live) > Some(2), "somebody who speaks cannot be held up: {live:?}");
-    let recording = dictated(Stage::default().recording(ms(60_000)), ms(8_000)).await;
+    let recording = dictated(Stage::default().recording(ms(0)..ms(60_000)), ms(8_000)).await;
     assert_eq!((most_waiting(&recording), count(&recording, "lost")), (Some(2), 0), "{recording:?}");
     // What waited comes at once then, so that several sentences may be one turn.
     assert_eq!(count(&recording, "understood"), count(&recording, "said"), "{recording:?}");
-    let over = dictated(Stage::default().recording(ms(3_000)), ms(15_000)).await;
+    let over = dictated(Stage::default().recording(ms(0)..ms(3_000)), ms(15_000)).await;
     assert!(count(&over, "understood") > 0, "what was taken in of it still has its time: {over:?}");
 }

@@ -1,6 +1,7 @@
 //! Scripted engines and a scripted person for tests of whole calls.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -95,6 +96,8 @@ struct Script {
     speeches: Mutex<Vec<SpeechRequest>>,
     /// The words that the person is saying.
     speech: Mutex<String>,
+    /// How utterances were to be transcribed.
+    transcribed: Mutex<Vec<SttOptions>>,
     first_token: Duration,
     complete: f32,
     hearing: Hearing,
@@ -113,7 +116,7 @@ pub(super) struct Stage {
     script: Script,
     config: SessionConfig,
     pacing: Pacing,
-    recording: Duration,
+    recording: Range<Duration>,
     lookups: Lookups,
     person: Option<PersonId>,
     prefetch: Option<Arc<dyn Prefetch>>,
@@ -136,6 +139,7 @@ impl Default for Stage {
             requests: Mutex::default(),
             speeches: Mutex::default(),
             speech: Mutex::default(),
+            transcribed: Mutex::default(),
             first_token: Duration::from_millis(20),
             complete: 0.9,
             hearing: Hearing::Good,
@@ -158,7 +162,7 @@ impl Default for Stage {
             script,
             config,
             pacing,
-            recording: Duration::ZERO,
+            recording: Duration::ZERO..Duration::ZERO,
             lookups,
             person: None,
             prefetch: None,
@@ -245,9 +249,9 @@ impl Stage {
         self
     }
 
-    /// The person plays a recording, and is ahead of what can have been spoken for so long.
-    pub(super) fn recording(mut self, lasting: Duration) -> Self {
-        self.recording = lasting;
+    /// The person plays a recording, and is ahead of what can have been spoken during this part of the call.
+    pub(super) fn recording(mut self, during: Range<Duration>) -> Self {
+        self.recording = during;
         self
     }
 
@@ -329,7 +333,7 @@ pub(super) struct Scene {
     pub(super) identity: Identity,
     pub(super) observer: Arc<dyn Observer>,
     pacing: Pacing,
-    recording: Duration,
+    recording: Range<Duration>,
 }
 
 impl Scene {
@@ -340,7 +344,9 @@ impl Scene {
     pub(super) fn call(self) -> Person {
         let (input, received) = mpsc::unbounded_channel();
         let (sent, output) = mpsc::unbounded_channel();
-        let line = Line { received, sent, pacing: self.pacing, ahead_until: Instant::now() + self.recording };
+        let now = Instant::now();
+        let ahead = now + self.recording.start..now + self.recording.end;
+        let line = Line { received, sent, pacing: self.pacing, ahead };
         let start = CallStart::new(ids::new_call(), self.identity, "test", ids::new_span(None));
         let config = self.agent.session.clone();
         let (engines, agent) = (Arc::new(self.engines), Arc::new(self.agent));
@@ -503,6 +509,11 @@ impl Person {
         lock(&self.script.speeches).clone()
     }
 
+    /// How urgent the latest utterance is now.
+    pub(super) fn urgency(&self) -> Option<Priority> {
+        lock(&self.script.transcribed).last().map(SttOptions::urgency)
+    }
+
     pub(super) fn requests(&self) -> Vec<ChatRequest> {
         lock(&self.script.requests).clone()
     }
@@ -563,7 +574,7 @@ struct Line {
     received: mpsc::UnboundedReceiver<(Inbound, Vec<i16>)>,
     sent: mpsc::UnboundedSender<(Instant, Outbound)>,
     pacing: Pacing,
-    ahead_until: Instant,
+    ahead: Range<Instant>,
 }
 
 impl Transport for Line {
@@ -585,7 +596,7 @@ impl Transport for Line {
     }
 
     fn is_ahead(&self) -> bool {
-        Instant::now() < self.ahead_until
+        self.ahead.contains(&Instant::now())
     }
 
     fn send(&mut self, outbound: Outbound) {
@@ -654,9 +665,10 @@ impl Stt for Script {
 
     fn transcribe(
         &self,
-        _: SttOptions,
+        options: SttOptions,
         audio: BoxStream<'static, SttInput>,
     ) -> BoxStream<'static, Result<Transcript>> {
+        lock(&self.transcribed).push(options);
         match self.hearing {
             Hearing::Good | Hearing::Slow(_) => {}
             Hearing::Fails => {

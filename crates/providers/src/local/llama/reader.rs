@@ -6,20 +6,15 @@ use std::sync::mpsc::Receiver;
 use antiphon_core::{Priority, Result, ToolChoice};
 use llama_cpp_2::model::LlamaModel;
 
+use super::lanes::Lanes;
 use super::prompt::Prompts;
 use super::sampling::Sampler;
 use super::slot::{Alone, Job};
 use super::text::Text;
 use super::tools::Calls;
-use super::ways::Ways;
 use super::{Activity, Request};
 
 impl Request {
-    /// Whether it is for a turn of a call, be it that the turn is only expected.
-    pub(super) fn is_of_turn(&self) -> bool {
-        self.chat.priority <= Priority::Speculation
-    }
-
     /// How urgent the request is. Reading ahead is never urgent: the question may not come.
     fn urgency(&self) -> Priority {
         if self.output.is_some() { self.chat.priority } else { Priority::Batch }
@@ -32,7 +27,7 @@ impl Request {
             Alone::Never
         } else if self.chat.seed.is_some() {
             Alone::Always
-        } else if is_cold && self.chat.priority > Priority::Speculation {
+        } else if is_cold && !self.chat.priority.is_live() {
             Alone::WhenIdle
         } else {
             Alone::Never
@@ -64,7 +59,7 @@ impl Request {
             was_interrupted: false,
             output: self.output.take(),
             account: self.account.take(),
-            is_of_turn: self.is_of_turn(),
+            is_of_turn: self.chat.priority.is_live(),
             sampler,
             cached: 0,
             written: 0,
@@ -76,13 +71,14 @@ impl Request {
     }
 }
 
-/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or the thread that decodes for turns is gone.
+/// Makes the prompts of the requests that arrive, the most urgent first, until no more can come or the thread that decodes for live turns
+/// is gone.
 pub(super) fn serve(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
     activity: &Activity,
     requests: &Receiver<Request>,
-    jobs: &Ways,
+    jobs: &Lanes,
 ) {
     let mut waiting: Vec<Request> = Vec::new();
     // Without a seed of its own, each request gets another one.
@@ -103,16 +99,16 @@ pub(super) fn serve(
     }
 }
 
-/// Hands a request on with its prompt; false when the thread that decodes for turns is gone.
+/// Hands a request on with its prompt; false when the thread that decodes for live turns is gone.
 fn offer(
     model: &LlamaModel,
     prompts: &Prompts<'_>,
     activity: &Activity,
     mut request: Request,
     seed: u64,
-    jobs: &Ways,
+    jobs: &Lanes,
 ) -> bool {
-    let waiting = activity.waiting(request.is_of_turn());
+    let waiting = activity.waiting(request.chat.priority.is_live());
     if request.is_unwanted() {
         waiting.fetch_sub(1, Ordering::Relaxed);
         return true;

@@ -101,7 +101,7 @@ impl Job {
 
     /// Whether somebody waits in silence for the reply, or soon may.
     pub(super) fn is_live(&self) -> bool {
-        self.urgency <= Priority::Speculation
+        self.urgency.is_live()
     }
 
     /// The most tokens that it can come to hold.

@@ -1,6 +1,6 @@
 use antiphon_core::{AnswerForm, ErrorKind, FinishReason, Message, Role, Tool, ToolCall, ToolChoice};
 
-use antiphon_core::Requester;
+use antiphon_core::{Priority, Requester};
 
 use super::*;
 

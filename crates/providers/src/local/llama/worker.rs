@@ -19,18 +19,18 @@ use llama_cpp_2::model::params::LlamaModelParams;
 
 use super::alone::Soloist;
 use super::backend::backend;
+use super::lanes::Lanes;
 use super::prompt::Prompts;
 use super::slot::{Alone, Job, Slot};
-use super::ways::Ways;
 use super::{Activity, LlamaOptions, Request, reader};
 use crate::background_thread;
-use crate::live_work::{LOOK_AGAIN, Pause};
+use crate::live_work::Pause;
 use crate::local::llama_settings::MIN_PROMPT_BATCH;
 
 /// Prompt tokens that one step reads while no reply is active, if somebody waits for them.
 const BATCH: usize = super::MAX_PROMPT_BATCH;
-/// Prompt tokens that one step reads while calls are under way, if nobody waits in silence for the step. A live turn that begins
-/// meanwhile waits until it is over, which takes about 50 ms on two cores.
+/// Prompt tokens that one step reads while calls are under way, if nobody waits in silence for the step. What takes up the machine
+/// meanwhile, or the very thread if it is reading ahead, holds a live turn up for the rest of the step: about 50 ms on two cores.
 const BACKGROUND_BATCH: usize = 16;
 /// How many conversations are kept for each reply that is made at once: most of the time nobody is speaking to a caller. More would
 /// slow down each step, which looks through all that the cache holds.
@@ -74,13 +74,13 @@ pub(super) fn serve(
         Ok(prompts) => prompts,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let ((of_turns, turns), (of_others, others)) = (channel(), channel());
+    let ((live, live_jobs), (background, background_jobs)) = (channel(), channel());
     let (model, prompts) = (&model, &prompts);
     std::thread::scope(|scope| {
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         // It ends when no more requests can come, and with it the senders of jobs are dropped.
-        let read = move || reader::serve(model, prompts, activity, &requests, &Ways { of_turns, of_others });
-        let beside = move || serve_others(model, activity, &others);
+        let read = move || reader::serve(model, prompts, activity, &requests, &Lanes { live, background });
+        let beside = move || serve_background(model, activity, &background_jobs);
         let started = thread("llm-prompts")
             .spawn_scoped(scope, read)
             .and_then(|_| thread("llm-background").spawn_scoped(scope, beside));
@@ -89,13 +89,13 @@ pub(super) fn serve(
             return drop(ready.send(Err(error)));
         }
         drop(ready.send(Ok(())));
-        Worker::new(model, context, activity).run(&turns);
+        Worker::new(model, context, activity).run(&live_jobs);
     });
 }
 
 /// Answers requests that are of no turn, with a cache of their own and on a thread that is less urgent to the operating system. In one
 /// batch with them, or between two of them, a live turn would wait for their steps.
-fn serve_others(model: &LlamaModel, activity: &Activity, jobs: &Receiver<Job>) {
+fn serve_background(model: &LlamaModel, activity: &Activity, jobs: &Receiver<Job>) {
     background_thread::give_way();
     // The cache is made for the first request: many servers have calls only.
     while let Ok(job) = jobs.recv() {
@@ -358,7 +358,7 @@ impl<'a> Worker<'a> {
     fn give_way(&mut self, jobs: &Receiver<Job>) {
         let mut pause = Pause::default();
         while self.activity.live.is_running() && !self.has_live() && pause.goes_on() {
-            match jobs.recv_timeout(LOOK_AGAIN) {
+            match jobs.recv_timeout(Pause::LOOK_AGAIN) {
                 Ok(job) => self.enqueue(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -93,8 +93,9 @@ impl Segments {
         self.sound > 0 && (self.judged >= LONGEST || self.has_paused())
     }
 
+    /// Whether a sound has ended with a long pause. Without a sound so far, silence beyond [`HEAD`] is left out before that.
     fn has_paused(&self) -> bool {
-        self.sound > 0 && self.judged >= self.sound + PAUSE
+        self.judged >= self.sound + PAUSE
     }
 
     /// The part of the open stretch to be cut off: up to a long pause, or up to the quietest place.
