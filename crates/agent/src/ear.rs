@@ -96,10 +96,10 @@ impl Ear {
         MediaTime::from_samples(self.received, SampleRate::HZ_16000)
     }
 
-    /// What is heard has turned out to be a recording: nobody waits in silence for its words.
-    pub(crate) fn defer(&mut self) {
+    /// Whether what is heard has turned out to be a recording that goes on: nobody waits in silence for its words.
+    pub(crate) fn defer(&mut self, is_recorded: bool) {
         if let Some(utterance) = &self.utterance {
-            utterance.deferred.set(true);
+            utterance.defer(is_recorded);
         }
     }
 
@@ -188,11 +188,16 @@ impl Utterance {
 
     /// Speech has paused: requests the text of all audio so far. Nobody waits in silence for that of a recording that goes on.
     pub(crate) fn pause(&mut self, is_recorded: bool) {
-        self.deferred.set(is_recorded);
+        self.defer(is_recorded);
         self.forward();
         self.send(SttInput::Flush);
         self.flushes += 1;
         self.paused = true;
+    }
+
+    /// Whether it turned out to be part of a recording that goes on.
+    pub(crate) fn defer(&self, is_recorded: bool) {
+        self.deferred.set(is_recorded);
     }
 
     /// Takes in a transcript. Returns true when it covers all that was said up to the pause.
@@ -303,7 +308,7 @@ mod tests {
     #[test]
     fn a_recording_gives_way_in_the_middle_of_a_sentence() {
         let (mut ear, told) = (Ear::new(Duration::ZERO, false), Told::default());
-        ear.defer();
+        ear.defer(true);
         let options = SttOptions { partials: true, ..SttOptions::new(Requester::local()) };
         let _transcripts = ear.begin(&told, options, ItemId::new("item_1".to_owned()), ear.received());
         let options = told.0.lock().expect("not poisoned").clone().expect("asked");
@@ -312,7 +317,7 @@ mod tests {
             (Priority::LiveTurn, true),
             "nothing is known yet"
         );
-        ear.defer();
+        ear.defer(true);
         assert_eq!((options.urgency(), options.wants_partials()), (Priority::Interactive, false));
         ear.utterance().expect("begun").pause(false);
         assert_eq!(options.urgency(), Priority::LiveTurn, "it is over, and somebody waits for the answer");

@@ -386,9 +386,7 @@ impl Session {
 
     fn hear(&mut self) {
         let before = self.ear.received();
-        if self.transport.is_ahead() {
-            self.ear.defer();
-        }
+        self.defer(self.transport.is_ahead());
         self.ear.hear(&self.audio);
         if let Some(vad) = &mut self.vad {
             vad.push(&self.audio);

@@ -58,7 +58,8 @@ pub trait Transport: Send {
     fn output(&self) -> OutputAudio;
 
     /// The next thing that came in; `None` when the other side has ended the call. A connection that was lost is an error of
-    /// [`Transport::poll_flush`] instead. [`Inbound::Audio`] has appended 16 kHz mono samples to `audio`.
+    /// [`Transport::poll_flush`] instead. [`Inbound::Audio`] has appended 16 kHz mono samples to `audio`, or
+    /// none where only [`Transport::is_ahead`] has changed.
     fn poll_recv(&mut self, cx: &mut Context<'_>, audio: &mut Vec<i16>) -> Poll<Option<Inbound>>;
 
     /// Whether the client plays a recording: it has sent more audio than can have been spoken, and has to wait. Nobody waits for the

@@ -46,6 +46,11 @@ impl Deferred {
         self.0.store(deferred, Ordering::Relaxed);
     }
 
+    /// What is as urgent as this while somebody waits, now.
+    pub fn urgency(&self, priority: Priority) -> Priority {
+        if self.is_deferred() { priority.max(Priority::Interactive) } else { priority }
+    }
+
     fn is_deferred(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -72,7 +77,7 @@ impl SttOptions {
 
     /// How urgent it is now.
     pub fn urgency(&self) -> Priority {
-        if self.deferred.is_deferred() { self.priority.max(Priority::Interactive) } else { self.priority }
+        self.deferred.urgency(self.priority)
     }
 }
 

@@ -28,6 +28,10 @@ const LIVELY: f64 = 1.25;
 /// A recording is longer, and something else without a pause is shorter.
 const SHORT: Duration = Duration::from_secs(3);
 
+/// A recording is over when its client has nothing more to send for so long: many times what lies between two of its messages where the
+/// network or the machine is slow.
+const OVER: Duration = Duration::from_millis(200);
+
 /// The recordings of all calls, as a bucket that leaks (ITU-T I.371's generic cell rate algorithm).
 #[derive(Debug, Default)]
 pub(crate) struct Recordings {
@@ -62,6 +66,8 @@ pub(crate) struct Pace {
     is_ahead: bool,
     /// Audio since the client had nothing more to send.
     unbroken: Duration,
+    /// Since when the client of a recording has had nothing more to send.
+    still: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -69,7 +75,15 @@ impl Pace {
     pub(crate) fn new(recordings: Arc<Recordings>) -> Self {
         let now = Instant::now();
         let sleep = Box::pin(sleep_until(now));
-        Self { recordings, spoken: now, open: now, is_ahead: false, unbroken: Duration::ZERO, sleep }
+        Self {
+            recordings,
+            spoken: now,
+            open: now,
+            is_ahead: false,
+            unbroken: Duration::ZERO,
+            still: None,
+            sleep,
+        }
     }
 
     /// Whether the client plays a recording that has to wait.
@@ -89,6 +103,7 @@ impl Pace {
     /// So many samples at 16 kHz were taken in.
     pub(crate) fn took(&mut self, samples: usize) {
         let now = Instant::now();
+        self.still = None;
         let audio = Duration::from_secs_f64(samples as f64 / f64::from(SampleRate::HZ_16000.hz()));
         let held_back = now.checked_sub(JITTER).unwrap_or(now);
         self.spoken = self.spoken.max(held_back) + audio.div_f64(LIVELY);
@@ -102,11 +117,22 @@ impl Pace {
         self.set_ahead(is_ahead);
     }
 
-    /// The client has nothing more to send now: its recording is over, and somebody may wait for the answer.
-    pub(crate) fn caught_up(&mut self) {
-        self.set_ahead(false);
+    /// The client has nothing more to send now. Ready once when that has lasted so long that its recording is over: somebody may wait for
+    /// the answer. Whoever polls is woken then.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
         self.unbroken = Duration::ZERO;
-        self.spoken = self.spoken.min(Instant::now() + AHEAD);
+        if !self.is_ahead {
+            self.spoken = self.spoken.min(now + AHEAD);
+            return Poll::Pending;
+        }
+        // What was spoken meanwhile counts from here, so that somebody who speaks is soon told from a recording that goes on.
+        self.spoken = self.spoken.min(now);
+        let over = *self.still.get_or_insert(now) + OVER;
+        self.sleep.as_mut().reset(over);
+        ready!(self.sleep.as_mut().poll(cx));
+        self.set_ahead(false);
+        Poll::Ready(())
     }
 
     fn set_ahead(&mut self, is_ahead: bool) {
@@ -146,6 +172,11 @@ mod tests {
         began.elapsed()
     }
 
+    /// The client has nothing more to send for so long.
+    async fn is_still(pace: &mut Pace, time: Duration) {
+        let _ = tokio::time::timeout(time, poll_fn(|cx| pace.poll_over(cx))).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_recorded_question_is_taken_at_once_and_an_endless_one_slowly() {
         let mut pace = pace();
@@ -154,7 +185,7 @@ mod tests {
         let slowed = take(&mut pace, 800).await;
         assert!(slowed >= Duration::from_secs(98) && slowed <= Duration::from_secs(101), "{slowed:?}");
         assert!(pace.is_ahead());
-        pace.caught_up();
+        is_still(&mut pace, Duration::from_secs(1)).await;
         assert!(!pace.is_ahead(), "somebody waits for the answer");
         take(&mut pace, 2).await;
         assert!(pace.is_ahead(), "it goes on, and what was taken in before is not forgotten");
@@ -166,9 +197,21 @@ mod tests {
         take(&mut pace, 60).await;
         tokio::time::advance(Duration::from_mins(1)).await;
         assert!(pace.is_ahead());
-        pace.caught_up();
+        is_still(&mut pace, Duration::from_secs(1)).await;
         assert!(!pace.is_ahead());
         assert_eq!(take(&mut pace, 20).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recording_that_comes_in_bursts_is_not_over_between_them() {
+        let mut pace = pace();
+        take(&mut pace, 60).await;
+        for _ in 0..50 {
+            is_still(&mut pace, Duration::from_millis(150)).await;
+            assert!(pace.is_ahead());
+            take(&mut pace, 1).await;
+            assert!(pace.is_ahead());
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -247,7 +290,7 @@ mod tests {
                 taken += 0.02;
             }
             if taken >= came {
-                pace.caught_up();
+                let _ = poll_fn(|cx| Poll::Ready(pace.poll_over(cx))).await;
             }
         }
         assert!(!pace.is_ahead() && taken > 11.9, "{taken}");

@@ -48,7 +48,8 @@ impl Transport for Timed {
         }
         match received {
             Poll::Ready(Some(_)) => self.pipeline.received(began.elapsed()),
-            Poll::Pending => self.pace.caught_up(),
+            // Nothing was heard, but what was heard before is more urgent now.
+            Poll::Pending => return self.pace.poll_over(cx).map(|()| Some(Inbound::Audio)),
             Poll::Ready(None) => {}
         }
         received

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_core::measure::account::{self, Account};
 use antiphon_core::measure::{Component, Gauge, Level, Tunable};
-use antiphon_core::{BoxFuture, Error, ErrorKind, Priority, Result, lock};
+use antiphon_core::{BoxFuture, Deferred, Error, ErrorKind, Priority, Result, lock};
 use tokio::sync::oneshot;
 
 use self::activity::Activity;
@@ -171,7 +171,8 @@ impl ModelPool {
         let mut states: Vec<_> = (0..self.shared.workers).map(state).collect::<Result<_>>()?;
         // The thread for background jobs opens its state when it first needs one: many servers have calls only.
         states.push(Mutex::new(None));
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|this: &Weak<Inner<S, I, O>>| Inner {
+            this: this.clone(),
             queue: Mutex::default(),
             states,
             max_batch,
@@ -282,10 +283,21 @@ impl<I, O> Clone for Operation<I, O> {
 impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
     /// Queues a job. Dropping the future takes it out of the queue.
     pub fn run(&self, input: I, priority: Priority) -> BoxFuture<'static, Result<O>> {
+        self.run_unless_deferred(input, priority, Deferred::default())
+    }
+
+    /// The same. While the job waits, it may turn out that nobody waits for it in silence: it then goes to the other lane.
+    pub fn run_unless_deferred(
+        &self,
+        input: I,
+        priority: Priority,
+        deferred: Deferred,
+    ) -> BoxFuture<'static, Result<O>> {
         let (answer, answered) = oneshot::channel();
+        let priority = deferred.urgency(priority);
         let live = (Lane::of(priority) == Lane::Live).then(|| self.shared.live.begin());
-        let account = account::current();
-        let queued = self.enqueue(Job { input, priority, answer, since: Instant::now(), account, live });
+        let (since, account) = (Instant::now(), account::current());
+        let queued = self.enqueue(Job { input, priority, deferred, answer, since, account, live });
         Box::pin(async move {
             queued?;
             answered.await.map_err(|_| Error::unavailable("the model threads have stopped"))?
@@ -315,7 +327,9 @@ impl<I: Send + 'static, O: Send + 'static> Operation<I, O> {
 
 struct Job<I, O> {
     input: I,
+    /// That of the lane in which it waits.
     priority: Priority,
+    deferred: Deferred,
     answer: oneshot::Sender<Result<O>>,
     since: Instant,
     /// The account of the call that asks.
@@ -334,6 +348,7 @@ type BatchFn<S, I, O> = Box<dyn Fn(&mut S, Vec<I>) -> Result<Vec<O>> + Send + Sy
 
 /// What the handles of an operation and the threads share.
 struct Inner<S, I, O> {
+    this: Weak<Self>,
     queue: Mutex<VecDeque<Job<I, O>>>,
     /// One for each worker, locked by that worker alone; `None` after a panic, until it is opened again.
     states: Vec<Mutex<Option<S>>>,
@@ -344,7 +359,7 @@ struct Inner<S, I, O> {
     activity: Arc<Activity>,
 }
 
-impl<S: Send, I: Send, O: Send> Inner<S, I, O> {
+impl<S: Send + 'static, I: Send + 'static, O: Send + 'static> Inner<S, I, O> {
     /// The most urgent job of this lane and others of the same priority, up to the largest batch. Jobs whose caller
     /// is gone are dropped.
     fn take(&self, lane: Lane) -> Vec<Job<I, O>> {
@@ -352,12 +367,27 @@ impl<S: Send, I: Send, O: Send> Inner<S, I, O> {
         let mut ready = lock(&self.shared.ready);
         let mut queue = lock(&self.queue);
         queue.retain(|job| !job.answer.is_closed());
+        if lane == Lane::Live {
+            self.defer(&mut queue, &mut ready);
+        }
         let batch = self.most_urgent(&mut queue, lane);
         for lane in [Lane::Live, Lane::Background] {
             let left = queue.iter().filter(|job| Lane::of(job.priority) == lane).count();
             ready.left(lane, self, left);
         }
         batch
+    }
+
+    /// Sends the jobs to the other lane for which nobody waits in silence after all.
+    fn defer(&self, queue: &mut VecDeque<Job<I, O>>, ready: &mut ReadyQueue) {
+        for job in queue.iter_mut().filter(|job| job.live.is_some()) {
+            job.priority = job.deferred.urgency(job.priority);
+            if Lane::of(job.priority) == Lane::Background {
+                job.live = None;
+                ready.push(job.priority, self.shared.started.elapsed(), self.this.clone());
+                self.shared.wake_background.notify_one();
+            }
+        }
     }
 
     fn most_urgent(&self, queue: &mut VecDeque<Job<I, O>>, lane: Lane) -> Vec<Job<I, O>> {
@@ -399,7 +429,7 @@ impl<S: Send, I: Send, O: Send> Queue<I, O> for Inner<S, I, O> {
     }
 }
 
-impl<S: Send, I: Send, O: Send> Work for Inner<S, I, O> {
+impl<S: Send + 'static, I: Send + 'static, O: Send + 'static> Work for Inner<S, I, O> {
     fn work(&self, lane: Lane, worker: usize) {
         let jobs = self.take(lane);
         if jobs.is_empty() {

@@ -286,6 +286,14 @@ impl Session {
         !self.transport.is_ahead() || self.committed.len() < RECORDED_AHEAD
     }
 
+    /// Whether what is being understood turned out to be part of a recording that goes on.
+    pub(super) fn defer(&mut self, is_recorded: bool) {
+        self.ear.defer(is_recorded);
+        for committed in &self.committed {
+            committed.utterance.defer(is_recorded);
+        }
+    }
+
     /// Whether one more message of this many samples may be transcribed. Clients can add messages faster than these are
     /// transcribed.
     pub(super) fn can_transcribe(&self, samples: usize) -> bool {

@@ -164,7 +164,8 @@ impl Listening {
         };
         if let Some((purpose, priority, clip)) = next {
             let length = clip.len();
-            self.running = Some((purpose, length, self.run.run(clip, priority)));
+            let text = self.run.run_unless_deferred(clip, priority, self.options.deferred.clone());
+            self.running = Some((purpose, length, text));
         }
     }
 

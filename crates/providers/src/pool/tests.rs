@@ -96,6 +96,26 @@ async fn other_work_has_a_thread_of_its_own_while_calls_are_under_way() {
 }
 
 #[tokio::test]
+async fn a_job_that_turns_out_to_be_less_urgent_while_it_waits_gives_way() {
+    let (pool, operation, release, seen) = blocked();
+    let gates = [operation.run("gate", Priority::LiveTurn), operation.run("gate", Priority::Batch)];
+    until_begun(&operation, 2).await;
+    let deferred = Deferred::default();
+    let recorded = ["recorded", "too"]
+        .map(|job| operation.run_unless_deferred(job, Priority::LiveTurn, deferred.clone()));
+    let live = operation.run("live", Priority::LiveTurn);
+    deferred.set(true);
+    drop(release);
+    live.await.expect("answered");
+    for job in recorded.into_iter().chain(gates) {
+        job.await.expect("answered");
+    }
+    assert!(lock(&seen).contains(&vec!["live"]), "alone: {seen:?}");
+    assert_eq!(pool.waiting(), 0);
+    assert!(!pool.live_work().is_running());
+}
+
+#[tokio::test]
 async fn a_job_nobody_waits_for_is_not_done() {
     let (_pool, operation, release, seen) = blocked();
     let gate = operation.run("gate", Priority::LiveTurn);
