@@ -5,6 +5,7 @@ mod asking;
 mod clock;
 mod drained;
 mod ear;
+mod echo;
 mod history;
 pub mod ids;
 mod keypad;

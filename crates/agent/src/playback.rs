@@ -158,6 +158,12 @@ impl Playback {
         self.epoch.map(|epoch| epoch + self.rate.duration_of(self.made() as usize))
     }
 
+    /// How long it takes from now until so many samples that were sent last are played.
+    pub(crate) fn plays_in(&self, samples: usize, now: Instant) -> Duration {
+        let before = self.rate.duration_of((self.sent as usize).saturating_sub(samples));
+        self.epoch.map_or(Duration::ZERO, |epoch| (epoch + before).saturating_duration_since(now))
+    }
+
     /// Whether nothing is left to send.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty()
@@ -172,6 +178,11 @@ impl Playback {
     /// The text that was heard if only `audio` of the reply was played.
     pub(crate) fn heard_until(&self, audio: Duration) -> String {
         self.text_until(self.rate.samples_in(audio) as u64)
+    }
+
+    /// The text of all audio that was made so far.
+    pub(crate) fn said(&self) -> String {
+        self.text_until(self.made())
     }
 
     /// Holds the reply where it is.

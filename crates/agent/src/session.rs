@@ -41,6 +41,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::accounted::Accounted;
 use crate::clock::MediaClock;
 use crate::ear::{Ear, Transcripts};
+use crate::echo::Echo;
 use crate::history::History;
 use crate::keypad::Keypad;
 use crate::plan::Plan;
@@ -161,6 +162,8 @@ struct Session {
     /// The conversation's reply that is being made or played.
     reply: Option<ActiveReply>,
     playback: Playback,
+    /// Takes the agent's own voice out of what is heard.
+    echo: Echo,
     /// Replies outside the conversation.
     out_of_band: Vec<OutOfBandReply>,
     /// A reply that begins as soon as the turn's words are known and the present reply is over.
@@ -224,6 +227,7 @@ impl Session {
             speculative: None,
             reply: None,
             playback,
+            echo: Echo::default(),
             out_of_band: Vec::new(),
             pending: None,
             keypad: Keypad::default(),
@@ -387,6 +391,9 @@ impl Session {
     fn hear(&mut self) {
         let before = self.ear.received();
         self.defer(self.transport.is_ahead());
+        if self.config.listening.cancel_echo {
+            self.echo.cancel(&mut self.audio, before);
+        }
         self.ear.hear(&self.audio);
         if let Some(vad) = &mut self.vad {
             vad.push(&self.audio);

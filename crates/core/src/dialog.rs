@@ -12,6 +12,8 @@
 
 mod backchannel;
 mod config;
+pub mod pause;
+mod repetition;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +22,12 @@ use std::time::Duration;
 
 pub use backchannel::is_backchannel;
 pub use config::{BargeIn, EndOfTurn, TurnConfig};
+pub use repetition::repeats;
 
 use crate::{MediaTime, TurnId};
+use pause::{Cues, Expected, Pace};
 
-/// smart-turn's own decision threshold (its model card).
+/// The turn detector's answer above which a second opinion is not worth its time: the threshold on its model card.
 const COMPLETE: f32 = 0.5;
 /// A first "unfinished" is worth a second opinion once more silence is in the window; each costs one
 /// model run of 30 to 50 ms, so not more often.
@@ -148,8 +152,8 @@ enum Person {
         score: Option<f32>,
         /// When to ask it (again).
         ask_at: Option<MediaTime>,
-        /// The flushed transcript of this pause held no words.
-        wordless: bool,
+        /// What the flushed transcript of this pause says.
+        words: Option<Cues>,
     },
 }
 
@@ -173,6 +177,9 @@ pub struct Dialog {
     turn: TurnId,
     pause: PauseId,
     reprompts: u32,
+    /// The pauses of this speaker so far.
+    pace: Pace,
+    expected: Expected,
     outputs: VecDeque<DialogOutput>,
 }
 
@@ -188,8 +195,15 @@ impl Dialog {
             turn: TurnId::default(),
             pause: PauseId::default(),
             reprompts: 0,
+            pace: Pace::default(),
+            expected: Expected::Anything,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Tells what the agent has asked for, until it is told something else.
+    pub fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
     }
 
     /// Changes the rules from now on.
@@ -231,8 +245,8 @@ impl Dialog {
                 let forced = since + self.config.max_turn;
                 Some(silent_from.map_or(forced, |from| forced.min(from + self.config.speculate)))
             }
-            Person::Paused { silent_from, score, ask_at, .. } => {
-                let deadline = self.deadline(silent_from, score);
+            Person::Paused { silent_from, score, ask_at, words, .. } => {
+                let deadline = self.deadline(silent_from, score, words);
                 [deadline, ask_at].into_iter().flatten().min()
             }
         };
@@ -283,7 +297,8 @@ impl Dialog {
         let Some(onset) = self.onset else { return };
         match self.person {
             Person::Silent if now - onset >= self.config.start => self.speech_started(onset),
-            Person::Paused { since, .. } if now - onset >= self.config.resume => {
+            Person::Paused { since, silent_from, .. } if now - onset >= self.config.resume => {
+                self.pace.paused(onset - silent_from);
                 self.person = Person::Speaking { since, silent_from: None };
                 self.outputs.push_back(DialogOutput::SpeechResumed);
             }
@@ -313,6 +328,12 @@ impl Dialog {
     }
 
     fn transcript(&mut self, text: &str, flushed: bool, now: MediaTime) {
+        let expected = self.expected;
+        if let Person::Paused { score, words, .. } = &mut self.person
+            && flushed
+        {
+            *words = Some(Cues::new(*score, text, expected));
+        }
         let wordless = !text.chars().any(char::is_alphanumeric);
         if matches!(self.agent, Agent::Held { .. }) {
             if !wordless && !is_backchannel(text) {
@@ -320,10 +341,6 @@ impl Dialog {
             } else if flushed && matches!(self.person, Person::Paused { .. }) {
                 self.drop_utterance(now);
             }
-        } else if let Person::Paused { wordless: flag, .. } = &mut self.person
-            && flushed
-        {
-            *flag = wordless;
         }
     }
 
@@ -422,7 +439,7 @@ impl Dialog {
                     silent_from: from,
                     score: None,
                     ask_at: asks.then_some(now),
-                    wordless: false,
+                    words: None,
                 };
                 self.outputs.push_back(DialogOutput::SpeechPaused { at: from });
                 self.person_timers(now);
@@ -432,12 +449,16 @@ impl Dialog {
                     self.end_turn(now);
                 }
             }
-            Person::Paused { silent_from, score, ask_at, wordless, .. } => {
+            Person::Paused { silent_from, score, ask_at, words, .. } => {
                 if ask_at.is_some_and(|at| now >= at) {
                     self.ask_turn(now);
                 }
-                if self.deadline(silent_from, score).is_some_and(|at| now >= at) {
-                    if wordless { self.drop_utterance(now) } else { self.end_turn(now) }
+                if self.deadline(silent_from, score, words).is_some_and(|at| now >= at) {
+                    if words.is_some_and(|words| words.is_wordless()) {
+                        self.drop_utterance(now);
+                    } else {
+                        self.end_turn(now);
+                    }
                 }
             }
         }
@@ -463,13 +484,17 @@ impl Dialog {
     }
 
     /// When the turn ends if the person stays silent.
-    fn deadline(&self, silent_from: MediaTime, score: Option<f32>) -> Option<MediaTime> {
+    fn deadline(&self, silent_from: MediaTime, score: Option<f32>, words: Option<Cues>) -> Option<MediaTime> {
         match self.config.end {
             EndOfTurn::Manual => None,
             EndOfTurn::Silence(wait) => Some(silent_from + wait.max(self.config.speculate)),
-            EndOfTurn::Smart { min, max } => {
-                let complete = score.is_some_and(|s| s >= COMPLETE);
-                Some(silent_from + if complete { min } else { max }.max(self.config.speculate))
+            EndOfTurn::Smart { min, max, patience } => {
+                // Without words nothing can be answered, so that their wait costs nothing.
+                let wait = words.map_or(max, |words| {
+                    let likelihood = words.with_sound(score).likelihood();
+                    self.pace.wait(likelihood, patience).clamp(min, max)
+                });
+                Some(silent_from + wait.max(self.config.speculate))
             }
         }
     }

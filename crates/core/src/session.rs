@@ -70,6 +70,8 @@ pub struct ListeningConfig {
     pub prefix_padding: Duration,
     /// Only transcribe; never reply.
     pub transcribe_only: bool,
+    /// Whether the agent's own voice is taken out of what is heard.
+    pub cancel_echo: bool,
 }
 
 /// What the agent says without being asked.
@@ -124,6 +126,7 @@ impl Default for ListeningConfig {
             turns: Some(TurnConfig::default()),
             prefix_padding: Duration::from_millis(300),
             transcribe_only: false,
+            cancel_echo: false,
         }
     }
 }

@@ -32,7 +32,7 @@ pub use reference::{example, keys, page};
 pub use secret::Secret;
 pub use sections::{
     Agent, Config, Emotion, EmotionEngine, Kb, Limits, MODELS_VARIABLE, Memory, Server, Telemetry, Telephony,
-    Tls, Turn, TurnEngine, Vad, VadEngine,
+    Tls, Turn, TurnEngine, TurnPatience, Vad, VadEngine,
 };
 pub use stages::{Embed, EmbedEngine, Llm, LlmEngine, Stt, SttEngine, Tts, TtsEngine};
 

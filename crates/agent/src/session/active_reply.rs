@@ -316,6 +316,10 @@ impl Session {
         if !is_filler {
             self.history.extend_audio(&item, self.playback.rate().duration_of(samples.len()));
         }
+        if self.config.listening.cancel_echo {
+            let plays_at = self.ear.received() + self.playback.plays_in(samples.len(), Instant::now());
+            self.echo.sent(&samples, self.playback.rate(), plays_at);
+        }
         self.transport.send(Outbound::Audio { turn, reply, item, samples });
         match (begins, is_filler) {
             (true, false) => self.reply_begins(),

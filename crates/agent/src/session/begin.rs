@@ -128,9 +128,13 @@ impl Session {
 
     /// The person's latest words.
     pub(super) fn last_said(&self) -> String {
-        let of_person =
-            |item: &&ConversationItem| matches!(item.content, ItemContent::Message { role: Role::User, .. });
-        self.history.items().filter(of_person).last().map(ConversationItem::text).unwrap_or_default()
+        self.last_of(Role::User)
+    }
+
+    /// The latest message of the person or of the agent.
+    pub(super) fn last_of(&self, role: Role) -> String {
+        let is_theirs = |item: &&ConversationItem| matches!(&item.content, ItemContent::Message { role: r, .. } if *r == role);
+        self.history.items().filter(is_theirs).last().map(ConversationItem::text).unwrap_or_default()
     }
 
     /// Begins a speculative reply to `text`, which is not yet part of the conversation.

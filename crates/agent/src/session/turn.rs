@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use antiphon_core::dialog::{DialogOutput, Input, PauseId, Phase};
+use antiphon_core::dialog::pause::Expected;
+use antiphon_core::dialog::{self, DialogOutput, Input, PauseId, Phase};
 use antiphon_core::{
     CallControl, ConversationItem, Error, ErrorKind, Event, HangUpReason, ItemContent, ItemId, MediaTime,
     Part, ReplyStatus, Result, Role, SttOptions, Transcript, TurnId,
@@ -30,6 +31,12 @@ const MAX_COMMITTED: usize = 8;
 const MAX_WAITING: usize = 10 * 60 * 16_000;
 /// Most bytes of a typed turn; the rest is cut off, because it would not fit into the context of a model.
 const MAX_TYPED: usize = 16_000;
+
+/// How late an echo of the agent's voice may be.
+const ECHOES_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Fewer words of the agent's may be an answer.
+const LONG_FOR_AN_ANSWER: usize = 7;
 
 /// A turn that is over but whose words are not known yet.
 pub(super) struct Committed {
@@ -99,6 +106,7 @@ impl Session {
         self.times.onset = Some(self.clock.heard_at(at));
         self.times.transcribed = None;
         self.times.stopped_after = None;
+        self.dialog.expect(Expected::after(&self.last_of(Role::Assistant)));
         let item = self.begin_utterance(received.saturating_sub(self.config.listening.prefix_padding));
         self.emit(Event::SpeechStarted { item, at: received });
         if !self.config.listening.transcribe_only {
@@ -170,6 +178,7 @@ impl Session {
     fn hold_reply(&mut self) {
         self.times.stopped_after = self.since_onset();
         self.playback.hold(Instant::now());
+        self.echo.stopped(self.ear.received());
         self.transport.send(Outbound::Clear);
     }
 
@@ -197,11 +206,12 @@ impl Session {
                 if settled {
                     self.times.answered();
                 }
-                self.input(Input::Transcript { text: &text, flushed: settled });
+                let own = self.is_own_echo(&text);
+                self.input(Input::Transcript { text: if own { "" } else { &text }, flushed: settled });
                 if changed {
                     self.emit(Event::UserText { item, text: text.clone(), done: false, audio });
                 }
-                if settled {
+                if settled && !own {
                     self.speculate(text);
                 }
             }
@@ -212,6 +222,16 @@ impl Session {
             }
             None => utterance.end(),
         }
+    }
+
+    /// Whether these words are only what the agent said when they were heard, or just before. It is the last guard against answering
+    /// itself, where the echo was not known by its sound.
+    fn is_own_echo(&self, text: &str) -> bool {
+        let Some((onset, ends)) = self.times.onset.zip(self.playback.ends_at()) else { return false };
+        // People also answer with the words they were offered, when the agent has finished.
+        let is_long = text.split_whitespace().count() >= LONG_FOR_AN_ANSWER;
+        (onset < ends || (is_long && onset < ends + ECHOES_WITHIN))
+            && dialog::repeats(&format!("{} {}", self.last_of(Role::Assistant), self.playback.said()), text)
     }
 
     /// Prepares a reply to what was said up to the pause, in case the turn is over.

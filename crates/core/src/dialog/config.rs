@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::pause::Patience;
+
 /// How turns begin and end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnConfig {
@@ -34,12 +36,14 @@ pub enum EndOfTurn {
     Manual,
     /// After this much silence.
     Silence(Duration),
-    /// After `min` of silence when the turn detector finds the turn complete, else after `max`.
+    /// As soon as its end is likely enough, judged from the words, the sound and the length of the silence.
     Smart {
-        /// Silence after a complete turn.
+        /// The least silence, however certain the end is.
         min: Duration,
-        /// Silence after one that sounds unfinished, or when the detector does not answer.
+        /// The most silence, however uncertain it is.
         max: Duration,
+        /// How likely the end must be.
+        patience: Patience,
     },
 }
 
@@ -65,7 +69,11 @@ impl Default for TurnConfig {
             start: Duration::from_millis(96),
             resume: Duration::from_millis(64),
             speculate: Duration::from_millis(96),
-            end: EndOfTurn::Smart { min: Duration::from_millis(224), max: Duration::from_millis(1_500) },
+            end: EndOfTurn::Smart {
+                min: Duration::from_millis(224),
+                max: Duration::from_millis(1_500),
+                patience: Patience::Normal,
+            },
             max_turn: Duration::from_mins(2),
             barge_in: BargeIn::Grace(Duration::from_millis(700)),
             respond: true,

@@ -56,7 +56,7 @@ impl Call {
     /// A call in which the agent has just begun to answer the first turn.
     fn speaking(config: TurnConfig) -> Self {
         let mut call = Self::new(config);
-        call.speech(960).silence(320).heard("hello").input(Input::TurnScore(PauseId(1), 0.9));
+        call.speech(960).silence(320).heard("Hello.").input(Input::TurnScore(PauseId(1), 0.9));
         call.silence(320).input(Input::ReplyStarted);
         assert_eq!(call.dialog.phase(), Phase::Speaking);
         call.take();
@@ -76,7 +76,7 @@ fn a_complete_turn_ends_after_the_short_wait() {
     call.silence(96);
     let pause = MediaTime::from_millis(1280);
     assert_eq!(call.take(), [DialogOutput::SpeechPaused { at: pause }, DialogOutput::AskTurn(PauseId(1))]);
-    call.heard("what time is it?").input(Input::TurnScore(PauseId(1), 0.97)).silence(128);
+    call.heard("Yes, please.").input(Input::TurnScore(PauseId(1), 0.97)).silence(128);
     assert_eq!(call.take(), [DialogOutput::TurnEnded { turn: TurnId(1), speech_end: pause, respond: true }]);
     assert_eq!(call.dialog.phase(), Phase::Thinking);
 }
@@ -99,7 +99,7 @@ fn going_on_takes_the_pause_back_and_a_late_score_is_ignored() {
     assert!(call.has(DialogOutput::SpeechResumed));
     call.silence(96).input(Input::TurnScore(PauseId(1), 0.99)).silence(320);
     assert_eq!(ended(&call.done), 0, "the score was about the first pause");
-    call.input(Input::TurnScore(PauseId(2), 0.99)).silence(32);
+    call.input(Input::TurnScore(PauseId(2), 0.99)).heard("Yes, please.").silence(32);
     assert_eq!(ended(&call.done), 1);
 }
 
@@ -157,7 +157,7 @@ fn words_cancel_the_reply_before_the_grace_ends() {
     let mut call = Call::speaking(TurnConfig::default());
     call.speech(320).input(Input::Transcript { text: "stop", flushed: false });
     assert!(call.has(DialogOutput::CancelReply));
-    call.silence(96).heard("stop please").input(Input::TurnScore(PauseId(2), 0.9)).silence(320);
+    call.silence(96).heard("Stop, please.").input(Input::TurnScore(PauseId(2), 0.9)).silence(1_440);
     assert_eq!(ended(&call.done), 1);
 }
 
@@ -186,7 +186,7 @@ fn barge_in_at_once_needs_no_grace_and_off_lets_the_agent_speak() {
 #[test]
 fn a_reply_that_has_not_begun_is_held_too() {
     let mut call = Call::new(TurnConfig::default());
-    call.speech(960).silence(96).heard("one").input(Input::TurnScore(PauseId(1), 0.9)).silence(160);
+    call.speech(960).silence(96).heard("Yes.").input(Input::TurnScore(PauseId(1), 0.9)).silence(160);
     assert_eq!(call.dialog.phase(), Phase::Thinking);
     call.speech(128);
     assert!(call.has(DialogOutput::HoldReply));

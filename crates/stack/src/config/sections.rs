@@ -181,26 +181,42 @@ settings! {
 choices! {
     /// What ends a turn.
     pub enum TurnEngine {
-        /// The sound of the last seconds, with a limit on silence.
+        /// The words, the sound of the last seconds and the length of the silence together.
         Smart = "smart",
         /// Silence of a fixed length, whatever was said before it.
         Silence = "silence",
     }
 }
 
+choices! {
+    /// How certain it must be that a turn is over.
+    pub enum TurnPatience {
+        /// The agent answers fast, and more often while somebody only pauses.
+        Low = "low",
+        /// In between.
+        Normal = "normal",
+        /// The agent lets people think.
+        High = "high",
+    }
+}
+
 settings! {
     /// Turn-taking: when the agent speaks.
     pub struct Turn {
-        /// What ends a turn: `smart`, the sound of its last seconds, or `silence` alone.
+        /// What ends a turn: `smart`, its words, its sound and the silence after it, or `silence` alone.
         engine: TurnEngine = TurnEngine::Smart;
+        /// With `smart`: how certain it must be that a turn is over. With `low` the agent answers fast, with `high` it lets people think.
+        patience: TurnPatience = TurnPatience::Normal;
         /// With `silence`: silence that ends a turn, in milliseconds.
         silence_ms: u64 = 500, check(SILENCE_MS);
-        /// With `smart`: silence that ends a turn which sounds complete.
+        /// With `smart`: silence that no turn ends before.
         min_silence_ms: u64 = 224, check(SILENCE_MS);
         /// With `smart`: silence that ends any turn; no less than `min_silence_ms`.
         max_silence_ms: u64 = 1_500, check(SILENCE_MS);
         /// Whether the person may interrupt the agent.
         barge_in: bool = true;
+        /// Whether the agent's own voice, which comes back through a room or a line, is taken out of what is heard.
+        cancel_echo: bool = true;
         /// Silence after which the person is asked again; 0: never.
         reprompt_ms: u64 = 0, check(REPROMPT_MS);
         /// How often the person is asked again before the agent says goodbye; 0: it says goodbye at once.

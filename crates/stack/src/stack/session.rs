@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use antiphon_core::dialog::pause::Patience;
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use antiphon_core::session::{
     IdleReply, ListeningConfig, ModelConfig, ReplyReuse, Sayings, SessionConfig, VoiceConfig,
 };
 
-use crate::config::{Config, TurnEngine};
+use crate::config::{Config, TurnEngine, TurnPatience};
 
 /// What is said while the language model lets a caller wait.
 const WAITING: [&str; 3] = ["One moment please.", "I am still working on it.", "Thank you for waiting."];
@@ -23,7 +24,15 @@ pub fn session_config(config: &Config) -> SessionConfig {
     let ms = Duration::from_millis;
     let turn = &config.turn;
     let end = match turn.engine {
-        TurnEngine::Smart => EndOfTurn::Smart { min: ms(turn.min_silence_ms), max: ms(turn.max_silence_ms) },
+        TurnEngine::Smart => EndOfTurn::Smart {
+            min: ms(turn.min_silence_ms),
+            max: ms(turn.max_silence_ms),
+            patience: match turn.patience {
+                TurnPatience::Low => Patience::Low,
+                TurnPatience::Normal => Patience::Normal,
+                TurnPatience::High => Patience::High,
+            },
+        },
         TurnEngine::Silence => EndOfTurn::Silence(ms(turn.silence_ms)),
     };
     let defaults = TurnConfig::default();
@@ -48,6 +57,7 @@ pub fn session_config(config: &Config) -> SessionConfig {
         listening: ListeningConfig {
             language: config.stt.language.clone(),
             turns: Some(turns),
+            cancel_echo: turn.cancel_echo,
             ..ListeningConfig::default()
         },
         sayings: Sayings {

@@ -355,6 +355,7 @@ impl Session {
                 turns: detection.map(|turns| turns.config(base, semantic)),
                 prefix_padding: detection.map_or(base.listening.prefix_padding, TurnDetection::padding),
                 transcribe_only: self.kind == Kind::Transcription,
+                cancel_echo: base.listening.cancel_echo,
             },
             // The client decides who speaks first, and what is said after silence or a failure.
             sayings: Sayings::default(),

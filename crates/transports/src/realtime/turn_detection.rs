@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use antiphon_core::dialog::pause::Patience;
 use antiphon_core::dialog::{BargeIn, EndOfTurn, TurnConfig};
 use antiphon_core::session::SessionConfig;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,16 @@ impl Eagerness {
             Self::High => 2,
         })
     }
+
+    /// When a turn ends; after no less than `min` of silence.
+    fn end_of_turn(self, min: Duration) -> EndOfTurn {
+        let patience = match self {
+            Self::Low => Patience::High,
+            Self::Medium | Self::Auto => Patience::Normal,
+            Self::High => Patience::Low,
+        };
+        EndOfTurn::Smart { min, max: self.max_silence(), patience }
+    }
 }
 
 impl TurnDetection {
@@ -147,10 +158,10 @@ impl TurnDetection {
             },
             Self::SemanticVad { eagerness, create_response, interrupt_response } => TurnConfig {
                 end: match base.end {
-                    EndOfTurn::Smart { min, .. } => EndOfTurn::Smart { min, max: eagerness.max_silence() },
+                    EndOfTurn::Smart { min, .. } => eagerness.end_of_turn(min),
                     end @ EndOfTurn::Silence(_) if !semantic => end,
                     EndOfTurn::Silence(_) | EndOfTurn::Manual => {
-                        EndOfTurn::Smart { min: Duration::from_millis(224), max: eagerness.max_silence() }
+                        eagerness.end_of_turn(Duration::from_millis(224))
                     }
                 },
                 barge_in: barge_in(interrupt_response),

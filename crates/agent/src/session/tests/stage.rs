@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_core::call::{Command, Inbound, Outbound, OutputAudio, Pacing, Transport};
-use antiphon_core::dialog::TurnConfig;
-use antiphon_core::session::{IdleReply, ReplyReuse, Sayings, SessionConfig};
+use antiphon_core::dialog::{EndOfTurn, TurnConfig};
+use antiphon_core::session::{IdleReply, ListeningConfig, ReplyReuse, Sayings, SessionConfig};
 use antiphon_core::*;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
@@ -132,6 +132,11 @@ pub(super) struct Lookups {
     pub(super) knowledge: Option<Arc<dyn Knowledge>>,
 }
 
+/// A turn ends after a short silence, whatever was said.
+fn short_turns() -> TurnConfig {
+    TurnConfig { end: EndOfTurn::Silence(Duration::from_millis(224)), ..TurnConfig::default() }
+}
+
 impl Default for Stage {
     fn default() -> Self {
         let script = Script {
@@ -154,6 +159,7 @@ impl Default for Stage {
                 apology: "Sorry.".to_owned(),
                 ..Sayings::default()
             },
+            listening: ListeningConfig { turns: Some(short_turns()), ..ListeningConfig::default() },
             ..SessionConfig::default()
         };
         let pacing = Pacing::Server { lead: Duration::from_millis(200) };
@@ -226,6 +232,7 @@ impl Stage {
     /// Makes the turn detector judge every pause as unfinished.
     pub(super) fn unfinished(mut self) -> Self {
         self.script.complete = 0.1;
+        self.config.listening.turns = Some(TurnConfig::default());
         self
     }
 
@@ -235,7 +242,7 @@ impl Stage {
     }
 
     pub(super) fn reprompt(mut self, after: Duration) -> Self {
-        self.config.listening.turns = Some(TurnConfig { reprompt: Some(after), ..TurnConfig::default() });
+        self.config.listening.turns = Some(TurnConfig { reprompt: Some(after), ..short_turns() });
         self
     }
 
