@@ -168,6 +168,36 @@ mod tests {
         assert!(waits(0.999, Patience::Normal) < f32::EPSILON, "it is certain already");
     }
 
+    fn after(sound: f32, text: &str, expected: Expected) -> f32 {
+        waits(Cues::new(Some(sound), text, expected).likelihood(), Patience::Normal)
+    }
+
+    #[test]
+    fn whole_answers_are_answered_at_once_and_open_ones_are_waited_for() {
+        for text in ["Yes.", "No, thank you.", "That's right.", "Yes, please.", "Okay, thanks."] {
+            assert!(
+                after(0.9, text, Expected::Anything) <= 224.0,
+                "{text}: {}",
+                after(0.9, text, Expected::Anything)
+            );
+        }
+        for text in ["I would like to", "My address is.", "My number is 555", "Because,", "I think, um,"] {
+            assert!(
+                after(0.6, text, Expected::Anything) >= 550.0,
+                "{text}: {}",
+                after(0.6, text, Expected::Anything)
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_asked_for_is_waited_for_until_it_is_whole() {
+        let waits_for = |text| after(0.9, text, Expected::Value);
+        assert!(waits_for("555, 123") > 1_000.0, "{}", waits_for("555, 123"));
+        assert!(waits_for("twelve Baker Street.") > 1_000.0);
+        assert!(waits_for("555-123-4567.") <= 300.0, "{}", waits_for("555-123-4567."));
+    }
+
     #[test]
     fn no_likelihood_waits_for_ever_or_panics() {
         for likelihood in [0.0, 1.0, f32::MIN_POSITIVE] {
