@@ -21,8 +21,12 @@ const ECHOES_FOR: u64 = 9_600;
 const SILENT: u16 = 64;
 /// A pause in an echo, in blocks: half a second.
 const PAUSE: usize = 50;
-/// Most audio of the agent that is kept: more than a transport may send ahead.
-const MOST_SENT: usize = 3 * 16_000;
+/// Where the line is silent while the agent sounds for so many blocks, it does not echo: whatever is heard then is the person, and passes at
+/// once. A canceller that has just begun would dampen it.
+const CLEAN_AFTER: usize = 60;
+/// Most audio of the agent that is kept until it is played, 10 s: clients that play it themselves get it faster. The echo of what is sent
+/// beyond that stays.
+const MOST_SENT: usize = 10 * 16_000;
 /// What was sent follows on what was sent before, though the clock may be off by so many samples: 40 ms.
 const OFF: u64 = 640;
 
@@ -39,6 +43,8 @@ pub(crate) struct Echo {
     rest: Vec<i16>,
     /// Blocks since the line was not silent.
     silent: usize,
+    /// Blocks for which the agent has sounded, since it began to speak, without a sound on the line.
+    clean: usize,
 }
 
 impl Default for Echo {
@@ -50,6 +56,7 @@ impl Default for Echo {
             resampler: None,
             rest: Vec::new(),
             silent: PAUSE,
+            clean: 0,
         }
     }
 }
@@ -58,8 +65,8 @@ impl Echo {
     /// The agent has sent samples, which are played at this position of what is heard.
     pub(crate) fn sent(&mut self, samples: &[i16], rate: SampleRate, at: MediaTime) {
         let at = position(at);
-        if at.abs_diff(self.end()) > OFF {
-            self.play_on_at(at);
+        if !self.plays_on_at(at) {
+            return;
         }
         if rate == RATE {
             self.played.extend(samples);
@@ -71,7 +78,7 @@ impl Echo {
             self.played.extend(&resampled);
             self.resampler = Some((from, resampler));
         }
-        self.forget(self.played.len().saturating_sub(MOST_SENT));
+        self.played.truncate(MOST_SENT);
     }
 
     /// The agent has stopped: what would be played from this position on never will be.
@@ -83,10 +90,11 @@ impl Echo {
     /// Takes the agent's voice out of what was heard from this position on. A few samples may be kept until the next time.
     pub(crate) fn cancel(&mut self, heard: &mut Vec<i16>, at: MediaTime) {
         let mut at = position(at);
-        if at > self.end() + ECHOES_FOR {
+        if self.end() == 0 || at > self.end() + ECHOES_FOR {
             // The agent listens.
             heard.splice(..0, self.rest.drain(..));
             self.played.clear();
+            self.clean = 0;
             return;
         }
         self.rest.append(heard);
@@ -102,7 +110,11 @@ impl Echo {
             }
             let is_silent = block.iter().all(|sample| sample.unsigned_abs() < SILENT);
             self.silent = if is_silent { self.silent + 1 } else { 0 };
-            if self.silent > PAUSE {
+            if self.clean < CLEAN_AFTER {
+                let sounds = played.iter().any(|sample| sample.unsigned_abs() >= SILENT);
+                self.clean = if is_silent { self.clean + usize::from(sounds) } else { 0 };
+            }
+            if self.clean >= CLEAN_AFTER || self.silent > PAUSE {
                 heard.extend_from_slice(block);
             } else {
                 heard.extend(cancelled(&mut self.canceller, &played, block));
@@ -118,17 +130,19 @@ impl Echo {
         self.from + self.played.len() as u64
     }
 
-    fn play_on_at(&mut self, at: u64) {
-        if at >= self.end() && at - self.end() <= ECHOES_FOR {
-            self.played.resize(self.played.len() + (at - self.end()) as usize, 0);
-        } else {
-            // Before that there was silence for long, or what had been sent was taken back.
-            self.stopped(MediaTime::from_samples(at, RATE));
-            if self.end() != at {
-                self.played.clear();
-                self.from = at;
-            }
+    /// Sees to it that what is sent next is played at this position; false where so much is kept that it cannot be.
+    fn plays_on_at(&mut self, at: u64) -> bool {
+        if self.played.is_empty() || at < self.from {
+            self.played.clear();
+            self.from = at;
+        } else if at > self.end() + OFF {
+            let until = at.min(self.from + MOST_SENT as u64);
+            self.played.resize((until - self.from) as usize, 0);
+        } else if at + OFF < self.end() {
+            // What had been sent was taken back.
+            self.played.truncate((at - self.from) as usize);
         }
+        at.abs_diff(self.end()) <= OFF && self.played.len() < MOST_SENT
     }
 
     fn forget(&mut self, samples: usize) {
@@ -238,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_speaks_on_a_line_without_an_echo_is_heard_unchanged() {
+        let mut echo = Echo::default();
+        let (agent, person) = (voice("spk1_snt1", 3), voice("two_cities", 3));
+        for at in (0..agent.len()).step_by(FRAME) {
+            let position = MediaTime::from_samples(at as u64, RATE);
+            echo.sent(&agent[at..at + FRAME], RATE, position);
+            let mut frame = if at < 24_000 { vec![0; FRAME] } else { person[at..at + FRAME].to_vec() };
+            let heard = frame.clone();
+            echo.cancel(&mut frame, position);
+            assert_eq!(frame, heard, "at {at}");
+        }
+        assert!(echo.canceller.is_none());
+    }
+
+    #[test]
     fn what_an_interrupted_agent_would_have_said_is_not_expected() {
         let mut echo = Echo::default();
         echo.sent(&voice("spk1_snt1", 1), RATE, MediaTime::ZERO);
@@ -245,9 +274,12 @@ mod tests {
         assert_eq!(echo.end(), 4_800);
         echo.sent(&voice("spk1_snt2", 1), RATE, MediaTime::from_millis(500));
         assert_eq!((echo.from, echo.end()), (0, 8_000 + 16_000), "with silence between");
+        echo.sent(&voice("spk1_snt2", 9), RATE, MediaTime::from_millis(1_500));
+        assert_eq!(echo.played.len(), MOST_SENT, "no more is kept");
         echo.sent(&voice("spk1_snt2", 1), RATE, MediaTime::from_millis(60_000));
-        assert_eq!(echo.from, 16 * 60_000, "long after that");
-        echo.sent(&voice("spk1_snt2", 9), RATE, MediaTime::from_millis(61_000));
-        assert!(echo.played.len() <= MOST_SENT);
+        assert_eq!((echo.from, echo.played.len()), (0, MOST_SENT), "and what is still to be played stays");
+        echo.cancel(&mut vec![0; FRAME], MediaTime::from_millis(59_000));
+        echo.sent(&voice("spk1_snt2", 1), RATE, MediaTime::from_millis(60_000));
+        assert_eq!((echo.from, echo.end()), (16 * 60_000, 16 * 61_000), "long after that");
     }
 }

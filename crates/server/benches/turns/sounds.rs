@@ -20,7 +20,8 @@ const VOICES: usize = 6;
 /// How loud an echo and other voices are, in decibels.
 const LEVELS: [f32; 3] = [-10.0, -20.0, -30.0];
 /// How late an echo is, in milliseconds.
-const DELAYS: [usize; 4] = [50, 150, 400, 1_200];
+const DELAYS: [usize; 3] = [50, 150, 400];
+const LATE: usize = 1_200;
 /// How much of a room is heard.
 const ROOM: usize = RATE / 5;
 
@@ -68,12 +69,14 @@ pub(crate) enum Kind {
     OtherVoice,
     /// The agent's own voice comes back.
     Echo,
+    /// The same, later than echo cancellers look.
+    LateEcho,
     /// The caller speaks, and the agent's own voice comes back.
     OverEcho,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sentence,
         Self::Command,
         Self::Digit,
@@ -82,6 +85,7 @@ impl Kind {
         Self::Music,
         Self::OtherVoice,
         Self::Echo,
+        Self::LateEcho,
         Self::OverEcho,
     ];
 
@@ -95,12 +99,13 @@ impl Kind {
             Self::Music => "music",
             Self::OtherVoice => "another voice",
             Self::Echo => "own echo, 15 s",
+            Self::LateEcho => "own echo, 1.2 s late",
             Self::OverEcho => "sentences over the echo",
         }
     }
 
     pub(crate) fn is_echo(self) -> bool {
-        self == Self::Echo
+        matches!(self, Self::Echo | Self::LateEcho)
     }
 
     /// Whether the agent should stop.
@@ -168,16 +173,18 @@ pub(crate) async fn all(voice: &dyn Tts) -> Result<Vec<Sound>> {
         .collect::<Result<_>>()?;
     for (at, level) in LEVELS.into_iter().enumerate() {
         for (room_at, room) in rooms.iter().enumerate() {
-            let delays = [DELAYS[(at + room_at) % 4], DELAYS[(at + room_at + 1) % 4]];
-            for (kind, delay) in
-                [(Kind::Echo, delays[0]), (Kind::Echo, delays[1]), (Kind::OverEcho, delays[0])]
-            {
-                let scale = 10_f32.powf(level / 20.0);
-                let samples =
-                    if kind == Kind::Echo { Vec::new() } else { at_level(&sentences[at * 3 + room_at], 0.0) };
-                let room = room.iter().map(|tap| tap * scale).collect();
-                all.push(Sound { kind, samples, room, delay: delay * RATE / 1_000 });
-            }
+            let scale = 10_f32.powf(level / 20.0);
+            let room: Vec<f32> = room.iter().map(|tap| tap * scale).collect();
+            let echo = |kind, delay: usize, samples| Sound {
+                kind,
+                samples,
+                room: room.clone(),
+                delay: delay * RATE / 1_000,
+            };
+            all.extend(DELAYS.map(|delay| echo(Kind::Echo, delay, Vec::new())));
+            all.push(echo(Kind::LateEcho, LATE, Vec::new()));
+            let said = at_level(&sentences[at * 3 + room_at], 0.0);
+            all.push(echo(Kind::OverEcho, DELAYS[(at + room_at) % DELAYS.len()], said));
         }
     }
     Ok(all)
