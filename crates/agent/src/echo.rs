@@ -24,6 +24,8 @@ const PAUSE: usize = 50;
 /// Where the line is silent while the agent sounds for so many blocks, it does not echo: whatever is heard then is the person, and passes at
 /// once. A canceller that has just begun would dampen it.
 const CLEAN_AFTER: usize = 60;
+/// The agent sounds where its loudest sample is above this: an echo 36 dB weaker would not be silent.
+const SOUNDS: u16 = 4_096;
 /// Most audio of the agent that is kept until it is played, 10 s: clients that play it themselves get it faster. The echo of what is sent
 /// beyond that stays.
 const MOST_SENT: usize = 10 * 16_000;
@@ -111,7 +113,7 @@ impl Echo {
             let is_silent = block.iter().all(|sample| sample.unsigned_abs() < SILENT);
             self.silent = if is_silent { self.silent + 1 } else { 0 };
             if self.clean < CLEAN_AFTER {
-                let sounds = played.iter().any(|sample| sample.unsigned_abs() >= SILENT);
+                let sounds = played.iter().any(|sample| sample.unsigned_abs() >= SOUNDS);
                 self.clean = if is_silent { self.clean + usize::from(sounds) } else { 0 };
             }
             if self.clean >= CLEAN_AFTER || self.silent > PAUSE {
