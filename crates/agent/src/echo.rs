@@ -83,6 +83,11 @@ impl Echo {
         self.played.truncate(MOST_SENT);
     }
 
+    /// Whether the line did not echo what the agent has said last.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.clean >= CLEAN_AFTER
+    }
+
     /// The agent has stopped: what would be played from this position on never will be.
     pub(crate) fn stopped(&mut self, at: MediaTime) {
         let kept = position(at).saturating_sub(self.from);
@@ -96,7 +101,6 @@ impl Echo {
             // The agent listens.
             heard.splice(..0, self.rest.drain(..));
             self.played.clear();
-            self.clean = 0;
             return;
         }
         self.rest.append(heard);
@@ -112,11 +116,11 @@ impl Echo {
             }
             let is_silent = block.iter().all(|sample| sample.unsigned_abs() < SILENT);
             self.silent = if is_silent { self.silent + 1 } else { 0 };
-            if self.clean < CLEAN_AFTER {
+            if !self.is_clean() {
                 let sounds = played.iter().any(|sample| sample.unsigned_abs() >= SOUNDS);
                 self.clean = if is_silent { self.clean + usize::from(sounds) } else { 0 };
             }
-            if self.clean >= CLEAN_AFTER || self.silent > PAUSE {
+            if self.is_clean() || self.silent > PAUSE {
                 heard.extend_from_slice(block);
             } else {
                 heard.extend(cancelled(&mut self.canceller, &played, block));
@@ -135,6 +139,10 @@ impl Echo {
     /// Sees to it that what is sent next is played at this position; false where so much is kept that it cannot be.
     fn plays_on_at(&mut self, at: u64) -> bool {
         if self.played.is_empty() || at < self.from {
+            if at > self.end() + ECHOES_FOR {
+                // It begins to speak.
+                self.clean = 0;
+            }
             self.played.clear();
             self.from = at;
         } else if at > self.end() + OFF {
@@ -267,7 +275,9 @@ mod tests {
             echo.cancel(&mut frame, position);
             assert_eq!(frame, heard, "at {at}");
         }
-        assert!(echo.canceller.is_none());
+        assert!(echo.canceller.is_none() && echo.is_clean());
+        echo.sent(&agent, RATE, MediaTime::from_millis(9_000));
+        assert!(!echo.is_clean(), "it is found out anew for each reply");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use pause::{Cues, Expected, Pace};
 /// The turn detector's answer above which a second opinion is not worth its time: the threshold on its model card.
 const COMPLETE: f32 = 0.5;
 /// A first "unfinished" is worth a second opinion once more silence is in the window; each costs one
-/// model run of 30 to 50 ms, so not more often.
+/// model run of 30 to 50 ms, so there is no third.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 
 /// What happened in a call, as far as the dialog must know it.
@@ -47,6 +47,8 @@ pub enum Input<'a> {
         /// Whether it answers the flush that [`DialogOutput::SpeechPaused`] asked for.
         flushed: bool,
     },
+    /// Speech recognition has failed: no words will come for this pause.
+    Unheard,
     /// The person ended the turn by hand.
     Commit,
     /// The person pressed a key, perhaps one of several. The turn follows as [`Input::Typed`] once all of them are known.
@@ -259,6 +261,7 @@ impl Dialog {
             Input::Voice(probability) => self.voice(probability, now),
             Input::TurnScore(pause, complete) => self.turn_score(pause, complete),
             Input::Transcript { text, flushed } => self.transcript(text, flushed, now),
+            Input::Unheard => self.unheard(),
             Input::Commit => self.end_turn(now),
             Input::KeyPressed => self.key_pressed(),
             Input::Typed => self.typed(now),
@@ -341,6 +344,12 @@ impl Dialog {
             } else if flushed && matches!(self.person, Person::Paused { .. }) {
                 self.drop_utterance(now);
             }
+        }
+    }
+
+    fn unheard(&mut self) {
+        if let Person::Paused { words, .. } = &mut self.person {
+            *words = Some(Cues::unheard());
         }
     }
 
@@ -465,11 +474,12 @@ impl Dialog {
     }
 
     fn ask_turn(&mut self, now: MediaTime) {
-        if let Person::Paused { ask_at, score, .. } = &mut self.person {
+        if let Person::Paused { silent_from, ask_at, score, .. } = &mut self.person {
             if score.is_none_or(|s| s < COMPLETE) {
                 self.outputs.push_back(DialogOutput::AskTurn(self.pause));
             }
-            *ask_at = Some(now + ASK_AGAIN);
+            let is_first = now - *silent_from < ASK_AGAIN;
+            *ask_at = is_first.then_some(now + ASK_AGAIN);
         }
     }
 

@@ -218,6 +218,7 @@ impl Session {
             Some(Err(error)) => {
                 utterance.fail();
                 let unheard = utterance.is_unheard();
+                self.input(Input::Unheard);
                 self.tell_recognition_failed(item, error, unheard);
             }
             None => utterance.end(),
@@ -228,6 +229,9 @@ impl Session {
     /// itself, where the echo was not known by its sound.
     fn is_own_echo(&self, text: &str) -> bool {
         let Some((onset, ends)) = self.times.onset.zip(self.playback.ends_at()) else { return false };
+        if self.echo.is_clean() {
+            return false;
+        }
         // People also answer with the words they were offered, when the agent has finished.
         let is_long = text.split_whitespace().count() >= LONG_FOR_AN_ANSWER;
         (onset < ends || (is_long && onset < ends + ECHOES_WITHIN))

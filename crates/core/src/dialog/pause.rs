@@ -33,6 +33,9 @@ const SHAPE: f32 = 3.8;
 /// As many pauses as a speaker's own count as much as what is known of all speakers.
 const KNOWN_AFTER: f32 = 4.0;
 
+/// Log odds beside which nothing else counts.
+const CERTAIN: f32 = 20.0;
+
 /// What is known of a pause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cues {
@@ -49,6 +52,11 @@ impl Cues {
         values[0] = 1.0;
         values[SOUND_CUES..].copy_from_slice(&words::cues(text));
         Self { values, expectation: words::expectation(text, expected) }.with_sound(sound)
+    }
+
+    /// Nothing will be understood of what was said: to wait for more of it gains nothing.
+    pub fn unheard() -> Self {
+        Self { values: [0.0; CUES], expectation: CERTAIN }
     }
 
     /// The same with the turn detector's judgement as it is now.
@@ -195,6 +203,7 @@ mod tests {
         let waits_for = |text| after(0.9, text, Expected::Value);
         assert!(waits_for("555, 123") > 1_000.0, "{}", waits_for("555, 123"));
         assert!(waits_for("twelve Baker Street.") > 1_000.0);
+        assert!(waits_for("No, thanks.") <= 300.0, "{}", waits_for("No, thanks."));
         assert!(waits_for("555-123-4567.") <= 300.0, "{}", waits_for("555-123-4567."));
     }
 

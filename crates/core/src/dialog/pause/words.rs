@@ -165,7 +165,14 @@ pub(super) fn expectation(text: &str, expected: Expected) -> f32 {
         }
         Expected::Value => {
             let digits = trailing_digits(&words);
-            if WHOLE_NUMBERS.contains(&digits) { ANSWERED } else { UNFINISHED }
+            if WHOLE_NUMBERS.contains(&digits) {
+                ANSWERED
+            } else if is_whole(&words) {
+                // "No." and "Thanks." are no beginning of a value.
+                WHOLE_IN_ITSELF
+            } else {
+                UNFINISHED
+            }
         }
     }
 }
