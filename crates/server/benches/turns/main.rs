@@ -29,7 +29,18 @@ use server::Server;
 use sounds::Kind;
 use stimuli::{Group, Stimulus};
 
-/// All that is no matter of turns is simulated, or off.
+/// What is no matter of turns is simulated, or off.
+const BESIDE: &str = r#"
+[embed]
+engine = "sim"
+[emotion]
+engine = "off"
+[cache]
+enabled = false
+[telemetry]
+log = "error"
+"#;
+/// A language model and a voice that answer at once.
 const SETTINGS: &str = r#"
 [llm]
 engine = "sim"
@@ -39,14 +50,6 @@ text = "All right then."
 [tts]
 engine = "sim"
 audio_ms = 200
-[embed]
-engine = "sim"
-[emotion]
-engine = "off"
-[cache]
-enabled = false
-[telemetry]
-log = "error"
 "#;
 
 /// An agent that speaks for half a minute with its real voice.
@@ -57,14 +60,6 @@ first_token_ms = 10
 token_ms = 1
 tokens = 75
 text = "The library opens at nine in the morning and closes at six in the evening. On Saturdays it closes at noon, and on Sundays it stays closed all day. You can borrow up to five books at a time, and keep each of them for four weeks. If you need a book for longer, please call us before the time is over. There is a reading room on the second floor, where you may work as long as you like."
-[embed]
-engine = "sim"
-[emotion]
-engine = "off"
-[cache]
-enabled = false
-[telemetry]
-log = "error"
 "#;
 
 /// What is measured: a name, and the `[turn]` settings. A build that does not know a setting leaves its row out.
@@ -132,7 +127,7 @@ fn run(options: &Options) -> Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     for (name, settings) in ROWS.into_iter().filter(|(name, _)| name.contains(&options.row)) {
-        let settings = format!("[turn]\n{settings}\n{SETTINGS}");
+        let settings = format!("[turn]\n{settings}\n{SETTINGS}{BESIDE}");
         let Ok(server) = Server::start_program(&options.program, &settings) else {
             eprintln!("{name}: unknown to this build");
             continue;
@@ -160,7 +155,7 @@ fn speak_over(runtime: &tokio::runtime::Runtime, options: &Options) -> Result<()
     let mut sounds = runtime.block_on(sounds::all(stack.engines.tts.as_ref()))?;
     drop(stack);
     sounds.retain(|sound| sound.kind.name().contains(&options.group));
-    let server = Arc::new(Server::start_program(&options.program, SPEAKS)?);
+    let server = Arc::new(Server::start_program(&options.program, &format!("{SPEAKS}{BESIDE}"))?);
     let reactions = runtime.block_on(over::play(&server, &Arc::new(sounds), options.at_once));
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
