@@ -11,6 +11,7 @@
 //! ```
 
 mod backchannel;
+mod bare_words;
 mod config;
 pub mod pause;
 mod repetition;

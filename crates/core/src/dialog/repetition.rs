@@ -1,5 +1,7 @@
 //! Whether what was heard is only what the agent has just said: its own voice, come back through a room.
 
+use super::bare_words::bare_words;
+
 /// Fewer words are no sign: people answer with the words they were offered.
 const FEWEST: usize = 4;
 /// How much of the agent's words is looked at, from their end.
@@ -9,12 +11,7 @@ const WRONG: usize = 4;
 
 /// Whether the words of `heard` are a stretch of those of `said`, apart from a few.
 pub fn repeats(said: &str, heard: &str) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        let bare =
-            |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        text.split_whitespace().map(bare).filter(|word: &String| !word.is_empty()).collect()
-    };
-    let (said, heard) = (words(said), words(heard));
+    let (said, heard) = (bare_words(said), bare_words(heard));
     let said = &said[said.len().saturating_sub(LATEST)..];
     if heard.len() < FEWEST || heard.len() > LATEST {
         return false;

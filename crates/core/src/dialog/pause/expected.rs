@@ -1,5 +1,7 @@
 //! What the agent has asked for.
 
+use crate::dialog::bare_words::bare_words;
+
 /// Words that a question for a value has in it.
 const VALUES: &[&str] = &[
     "account",
@@ -57,8 +59,7 @@ impl Expected {
         let said = said.trim_end();
         let before = said.trim_end_matches(['.', '?', '!', ' ']);
         let last = before.rfind(['.', '?', '!']).map_or(before, |at| &before[at + 1..]);
-        let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        let words: Vec<String> = last.split_whitespace().map(bare).collect();
+        let words = bare_words(last);
         let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
         let ends_with = |list: &[&str]| words.last().is_some_and(|word| list.contains(&word.as_str()));
         let begins_with = |list: &[&str]| words.first().is_some_and(|word| list.contains(&word.as_str()));

@@ -1,6 +1,7 @@
 //! What the words of a turn say about whether more follow.
 
 use super::Expected;
+use crate::dialog::bare_words::bare_words;
 
 /// Words after which a sentence goes on: articles, prepositions, conjunctions, auxiliaries and possessives, the closed classes of English
 /// grammar (Quirk et al., A Comprehensive Grammar of the English Language, 2.39).
@@ -105,12 +106,13 @@ const WHOLE: &[&str] = &[
 const MOST_OF_AN_ANSWER: usize = 3;
 /// How many digits numbers have that are read in groups: telephone numbers of North America and of others, and cards.
 const WHOLE_NUMBERS: &[usize] = &[10, 11, 12, 15, 16];
-/// What was asked for has been said: an end is seven times as likely. It has not: it is a twentieth as likely. Both are set by hand, because
-/// no recordings with an agent's questions may be trained on.
+// What follows is set by hand, as differences of log odds, because no recordings with an agent's questions may be trained on.
+/// What was asked for has been said: an end is seven times as likely.
 const ANSWERED: f32 = 2.0;
-/// Answers and courtesies mostly stand alone in calls, which the recordings do not show: among them they begin sentences.
-const WHOLE_IN_ITSELF: f32 = 1.0;
+/// It has not: an end is a twentieth as likely.
 const UNFINISHED: f32 = -3.0;
+/// Answers and courtesies mostly stand alone in calls. The recordings do not show that: there they begin sentences.
+const WHOLE_IN_ITSELF: f32 = 1.0;
 
 /// How many cues the words give.
 pub(super) const WORD_CUES: usize = 15;
@@ -182,15 +184,6 @@ fn is_whole(words: &[String]) -> bool {
     !words.is_empty() && words.iter().all(|word| WHOLE.contains(&word.as_str()))
 }
 
-fn bare_words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(bare).filter(|word| !word.is_empty()).collect()
-}
-
-/// A word in small letters, without the punctuation around it.
-fn bare(word: &str) -> String {
-    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
-}
-
 /// How many digits the number has with which these words end; 0 without one.
 fn trailing_digits(words: &[String]) -> usize {
     words.iter().rev().map_while(|word| digits(word)).sum()
@@ -211,7 +204,7 @@ mod tests {
     use super::*;
 
     fn digits_at_end(text: &str) -> usize {
-        trailing_digits(&text.split_whitespace().map(bare).collect::<Vec<_>>())
+        trailing_digits(&bare_words(text))
     }
 
     #[test]
